@@ -1,0 +1,86 @@
+"""What every source of wanted state promises; `etcd` and `file:` both keep these promises.
+
+Two ways to use one:
+
+* read: `snapshot()` gives everything at one revision. After `start()` it comes from a mirror that
+  the watch keeps fresh (cheap); before, it is read on the spot.
+* write: `commit`, for `lbsync service put`, the publisher and the deployer.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from lbsync.model.snapshot import Item, Snapshot
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Write `value` at `key` (without the prefix)."""
+
+    key: str
+    value: bytes
+    lease: int = 0
+    """Lease id the key hangs on; 0 means none."""
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Remove `key` (without the prefix); no error when it is absent."""
+
+    key: str
+
+
+class Expect(msgspec.Struct, frozen=True):
+    """A guard of `commit`: exactly one of the two is given; 0 means "the key does not exist"."""
+
+    key: str
+    mod_revision: int | None = None
+    create_revision: int | None = None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What a source knows about its own state right now."""
+
+    ok: bool
+    """True while the watch is open and its endpoint answered the last probe."""
+    detail: str
+    """One sentence: which endpoint, or why not and since when."""
+    since: float
+    """`time.time()` of the last change of `ok`."""
+
+
+class Source(Protocol):
+    """A store of keys and values with revisions, and a way to hear of changes."""
+
+    def snapshot(self) -> Snapshot:
+        """Return all keys at one revision.
+
+        Raises `Unavailable` when the store cannot be read and no mirror is there yet. A mirror
+        that lost its connection is still returned: `health()` tells that it may be stale.
+        """
+        ...
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Begin to watch; `wake` is called from another thread after each change, and when
+        `health()` changes. It carries no data, must not block, and may be called too often."""
+        ...
+
+    def health(self) -> Health:
+        """Return the state of the watch."""
+        ...
+
+    def get(self, key: str) -> Item | None:
+        """Return one key as stored now (linearizable), or None. Raises `Unavailable`."""
+        ...
+
+    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+        """Do all `ops` at one revision if every guard holds; return that revision.
+
+        Raises `Conflict` when a guard does not hold (nothing was written), `Unavailable` when the
+        store does not answer. When the outcome is unknown it re-reads before it reports.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop all threads, close all connections. May be called twice."""
+        ...

@@ -1,0 +1,86 @@
+"""What can go wrong, named by what the caller must do about it.
+
+Every error that leaves a door (`lbsync.clients`) is one of these, chained to its cause with
+`from`. The message is one sentence for an operator: it names the key, field or file and the cure.
+Exit codes stand beside the errors so that scripts can tell the kinds apart.
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every `lbsync` command."""
+
+    OK = 0
+    """Done; for `agent --once`: unchanged, what is wanted was already confirmed."""
+    FAILED = 1
+    """An unforeseen fault; the message or the traceback says which."""
+    USAGE = 2
+    """The command line is wrong (argparse's own code)."""
+    CHANGED = 3
+    """`agent --once` applied a change; `diff` and `render --diff` found one."""
+    SETTINGS = 4
+    """Settings or templates are wrong; nothing was started."""
+    REJECTED = 5
+    """Input was refused: a key, a template's output, or `haproxy -c` said no."""
+    UNAVAILABLE = 6
+    """The source (etcd, file) or HAProxy's socket does not answer."""
+    APPLY_FAILED = 7
+    """Valid, but HAProxy did not take it; the last good generation is back in place."""
+    CONFLICT = 8
+    """Another agent holds this host's lock, or a guarded write lost its race."""
+
+
+class LbsyncError(Exception):
+    """Root of all errors that lbsync raises on purpose."""
+
+    exit_code = Exit.FAILED
+
+
+class SettingsError(LbsyncError):
+    """Raised when settings are wrong. Carries every problem found, not only the first."""
+
+    exit_code = Exit.SETTINGS
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class TemplateError(LbsyncError):
+    """Raised when a template cannot be loaded or rendered; names the template and the line."""
+
+    exit_code = Exit.SETTINGS
+
+
+class Unavailable(LbsyncError):
+    """Raised when something outside does not answer: keep serving, back off, try again."""
+
+    exit_code = Exit.UNAVAILABLE
+
+
+class Rejected(LbsyncError):
+    """Raised when input is refused: keep the last good version, wait for new input."""
+
+    exit_code = Exit.REJECTED
+
+
+class BadKey(Rejected):
+    """Raised when one key's value is refused; concerns that key alone."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class ApplyFailed(LbsyncError):
+    """Raised when HAProxy did not take a valid configuration: roll back, retry later."""
+
+    exit_code = Exit.APPLY_FAILED
+
+
+class Conflict(LbsyncError):
+    """Raised when a lock is held elsewhere or a compare-and-swap lost: re-read, decide anew."""
+
+    exit_code = Exit.CONFLICT

@@ -1,0 +1,1 @@
+"""Frozen values that all rooms share. No I/O here, and no import of anything above."""

@@ -1,0 +1,30 @@
+"""What a source hands over: all keys under the prefix, as of one revision."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One key and its value, as stored."""
+
+    key: str
+    """The key without the prefix: `services/shop/cart`."""
+    value: bytes
+    create_revision: int
+    """The revision that created the key; decides who owns a host (the oldest claim wins)."""
+    mod_revision: int
+    """The revision of the last change; equal values with equal `mod_revision` are the same."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """All keys under the prefix at one revision. Never changed after it was made."""
+
+    revision: int
+    cluster_id: int
+    """etcd's cluster id; 0 for the file source. A change means: everything may be different."""
+    items: Mapping[str, Item]
+    """Key (without the prefix) to item, in no particular order. Only keys that are valid UTF-8;
+    others are reported in `unreadable`."""
+    unreadable: tuple[str, ...] = ()
+    """Keys that are no UTF-8, shown with backslash escapes, for the report."""
