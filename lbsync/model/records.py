@@ -1,0 +1,190 @@
+"""The records of the contract in etcd, one struct per kind of key.
+
+They are decoded and encoded by `lbsync.schema`; the field names are the JSON names. Whatever an
+instance holds has passed every rule that concerns its key alone.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from lbsync.model.values import (
+    Address,
+    CookieName,
+    Duration,
+    Host,
+    MimeType,
+    PathPrefix,
+    ServerName,
+    StatusRange,
+    Text,
+    Token,
+    UriPath,
+)
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Weight = Annotated[int, Meta(ge=0, le=256)]
+"""HAProxy's range (manual 5.2, `weight`); 0 takes no new sessions."""
+Share = Annotated[int, Meta(ge=0, le=10_000)]
+Count = Annotated[int, Meta(ge=1, le=1000)]
+Hosts = Annotated[tuple[Host, ...], Meta(max_length=1000)]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all records: frozen, and a field nobody knows is an error."""
+
+
+class Check(Record, frozen=True):
+    """How a server's health is found out. Left out altogether: a TCP connect every 2 s."""
+
+    type: Literal["http", "tcp", "none"] | UnsetType = UNSET
+    """Left out: `http` where a path is given, else `tcp`."""
+    path: UriPath | UnsetType = UNSET
+    method: Literal["GET", "HEAD", "OPTIONS"] = "GET"
+    status: StatusRange | UnsetType = UNSET
+    """Left out: 200-399."""
+    interval: Duration = Duration(2000)
+    rise: Count = 2
+    fall: Count = 3
+    port: Port | UnsetType = UNSET
+    """Left out: the server's own port."""
+
+    @property
+    def kind(self) -> str:
+        """The type that holds: `http`, `tcp` or `none`."""
+        if self.type is not UNSET:
+            return self.type
+        return "http" if self.path is not UNSET or self.status is not UNSET else "tcp"
+
+
+class Timeouts(Record, frozen=True):
+    """Overrides of the defaults, for this service only."""
+
+    connect: Duration | UnsetType = UNSET
+    server: Duration | UnsetType = UNSET
+    queue: Duration | UnsetType = UNSET
+    tunnel: Duration | UnsetType = UNSET
+
+
+class Sticky(Record, frozen=True):
+    """Keep a client on one server with a cookie that HAProxy inserts (manual 4.2, `cookie`)."""
+
+    cookie: CookieName
+
+
+class Redirect(Record, frozen=True):
+    """Redirects that HAProxy answers itself."""
+
+    https: bool | UnsetType = UNSET
+    """Left out: as `settings/global` says (`https: only` redirects, others do not)."""
+    www: Literal["add", "strip"] | UnsetType = UNSET
+    """`strip`: www.example.com goes to example.com; `add`: the other way round."""
+    code: Literal[301, 302, 303, 307, 308] = 302
+
+
+class Compression(Record, frozen=True):
+    """gzip for the listed media types; left out: those of the settings."""
+
+    types: Annotated[tuple[MimeType, ...], Meta(min_length=1, max_length=30)] | UnsetType = UNSET
+
+
+HeaderMap = Annotated[dict[Token, Text], Meta(max_length=50)]
+HeaderList = Annotated[tuple[Token, ...], Meta(max_length=50)]
+
+
+class HeaderChange(Record, frozen=True):
+    """Changes to headers, done in the order del, set, add."""
+
+    set: HeaderMap = {}
+    add: HeaderMap = {}
+    delete: HeaderList = msgspec.field(default=(), name="del")
+
+
+class Headers(Record, frozen=True):
+    """Changes to the headers of requests and responses."""
+
+    request: HeaderChange = HeaderChange()
+    response: HeaderChange = HeaderChange()
+
+
+Balance = Literal["roundrobin", "leastconn", "random", "first", "source", "uri"]
+
+
+class ServiceRecord(Record, frozen=True):
+    """`services/<ns>/<name>`: routing and policy of one service."""
+
+    mode: Literal["http", "tcp"]
+    hosts: Hosts = ()
+    """Left out (http): every host that no other service names."""
+    paths: Annotated[tuple[PathPrefix, ...], Meta(max_length=200)] = ()
+    """Left out (http): `/`, every path."""
+    listen: Port | UnsetType = UNSET
+    balance: Balance = "roundrobin"
+    check: Check = Check()
+    timeouts: Timeouts = Timeouts()
+    sticky: Sticky | UnsetType = UNSET
+    maxconn: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+    """Concurrent connections to each server; more wait in the queue (manual 5.2, `maxconn`)."""
+    redirect: Redirect = Redirect()
+    compression: bool | Compression = False
+    headers: Headers = Headers()
+    owner: Text | UnsetType = UNSET
+    source: Text | UnsetType = UNSET
+    """Who wrote the key; a publisher changes only keys that carry its own name."""
+
+
+class ServerRecord(Record, frozen=True):
+    """One server of an `endpoints` key."""
+
+    name: ServerName
+    address: Address
+    port: Port
+    weight: Weight = 1
+    state: Literal["up", "drain", "maint"] = "up"
+
+
+class EndpointsRecord(Record, frozen=True):
+    """`endpoints/<ns>/<name>/<group>`: the servers of one group."""
+
+    servers: Annotated[tuple[ServerRecord, ...], Meta(max_length=5000)]
+    source: Text | UnsetType = UNSET
+
+
+class RouteRecord(Record, frozen=True):
+    """`routes/<ns>/<name>`: which groups get traffic, by weight. One write is a switch."""
+
+    groups: Annotated[dict[str, Share], Meta(min_length=1, max_length=50)]
+    source: Text | UnsetType = UNSET
+
+
+class GlobalRecord(Record, frozen=True):
+    """`settings/global`: what holds for all hosts."""
+
+    https: Literal["only", "mixed", "disabled"] = "mixed"
+    """`only`: plain requests are redirected; `mixed`: both are served; `disabled`: no TLS bind."""
+
+
+class QuarantineRecord(Record, frozen=True):
+    """`quarantine/<ns>/<name>`: why a service is held at its last good version."""
+
+    reason: str
+    revision: int
+    host: str
+    since: str
+    """RFC 3339, UTC."""
+    line: int | UnsetType = UNSET
+
+
+class AgentRecord(Record, frozen=True):
+    """`agents/<host>`: what one host serves, as verified."""
+
+    revision: int
+    generation: int
+    digest: str
+    applied_at: str
+    verified_at: str
+    haproxy: str
+    quarantined: tuple[str, ...] = ()
+    held: dict[str, str] = {}
+    error: str | UnsetType = UNSET

@@ -1,0 +1,294 @@
+"""The small values that records are made of, each valid by construction.
+
+`parse` of each class takes what JSON gave and returns the value, or raises ValueError with a
+sentence that says what is wrong and what would be right. The rules are those of HAProxy's parser
+(configuration manual 2.2, 2.4) and of measurements: what `haproxy -c` accepts but does not mean
+what its writer meant is refused here.
+"""
+
+import ipaddress
+import re
+
+_HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\Z|\*\Z")
+# The characters of RFC 3986 `pchar` and "/"; a map file's key ends at white space, and "#" would
+# make the line a comment.
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
+_DURATION = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d)\Z")
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+# HAProxy keeps timeouts in signed 32-bit milliseconds (manual 2.5).
+_MAX_MS = 2**31 - 1
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}\Z")
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?\Z")
+_STATUS = re.compile(
+    r"[1-5][0-9]{2}(?:-[1-5][0-9]{2})?(?:,[1-5][0-9]{2}(?:-[1-5][0-9]{2})?){0,15}\Z"
+)
+
+MAX_PATH = 512
+MAX_TEXT = 4096
+
+
+def _text(raw: object, what: str) -> str:
+    if not isinstance(raw, str):
+        raise ValueError(f"{what} is a string, not {type(raw).__name__}")
+    return raw
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` may stand for `<ns>`, `<name>` or `<group>` in a key."""
+    return _NAME.match(text) is not None
+
+
+class Host(str):
+    """A host name that requests are matched with: exact, `*.suffix`, or `*` for any host.
+
+    Lower case; at most 253 characters (RFC 1035); underscores are let through because browsers
+    and certificates do.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Host":
+        """Return the host in lower case. Raises ValueError."""
+        text = _text(raw, "a host").lower().removesuffix(".")
+        if len(text) > 253:
+            raise ValueError("a host has at most 253 characters")
+        if not _HOST.match(text):
+            if ":" in text:
+                cure = "leave the port out, it is not part of a host"
+            elif not text.isascii():
+                cure = "write an international name in its xn-- form"
+            else:
+                cure = "write it like shop.example.com or *.example.com"
+            raise ValueError(f"{text[:80]!r} is no host name: {cure}")
+        return cls(text)
+
+    @property
+    def is_wildcard(self) -> bool:
+        """True for `*.suffix`; `*` alone is not one of these."""
+        return self.startswith("*.")
+
+
+class PathPrefix(str):
+    """A path that a request's path begins with, cut at "/": `/api` takes `/api/x`, not `/apis`.
+
+    Kept without the trailing slash (but `/` itself), so `/api` and `/api/` are one claim.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "PathPrefix":
+        """Return the path without its trailing slash. Raises ValueError."""
+        text = _text(raw, "a path")
+        if len(text) > MAX_PATH:
+            raise ValueError(f"a path has at most {MAX_PATH} characters")
+        if not _PATH.match(text):
+            raise ValueError(
+                f"{text[:80]!r} is no path: it begins with / and holds no space, ?, # or quote; "
+                "write other characters as %XX"
+            )
+        return cls(text.rstrip("/") or "/")
+
+
+class Duration(int):
+    """A time span in whole milliseconds, written `500ms`, `2s`, `1m`, `1h`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Duration":
+        """Return the span. A bare number is refused: its unit would be a guess. ValueError."""
+        match = _DURATION.match(raw) if isinstance(raw, str) else None
+        if match is None:
+            raise ValueError(
+                f"{raw!r} is no duration: write a number with its unit, like 500ms, 2s or 1m"
+            )
+        value = int(match[1]) * _UNIT_MS[match[2]]
+        if value > _MAX_MS:
+            raise ValueError(f"{raw!r} is longer than HAProxy can keep: at most 24d")
+        return cls(value)
+
+    def __str__(self) -> str:
+        """The shortest exact form, as HAProxy and `parse` read it."""
+        for unit in ("d", "h", "m", "s"):
+            if self and self % _UNIT_MS[unit] == 0:
+                return f"{self // _UNIT_MS[unit]}{unit}"
+        return f"{int(self)}ms"
+
+
+class Address(str):
+    """An IP address of a server, in canonical form; never a name, a path or a wildcard.
+
+    HAProxy itself would take `127.1`, `0x7f.1`, `*`, `unix@/path` and names that block its start
+    for seconds while they do not resolve (measured); none of these can be meant here.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Address":
+        """Return the address. Raises ValueError."""
+        text = _text(raw, "an address")
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            raise ValueError(
+                f"{text[:80]!r} is no IP address: write one like 10.0.0.7 or fd00::7"
+            ) from None
+        if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+            raise ValueError(
+                f"{text[:80]!r} has a zone, which HAProxy does not take: leave out % and what follows"
+            )
+        if address.is_unspecified or address.is_multicast:
+            raise ValueError(f"{text!r} is no address a server can have: write the server's own")
+        return cls(str(address))
+
+
+class ServerName(str):
+    """The name of a server in its backend: letters, digits, `_ . : -`, at most 80."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "ServerName":
+        """Return the name. Raises ValueError."""
+        text = _text(raw, "a server name")
+        if not _SERVER_NAME.match(text):
+            raise ValueError(
+                f"{text[:90]!r} is no server name: letters, digits and _ . : - only, "
+                "beginning with a letter or digit, at most 80"
+            )
+        return cls(text)
+
+
+class Token(str):
+    """A header, method or cookie name: `token` of RFC 9110, section 5.6.2."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Token":
+        """Return the name. Raises ValueError."""
+        text = _text(raw, "a name")
+        if not _TOKEN.match(text):
+            raise ValueError(
+                f"{text[:80]!r} is no name a header or cookie can have: no spaces, colons or quotes"
+            )
+        return cls(text)
+
+
+class CookieName(str):
+    """A cookie's name: letters, digits, `_ . -`, at most 64."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "CookieName":
+        """Return the name. Raises ValueError."""
+        text = _text(raw, "a cookie name")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+            raise ValueError(
+                f"{text[:80]!r} is no cookie name: letters, digits and _ . - only, at most 64"
+            )
+        return cls(text)
+
+
+class Text(str):
+    """Free text for a header value or a note: one line without control characters, not empty.
+
+    CR and LF in a header value would split the response (measured), and an empty word ends a
+    configuration line early on HAProxy 2.6 and 2.8.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Text":
+        """Return the text. Raises ValueError."""
+        text = _text(raw, "a text")
+        if not text:
+            raise ValueError("it is empty: leave the field out instead")
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"it has {len(text)} characters: at most {MAX_TEXT}")
+        if _CONTROL.search(text):
+            raise ValueError("it holds a control character (a line break, tab or NUL): take it out")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                "it holds half a surrogate pair, which is no text: take it out"
+            ) from None
+        return cls(text)
+
+
+class UriPath(str):
+    """The path and query of a health check's request."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "UriPath":
+        """Return the path. Raises ValueError."""
+        text = _text(raw, "a path")
+        if len(text) > MAX_PATH or not re.fullmatch(r"/[!-~]*", text) or "#" in text:
+            raise ValueError(
+                f"{text[:80]!r} is no path for a request: it begins with / and holds printable ASCII "
+                f"without spaces or #, at most {MAX_PATH}"
+            )
+        return cls(text)
+
+
+class StatusRange(str):
+    """Which answers of a health check are good: `200`, `200-399`, `200,204,300-399`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "StatusRange":
+        """Return the ranges. Raises ValueError."""
+        text = (
+            str(raw)
+            if isinstance(raw, int) and not isinstance(raw, bool)
+            else _text(raw, "a status")
+        )
+        if not _STATUS.match(text):
+            raise ValueError(f"{text[:80]!r} is no status: write 200, 200-399 or 200,204")
+        for part in text.split(","):
+            low, _, high = part.partition("-")
+            if high and high < low:
+                raise ValueError(f"{part!r} ends before it begins")
+        return cls(text)
+
+
+class MimeType(str):
+    """A media type to compress: `text/html`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "MimeType":
+        """Return the type in lower case. Raises ValueError."""
+        text = _text(raw, "a media type").lower()
+        if not re.fullmatch(r"[a-z0-9.+-]{1,64}/[a-z0-9.+-]{1,64}", text):
+            raise ValueError(f"{text[:80]!r} is no media type: write one like text/html")
+        return cls(text)
+
+
+Value = (
+    Host
+    | PathPrefix
+    | Duration
+    | Address
+    | ServerName
+    | Token
+    | CookieName
+    | Text
+    | UriPath
+    | StatusRange
+    | MimeType
+)
+"""Every class here; the decoder turns JSON into these through their `parse`."""

@@ -1,0 +1,1 @@
+"""The contract in etcd that all rooms share: the layout of keys, decoding, encoding. No I/O."""

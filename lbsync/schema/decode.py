@@ -1,0 +1,159 @@
+"""Bytes to records: strict, key by key, with one sentence for what is wrong."""
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from lbsync.errors import BadKey
+from lbsync.model.records import (
+    EndpointsRecord,
+    GlobalRecord,
+    Record,
+    RouteRecord,
+    ServiceRecord,
+)
+from lbsync.model.values import is_name
+from lbsync.schema.keys import Key
+
+R = TypeVar("R", bound=Record)
+
+#: etcd refuses values over 1.5 MiB by default; the file source has no such limit of its own.
+MAX_VALUE = 1_572_864
+_PATH = re.compile(r" - at `(.*)`\Z", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
+
+
+def _parse_value(kind: type[Any], raw: object) -> object:
+    parse: Callable[[object], object] = kind.parse
+    return parse(raw)
+
+
+def _encode_value(value: object) -> object:
+    if isinstance(value, str):
+        return str.__str__(value)
+    return str(value)
+
+
+_DECODERS: dict[type[Record], msgspec.json.Decoder[Any]] = {
+    record: msgspec.json.Decoder(record, dec_hook=_parse_value)
+    for record in (ServiceRecord, EndpointsRecord, RouteRecord, GlobalRecord)
+}
+_ENCODER = msgspec.json.Encoder(enc_hook=_encode_value)
+RECORD_OF: dict[str, type[Record]] = {
+    "services": ServiceRecord,
+    "endpoints": EndpointsRecord,
+    "routes": RouteRecord,
+    "settings": GlobalRecord,
+}
+
+
+def _sentence(error: msgspec.ValidationError, record: type[Record]) -> str:
+    """Turn msgspec's message into "field: what is wrong"."""
+    text = str(error)
+    place = ""
+    if match := _PATH.search(text):
+        place = match[1].rpartition("$")[2].removeprefix(".")
+        text = text[: match.start()]
+    if unknown := _UNKNOWN.match(text):
+        near = difflib.get_close_matches(unknown[1], _fields_at(record, place), n=1)
+        cure = f"did you mean {near[0]}?" if near else "take it out"
+        return f"{_join(place, unknown[1])}: no such field; {cure}"
+    if text.startswith("Object missing required field"):
+        return f"{_join(place, text.partition('`')[2].rstrip('`'))}: required, but missing"
+    return f"{place}: {text}" if place else text
+
+
+def _join(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _fields_at(record: type[Record], place: str) -> list[str]:
+    """Return the field names of the struct that `place` (`check`, `servers[0]`) leads to."""
+    here: Any = msgspec.inspect.type_info(record)
+    for step in filter(None, re.split(r"[.\[]", place)):
+        here = _below(here, step)
+    return sorted(f.encode_name for f in here.fields) if hasattr(here, "fields") else []
+
+
+def _below(here: Any, step: str) -> Any:
+    if hasattr(here, "fields"):
+        here = next((f.type for f in here.fields if f.encode_name == step), None)
+    elif hasattr(here, "item_type"):
+        here = here.item_type
+    for option in getattr(here, "types", ()):
+        if hasattr(option, "fields"):
+            return option
+    return here
+
+
+def _check_service(record: ServiceRecord) -> str | None:
+    """Return what is wrong between the fields of a service, or None."""
+    if record.mode == "tcp":
+        for field in ("hosts", "paths", "sticky", "compression"):
+            if getattr(record, field) not in ((), False, msgspec.UNSET):
+                return f"{field}: only an http service has this; take it out or set mode to http"
+        if record.listen is msgspec.UNSET:
+            return "listen: a tcp service needs the port it listens on"
+        if record.redirect != type(record.redirect)() or record.headers != type(record.headers)():
+            return "redirect, headers: only an http service has these; take them out"
+    elif record.listen is not msgspec.UNSET:
+        return "listen: only a tcp service has a port of its own; take it out or set mode to tcp"
+    check = record.check
+    if check.kind != "http" and (
+        check.path is not msgspec.UNSET or check.status is not msgspec.UNSET
+    ):
+        return f"check.path, check.status: only a check of type http has these, not {check.kind}"
+    return None
+
+
+def _check_endpoints(record: EndpointsRecord) -> str | None:
+    seen: set[str] = set()
+    for server in record.servers:
+        if server.name in seen:
+            return f"servers: two are named {server.name!r}; give each its own name"
+        seen.add(server.name)
+    return None
+
+
+def _check_route(record: RouteRecord) -> str | None:
+    for group in record.groups:
+        if not is_name(group):
+            return f"groups: {group[:80]!r} is no name of a group"
+    if not any(record.groups.values()):
+        return "groups: every weight is 0, so nothing would get traffic; give one group a weight"
+    return None
+
+
+def decode(key: str, parsed: Key, value: bytes) -> Record:
+    """Return the record that `value` holds. Raises `BadKey` naming key, field and cure."""
+    if len(value) > MAX_VALUE:
+        raise BadKey(key, f"the value has {len(value)} bytes; at most {MAX_VALUE} are read")
+    kind = RECORD_OF[parsed.kind]
+    try:
+        record: Record = _DECODERS[kind].decode(value)
+    except msgspec.ValidationError as error:
+        raise BadKey(key, _sentence(error, kind)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadKey(key, f"the value is no JSON object in UTF-8 ({error}); write one") from error
+    except RecursionError as error:
+        raise BadKey(
+            key, "the value is nested too deeply; write the fields of the contract"
+        ) from error
+    wrong = None
+    if isinstance(record, ServiceRecord):
+        wrong = _check_service(record)
+    elif isinstance(record, EndpointsRecord):
+        wrong = _check_endpoints(record)
+    elif isinstance(record, RouteRecord):
+        wrong = _check_route(record)
+    if wrong:
+        raise BadKey(key, wrong)
+    return record
+
+
+def encode(record: Record) -> bytes:
+    """Return the record as JSON; `decode` of it gives an equal record."""
+    return _ENCODER.encode(record)
