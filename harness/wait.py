@@ -7,7 +7,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(what: str, probe: Callable[[], T], *, timeout: float = 10.0, every: float = 0.01) -> T:
+def wait_until(
+    what: str, probe: Callable[[], T], *, timeout: float = 10.0, every: float = 0.01
+) -> T:
     """Call `probe` until it returns something true; return that.
 
     `what` completes the sentence "waited … s for". An exception of type OSError counts as "not

@@ -1,0 +1,89 @@
+# Everything a developer or a build machine does, as one word each. `make` alone explains itself.
+#
+# Nothing here needs more than git, make and python3: scripts/setup brings the rest.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+# HAProxy, nginx and ip live where the PATH of an ordinary user does not look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest
+ARGS   ?=
+
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## "; print "lbsync: make TARGET [VARIABLE=value]\n" } \
+	     /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 } \
+	     END { print "\n  ARGS=…       is passed on to pytest or bench, as in: make unit ARGS=\"-k guard\"" }' \
+	     Makefile
+
+.PHONY: setup
+setup: ## make .venv with everything the checks and tests import (done by the others when needed)
+	@VENV=$(VENV) scripts/setup
+
+.PHONY: setup-daemons
+setup-daemons: setup
+	@scripts/setup-daemons
+
+.PHONY: demo
+demo: setup ## watch the agent at work on this machine; KEEP=1 leaves it running to play with
+	@scripts/setup-daemons --required haproxy etcd
+	@KEEP=$(KEEP) $(PY) -m demo
+
+.PHONY: test
+test: setup-daemons ## run all tests, against real etcd and HAProxy processes on loopback
+	$(PYTEST) $(ARGS)
+
+.PHONY: check
+check: setup ## lint, format, types, imports; seconds
+	@status=0; \
+	for tool in "ruff check" "ruff format --check" mypy "lint-imports --no-logo"; do \
+	    echo "+ $$tool"; $(VENV)/bin/$$tool || status=1; \
+	done; exit $$status
+
+.PHONY: format
+format: setup ## let the formatter and the safe lint fixes rewrite the tree
+	$(VENV)/bin/ruff check --fix-only
+	$(VENV)/bin/ruff format
+
+.PHONY: unit
+unit: setup ## pure tests: no process, no socket
+	$(PYTEST) tests/unit $(ARGS)
+
+.PHONY: integration
+integration: setup-daemons ## one door at a time, each against the real thing
+	$(PYTEST) tests/integration $(ARGS)
+
+.PHONY: e2e
+e2e: setup-daemons ## whole agent processes, with load that counts every lost request
+	$(PYTEST) tests/e2e $(ARGS)
+
+.PHONY: golden
+golden: setup ## rewrite the expected configurations in tests/golden; review the diff
+	LBSYNC_GOLDEN=write $(PYTEST) -q tests/golden $(ARGS)
+	@git --no-pager diff --stat -- tests/golden
+
+.PHONY: bench
+bench: setup-daemons ## measure what the README promises; prints medians and p99
+	$(PY) -m bench $(ARGS)
+
+.PHONY: dist
+dist: setup ## build the wheel and the source archive into dist/
+	rm -rf dist
+	$(PY) -m build --no-isolation --outdir dist .
+
+.PHONY: install
+install: ## program, systemd units and example settings; DESTDIR= PREFIX=/usr/local
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
+	    scripts/install
+
+.PHONY: clean
+clean: ## remove what was built, but not .venv
+	rm -rf build dist .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
