@@ -1,0 +1,94 @@
+"""What is wanted of HAProxy: the values that templates print.
+
+Objects keep their identity from pass to pass while nothing about them changed; rendering relies on
+that to print only what is new. They compare by identity for the same reason.
+"""
+
+import msgspec
+
+from lbsync.model.records import GlobalRecord, ServerRecord, ServiceRecord
+
+
+class Backend(msgspec.Struct, frozen=True, eq=False):
+    """One backend section: the servers of one group of one service."""
+
+    name: str
+    """`be_<ns>_<name>_<group>`; `_` cannot occur in the parts, so the name is unambiguous."""
+    service: str
+    """`<ns>/<name>`."""
+    group: str
+    record: ServiceRecord
+    servers: tuple[ServerRecord, ...]
+    """Sorted by name."""
+    https: bool
+    """Plain requests are redirected to https."""
+
+
+class Choice(msgspec.Struct, frozen=True, eq=False):
+    """One line of the map that leads from a service (or a slot of it) to a backend."""
+
+    key: str
+    """`<ns>/<name>`, or `<ns>/<name>#<slot>` where traffic is split."""
+    backend: str
+
+
+class Service(msgspec.Struct, frozen=True, eq=False):
+    """One service with all that leads to it."""
+
+    id: str
+    """`<ns>/<name>`."""
+    ns: str
+    name: str
+    record: ServiceRecord
+    backends: tuple[Backend, ...]
+    """Sorted by group; a group without traffic is among them, so that a switch is one map entry."""
+    routes: tuple[str, ...]
+    """Keys `host/path/` of the route map that this service owns; `*` stands for any host."""
+    wildcards: tuple[str, ...]
+    """Suffixes (`.example.com`) of its `*.` hosts."""
+    slots: int
+    """Over how many slots traffic is split by weight; 0 when one backend takes all."""
+    choices: tuple[Choice, ...]
+
+    @property
+    def frontend(self) -> str:
+        """The name of the frontend of a tcp service."""
+        return f"fe_{self.ns}_{self.name}"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with one key, for its owner."""
+
+    key: str
+    service: str
+    """`<ns>/<name>`, or empty where the key names none."""
+    reason: str
+
+
+class Desired(msgspec.Struct, frozen=True, eq=False):
+    """Everything that is wanted, as of one revision."""
+
+    revision: int
+    services: tuple[Service, ...]
+    """Sorted by id."""
+    settings: GlobalRecord
+    problems: tuple[Problem, ...]
+    """Sorted by key."""
+
+    @property
+    def backends(self) -> list[Backend]:
+        """All backends in the order of their services."""
+        return [backend for service in self.services for backend in service.backends]
+
+    @property
+    def wildcards(self) -> list[str]:
+        """All suffixes, the longest first: `map_end` takes the first that fits."""
+        found = {suffix for service in self.services for suffix in service.wildcards}
+        return sorted(found, key=lambda suffix: (-len(suffix), suffix))
+
+    @property
+    def server_count(self) -> int:
+        """Number of servers in all backends."""
+        return sum(
+            len(backend.servers) for service in self.services for backend in service.backends
+        )
