@@ -1,0 +1,88 @@
+"""The scripts behind `make`, run beside programs that stand in for the machine's own."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A folder at the front of PATH; `program(...)` puts a shell script into it."""
+    return tmp_path
+
+
+def program(machine: Path, name: str, body: str) -> None:
+    (machine / name).write_text(f"#!/bin/sh\n{body}\n")
+    (machine / name).chmod(0o755)
+
+
+def run(
+    machine: Path, script: Path | str, *words: str, ci: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if k != "CI"}
+    env["PATH"] = f"{machine}:{env['PATH']}"
+    if ci is not None:
+        env["CI"] = ci
+    return subprocess.run(
+        [str(ROOT / script), *words],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_environment_that_is_up_to_date_is_left_alone(machine: Path) -> None:
+    program(machine, "python3", "echo touched; exit 1")
+    if not (ROOT / ".venv/.made-from").exists():
+        pytest.skip("the tests run in another environment than make's")
+    done = run(machine, "scripts/setup")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_present_daemons_need_no_word(machine: Path) -> None:
+    program(machine, "haproxy", "exit 0")
+    done = run(machine, "scripts/setup-daemons", "--required", "haproxy")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_ordinary_user_is_told_in_one_sentence_what_to_install(machine: Path) -> None:
+    program(machine, "id", "echo 1000")
+    done = run(machine, "scripts/setup-daemons", "--required", "no-such-balancer")
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("install as root: apt-get install no-such-balancer")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_root_gets_what_is_missing_installed_once(machine: Path) -> None:
+    """In a copy of the scripts, whose installer only notes what it was asked for."""
+    (machine / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/setup-daemons", machine / "scripts")
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", "exit 0")
+    program(machine, "scripts/apt-install", 'echo "$@" >>asked')
+    done = run(machine, machine / "scripts/setup-daemons", "--required", "no-such-a", "no-such-b")
+    assert (machine / "asked").read_text() == "no-such-a no-such-b\n"
+    assert done.returncode == 1
+    assert "missing no-such-a no-such-b" in done.stderr
+
+
+@pytest.mark.parametrize(("ci", "code"), [("true", 1), (None, 0)])
+def test_a_daemon_that_tests_want_is_required_on_a_build_machine_only(
+    machine: Path, ci: str | None, code: int
+) -> None:
+    (machine / "scripts").mkdir()
+    script = machine / "scripts/setup-daemons"
+    text = (ROOT / "scripts/setup-daemons").read_text()
+    script.write_text(text.replace("set -- haproxy etcd ", "set -- no-such-balancer "))
+    script.chmod(0o755)
+    program(machine, "id", "echo 1000")
+    done = run(machine, script, ci=ci)
+    assert done.returncode == code
+    assert "no-such-balancer" in done.stderr

@@ -1,0 +1,161 @@
+"""The unit files, read by systemd itself and, where HAProxy has a say, by HAProxy."""
+
+import grp
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.ports import free_port
+from harness.wait import wait_until
+
+ROOT = Path(__file__).parents[2]
+AGENT = ROOT / "systemd/lbsync-agent.service"
+DROP_IN = ROOT / "systemd/haproxy.service.d/lbsync.conf"
+DEBIAN_UNIT = """\
+[Unit]
+Description=HAProxy Load Balancer
+[Service]
+EnvironmentFile=-/etc/default/haproxy
+Environment="CONFIG=/etc/haproxy/haproxy.cfg" "PIDFILE=/run/haproxy.pid" "EXTRAOPTS=-S /run/master"
+ExecStart=/bin/true -Ws -f $CONFIG -p $PIDFILE $EXTRAOPTS
+Type=notify
+"""
+
+
+def need(program: str) -> str:
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is not installed")
+        pytest.skip(f"{program} is not installed")
+    return found
+
+
+def stage(folder: Path, agent: str, drop_in: str) -> list[str]:
+    """Lay the units out as systemd would find them, with programs that exist on any machine."""
+    (folder / "haproxy.service.d").mkdir(parents=True)
+    (folder / "haproxy.service").write_text(DEBIAN_UNIT)
+    (folder / "lbsync-agent.service").write_text(agent.replace("/usr/bin/lbsync", "/bin/true"))
+    (folder / "haproxy.service.d/lbsync.conf").write_text(
+        drop_in.replace("/usr/bin/lbsync", "/bin/true")
+    )
+    return [str(folder / "lbsync-agent.service"), str(folder / "haproxy.service")]
+
+
+def verify(folder: Path, units: list[str]) -> str:
+    """Return what systemd finds wrong with our units; nothing is well."""
+    answer = subprocess.run(
+        [need("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", *units],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = [line for line in answer.stderr.splitlines() if "lbsync" in line or "haproxy" in line]
+    return "\n".join(said) or (answer.stderr if answer.returncode else "")
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    units = stage(tmp_path / "units", AGENT.read_text(), DROP_IN.read_text())
+    assert verify(tmp_path / "units", units) == ""
+
+
+@pytest.mark.parametrize("where", ["agent", "drop-in"])
+def test_a_misspelt_line_would_be_found(tmp_path: Path, where: str) -> None:
+    """Guards the test above: the agent's unit and the drop-in are really read."""
+    agent, drop_in = AGENT.read_text(), DROP_IN.read_text()
+    if where == "agent":
+        agent = agent.replace("ProtectSystem=", "ProtectSytem=")
+    else:
+        drop_in = drop_in.replace("RestartSec=", "RestartSecs=")
+    units = stage(tmp_path / "units", agent, drop_in)
+    assert "Unknown key" in verify(tmp_path / "units", units)
+
+
+def test_the_agent_is_exposed_as_little_as_systemd_calls_ok(tmp_path: Path) -> None:
+    """Nearer to 0 is safer; systemd calls up to 2.5 "OK", and an unhardened service has 9.6."""
+    units = stage(tmp_path / "units", AGENT.read_text(), DROP_IN.read_text())
+    answer = subprocess.run(
+        [
+            need("systemd-analyze"),
+            "security",
+            "--offline=true",
+            "--threshold=25",
+            "--no-pager",
+            *units[:1],
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_every_line_of_the_agents_service_has_its_reason() -> None:
+    """A comment stands above each setting, or above the block it belongs to."""
+    explained = False
+    bare = []
+    for line in AGENT.read_text().partition("[Service]")[2].partition("[Install]")[0].splitlines():
+        if line.startswith("#"):
+            explained = True
+        elif not line:
+            explained = False
+        elif not explained:
+            bare.append(line)
+    assert bare == []
+
+
+def test_haproxy_never_waits_for_the_agent() -> None:
+    """The agent's READY needs HAProxy; were HAProxy ordered behind it, a boot would stand still."""
+    assert "lbsync-agent" not in DROP_IN.read_text()
+    after = re.findall(r"^After=(.*)$", AGENT.read_text(), re.MULTILINE)
+    assert "haproxy.service" in " ".join(after).split()
+
+
+def test_haproxy_opens_its_master_socket_to_the_agents_group_as_the_drop_in_says(
+    tmp_path: Path,
+) -> None:
+    options = re.search(r'EXTRAOPTS=-?"?(-S \S+?)"?$', DROP_IN.read_text(), re.MULTILINE)
+    assert options
+    group = grp.getgrgid(os.getgid()).gr_name
+    socket = tmp_path / "master.sock"
+    bind = options[1].split()[1].replace("/run/haproxy-master.sock", str(socket))
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(
+        "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\n"
+        f"listen any\n bind 127.0.0.1:{free_port()}\n"
+    )
+    haproxy = subprocess.Popen(
+        [need("haproxy"), "-W", "-f", str(config), "-S", bind.replace(",lbsync", f",{group}")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        mode = wait_until("the master socket", lambda: socket.exists() and socket.stat().st_mode)
+        assert stat.S_IMODE(mode) == 0o660
+        assert socket.stat().st_gid == os.getgid()
+    finally:
+        haproxy.terminate()
+        haproxy.wait(timeout=10)
+
+
+def test_the_user_the_units_name_is_made_by_sysusers(tmp_path: Path) -> None:
+    users = need("systemd-sysusers")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\n")
+    subprocess.run(
+        [users, f"--root={tmp_path}", str(ROOT / "systemd/sysusers.d/lbsync.conf")],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    assert re.search(r"^lbsync:", (tmp_path / "etc/passwd").read_text(), re.MULTILINE)
+    assert re.search(r"^lbsync:", (tmp_path / "etc/group").read_text(), re.MULTILINE)

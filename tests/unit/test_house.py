@@ -1,0 +1,121 @@
+"""The rules of the house that no linter knows."""
+
+import ast
+import configparser
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lbsync
+
+ROOT = Path(__file__).parents[2]
+MODULE_LINES = 300
+FUNCTION_LINES = 60
+#: Names under which things gather that belong beside their one user.
+NO_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "tools"}
+
+type_of_function = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def modules(*rooms: str) -> list[Path]:
+    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, type_of_function):
+            yield node
+
+
+def test_a_module_fits_into_a_head() -> None:
+    long = {
+        name(path): lines
+        for path in modules("lbsync", "harness", "demo")
+        if (lines := len(path.read_text().splitlines())) > MODULE_LINES
+    }
+    assert long == {}
+
+
+def test_a_function_fits_on_a_screen() -> None:
+    long = {
+        f"{name(path)}:{node.lineno} {node.name}": lines
+        for path in modules("lbsync", "harness", "demo")
+        for node in functions(path)
+        if (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES
+    }
+    assert long == {}
+
+
+def test_no_module_is_a_drawer_for_odd_things() -> None:
+    assert [name(p) for p in modules("lbsync", "harness", "demo") if p.stem in NO_NAMES] == []
+
+
+def test_an_import_inside_a_function_says_why_and_hides_no_cycle() -> None:
+    """Only the command line may defer rooms (start-up time); third parties need a reason."""
+    wrong = []
+    for path in modules("lbsync"):
+        lines = path.read_text().splitlines()
+        for function in functions(path):
+            for node in ast.walk(function):
+                if not isinstance(node, ast.Import | ast.ImportFrom):
+                    continue
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += (
+                    [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                )
+                own = any(n.split(".")[0] == "lbsync" for n in names)
+                if own and path.parts[len(ROOT.parts) + 1] != "cli":
+                    wrong.append(f"{name(path)}:{node.lineno} defers one of our own modules")
+                elif not re.search(r"# noqa: PLC0415\W+\w+ \w+", lines[node.lineno - 1]):
+                    wrong.append(f"{name(path)}:{node.lineno} gives no reason after the noqa")
+    assert wrong == []
+
+
+def test_the_version_is_the_newest_heading_of_the_changelog() -> None:
+    heading = re.search(r"^## \[?([0-9][^ \]]*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heading
+    assert heading[1] == lbsync.__version__
+
+
+def test_setup_cfg_lists_every_package() -> None:
+    """A package that is not listed would be missing from the wheel, and only from the wheel."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    listed = set(setup["options"]["packages"].split())
+    found = {".".join(p.parent.relative_to(ROOT).parts) for p in modules("lbsync")}
+    found |= {f"lbsync.templates.{p.name}" for p in (ROOT / "templates").iterdir() if p.is_dir()}
+    assert found <= listed
+
+
+def test_every_package_has_an_init_file_that_says_what_it_is_for() -> None:
+    bare = []
+    for folder in sorted({path.parent for path in modules("lbsync")}):
+        init = folder / "__init__.py"
+        if not init.exists() or not ast.get_docstring(ast.parse(init.read_text())):
+            bare.append(name(folder))
+    assert bare == []
+
+
+def test_every_target_of_the_makefile_is_explained_by_help() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^\.PHONY: (\S+)$", makefile, re.MULTILINE))
+    explained = set(re.findall(r"^([a-z0-9-]+):[^#\n]*## \S", makefile, re.MULTILINE))
+    assert targets - explained == {"setup-daemons"}
+    assert explained >= {"demo", "test", "check", "unit", "integration", "e2e", "golden", "dist"}
+
+
+@pytest.mark.parametrize(
+    "script", sorted([*(ROOT / "scripts").iterdir(), ROOT / ".ci/run"]), ids=name
+)
+def test_scripts_are_executable_shell(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    assert script.read_text().startswith("#!/bin/sh\n")
+    subprocess.run(["sh", "-n", str(script)], check=True)
