@@ -267,4 +267,4 @@ def _choices(
         return 0, (Choice(service, takers[0].name),)
     counts = slot_counts(shares)
     names = [backend.name for backend in takers for _ in range(counts[backend.group])]
-    return len(names), tuple(Choice(f"{service}#{slot}", name) for slot, name in enumerate(names))
+    return len(names), tuple(Choice(f"{service}/{slot}", name) for slot, name in enumerate(names))

@@ -28,7 +28,7 @@ class Choice(msgspec.Struct, frozen=True, eq=False):
     """One line of the map that leads from a service (or a slot of it) to a backend."""
 
     key: str
-    """`<ns>/<name>`, or `<ns>/<name>#<slot>` where traffic is split."""
+    """`<ns>/<name>`, or `<ns>/<name>/<slot>` where traffic is split."""
     backend: str
 
 

@@ -1,0 +1,103 @@
+"""What was last served: every key as it stood when a pass was confirmed, kept on disk.
+
+From here come the last good version of a key that went bad, and the count of servers that the
+guard compares with, also after a restart of the agent. The store is SQLite: a confirmed pass
+writes only what changed, in one transaction.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from lbsync.agent.entries import Entries, Entry, read_entry
+from lbsync.errors import LbsyncError
+from lbsync.model.snapshot import Item
+
+_LAYOUT = """
+CREATE TABLE IF NOT EXISTS accepted (
+    key TEXT PRIMARY KEY, value BLOB NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+
+
+class StateError(LbsyncError):
+    """Raised when the state directory cannot be written; names the file and the cause."""
+
+
+class Accepted:
+    """The accepted entries: in memory for the pass, on disk for the next start."""
+
+    def __init__(self, path: Path) -> None:
+        """`path`: the database file; its directory exists."""
+        self._path = path
+        self._entries: dict[str, Entry] = {}
+        self.lost: str = ""
+        """Why what was stored could not be read; empty when it could."""
+        try:
+            self._entries = _load(path)
+        except sqlite3.DatabaseError as error:
+            # A damaged file costs the memory of last good versions, not the service: what HAProxy
+            # runs and the live generation are untouched. Kept aside for whoever wants to look.
+            self.lost = f"{path} cannot be read ({error}); it was set aside and begun anew"
+            _set_aside(path)
+
+    @property
+    def entries(self) -> Entries:
+        """Key to accepted entry."""
+        return self._entries
+
+    def replace(self, entries: Mapping[str, Entry]) -> None:
+        """Make `entries` the accepted ones. Raises `StateError` when the disk refuses."""
+        old = self._entries
+        changed = [e for name, e in entries.items() if name not in old or old[name].item != e.item]
+        gone = [name for name in old if name not in entries]
+        self._entries = dict(entries)
+        if not changed and not gone:
+            return
+        try:
+            with closing(_open(self._path)) as db, db:
+                db.executemany("DELETE FROM accepted WHERE key = ?", [(name,) for name in gone])
+                db.executemany(
+                    "INSERT OR REPLACE INTO accepted VALUES (?, ?, ?, ?)",
+                    [_row(entry.item) for entry in changed],
+                )
+        except sqlite3.Error as error:
+            self._entries = dict(old)
+            raise StateError(
+                f"{self._path}: what was accepted cannot be written: {error}"
+            ) from error
+
+
+def _row(item: Item) -> tuple[str, bytes, int, int]:
+    return item.key, item.value, item.create_revision, item.mod_revision
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=5)
+    # Losing the last transaction with the power is harmless (the next pass accepts again), a torn
+    # file is not: WAL with NORMAL gives just that, without an fsync per pass.
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(_LAYOUT)
+    return db
+
+
+def _load(path: Path) -> dict[str, Entry]:
+    if not path.exists():
+        return {}
+    entries = {}
+    with closing(_open(path)) as db:
+        for key, value, created, modified in db.execute("SELECT * FROM accepted"):
+            entry = read_entry(Item(key, bytes(value), created, modified))
+            # What an older version accepted may be refused by this one: then it is not known good.
+            if isinstance(entry, Entry):
+                entries[key] = entry
+    return entries
+
+
+def _set_aside(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        damaged = path.with_name(path.name + suffix)
+        if damaged.exists():
+            damaged.replace(path.with_name(f"{path.name}{suffix}.damaged"))

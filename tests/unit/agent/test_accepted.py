@@ -1,0 +1,46 @@
+"""What was accepted survives a restart, and damage costs only the memory."""
+
+from pathlib import Path
+
+import pytest
+
+from lbsync.agent.accepted import Accepted, StateError
+from tests.builders import a_shop, entries_of, servers
+
+
+def stored(store: Accepted) -> dict[str, bytes]:
+    return {name: entry.item.value for name, entry in store.entries.items()}
+
+
+def test_a_restart_finds_what_was_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.db"
+    entries = entries_of(a_shop())
+    Accepted(path).replace(entries)
+    changed = {**a_shop(), "endpoints/shop/web/default": servers(1)}
+    del changed["services/shop/db"]
+    store = Accepted(path)
+    assert stored(store) == {name: entry.item.value for name, entry in entries.items()}
+    store.replace(entries_of(changed))
+    assert stored(Accepted(path)) == stored(store)
+    assert "services/shop/db" not in Accepted(path).entries
+
+
+def test_a_damaged_file_is_set_aside_and_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.db"
+    path.write_bytes(b"no database, but long enough to look like something" * 100)
+    store = Accepted(path)
+    assert not store.entries
+    assert "set aside" in store.lost
+    assert (tmp_path / "accepted.db.damaged").exists()
+    store.replace(entries_of(a_shop()))
+    assert len(Accepted(path).entries) == len(a_shop())
+
+
+def test_a_disk_that_refuses_leaves_the_old_ones_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "accepted.db"
+    path.parent.mkdir()
+    store = Accepted(path)
+    path.parent.rmdir()
+    with pytest.raises(StateError, match=r"accepted\.db"):
+        store.replace(entries_of(a_shop()))
+    assert not store.entries

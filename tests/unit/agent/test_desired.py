@@ -1,0 +1,147 @@
+"""Who owns which host, and which backend takes which share."""
+
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync.agent.desired import MAX_SLOTS, Assembler, slot_counts
+from lbsync.model.desired import Desired, Service
+from tests.builders import a_shop, entries_of, servers
+
+
+def assemble(values: dict[str, object]) -> Desired:
+    return Assembler([80, 443]).assemble(entries_of(values), 7, ())
+
+
+def service(desired: Desired, name: str) -> Service:
+    return next(s for s in desired.services if s.id == name)
+
+
+def test_services_are_sorted_and_named_after_their_keys() -> None:
+    desired = assemble(a_shop())
+    assert [s.id for s in desired.services] == ["shop/cart", "shop/db", "shop/web"]
+    assert [b.name for b in desired.backends] == [
+        "be_shop_cart_default", "be_shop_db_default", "be_shop_web_default",
+    ]  # fmt: skip
+    assert service(desired, "shop/cart").routes == ("shop.example.com/cart/",)
+    assert service(desired, "shop/db").frontend == "fe_shop_db"
+
+
+def test_the_service_created_first_keeps_a_host() -> None:
+    desired = assemble(
+        {
+            "services/z/first": {"mode": "http", "hosts": ["a.example", "b.example"]},
+            "services/a/second": {"mode": "http", "hosts": ["b.example", "c.example"]},
+        }
+    )
+    assert service(desired, "z/first").routes == ("a.example/", "b.example/")
+    assert service(desired, "a/second").routes == ("c.example/",)
+    (problem,) = desired.problems
+    assert problem.service == "a/second"
+    assert "b.example with path / belongs to z/first" in problem.reason
+
+
+def test_a_tcp_port_has_one_owner_and_is_none_of_haproxys_own() -> None:
+    desired = assemble(
+        {
+            "services/a/one": {"mode": "tcp", "listen": 9000},
+            "services/a/two": {"mode": "tcp", "listen": 9000},
+            "services/a/web": {"mode": "tcp", "listen": 80},
+        }
+    )
+    assert [s.id for s in desired.services] == ["a/one"]
+    assert "belongs to a/one" in desired.problems[0].reason
+    assert "HAProxy's own" in desired.problems[1].reason
+
+
+def test_www_claims_the_twin_unless_somebody_else_named_it() -> None:
+    desired = assemble(
+        {
+            "services/a/one": {
+                "mode": "http",
+                "hosts": ["x.example"],
+                "redirect": {"www": "strip"},
+            },
+            "services/a/two": {
+                "mode": "http",
+                "hosts": ["y.example"],
+                "redirect": {"www": "strip"},
+            },
+            "services/a/own": {"mode": "http", "hosts": ["www.y.example"]},
+        }
+    )
+    assert service(desired, "a/one").routes == ("x.example/", "www.x.example/")
+    assert service(desired, "a/two").routes == ("y.example/",)
+    assert not desired.problems
+
+
+def test_without_a_route_every_group_that_has_servers_takes_the_same_share() -> None:
+    values = {
+        "services/a/b": {"mode": "http"},
+        "endpoints/a/b/blue": servers(1),
+        "endpoints/a/b/green": servers(2),
+        "endpoints/a/b/none": servers(),
+    }
+    found = service(assemble(values), "a/b")
+    assert found.slots == 2
+    assert {(c.key, c.backend) for c in found.choices} == {
+        ("a/b/0", "be_a_b_blue"), ("a/b/1", "be_a_b_green"),
+    }  # fmt: skip
+    assert len(found.backends) == 3
+
+
+def test_a_route_is_obeyed_and_one_taker_needs_no_slots() -> None:
+    values = {
+        "services/a/b": {"mode": "http"},
+        "endpoints/a/b/blue": servers(1),
+        "endpoints/a/b/green": servers(),
+        "routes/a/b": {"groups": {"green": 1, "blue": 0}},
+    }
+    found = service(assemble(values), "a/b")
+    assert found.slots == 0
+    assert [(c.key, c.backend) for c in found.choices] == [("a/b", "be_a_b_green")]
+
+
+def test_a_service_without_endpoints_still_has_a_backend() -> None:
+    found = service(assemble({"services/a/b": {"mode": "http"}}), "a/b")
+    assert [(b.name, b.servers) for b in found.backends] == [("be_a_b_default", ())]
+
+
+def test_https_only_redirects_all_but_those_that_say_no() -> None:
+    values = {
+        "settings/global": {"https": "only"},
+        "services/a/yes": {"mode": "http", "hosts": ["y"]},
+        "services/a/no": {"mode": "http", "hosts": ["n"], "redirect": {"https": False}},
+    }
+    desired = assemble(values)
+    assert service(desired, "a/yes").backends[0].https
+    assert not service(desired, "a/no").backends[0].https
+
+
+def test_what_did_not_change_is_the_same_object_again() -> None:
+    assembler = Assembler()
+    values = a_shop()
+    first_entries = dict(entries_of(values))
+    first = assembler.assemble(first_entries, 1, ())
+    changed = {**values, "endpoints/shop/web/default": servers(8001)}
+    second_entries = {
+        **first_entries,
+        "endpoints/shop/web/default": entries_of(changed)["endpoints/shop/web/default"],
+    }
+    second = assembler.assemble(second_entries, 2, ())
+    assert service(second, "shop/cart") is service(first, "shop/cart")
+    assert service(second, "shop/web") is not service(first, "shop/web")
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 10_000), min_size=1))
+def test_slots_follow_the_weights_and_leave_nobody_out(shares: dict[str, int]) -> None:
+    counts = slot_counts(shares)
+    total, weights = sum(counts.values()), sum(shares.values())
+    assert counts.keys() == shares.keys()
+    assert min(counts.values()) >= 1
+    assert total <= MAX_SLOTS + len(shares)
+    for group, share in shares.items():
+        assert abs(Fraction(counts[group], total) - Fraction(share, weights)) <= Fraction(
+            len(shares) + 1, MAX_SLOTS
+        )

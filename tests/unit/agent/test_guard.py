@@ -1,0 +1,53 @@
+"""An emptied store does not empty the balancers."""
+
+from lbsync.agent import guard
+from lbsync.agent.entries import hold_back
+from tests.builders import a_shop, entries_of, servers
+
+
+def test_an_emptied_prefix_is_held() -> None:
+    accepted = entries_of(a_shop())
+    hold = guard.check(accepted, {}, 50)
+    assert hold is not None
+    assert (hold.lost, hold.total) == (5, 5)
+    assert hold_back({}, accepted, guard.kept(hold)) == dict(accepted)
+
+
+def test_half_of_the_servers_may_go_but_not_more() -> None:
+    values = {"services/a/b": {"mode": "http"}, "endpoints/a/b/default": servers(1, 2, 3, 4)}
+    accepted = entries_of(values)
+    half = entries_of({**values, "endpoints/a/b/default": servers(1, 2)})
+    more = entries_of({**values, "endpoints/a/b/default": servers(1)})
+    assert guard.check(accepted, half, 50) is None
+    assert guard.check(accepted, more, 50) is not None
+
+
+def test_new_addresses_for_as_many_servers_are_no_removal() -> None:
+    values = {"services/a/b": {"mode": "http"}, "endpoints/a/b/default": servers(1, 2)}
+    moved = {**values, "endpoints/a/b/default": servers(3, 4, address="10.9.9.9")}
+    assert guard.check(entries_of(values), entries_of(moved), 50) is None
+
+
+def test_losing_the_services_keys_alone_is_losing_their_servers() -> None:
+    accepted = entries_of(a_shop())
+    orphans = {k: v for k, v in a_shop().items() if not k.startswith("services/")}
+    hold = guard.check(accepted, entries_of(orphans), 50)
+    assert hold is not None
+    assert hold.lost == 5
+
+
+def test_a_first_start_has_nothing_to_hold() -> None:
+    assert guard.check({}, entries_of(a_shop()), 50) is None
+
+
+def test_another_removal_has_another_id() -> None:
+    accepted = entries_of(a_shop())
+    cart_stays = {k: v for k, v in a_shop().items() if "cart" in k}
+    first, second = guard.check(accepted, {}, 50), guard.check(accepted, entries_of(cart_stays), 50)
+    assert first is not None
+    assert second is not None
+    assert first.id != second.id
+
+
+def test_a_hundred_percent_switches_the_guard_off() -> None:
+    assert guard.check(entries_of(a_shop()), {}, 100) is None
