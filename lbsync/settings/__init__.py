@@ -1,0 +1,36 @@
+"""Settings: one TOML file, `LBSYNC_…` variables, flags; frozen, typed, all problems at once.
+
+Nothing here is read at import; `load` is called once by the command line and the result is handed
+down.
+"""
+
+from lbsync.settings.addresses import Bind, Endpoint, IpAddress, LogTarget, Network
+from lbsync.settings.general import Agent, Etcd, Log
+from lbsync.settings.haproxy import Haproxy, Proxy
+from lbsync.settings.load import load, password_of
+from lbsync.settings.outputs import Output, Templates
+from lbsync.settings.root import DEFAULT_FILE, Settings
+from lbsync.settings.values import Command, Duration, FileMode, FilePath
+
+__all__ = [
+    "DEFAULT_FILE",
+    "Agent",
+    "Bind",
+    "Command",
+    "Duration",
+    "Endpoint",
+    "Etcd",
+    "FileMode",
+    "FilePath",
+    "Haproxy",
+    "IpAddress",
+    "Log",
+    "LogTarget",
+    "Network",
+    "Output",
+    "Proxy",
+    "Settings",
+    "Templates",
+    "load",
+    "password_of",
+]

@@ -1,0 +1,120 @@
+"""The sections for the agent itself: the top level, [etcd], [agent] and [log]."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from lbsync.settings.addresses import Endpoint
+from lbsync.settings.values import Duration, FilePath
+
+
+class Etcd(msgspec.Struct, frozen=True):
+    """How to reach etcd. Used when `source` is `etcd`."""
+
+    endpoints: Annotated[
+        tuple[Endpoint, ...],
+        Meta(
+            min_length=1,
+            description="The members' client URLs. One that answers is used, the others take over "
+            "when it does not; so name them all. `https` switches TLS on.",
+        ),
+    ] = (Endpoint("http://127.0.0.1:2379"),)
+    ca: Annotated[
+        FilePath | None,
+        Meta(description="PEM file with the authorities that sign the members' certificates. "
+             "Empty: the system's."),
+    ] = None  # fmt: skip
+    cert: Annotated[
+        FilePath | None,
+        Meta(description="PEM file with the client certificate, for clusters that demand one."),
+    ] = None
+    key: Annotated[FilePath | None, Meta(description="PEM file with the key of `cert`.")] = None
+    user: Annotated[
+        str, Meta(description="User name, where etcd's authentication is on. Empty: none.")
+    ] = ""
+    password_file: Annotated[
+        FilePath | None,
+        Meta(description="File whose first line is the password of `user`; a file, so that the "
+             "password shows neither in process lists nor in this one."),
+    ] = None  # fmt: skip
+    timeout: Annotated[
+        Duration,
+        Meta(extra={"min": "100ms", "max": "5m"},
+             description="How long one call may take before the next endpoint is tried. 5s: an "
+             "election takes 1 to 2 s, and a healthy call milliseconds."),
+    ] = Duration(5_000)  # fmt: skip
+    resync: Annotated[
+        Duration,
+        Meta(extra={"min": "1s", "max": "1d"},
+             description="How often everything is read again and compared with what the watch "
+             "gave, in case an event got lost."),
+    ] = Duration(300_000)  # fmt: skip
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """The pace of the agent's passes, and what it refuses to do by itself."""
+
+    debounce: Annotated[
+        Duration,
+        Meta(extra={"min": "1ms", "max": "1m"},
+             description="A pass begins when no change came for this long, so that keys written "
+             "together are applied together. 50ms: longer than the gaps within one deployment "
+             "script, too short to notice."),
+    ] = Duration(50)  # fmt: skip
+    debounce_max: Annotated[
+        Duration,
+        Meta(extra={"min": "1ms", "max": "10m"},
+             description="A pass begins at the latest this long after the first change, even when "
+             "changes never pause."),
+    ] = Duration(500)  # fmt: skip
+    retry_min: Annotated[
+        Duration,
+        Meta(extra={"min": "10ms", "max": "10m"},
+             description="Pause after a first failed pass; doubles with each further failure."),
+    ] = Duration(1_000)  # fmt: skip
+    retry_max: Annotated[
+        Duration,
+        Meta(extra={"min": "10ms", "max": "1h"},
+             description="Longest pause between two tries. 30s: a cured fault is picked up before "
+             "anybody asks."),
+    ] = Duration(30_000)  # fmt: skip
+    resync: Annotated[
+        Duration,
+        Meta(extra={"min": "1s", "max": "1d"},
+             description="A pass runs at least this often, without any change; it finds what "
+             "somebody changed behind the agent's back."),
+    ] = Duration(300_000)  # fmt: skip
+    keep_generations: Annotated[
+        int,
+        Meta(ge=2, le=1000,
+             description="How many generations stay on disk for `lbsync rollback`, the live one "
+             "included."),
+    ] = 5  # fmt: skip
+    guard_percent: Annotated[
+        int,
+        Meta(ge=0, le=100,
+             description="A change that takes away more than this share (percent) of all servers "
+             "is held. 50: no deployment does that at once, an emptied store does. 100 switches "
+             "the guard off."),
+    ] = 50  # fmt: skip
+    guard_release: Annotated[
+        Duration | None,
+        Meta(extra={"min": "1s", "max": "24d"},
+             description="A held removal goes through by itself after this long. Empty: only after "
+             "`lbsync confirm`, because a machine cannot know whether it was meant."),
+    ] = None  # fmt: skip
+
+
+class Log(msgspec.Struct, frozen=True):
+    """The agent's own log, on standard error. HAProxy's access log is `[haproxy] log_target`."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least grave level that is written. `info`: one sentence per pass."),
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "console", "json"],
+        Meta(description="`console` is for people, `json` one object per line; `auto` is `console` "
+             "on a terminal and `json` otherwise."),
+    ] = "auto"  # fmt: skip

@@ -1,0 +1,160 @@
+"""From file, environment and flags to one `Settings`, or all that is wrong with them.
+
+Precedence in one sentence: a default gives way to the file, the file to `LBSYNC_…` variables,
+those to flags.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lbsync.errors import SettingsError
+from lbsync.settings.convert import convert
+from lbsync.settings.general import Etcd
+from lbsync.settings.outputs import Output
+from lbsync.settings.read import (
+    NAMES,
+    OUTPUTS,
+    SECTIONS,
+    Given,
+    Name,
+    find_file,
+    from_environ,
+    from_file,
+    from_flags,
+    guess,
+)
+from lbsync.settings.root import Settings
+from lbsync.settings.rules import contradictions
+from lbsync.settings.values import HostName
+
+
+def load(
+    config: Path | None = None,
+    *,
+    flags: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Return the settings that hold.
+
+    `config` names the file; without it `LBSYNC_CONFIG` does, and without that the default file is
+    read if it exists. `flags` maps `section.field` (or a top-level field) to text. Raises
+    `SettingsError` with every problem found.
+    """
+    environ = os.environ if environ is None else environ
+    path = find_file(config, environ)
+    given: dict[Name, Given] = {}
+    problems: list[str] = []
+    layers = [from_environ(environ), from_flags(flags or {})]
+    if path is not None:
+        try:
+            layers.insert(0, from_file(path))
+        except SettingsError as error:
+            problems += error.problems
+    for layer in layers:
+        given |= layer.values
+        problems += layer.problems
+    values, broken = _convert_all(given, problems)
+    settings = _assemble(values, problems)
+    # A rule between fields would only repeat what is already said of a broken one.
+    problems += [text for names, text in contradictions(settings, given) if not broken & names]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def password_of(etcd: Etcd) -> str | None:
+    """Return the first line of `password_file`; None without a user. Raises `SettingsError`."""
+    if not etcd.user or etcd.password_file is None:
+        return None
+    place = f"[etcd] password_file: {etcd.password_file}"
+    try:
+        text = Path(etcd.password_file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError([f"{place} cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{place} is no text in UTF-8"]) from error
+    line = text.partition("\n")[0].rstrip("\r")
+    if not line:
+        raise SettingsError([f"{place} has an empty first line; write the password there"])
+    return line
+
+
+def _convert_all(
+    given: Mapping[Name, Given], problems: list[str]
+) -> tuple[dict[Name, Any], set[Name]]:
+    """Return the values that are right and the names of those that are not."""
+    kinds = {
+        (section, field.name): field.type
+        for section, owner in _OWNERS.items()
+        for field in msgspec.structs.fields(owner)
+    }
+    values: dict[Name, Any] = {}
+    for name in NAMES:
+        if name not in given:
+            continue
+        if name == OUTPUTS:
+            values[name] = _outputs(given[name], problems)
+            continue
+        try:
+            values[name] = convert(given[name], kinds[name])
+        except ValueError as error:
+            problems.append(f"{given[name].where}: {error}")
+    return values, {name for name in given if name not in values}
+
+
+def _assemble(values: Mapping[Name, Any], problems: list[str]) -> Settings:
+    def fields(section: str) -> dict[str, Any]:
+        return {field: value for (owner, field), value in values.items() if owner == section}
+
+    sections: dict[str, Any] = {name: _OWNERS[name](**fields(name)) for name in SECTIONS}
+    settings = Settings(**fields(""), **sections)
+    if settings.host:
+        return settings
+    system = socket.gethostname()
+    try:
+        return msgspec.structs.replace(settings, host=HostName.parse(system))
+    except ValueError as error:
+        problems.append(f"host: the system's host name does not do: {error}")
+        return settings
+
+
+def _outputs(given: Given, problems: list[str]) -> tuple[Output, ...]:
+    """Read the array of tables, field by field, so that each wrong one is reported."""
+    raw = given.value
+    if not isinstance(raw, list) or not all(isinstance(entry, dict) for entry in raw):
+        problems.append(f"{given.where}: write each output as a table that begins with [[outputs]]")
+        return ()
+    found = (_output(entry, f"[[outputs]] {n}", given, problems) for n, entry in enumerate(raw, 1))
+    return tuple(output for output in found if output is not None)
+
+
+def _output(
+    entry: dict[str, object], title: str, given: Given, problems: list[str]
+) -> Output | None:
+    file = given.where.removesuffix(": outputs")
+    fields = {field.name: field for field in msgspec.structs.fields(Output)}
+    values: dict[str, Any] = {}
+    before = len(problems)
+    for key, value in entry.items():
+        where = f"{file}: {title} {key}"
+        if key not in fields:
+            problems.append(f"{where}: no such setting; {guess(key, fields, ', '.join(fields))}")
+            continue
+        try:
+            values[key] = convert(Given(value, where, given.base), fields[key].type)
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+    for name, field in fields.items():
+        if field.required and name not in entry:
+            problems.append(f"{file}: {title} {name}: required, but missing")
+    return Output(**values) if len(problems) == before else None
+
+
+_OWNERS: dict[str, type[msgspec.Struct]] = {"": Settings} | {
+    field.name: field.type for field in msgspec.structs.fields(Settings) if field.name in SECTIONS
+}

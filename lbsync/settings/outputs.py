@@ -1,0 +1,68 @@
+"""The sections for templates: [templates] and [[outputs]]."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from lbsync.settings.values import Command, FileMode, FilePath
+
+
+class Templates(msgspec.Struct, frozen=True):
+    """Where templates come from."""
+
+    directory: Annotated[
+        FilePath | None,
+        Meta(description="Directory of your own templates; one with the name of a packaged template "
+             "(`haproxy/backends.cfg.j2`) takes its place. Empty: the packaged ones only."),
+    ] = None  # fmt: skip
+    packaged: Annotated[
+        bool,
+        Meta(description="Render the packaged set of haproxy.cfg and its maps. `false`: an output "
+             "of yours brings haproxy.cfg."),
+    ] = True  # fmt: skip
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One more file to render from a template of yours."""
+
+    template: Annotated[
+        str, Meta(min_length=1, description="Name of the template, relative to `directory`.")
+    ]
+    path: Annotated[
+        str,
+        Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$",
+             description="Where the result goes. Relative: inside the generation, beside "
+             "haproxy.cfg, and live with it. Absolute: installed there, after its check."),
+    ]  # fmt: skip
+    owner: Annotated[
+        str, Meta(description="Owner of an installed file. Empty: the agent's user.")
+    ] = ""
+    group: Annotated[
+        str, Meta(description="Group of an installed file. Empty: the agent's group.")
+    ] = ""
+    mode: Annotated[
+        FileMode, Meta(description="Permission bits, as an octal string.")
+    ] = FileMode(0o644)  # fmt: skip
+    quote: Annotated[
+        Literal["haproxy", "map", "strict", "none"],
+        Meta(description="What is done to each value that is printed: quoted for haproxy.cfg, "
+             "checked for a map file, refused unless it is plain letters, digits and `. _ : / @ -` "
+             "(`strict`), or nothing. `strict`: safe in any format that nobody thought of."),
+    ] = "strict"  # fmt: skip
+    check: Annotated[
+        Command,
+        Meta(description="Run before an installed file is put in place; anything but exit code 0 "
+             "refuses it. `{src}` stands for the new file. Empty: no check."),
+    ] = Command()  # fmt: skip
+    reload: Annotated[
+        Command,
+        Meta(description="Run after an installed file was put in place. `{dest}` stands for it. "
+             "Empty: nothing."),
+    ] = Command()  # fmt: skip
+    left: Annotated[
+        str, Meta(min_length=1, max_length=10, description="What opens an expression.")
+    ] = "{{"
+    right: Annotated[
+        str, Meta(min_length=1, max_length=10, description="What closes an expression.")
+    ] = "}}"

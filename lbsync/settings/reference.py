@@ -1,0 +1,115 @@
+"""docs/settings.md, made from the structs themselves: `python -m lbsync.settings.reference`."""
+
+import json
+import sys
+import typing
+from typing import Any
+
+import msgspec
+
+from lbsync.settings.convert import bare, is_optional, meta
+from lbsync.settings.outputs import Output
+from lbsync.settings.read import OUTPUTS, SECTIONS, variable
+from lbsync.settings.root import DEFAULT_FILE, Settings
+from lbsync.settings.values import Command, FileMode
+
+_KIND = {
+    "Bind": "address:port",
+    "Command": "command",
+    "Duration": "duration",
+    "Endpoint": "URL",
+    "FileMode": "octal mode",
+    "FilePath": "path",
+    "HostName": "name",
+    "IpAddress": "IP address",
+    "LogTarget": "log target",
+    "MediaType": "media type",
+    "Network": "network",
+    "Prefix": "prefix",
+    "Program": "path",
+    "SourceSpec": "source",
+    "bool": "true or false",
+    "int": "number",
+    "str": "string",
+}
+_HEAD = f"""# Settings
+
+<!-- Made by `python -m lbsync.settings.reference > docs/settings.md`; edit lbsync/settings instead. -->
+
+One TOML file, `{DEFAULT_FILE}` unless `--config` or `LBSYNC_CONFIG` names another; then environment
+variables; then flags. Later ones win. The default file may be absent, a named one may not.
+
+* A variable is `LBSYNC_<SECTION>_<FIELD>`, for example `{variable(("agent", "debounce"))}=20ms`; fields of
+  the top level have no section: `{variable(("", "prefix"))}=/lbsync/`. A list is separated by commas.
+* On the command line any setting can be given as `--set agent.debounce=20ms`; a few have a flag of
+  their own, see `lbsync --help`.
+* A duration is a number with its unit: `50ms`, `2s`, `5m`, `1h`, `1d`. A bare number is refused.
+* A relative path in the file begins at the file's directory, elsewhere at the working directory.
+* `""` stands for "none" where the default below is `""`.
+* What nobody knows (a key, a section, an `LBSYNC_…` variable) is an error, and all errors are
+  reported at once: `lbsync check`.
+"""
+
+
+def _literal(value: Any) -> str:
+    """Return a default as TOML writes it."""
+    if value is None:
+        return '""'
+    if isinstance(value, (tuple, Command)):
+        return "[" + ", ".join(_literal(entry) for entry in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if type(value) is int:
+        return str(value)
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _kind(kind: Any) -> str:
+    inner = bare(kind)
+    if typing.get_origin(inner) is tuple:
+        return f"list of {_kind(typing.get_args(inner)[0])}"
+    if typing.get_origin(inner) is typing.Literal:
+        return ", ".join(f"`{choice}`" for choice in typing.get_args(inner))
+    return _KIND[inner.__name__]
+
+
+def _range(kind: Any) -> str:
+    note = meta(kind)
+    extra = note.extra or {}
+    low, high = extra.get("min", note.ge), extra.get("max", note.le)
+    return f" {low} to {high}." if low is not None and high is not None else ""
+
+
+def _table(owner: type[msgspec.Struct], skip: tuple[str, ...] = ()) -> list[str]:
+    lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    for field in msgspec.structs.fields(owner):
+        if field.name in skip:
+            continue
+        default = "required" if field.required else f"`{_literal(field.default)}`"
+        if isinstance(field.default, FileMode):
+            default = f'`"{field.default}"`'
+        kind = _kind(field.type) + (" or none" if is_optional(field.type) else "")
+        text = f"{meta(field.type).description}{_range(field.type)}".replace("|", "\\|")
+        lines.append(f"| `{field.name}` | {kind} | {default} | {text} |")
+    return lines
+
+
+def _intro(owner: type[msgspec.Struct]) -> str:
+    return " ".join((owner.__doc__ or "").split())
+
+
+def render() -> str:
+    """Return the whole page."""
+    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    lines = [_HEAD, "## Top level", "", _intro(Settings), ""]
+    lines += _table(Settings, skip=(*SECTIONS, OUTPUTS[1]))
+    for section in SECTIONS:
+        lines += ["", f"## [{section}]", "", _intro(types[section]), "", *_table(types[section])]
+        if section == "templates":
+            text = f"{_intro(Output)} Repeat the section for each. Only in the file."
+            lines += ["", "## [[outputs]]", "", text, "", *_table(Output)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

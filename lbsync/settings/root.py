@@ -1,0 +1,45 @@
+"""All settings as one frozen value."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from lbsync.settings.general import Agent, Etcd, Log
+from lbsync.settings.haproxy import Haproxy, Proxy
+from lbsync.settings.outputs import Output, Templates
+from lbsync.settings.values import FilePath, HostName, Prefix, SourceSpec
+
+DEFAULT_FILE = "/etc/lbsync/lbsync.toml"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Which wanted state this host follows, and where it keeps its own."""
+
+    source: Annotated[
+        SourceSpec,
+        Meta(description="`etcd`, or `file:PATH`: a directory that mirrors the keys, or one YAML or "
+             "JSON file."),
+    ] = SourceSpec("etcd")  # fmt: skip
+    prefix: Annotated[
+        Prefix,
+        Meta(description="What all keys in etcd begin with; one cluster of etcd can serve several "
+             "fleets."),
+    ] = Prefix("/lbsync/")  # fmt: skip
+    host: Annotated[
+        HostName,
+        Meta(description="This host's name in the keys it writes, unique in the fleet. Empty: the "
+             "system's host name."),
+    ] = HostName()  # fmt: skip
+    state_dir: Annotated[
+        FilePath,
+        Meta(description="Where generations, the status and the lock live. On a disk that survives "
+             "a reboot: a start without etcd serves from here."),
+    ] = FilePath("/var/lib/lbsync")  # fmt: skip
+    etcd: Etcd = Etcd()
+    agent: Agent = Agent()
+    haproxy: Haproxy = Haproxy()
+    proxy: Proxy = Proxy()
+    templates: Templates = Templates()
+    outputs: tuple[Output, ...] = ()
+    log: Log = Log()

@@ -1,0 +1,120 @@
+"""What must hold between settings. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from lbsync.settings.read import Given, Name
+from lbsync.settings.root import Settings
+
+Finding = tuple[frozenset[Name], str]
+"""The settings that contradict each other, and a sentence that begins with the place."""
+
+
+class Place(Protocol):
+    """Builds a finding from a sentence and the settings it is about."""
+
+    def __call__(self, sentence: str, *names: Name) -> Finding:
+        """Return the finding, with the place where the first of `names` was written."""
+        ...
+
+
+def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[Finding]:
+    """Yield what does not fit together. `given` tells where each value was written."""
+
+    def finding(sentence: str, *names: Name) -> Finding:
+        written = [given[name].where for name in names if name in given]
+        place = written[0] if written else "[{}] {}".format(*names[0])
+        return frozenset(names), f"{place}: {sentence}"
+
+    agent, etcd, haproxy = settings.agent, settings.etcd, settings.haproxy
+    if agent.debounce_max < agent.debounce:
+        yield finding(
+            f"debounce_max ({agent.debounce_max}) is shorter than debounce ({agent.debounce}); "
+            "make it at least as long",
+            ("agent", "debounce_max"), ("agent", "debounce"),
+        )  # fmt: skip
+    if agent.retry_max < agent.retry_min:
+        yield finding(
+            f"retry_max ({agent.retry_max}) is shorter than retry_min ({agent.retry_min}); "
+            "make it at least as long",
+            ("agent", "retry_max"), ("agent", "retry_min"),
+        )  # fmt: skip
+    if bool(etcd.cert) != bool(etcd.key):
+        yield finding(
+            "a client certificate needs both cert and key; name both files or neither",
+            ("etcd", "cert"), ("etcd", "key"),
+        )  # fmt: skip
+    if bool(etcd.user) != bool(etcd.password_file):
+        yield finding(
+            "user and password_file belong together; set both or neither",
+            ("etcd", "user"), ("etcd", "password_file"),
+        )  # fmt: skip
+    if len({endpoint.partition(":")[0] for endpoint in etcd.endpoints}) > 1:
+        yield finding(
+            "http and https are mixed; the password would travel readable to some members",
+            ("etcd", "endpoints"),
+        )
+    if haproxy.reload == "command" and not haproxy.reload_command:
+        yield finding(
+            'reload = "command" needs reload_command, such as "systemctl reload haproxy"',
+            ("haproxy", "reload"), ("haproxy", "reload_command"),
+        )  # fmt: skip
+    yield from _binds(settings, finding_at=finding)
+    yield from _outputs(settings, finding_at=finding)
+
+
+def _binds(settings: Settings, finding_at: Place) -> Iterator[Finding]:
+    """Two binds of one address and port would share connections silently (SO_REUSEPORT)."""
+    proxy = settings.proxy
+    seen: dict[str, str] = {}
+    stats = (proxy.stats_bind,) if proxy.stats_bind else ()
+    groups = (
+        ("http_bind", proxy.http_bind),
+        ("https_bind", proxy.https_bind),
+        ("stats_bind", stats),
+    )
+    for field, binds in groups:
+        for bind in binds:
+            if bind in seen:
+                yield finding_at(
+                    f"{bind} is listened on twice (also in {seen[bind]}); take one out",
+                    ("proxy", field), ("proxy", seen[bind]),
+                )  # fmt: skip
+            seen[bind] = field
+
+
+def _outputs(settings: Settings, finding_at: Place) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for number, output in enumerate(settings.outputs, 1):
+        if output.path in seen:
+            yield finding_at(f"number {number}: {output.path} is written twice", ("", "outputs"))
+        seen.add(output.path)
+        inside = not output.path.startswith("/")
+        if inside and ".." in output.path.split("/"):
+            yield finding_at(
+                f"number {number}: path {output.path} leads out of the generation; take out ..",
+                ("", "outputs"),
+            )
+        if inside and (output.check or output.reload or output.owner or output.group):
+            yield finding_at(
+                f"number {number}: {output.path} lies inside the generation, which is checked and "
+                "reloaded as a whole; take out check, reload, owner and group",
+                ("", "outputs"),
+            )
+    brings_own = any(output.path == "haproxy.cfg" for output in settings.outputs)
+    if not settings.templates.packaged and not brings_own:
+        yield finding_at(
+            'packaged = false needs an output with path = "haproxy.cfg", or nothing is served',
+            ("templates", "packaged"), ("", "outputs"),
+        )  # fmt: skip
+    if settings.templates.packaged and brings_own:
+        yield finding_at(
+            "haproxy.cfg is rendered by the packaged templates and by an output; "
+            "set packaged = false or take the output out",
+            ("templates", "packaged"), ("", "outputs"),
+        )  # fmt: skip
+    if settings.outputs and settings.templates.directory is None:
+        yield finding_at(
+            "outputs need templates; set directory to where they are",
+            ("templates", "directory"), ("", "outputs"),
+        )  # fmt: skip
