@@ -1,0 +1,197 @@
+"""One `etcd3` client per endpoint, made when first needed, with fail-over between them.
+
+gRPC's own balancing is not used: each endpoint is a channel of its own, so that TLS names verify
+per endpoint, DNS names work, and the liveness probe asks the member that the watch hangs on.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from lbsync.clients.etcd.auth import Metadata, Tokens
+from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure, failure
+from lbsync.clients.etcd.options import EtcdOptions, split_endpoint
+from lbsync.clients.etcd.protobuf import etcd3, etcdrpc
+from lbsync.errors import Unavailable
+
+Stub = Callable[[Any], Callable[..., Any]]
+"""Picks a call from an `etcd3.Etcd3Client`: `lambda client: client.kvstub.Range`."""
+
+# keepalive_timeout_ms is without effect since grpcio 1.60; ping_timeout_ms is what notices a frozen
+# peer (default 60 s). Times below etcd's --grpc-keepalive-min-time (5 s) get the connection killed.
+# The reconnect values replace a back-off of up to 120 s and bound a connect that hangs.
+_CHANNEL = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+]
+_PAUSE = (0.02, 0.2)
+_RETIRE_AFTER = 60.0
+
+
+class Connection:
+    """One endpoint and the client that talks to it."""
+
+    def __init__(self, url: str, options: EtcdOptions) -> None:
+        host, port = split_endpoint(url)
+        self.url = url
+        self.files = _stamp(options)
+        try:
+            self.client: Any = etcd3.client(
+                host=host,
+                port=port,
+                ca_cert=options.ca,
+                cert_cert=options.cert,
+                cert_key=options.key,
+                grpc_options=_CHANNEL,
+            )
+        except OSError as error:
+            raise Unavailable(f"{url}: cannot read a certificate file: {error}") from error
+        self.watch = etcdrpc.WatchStub(self.client.channel).Watch
+        self.authenticate = etcdrpc.AuthStub(self.client.channel).Authenticate
+
+
+class Connections:
+    """All endpoints: which one is in use, and calls that move on when it does not answer."""
+
+    def __init__(self, options: EtcdOptions) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._index = 0
+        self._open: dict[str, Connection] = {}
+        self._retired: list[tuple[float, Connection]] = []
+        self._faults: dict[str, str] = {}
+        self.tokens = Tokens(None if options.user is None else self._authenticate)
+
+    def current(self) -> Connection:
+        """Return the connection in use, made on demand. Raises `Unavailable`."""
+        with self._lock:
+            if self._closed.is_set():
+                raise Unavailable("the connection to etcd is closed")
+            url = self._options.endpoints[self._index]
+            if url not in self._open:
+                self._open[url] = Connection(url, self._options)
+            return self._open[url]
+
+    def leave(self, connection: Connection, reason: str) -> None:
+        """Move on to the next endpoint, unless another thread already did.
+
+        A connection whose certificate files were replaced meanwhile is made anew next time. The old
+        one is closed only later, as another thread may be in the middle of a call on it.
+        """
+        with self._lock:
+            self._faults[connection.url] = reason
+            if self._closed.is_set():
+                return
+            if self._options.endpoints[self._index] == connection.url:
+                self._index = (self._index + 1) % len(self._options.endpoints)
+            now = time.monotonic()
+            known = self._open.get(connection.url) is connection
+            if known and connection.files != _stamp(self._options):
+                del self._open[connection.url]
+                self._retired.append((now, connection))
+            expired = [old for since, old in self._retired if now - since > _RETIRE_AFTER]
+            self._retired = [pair for pair in self._retired if pair[1] not in expired]
+        for old in expired:
+            old.client.close()
+
+    def once(self, connection: Connection, stub: Stub, request: Any, timeout: float) -> Any:
+        """Call one endpoint, authenticating anew if its token is refused. Raises `RpcFailure`."""
+        try:
+            return self._attempt(connection, stub, request, timeout)
+        except RpcFailure as error:
+            if error.kind is not Kind.STALE_TOKEN or self._options.user is None:
+                raise
+        return self._attempt(connection, stub, request, timeout)
+
+    def call(self, stub: Stub, request: Any, *, repeat: bool = True) -> Any:
+        """Call whichever endpoint answers, within the timeout of the options.
+
+        `repeat=False` is for writes: once a request may have reached etcd it is not sent again;
+        `OutcomeUnknown` is raised instead. Raises `RpcFailure` when etcd answers with a refusal,
+        `Unavailable` when no endpoint answers.
+        """
+        deadline = time.monotonic() + self._options.timeout
+        share = self._options.timeout / min(2, len(self._options.endpoints))
+        while True:
+            connection = self.current()
+            left = deadline - time.monotonic()
+            try:
+                return self.once(connection, stub, request, max(0.05, min(left, share)))
+            except RpcFailure as error:
+                if error.kind is not Kind.ELSEWHERE:
+                    raise
+                self.leave(connection, error.reason)
+                if error.may_be_done and not repeat:
+                    raise OutcomeUnknown(f"{error}; the write may or may not be done") from error
+                pause = random.uniform(*_PAUSE)
+                if time.monotonic() + pause >= deadline or self._closed.wait(pause):
+                    raise Unavailable(f"etcd does not answer: {self.describe()}") from error
+
+    def describe(self) -> str:
+        """Return one phrase per endpoint: what was last seen of it."""
+        with self._lock:
+            return "; ".join(
+                f"{url}: {self._faults.get(url, 'answers' if url in self._open else 'not asked')}"
+                for url in self._options.endpoints
+            )
+
+    def close(self) -> None:
+        """Close all channels; every later use raises `Unavailable`. May be called twice."""
+        with self._lock:
+            self._closed.set()
+            old = [*self._open.values(), *(connection for _, connection in self._retired)]
+            self._open.clear()
+            self._retired.clear()
+        for connection in old:
+            connection.client.close()
+
+    def _attempt(self, connection: Connection, stub: Stub, request: Any, timeout: float) -> Any:
+        metadata: Metadata = self.tokens.metadata()
+        try:
+            response = stub(connection.client)(request, timeout=timeout, metadata=metadata)
+        except grpc.RpcError as error:
+            translated = failure(connection.url, error)
+            if translated.kind is Kind.STALE_TOKEN:
+                self.tokens.drop(metadata)
+            raise translated from error
+        except ValueError as error:
+            # grpc says so, in words only, when the channel was closed under the call.
+            raise RpcFailure(connection.url, Kind.ELSEWHERE, "connection closed") from error
+        self._faults.pop(connection.url, None)
+        return response
+
+    def _authenticate(self) -> str | None:
+        connection = self.current()
+        request = etcdrpc.AuthenticateRequest(
+            name=self._options.user, password=self._options.password
+        )
+        try:
+            token: str = connection.authenticate(request, timeout=self._options.timeout).token
+        except grpc.RpcError as error:
+            translated = failure(connection.url, error)
+            if "authentication is not enabled" in translated.reason:
+                return None
+            translated.may_be_done = False
+            raise translated from error
+        return token
+
+
+def _stamp(options: EtcdOptions) -> tuple[int, ...]:
+    """Return what changes when one of the certificate files is replaced."""
+    paths = [Path(path) for path in (options.ca, options.cert, options.key) if path]
+    return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)

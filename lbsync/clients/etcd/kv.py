@@ -1,0 +1,201 @@
+"""Reading and writing keys: list, get, guarded commit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lbsync.clients.etcd.connections import Connections
+from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure
+from lbsync.clients.etcd.mirror import escaped, readable
+from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.clients.etcd.protobuf import etcdrpc
+from lbsync.clients.source import Delete, Expect, Put
+from lbsync.errors import Conflict, Rejected, Unavailable
+from lbsync.model.snapshot import Item, Snapshot
+
+MAX_OPS = 128
+"""etcd's default `--max-txn-ops`; it counts the longest of guards, writes and reads."""
+_TRIES = 3
+
+
+class Kv:
+    """Keys under one prefix; names are given and returned without it."""
+
+    def __init__(self, connections: Connections, options: EtcdOptions) -> None:
+        self._connections = connections
+        self._options = options
+        self.prefix = options.prefix.encode()
+        self.range_end = _after(self.prefix)
+        self._seen = 0
+
+    def list(self) -> Snapshot:
+        """Return all keys at one revision, read page by page. Raises `Unavailable`."""
+        for _ in range(_TRIES):
+            try:
+                return self._list()
+            except RpcFailure as error:
+                # A compaction between two pages took the revision away; start over at a newer one.
+                if error.kind is not Kind.COMPACTED:
+                    raise
+        raise Unavailable("etcd is compacted faster than its keys can be listed; read again later")
+
+    def get(self, key: str) -> Item | None:
+        """Return one key as stored now (linearizable), or None. Raises `Unavailable`."""
+        return self._get(key, revision=0)
+
+    def proves(self, item: Item) -> bool:
+        """Return whether etcd's history holds exactly this item. Raises `Unavailable`.
+
+        False means that etcd was wiped, restored or exchanged since, or has compacted the answer.
+        """
+        if self.get(item.key) == item:
+            return True
+        try:
+            return self._get(item.key, revision=item.mod_revision) == item
+        except RpcFailure as error:
+            if error.kind is not Kind.COMPACTED:
+                raise
+            return False
+
+    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+        """Do all `ops` at one revision if every guard holds; see `Source.commit`.
+
+        When an answer is lost the keys are read again. A repeated transaction is safe: should both
+        get through, the guards stop the second, or it writes the same once more.
+        """
+        if max(len(expect), len(ops)) > MAX_OPS:
+            raise Rejected(
+                f"{len(ops)} writes with {len(expect)} guards in one commit: etcd takes at most "
+                f"{MAX_OPS} of each; split it"
+            )
+        request = self._txn(expect, ops)
+        # Whatever these writes do, they do above any revision that was seen before they were sent.
+        base = self._seen or int(self._range(self.prefix).header.revision)
+        lost: OutcomeUnknown | None = None
+        for _ in range(_TRIES):
+            try:
+                response = self._call(request)
+            except OutcomeUnknown as error:
+                lost = error
+                continue
+            self._seen = response.header.revision
+            if response.succeeded:
+                return int(response.header.revision)
+            if lost is not None and (done := _landed(response, ops, base)):
+                return done
+            raise Conflict(self._broken_guards(expect))
+        raise Unavailable(f"{lost}: read the keys again to see") from lost
+
+    def from_store(self, kv: Any) -> Item | None:
+        """Translate etcd's KeyValue; None when the key is no UTF-8."""
+        key = readable(kv.key[len(self.prefix) :])
+        if key is None:
+            return None
+        return Item(key, kv.value, kv.create_revision, kv.mod_revision)
+
+    def _list(self) -> Snapshot:
+        items: dict[str, Item] = {}
+        unreadable: list[str] = []
+        start, revision, cluster_id = self.prefix, 0, 0
+        while True:
+            page = self._range(start, range_end=self.range_end, revision=revision, paged=True)
+            if not revision:
+                revision, cluster_id = page.header.revision, page.header.cluster_id
+            for kv in page.kvs:
+                if (item := self.from_store(kv)) is None:
+                    unreadable.append(escaped(kv.key[len(self.prefix) :]))
+                else:
+                    items[item.key] = item
+            if not page.more:
+                return Snapshot(revision, cluster_id, items, tuple(sorted(unreadable)))
+            start = page.kvs[-1].key + b"\0"
+
+    def _get(self, key: str, revision: int) -> Item | None:
+        answer = self._range(self.prefix + key.encode(), revision=revision)
+        return self.from_store(answer.kvs[0]) if answer.kvs else None
+
+    def _range(
+        self, key: bytes, *, range_end: bytes = b"", revision: int = 0, paged: bool = False
+    ) -> Any:
+        request = etcdrpc.RangeRequest(
+            key=key,
+            range_end=range_end,
+            revision=revision,
+            limit=self._options.page_size if paged else 0,
+        )
+        answer = self._connections.call(lambda client: client.kvstub.Range, request)
+        self._seen = answer.header.revision
+        return answer
+
+    def _call(self, request: Any) -> Any:
+        try:
+            return self._connections.call(lambda client: client.kvstub.Txn, request, repeat=False)
+        except RpcFailure as error:
+            if "lease not found" in error.reason:
+                raise Conflict(f"{error}: the lease has ended; take a new one") from error
+            if error.kind is Kind.INVALID:
+                raise Rejected(f"etcd refused the write: {error.reason}") from error
+            raise
+
+    def _txn(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> Any:
+        return etcdrpc.TxnRequest(
+            compare=[self._compare(guard) for guard in expect],
+            success=[self._op(op) for op in ops],
+            failure=[
+                etcdrpc.RequestOp(
+                    request_range=etcdrpc.RangeRequest(key=self.prefix + op.key.encode())
+                )
+                for op in ops
+            ],
+        )
+
+    def _compare(self, guard: Expect) -> Any:
+        if (guard.mod_revision is None) == (guard.create_revision is None):
+            raise ValueError(f"guard of {guard.key}: give either mod_revision or create_revision")
+        if guard.mod_revision is not None:
+            kind = {"target": etcdrpc.Compare.MOD, "mod_revision": guard.mod_revision}
+        else:
+            kind = {"target": etcdrpc.Compare.CREATE, "create_revision": guard.create_revision}
+        return etcdrpc.Compare(
+            result=etcdrpc.Compare.EQUAL, key=self.prefix + guard.key.encode(), **kind
+        )
+
+    def _op(self, op: Put | Delete) -> Any:
+        key = self.prefix + op.key.encode()
+        if isinstance(op, Put):
+            put = etcdrpc.PutRequest(key=key, value=op.value, lease=op.lease)
+            return etcdrpc.RequestOp(request_put=put)
+        return etcdrpc.RequestOp(request_delete_range=etcdrpc.DeleteRangeRequest(key=key))
+
+    def _broken_guards(self, expect: Sequence[Expect]) -> str:
+        """Say which guard did not hold, as far as a look afterwards can tell."""
+        for guard in expect:
+            item = self.get(guard.key)
+            field = "create_revision" if guard.mod_revision is None else "mod_revision"
+            wanted, found = getattr(guard, field), getattr(item, field, 0)
+            if wanted != found:
+                is_now = f"is at {field} {found}" if item else "does not exist"
+                wants = f"{field} {wanted}" if wanted else "a key that does not exist"
+                return f"{guard.key}: {is_now}, expected {wants}; read it again and decide anew"
+        return "a guarded key was changed meanwhile; read it again and decide anew"
+
+
+def _after(prefix: bytes) -> bytes:
+    """Return the first key behind all keys with `prefix` (which ends with "/", never 0xff)."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def _landed(response: Any, ops: Sequence[Put | Delete], base: int) -> int:
+    """Return the revision at which an earlier, unanswered try did all `ops`; 0 if it did not."""
+    revisions: set[int] = set()
+    for op, answer in zip(ops, response.responses, strict=True):
+        found = answer.response_range.kvs
+        if isinstance(op, Delete):
+            if found:
+                return 0
+        elif not found or (found[0].value, found[0].lease) != (op.value, op.lease):
+            return 0
+        else:
+            revisions.add(found[0].mod_revision)
+    if not revisions:
+        return int(response.header.revision)
+    return revisions.pop() if len(revisions) == 1 and min(revisions) > base else 0

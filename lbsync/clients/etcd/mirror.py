@@ -1,0 +1,114 @@
+"""The copy of all keys under the prefix, always as of one revision. Pure; no I/O."""
+
+import threading
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from lbsync.model.snapshot import Item, Snapshot
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One event of a watch: a key was written, or is gone (`value` None)."""
+
+    key: bytes
+    """Without the prefix."""
+    value: bytes | None
+    create_revision: int
+    mod_revision: int
+
+
+class Mirror:
+    """Filled by a listing, kept fresh by changes; read by any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._items: dict[str, Item] = {}
+        self._unreadable: set[str] = set()
+        self._snapshot: Snapshot | None = None
+        self._filled = False
+        self.revision = 0
+        self.cluster_id = 0
+
+    def replace(self, listing: Snapshot) -> bool:
+        """Take over a full listing; return whether anything differs from before."""
+        with self._lock:
+            same = (
+                self._filled
+                and self._items == listing.items
+                and self._unreadable == set(listing.unreadable)
+                and self.cluster_id == listing.cluster_id
+            )
+            self._items = dict(listing.items)
+            self._unreadable = set(listing.unreadable)
+            self._snapshot = None
+            self._filled = True
+            self.revision = listing.revision
+            self.cluster_id = listing.cluster_id
+            return not same
+
+    def apply(self, changes: Iterable[Change]) -> bool:
+        """Apply the events of one whole response; return whether any was new.
+
+        Events at or below the revision of the mirror are known already and left out.
+        """
+        with self._lock:
+            fresh = [change for change in changes if change.mod_revision > self.revision]
+            for change in fresh:
+                self._apply(change)
+            if fresh:
+                self._snapshot = None
+                self.revision = fresh[-1].mod_revision
+            return bool(fresh)
+
+    def snapshot(self) -> Snapshot | None:
+        """Return all keys, or None before the first `replace`. The same object until a change."""
+        with self._lock:
+            if self._snapshot is None and self._filled:
+                self._snapshot = Snapshot(
+                    self.revision,
+                    self.cluster_id,
+                    dict(self._items),
+                    tuple(sorted(self._unreadable)),
+                )
+            return self._snapshot
+
+    def newest(self) -> Item | None:
+        """Return the item that was changed last; None when there are no items."""
+        with self._lock:
+            return max(self._items.values(), key=lambda item: item.mod_revision, default=None)
+
+    def _apply(self, change: Change) -> None:
+        key = readable(change.key)
+        if key is None:
+            shown = escaped(change.key)
+            if change.value is None:
+                self._unreadable.discard(shown)
+            else:
+                self._unreadable.add(shown)
+        elif change.value is None:
+            self._items.pop(key, None)
+        else:
+            self._items[key] = Item(key, change.value, change.create_revision, change.mod_revision)
+
+
+def readable(key: bytes) -> str | None:
+    """Return the key as text, or None when it is no UTF-8."""
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def escaped(key: bytes) -> str:
+    """Return a key that is no UTF-8 as text for a report."""
+    return key.decode(errors="backslashreplace")
+
+
+def differences(held: Mapping[str, Item], stored: Mapping[str, Item]) -> dict[str, Item | None]:
+    """Return what etcd stores for each key that the mirror holds otherwise (None: not stored)."""
+    differing: dict[str, Item | None] = {
+        key: item for key, item in stored.items() if held.get(key) != item
+    }
+    differing.update((key, None) for key in held if key not in stored)
+    return differing

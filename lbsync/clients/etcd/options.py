@@ -1,0 +1,96 @@
+"""What the user may choose about etcd. Imports neither `etcd3` nor gRPC."""
+
+import os
+import re
+
+import msgspec
+
+from lbsync.errors import SettingsError
+
+_ENDPOINT = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*):(\d{1,5})/?")
+_MAX_PORT = 65535
+
+
+class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach etcd and what to read there. Check with `problems()` before use."""
+
+    endpoints: tuple[str, ...] = ("http://127.0.0.1:2379",)
+    """Client URLs of the members, `http://HOST:PORT` or `https://HOST:PORT`; tried in order."""
+    prefix: str = "/lbsync/"
+    """All keys live under it; ends with `/` so that `/lbsync-old/` is not taken in."""
+    ca: str | None = None
+    """File with the CA certificates (PEM) that etcd's certificates are checked against."""
+    cert: str | None = None
+    """File with the client certificate (PEM); goes with `key`."""
+    key: str | None = None
+    """File with the client's private key (PEM); goes with `cert`."""
+    user: str | None = None
+    """etcd user for password authentication; goes with `password`."""
+    password: str | None = None
+    timeout: float = 5.0
+    """Seconds until a single read or write gives up, all endpoints and retries together."""
+    resync: float = 600.0
+    """Seconds between two full comparisons of the mirror with etcd; a tenth of jitter is added."""
+    page_size: int = 2000
+    """Keys per Range request when listing; bounds the size of one answer."""
+
+    def problems(self) -> list[str]:
+        """Return everything that is wrong, one sentence each; empty when all is well."""
+        found = [problem for url in self.endpoints if (problem := _endpoint_problem(url))]
+        if not self.endpoints:
+            found.append("etcd endpoints: at least one is needed, such as http://127.0.0.1:2379")
+        if not self.prefix.endswith("/"):
+            found.append(f"etcd prefix {self.prefix!r}: must end with '/'")
+        if (self.cert is None) != (self.key is None):
+            found.append("etcd cert and key: give both files, or neither")
+        if (self.user is None) != (self.password is None):
+            found.append("etcd user and password: give both, or neither")
+        for name in ("ca", "cert", "key"):
+            if (path := getattr(self, name)) and not os.access(path, os.R_OK):
+                found.append(f"etcd {name}: {path} cannot be read")
+        found += self._tls_problems()
+        if self.timeout <= 0 or self.resync <= 0:
+            found.append("etcd timeout and resync: must be more than 0 seconds")
+        if self.page_size < 1:
+            found.append("etcd page_size: must be at least 1")
+        return found
+
+    def _tls_problems(self) -> list[str]:
+        found = []
+        secure = {url.startswith("https://") for url in self.endpoints}
+        if len(secure) > 1:
+            found.append("etcd endpoints: http and https are mixed; use one of them")
+        if True in secure and self.ca is None:
+            found.append(
+                "etcd ca: https endpoints need the file of the CA that signed etcd's certificate "
+                "(a public CA: /etc/ssl/certs/ca-certificates.crt)"
+            )
+        if self.ca is not None and True not in secure:
+            found.append("etcd ca: is set, but the endpoints are http://; write https://")
+        return found
+
+    def __repr__(self) -> str:
+        """Leave the password out, so that it gets into no log and no traceback."""
+        return f"EtcdOptions({', '.join(self.endpoints)}, prefix={self.prefix!r})"
+
+    def check(self) -> None:
+        """Raise `SettingsError` with all `problems()`, if there are any."""
+        if found := self.problems():
+            raise SettingsError(found)
+
+
+def split_endpoint(url: str) -> tuple[str, int]:
+    """Return (host, port) of a checked endpoint URL; an IPv6 address keeps its brackets."""
+    match = _ENDPOINT.fullmatch(url)
+    if match is None:
+        raise SettingsError([f"etcd endpoint {url!r}: write http://HOST:PORT or https://HOST:PORT"])
+    return match[2], int(match[3])
+
+
+def _endpoint_problem(url: str) -> str | None:
+    match = _ENDPOINT.fullmatch(url)
+    if match is None:
+        return f"etcd endpoint {url!r}: write http://HOST:PORT or https://HOST:PORT"
+    if not 0 < int(match[3]) <= _MAX_PORT:
+        return f"etcd endpoint {url!r}: the port must be between 1 and {_MAX_PORT}"
+    return None

@@ -1,0 +1,207 @@
+"""Keep a `Mirror` fresh: list once, follow the watch, and start over when that cannot be trusted.
+
+One thread reads the stream of a raw Watch RPC, a second one probes (see `probe`). A lost stream is
+resumed at the last event's revision + 1, never at the header's: while etcd catches up, the header
+is ahead of the events.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import structlog
+
+from lbsync.clients.etcd.connections import Connection, Connections
+from lbsync.clients.etcd.failures import Kind, RpcFailure, failure, kind_of
+from lbsync.clients.etcd.kv import Kv
+from lbsync.clients.etcd.mirror import Change, Mirror
+from lbsync.clients.etcd.protobuf import etcdrpc
+from lbsync.clients.source import Health
+from lbsync.errors import Unavailable
+
+_FIRST_PAUSE = 0.1
+_LAST_PAUSE = 1.0
+_REFUSED_PAUSE = 5.0
+_SETTLED_AFTER = 2.0
+_JOIN = 10.0
+
+log = structlog.get_logger()
+
+
+class Relist(Exception):
+    """The mirror can no longer be brought up to date by events; the message says why."""
+
+
+class Watch:
+    """The thread that owns a mirror. `wake` is called after each change of mirror or health."""
+
+    def __init__(
+        self, connections: Connections, kv: Kv, mirror: Mirror, wake: Callable[[], None]
+    ) -> None:
+        self._connections = connections
+        self._kv = kv
+        self._mirror = mirror
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._call: Any = None
+        self._connection: Connection | None = None
+        self._relist: str | None = "first listing"
+        self._proven = False
+        self._health = Health(False, "etcd was not listed yet", time.time())
+        self._thread = threading.Thread(target=self._run, name="etcd-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin in a thread of its own. Once only."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the stream and the thread."""
+        self._stopped.set()
+        with self._lock:
+            if self._call is not None:
+                self._call.cancel()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN)
+
+    def health(self) -> Health:
+        """Return whether the watch is open, or why not and since when."""
+        return self._health
+
+    def connection(self) -> Connection | None:
+        """Return the endpoint that the stream hangs on; None while there is no stream."""
+        return self._connection
+
+    def interrupt(self, connection: Connection, reason: str, *, relist: bool = False) -> None:
+        """Give up the stream on `connection`, if it is still the one, and open another."""
+        with self._lock:
+            if self._connection is not connection or self._call is None:
+                return
+            if relist:
+                self._relist = reason
+            else:
+                self._connections.leave(connection, reason)
+            self._call.cancel()
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            try:
+                self._refresh()
+                self._follow(self._connections.current())
+            except Relist as reason:
+                self._relist = str(reason)
+                self._down(f"listing again: {reason}")
+                pause = _FIRST_PAUSE
+            except Unavailable as error:
+                self._down(str(error))
+                settled = time.monotonic() - began > _SETTLED_AFTER
+                pause = _FIRST_PAUSE if settled else min(pause * 2, _LAST_PAUSE)
+                if isinstance(error, RpcFailure) and error.kind is Kind.REFUSED:
+                    pause = _REFUSED_PAUSE
+            self._stopped.wait(pause)
+
+    def _refresh(self) -> None:
+        """Bring the mirror to where events can take over: list it, or prove that it may stay."""
+        if self._relist is None and not self._proven:
+            newest = self._mirror.newest()
+            if newest is not None and not self._kv.proves(newest):
+                self._relist = f"{newest.key} is not what it was at revision {newest.mod_revision}"
+        if self._relist is not None:
+            listing = self._kv.list()
+            held = self._mirror.revision
+            log.info("listed etcd", why=self._relist, revision=listing.revision, held=held)
+            self._relist = None
+            if self._mirror.replace(listing):
+                self._wake()
+        self._proven = True
+
+    def _follow(self, connection: Connection) -> None:
+        """Read one stream until it ends; always ends in an exception."""
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        requests.put(self._create_request())
+        metadata = (*self._connections.tokens.metadata(), ("hasleader", "true"))
+        call = connection.watch(iter(requests.get, None), metadata=metadata)
+        with self._lock:
+            self._call, self._connection = call, connection
+        try:
+            if not self._stopped.is_set():
+                for response in call:
+                    self._receive(connection, response)
+            raise RpcFailure(connection.url, Kind.ELSEWHERE, "closed the watch")
+        except grpc.RpcError as error:
+            raise failure(connection.url, error) from error
+        except RpcFailure as error:
+            if error.kind is Kind.STALE_TOKEN:
+                self._connections.tokens.drop(metadata[:-1])
+            raise
+        finally:
+            with self._lock:
+                self._call = self._connection = None
+            self._proven = False
+            call.cancel()
+            requests.put(None)
+            if not self._stopped.is_set():
+                self._connections.leave(connection, "the watch ended")
+
+    def _create_request(self) -> Any:
+        return etcdrpc.WatchRequest(
+            create_request=etcdrpc.WatchCreateRequest(
+                key=self._kv.prefix,
+                range_end=self._kv.range_end,
+                start_revision=self._mirror.revision + 1,
+                progress_notify=True,
+            )
+        )
+
+    def _receive(self, connection: Connection, response: Any) -> None:
+        # A refused watch is answered with created *and* canceled set; canceled has the truth.
+        if response.canceled:
+            self._refused(connection, response)
+        header = response.header
+        if header.cluster_id != self._mirror.cluster_id:
+            raise Relist(f"{connection.url} belongs to another cluster than before")
+        if header.revision < self._mirror.revision:
+            raise Relist(
+                f"etcd went back from revision {self._mirror.revision} to {header.revision}"
+            )
+        if response.created:
+            self._up(connection)
+        if response.events and self._mirror.apply(map(self._change, response.events)):
+            self._wake()
+
+    def _refused(self, connection: Connection, response: Any) -> None:
+        if response.compact_revision > 0:
+            raise Relist(f"etcd compacted up to revision {response.compact_revision}")
+        reason = response.cancel_reason or "canceled the watch"
+        raise RpcFailure(connection.url, kind_of(grpc.StatusCode.UNKNOWN, reason), reason)
+
+    def _change(self, event: Any) -> Change:
+        kv = event.kv
+        deleted = event.type == event.DELETE
+        return Change(
+            kv.key[len(self._kv.prefix) :],
+            None if deleted else kv.value,
+            kv.create_revision,
+            kv.mod_revision,
+        )
+
+    def _up(self, connection: Connection) -> None:
+        if not self._health.ok:
+            log.info("watching etcd", endpoint=connection.url, revision=self._mirror.revision)
+            self._health = Health(True, f"watching {connection.url}", time.time())
+            self._wake()
+
+    def _down(self, reason: str) -> None:
+        if self._stopped.is_set():
+            return
+        if self._health.ok:
+            log.warning("lost the watch on etcd", why=reason)
+            self._health = Health(False, reason, time.time())
+            self._wake()
+        else:
+            self._health = Health(False, reason, self._health.since)
