@@ -37,7 +37,7 @@ def bare(kind: Any) -> Any:
 def meta(kind: Any) -> msgspec.Meta:
     """Return what a field says about itself."""
     found = [note for note in getattr(kind, "__metadata__", ()) if isinstance(note, msgspec.Meta)]
-    return found[0] if found else msgspec.Meta()
+    return found[-1] if found else msgspec.Meta()
 
 
 def is_optional(kind: Any) -> bool:

@@ -8,7 +8,7 @@ from msgspec import Meta
 from lbsync.settings.addresses import Bind, IpAddress, LogTarget, Network
 from lbsync.settings.values import Command, Duration, FilePath, MediaType, Program
 
-Account = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}$")]
+Account = Annotated[str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_.-]{0,31})?$")]
 
 
 class Haproxy(msgspec.Struct, frozen=True):
@@ -58,16 +58,19 @@ class Haproxy(msgspec.Struct, frozen=True):
              "digest; then the last good generation is put back."),
     ] = Duration(30_000)  # fmt: skip
     user: Annotated[
-        Account, Meta(description="The account the worker runs as; rendered as `user`.")
+        Account,
+        Meta(description="The account the worker runs as. Empty: that of the master process, for "
+             "a HAProxy that is not started as root and so cannot change it."),
+    ] = "haproxy"  # fmt: skip
+    group: Annotated[
+        Account, Meta(description="The worker's group. Empty: that of the master process.")
     ] = "haproxy"
-    group: Annotated[Account, Meta(description="The worker's group; rendered as `group`.")] = (
-        "haproxy"
-    )
     socket_group: Annotated[
-        str,
-        Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_.-]{0,31})?$",
-             description="Group that may use `stats_socket`: the agent's. Empty: the worker's group."),
-    ] = ""  # fmt: skip
+        Account,
+        Meta(
+            description="Group that may use `stats_socket`: the agent's. Empty: the worker's group."
+        ),
+    ] = ""
     chroot: Annotated[
         FilePath | None,
         Meta(description="Directory the worker is locked in. Empty: none, because the journal's "

@@ -68,6 +68,10 @@ class FilePath(str):
             raise ValueError("it is empty: write a path")
         return cls(text)
 
+    def anchored(self, base: Path) -> "FilePath":
+        """Return it absolute; a relative one begins at `base`."""
+        return FilePath(base / self)
+
 
 class SourceSpec(str):
     """Where the wanted state comes from: `etcd`, or `file:PATH`."""
