@@ -1,0 +1,82 @@
+"""Naming a rendered set by its content, and writing that name where HAProxy reports it.
+
+`show info` prints the `description` of the `global` section. With the digest in it, anyone can ask
+a running HAProxy which generation it serves.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from lbsync.errors import TemplateError
+from lbsync.model.rendered import Rendered, RenderedFile
+
+#: Stands where the digest will be, while the digest is being computed.
+STAND_IN = "@lbsync-digest@"
+#: The file that HAProxy is started with.
+MAIN_FILE = "haproxy.cfg"
+
+_DIGITS = 16
+_TOKEN = STAND_IN.encode()
+_SECTION = re.compile(
+    rb"^[ \t]*(global|defaults|frontend|backend|listen|peers|resolvers|userlist|mailers|cache|"
+    rb"program|http-errors|ring|log-forward|log-profile|fcgi-app|crt-store|acme|traces)\b",
+    re.MULTILINE,
+)
+_DESCRIPTION = re.compile(rb"^[ \t]*description(?=[ \t])", re.MULTILINE)
+
+
+def seal(files: Mapping[str, bytes], modes: Mapping[str, int] | None = None) -> Rendered:
+    """Return `files` as one set with its digest, written into `haproxy.cfg`.
+
+    `modes` gives permission bits by path; 0o644 where it says nothing. A template may print
+    `{{ digest }}` itself; else the digest becomes the first word of the `description` in `global`,
+    line and section being added where missing. Raises `TemplateError` without a `haproxy.cfg`.
+    """
+    if MAIN_FILE not in files:
+        raise TemplateError(f"no output writes {MAIN_FILE}; name one with that path")
+    opened = {**files, MAIN_FILE: describe(files[MAIN_FILE])}
+    digest = _digest(opened)
+    written = digest.encode()
+    return Rendered(
+        digest,
+        tuple(
+            RenderedFile(
+                path, opened[path].replace(_TOKEN, written), (modes or {}).get(path, 0o644)
+            )
+            for path in sorted(opened)
+        ),
+    )
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    total = hashlib.sha256()
+    for path in sorted(files):
+        # Lengths first, so that no two sets share one byte stream.
+        total.update(b"%d %d\n" % (len(path.encode()), len(files[path])))
+        total.update(path.encode())
+        total.update(files[path])
+    return total.hexdigest()[:_DIGITS]
+
+
+def describe(config: bytes) -> bytes:
+    """Return `config` with the stand-in in the `description` of its `global` section."""
+    sections = list(_SECTION.finditer(config))
+    ends = [section.start() for section in sections[1:]] + [len(config)]
+    spans = [
+        (section.end(), end)
+        for section, end in zip(sections, ends, strict=False)
+        if section[1] == b"global"
+    ]
+    if not spans:
+        return b"global\n    description %s\n\n" % _TOKEN + config
+    lines = [found for span in spans for found in _DESCRIPTION.finditer(config, *span)]
+    if not lines:
+        at = config.find(b"\n", spans[0][0]) + 1 or len(config)
+        return config[:at] + b"    description %s\n" % _TOKEN + config[at:]
+    # HAProxy keeps the last one.
+    last = lines[-1]
+    end = config.find(b"\n", last.end())
+    if _TOKEN in config[last.end() : end if end >= 0 else len(config)]:
+        return config
+    return config[: last.end()] + b" " + _TOKEN + config[last.end() :]

@@ -1,0 +1,151 @@
+"""The Jinja environment of one kind of output: sandboxed, strict, quoting by default."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import jinja2
+import msgspec
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from lbsync.agent.render import compiler, filters, holes, quoting, text
+from lbsync.agent.render.fragments import Fragments
+from lbsync.agent.render.loader import ShadowingLoader
+
+StyleName = Literal["haproxy", "map", "strict", "none"]
+
+
+class Delimiters(msgspec.Struct, frozen=True):
+    """What opens and closes each kind of tag; others than Jinja's when the file itself is full of
+    `{{` or `{%`, as log-formats in JSON are."""
+
+    block: tuple[str, str] = ("{%", "%}")
+    variable: tuple[str, str] = ("{{", "}}")
+    comment: tuple[str, str] = ("{#", "#}")
+
+
+class Style(msgspec.Struct, frozen=True):
+    """How values are written in one kind of file."""
+
+    encode: quoting.Encoder
+    close: Callable[[str], str] = str
+    """Applied to the whole text of a file when it is complete."""
+    close_lines: Callable[[str], str] = str
+    """Applied to whole lines ahead of the rest, so that they can be kept."""
+
+
+STYLES: Mapping[StyleName, Style] = {
+    "haproxy": Style(quoting.haproxy_hole, holes.close, holes.close_lines),
+    "map": Style(quoting.map_key),
+    "strict": Style(quoting.strict),
+    "none": Style(quoting.verbatim),
+}
+
+#: Methods of quoted text that only look at it.
+_LOOKING = frozenset({"startswith", "endswith"})
+
+
+class ConfigEnvironment(ImmutableSandboxedEnvironment):
+    """Prints plain text quoted by the rules of `style`; see `text` for what is plain."""
+
+    code_generator_class = compiler.PrintingCodeGenerator
+    concat = staticmethod(text.quoted_concat)
+    literal = text.Literal
+    intercepted_binops = frozenset({"+", "%"})
+    finalize: text.Printer
+
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        style: StyleName = "haproxy",
+        delimiters: Delimiters | None = None,
+        constants: Mapping[str, object] | None = None,
+    ) -> None:
+        marks = delimiters or Delimiters()
+        self.style = STYLES[style]
+        printer = text.Printer(self.style.encode)
+        super().__init__(
+            block_start_string=marks.block[0],
+            block_end_string=marks.block[1],
+            variable_start_string=marks.variable[0],
+            variable_end_string=marks.variable[1],
+            comment_start_string=marks.comment[0],
+            comment_end_string=marks.comment[1],
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            undefined=jinja2.StrictUndefined,
+            finalize=printer,
+            autoescape=False,
+            auto_reload=False,
+            cache_size=-1,
+            optimized=False,  # a literal folded into a constant would lose its mark
+            loader=ShadowingLoader(directories),
+            extensions=("jinja2.ext.do", "jinja2.ext.loopcontrols"),
+        )
+        self.filters = filters.build(printer, style)
+        self.fragments = Fragments(self, self.style.close_lines)
+        for name in ("lipsum", "joiner"):
+            del self.globals[name]
+        self.globals |= {"each": self.fragments.each, **(constants or {})}
+        self._backslash_escapes = style == "haproxy"
+        self._references: dict[str, list[str]] = {}
+
+    def load(self, name: str) -> None:
+        """Compile `name` and all that it refers to by plain names, so that faults show now.
+
+        Raises `jinja2.TemplateError` or `TemplateError`.
+        """
+        waiting, seen = [name], set[str]()
+        while waiting:
+            current = waiting.pop()
+            if current not in seen:
+                seen.add(current)
+                self.get_template(current)
+                waiting += self._references.get(current, ())
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        try:
+            tree = super()._parse(source, name, filename)
+            compiler.prepare(tree, backslash_escapes=self._backslash_escapes)
+        except jinja2.TemplateSyntaxError as error:
+            error.name = error.name or name
+            raise
+        if name is not None:
+            self._references[name] = list(compiler.references(tree))
+        return tree
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return an attribute or member; fields of our own records skip the sandbox's checks."""
+        if isinstance(obj, msgspec.Struct) and attribute in obj.__struct_fields__:
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Deny what the sandbox denies, and every method that would change quoted text."""
+        if isinstance(obj, text.Quoted) and attr not in _LOOKING:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Deny `format` of quoted text: it would take data in without quotes."""
+        if isinstance(getattr(value, "__self__", None), text.Quoted):
+            return self._refuse_format
+        return super().wrap_str_format(value)
+
+    @staticmethod
+    def _refuse_format(*_: object, **__: object) -> NoReturn:
+        raise SecurityError("text that is quoted already cannot be a format; use ~ or a set block")
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Join by our rules where `+` meets text; refuse `%` with quoted text on either side."""
+        if operator == "+" and isinstance(left, str) and isinstance(right, str):
+            return self.finalize.join((left, right))
+        if operator == "%" and isinstance(left, str):
+            values = right.values() if isinstance(right, dict) else right
+            members = values if isinstance(values, tuple) else (values,)
+            if any(type(member) is text.Quoted for member in (left, *members)):
+                raise TypeError("% cannot mix data with text that is quoted already; use ~")
+        return super().call_binop(context, operator, left, right)

@@ -1,0 +1,88 @@
+"""`each`: one template, many items, and no work for those that did not change.
+
+Items are frozen and live on from pass to pass while nothing changed, so identity tells. The text of
+an item depends on the item, the template and the constants alone; the latter two never change in
+the life of a renderer.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass
+
+from jinja2 import Environment, Template
+
+from lbsync.agent.render.faults import FAULTS, located
+from lbsync.agent.render.text import Quoted
+from lbsync.errors import BadKey, LbsyncError
+
+_Kept = dict[int, tuple[object, str]]
+"""Identity of an item to the item itself (so that the identity stays taken) and its text."""
+
+
+class Fragments:
+    """Renders items by a fragment template, and keeps what the latest render used."""
+
+    def __init__(self, environment: Environment, finish: Callable[[str], str]) -> None:
+        self._environment = environment
+        self._finish = finish
+        self._kept: dict[str, _Kept] = {}
+        self._used: dict[str, _Kept] = {}
+        self._frozen: dict[type, bool] = {}
+
+    def begin(self) -> None:
+        """Start a render: nothing is used yet."""
+        self._used = {}
+
+    def commit(self) -> None:
+        """End a render that went well: forget what it did not use."""
+        self._kept = self._used
+
+    def each(self, template_name: str, items: Iterable[object]) -> Quoted:
+        """Render `template_name` for each of `items`, which it sees as `item`; join the texts.
+
+        The template sees the constants and the functions that depend on nothing else; neither
+        the rest of the context nor the store's keys.
+        """
+        name = str(template_name)
+        kept = self._kept.get(name, {})
+        used = self._used.setdefault(name, {})
+        texts = []
+        for item in items:
+            identity = id(item)
+            entry = kept.get(identity)
+            if entry is None:
+                entry = used.get(identity) or (item, self._render(name, item))
+                if not self._is_frozen(type(item)):
+                    texts.append(entry[1])
+                    continue
+            used[identity] = entry
+            texts.append(entry[1])
+        return Quoted("".join(texts))
+
+    def _render(self, name: str, item: object) -> str:
+        template: Template = self._environment.get_template(name)
+        try:
+            context = template.new_context({"item": item})
+            return self._finish("".join(template.root_render_func(context)))
+        except FAULTS as error:
+            raise _about(item, located(error, name)) from error
+
+    def _is_frozen(self, kind: type) -> bool:
+        """Tell whether items of `kind` cannot change, so that identity stands for content."""
+        known = self._frozen.get(kind)
+        if known is None:
+            config = getattr(kind, "__struct_config__", None)
+            parameters = getattr(kind, "__dataclass_params__", None) if is_dataclass(kind) else None
+            known = self._frozen[kind] = (
+                issubclass(kind, str | int | tuple)
+                or bool(getattr(config, "frozen", False))
+                or bool(getattr(parameters, "frozen", False))
+            )
+        return known
+
+
+def _about(item: object, error: LbsyncError) -> LbsyncError:
+    """Return `error` with the item's name in it, as far as it has one."""
+    name = getattr(item, "name", None)
+    if isinstance(error, BadKey) or not isinstance(name, str):
+        return error
+    return type(error)(f"{error} (item {name})")

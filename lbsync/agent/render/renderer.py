@@ -1,0 +1,104 @@
+"""All outputs of one configuration, rendered from one snapshot."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import jinja2
+import msgspec
+
+from lbsync.agent.render.digest import STAND_IN
+from lbsync.agent.render.environment import ConfigEnvironment, Delimiters, StyleName
+from lbsync.agent.render.faults import FAULTS, located
+from lbsync.agent.render.text import Quoted
+from lbsync.errors import Rejected, TemplateError
+
+
+class OutputSpec(msgspec.Struct, frozen=True):
+    """One file to render."""
+
+    template: str
+    """Name of the template, below one of the template directories."""
+    path: str
+    """Where the text goes: relative to the generation (`haproxy.cfg`, `maps/hosts.map`), or an
+    absolute path outside of it."""
+    style: StyleName = "haproxy"
+    """How values are quoted: `haproxy`, `map` (map files: no quotes exist), `strict` (anything but
+    a plain word is refused; for nginx and others) or `none` (text as it is)."""
+    mode: int = 0o644
+    """Permission bits."""
+    delimiters: Delimiters = Delimiters()
+
+
+class Renderer:
+    """Renders `outputs`. Templates are read once, here; for changed ones, make a new renderer."""
+
+    def __init__(
+        self,
+        template_dirs: Sequence[Path],
+        outputs: Sequence[OutputSpec],
+        constants: Mapping[str, object] | None = None,
+    ) -> None:
+        """Compile all that `outputs` need.
+
+        `template_dirs`: the first that has a file wins. `constants`: names that every template,
+        macro and fragment sees, the same for the life of the renderer. Raises `TemplateError`.
+        """
+        self.outputs = tuple(outputs)
+        self._environments: dict[tuple[StyleName, Delimiters], ConfigEnvironment] = {}
+        self._check_paths()
+        for spec in self.outputs:
+            kind = (spec.style, spec.delimiters)
+            try:
+                if kind not in self._environments:
+                    self._environments[kind] = ConfigEnvironment(template_dirs, *kind, constants)
+                self._environments[kind].load(spec.template)
+            except (jinja2.TemplateError, TemplateError, AssertionError) as error:
+                raise located(error, spec.template) from error
+
+    def _check_paths(self) -> None:
+        seen = set()
+        for spec in self.outputs:
+            path = PurePosixPath(spec.path)
+            if spec.path in seen:
+                raise TemplateError(f"two outputs write {spec.path}; give each its own path")
+            if str(path) != spec.path or ".." in path.parts or spec.path == ".":
+                raise TemplateError(
+                    f"output path {spec.path!r}: write it without '.', '..' and '//'"
+                )
+            seen.add(spec.path)
+
+    @property
+    def modes(self) -> dict[str, int]:
+        """Permission bits by output path, for `seal`."""
+        return {spec.path: spec.mode for spec in self.outputs}
+
+    def render(self, context: Mapping[str, object], raw: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return the text of each output by its path; every text ends with one line feed.
+
+        `context`: what templates see by name. `raw`: the store's keys for the key functions
+        (`getv` and others). The digest is a stand-in as yet: pass the result to `digest.seal`.
+        Raises `TemplateError` for faults of a template and `Rejected` for values that cannot be
+        written, both with template and line.
+        """
+        del raw
+        names = {**context, "digest": Quoted(STAND_IN)}
+        for environment in self._environments.values():
+            environment.fragments.begin()
+        files = {spec.path: self._render_one(spec, names) for spec in self.outputs}
+        for environment in self._environments.values():
+            environment.fragments.commit()
+        return files
+
+    def _render_one(self, spec: OutputSpec, names: Mapping[str, object]) -> bytes:
+        environment = self._environments[spec.style, spec.delimiters]
+        template = environment.get_template(spec.template)
+        try:
+            pieces = template.root_render_func(template.new_context(dict(names)))
+            text = environment.style.close("".join(pieces)).rstrip("\n")
+            return f"{text}\n".encode() if text else b""
+        except UnicodeEncodeError as error:
+            raise Rejected(
+                f"{spec.template}: half a surrogate pair, which is no character, in {spec.path}"
+            ) from error
+        except FAULTS as error:
+            raise located(error, spec.template) from error
