@@ -1,0 +1,70 @@
+"""What an operator asks of the agent on this host, as files it finds again after a restart.
+
+The command line writes, the agent reads at each pass; a file is the request and its record in one.
+They work while the agent is down, too: it obeys when it starts.
+"""
+
+import contextlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from lbsync.errors import LbsyncError
+
+Name = Literal["confirm", "rollback", "drain"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One standing request."""
+
+    value: str
+    """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason."""
+    since: str
+    """RFC 3339, UTC."""
+
+
+class Control:
+    """The directory of requests, `<state_dir>/control`."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """`state_dir`: the agent's state directory."""
+        self.path = state_dir / "control"
+
+    def get(self, name: Name) -> Request | None:
+        """Return the standing request, or None. A damaged file counts as none."""
+        try:
+            return msgspec.json.decode((self.path / name).read_bytes(), type=Request)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def set(self, name: Name, request: Request) -> None:
+        """Make a request stand. Raises `LbsyncError` when the directory cannot be written."""
+        target = self.path / name
+        draft = target.with_name(f".{name}.tmp")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(msgspec.json.encode(request))
+            draft.replace(target)
+        except OSError as error:
+            raise LbsyncError(
+                f"{target}: the request cannot be written ({error.strerror}); "
+                "run the command as root or as the agent's user"
+            ) from error
+
+    def clear(self, name: Name) -> bool:
+        """Withdraw a request; tell whether there was one. Raises `LbsyncError`."""
+        try:
+            (self.path / name).unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise LbsyncError(
+                f"{self.path / name}: cannot be removed ({error.strerror})"
+            ) from error
+        return True
+
+    def forget(self, name: Name) -> None:
+        """Withdraw a request that was carried out; if that fails it only stands a little longer."""
+        with contextlib.suppress(LbsyncError):
+            self.clear(name)
