@@ -40,10 +40,8 @@ def stage(folder: Path, agent: str, drop_in: str) -> list[str]:
     """Lay the units out as systemd would find them, with programs that exist on any machine."""
     (folder / "haproxy.service.d").mkdir(parents=True)
     (folder / "haproxy.service").write_text(DEBIAN_UNIT)
-    (folder / "lbsync-agent.service").write_text(agent.replace("/usr/bin/lbsync", "/bin/true"))
-    (folder / "haproxy.service.d/lbsync.conf").write_text(
-        drop_in.replace("/usr/bin/lbsync", "/bin/true")
-    )
+    for name, text in (("lbsync-agent.service", agent), ("haproxy.service.d/lbsync.conf", drop_in)):
+        (folder / name).write_text(re.sub(r"/usr/bin/lbsync|/bin/kill", "/bin/true", text))
     return [str(folder / "lbsync-agent.service"), str(folder / "haproxy.service")]
 
 

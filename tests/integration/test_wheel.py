@@ -67,7 +67,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_template_and_module_is_in_the_wheel(wheel: Path) -> None:
     packed = set(zipfile.ZipFile(wheel).namelist())
     wanted = {str(p.relative_to(ROOT)) for p in (ROOT / "lbsync").rglob("*.py")}
-    wanted |= {f"lbsync/{p.relative_to(ROOT)}" for p in (ROOT / "templates").rglob("*.j2")}
+    wanted |= {
+        f"lbsync/{p.relative_to(ROOT)}" for p in (ROOT / "templates").rglob("*") if p.is_file()
+    }
     assert "lbsync/templates/haproxy/haproxy.cfg.j2" in wanted
     assert wanted <= packed
     assert "lbsync/py.typed" in packed
