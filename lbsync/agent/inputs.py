@@ -1,0 +1,83 @@
+"""What rendering is given: which files are to be made, and the names their templates see.
+
+Gathers from settings and the host; decides nothing. `templates/haproxy/README.md` documents every
+name for the authors of templates.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import lbsync
+from lbsync.agent.render.environment import Delimiters
+from lbsync.agent.render.renderer import OutputSpec, Renderer
+from lbsync.clients.certificates import CertificateFile
+from lbsync.model.desired import Desired
+from lbsync.settings import Settings
+
+#: Where certificates stand within a generation.
+CERTIFICATES = "certs"
+
+_PACKAGED = (
+    OutputSpec("haproxy.cfg.j2", "haproxy.cfg", "haproxy"),
+    OutputSpec("certs.list.j2", "certs.list", "map"),
+    OutputSpec("maps/backends.map.j2", "maps/backends.map", "map"),
+    OutputSpec("maps/host.map.j2", "maps/host.map", "map"),
+    OutputSpec("maps/routes.map.j2", "maps/routes.map", "map"),
+    OutputSpec("maps/splits.map.j2", "maps/splits.map", "map"),
+    OutputSpec("maps/trusted.lst.j2", "maps/trusted.lst", "map"),
+    OutputSpec("maps/wildcards.map.j2", "maps/wildcards.map", "map"),
+    OutputSpec("errors/503.http.j2", "errors/503.http", "none"),
+)
+
+
+def packaged_templates() -> Path:
+    """Return the directory of lbsync's own templates: inside the package, or of the checkout."""
+    package = Path(lbsync.__file__).parent
+    installed = package / "templates" / "haproxy"
+    return installed if installed.is_dir() else package.parent / "templates" / "haproxy"
+
+
+def output_specs(settings: Settings) -> list[OutputSpec]:
+    """Return every file to render: the packaged set, then the settings' own `[[outputs]]`.
+
+    One of the settings' with the path of a packaged file takes its place.
+    """
+    own = [
+        OutputSpec(
+            output.template,
+            output.path,
+            output.quote,
+            int(output.mode),
+            Delimiters(variable=(output.left, output.right)),
+        )
+        for output in settings.outputs
+    ]
+    taken = {spec.path for spec in own}
+    packaged = [spec for spec in _PACKAGED if spec.path not in taken]
+    return [*(packaged if settings.templates.packaged else ()), *own]
+
+
+def make_renderer(settings: Settings) -> Renderer:
+    """Return a renderer of everything the settings ask for. Raises `TemplateError`."""
+    directories = [packaged_templates()]
+    if settings.templates.directory:
+        directories.insert(0, Path(settings.templates.directory))
+    constants = {"proxy": settings.proxy, "haproxy": settings.haproxy, "host": str(settings.host)}
+    return Renderer(directories, output_specs(settings), constants)
+
+
+def context(
+    desired: Desired, certificates: list[CertificateFile], draining: bool
+) -> Mapping[str, object]:
+    """Return the names that templates see besides the constants.
+
+    The revision is not among them: it changes with every write, the configuration must not.
+    """
+    return {
+        "services": desired.services,
+        "backends": desired.backends,
+        "wildcards": desired.wildcards,
+        "global": desired.settings,
+        "certificates": [f"{CERTIFICATES}/{file.name}" for file in certificates if file.served],
+        "draining": draining,
+    }
