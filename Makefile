@@ -34,7 +34,7 @@ setup-daemons: setup
 
 .PHONY: demo
 demo: setup ## watch the agent at work on this machine; KEEP=1 leaves it running to play with
-	@scripts/setup-daemons --required haproxy etcd
+	@scripts/setup-daemons --required haproxy etcd etcdctl
 	@KEEP=$(KEEP) $(PY) -m demo
 
 .PHONY: test
