@@ -49,6 +49,30 @@ class Health(msgspec.Struct, frozen=True):
     """`time.time()` of the last change of `ok`."""
 
 
+class Lease(Protocol):
+    """A sign of life: keys written with its id are removed when it ends or is not renewed.
+
+    It is renewed from a thread. When it was lost, take a new one and write the keys again.
+    """
+
+    @property
+    def id(self) -> int:
+        """What goes into `Put.lease`."""
+        ...
+
+    def remaining(self) -> float:
+        """Return for how many seconds the store is sure to hold it; 0.0 when it may have ended.
+
+        Counted from before the last successful renewal was sent, so a leader that stops at 0.0
+        has stopped before another can begin.
+        """
+        ...
+
+    def end(self) -> None:
+        """Stop renewing and remove the keys, now if the store answers, else when time is up."""
+        ...
+
+
 class Source(Protocol):
     """A store of keys and values with revisions, and a way to hear of changes."""
 
@@ -78,6 +102,13 @@ class Source(Protocol):
 
         Raises `Conflict` when a guard does not hold (nothing was written), `Unavailable` when the
         store does not answer. When the outcome is unknown it re-reads before it reports.
+        """
+        ...
+
+    def lease(self, ttl: int) -> Lease:
+        """Take a lease of `ttl` seconds (the store may round up) and keep it. Raises `Unavailable`.
+
+        The file source removes the keys at `end()` and `close()`; after a crash they stay.
         """
         ...
 

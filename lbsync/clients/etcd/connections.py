@@ -15,7 +15,7 @@ import grpc
 
 from lbsync.clients.etcd.auth import Metadata, Tokens
 from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure, failure
-from lbsync.clients.etcd.options import EtcdOptions, split_endpoint
+from lbsync.clients.etcd.options import EtcdOptions, split_endpoint, system_ca
 from lbsync.clients.etcd.protobuf import etcd3, etcdrpc
 from lbsync.errors import Unavailable
 
@@ -53,7 +53,8 @@ class Connection:
             self.client: Any = etcd3.client(
                 host=host,
                 port=port,
-                ca_cert=options.ca,
+                # etcd3 speaks TLS if, and only if, it is given a CA.
+                ca_cert=options.ca or (system_ca() if url.startswith("https") else None),
                 cert_cert=options.cert,
                 cert_key=options.key,
                 grpc_options=_CHANNEL,

@@ -38,12 +38,14 @@ class Kind(enum.Enum):
 class RpcFailure(Unavailable):
     """A call to one endpoint failed. Its message is a sentence that names the endpoint."""
 
-    def __init__(self, url: str, kind: Kind, reason: str, *, may_be_done: bool = True) -> None:
+    def __init__(self, url: str, kind: Kind, reason: str) -> None:
         super().__init__(f"{url}: {reason}")
         self.kind = kind
         self.reason = reason
-        self.may_be_done = may_be_done
+        self.may_be_done = True
         """False when it is certain that the server never saw the request."""
+        self.timed_out = False
+        """True when the deadline passed without an answer."""
 
 
 class OutcomeUnknown(Unavailable):
@@ -66,12 +68,10 @@ def failure(url: str, error: grpc.RpcError) -> RpcFailure:
     """Translate what gRPC raised for a call to `url`."""
     code = error.code() or grpc.StatusCode.UNKNOWN
     details = error.details() or ""
-    return RpcFailure(
-        url,
-        kind_of(code, details),
-        _reason(code, details),
-        may_be_done=_NEVER_SENT not in details,
-    )
+    translated = RpcFailure(url, kind_of(code, details), _reason(code, details))
+    translated.may_be_done = _NEVER_SENT not in details
+    translated.timed_out = code is grpc.StatusCode.DEADLINE_EXCEEDED
+    return translated
 
 
 def _reason(code: grpc.StatusCode, details: str) -> str:

@@ -9,6 +9,12 @@ from lbsync.errors import SettingsError
 
 _ENDPOINT = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*):(\d{1,5})/?")
 _MAX_PORT = 65535
+# gRPC's own default is a list that was compiled into it; these are kept by the system.
+_CA_BUNDLES = (
+    os.environ.get("SSL_CERT_FILE"),
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+)
 
 
 class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +25,8 @@ class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = "/lbsync/"
     """All keys live under it; ends with `/` so that `/lbsync-old/` is not taken in."""
     ca: str | None = None
-    """File with the CA certificates (PEM) that etcd's certificates are checked against."""
+    """File with the CA certificates (PEM) that etcd's certificates are checked against; None: the
+    system's. Only for https endpoints."""
     cert: str | None = None
     """File with the client certificate (PEM); goes with `key`."""
     key: str | None = None
@@ -60,11 +67,8 @@ class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
         secure = {url.startswith("https://") for url in self.endpoints}
         if len(secure) > 1:
             found.append("etcd endpoints: http and https are mixed; use one of them")
-        if True in secure and self.ca is None:
-            found.append(
-                "etcd ca: https endpoints need the file of the CA that signed etcd's certificate "
-                "(a public CA: /etc/ssl/certs/ca-certificates.crt)"
-            )
+        if True in secure and self.ca is None and system_ca() is None:
+            found.append("etcd ca: this system has no CA bundle; name the file to trust")
         if self.ca is not None and True not in secure:
             found.append("etcd ca: is set, but the endpoints are http://; write https://")
         return found
@@ -77,6 +81,12 @@ class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Raise `SettingsError` with all `problems()`, if there are any."""
         if found := self.problems():
             raise SettingsError(found)
+
+
+def system_ca() -> str | None:
+    """Return the CA bundle of this system; None when there is none."""
+    found = [path for path in _CA_BUNDLES if path and os.access(path, os.R_OK)]
+    return found[0] if found else None
 
 
 def split_endpoint(url: str) -> tuple[str, int]:

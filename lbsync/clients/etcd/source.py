@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.kv import Kv
+from lbsync.clients.etcd.lease import EtcdLease
 from lbsync.clients.etcd.mirror import Mirror
 from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.clients.etcd.probe import Probe
 from lbsync.clients.etcd.watch import Watch
 from lbsync.clients.source import Delete, Expect, Health, Put
 from lbsync.errors import Unavailable
@@ -18,10 +22,13 @@ class EtcdSource:
     def __init__(self, options: EtcdOptions) -> None:
         """Check the options (`SettingsError`); nothing is connected yet."""
         options.check()
+        self._options = options
         self._connections = Connections(options)
         self._kv = Kv(self._connections, options)
         self._mirror = Mirror()
         self._watch: Watch | None = None
+        self._probe: Probe | None = None
+        self._leases: list[EtcdLease] = []
 
     def snapshot(self) -> Snapshot:
         """Return all keys at one revision; see `Source.snapshot`."""
@@ -36,13 +43,44 @@ class EtcdSource:
         """Begin to watch; see `Source.start`."""
         if self._watch is None:
             self._watch = Watch(self._connections, self._kv, self._mirror, wake)
+            self._probe = Probe(
+                self._connections,
+                self._kv,
+                self._mirror,
+                self._watch,
+                resync=self._options.resync,
+            )
             self._watch.start()
+            self._probe.start()
 
     def health(self) -> Health:
-        """Return the state of the watch."""
-        if self._watch is None:
+        """Return the state of the watch, with endpoint, revision and cluster while it is open."""
+        if self._watch is None or self._probe is None:
             return Health(False, f"not watching; {self._connections.describe()}", 0.0)
-        return self._watch.health()
+        health = self._watch.health()
+        held = f"revision {self.revision} of cluster {self.cluster_id:x}"
+        if self._probe.differences:
+            held += f", {self._probe.differences} lost changes healed"
+        if health.ok:
+            return msgspec.structs.replace(health, detail=f"{health.detail}, {held}")
+        if self.revision:
+            return msgspec.structs.replace(health, detail=f"{health.detail}; holding {held}")
+        return health
+
+    @property
+    def revision(self) -> int:
+        """The revision of the mirror; 0 before the first listing."""
+        return self._mirror.revision
+
+    @property
+    def cluster_id(self) -> int:
+        """The cluster that the mirror was filled from; 0 before the first listing."""
+        return self._mirror.cluster_id
+
+    @property
+    def differences(self) -> int:
+        """How many keys full comparisons found wrong in the mirror (and healed) so far."""
+        return self._probe.differences if self._probe else 0
 
     def get(self, key: str) -> Item | None:
         """Return one key as stored now (linearizable), or None. Raises `Unavailable`."""
@@ -52,8 +90,18 @@ class EtcdSource:
         """Do all `ops` at one revision if every guard holds; see `Source.commit`."""
         return self._kv.commit(expect, ops)
 
+    def lease(self, ttl: int) -> EtcdLease:
+        """Take a lease of `ttl` seconds and keep it; see `Source.lease`."""
+        lease = EtcdLease(self._connections, ttl)
+        self._leases = [old for old in self._leases if old.remaining()] + [lease]
+        return lease
+
     def close(self) -> None:
         """Stop all threads, close all connections. May be called twice."""
+        if self._probe is not None:
+            self._probe.stop()
         if self._watch is not None:
             self._watch.stop()
+        for lease in self._leases:
+            lease.stop()
         self._connections.close()

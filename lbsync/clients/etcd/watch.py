@@ -14,13 +14,14 @@ from typing import Any
 import grpc
 import structlog
 
+from lbsync.clients.etcd.auth import Metadata
 from lbsync.clients.etcd.connections import Connection, Connections
 from lbsync.clients.etcd.failures import Kind, RpcFailure, failure, kind_of
 from lbsync.clients.etcd.kv import Kv
 from lbsync.clients.etcd.mirror import Change, Mirror
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.clients.source import Health
-from lbsync.errors import Unavailable
+from lbsync.errors import LbsyncError, Unavailable
 
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 1.0
@@ -31,7 +32,7 @@ _JOIN = 10.0
 log = structlog.get_logger()
 
 
-class Relist(Exception):
+class Relist(LbsyncError):
     """The mirror can no longer be brought up to date by events; the message says why."""
 
 
@@ -49,6 +50,7 @@ class Watch:
         self._stopped = threading.Event()
         self._call: Any = None
         self._connection: Connection | None = None
+        self._interrupt: Relist | RpcFailure | None = None
         self._relist: str | None = "first listing"
         self._proven = False
         self._health = Health(False, "etcd was not listed yet", time.time())
@@ -75,16 +77,12 @@ class Watch:
         """Return the endpoint that the stream hangs on; None while there is no stream."""
         return self._connection
 
-    def interrupt(self, connection: Connection, reason: str, *, relist: bool = False) -> None:
+    def interrupt(self, connection: Connection, why: Relist | RpcFailure) -> None:
         """Give up the stream on `connection`, if it is still the one, and open another."""
         with self._lock:
-            if self._connection is not connection or self._call is None:
-                return
-            if relist:
-                self._relist = reason
-            else:
-                self._connections.leave(connection, reason)
-            self._call.cancel()
+            if self._connection is connection and self._call is not None:
+                self._interrupt = why
+                self._call.cancel()
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
@@ -109,8 +107,10 @@ class Watch:
         """Bring the mirror to where events can take over: list it, or prove that it may stay."""
         if self._relist is None and not self._proven:
             newest = self._mirror.newest()
-            if newest is not None and not self._kv.proves(newest):
-                self._relist = f"{newest.key} is not what it was at revision {newest.mod_revision}"
+            if newest is None:
+                self._relist = "nothing is held that could be compared"
+            elif not self._kv.proves(newest):
+                self._relist = f"{newest.key} of revision {newest.mod_revision} is not in its past"
         if self._relist is not None:
             listing = self._kv.list()
             held = self._mirror.revision
@@ -121,32 +121,41 @@ class Watch:
         self._proven = True
 
     def _follow(self, connection: Connection) -> None:
-        """Read one stream until it ends; always ends in an exception."""
+        """Read one stream until it ends; always ends in `Relist` or `Unavailable`."""
+        self._proven = False
+        metadata: Metadata = ()
+        try:
+            metadata = self._connections.tokens.metadata()
+            self._read(connection, metadata)
+            raise RpcFailure(connection.url, Kind.ELSEWHERE, "closed the watch")
+        except grpc.RpcError as error:
+            why = self._interrupt or failure(connection.url, error)
+            self._connections.leave(connection, str(why))
+            raise why from error
+        except RpcFailure as error:
+            if error.kind is Kind.STALE_TOKEN:
+                self._connections.tokens.drop(metadata)
+            self._connections.leave(connection, error.reason)
+            raise
+
+    def _read(self, connection: Connection, metadata: Metadata) -> None:
+        """Open the stream and take in its responses until it ends or `stop` cancels it."""
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         requests.put(self._create_request())
-        metadata = (*self._connections.tokens.metadata(), ("hasleader", "true"))
-        call = connection.watch(iter(requests.get, None), metadata=metadata)
+        call = connection.watch(
+            iter(requests.get, None), metadata=(*metadata, ("hasleader", "true"))
+        )
         with self._lock:
-            self._call, self._connection = call, connection
+            self._call, self._connection, self._interrupt = call, connection, None
         try:
             if not self._stopped.is_set():
                 for response in call:
                     self._receive(connection, response)
-            raise RpcFailure(connection.url, Kind.ELSEWHERE, "closed the watch")
-        except grpc.RpcError as error:
-            raise failure(connection.url, error) from error
-        except RpcFailure as error:
-            if error.kind is Kind.STALE_TOKEN:
-                self._connections.tokens.drop(metadata[:-1])
-            raise
         finally:
             with self._lock:
                 self._call = self._connection = None
-            self._proven = False
             call.cancel()
             requests.put(None)
-            if not self._stopped.is_set():
-                self._connections.leave(connection, "the watch ended")
 
     def _create_request(self) -> Any:
         return etcdrpc.WatchRequest(

@@ -1,0 +1,128 @@
+"""Small stand-ins that keep the promises of the real thing; they sit the same exam."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from lbsync.clients.source import Delete, Expect, Health, Put
+from lbsync.errors import Conflict, Unavailable
+from lbsync.model.snapshot import Item, Snapshot
+
+
+class FakeLease:
+    """Lives until it is ended."""
+
+    def __init__(self, identity: int, end: Callable[[int], None]) -> None:
+        self._id = identity
+        self._end = end
+        self._alive = True
+
+    @property
+    def id(self) -> int:
+        return self._id
+
+    def remaining(self) -> float:
+        return 3600.0 if self._alive else 0.0
+
+    def end(self) -> None:
+        if self._alive:
+            self._alive = False
+            self._end(self._id)
+
+
+class FakeSource:
+    """A source in memory. `break_off` and `mend` play an outage; `put` and `delete` are shorthand."""
+
+    def __init__(self, values: dict[str, bytes] | None = None) -> None:
+        self._lock = threading.RLock()
+        self._items: dict[str, Item] = {}
+        self._hanging: dict[str, int] = {}
+        self._revision = 1
+        self._wake: Callable[[], None] | None = None
+        self._outage: str | None = None
+        self._since = time.time()
+        self._leases = itertools.count(1)
+        for key, value in (values or {}).items():
+            self.put(key, value)
+
+    def put(self, key: str, value: bytes) -> int:
+        """Write one key; return the revision."""
+        return self.commit([], [Put(key, value)])
+
+    def delete(self, *keys: str) -> int:
+        """Remove keys at one revision; return it."""
+        return self.commit([], [Delete(key) for key in keys])
+
+    def break_off(self, reason: str = "the store does not answer") -> None:
+        """Begin an outage: the mirror stays, everything else is `Unavailable`."""
+        self._set_outage(reason)
+
+    def mend(self) -> None:
+        """End the outage."""
+        self._set_outage(None)
+
+    def snapshot(self) -> Snapshot:
+        with self._lock:
+            if self._wake is None:
+                self._reach()
+            return Snapshot(self._revision, 1, dict(self._items))
+
+    def start(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        wake()
+
+    def health(self) -> Health:
+        watching = self._wake is not None
+        ok = watching and self._outage is None
+        return Health(ok, self._outage or ("watching" if watching else "not watching"), self._since)
+
+    def get(self, key: str) -> Item | None:
+        with self._lock:
+            self._reach()
+            return self._items.get(key)
+
+    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+        with self._lock:
+            self._reach()
+            for guard in expect:
+                item = self._items.get(guard.key)
+                field = "create_revision" if guard.mod_revision is None else "mod_revision"
+                if getattr(item, field, 0) != getattr(guard, field):
+                    raise Conflict(f"{guard.key}: is at {field} {getattr(item, field, 0)}")
+            if any(isinstance(op, Put) or op.key in self._items for op in ops):
+                self._revision += 1
+            for op in ops:
+                self._do(op)
+        if self._wake:
+            self._wake()
+        return self._revision
+
+    def lease(self, ttl: int) -> FakeLease:  # noqa: ARG002 - it lives until it is ended
+        self._reach()
+        return FakeLease(next(self._leases), self._end_lease)
+
+    def close(self) -> None:
+        self._wake = None
+
+    def _do(self, op: Put | Delete) -> None:
+        if isinstance(op, Delete):
+            self._items.pop(op.key, None)
+            self._hanging.pop(op.key, None)
+            return
+        known = self._items.get(op.key)
+        created = known.create_revision if known else self._revision
+        self._items[op.key] = Item(op.key, op.value, created, self._revision)
+        self._hanging[op.key] = op.lease
+
+    def _end_lease(self, identity: int) -> None:
+        self.delete(*[key for key, lease in self._hanging.items() if lease == identity])
+
+    def _reach(self) -> None:
+        if self._outage:
+            raise Unavailable(self._outage)
+
+    def _set_outage(self, reason: str | None) -> None:
+        self._outage, self._since = reason, time.time()
+        if self._wake:
+            self._wake()
