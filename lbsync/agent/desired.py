@@ -3,11 +3,12 @@
 Pure apart from a cache: the result depends on the entries alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from math import gcd
 
 import msgspec
 
+from lbsync.agent.claims import Claimant, Grant, asks_for, grant
 from lbsync.agent.entries import Entries, Entry
 from lbsync.model.desired import Backend, Choice, Desired, Problem, Service
 from lbsync.model.records import (
@@ -17,14 +18,14 @@ from lbsync.model.records import (
     ServerRecord,
     ServiceRecord,
 )
-from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
+from lbsync.schema.keys import SETTINGS_GLOBAL, Key, ServiceId
 
 #: More slots than this and shares are rounded: a map line each, at one per mille all are exact.
 MAX_SLOTS = 1000
 
 
 class _Parts:
-    """All entries of one service."""
+    """All entries of one service; changed in place as entries come and go."""
 
     __slots__ = ("groups", "route", "service")
 
@@ -33,153 +34,101 @@ class _Parts:
         self.route: Entry | None = None
         self.groups: dict[str, Entry] = {}
 
-    def same(self, other: "_Parts") -> bool:
-        """Tell whether nothing changed; entries are compared by identity."""
-        return (
-            self.service is other.service
-            and self.route is other.route
-            and len(self.groups) == len(other.groups)
-            and all(other.groups.get(name) is entry for name, entry in self.groups.items())
-        )
-
-
-class _Grant(msgspec.Struct, frozen=True):
-    """What a service was given of what it claims."""
-
-    routes: tuple[str, ...] = ()
-    wildcards: tuple[str, ...] = ()
-
-
-def _group(entries: Entries) -> dict[ServiceId, _Parts]:
-    found: dict[ServiceId, _Parts] = {}
-    for entry in entries.values():
-        service = entry.key.service
-        if service is None:
-            continue
-        parts = found.get(service)
-        if parts is None:
-            parts = found[service] = _Parts()
-        kind = entry.key.kind
-        if kind == "services":
-            parts.service = entry
-        elif kind == "routes":
-            parts.route = entry
+    def set(self, key: Key, entry: Entry | None) -> None:
+        """Take in one entry; None removes it."""
+        if key.kind == "services":
+            self.service = entry
+        elif key.kind == "routes":
+            self.route = entry
+        elif entry is None:
+            self.groups.pop(key.group, None)
         else:
-            parts.groups[entry.key.group] = entry
-    return {service: parts for service, parts in found.items() if parts.service is not None}
+            self.groups[key.group] = entry
 
-
-def _www_twin(host: str) -> str:
-    return host[4:] if host.startswith("www.") else f"www.{host}"
-
-
-def _claims(record: ServiceRecord) -> Iterator[tuple[str, bool]]:
-    """Yield (route key, explicit) for all a service claims; twins of `www` come second."""
-    hosts = dict.fromkeys(record.hosts or ("*",))
-    paths = dict.fromkeys(record.paths or ("/",))
-    for host in hosts:
-        for path in paths:
-            yield _route_key(host, path), True
-    if record.redirect.www:
-        for host in hosts:
-            twin = _www_twin(host)
-            if host[0] != "*" and twin not in hosts:
-                for path in paths:
-                    yield _route_key(twin, path), False
-
-
-def _route_key(host: str, path: str) -> str:
-    """Return the prefix that requests are matched with: it ends in "/", as their path does."""
-    return f"{host}{path}" if path == "/" else f"{host}{path}/"
+    def empty(self) -> bool:
+        """Tell whether nothing is left."""
+        return self.service is None and self.route is None and not self.groups
 
 
 class Assembler:
-    """Builds `Desired` pass after pass, reusing every service that did not change."""
+    """Builds `Desired` pass after pass; a pass costs what has changed, not what there is."""
 
     def __init__(self, reserved_ports: Iterable[int] = ()) -> None:
         """`reserved_ports`: ports of HAProxy's own frontends, which no tcp service can have."""
         self._reserved = frozenset(reserved_ports)
+        self._seen: dict[str, Entry] = {}
         self._parts: dict[ServiceId, _Parts] = {}
-        self._built: dict[ServiceId, tuple[_Grant, Service]] = {}
+        self._grants: dict[ServiceId, Grant] = {}
+        self._conflicts: list[Problem] = []
+        self._built: dict[ServiceId, Service] = {}
         self._settings = GlobalRecord()
 
     def assemble(self, entries: Entries, revision: int, problems: tuple[Problem, ...]) -> Desired:
         """Return what `entries` ask for; `problems` found earlier are passed on."""
-        found = list(problems)
-        settings = GlobalRecord()
-        if SETTINGS_GLOBAL in entries:
-            record = entries[SETTINGS_GLOBAL].record
-            assert isinstance(record, GlobalRecord)
-            settings = record
-        parts = _group(entries)
-        grants = self._grant(parts, found)
-        built: dict[ServiceId, tuple[_Grant, Service]] = {}
-        for service in sorted(grants):
-            grant, mine = grants[service], parts[service]
-            old = self._built.get(service)
-            if (
-                old is not None
-                and settings == self._settings
-                and old[0] == grant
-                and mine.same(self._parts[service])
-            ):
-                built[service] = old
-            else:
-                built[service] = (grant, _build(service, mine, grant, settings))
-        self._parts, self._built, self._settings = parts, built, settings
+        changes = self._changes(entries)
+        services = {key.service for key, _ in changes if key.service is not None}
+        before = {service: self._claimed(service) for service in services}
+        self._take(changes)
+        self._seen = dict(entries)
+        dirty = set(services)
+        if any(self._claimed(service) != before[service] for service in services):
+            dirty |= self._grant()
+        settings = _settings(entries)
+        if settings != self._settings:
+            self._settings, dirty = settings, set(self._grants)
+        for service in dirty & self._grants.keys():
+            parts, given = self._parts[service], self._grants[service]
+            self._built[service] = _build(service, parts, given, settings)
+        found = {*problems, *self._conflicts}
         return Desired(
             revision,
-            tuple(service for _, service in built.values()),
+            tuple(self._built[service] for service in self._grants),
             settings,
-            tuple(sorted(set(found), key=lambda problem: (problem.key, problem.reason))),
+            tuple(sorted(found, key=lambda problem: (problem.key, problem.reason))),
         )
 
-    def _grant(
-        self, parts: dict[ServiceId, _Parts], problems: list[Problem]
-    ) -> dict[ServiceId, _Grant]:
-        """Give each claim to the service that was created first (then by name)."""
-        order = sorted(parts, key=lambda s: (_created(parts[s]), s))
-        owners: dict[str, ServiceId] = {}
-        ports: dict[int, ServiceId] = {}
-        twins: list[tuple[ServiceId, str]] = []
-        routes: dict[ServiceId, list[str]] = {}
-        for service in order:
-            record = _record(parts[service])
-            if record.mode == "tcp":
-                if self._take_port(service, record, ports, problems):
-                    routes[service] = []
-                continue
-            mine = routes[service] = []
-            for key, explicit in _claims(record):
-                if explicit:
-                    if owners.setdefault(key, service) == service:
-                        mine.append(key)
-                    else:
-                        problems.append(_conflict(service, key, owners[key]))
-                else:
-                    twins.append((service, key))
-        for service, key in twins:
-            if owners.setdefault(key, service) == service:
-                routes[service].append(key)
-        return {service: _Grant(tuple(keys), _wildcards(keys)) for service, keys in routes.items()}
+    def _changes(self, entries: Entries) -> list[tuple[Key, Entry | None]]:
+        """Return what differs from the last pass; None stands for an entry that is gone."""
+        seen = self._seen
+        gone = [(e.key, None) for name, e in seen.items() if name not in entries]
+        return [*gone, *((e.key, e) for name, e in entries.items() if seen.get(name) is not e)]
 
-    def _take_port(
-        self,
-        service: ServiceId,
-        record: ServiceRecord,
-        ports: dict[int, ServiceId],
-        problems: list[Problem],
-    ) -> bool:
-        port = record.listen
-        assert isinstance(port, int)
-        if port in self._reserved:
-            reason = f"listen: port {port} is one of HAProxy's own on these hosts; choose another"
-        elif ports.setdefault(port, service) != service:
-            reason = f"listen: port {port} belongs to {ports[port]}, which was created first; choose another"
-        else:
-            return True
-        problems.append(Problem(service_key(service), str(service), reason))
-        return False
+    def _take(self, changes: list[tuple[Key, Entry | None]]) -> None:
+        for key, entry in changes:
+            if key.service is None:
+                continue
+            parts = self._parts.setdefault(key.service, _Parts())
+            parts.set(key, entry)
+            if parts.empty():
+                del self._parts[key.service]
+
+    def _claimed(self, service: ServiceId) -> object:
+        """Return all that decides about a service's claims; None where it makes none."""
+        parts = self._parts.get(service)
+        if parts is None or parts.service is None:
+            return None
+        return parts.service.item.create_revision, asks_for(_record(parts))
+
+    def _grant(self) -> set[ServiceId]:
+        """Decide all claims anew; return the services that got something else than before."""
+        old = self._grants
+        claimants = (
+            Claimant(parts.service.item.create_revision, service, _record(parts))
+            for service, parts in self._parts.items()
+            if parts.service is not None
+        )
+        self._grants, self._conflicts = grant(claimants, self._reserved)
+        for service in old.keys() - self._grants.keys():
+            del self._built[service]
+        return {service for service, given in self._grants.items() if old.get(service) != given}
+
+
+def _settings(entries: Entries) -> GlobalRecord:
+    entry = entries.get(SETTINGS_GLOBAL)
+    if entry is None:
+        return GlobalRecord()
+    assert isinstance(entry.record, GlobalRecord)
+    return entry.record
 
 
 def _record(parts: _Parts) -> ServiceRecord:
@@ -189,33 +138,12 @@ def _record(parts: _Parts) -> ServiceRecord:
     return record
 
 
-def _created(parts: _Parts) -> int:
-    assert parts.service is not None
-    return parts.service.item.create_revision
-
-
-def _conflict(service: ServiceId, key: str, owner: ServiceId) -> Problem:
-    host, _, path = key.partition("/")
-    shown = f"/{path.rstrip('/')}"
-    return Problem(
-        service_key(service),
-        str(service),
-        f"hosts: {'any host' if host == '*' else host} with path {shown} belongs to {owner}, "
-        "which was created first; choose another host or path",
-    )
-
-
-def _wildcards(keys: list[str]) -> tuple[str, ...]:
-    hosts = (key.partition("/")[0] for key in keys if key.startswith("*."))
-    return tuple(dict.fromkeys(host[1:] for host in hosts))
-
-
 def _servers(entry: Entry) -> tuple[ServerRecord, ...]:
     assert isinstance(entry.record, EndpointsRecord)
     return tuple(sorted(entry.record.servers, key=lambda server: server.name))
 
 
-def _build(service: ServiceId, parts: _Parts, grant: _Grant, settings: GlobalRecord) -> Service:
+def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalRecord) -> Service:
     record = _record(parts)
     redirect = record.redirect.https
     https = settings.https == "only" if isinstance(redirect, msgspec.UnsetType) else redirect
@@ -233,7 +161,7 @@ def _build(service: ServiceId, parts: _Parts, grant: _Grant, settings: GlobalRec
     slots, choices = _choices(str(service), backends, _shares(parts, groups))
     return Service(
         str(service), service.ns, service.name, record, backends,
-        grant.routes, grant.wildcards, slots, choices,
+        given.routes, given.wildcards, slots, choices,
     )  # fmt: skip
 
 

@@ -1,0 +1,130 @@
+"""Who owns which host, path and port: the service that was created first.
+
+Pure. A claim that somebody older holds is refused by name; the rest of that service goes on.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from lbsync.model.desired import Problem
+from lbsync.model.records import ServiceRecord
+from lbsync.schema.keys import ServiceId, service_key
+
+
+class Claimant(msgspec.Struct, frozen=True):
+    """One service and what it asks for."""
+
+    created: int
+    """Revision that created its key; the smaller one wins, then the smaller name."""
+    service: ServiceId
+    record: ServiceRecord
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What a service was given of what it claims."""
+
+    routes: tuple[str, ...] = ()
+    """Keys of the route map: `host/path/`."""
+    wildcards: tuple[str, ...] = ()
+    """Suffixes of its `*.` hosts."""
+
+
+def grant(
+    claimants: Iterable[Claimant], reserved_ports: frozenset[int]
+) -> tuple[dict[ServiceId, Grant], list[Problem]]:
+    """Return what each service gets, sorted by name, and the claims that were refused.
+
+    A tcp service whose port is taken gets nothing, and is left out.
+    """
+    order = sorted(claimants, key=lambda c: (c.created, c.service.ns, c.service.name))
+    problems: list[Problem] = []
+    owners: dict[str, ServiceId] = {}
+    ports: dict[int, ServiceId] = {}
+    twins: list[tuple[ServiceId, str]] = []
+    routes: dict[ServiceId, list[str]] = {}
+    for claimant in order:
+        service, record = claimant.service, claimant.record
+        if record.mode == "tcp":
+            refusal = _take_port(service, record, ports, reserved_ports)
+            if refusal is None:
+                routes[service] = []
+            else:
+                problems.append(refusal)
+            continue
+        mine = routes[service] = []
+        for key, explicit in _claims(record):
+            if not explicit:
+                twins.append((service, key))
+            elif owners.setdefault(key, service) == service:
+                mine.append(key)
+            else:
+                problems.append(_conflict(service, key, owners[key]))
+    for service, key in twins:
+        if owners.setdefault(key, service) == service:
+            routes[service].append(key)
+    names = sorted(routes, key=lambda service: (service.ns, service.name))
+    return {name: Grant(tuple(routes[name]), _wildcards(routes[name])) for name in names}, problems
+
+
+def asks_for(record: ServiceRecord) -> object:
+    """Return all of a record that decides about claims; equal values claim the same."""
+    return record.mode, record.hosts, record.paths, record.listen, bool(record.redirect.www)
+
+
+def _www_twin(host: str) -> str:
+    return host[4:] if host.startswith("www.") else f"www.{host}"
+
+
+def _claims(record: ServiceRecord) -> Iterator[tuple[str, bool]]:
+    """Yield (route key, explicit) for all a service claims; twins of `www` come second."""
+    hosts = dict.fromkeys(record.hosts or ("*",))
+    paths = dict.fromkeys(record.paths or ("/",))
+    for host in hosts:
+        for path in paths:
+            yield _route_key(host, path), True
+    if record.redirect.www:
+        for host in hosts:
+            twin = _www_twin(host)
+            if host[0] != "*" and twin not in hosts:
+                for path in paths:
+                    yield _route_key(twin, path), False
+
+
+def _route_key(host: str, path: str) -> str:
+    """Return the prefix that requests are matched with: it ends in "/", as their path does."""
+    return f"{host}{path}" if path == "/" else f"{host}{path}/"
+
+
+def _take_port(
+    service: ServiceId,
+    record: ServiceRecord,
+    ports: dict[int, ServiceId],
+    reserved: frozenset[int],
+) -> Problem | None:
+    port = record.listen
+    assert isinstance(port, int)
+    if port in reserved:
+        reason = f"listen: port {port} is one of HAProxy's own on these hosts; choose another"
+    elif ports.setdefault(port, service) != service:
+        owner = ports[port]
+        reason = f"listen: port {port} belongs to {owner}, which was created first; choose another"
+    else:
+        return None
+    return Problem(service_key(service), str(service), reason)
+
+
+def _conflict(service: ServiceId, key: str, owner: ServiceId) -> Problem:
+    host, _, path = key.partition("/")
+    shown = f"/{path.rstrip('/')}"
+    return Problem(
+        service_key(service),
+        str(service),
+        f"hosts: {'any host' if host == '*' else host} with path {shown} belongs to {owner}, "
+        "which was created first; choose another host or path",
+    )
+
+
+def _wildcards(keys: list[str]) -> tuple[str, ...]:
+    hosts = (key.partition("/")[0] for key in keys if key.startswith("*."))
+    return tuple(dict.fromkeys(host[1:] for host in hosts))
