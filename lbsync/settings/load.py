@@ -5,7 +5,6 @@ those to flags.
 """
 
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,7 @@ def _assemble(values: Mapping[Name, Any], problems: list[str]) -> Settings:
     settings = Settings(**fields(""), **sections)
     if settings.host:
         return settings
-    system = socket.gethostname()
+    system = os.uname().nodename
     try:
         return msgspec.structs.replace(settings, host=HostName.parse(system))
     except ValueError as error:

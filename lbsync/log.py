@@ -1,0 +1,131 @@
+"""The log: one event a line on standard error, for people on a terminal, JSON otherwise.
+
+The first words of a line are a sentence; what a program may want to pick out comes as fields.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import structlog
+
+#: Seconds between the first two reminders of a lasting failure, and the longest pause between two.
+FIRST_REMINDER = 2.0
+LAST_REMINDER = 60.0
+#: How many different messages of one failure are remembered as said.
+_KNOWN_MESSAGES = 16
+
+Logger = structlog.typing.FilteringBoundLogger
+
+
+class _Foreign(logging.Handler):
+    """Hands what libraries log to the same output, so that there is one format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = get().bind(logger=record.name)
+        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+
+
+def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+    """Configure the log of this process; called once by a command, again after SIGHUP.
+
+    `level`: `debug`, `info`, `warning` or `error`. `style`: `console`, `json`, or `auto`: console
+    where `stream` (standard error) is a terminal. Colours only on a terminal.
+    """
+    stream = stream or sys.stderr
+    console = style == "console" or (style == "auto" and stream.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, _console(stream) if console else _json()],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries only get a word in when something is wrong, whatever our own level is.
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[_Foreign()], force=True)
+    logging.captureWarnings(True)
+
+
+def _console(stream: TextIO) -> structlog.typing.Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,
+        pad_event_to=0,
+    )
+
+
+def _json() -> structlog.typing.Processor:
+    return structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False)
+
+
+def get() -> Logger:
+    """Return the logger; it follows later calls of `setup`."""
+    log: Logger = structlog.get_logger()
+    return log
+
+
+class Failing:
+    """Turns a lasting failure into a few lines instead of a flood.
+
+    The first failure is logged at once, and so is each message not heard before while it lasts.
+    Reminders follow after 2 s, 4 s, 8 s … and then each minute; one line tells of the recovery.
+    """
+
+    def __init__(self, what: str, *, clock: Callable[[], float] = time.time) -> None:
+        """`what` names the thing that fails: "the pass", "etcd". `clock` gives seconds since 1970."""
+        self._what = what
+        self._clock = clock
+        self._said: set[str] = set()
+        self._count = 0
+        self._next = 0.0
+        self._pause = FIRST_REMINDER
+        self.since: float | None = None
+        """When the present failure began, as the clock counts; None while all is well."""
+        self.error = ""
+        """The last message of the present failure; empty while all is well."""
+
+    def failed(self, error: str, **fields: Any) -> None:
+        """Take note of a failure; log it when it is news or a reminder is due."""
+        now = self._clock()
+        self._count += 1
+        self.error = error
+        if self.since is None:
+            self.since, self._pause = now, FIRST_REMINDER
+            self._next = now + self._pause
+            self._said = {error}
+            get().warning(f"{self._what} fails: {error}", **fields)
+            return
+        is_news = error not in self._said and len(self._said) < _KNOWN_MESSAGES
+        if is_news or now >= self._next:
+            self._said.add(error)
+            if not is_news:
+                self._pause = min(self._pause * 2, LAST_REMINDER)
+            self._next = now + self._pause
+            get().warning(
+                f"{self._what} fails since {_ago(now - self.since)}: {error}",
+                tries=self._count,
+                **fields,
+            )
+
+    def recovered(self) -> None:
+        """Take note that all is well; log it if it was not."""
+        if self.since is None:
+            return
+        lasted = self._clock() - self.since
+        get().info(f"{self._what} works again after {_ago(lasted)}", tries=self._count)
+        self.since, self.error, self._count = None, "", 0
+
+
+def _ago(seconds: float) -> str:
+    """Return a span for people: `4 s`, `12 min`, `3 h`."""
+    if seconds < 100:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
