@@ -108,6 +108,8 @@ def references(tree: nodes.Template) -> Iterator[str]:
 
 
 def _is_literal(node: nodes.Node | None) -> bool:
+    if isinstance(node, nodes.Filter) and node.name == "raw":
+        return isinstance(node.node, nodes.Const) and _is_literal(node.node)
     if isinstance(node, nodes.CondExpr):
         return _is_literal(node.expr1) and (node.expr2 is None or _is_literal(node.expr2))
     return isinstance(node, nodes.Const) and isinstance(node.value, str)
@@ -120,14 +122,24 @@ def _literal(node: nodes.Expr) -> nodes.Expr:
     return node
 
 
+def _without_raw(node: nodes.Expr) -> nodes.Expr:
+    """Return the string of `"\\n"|raw`: the author need not be protected from himself."""
+    if isinstance(node, nodes.Filter) and node.node is not None and _is_literal(node):
+        return _literal(node.node)
+    return node
+
+
 def _printed(node: nodes.Expr) -> nodes.Expr:
     """Let literals that are printed on the spot be configuration: `{{ "check" if x }}`.
 
     In `{{ x if x else "a b" }}` the literal stands in for a value, so it is quoted like one; only
     the empty one, and an `else` left out, print nothing.
     """
-    if _is_literal(node) and isinstance(node, nodes.Const):
-        return nodes.TemplateData(node.value, lineno=node.lineno, environment=node.environment)
+    marked = _without_raw(_literal(node))
+    if isinstance(marked, nodes.MarkSafe) and isinstance(marked.expr, nodes.Const):
+        return nodes.TemplateData(
+            marked.expr.value, lineno=node.lineno, environment=node.environment
+        )
     if isinstance(node, nodes.CondExpr):
         return _branches(node, trusted=_is_literal(node))
     return node
@@ -145,8 +157,8 @@ def _branch(node: nodes.Expr, *, trusted: bool) -> nodes.Expr:
     if isinstance(node, nodes.CondExpr):
         return _branches(node, trusted=trusted)
     if trusted or (isinstance(node, nodes.Const) and node.value == ""):
-        return _literal(node)
-    return node
+        return _without_raw(_literal(node))
+    return _without_raw(node)
 
 
 def _refuse_trailing_backslash(output: nodes.Output) -> None:

@@ -85,4 +85,4 @@ def _about(item: object, error: LbsyncError) -> LbsyncError:
     name = getattr(item, "name", None)
     if isinstance(error, BadKey) or not isinstance(name, str):
         return error
-    return type(error)(f"{error} (item {name})")
+    return type(error)(f"{error} (item {name!r})")
