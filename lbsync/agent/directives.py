@@ -4,7 +4,9 @@ Sources of the rules: configuration manual, sections 4 (proxies), 5.1 (bind), 5.
 (address formats).
 """
 
+import itertools
 import re
+import sys
 from collections.abc import Iterator
 
 import msgspec
@@ -12,8 +14,11 @@ import msgspec
 from lbsync.agent.words import UNKNOWN, words
 
 KINDS = frozenset(
-    "global defaults frontend backend listen userlist peers resolvers mailers cache program ring"
-    " log-forward log-profile fcgi-app http-errors crt-store traces acme".split()
+    (
+        *("global", "defaults", "frontend", "backend", "listen", "userlist", "peers", "resolvers"),
+        *("mailers", "cache", "program", "ring", "log-forward", "log-profile", "fcgi-app"),
+        *("http-errors", "crt-store", "traces", "acme"),
+    )
 )
 """Keywords that begin a section (configuration manual, section 2)."""
 
@@ -29,7 +34,8 @@ class Bind(msgspec.Struct, frozen=True):
     line: int
     """Counted from the section's first line, which is 0."""
     kind: str = "tcp"
-    """`tcp`, `udp` (QUIC), `unix`, or `other`."""
+    """`tcp`, `udp` (QUIC), `unix`, or `other`: not to be judged from here (an inherited
+    descriptor, another network namespace, an address that is not local on purpose)."""
     apart: str = ""
     """Words that let the same address be bound twice on purpose (`thread`, `interface` …)."""
     both_families: bool = False
@@ -191,7 +197,7 @@ def _read_files(draft: _Draft, keyword: str, rest: list[str]) -> None:
         if "map" in word:
             draft.maps.update(file for file in _MAP_CALL.findall(word) if UNKNOWN not in file)
     if "-f" in rest and keyword not in ("server", "bind"):
-        pairs = zip(rest, rest[1:], strict=False)
+        pairs = itertools.pairwise(rest)
         draft.files.update(file for flag, file in pairs if flag == "-f" and UNKNOWN not in file)
 
 
@@ -201,7 +207,15 @@ def _servers(line: list[str], number: int, defaults: list[str]) -> list[Server]:
     address, port = _server_address(line[1])
     every = [*defaults, *line[2:]]
     return [
-        Server(line[0], address, port, number, _weight(every), _disabled(every), tuple(line[2:]))
+        Server(
+            line[0],
+            address,
+            port,
+            number,
+            _weight(every),
+            _disabled(every),
+            tuple(map(sys.intern, line[2:])),
+        )
     ]
 
 
@@ -234,7 +248,7 @@ def _weight(options: list[str]) -> int | None:
 
 
 def _last(options: list[str], keyword: str) -> str | None:
-    pairs = zip(options, options[1:], strict=False)
+    pairs = itertools.pairwise(options)
     return next((value for key, value in reversed(list(pairs)) if key == keyword), None)
 
 
@@ -246,14 +260,13 @@ def _disabled(options: list[str]) -> bool | None:
 def _binds(line: list[str], number: int) -> Iterator[Bind]:
     options = line[1:]
     apart = " ".join(
-        f"{key} {value}"
-        for key, value in zip(options, options[1:], strict=False)
-        if key in _BIND_APART
+        f"{key} {value}" for key, value in itertools.pairwise(options) if key in _BIND_APART
     )
+    foreign = "namespace" in options or "transparent" in options
     for word in line[0].split(","):
         for kind, address, port in _bind_addresses(word):
             both = address == "::" and "v6only" not in options and "v4v6" in options
-            yield Bind(address, port, number, kind, apart, both)
+            yield Bind(address, port, number, "other" if foreign else kind, apart, both)
 
 
 def _bind_addresses(word: str) -> Iterator[tuple[str, str, int]]:

@@ -1,8 +1,8 @@
 """A haproxy.cfg taken apart: sections, binds, servers, and the files and backends it names.
 
 Pure, and made to be run on every pass: a configuration of 10,000 backends is 5 MB, and between two
-passes one of them has changed. The text is cut at section keywords; each piece that was seen before comes
-from a cache keyed by its text.
+passes one of them has changed. The text is cut at section keywords; each piece that was seen
+before comes from a cache keyed by its text.
 
 This reads what HAProxy *would* read only as far as lbsync needs it. `haproxy -c` remains the judge.
 """

@@ -2,7 +2,7 @@
 
 A program gets its own session, so that Ctrl-C at a terminal or a signal to lbsync's group never
 cuts a reload in half, and so that a time limit can end it together with its children. There is no
-shell: a command from the settings is split by the rules of `shlex`.
+shell.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import IO
 
 import msgspec
 
-from lbsync.errors import SettingsError, Unavailable
+from lbsync.errors import Unavailable
 
 OUTPUT_LIMIT = 1 << 20
 """Bytes kept of each stream; a program that talks more is read on, but not remembered."""
@@ -40,17 +40,6 @@ class Outcome(msgspec.Struct, frozen=True):
     def said(self) -> str:
         """Everything it printed, errors first, stripped."""
         return "\n".join(part.strip() for part in (self.stderr, self.stdout) if part.strip())
-
-
-def split(command: str, setting: str) -> list[str]:
-    """Return the argv of a command line from the settings; `setting` names it in the error."""
-    try:
-        argv = shlex.split(command)
-    except ValueError as error:
-        raise SettingsError([f"{setting}: {error}: quote the words as in a shell"]) from error
-    if not argv:
-        raise SettingsError([f"{setting}: the command is empty"])
-    return argv
 
 
 def run(

@@ -5,7 +5,9 @@ from typing import Literal
 
 import msgspec
 
-ReloadMethod = Literal["socket", "signal", "command"]
+from lbsync.settings.root import Settings
+
+ReloadMethod = Literal["master", "signal", "command"]
 
 
 class HaproxyOptions(msgspec.Struct, frozen=True):
@@ -18,10 +20,10 @@ class HaproxyOptions(msgspec.Struct, frozen=True):
     """Path of the master socket (`haproxy -W -S PATH`); empty where there is none."""
     stats_socket: str = ""
     """Path of the `stats socket` with `level admin`; empty: go through the master socket."""
-    reload: ReloadMethod = "socket"
-    """`socket`: ask the master; `signal`: SIGUSR2 to the master; `command`: `reload_command`."""
-    reload_command: str = ""
-    """Command line, without a shell, for `reload = "command"`: `systemctl reload haproxy`."""
+    reload: ReloadMethod = "master"
+    """`master`: ask on its socket; `signal`: SIGUSR2 to the master; `command`: `reload_command`."""
+    reload_command: tuple[str, ...] = ()
+    """Program and arguments for `reload = "command"`: `systemctl`, `reload`, `haproxy`."""
     pid_file: str = "/run/haproxy.pid"
     """Where `haproxy -p` writes the master's process id; used by `signal` without a socket."""
     check_timeout_s: float = 30.0
@@ -44,3 +46,20 @@ class HaproxyOptions(msgspec.Struct, frozen=True):
     def lock_path(self) -> Path:
         """The lock file's path, the default filled in."""
         return Path(self.lock_file) if self.lock_file else Path(self.state_dir) / "reload.lock"
+
+
+def from_settings(settings: Settings) -> HaproxyOptions:
+    """Return what the settings say about the HAProxy of this host."""
+    haproxy = settings.haproxy
+    return HaproxyOptions(
+        binary=haproxy.binary,
+        master_socket=haproxy.master_socket,
+        stats_socket=haproxy.stats_socket,
+        reload=haproxy.reload,
+        reload_command=haproxy.reload_command,
+        pid_file=haproxy.pid_file,
+        check_timeout_s=haproxy.check_timeout.seconds,
+        reload_timeout_s=haproxy.reload_timeout.seconds,
+        state_dir=settings.state_dir,
+        keep_generations=settings.agent.keep_generations,
+    )

@@ -1,0 +1,161 @@
+"""From a validated generation to one that HAProxy is proved to serve, or back again.
+
+The order is the promise: the link moves, HAProxy reloads, the worker is asked; and if anything in
+it fails, the generation that was live before is live again before anyone hears of the failure.
+This is one plain synchronous call: who wants to stop lets it end first.
+"""
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from lbsync.agent.generations import Generation, Store
+from lbsync.agent.readback import Mismatch, differences
+from lbsync.agent.reload import Reloaded, Reloader, Running
+from lbsync.agent.sections import Config
+from lbsync.clients.haproxy import processes, sockets
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.errors import ApplyFailed, Conflict, Unavailable
+from lbsync.model.rendered import Rendered
+
+_LOCK_POLL_S = 0.05
+NO_OLD_WORKERS = processes.OldWorkers(0, 0.0, 0)
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What came of an apply; never more than was verified."""
+
+    outcome: Literal["confirmed", "live"]
+    """`confirmed`: HAProxy was proved to serve it. `live`: it is what HAProxy will read when it
+    starts, but HAProxy's socket does not answer."""
+    generation: Generation
+    seconds: float
+    reload: Reloaded | None = None
+    """None when no reload was needed or possible."""
+    mismatches: tuple[Mismatch, ...] = ()
+    """What runs otherwise than the configuration says, in spite of the proof."""
+    old_workers: processes.OldWorkers = NO_OLD_WORKERS
+    detail: str = ""
+    """For `live`: one sentence saying what does not answer."""
+
+
+class Applier:
+    """Applies generations to the HAProxy of this host, one at a time."""
+
+    def __init__(self, options: HaproxyOptions, store: Store) -> None:
+        self._options = options
+        self._store = store
+        self._reloader = Reloader(options)
+        self._master = sockets.master(options)
+        self._worker = sockets.worker(options)
+
+    def apply(self, generation: Generation, rendered: Rendered, config: Config) -> Applied:
+        """Make a validated generation live, reload, prove it, read it back, record it.
+
+        Raises `ApplyFailed` with HAProxy's own words when HAProxy did not take it, the previous
+        generation being live again by then; `Conflict` when another reload holds the lock for
+        longer than the reload's time limit (nothing was changed).
+        """
+        started = time.monotonic()
+        with locked(self._options.lock_path, self._options.reload_timeout_s):
+            previous = self._store.live()
+            try:
+                before = self._reloader.running()
+            except Unavailable as error:
+                live = self._store.make_live(generation)
+                return _only_live(live, started, error)
+            live = self._store.make_live(generation)
+            reloaded = self._reload(live, previous, before)
+            return self._prove(live, rendered, config, started, reloaded)
+
+    def confirm(self, live: Generation, rendered: Rendered, config: Config) -> Applied | None:
+        """Prove, without a reload, that HAProxy serves the live generation.
+
+        None when it answers but serves something else: a reload is then due. `live` again as
+        outcome while it does not answer. Also the periodic read-back of a confirmed generation.
+        """
+        started = time.monotonic()
+        try:
+            if not self._reloader.served(live.digest):
+                return None
+            return self._prove(live, rendered, config, started, None)
+        except Unavailable as error:
+            return _only_live(live, started, error)
+
+    def _reload(self, live: Generation, previous: Generation | None, before: Running) -> Reloaded:
+        try:
+            return self._reloader.reload(live.digest, before)
+        except (ApplyFailed, Unavailable) as error:
+            if previous is None:
+                raise ApplyFailed(
+                    f"{error}; there is no generation before it to go back to"
+                ) from error
+            # First the file, then the report: a HAProxy that restarts now must find a
+            # configuration that starts.
+            self._store.make_live(previous)
+            raise ApplyFailed(f"{error}; generation {previous.name} is live again") from error
+
+    def _prove(
+        self,
+        live: Generation,
+        rendered: Rendered,
+        config: Config,
+        started: float,
+        reloaded: Reloaded | None,
+    ) -> Applied:
+        mismatches = self._read_back(rendered, config)
+        confirmed = self._store.mark_confirmed(live)
+        return Applied(
+            "confirmed",
+            confirmed,
+            time.monotonic() - started,
+            reloaded,
+            tuple(mismatches),
+            self._old_workers(),
+        )
+
+    def _read_back(self, rendered: Rendered, config: Config) -> list[Mismatch]:
+        files = {file.path: file.data for file in rendered.files}
+        return read_back(config, files, self._worker)
+
+    def _old_workers(self) -> processes.OldWorkers:
+        if self._master is None:
+            return NO_OLD_WORKERS
+        return processes.old_workers(self._master.show_proc())
+
+
+def read_back(
+    config: Config, files: Mapping[str, bytes], worker: sockets.WorkerSocket
+) -> list[Mismatch]:
+    """Compare what HAProxy runs with a configuration. Raises `Unavailable`."""
+    return differences(config, files, worker.show_servers(), worker.show_maps())
+
+
+def _only_live(live: Generation, started: float, error: Unavailable) -> Applied:
+    detail = f"live, not confirmed: HAProxy does not answer: {error}"
+    return Applied("live", live, time.monotonic() - started, detail=detail)
+
+
+@contextlib.contextmanager
+def locked(path: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock that all who reload this HAProxy share. Raises `Conflict` after `timeout` s."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline:
+                    raise Conflict(
+                        f"{path}: another process has held the reload lock for {timeout:g} s; "
+                        "see who with `fuser -v` on that file"
+                    ) from error
+                time.sleep(_LOCK_POLL_S)
+        yield

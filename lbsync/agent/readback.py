@@ -1,0 +1,130 @@
+"""Does HAProxy run what the configuration says? Compares, and decides nothing. Pure."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from lbsync.agent.directives import Section, Server
+from lbsync.agent.sections import Config
+from lbsync.clients.haproxy.answers import MapState, ServerState
+
+_MAINT = 1 | 4
+_DRAIN = 8
+_DEFAULT_WEIGHT = 1
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """One difference between what was wanted and what runs."""
+
+    where: str
+    """`backend/server`, or the map's file."""
+    field: str
+    """`server`, `address`, `port`, `weight`, `state` or `entries`."""
+    wanted: str
+    running: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.field} is {self.running}, wanted {self.wanted}"
+
+
+def differences(
+    config: Config,
+    files: Mapping[str, bytes],
+    servers: Sequence[ServerState],
+    maps: Sequence[MapState],
+) -> list[Mismatch]:
+    """Return every difference between a configuration and what HAProxy says it runs.
+
+    `files` is path to content of the generation, for the number of entries of each map. Addresses
+    given by name are not compared: HAProxy resolves them by itself. Health is not compared either.
+    """
+    return [*_servers(config, servers), *_maps(files, maps)]
+
+
+def _servers(config: Config, servers: Sequence[ServerState]) -> Iterator[Mismatch]:
+    running = {(state.backend, state.name): state for state in servers}
+    inherited: dict[str, Section] = {}
+    last = ""
+    for placed in config.of("defaults", "backend", "listen"):
+        section = placed.section
+        if section.kind == "defaults":
+            last = section.name
+            inherited[last] = section
+            continue
+        base = inherited.get(section.inherits or last)
+        for server in section.servers:
+            state = running.pop((section.name, server.name), None)
+            if state is None:
+                yield Mismatch(f"{section.name}/{server.name}", "server", "present", "absent")
+            elif not _same(server, state, base):
+                yield from _compare(server, state, base)
+    for backend, name in running:
+        yield Mismatch(f"{backend}/{name}", "server", "absent", "present")
+
+
+def _same(server: Server, state: ServerState, base: Section | None) -> bool:
+    """Tell the common case cheaply: everything written out, and equal."""
+    return (
+        server.address == state.address
+        and server.port == state.port
+        and state.admin_state == 0
+        and _weight(server, base) == state.weight
+        and not _disabled(server, base)
+    )
+
+
+def _compare(server: Server, state: ServerState, base: Section | None) -> Iterator[Mismatch]:
+    where = f"{state.backend}/{state.name}"
+    if _is_ip(server.address) and not _equal_ips(server.address, state.address):
+        yield Mismatch(where, "address", server.address, state.address)
+    if server.port and server.port != state.port:
+        yield Mismatch(where, "port", str(server.port), str(state.port))
+    if (weight := _weight(server, base)) != state.weight:
+        yield Mismatch(where, "weight", str(weight), str(state.weight))
+    wanted = "maint" if _disabled(server, base) else "up"
+    if wanted != (now := _admin(state.admin_state)):
+        yield Mismatch(where, "state", wanted, now)
+
+
+def _weight(server: Server, base: Section | None) -> int:
+    if server.weight is not None:
+        return server.weight
+    return base.weight if base and base.weight is not None else _DEFAULT_WEIGHT
+
+
+def _disabled(server: Server, base: Section | None) -> bool:
+    if server.disabled is not None:
+        return server.disabled
+    return bool(base and base.disabled_servers)
+
+
+def _admin(bits: int) -> str:
+    if bits & _MAINT:
+        return "maint"
+    return "drain" if bits & _DRAIN else "up"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _equal_ips(one: str, other: str) -> bool:
+    return _is_ip(other) and ipaddress.ip_address(one) == ipaddress.ip_address(other)
+
+
+def _maps(files: Mapping[str, bytes], maps: Sequence[MapState]) -> Iterator[Mismatch]:
+    for state in maps:
+        data = files.get(state.file)
+        if data is not None and state.entries >= 0 and (count := entries(data)) != state.entries:
+            yield Mismatch(state.file, "entries", str(count), str(state.entries))
+
+
+def entries(data: bytes) -> int:
+    """Count the entries HAProxy makes of a map file; a repeated key counts each time (measured)."""
+    lines = (line.strip() for line in data.split(b"\n"))
+    return sum(1 for line in lines if line and not line.startswith(b"#"))

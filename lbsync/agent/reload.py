@@ -1,0 +1,152 @@
+"""Asking HAProxy to load what is live, and proving that it did.
+
+A request to reload can fail, and it can be lost without a word when it meets another reload
+(measured: up to 80 ms after one began). So no answer counts as success but this: the worker that
+serves now says the digest in its `description`.
+"""
+
+import time
+
+import msgspec
+
+from lbsync.clients import programs
+from lbsync.clients.haproxy import processes, sockets, startup_log
+from lbsync.clients.haproxy.answers import Master
+from lbsync.clients.haproxy.binary import Alert, parse_alerts
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.errors import ApplyFailed, Unavailable
+
+_POLL_S = 0.01
+_LOST_AFTER_S = 0.15
+"""How long a master that answers may show no sign of a reload until the request counts as lost."""
+_PROBE_S = 0.5
+"""How long one question during a reload may be refused before the clock is looked at again."""
+_MOST_WORDS = 3
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """A reload that was proved."""
+
+    seconds: float
+    requests: int
+    """How often it had to be asked for; more than 1 means that requests were lost."""
+    worker_pid: int
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What HAProxy was before a reload."""
+
+    master: Master | None
+    """`show proc`; None where there is no master socket."""
+    mark: startup_log.Mark | None
+    """Where the master's log ended."""
+
+
+def speaks(info: dict[str, str], digest: str) -> bool:
+    """Tell whether the worker that gave this `show info` serves the generation `digest`."""
+    return digest in info.get("description", "").split()
+
+
+class Reloader:
+    """Reloads one HAProxy in the way the settings say."""
+
+    def __init__(self, options: HaproxyOptions) -> None:
+        self._options = options
+        self._master = sockets.master(options)
+        self._worker = sockets.worker(options)
+
+    def served(self, digest: str) -> bool:
+        """Tell whether the worker that serves now says `digest`. Raises `Unavailable`."""
+        return speaks(self._worker.show_info(), digest)
+
+    def running(self) -> Running:
+        """Return what runs now. Raises `Unavailable` when HAProxy does not answer."""
+        if self._master is not None:
+            master = self._master.show_proc()
+            return Running(master, startup_log.mark(master.pid))
+        self._worker.show_info()
+        if self._options.reload == "signal":
+            pid = processes.master_pid(self._options.pid_file)
+            return Running(None, startup_log.mark(pid))
+        return Running(None, None)
+
+    def reload(self, digest: str, before: Running) -> Reloaded:
+        """Reload and wait until the new worker says `digest`.
+
+        `before` was taken before the live link moved. Raises `ApplyFailed` with HAProxy's own
+        words when it refused, or when the time limit passed without proof.
+        """
+        started = time.monotonic()
+        deadline = started + self._options.reload_timeout_s
+        requests = 0
+        while True:
+            self._request(before)
+            requests += 1
+            info = self._outcome(digest, before, deadline)
+            if info is not None:
+                return Reloaded(time.monotonic() - started, requests, int(info["Pid"]))
+
+    def _request(self, before: Running) -> None:
+        """Ask once. Whether it was heard is found out afterwards."""
+        if self._options.reload == "command":
+            outcome = programs.run(self._options.reload_command, self._options.reload_timeout_s)
+            if outcome.rc != 0:
+                said = parse_alerts(outcome.said) or self._alerts(before)
+                raise _failed(said, f"the reload command ended with {outcome.rc}: {outcome.said}")
+        elif self._options.reload == "signal":
+            pid = before.master.pid if before.master else 0
+            processes.request_reload(pid or processes.master_pid(self._options.pid_file))
+        elif self._master is not None:
+            answer = self._master.reload()
+            if answer.startswith("Success=0") and "still in progress" not in answer:
+                raise _failed(parse_alerts(answer), f"HAProxy said: {answer.strip()}")
+
+    def _outcome(self, digest: str, before: Running, deadline: float) -> dict[str, str] | None:
+        """Wait for the proof; None when the request was lost. Raises `ApplyFailed`."""
+        silent_since: float | None = None
+        problem = "its worker still serves the generation before"
+        while time.monotonic() < deadline:
+            try:
+                info = self._worker.show_info(retry_s=_PROBE_S)
+                if speaks(info, digest):
+                    return info
+                settled = self._settled(before)
+            except Unavailable as error:
+                # Normal for a moment: sockets are made anew while the master starts again.
+                problem, silent_since = str(error), None
+                time.sleep(_POLL_S)
+                continue
+            silent_since = (silent_since or time.monotonic()) if settled else None
+            if silent_since and time.monotonic() - silent_since > _LOST_AFTER_S:
+                return None
+            time.sleep(_POLL_S)
+        raise _failed(
+            self._alerts(before),
+            f"no proof of the reload within {self._options.reload_timeout_s:g} s: {problem}",
+        )
+
+    def _settled(self, before: Running) -> bool:
+        """Tell whether no reload is under way. Raises `ApplyFailed` when one has failed."""
+        if self._master is None:
+            return False  # nothing tells a slow reload from a lost one: wait for the time limit
+        now = self._master.show_proc(retry_s=_PROBE_S)
+        tried = before.master.reloads if before.master else 0
+        if now.failed > 0 and now.reloads != tried:
+            raise _failed(self._alerts(before), _no_words(before))
+        return True
+
+    def _alerts(self, before: Running) -> tuple[Alert, ...]:
+        return startup_log.alerts_since(before.mark, self._master) if before.mark else ()
+
+
+def _no_words(before: Running) -> str:
+    pid = before.mark.pid if before.mark else 0
+    return (
+        "the reload failed, and the reason is only in the log of HAProxy's master "
+        f"(process {pid}), which cannot be read from here"
+    )
+
+
+def _failed(alerts: tuple[Alert, ...], otherwise: str) -> ApplyFailed:
+    said = "; ".join(str(alert) for alert in alerts[:_MOST_WORDS])
+    return ApplyFailed(f"HAProxy did not take the configuration: {said or otherwise}")

@@ -1,0 +1,105 @@
+"""May this staged generation go live? Our own rules, then `haproxy -c`, then the new binds.
+
+Everything is checked where it stands on disk: relative paths hold there and in the live place,
+since the root configuration says `default-path config`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from lbsync.agent import probe, rules
+from lbsync.agent.directives import Bind
+from lbsync.agent.generations import Generation
+from lbsync.agent.rules import BACKEND_MAPS, MAIN_FILE, Finding
+from lbsync.agent.sections import Config, Parser
+from lbsync.clients.haproxy import binary
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.errors import Rejected
+from lbsync.model.rendered import Rendered
+
+_SHOWN = 5
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A configuration that may go live."""
+
+    config: Config
+    warnings: tuple[str, ...]
+    """What `haproxy -c` warned of."""
+    check_seconds: float
+    """How long `haproxy -c` took."""
+
+
+class Refused(Rejected):
+    """Raised when a configuration may not go live. Carries every reason with its place."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        shown = [str(finding) for finding in findings[:_SHOWN]]
+        if len(findings) > _SHOWN:
+            shown.append(f"and {len(findings) - _SHOWN} more")
+        super().__init__("; ".join(shown))
+        self.findings = tuple(findings)
+
+
+def validate(
+    staged: Generation,
+    rendered: Rendered,
+    parser: Parser,
+    options: HaproxyOptions,
+    *,
+    known_binds: Iterable[Bind] = (),
+    own_ports: frozenset[int] = frozenset(),
+    backend_maps: frozenset[str] = BACKEND_MAPS,
+) -> Accepted:
+    """Return the parsed configuration of a staged generation that may go live.
+
+    `known_binds` are those of the generations that HAProxy may serve now, `own_ports` the ports it
+    is seen to listen on: these are not probed. `backend_maps` are the map files whose values name
+    backends. Raises `Refused` with all findings of the first of the three steps that has any, and
+    `Unavailable` when `haproxy -c` cannot be run or takes too long.
+    """
+    files = {file.path: file.data for file in rendered.files}
+    config = parser.parse(files[MAIN_FILE].decode(errors="surrogateescape"))
+    if found := list(rules.broken(files, config, rendered.digest, backend_maps)):
+        raise Refused(found)
+    verdict = binary.check(options.binary, staged.main_file, options.check_timeout_s)
+    if verdict.alerts:
+        raise Refused([finding(alert, staged.path, config) for alert in verdict.alerts])
+    if found := list(taken_binds(config, tuple(known_binds), own_ports)):
+        raise Refused(found)
+    return Accepted(config, verdict.warnings, verdict.seconds)
+
+
+def taken_binds(
+    config: Config, known: Sequence[Bind], own_ports: frozenset[int]
+) -> Iterator[Finding]:
+    """Yield the binds that are new in `config` and that HAProxy could not have to itself."""
+    places = {id(bind): placed for placed, bind in config.binds()}
+    for bind in probe.added((bind for _, bind in config.binds()), known):
+        if bind.port not in own_ports and (reason := probe.obstacle(bind)):
+            placed = places[id(bind)]
+            yield Finding(MAIN_FILE, placed.line + bind.line, placed.section.name, reason)
+
+
+# "Proxy 'fe': …", "backend 'be_a', another server …", "'server be_a/s1' : …", "in frontend 'fe'"
+_NAMED = re.compile(r"(?:[Pp]roxy|[Bb]ackend|[Ff]rontend|[Ll]isten) '([^']+)'|'server ([^/']+)/")
+
+
+def finding(alert: binary.Alert, directory: Path, config: Config) -> Finding:
+    """Lead an alert of HAProxy back to a file of the generation and to a section."""
+    file = alert.file.removeprefix(f"{directory}/")
+    if file == MAIN_FILE and alert.line and (placed := config.section_at(alert.line)):
+        return Finding(
+            file, alert.line, placed.section.name or placed.section.kind, _short(alert, directory)
+        )
+    named = _NAMED.search(alert.text)
+    section = (named[1] or named[2]) if named else ""
+    return Finding(file, alert.line, section, _short(alert, directory))
+
+
+def _short(alert: binary.Alert, directory: Path) -> str:
+    """HAProxy's words, without the path of a directory that will be gone when they are read."""
+    return alert.text.replace(f"{directory}/", "")
