@@ -1,0 +1,64 @@
+"""Tell systemd how we are: sd_notify(3), one datagram per message, without a library."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+#: systemd cuts longer ones; and nobody reads them.
+_MAX_STATUS = 500
+
+
+class Notifier:
+    """Speaks to the service manager that started us, or to nobody."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Reads `NOTIFY_SOCKET` (a path, or `@name` for an abstract socket), `WATCHDOG_USEC` and
+        `WATCHDOG_PID`."""
+        address = environ.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self.beat_every: float | None = _beat_every(environ)
+        """Seconds between two beats: a third of what the watchdog allows; None: no watchdog."""
+
+    def ready(self) -> None:
+        """The service is up: its first pass is confirmed."""
+        self._send("READY=1")
+
+    def status(self, sentence: str) -> None:
+        """Show one line in `systemctl status`."""
+        self._send("STATUS=" + " ".join(sentence.split())[:_MAX_STATUS])
+
+    def beat(self) -> None:
+        """Tell the watchdog that the loop turns."""
+        if self.beat_every is not None:
+            self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """Settings are being read again; `ready` ends it. The time tells systemd (253 and later,
+        Type=notify-reload) that this answers its own request, not an older one."""
+        self._send(
+            f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
+        )
+
+    def stopping(self) -> None:
+        """The service is on its way out."""
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        # A manager that does not listen is no reason to stop serving.
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
+        ):
+            sender.settimeout(1.0)
+            sender.sendto(message.encode(), self._address)
+
+
+def _beat_every(environ: Mapping[str, str]) -> float | None:
+    usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    if not usec.isdecimal() or int(usec) == 0 or (pid and pid != str(os.getpid())):
+        return None
+    return int(usec) / 3_000_000

@@ -1,0 +1,39 @@
+"""What a pass says when it is over, and what the loop makes of it."""
+
+import msgspec
+
+from lbsync.errors import Exit
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The end of one pass."""
+
+    sentence: str
+    """One sentence for log and status: revision, digest, what changed, how it was applied."""
+    confirmed: bool
+    """What is wanted is what runs, and was read back to prove it."""
+    changed: bool = False
+    """This pass applied something."""
+    error: str = ""
+    """Why it is not confirmed, or what is wrong although it is; empty when all is well."""
+    retry: bool = False
+    """Try again with back-off although nothing changed."""
+    again_in: float | None = None
+    """Seconds until a pass is wanted whatever happens: a deferred reload, a guard's release."""
+    exit_code: Exit = Exit.OK
+    """For `agent --once`."""
+    fields: dict[str, object] = {}
+    """More for the log line: `revision=…, digest=…, ms=…`."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What the loop knows after a pass; handed to whoever keeps the status."""
+
+    outcome: Outcome | None
+    """None when the pass ended in an exception."""
+    error: str
+    """The outcome's error or the exception's text; empty when all is well."""
+    failing_since: float | None
+    """Seconds since 1970 when passes began to fail; None while all is well."""
+    seconds: float
+    """How long the pass took."""

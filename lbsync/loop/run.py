@@ -1,0 +1,179 @@
+"""The loop. It knows when to run a pass and what to do when one fails, and nothing of its content."""
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Protocol, TypeVar
+
+from lbsync import log
+from lbsync.errors import LbsyncError
+from lbsync.loop.notify import Notifier
+from lbsync.loop.outcome import Outcome, Report
+from lbsync.loop.schedule import Pace, Schedule
+
+T = TypeVar("T")
+Pass = Callable[[], Outcome]
+"""One pass, from the present state of everything; may be run at any time, twice."""
+
+
+class Wakeable(Protocol):
+    """What the loop waits on; `lbsync.loop.Waker` is one."""
+
+    def wake(self) -> None:
+        """Set the flag, from any thread or signal handler."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds, clear the flag, tell whether it was set."""
+        ...
+
+
+class Loop:
+    """Runs passes until it is told to stop.
+
+    SIGTERM and SIGINT let a running pass (and the reload in it) finish; a second SIGINT ends the
+    process at once. SIGHUP calls `reload` between two passes.
+    """
+
+    def __init__(
+        self,
+        run_pass: Pass,
+        pace: Pace,
+        *,
+        waker: Wakeable,
+        reload: Callable[[], Pace] | None = None,
+        on_report: Callable[[Report], None] | None = None,
+        notifier: Notifier | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`reload` takes over new settings and returns their pace; it raises `LbsyncError`, having
+        changed nothing, when they are wrong. `on_report` is called after each pass."""
+        self._run_pass = run_pass
+        self._waker = waker
+        self._reload = reload
+        self._on_report = on_report
+        self._notifier = notifier or Notifier()
+        self._clock = clock
+        self._schedule = Schedule(pace, clock())
+        self._failing = log.Failing("the pass", clock=wall_clock)
+        self._stop = False
+        self._reload_asked = False
+        self._ready = False
+        self._last_sentence = ""
+        self._fault = ""
+
+    def wake(self) -> None:
+        """Something may have changed. From any thread; never blocks."""
+        self._waker.wake()
+
+    def stop(self) -> None:
+        """End the loop after the running pass. From any thread or signal handler."""
+        self._stop = True
+        self._waker.wake()
+
+    def beat(self) -> None:
+        """Feed the watchdog; for the stages of a long pass, between one and the next."""
+        self._notifier.beat()
+
+    def run(self) -> None:
+        """Run passes until `stop` or a signal. Must be called in the main thread."""
+        with self._signals():
+            while not self._stop:
+                self._notifier.beat()
+                if self._reload_asked:
+                    self._take_new_settings()
+                pause = self._schedule.due() - self._clock()
+                if pause <= 0:
+                    self._one_pass()
+                elif self._waker.wait(min(pause, self._notifier.beat_every or math.inf)):
+                    self._schedule.woken(self._clock())
+        self._notifier.stopping()
+
+    def _one_pass(self) -> None:
+        began = self._clock()
+        self._schedule.begun()
+        outcome, error = self._attempt(self._run_pass)
+        ended = self._clock()
+        if outcome is None:
+            self._schedule.ended(ended, retry=True)
+        else:
+            error = outcome.error
+            self._schedule.ended(ended, retry=outcome.retry, again_in=outcome.again_in)
+        self._tell(outcome, error, ended - began)
+
+    def _attempt(self, work: Callable[[], T]) -> tuple[T | None, str]:
+        """Return what `work` returns, or None and why it failed. Lets nothing through."""
+        try:
+            return work(), ""
+        except LbsyncError as problem:
+            return None, str(problem)
+        except Exception as fault:  # noqa: BLE001 (the one place: HAProxy serves on, we try again)
+            error = f"unforeseen: {type(fault).__name__}: {fault}"
+            if error != self._fault:
+                self._fault = error
+                log.get().exception("this is a fault of lbsync, please report it")
+            return None, error
+
+    def _tell(self, outcome: Outcome | None, error: str, seconds: float) -> None:
+        fields = dict(outcome.fields) if outcome else {}
+        if error:
+            self._failing.failed(error, **fields)
+        else:
+            self._failing.recovered()
+        if outcome and not error:
+            is_news = outcome.changed or outcome.sentence != self._last_sentence
+            (log.get().info if is_news else log.get().debug)(outcome.sentence, **fields)
+            self._last_sentence = outcome.sentence
+        if outcome and outcome.confirmed and not self._ready:
+            self._ready = True
+            self._notifier.ready()
+        self._notifier.status(error or (outcome.sentence if outcome else ""))
+        if (on_report := self._on_report) is not None:
+            report = Report(outcome, error, self._failing.since, seconds)
+            _, problem = self._attempt(lambda: on_report(report))
+            if problem:
+                log.get().warning(f"the status cannot be written: {problem}")
+
+    def _take_new_settings(self) -> None:
+        self._reload_asked = False
+        if self._reload is None:
+            return
+        if self._ready:
+            self._notifier.reloading()
+        pace, problem = self._attempt(self._reload)
+        if pace is not None:
+            self._schedule.pace = pace
+            log.get().info("settings and templates were read again")
+        else:
+            log.get().error(f"settings were not taken over, the old ones hold: {problem}")
+        # What the new settings mean for the configuration is found out by a pass.
+        self._schedule.woken(self._clock())
+        if self._ready:
+            self._notifier.ready()
+
+    def _on_stop_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop()
+        # Somebody at a terminal who insists gets their way.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload_asked = True
+        self._waker.wake()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        handlers = {
+            signal.SIGTERM: self._on_stop_signal,
+            signal.SIGINT: self._on_stop_signal,
+            signal.SIGHUP: self._on_hangup,
+        }
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

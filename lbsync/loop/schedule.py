@@ -1,0 +1,89 @@
+"""When is the next pass due? Pure: the caller brings the time, in seconds of a monotonic clock."""
+
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from lbsync.settings import Agent
+
+#: A pause is drawn from the last fifth below its length, so that a fleet that failed together does
+#: not try again together.
+_SPREAD = 0.2
+_MAX_DOUBLINGS = 32
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """The time spans of a schedule, in seconds; their meaning is told in `[agent]` of the settings."""
+
+    debounce: float
+    debounce_max: float
+    retry_min: float
+    retry_max: float
+    resync: float
+
+    @classmethod
+    def of(cls, agent: Agent) -> "Pace":
+        """Return the pace that the settings ask for."""
+        return cls(
+            agent.debounce.seconds,
+            agent.debounce_max.seconds,
+            agent.retry_min.seconds,
+            agent.retry_max.seconds,
+            agent.resync.seconds,
+        )
+
+
+class Schedule:
+    """Collects reasons for a pass and tells when it is due. The first is due at once."""
+
+    def __init__(
+        self, pace: Pace, now: float, *, draw: Callable[[], float] = random.random
+    ) -> None:
+        """`draw` returns a number from 0 to below 1."""
+        self.pace = pace
+        self._draw = draw
+        self._first_wake: float | None = None
+        self._last_wake = now
+        self._timer = now
+        self._failures = 0
+
+    def woken(self, now: float) -> None:
+        """Something may have changed."""
+        if self._first_wake is None:
+            self._first_wake = now
+        self._last_wake = now
+
+    def due(self) -> float:
+        """Return when the next pass should begin; in the past means: now.
+
+        After a wake that is when no further one came for `debounce`, at the latest `debounce_max`
+        after the first; without one, when the retry, the resync or the pass's own wish is due.
+        """
+        if self._first_wake is None:
+            return self._timer
+        quiet = self._last_wake + self.pace.debounce
+        limit = self._first_wake + self.pace.debounce_max
+        return min(quiet, limit, self._timer)
+
+    def begun(self) -> None:
+        """A pass begins; it answers all wakes so far."""
+        self._first_wake = None
+
+    def ended(self, now: float, *, retry: bool, again_in: float | None = None) -> None:
+        """A pass ended. `retry`: it wants to be repeated, with doubling pauses."""
+        self._timer = now + self._shortened(self.pace.resync)
+        if retry:
+            self._timer = min(self._timer, now + self._shortened(self._backoff()))
+            self._failures += 1
+        else:
+            self._failures = 0
+        if again_in is not None:
+            self._timer = min(self._timer, now + max(again_in, 0.0))
+
+    def _backoff(self) -> float:
+        doubled = self.pace.retry_min * 2.0 ** min(self._failures, _MAX_DOUBLINGS)
+        return min(doubled, self.pace.retry_max)
+
+    def _shortened(self, pause: float) -> float:
+        return pause * (1.0 - _SPREAD * self._draw())

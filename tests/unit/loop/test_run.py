@@ -1,0 +1,251 @@
+"""The loop: passes, failures, signals, and what systemd hears of it."""
+
+import io
+import json
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+from lbsync import log
+from lbsync.errors import SettingsError, Unavailable
+from lbsync.loop import Loop, Notifier, Outcome, Pace, Report
+
+PACE = Pace(debounce=0.05, debounce_max=0.5, retry_min=1.0, retry_max=30.0, resync=300.0)
+CONFIRMED = Outcome("revision 1 is served", confirmed=True)
+Event = Callable[[], object]
+
+
+class World:
+    """Time that passes only while the loop waits, and events that happen then."""
+
+    def __init__(self, events: list[tuple[float, Event]]) -> None:
+        self.now = 0.0
+        self.flag = False
+        self.events = events
+
+    def clock(self) -> float:
+        return self.now
+
+    def wake(self) -> None:
+        self.flag = True
+
+    def wait(self, timeout: float) -> bool:
+        until = self.now + timeout
+        while not self.flag and self.events and self.events[0][0] <= until:
+            self.now, event = self.events.pop(0)
+            event()
+        if not self.flag:
+            self.now = until
+        assert self.now < 10_000, "nothing stops this loop"
+        woken, self.flag = self.flag, False
+        return woken
+
+
+class Systemd(Notifier):
+    """Keeps what it is told."""
+
+    def __init__(self, beat_every: float | None = None) -> None:
+        super().__init__({})
+        self.heard: list[str] = []
+        self.beat_every = beat_every
+
+    def _send(self, message: str) -> None:
+        self.heard.append(message.partition("\n")[0])
+
+
+def raise_signal(number: int) -> Event:
+    return lambda: signal.raise_signal(number)
+
+
+STOP = raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[str]]]:
+    stream = io.StringIO()
+    log.setup(stream=stream)
+    yield lambda: [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    structlog.reset_defaults()
+
+
+class Bench:
+    """A loop whose passes follow a script; the last entry repeats."""
+
+    def __init__(
+        self, script: list[Outcome | Exception], events: list[tuple[float, Event]]
+    ) -> None:
+        self.world = World(events)
+        self.systemd = Systemd()
+        self.script = script
+        self.times: list[float] = []
+        self.reports: list[Report] = []
+        self.reload: Callable[[], Pace] = lambda: PACE
+
+    def one_pass(self) -> Outcome:
+        self.times.append(round(self.world.now, 3))
+        entry = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(entry, Exception):
+            raise entry
+        return entry
+
+    def run(self) -> "Bench":
+        Loop(
+            self.one_pass,
+            PACE,
+            waker=self.world,
+            reload=self.reload,
+            on_report=self.reports.append,
+            notifier=self.systemd,
+            clock=self.world.clock,
+            wall_clock=self.world.clock,
+        ).run()
+        return self
+
+
+def test_many_wakes_close_together_make_one_pass() -> None:
+    bench = Bench([CONFIRMED], [])
+    wake = bench.world.wake
+    bench.world.events = [(10.0, wake), (10.02, wake), (10.04, wake), (11.0, STOP)]
+
+    assert bench.run().times == [0.0, 10.09]
+
+
+def test_without_events_a_pass_runs_for_the_resync() -> None:
+    bench = Bench([CONFIRMED], [(400.0, STOP)]).run()
+
+    assert len(bench.times) == 2
+    assert 240.0 <= bench.times[1] <= 300.0
+
+
+def test_a_failed_pass_is_retried_without_any_event(lines: Callable[[], list[str]]) -> None:
+    bench = Bench([Unavailable("etcd is away"), CONFIRMED], [(2.0, STOP)]).run()
+
+    assert len(bench.times) == 2
+    assert 0.8 <= bench.times[1] <= 1.0
+    assert lines() == [
+        "the pass fails: etcd is away",
+        "the pass works again after 1 s",
+        "revision 1 is served",
+    ]
+
+
+def test_an_unforeseen_fault_does_not_end_the_loop(lines: Callable[[], list[str]]) -> None:
+    bench = Bench([ZeroDivisionError("oops"), CONFIRMED], [(2.0, STOP)]).run()
+
+    assert len(bench.times) == 2
+    assert bench.reports[0].error == "unforeseen: ZeroDivisionError: oops"
+    assert "this is a fault of lbsync, please report it" in lines()
+
+
+def test_a_fault_that_repeats_shows_its_traceback_once(lines: Callable[[], list[str]]) -> None:
+    Bench([ZeroDivisionError("oops")], [(20.0, STOP)]).run()
+
+    assert lines().count("this is a fault of lbsync, please report it") == 1
+
+
+def test_a_rejected_pass_waits_for_new_input(lines: Callable[[], list[str]]) -> None:
+    rejected = Outcome("held", confirmed=False, error="the guard holds a removal")
+    bench = Bench([CONFIRMED, rejected, CONFIRMED], [])
+    bench.world.events = [(1.0, bench.world.wake), (100.0, bench.world.wake), (101.0, STOP)]
+
+    assert bench.run().times == [0.0, 1.05, 100.05]
+
+
+def test_a_pass_that_changes_nothing_is_logged_once(lines: Callable[[], list[str]]) -> None:
+    bench = Bench([CONFIRMED], [])
+    bench.world.events = [(float(second), bench.world.wake) for second in range(1, 9)] + [
+        (9.0, STOP)
+    ]
+    bench.run()
+
+    assert len(bench.times) == 9
+    assert lines() == ["revision 1 is served"]
+
+
+def test_a_report_tells_since_when_passes_fail() -> None:
+    bench = Bench([CONFIRMED, Unavailable("away"), Unavailable("away"), CONFIRMED], [])
+    bench.world.events = [(5.0, bench.world.wake), (30.0, STOP)]
+
+    reports = bench.run().reports
+
+    assert [report.failing_since for report in reports] == [None, 5.05, 5.05, None]
+
+
+def test_ready_is_said_once_after_the_first_confirmed_pass() -> None:
+    unconfirmed = Outcome("not yet", confirmed=False, error="no socket", retry=True)
+    bench = Bench([unconfirmed, CONFIRMED, CONFIRMED], [])
+    bench.world.events = [(5.0, bench.world.wake), (6.0, STOP)]
+
+    assert bench.run().systemd.heard == [
+        "STATUS=no socket",
+        "READY=1",
+        "STATUS=revision 1 is served",
+        "STATUS=revision 1 is served",
+        "STOPPING=1",
+    ]
+
+
+def test_the_watchdog_is_fed_while_nothing_happens() -> None:
+    bench = Bench([CONFIRMED], [(100.0, STOP)])
+    bench.systemd.beat_every = 10.0
+
+    assert bench.run().systemd.heard.count("WATCHDOG=1") >= 10
+    assert len(bench.times) == 1
+
+
+def test_sigterm_lets_the_running_pass_finish() -> None:
+    finished = []
+
+    def a_pass() -> Outcome:
+        signal.raise_signal(signal.SIGTERM)
+        finished.append(True)
+        return CONFIRMED
+
+    world = World([])
+    before = signal.getsignal(signal.SIGTERM)
+    Loop(a_pass, PACE, waker=world, notifier=Systemd(), clock=world.clock).run()
+
+    assert finished == [True]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_sighup_reads_settings_again_and_runs_a_pass(lines: Callable[[], list[str]]) -> None:
+    bench = Bench([CONFIRMED], [(5.0, raise_signal(signal.SIGHUP)), (20.0, STOP)])
+    bench.reload = lambda: Pace(3.0, 3.0, 1.0, 1.0, 300.0)
+
+    bench.run()
+
+    assert bench.times == [0.0, 8.0]
+    assert bench.systemd.heard[2:4] == ["RELOADING=1", "READY=1"]
+    assert "settings and templates were read again" in lines()
+
+
+def test_wrong_new_settings_leave_the_old_in_place(lines: Callable[[], list[str]]) -> None:
+    bench = Bench([CONFIRMED], [(5.0, raise_signal(signal.SIGHUP)), (6.0, STOP)])
+
+    def wrong() -> Pace:
+        raise SettingsError(["debonce: no such setting"])
+
+    bench.reload = wrong
+    bench.run()
+
+    assert bench.times == [0.0, 5.05]
+    assert any("the old ones hold: debonce: no such setting" in line for line in lines())
+
+
+def test_a_status_that_cannot_be_written_does_not_end_the_loop(
+    lines: Callable[[], list[str]],
+) -> None:
+    world = World([(1.0, STOP)])
+
+    def no_disk(_: Report) -> None:
+        raise OSError("No space left on device")
+
+    Loop(
+        lambda: CONFIRMED, PACE, waker=world, on_report=no_disk, notifier=Systemd(),
+        clock=world.clock,
+    ).run()  # fmt: skip
+
+    assert any("No space left on device" in line for line in lines())
