@@ -1,208 +1,197 @@
-"""The few fields of Kubernetes objects that decide what is published.
+"""What Kubernetes objects are reduced to: only what decides how traffic flows, in small values.
 
-Each struct is a projection: msgspec skips what is not named here, so a list of 5,000 slices costs
-the memory of these fields only, and an object that changed in other fields alone (a Node's
-heartbeat, managedFields) compares equal once `resource_version` is left out. Every field may be
-missing or null: the API server does send `endpoints: null` and `ports: null` (measured on 1.20),
-and the items of a list carry neither kind nor apiVersion.
+Values, not documents: two that are equal make no difference to a balancer, so a change that leaves
+them equal (a heartbeat, a managedFields entry, another resourceVersion) is not reported at all.
+Absent and null are the same here: empty tuple, empty string, empty dict, 0.
 
-Field meanings: Kubernetes API reference, core/v1, discovery.k8s.io/v1 (and v1beta1, whose fields
-are the same but for `topology`). Ingress and IngressClass: `lbsync.model.kube_ingress`.
+Field meanings are those of the Kubernetes API reference; only what differs is described.
 """
+
+from collections.abc import Mapping
 
 import msgspec
 
+Labels = Mapping[str, str]
+
+
+class ServicePort(msgspec.Struct, frozen=True, gc=False):
+    """One of `spec.ports`."""
+
+    name: str
+    """"" for the only, unnamed port."""
+    port: int
+    node_port: int
+    """0 when none was given."""
+    protocol: str
+    app_protocol: str
+
+
+class Service(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A v1 Service."""
+
+    namespace: str
+    name: str
+    uid: str
+    created: str
+    """RFC 3339 in UTC, so comparing text compares time."""
+    deleting: bool
+    labels: Labels
+    annotations: Labels
+    """Without kubectl's copy of the whole object."""
+    type: str
+    ports: tuple[ServicePort, ...]
+    selects: bool
+    """True when `spec.selector` chooses pods; False: slices are made by hand, or mirrored."""
+    cluster_ips: tuple[str, ...]
+    """`("None",)` for a headless Service."""
+    ip_families: tuple[str, ...]
+    external_name: str
+    external_ips: tuple[str, ...]
+    external_traffic_policy: str
+    health_check_node_port: int
+    session_affinity: str
+    affinity_timeout: int
+    """Seconds; 0 when session_affinity is None."""
+    publish_not_ready: bool
+    allocates_node_ports: bool
+    load_balancer: tuple[str, ...]
+    """Addresses and host names of `status.loadBalancer.ingress`, in the order given."""
+
+
+class SlicePort(msgspec.Struct, frozen=True, gc=False):
+    """One of a slice's `ports`."""
+
+    name: str
+    port: int
+    """0 stands for null: "all ports"."""
+    protocol: str
+    app_protocol: str
+
+
+class Endpoint(msgspec.Struct, frozen=True, gc=False):
+    """One of a slice's `endpoints`. Conditions are filled in as the API reference demands."""
+
+    address: str
+    """The first of `addresses`; the API says that the others stand for the same thing."""
+    ready: bool
+    """Null counts as true."""
+    serving: bool
+    """Null counts as `ready`."""
+    terminating: bool
+    """Null counts as false."""
+    target: str
+    """Name of the Pod behind it, or ""."""
+    target_uid: str
+    hostname: str
+    node: str
+    zone: str
+
+
+class EndpointSlice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A discovery.k8s.io EndpointSlice, v1 or v1beta1."""
+
+    namespace: str
+    name: str
+    uid: str
+    service: str
+    """Label `kubernetes.io/service-name`, or ""."""
+    owner_uid: str
+    """uid of the Service among its owners, or ""."""
+    labels: Labels
+    address_type: str
+    ports: tuple[SlicePort, ...]
+    endpoints: tuple[Endpoint, ...]
+    deleting: bool
+
+
+class Taint(msgspec.Struct, frozen=True, gc=False):
+    """One of a Node's `spec.taints`."""
+
+    key: str
+    value: str
+    effect: str
+
+
+class NodeAddress(msgspec.Struct, frozen=True, gc=False):
+    """One of a Node's `status.addresses`."""
 
-class KubeObject(msgspec.Struct, frozen=True, rename="camel", gc=False, omit_defaults=True):
-    """Base: frozen, JSON names in camelCase, unknown fields skipped.
+    type: str
+    address: str
 
-    `gc=False`: these hold only strings, numbers, tuples and each other, so there are no cycles.
-    """
 
+class Node(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A v1 Node; its heartbeats leave this unchanged."""
 
-class OwnerReference(KubeObject, frozen=True):
-    """Who an object belongs to; `uid` tells a recreated owner from its predecessor."""
+    namespace: str
+    """Always "": nodes are cluster-wide."""
+    name: str
+    uid: str
+    labels: Labels
+    addresses: tuple[NodeAddress, ...]
+    taints: tuple[Taint, ...]
+    deleting: bool
 
-    kind: str | None = None
-    name: str | None = None
-    uid: str | None = None
 
+class Backend(msgspec.Struct, frozen=True, gc=False):
+    """Where an Ingress sends a request."""
 
-class ObjectMeta(KubeObject, frozen=True):
-    """What every object has."""
+    service: str
+    """"" when the backend is another kind of resource."""
+    port_name: str
+    port_number: int
+    """0 when the port is named."""
 
-    name: str | None = None
-    namespace: str | None = None
-    uid: str | None = None
-    resource_version: str | None = None
-    """For the reflector only: never part of a published value."""
-    generation: int | None = None
-    creation_timestamp: str | None = None
-    """RFC 3339, UTC, whole seconds."""
-    deletion_timestamp: str | None = None
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-    owner_references: tuple[OwnerReference, ...] | None = None
 
+class IngressPath(msgspec.Struct, frozen=True, gc=False):
+    """One path of an Ingress rule."""
 
-class ServicePort(KubeObject, frozen=True):
-    """One port of a Service. `targetPort` is left out: slices carry the resolved number."""
+    path: str
+    path_type: str
+    backend: Backend
 
-    name: str | None = None
-    protocol: str | None = None
-    """Null: TCP."""
-    port: int | None = None
-    node_port: int | None = None
-    app_protocol: str | None = None
 
+class IngressRule(msgspec.Struct, frozen=True, gc=False):
+    """One rule of an Ingress; host "" means every host."""
 
-class ClientIPConfig(KubeObject, frozen=True):
-    """How long a client stays on its pod."""
+    host: str
+    paths: tuple[IngressPath, ...]
 
-    timeout_seconds: int | None = None
 
+class Ingress(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A networking.k8s.io/v1 Ingress."""
 
-class SessionAffinityConfig(KubeObject, frozen=True):
-    """Details of `sessionAffinity: ClientIP`."""
+    namespace: str
+    name: str
+    uid: str
+    created: str
+    deleting: bool
+    labels: Labels
+    annotations: Labels
+    class_name: str
+    """`spec.ingressClassName`; the old annotation is among `annotations`."""
+    default_backend: Backend | None
+    rules: tuple[IngressRule, ...]
+    tls_hosts: tuple[str, ...]
 
-    client_ip: ClientIPConfig | None = msgspec.field(default=None, name="clientIP")
 
+class IngressClass(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A networking.k8s.io/v1 IngressClass."""
 
-class ServiceSpec(KubeObject, frozen=True):
-    """What a Service asks for."""
+    namespace: str
+    """Always "": classes are cluster-wide."""
+    name: str
+    uid: str
+    controller: str
+    is_default: bool
 
-    type: str | None = None
-    """ClusterIP (null), NodePort, LoadBalancer or ExternalName."""
-    ports: tuple[ServicePort, ...] | None = None
-    cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
-    """`None` (the word) for a headless Service."""
-    cluster_ips: tuple[str, ...] | None = msgspec.field(default=None, name="clusterIPs")
-    ip_families: tuple[str, ...] | None = None
-    external_name: str | None = None
-    external_traffic_policy: str | None = None
-    health_check_node_port: int | None = None
-    """Exists only for type LoadBalancer with externalTrafficPolicy Local (measured)."""
-    session_affinity: str | None = None
-    session_affinity_config: SessionAffinityConfig | None = None
-    publish_not_ready_addresses: bool | None = None
 
+class Pod(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A Pod's metadata; its state is in the slices."""
 
-class LoadBalancerPort(KubeObject, frozen=True):
-    """One port of a load balancer, or why it has none."""
+    namespace: str
+    name: str
+    uid: str
+    labels: Labels
 
-    port: int | None = None
-    protocol: str | None = None
-    error: str | None = None
 
-
-class LoadBalancerIngress(KubeObject, frozen=True):
-    """One address that a load balancer answers at: an IP or a host name."""
-
-    ip: str | None = None
-    hostname: str | None = None
-    ports: tuple[LoadBalancerPort, ...] | None = None
-
-
-class LoadBalancerStatus(KubeObject, frozen=True):
-    """Where a load balancer answers."""
-
-    ingress: tuple[LoadBalancerIngress, ...] | None = None
-
-
-class ServiceStatus(KubeObject, frozen=True):
-    """What the cluster says of a Service."""
-
-    load_balancer: LoadBalancerStatus | None = None
-
-
-class Service(KubeObject, frozen=True):
-    """core/v1 Service."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: ServiceSpec | None = None
-    status: ServiceStatus | None = None
-
-
-class TargetRef(KubeObject, frozen=True):
-    """The object behind an endpoint, most often a Pod."""
-
-    kind: str | None = None
-    namespace: str | None = None
-    name: str | None = None
-    uid: str | None = None
-
-
-class EndpointConditions(KubeObject, frozen=True):
-    """The state of an endpoint; `ready` null counts as true, `serving` null as `ready`."""
-
-    ready: bool | None = None
-    serving: bool | None = None
-    terminating: bool | None = None
-
-
-class Endpoint(KubeObject, frozen=True):
-    """One endpoint of a slice."""
-
-    addresses: tuple[str, ...] | None = None
-    """All of one endpoint; only the first is to be used (API reference, `addresses`)."""
-    conditions: EndpointConditions | None = None
-    hostname: str | None = None
-    node_name: str | None = None
-    zone: str | None = None
-    target_ref: TargetRef | None = None
-    topology: dict[str, str] | None = None
-    """v1beta1 only: node name under `kubernetes.io/hostname`, zone beside it."""
-
-
-class EndpointPort(KubeObject, frozen=True):
-    """One port of a slice; the name is that of the Service's port."""
-
-    name: str | None = None
-    protocol: str | None = None
-    port: int | None = None
-    app_protocol: str | None = None
-
-
-class EndpointSlice(KubeObject, frozen=True):
-    """discovery.k8s.io/v1 (and v1beta1) EndpointSlice."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    address_type: str | None = None
-    """IPv4, IPv6 or FQDN."""
-    endpoints: tuple[Endpoint, ...] | None = None
-    ports: tuple[EndpointPort, ...] | None = None
-
-
-class Taint(KubeObject, frozen=True):
-    """A reason not to use a node."""
-
-    key: str | None = None
-    value: str | None = None
-    effect: str | None = None
-
-
-class NodeSpec(KubeObject, frozen=True):
-    """What a Node is set to."""
-
-    taints: tuple[Taint, ...] | None = None
-
-
-class NodeAddress(KubeObject, frozen=True):
-    """One address of a Node; `type` is InternalIP, ExternalIP, Hostname, InternalDNS, …"""
-
-    type: str | None = None
-    address: str | None = None
-
-
-class NodeStatus(KubeObject, frozen=True):
-    """What a Node reports; its conditions are left out, health checks decide."""
-
-    addresses: tuple[NodeAddress, ...] | None = None
-
-
-class Node(KubeObject, frozen=True):
-    """core/v1 Node."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: NodeSpec | None = None
-    status: NodeStatus | None = None
+KubeObject = Service | EndpointSlice | Node | Ingress | IngressClass | Pod
