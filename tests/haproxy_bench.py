@@ -1,0 +1,168 @@
+"""A HAProxy and everything that applies generations to it, wired as the agent wires them."""
+
+import hashlib
+import http.client
+from pathlib import Path
+
+import msgspec
+
+from harness.haproxy import Haproxy
+from harness.ports import free_port
+from harness.web import WebServer
+from lbsync.agent.apply import Applied, Applier
+from lbsync.agent.generations import Generation, Store
+from lbsync.agent.sections import Config, Parser
+from lbsync.agent.validate import validate
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.model.rendered import Rendered, RenderedFile
+
+CONFIG = """\
+global
+    default-path config
+    description test {digest}
+    stats socket {stats} mode 600 level admin
+    maxconn 100
+    hard-stop-after 30s
+{globals}
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 10s
+    timeout server 10s
+    errorfile 503 errors/503.http
+
+frontend fe_http
+    bind 127.0.0.1:{port}
+{binds}
+    http-request deny if {{ src -f maps/denied.lst }}
+    http-request set-var(txn.backend) req.hdr(host),host_only,lower,map(maps/backends.map,be_shop)
+    use_backend %[var(txn.backend)]
+
+backend be_shop
+    server web {web}
+{servers}
+"""
+
+
+class Bench:
+    """One state directory, one HAProxy, one web server behind it."""
+
+    def __init__(self, directory: Path, binary: str) -> None:
+        self.directory = directory
+        self.state = directory / "state"
+        self.port = free_port()
+        self.web = WebServer("web")
+        self.haproxy = Haproxy(directory / "run", self.state / "live" / "haproxy.cfg", binary)
+        self.stats = directory / "run" / "stats.sock"
+        self.options = HaproxyOptions(
+            binary=binary,
+            master_socket=str(self.haproxy.master_socket),
+            pid_file=str(self.haproxy.pid_file),
+            state_dir=str(self.state),
+            reload_timeout_s=10.0,
+        )
+        self.store = Store(self.state, keep=5)
+        self.parser = Parser()
+
+    def close(self) -> None:
+        self.haproxy.stop()
+        self.web.stop()
+
+    def with_options(self, **changes: object) -> None:
+        self.options = msgspec.structs.replace(self.options, **changes)
+
+    def rendered(
+        self,
+        tag: str,
+        *,
+        binds: str = "",
+        servers: str = "",
+        globals: str = "",
+        maps: str = "shop.test be_shop\n",
+        extra: dict[str, bytes] | None = None,
+    ) -> Rendered:
+        """Return a set whose digest depends on `tag` and everything in it."""
+        digest = hashlib.sha256(repr((tag, binds, servers, globals, maps)).encode()).hexdigest()[
+            :16
+        ]
+        config = CONFIG.format(
+            digest=digest,
+            stats=self.stats,
+            port=self.port,
+            web=self.web.address,
+            binds=binds,
+            servers=servers,
+            globals=globals,
+        )
+        files = {
+            "haproxy.cfg": config.encode(),
+            "maps/backends.map": maps.encode(),
+            "maps/denied.lst": b"192.0.2.0/24\n",
+            "errors/503.http": b"HTTP/1.0 503 None\r\nContent-Length: 4\r\n\r\nnone",
+            **(extra or {}),
+        }
+        return Rendered(
+            digest,
+            tuple(
+                RenderedFile(path, files[path], 0o640 if path.startswith("certs/") else 0o644)
+                for path in sorted(files)
+            ),
+        )
+
+    def stage(self, rendered: Rendered) -> tuple[Generation, Config]:
+        """Stage and validate, as the agent does before each apply."""
+        staged = self.store.stage(rendered)
+        known = [bind for _, bind in self._live_config().binds()]
+        accepted = validate(staged, rendered, self.parser, self.options, known_binds=known)
+        return staged, accepted.config
+
+    def apply(self, rendered: Rendered, *, checked: bool = True) -> Applied:
+        """The straight path; `checked=False` plays a fault that no check foresees."""
+        if checked:
+            staged, config = self.stage(rendered)
+        else:
+            staged, config = self.store.stage(rendered), self.parsed(rendered)
+        return self.applier().apply(staged, rendered, config)
+
+    def applier(self) -> Applier:
+        return Applier(self.options, self.store)
+
+    def parsed(self, rendered: Rendered) -> Config:
+        return Parser().parse(main_text(rendered))
+
+    def start_with(self, rendered: Rendered) -> None:
+        """Make a set live while HAProxy is down, start it, confirm."""
+        staged, config = self.stage(rendered)
+        live = self.store.make_live(staged)
+        self.haproxy.start()
+        applied = self.applier().confirm(live, rendered, config)
+        assert applied is not None
+        assert applied.outcome == "confirmed"
+
+    def get(self, host: str = "shop.test") -> str:
+        """Ask through HAProxy; return the body, with the status where it is not 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/", headers={"Host": host})
+            response = connection.getresponse()
+            body = response.read().decode()
+        finally:
+            connection.close()
+        return body if response.status == 200 else f"{response.status} {body}"
+
+    def description(self) -> str:
+        for line in self.haproxy.ask("@1 show info").splitlines():
+            if line.startswith("description: "):
+                return line.removeprefix("description: ")
+        return ""
+
+    def live_text(self) -> str:
+        return (self.state / "live" / "haproxy.cfg").read_text()
+
+    def _live_config(self) -> Config:
+        live = self.store.live()
+        return Parser().parse(live.main_file.read_text() if live else "")
+
+
+def main_text(rendered: Rendered) -> str:
+    return next(file.data for file in rendered.files if file.path == "haproxy.cfg").decode()
