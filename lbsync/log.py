@@ -110,7 +110,7 @@ class Failing:
                 self._pause = min(self._pause * 2, LAST_REMINDER)
             self._next = now + self._pause
             get().warning(
-                f"{self._what} fails since {_ago(now - self.since)}: {error}",
+                f"{self._what} fails since {span(now - self.since)}: {error}",
                 tries=self._count,
                 **fields,
             )
@@ -120,12 +120,12 @@ class Failing:
         if self.since is None:
             return
         lasted = self._clock() - self.since
-        get().info(f"{self._what} works again after {_ago(lasted)}", tries=self._count)
+        get().info(f"{self._what} works again after {span(lasted)}", tries=self._count)
         self.since, self.error, self._count = None, "", 0
 
 
-def _ago(seconds: float) -> str:
-    """Return a span for people: `4 s`, `12 min`, `3 h`."""
+def span(seconds: float) -> str:
+    """Return a time span for people: `4 s`, `12 min`, `3 h`."""
     if seconds < 100:
         return f"{max(seconds, 0):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"

@@ -107,14 +107,3 @@ def _outputs(settings: Settings, finding_at: Place) -> Iterator[Finding]:
             'packaged = false needs an output with path = "haproxy.cfg", or nothing is served',
             ("templates", "packaged"), ("", "outputs"),
         )  # fmt: skip
-    if settings.templates.packaged and brings_own:
-        yield finding_at(
-            "haproxy.cfg is rendered by the packaged templates and by an output; "
-            "set packaged = false or take the output out",
-            ("templates", "packaged"), ("", "outputs"),
-        )  # fmt: skip
-    if settings.outputs and settings.templates.directory is None:
-        yield finding_at(
-            "outputs need templates; set directory to where they are",
-            ("templates", "directory"), ("", "outputs"),
-        )  # fmt: skip

@@ -131,11 +131,6 @@ def test_a_wrong_value_is_named_with_its_cure(tmp_path: Path, text: str, sentenc
         ('[proxy]\nhttps_bind = ["*:80"]', "0.0.0.0:80 is listened on twice (also in http_bind)"),
         ("[templates]\npackaged = false", 'needs an output with path = "haproxy.cfg"'),
         (
-            '[templates]\ndirectory = "t"\n[[outputs]]\ntemplate = "t"\npath = "haproxy.cfg"',
-            "rendered by the packaged templates and by an output",
-        ),
-        ('[[outputs]]\ntemplate = "t"\npath = "/p"', "outputs need templates"),
-        (
             '[templates]\ndirectory = "t"\n[[outputs]]\ntemplate = "t"\npath = "../x"',
             "leads out of the generation",
         ),

@@ -1,0 +1,189 @@
+"""What the agent of this host knows and has verified, as one record in `<state_dir>/status.json`.
+
+The agent writes it after each pass; `lbsync status`, monitoring and people read it. Every field
+says what was verified, not what was intended: `digest` is the generation that HAProxy was proved
+to serve, `verified_at` when that was last read back.
+"""
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from lbsync.errors import LbsyncError, Unavailable
+from lbsync.log import span
+
+FILE = "status.json"
+
+State = Literal["starting", "confirmed", "held", "failing", "rolled-back", "unconfirmed"]
+"""`starting`: no pass has ended yet. `confirmed`: HAProxy serves what is wanted. `held`: it serves
+all but a removal that waits for confirmation. `failing`: it serves the last good generation, and
+`error` says why not the wanted one. `rolled-back`: it serves the generation that an operator chose.
+`unconfirmed`: HAProxy does not answer, so nothing is known of what it serves."""
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """One service (or key) that is held at its last good version, and why."""
+
+    key: str
+    reason: str
+    service: str = ""
+    since: float = 0.0
+    """Seconds since 1970; 0 where unknown."""
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """The source of the wanted state, as the watch sees it."""
+
+    ok: bool
+    detail: str
+    since: float
+    """Seconds since 1970 of the last change of `ok`."""
+
+
+class LastPass(msgspec.Struct, frozen=True):
+    """The end of the last pass."""
+
+    sentence: str
+    at: float
+    """Seconds since 1970."""
+    seconds: float
+    stages: dict[str, float] = {}
+    """Seconds by stage: `render`, `validate`, `apply` …"""
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The whole record. Times are seconds since 1970; 0 stands for "never"."""
+
+    state: State
+    host: str
+    pid: int
+    """The agent's process."""
+    pid_namespace: str
+    """What `/proc/self/ns/pid` leads to: the number means nothing in another container."""
+    written_at: float
+    every: float = 0.0
+    """Seconds after which at the latest the agent writes again; the file is old beyond that."""
+    lbsync: str = ""
+    """Version of the agent."""
+    revision: int = 0
+    """Revision of the source that HAProxy serves, verified."""
+    revision_seen: int = 0
+    """Revision of the source that the last pass looked at."""
+    generation: int = 0
+    digest: str = ""
+    confirmed_at: float = 0.0
+    """When the generation was first proved to be served."""
+    verified_at: float = 0.0
+    """When what HAProxy runs was last read back and found equal."""
+    error: str = ""
+    failing_since: float = 0.0
+    source: SourceStatus | None = None
+    quarantined: tuple[Quarantined, ...] = ()
+    held: str = ""
+    """The removal that waits for `lbsync confirm`, in one sentence; empty: none."""
+    hold_id: str = ""
+    draining: str = ""
+    """Why this host is drained; empty: it is not."""
+    mismatches: tuple[str, ...] = ()
+    """What runs otherwise than the configuration says, one sentence each."""
+    services: int = 0
+    servers: int = 0
+    last_pass: LastPass | None = None
+    passes: int = 0
+    """Passes since the agent started."""
+    reloads: int = 0
+    """Reloads since the agent started."""
+    old_workers: int = 0
+    haproxy: str = ""
+    """Version of the HAProxy that was validated with."""
+    started_at: float = 0.0
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Status)
+
+
+def write(state_dir: Path, status: Status) -> None:
+    """Replace the file in one step. Raises `LbsyncError` naming file and cause.
+
+    Not forced to disk: after a power cut the agent writes it anew.
+    """
+    target = state_dir / FILE
+    draft = state_dir / f".{FILE}.next"
+    try:
+        draft.write_bytes(msgspec.json.format(_ENCODER.encode(status), indent=2) + b"\n")
+        # For monitoring, which is not root: no secret is in it.
+        draft.chmod(0o644)
+        draft.replace(target)
+    except OSError as error:
+        raise LbsyncError(f"{target}: cannot be written: {error.strerror}") from error
+
+
+def read(state_dir: Path) -> Status:
+    """Return what the agent last wrote. Raises `Unavailable` when there is nothing to read."""
+    path = state_dir / FILE
+    try:
+        return _DECODER.decode(path.read_bytes())
+    except FileNotFoundError as error:
+        raise Unavailable(
+            f"{path}: there is no such file; no agent has run with this state_dir yet"
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unavailable(
+            f"{path}: was written by another version of lbsync ({error}); restart the agent"
+        ) from error
+
+
+def doubt(status: Status, now: float) -> str:
+    """Return why the record can no longer be believed; empty when it can.
+
+    `now`: seconds since 1970. The agent is dead when its process is, or silent when it has not
+    written for three times as long as it promised.
+    """
+    age = now - status.written_at
+    written = f"the status was written {span(age)} ago"
+    if not _is_agent(status):
+        return f"the agent is not running (process {status.pid} is gone); {written}"
+    if status.every and age > 3 * status.every:
+        return f"the agent (process {status.pid}) is silent; {written}"
+    return ""
+
+
+def pid_namespace() -> str:
+    """Return which numbering of processes this process lives in; empty where /proc is missing."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _is_agent(status: Status) -> bool:
+    """Tell whether the process lives and looks like ours, in case its number was given anew."""
+    if status.pid_namespace != pid_namespace():
+        return True  # cannot be seen from here; its silence will tell
+    try:
+        os.kill(status.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's, and alive
+    try:
+        command = Path(f"/proc/{status.pid}/cmdline").read_bytes()
+    except OSError:
+        return True  # /proc hides the processes of others (hidepid)
+    # An ended process that nobody has waited for has an empty command line.
+    return b"lbsync" in command
+
+
+def moment(at: float, now: float | None = None) -> str:
+    """Return a time for people: `2026-01-31 12:00:00 UTC (4 s ago)`; `never` for 0."""
+    if not at:
+        return "never"
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{stamp} ({span((time.time() if now is None else now) - at)} ago)"
