@@ -98,7 +98,7 @@ class FakeSource:
             self._wake()
         return self._revision
 
-    def lease(self, ttl: int) -> FakeLease:  # noqa: ARG002 - it lives until it is ended
+    def lease(self, ttl: int) -> FakeLease:
         self._reach()
         return FakeLease(next(self._leases), self._end_lease)
 

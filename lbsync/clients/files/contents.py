@@ -1,0 +1,116 @@
+"""What a file holds, what that means as a value, and how a file is replaced in one step."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import yaml
+
+from lbsync.clients.source import Delete, Put
+from lbsync.errors import Unavailable
+
+# libyaml reads ten times as fast as Python; PyYAML may have been built without it.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+YAML = (".yaml", ".yml")
+
+
+Names = frozenset[str] | None
+"""Which entries of a watched directory matter; None: everything below it, at any depth."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """Everything that was found, at one moment."""
+
+    values: dict[str, bytes]
+    unreadable: tuple[str, ...] = ()
+    """Names that are no UTF-8, escaped."""
+    problems: tuple[str, ...] = ()
+    """Sentences about files that could not be used as they are."""
+
+
+class Store(Protocol):
+    """Keys kept in files."""
+
+    path: Path
+
+    def read(self) -> Reading:
+        """Return all keys. Raises `Unavailable` (not there) or `Rejected` (cannot be parsed)."""
+        ...
+
+    def write(self, ops: Sequence[Put | Delete]) -> None:
+        """Write and remove keys. Raises `Rejected` for a key that cannot be a file's name."""
+        ...
+
+    def folders(self) -> dict[Path, Names]:
+        """Return the directories to watch, and for what in each."""
+        ...
+
+
+def parse_yaml(data: bytes) -> Any:
+    """Return what YAML (or JSON) text means. Raises `ValueError` with place and reason."""
+    try:
+        return yaml.load(data, _Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot be read as YAML: {error}") from error
+
+
+def dump_yaml(value: Any) -> bytes:
+    """Return a value as YAML text for people."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text.encode()
+
+
+def to_value(parsed: Any) -> bytes:
+    """Return what etcd would hold: a text as it stands, anything else as JSON.
+
+    Raises `ValueError` for what JSON cannot say.
+    """
+    if isinstance(parsed, str):
+        return parsed.encode(errors="surrogatepass")
+    try:
+        return msgspec.json.encode(parsed)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"cannot be written as JSON: {error}") from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old or the new content, also after a power cut."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".lbsync-")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777 if path.exists() else 0o644)
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise Unavailable(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other lbsync processes from writing below `folder` meanwhile (flock)."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise Unavailable(f"{folder}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,113 @@
+"""Hear of changes below some directories (watchdog, inotify)."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirModifiedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from lbsync.clients.files.contents import Names
+
+# Without opening and closing: reading the files would report itself, for ever.
+_EVENTS: list[type[FileSystemEvent]] = [
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirModifiedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+]
+_JOIN = 10.0
+
+log = structlog.get_logger()
+
+
+class _Handler(FileSystemEventHandler):
+    """Passes on that something happened; what it was, the next reading shows."""
+
+    def __init__(self, names: Names, notice: Callable[[], None]) -> None:
+        self._names = names
+        self._notice = notice
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Called from a thread of watchdog."""
+        touched = {os.fsdecode(os.path.basename(p)) for p in (event.src_path, event.dest_path)}  # noqa: PTH119
+        if self._names is None or self._names & touched:
+            self._notice()
+
+
+class Notices:
+    """Calls `notice` (from a thread of watchdog) when something in the directories changed."""
+
+    def __init__(self, notice: Callable[[], None]) -> None:
+        self._notice = notice
+        self._observer: BaseObserver | None = None
+        self._folders: dict[Path, tuple[Names, int]] = {}
+
+    def watch(self, folders: Mapping[Path, Names]) -> None:
+        """Watch these directories from now on, instead of others.
+
+        A directory that was removed and made again is another one under the same name: inotify
+        follows the old one. One that cannot be watched is left to the regular reading.
+        """
+        wanted = {
+            folder: (names, inode)
+            for folder, names in folders.items()
+            if (inode := _inode(folder)) is not None
+        }
+        if wanted == self._folders and self._healthy():
+            return
+        self.close()
+        self._observer = Observer()
+        # Started empty: an observer that fails to watch one directory at its start does not start.
+        self._observer.start()
+        for folder, (names, _) in wanted.items():
+            self._schedule(self._observer, folder, names)
+        self._folders = wanted
+
+    def close(self) -> None:
+        """Stop watching. May be called twice."""
+        self._folders = {}
+        if self._observer is not None:
+            self._observer.stop()
+            if self._observer.is_alive():
+                self._observer.join(_JOIN)
+            self._observer = None
+
+    def _schedule(self, observer: BaseObserver, folder: Path, names: Names) -> None:
+        handler = _Handler(names, self._notice)
+        try:
+            observer.schedule(handler, str(folder), recursive=names is None, event_filter=_EVENTS)
+        except OSError as error:
+            log.warning("directory is not watched", path=str(folder), why=str(error))
+
+    def _healthy(self) -> bool:
+        """Return whether every directory still has its thread; it ends with the directory."""
+        return self._observer is not None and all(
+            emitter.is_alive() for emitter in self._observer.emitters
+        )
+
+
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino if folder.is_dir() else None
+    except OSError:
+        return None
