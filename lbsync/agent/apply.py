@@ -87,6 +87,16 @@ class Applier:
         except Unavailable as error:
             return _only_live(live, started, error)
 
+    def listening_ports(self) -> frozenset[int]:
+        """Return the TCP ports HAProxy listens on now, as far as it can be seen; for `validate`."""
+        try:
+            master = self._reloader.running().master
+        except Unavailable:
+            return frozenset()
+        return processes.listening_ports(
+            [worker.pid for worker in master.workers] if master else []
+        )
+
     def _reload(self, live: Generation, previous: Generation | None, before: Running) -> Reloaded:
         try:
             return self._reloader.reload(live.digest, before)
@@ -144,9 +154,15 @@ def _only_live(live: Generation, started: float, error: Unavailable) -> Applied:
 @contextlib.contextmanager
 def locked(path: Path, timeout: float) -> Iterator[None]:
     """Hold the lock that all who reload this HAProxy share. Raises `Conflict` after `timeout` s."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
-    with path.open("a") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a")
+    except OSError as error:
+        raise ApplyFailed(
+            f"{path}: the reload lock cannot be opened: {error.strerror}; nothing was changed"
+        ) from error
+    with opened as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

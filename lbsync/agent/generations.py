@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -100,6 +101,15 @@ class Store:
                 "what is live stays as it is"
             ) from error
         return Generation(0, path, meta)
+
+    @contextlib.contextmanager
+    def staged(self, rendered: Rendered, revision: int = 0) -> Iterator[Generation]:
+        """Stage a set for the length of a `with` block; afterwards it is live, or gone."""
+        generation = self.stage(rendered, revision)
+        try:
+            yield generation
+        finally:
+            self.discard(generation)  # nothing is there any more once it went live
 
     def discard(self, staged: Generation) -> None:
         """Remove a staged set that will not go live. Never fails: `sweep` would find the rest."""

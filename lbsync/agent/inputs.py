@@ -16,6 +16,8 @@ from lbsync.settings import Settings
 
 #: Where certificates stand within a generation.
 CERTIFICATES = "certs"
+#: They hold private keys: for HAProxy, which starts as root, and the agent's group.
+CERTIFICATE_MODE = 0o640
 
 _PACKAGED = (
     OutputSpec("haproxy.cfg.j2", "haproxy.cfg", "haproxy"),

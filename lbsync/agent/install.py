@@ -7,6 +7,7 @@ after. One that fails does not stop the others, nor HAProxy.
 import grp
 import os
 import pwd
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,7 @@ class Installed(msgspec.Struct, frozen=True):
     """A sentence for each that was not."""
 
 
-def install(outputs: tuple[Output, ...], texts: dict[str, bytes]) -> Installed:
+def install(outputs: tuple[Output, ...], texts: Mapping[str, bytes]) -> Installed:
     """Bring every absolute output of `outputs` to the text in `texts` (by path)."""
     changed, failed = [], []
     for output in outputs:

@@ -19,6 +19,9 @@ from lbsync.errors import ApplyFailed, Unavailable
 _POLL_S = 0.01
 _LOST_AFTER_S = 0.15
 """How long a master that answers may show no sign of a reload until the request counts as lost."""
+_UNSEEN_LOST_AFTER_S = 3.0
+"""The same where there is no master socket to tell a slow reload from a lost one. Asking again while
+one runs does no harm: the signal waits, and HAProxy reloads once more."""
 _PROBE_S = 0.5
 """How long one question during a reload may be refused before the clock is looked at again."""
 _MOST_WORDS = 3
@@ -110,14 +113,14 @@ class Reloader:
                 info = self._worker.show_info(retry_s=_PROBE_S)
                 if speaks(info, digest):
                     return info
-                settled = self._settled(before)
+                patience = self._patience(before)
             except Unavailable as error:
                 # Normal for a moment: sockets are made anew while the master starts again.
                 problem, silent_since = str(error), None
                 time.sleep(_POLL_S)
                 continue
-            silent_since = (silent_since or time.monotonic()) if settled else None
-            if silent_since and time.monotonic() - silent_since > _LOST_AFTER_S:
+            silent_since = silent_since or time.monotonic()
+            if time.monotonic() - silent_since > patience:
                 return None
             time.sleep(_POLL_S)
         raise _failed(
@@ -125,15 +128,20 @@ class Reloader:
             f"no proof of the reload within {self._options.reload_timeout_s:g} s: {problem}",
         )
 
-    def _settled(self, before: Running) -> bool:
-        """Tell whether no reload is under way. Raises `ApplyFailed` when one has failed."""
+    def _patience(self, before: Running) -> float:
+        """Return for how many seconds HAProxy may answer as before until the request was lost.
+
+        Raises `ApplyFailed` when the reload has failed.
+        """
         if self._master is None:
-            return False  # nothing tells a slow reload from a lost one: wait for the time limit
+            if before.mark and startup_log.failed_since(before.mark):
+                raise _failed(self._alerts(before), "the reload failed")
+            return _UNSEEN_LOST_AFTER_S
         now = self._master.show_proc(retry_s=_PROBE_S)
         tried = before.master.reloads if before.master else 0
         if now.failed > 0 and now.reloads != tried:
             raise _failed(self._alerts(before), _no_words(before))
-        return True
+        return _LOST_AFTER_S
 
     def _alerts(self, before: Running) -> tuple[Alert, ...]:
         return startup_log.alerts_since(before.mark, self._master) if before.mark else ()

@@ -10,7 +10,7 @@ from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from lbsync.agent.render import compiler, filters, holes, quoting, text
+from lbsync.agent.render import compiler, confd, filters, holes, keys, quoting, text
 from lbsync.agent.render.fragments import Fragments
 from lbsync.agent.render.loader import ShadowingLoader
 
@@ -85,11 +85,13 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
             loader=ShadowingLoader(directories),
             extensions=("jinja2.ext.do", "jinja2.ext.loopcontrols"),
         )
-        self.filters = filters.build(printer, style)
+        self.filters = {**confd.ON_VALUES, **filters.build(printer, style)}
         self.fragments = Fragments(self, self.style.close_lines)
         for name in ("lipsum", "joiner"):
             del self.globals[name]
-        self.globals |= {"each": self.fragments.each, **(constants or {})}
+        self.globals |= confd.functions(keys.NAMES)
+        self.globals |= {"each": self.fragments.each, "join": self.filters["join"]}
+        self.globals |= constants or {}
         self._backslash_escapes = style == "haproxy"
         self._references: dict[str, list[str]] = {}
 

@@ -9,6 +9,7 @@ import msgspec
 from lbsync.agent.render.digest import STAND_IN
 from lbsync.agent.render.environment import ConfigEnvironment, Delimiters, StyleName
 from lbsync.agent.render.faults import FAULTS, located
+from lbsync.agent.render.keys import Keys
 from lbsync.agent.render.text import Quoted
 from lbsync.errors import Rejected, TemplateError
 
@@ -80,8 +81,7 @@ class Renderer:
         Raises `TemplateError` for faults of a template and `Rejected` for values that cannot be
         written, both with template and line.
         """
-        del raw
-        names = {**context, "digest": Quoted(STAND_IN)}
+        names = {**Keys(raw).functions(), **context, "digest": Quoted(STAND_IN)}
         for environment in self._environments.values():
             environment.fragments.begin()
         files = {spec.path: self._render_one(spec, names) for spec in self.outputs}

@@ -14,7 +14,7 @@ from typing import NoReturn
 from jinja2 import Undefined
 
 from lbsync.agent.render.quoting import Encoder
-from lbsync.errors import Rejected
+from lbsync.errors import BadKey, Rejected
 
 _TAKE_APART = (
     "text that is quoted already cannot be taken apart; change the value before it is printed"
@@ -42,6 +42,20 @@ class Literal(Quoted):
 
     def __getitem__(self, key: object) -> str:  # type: ignore[override]
         return str(self)[key]  # type: ignore[index]
+
+
+class Stored(str):
+    """Data that remembers the key it was read from, so that a refusal can name it."""
+
+    __slots__ = ("key",)
+
+    key: str
+
+    def __new__(cls, text: str, key: str) -> "Stored":
+        """Return `text`, read from `key`."""
+        made = super().__new__(cls, text)
+        made.key = key
+        return made
 
 
 def quoted_concat(parts: Iterable[str]) -> Quoted:
@@ -75,6 +89,8 @@ class Printer:
             return str(value)  # StrictUndefined raises here, naming what is missing
         if isinstance(value, bool):
             raise TypeError(f"a truth value ({value}) cannot be printed; write {{{{ 'on' if … }}}}")
+        if isinstance(value, Stored):
+            return self._stored(value)
         if isinstance(value, str):
             return self.encode(str.__str__(value))
         if isinstance(value, int):
@@ -85,6 +101,12 @@ class Printer:
             return repr(value)
         shown = "None" if value is None else f"a {type(value).__name__}"
         raise TypeError(f"{shown} cannot be printed; print a text or a number")
+
+    def _stored(self, value: Stored) -> str:
+        try:
+            return self.encode(str.__str__(value))
+        except Rejected as error:
+            raise BadKey(value.key, str(error)) from error
 
     def join(self, parts: Sequence[object]) -> str:
         """Join `parts` as `~` does: all data gives data; beside quoted text, data is quoted."""

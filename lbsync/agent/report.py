@@ -1,0 +1,134 @@
+"""What a pass says of itself: its sentence, its outcome, and what it found wrong. Pure."""
+
+from lbsync.agent import blame
+from lbsync.agent.apply import Applied
+from lbsync.agent.entries import Entries
+from lbsync.agent.guard import Hold
+from lbsync.agent.install import Installed
+from lbsync.agent.settle import Plan
+from lbsync.errors import Exit, Unavailable
+from lbsync.loop.outcome import Outcome
+
+_NAMED = 3
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def what_changed(entries: Entries, accepted: Entries) -> str:
+    """Name the services that changed: `shop/cart, shop/web`, or how many."""
+    names = [str(service) for service in blame.changed_services(entries, accepted)]
+    gone = sorted(
+        str(entry.key.service)
+        for name, entry in accepted.items()
+        if entry.key.kind == "services" and name not in entries
+    )
+    parts = [_some(names, "changed"), _some(gone, "removed")]
+    return "; ".join(part for part in parts if part) or "no service changed"
+
+
+def _some(names: list[str], verb: str) -> str:
+    if not names:
+        return ""
+    if len(names) <= _NAMED:
+        return f"{', '.join(names)} {verb}"
+    return f"{len(names)} services {verb}"
+
+
+def how_applied(applied: Applied) -> str:
+    """Say how it came to be served, no more than was verified."""
+    if applied.outcome == "live":
+        return applied.detail
+    if applied.reload is None:
+        return f"confirmed as generation {applied.generation.name}"
+    again = f", asked {applied.reload.requests} times" if applied.reload.requests > 1 else ""
+    return (
+        f"reloaded in {_ms(applied.reload.seconds)}{again}, "
+        f"confirmed as generation {applied.generation.name}"
+    )
+
+
+def troubles(plan: Plan, applied: Applied, installed: Installed) -> list[str]:
+    """Return a sentence for each thing that is not as wanted although the pass went through."""
+    found = []
+    if plan.hold is not None:
+        found.append(f"removal held: {plan.hold}")
+    found += [f"{p.key}: {p.reason}" if p.key else p.reason for p in plan.desired.problems]
+    found += [f"HAProxy runs otherwise than written: {m}" for m in applied.mismatches]
+    found += installed.failed
+    return found
+
+
+def outcome(
+    plan: Plan, applied: Applied, installed: Installed, accepted: Entries, seconds: float
+) -> Outcome:
+    """Return the end of a pass that applied, or proved, what is wanted."""
+    confirmed = applied.outcome == "confirmed"
+    changed = applied.reload is not None or bool(installed.changed)
+    news = what_changed(plan.entries, accepted) if changed or not confirmed else "unchanged"
+    sentence = f"revision {plan.desired.revision}: {news}; {how_applied(applied)}; {_ms(seconds)}"
+    wrong = troubles(plan, applied, installed)
+    if not confirmed:
+        wrong.insert(0, applied.detail)
+    return Outcome(
+        sentence,
+        confirmed,
+        changed=changed,
+        error=_first(wrong),
+        retry=not confirmed or bool(installed.failed),
+        exit_code=_exit(confirmed, changed, wrong),
+        fields={
+            "revision": plan.desired.revision,
+            "digest": applied.generation.digest,
+            "generation": applied.generation.seq,
+            "ms": round(seconds * 1000, 1),
+            "services": len(plan.desired.services),
+            "servers": plan.desired.server_count,
+        },
+    )
+
+
+def _first(wrong: list[str]) -> str:
+    if len(wrong) <= 1:
+        return "".join(wrong)
+    return f"{wrong[0]} (and {len(wrong) - 1} more: see `lbsync status`)"
+
+
+def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
+    if not confirmed:
+        return Exit.UNAVAILABLE
+    if wrong:
+        return Exit.REJECTED
+    return Exit.CHANGED if changed else Exit.OK
+
+
+def without_source(applied: Applied, error: Unavailable) -> Outcome:
+    """Return the end of a pass that had nothing but the last good generation."""
+    served = applied.outcome == "confirmed"
+    state = "is still served" if served else "is live, but HAProxy does not answer"
+    return Outcome(
+        f"no source; generation {applied.generation.name} {state}",
+        served,
+        error=f"{error}; generation {applied.generation.name} {state}",
+        retry=True,
+        exit_code=Exit.UNAVAILABLE,
+        fields={"digest": applied.generation.digest},
+    )
+
+
+def pinned(applied: Applied, since: str) -> Outcome:
+    """Return the end of a pass while an operator holds HAProxy at an older generation."""
+    served = applied.outcome == "confirmed"
+    return Outcome(
+        f"rolled back since {since}: {how_applied(applied)}; changes wait for "
+        "`lbsync rollback --release`",
+        served,
+        changed=applied.reload is not None,
+        error="" if served else applied.detail,
+        retry=not served,
+        fields={"digest": applied.generation.digest},
+    )
+
+
+__all__ = ["Hold", "outcome", "pinned", "troubles", "without_source"]

@@ -1,0 +1,150 @@
+"""Snapshot to plan: which entries count, what they ask for, what is held back and why.
+
+Everything here is decided from values; nothing outside is touched but the certificates' directory.
+"""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from lbsync.agent import guard, inputs
+from lbsync.agent.blame import Fingerprint, fingerprint
+from lbsync.agent.desired import Assembler
+from lbsync.agent.entries import Decoder, Entries, Entry, hold_back, settle_routes
+from lbsync.agent.guard import Hold
+from lbsync.agent.render.digest import seal
+from lbsync.agent.render.renderer import Renderer
+from lbsync.clients.certificates import CertificateDirectory, CertificateFile
+from lbsync.model.desired import Desired, Problem
+from lbsync.model.rendered import Rendered, RenderedFile
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.keys import ServiceId, service_key
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """Why a service stays at its last good version although all its keys read well."""
+
+    fingerprint: Fingerprint
+    """Of the keys that were refused; the bar falls as soon as they are others."""
+    reason: str
+    """In HAProxy's words."""
+    line: int = 0
+
+
+class Plan(msgspec.Struct, frozen=True, eq=False):
+    """What one pass goes for."""
+
+    entries: Entries
+    desired: Desired
+    hold: Hold | None
+    rendered: Rendered
+    outside: Mapping[str, bytes]
+    """Text of files that are installed outside of the generation, by path."""
+
+
+class Settler:
+    """Makes plans; remembers what it needs to make the next one cheaply."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        reserved_ports: frozenset[int],
+        guard_percent: int,
+        certificates: CertificateDirectory | None,
+        *,
+        raw_keys: bool,
+    ) -> None:
+        """`certificates`: None where HAProxy ends no TLS. `raw_keys`: a template may ask for keys
+        as they are stored, so every change of any key asks for a rendering."""
+        self._renderer = renderer
+        self._decoder = Decoder()
+        self._assembler = Assembler(reserved_ports)
+        self._guard_percent = guard_percent
+        self._certificates = certificates
+        self._raw_keys = raw_keys
+        self.bars: dict[ServiceId, Bar] = {}
+        self.barred_certificates: dict[str, bytes] = {}
+        """Name to content of certificates that HAProxy refused."""
+        self._last: tuple[object, dict[str, bytes], Rendered] | None = None
+
+    def plan(
+        self,
+        snapshot: Snapshot,
+        accepted: Entries,
+        draining: bool,
+        let_go: Callable[[Hold], bool],
+        held: frozenset[ServiceId] = frozenset(),
+    ) -> Plan:
+        """Return what to go for. `let_go` tells whether a removal may pass the guard; `held` are
+        services to leave at their accepted version, for a trial.
+
+        Raises `TemplateError` and `Rejected`, both naming template and line.
+        """
+        resolved = self._decoder.resolve(snapshot, accepted)
+        problems = list(resolved.problems)
+        entries = dict(resolved.entries)
+        self._drop_old_bars(entries)
+        entries = hold_back(entries, accepted, {*self.bars, *held})
+        problems += settle_routes(entries, accepted)
+        problems += [
+            Problem(service_key(service), str(service), bar.reason)
+            for service, bar in self.bars.items()
+        ]
+        hold = guard.check(accepted, entries, self._guard_percent)
+        if hold is not None and let_go(hold):
+            hold = None
+        if hold is not None:
+            entries = hold_back(entries, accepted, guard.kept(hold))
+        files, left_out = self._read_certificates()
+        problems += [Problem("", "", sentence) for sentence in left_out]
+        desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))
+        texts, rendered = self._render(desired, files, draining, snapshot)
+        outside = {path: text for path, text in texts.items() if path.startswith("/")}
+        return Plan(entries, desired, hold, rendered, outside)
+
+    def _drop_old_bars(self, entries: dict[str, Entry]) -> None:
+        for service, bar in list(self.bars.items()):
+            if fingerprint(entries, service) != bar.fingerprint:
+                del self.bars[service]
+
+    def _read_certificates(self) -> tuple[list[CertificateFile], list[str]]:
+        if self._certificates is None:
+            return [], []
+        files, left_out = self._certificates.read()
+        good = [file for file in files if self.barred_certificates.get(file.name) != file.data]
+        left_out += [
+            f"{file.name}: HAProxy does not take this certificate; replace it"
+            for file in files
+            if self.barred_certificates.get(file.name) == file.data
+        ]
+        return good, left_out
+
+    def _render(
+        self,
+        desired: Desired,
+        certificates: list[CertificateFile],
+        draining: bool,
+        snapshot: Snapshot,
+    ) -> tuple[dict[str, bytes], Rendered]:
+        """Render, or return the last result where nothing that goes into it has changed."""
+        raw = {k: i.value for k, i in snapshot.items.items()} if self._raw_keys else {}
+        mark = (desired.services, desired.settings, tuple(certificates), draining, raw)
+        if self._last is not None and self._last[0] == mark:
+            return self._last[1], self._last[2]
+        texts = self._renderer.render(inputs.context(desired, certificates, draining), raw)
+        inside = {path: text for path, text in texts.items() if not path.startswith("/")}
+        modes = dict(self._renderer.modes)
+        for file in certificates:
+            path = f"{inputs.CERTIFICATES}/{file.name}"
+            inside[path], modes[path] = file.data, inputs.CERTIFICATE_MODE
+        rendered = seal(inside, modes)
+        self._last = (mark, texts, rendered)
+        return texts, rendered
+
+
+def file_of(rendered: Rendered, path: str) -> RenderedFile:
+    """Return one file of a set. Raises KeyError where there is none."""
+    for file in rendered.files:
+        if file.path == path:
+            return file
+    raise KeyError(path)

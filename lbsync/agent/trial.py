@@ -1,0 +1,185 @@
+"""Find what can go live: stage, validate, and hold back whoever is at fault until the rest passes.
+
+One bad service never stops the others: HAProxy's complaint is led back to a service (or a
+certificate), which then stays at its last good version while the others go on.
+"""
+
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from lbsync import log
+from lbsync.agent import blame
+from lbsync.agent.directives import Bind
+from lbsync.agent.entries import Entries
+from lbsync.agent.generations import Generation, Store
+from lbsync.agent.guard import Hold
+from lbsync.agent.rules import Finding
+from lbsync.agent.sections import Config, Parser
+from lbsync.agent.served import Served, load, main_text
+from lbsync.agent.settle import Bar, Plan, Settler
+from lbsync.agent.validate import Refused, validate
+from lbsync.clients.haproxy import processes, sockets
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.errors import LbsyncError, Unavailable
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.keys import ServiceId
+
+#: Each round holds back at least one more; a pass that needs more rounds has another cause.
+_MOST_ROUNDS = 12
+_CERTIFICATE = re.compile(r"certs/([A-Za-z0-9][A-Za-z0-9._-]*\.(?:pem|crt))")
+
+
+class Found(msgspec.Struct, frozen=True, eq=False):
+    """A plan that passed."""
+
+    plan: Plan
+    config: Config
+    staged: Generation | None
+    """None when the live generation already is what the plan asks for."""
+    warnings: tuple[str, ...] = ()
+
+
+class Question(msgspec.Struct, frozen=True, eq=False):
+    """What a pass starts from."""
+
+    snapshot: Snapshot
+    accepted: Entries
+    draining: bool
+    let_go: Callable[[Hold], bool]
+
+
+class Trial:
+    """Tries plans on disk and with `haproxy -c`."""
+
+    def __init__(
+        self, store: Store, settler: Settler, parser: Parser, options: HaproxyOptions
+    ) -> None:
+        self._store = store
+        self._settler = settler
+        self._parser = parser
+        self._options = options
+
+    def find(self, question: Question, served: Served | None) -> Found:
+        """Return a plan that HAProxy accepts, as near to what is wanted as can be.
+
+        Raises `Refused` when no service is at fault, or too many would be; `ApplyFailed` when the
+        disk does not take a generation; `Unavailable` when `haproxy -c` cannot be run.
+        """
+        known = self._known_binds(served)
+        for _ in range(_MOST_ROUNDS):
+            plan = self._plan(question)
+            live = self._store.live()
+            if live is not None and live.digest == plan.rendered.digest:
+                return Found(plan, self._config(plan, served), None)
+            try:
+                return self._stage(plan, known)
+            except Refused as refusal:
+                self._hold_back(question, plan, refusal, known)
+        raise LbsyncError(
+            f"after holding back {len(self._settler.bars)} services HAProxy still refuses; "
+            "what is live stays; see the reasons above"
+        )
+
+    def _plan(self, question: Question, held: frozenset[ServiceId] = frozenset()) -> Plan:
+        return self._settler.plan(
+            question.snapshot, question.accepted, question.draining, question.let_go, held
+        )
+
+    def _config(self, plan: Plan, served: Served | None) -> Config:
+        if served is not None and served.rendered.digest == plan.rendered.digest:
+            return served.config
+        return self._parser.parse(main_text(plan.rendered))
+
+    def _stage(self, plan: Plan, known: tuple[Bind, ...]) -> Found:
+        staged = self._store.stage(plan.rendered, plan.desired.revision)
+        try:
+            verdict = validate(
+                staged,
+                plan.rendered,
+                self._parser,
+                self._options,
+                known_binds=known,
+                own_ports=self._own_ports(),
+            )
+        except LbsyncError:
+            self._store.discard(staged)
+            raise
+        return Found(plan, verdict.config, staged, verdict.warnings)
+
+    def _known_binds(self, served: Served | None) -> tuple[Bind, ...]:
+        """Return the binds HAProxy may hold now: they are not probed."""
+        if served is not None:
+            return tuple(bind for _, bind in served.config.binds())
+        live = self._store.live()
+        if live is None:
+            return ()
+        config = self._parser.parse(main_text(load(live)))
+        return tuple(bind for _, bind in config.binds())
+
+    def _own_ports(self) -> frozenset[int]:
+        master = sockets.master(self._options)
+        if master is None:
+            return frozenset()
+        try:
+            proc = master.show_proc(retry_s=0)
+        except Unavailable:
+            return frozenset()
+        workers = [proc.current, *proc.old_workers]
+        return processes.listening_ports([worker.pid for worker in workers if worker is not None])
+
+    def _hold_back(
+        self, question: Question, plan: Plan, refusal: Refused, known: tuple[Bind, ...]
+    ) -> None:
+        """Bar whoever is at fault; raise the refusal when that is nobody, or nearly everybody."""
+        reasons = self._accused(plan, refusal.findings)
+        certificates = _certificates(refusal.findings)
+        if not reasons and not certificates:
+            reasons = self._bisect(question, plan, refusal, known)
+        fresh = {
+            service: found
+            for service, found in reasons.items()
+            if service not in self._settler.bars
+        }
+        newly = {name for name in certificates if name not in self._settler.barred_certificates}
+        most = max(3, len(plan.desired.services) // 2)
+        if (not fresh and not newly) or len(self._settler.bars) + len(fresh) > most:
+            raise refusal
+        for service, finding in fresh.items():
+            mark = blame.fingerprint(plan.entries, service)
+            self._settler.bars[service] = Bar(mark, f"haproxy -c: {finding}", finding.line)
+            log.get().error(
+                f"{service} is held at its last good version: {finding}", service=str(service)
+            )
+        contents = {file.path: file.data for file in plan.rendered.files}
+        for name in newly:
+            self._settler.barred_certificates[name] = contents.get(f"certs/{name}", b"")
+            log.get().error(f"certificate {name} is left out: {refusal}")
+
+    def _accused(self, plan: Plan, findings: tuple[Finding, ...]) -> dict[ServiceId, Finding]:
+        owners = blame.section_owners(plan.desired)
+        accused: dict[ServiceId, Finding] = {}
+        for finding in findings:
+            if finding.section in owners:
+                accused.setdefault(ServiceId.parse(owners[finding.section]), finding)
+        return accused
+
+    def _bisect(
+        self, question: Question, plan: Plan, refusal: Refused, known: tuple[Bind, ...]
+    ) -> dict[ServiceId, Finding]:
+        def accepts(held: set[ServiceId]) -> bool:
+            try:
+                found = self._stage(self._plan(question, frozenset(held)), known)
+            except Refused:
+                return False
+            if found.staged is not None:
+                self._store.discard(found.staged)
+            return True
+
+        suspects = blame.changed_services(plan.entries, question.accepted)
+        return dict.fromkeys(blame.bisect(suspects, accepts), refusal.findings[0])
+
+
+def _certificates(findings: tuple[Finding, ...]) -> set[str]:
+    return {name for finding in findings for name in _CERTIFICATE.findall(finding.text)}
