@@ -1,0 +1,43 @@
+"""What tests of several rooms share: real daemons, started once where they can be."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import etcd as etcd_harness
+from harness.etcd import Etcd
+
+
+def demand(installed: bool, what: str) -> None:
+    """Skip the test on a laptop where something is not installed; fail on a build machine."""
+    if installed:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is not installed, and CI must test everything")
+    pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """One etcd node for all tests that only read and write; each takes a prefix of its own."""
+    demand(etcd_harness.installed(), "etcd")
+    cluster = Etcd(tmp_path_factory.mktemp("etcd")).start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def clusters(tmp_path: Path) -> Iterator[Callable[..., Etcd]]:
+    """Make clusters for one test alone, to be harmed: `clusters(nodes=3)`. Not started."""
+    demand(etcd_harness.installed(), "etcd")
+    made: list[Etcd] = []
+
+    def make(nodes: int = 1, **options: str) -> Etcd:
+        made.append(Etcd(tmp_path / f"etcd{len(made)}", nodes, **options))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.stop()
