@@ -8,6 +8,7 @@ import msgspec
 
 from harness.haproxy import Haproxy
 from harness.ports import free_port
+from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.generations import Generation, Store
@@ -21,9 +22,9 @@ global
     default-path config
     description test {digest}
     stats socket {stats} mode 600 level admin
-    maxconn 100
+    maxconn {maxconn}
     hard-stop-after 30s
-{globals}
+
 defaults
     mode http
     timeout connect 1s
@@ -77,12 +78,12 @@ class Bench:
         *,
         binds: str = "",
         servers: str = "",
-        globals: str = "",
+        maxconn: int = 100,
         maps: str = "shop.test be_shop\n",
         extra: dict[str, bytes] | None = None,
     ) -> Rendered:
         """Return a set whose digest depends on `tag` and everything in it."""
-        digest = hashlib.sha256(repr((tag, binds, servers, globals, maps)).encode()).hexdigest()[
+        digest = hashlib.sha256(repr((tag, binds, servers, maxconn, maps)).encode()).hexdigest()[
             :16
         ]
         config = CONFIG.format(
@@ -92,7 +93,7 @@ class Bench:
             web=self.web.address,
             binds=binds,
             servers=servers,
-            globals=globals,
+            maxconn=maxconn,
         )
         files = {
             "haproxy.cfg": config.encode(),
@@ -151,10 +152,10 @@ class Bench:
         return body if response.status == 200 else f"{response.status} {body}"
 
     def description(self) -> str:
-        for line in self.haproxy.ask("@1 show info").splitlines():
-            if line.startswith("description: "):
-                return line.removeprefix("description: ")
-        return ""
+        # Right after a reload the master's socket may still refuse for a moment.
+        info = wait_until("the master's socket", lambda: self.haproxy.ask("@1 show info"))
+        lines = [line for line in info.splitlines() if line.startswith("description: ")]
+        return lines[0] if lines else ""
 
     def live_text(self) -> str:
         return (self.state / "live" / "haproxy.cfg").read_text()

@@ -17,6 +17,8 @@ from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import ApplyFailed, Unavailable
 
 _POLL_S = 0.01
+_UNSEEN_POLL_S = 0.1
+"""The same where only the log can tell of a failure; reading the journal takes a process."""
 _LOST_AFTER_S = 0.15
 """How long a master that answers may show no sign of a reload until the request counts as lost."""
 _UNSEEN_LOST_AFTER_S = 3.0
@@ -122,7 +124,7 @@ class Reloader:
             silent_since = silent_since or time.monotonic()
             if time.monotonic() - silent_since > patience:
                 return None
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_S if self._master else _UNSEEN_POLL_S)
         raise _failed(
             self._alerts(before),
             f"no proof of the reload within {self._options.reload_timeout_s:g} s: {problem}",

@@ -24,6 +24,14 @@ class OldWorkers(msgspec.Struct, frozen=True):
     """Memory they hold together; 0 where it cannot be seen."""
 
 
+def is_haproxy(pid: int) -> bool:
+    """Tell whether this process id is, here, a HAProxy."""
+    try:
+        return psutil.Process(pid).name().startswith("haproxy")
+    except psutil.Error:
+        return False
+
+
 def master_pid(pid_file: str) -> int:
     """Return the master's process id from the file of `haproxy -p`; verified to be HAProxy.
 
@@ -65,7 +73,7 @@ def old_workers(master: Master) -> OldWorkers:
         age = float(worker.uptime_s)
         try:
             process = psutil.Process(worker.pid)
-            if process.name().startswith("haproxy"):
+            if is_haproxy(worker.pid):
                 rss += process.memory_info().rss
                 age = now - process.create_time()
         except psutil.Error:

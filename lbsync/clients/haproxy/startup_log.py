@@ -1,16 +1,19 @@
 """Why a reload failed, in HAProxy's own words.
 
 Since 2.7 the master keeps its startup log and hands it out. 2.6 writes the reason only to its
-stderr: a file, which is read from where it ended before the reload, or systemd's journal.
+stderr: a file, which is read from where it ended before the reload, or systemd's journal. There
+the workers write, too; only the master's lines count.
 """
 
 import os
+import re
 import time
 from pathlib import Path
 
 import msgspec
 
 from lbsync.clients import programs
+from lbsync.clients.haproxy import processes
 from lbsync.clients.haproxy.binary import Alert, parse_alerts
 from lbsync.clients.haproxy.sockets import MasterSocket
 from lbsync.errors import Unavailable
@@ -32,23 +35,52 @@ class Mark(msgspec.Struct, frozen=True):
 
 def mark(pid: int) -> Mark:
     """Remember where the log of the master `pid` ends now. Never fails."""
-    try:
-        path = _stderr(pid)
-        offset = path.stat().st_size if path.is_file() else -1
-    except OSError:
-        offset = -1
+    offset = -1
+    if processes.is_haproxy(pid):  # else a number from another pid namespace, or a stale one
+        try:
+            path = _stderr(pid)
+            offset = path.stat().st_size if path.is_file() else -1
+        except OSError:
+            pass  # another user's: the journal may still tell
     return Mark(pid, offset, time.time())
 
 
 def alerts_since(place: Mark, master: MasterSocket | None) -> tuple[Alert, ...]:
-    """Return HAProxy's alerts since `place`; empty where they are out of reach."""
+    """Return the master's alerts since `place`; empty where they are out of reach."""
     if master is not None:
         try:
             if kept := parse_alerts(master.startup_logs()):
                 return kept
         except Unavailable:
             pass  # it does not answer: its log on disk may still tell why
-    return parse_alerts(_from_file(place) or _from_journal(place))
+    return parse_alerts(_since(place))
+
+
+def failed_since(place: Mark) -> bool:
+    """Tell whether the master's own log says that a reload failed since `place`.
+
+    For a HAProxy without a master socket. False also where the log is out of reach.
+    """
+    return "Loading failure" in _since(place)
+
+
+def _since(place: Mark) -> str:
+    if not processes.is_haproxy(place.pid):
+        return ""
+    log = _from_file(place) if place.offset >= 0 else _from_journal(place)
+    # "[ALERT]    (4711) : …"; a line without a prefix continues the one before.
+    lines = log.splitlines()
+    kept: list[str] = []
+    ours = False
+    for line in lines:
+        if speaker := _SPEAKER.match(line):
+            ours = int(speaker[1]) == place.pid
+        if ours:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+_SPEAKER = re.compile(r"^\[[A-Z]+\]\s+\((\d+)\)")
 
 
 def _stderr(pid: int) -> Path:
@@ -56,8 +88,6 @@ def _stderr(pid: int) -> Path:
 
 
 def _from_file(place: Mark) -> str:
-    if place.offset < 0:
-        return ""
     try:
         with _stderr(place.pid).open("rb") as log:
             size = os.fstat(log.fileno()).st_size

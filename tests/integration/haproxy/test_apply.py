@@ -1,11 +1,45 @@
 """A rendered set becomes what a real HAProxy serves, or everything stays as it was."""
 
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from lbsync.errors import ApplyFailed
+from harness.haproxy import Haproxy
+from harness.ports import free_port
+from harness.wait import wait_until
+from lbsync.agent.apply import locked
+from lbsync.agent.validate import Refused
+from lbsync.clients.haproxy import binary as haproxy_binary
+from lbsync.errors import ApplyFailed, Conflict
 from tests.haproxy_bench import Bench, main_text
 
-pytestmark = pytest.mark.filterwarnings("error")
+
+@contextlib.contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield int(listener.getsockname()[1])
+
+
+def still_serves(bench: Bench, rendered_main: str) -> bool:
+    """The state after any failure: the file before, the worker before, traffic as before."""
+    confirmed, live = bench.store.confirmed(), bench.store.live()
+    assert confirmed is not None and live is not None
+    assert live.name == confirmed.name
+    assert bench.live_text() == rendered_main
+    assert confirmed.digest in bench.description()
+    return wait_until("an answer", lambda: bench.get() == "web")
+
+
+def is_26(bench: Bench) -> bool:
+    return haproxy_binary.version(bench.options.binary)[:2] == (2, 6)
 
 
 def test_a_good_generation_is_live_reloaded_proved_and_recorded(served: Bench) -> None:
@@ -13,6 +47,7 @@ def test_a_good_generation_is_live_reloaded_proved_and_recorded(served: Bench) -
     applied = served.apply(two)
     assert applied.outcome == "confirmed"
     assert applied.mismatches == ()
+    assert applied.reload is not None and applied.reload.requests == 1
     assert two.digest in served.description()
     assert served.get() == "web"
     live, confirmed = served.store.live(), served.store.confirmed()
@@ -20,3 +55,204 @@ def test_a_good_generation_is_live_reloaded_proved_and_recorded(served: Bench) -
     assert live.digest == confirmed.digest == two.digest
     assert confirmed.meta.confirmed_at is not None
     assert served.live_text() == main_text(two)
+
+
+@pytest.mark.parametrize("way", ["signal", "signal without a master socket", "command"])
+def test_other_ways_to_reload_are_proved_just_the_same(served: Bench, way: str) -> None:
+    if way == "command":
+        pid = str(served.haproxy.pid)
+        served.with_options(reload="command", reload_command=("kill", "-USR2", pid))
+    else:
+        served.with_options(reload="signal", stats_socket=str(served.stats))
+    if "without" in way:
+        served.with_options(master_socket="")
+    two = served.rendered("two")
+    applied = served.apply(two)
+    assert applied.outcome == "confirmed"
+    assert two.digest in served.description()
+
+
+def test_a_syntax_error_is_refused_with_its_section_and_nothing_changes(served: Bench) -> None:
+    one = served.live_text()
+    bad = served.rendered("bad", servers="    server other 127.0.0.1:9 chekc")
+    with pytest.raises(Refused) as refused:
+        served.apply(bad)
+    (finding,) = refused.value.findings
+    assert (finding.file, finding.section) == ("haproxy.cfg", "be_shop")
+    assert "chekc" in main_text(bad).splitlines()[finding.line - 1]
+    assert "unknown keyword 'chekc'" in finding.text
+    assert still_serves(served, one)
+
+
+def test_a_port_taken_by_another_program_is_found_before_the_reload(served: Bench) -> None:
+    one = served.live_text()
+    with taken_port() as port, pytest.raises(Refused, match=f"{port} is taken") as refused:
+        served.apply(served.rendered("two", binds=f"    bind 127.0.0.1:{port}"))
+    assert refused.value.findings[0].section == "fe_http"
+    assert still_serves(served, one)
+
+
+def test_an_address_of_another_host_is_found_before_the_reload(served: Bench) -> None:
+    with pytest.raises(Refused, match=r"192\.0\.2\.1:\d+ is no address of this host"):
+        served.apply(served.rendered("two", binds=f"    bind 192.0.2.1:{free_port()}"))
+
+
+def test_a_port_taken_after_the_check_brings_the_generation_before_back(served: Bench) -> None:
+    one = served.live_text()
+    with taken_port() as port:
+        two = served.rendered("two", binds=f"    bind 127.0.0.1:{port}")
+        with pytest.raises(ApplyFailed, match="cannot bind") as failed:
+            served.apply(two, checked=False)
+        assert f"127.0.0.1:{port}" in str(failed.value)
+        assert still_serves(served, one)
+    assert served.apply(two).outcome == "confirmed", "the same generation, the port being free"
+
+
+def test_a_missing_certificate_is_refused(served: Bench) -> None:
+    one = served.live_text()
+    bind = f"    bind 127.0.0.1:{free_port()} ssl crt certs/gone.pem"
+    with pytest.raises(Refused, match=r"certs/gone\.pem"):
+        served.apply(served.rendered("two", binds=bind))
+    with pytest.raises(ApplyFailed, match=r"certs/gone\.pem"):
+        served.apply(served.rendered("three", binds=bind), checked=False)
+    assert still_serves(served, one)
+
+
+def test_too_few_file_descriptors_bring_the_generation_before_back(bench: Bench) -> None:
+    run = bench.haproxy.directory
+    bench.haproxy = Haproxy(run, bench.haproxy.config, bench.options.binary, max_fds=600)
+    bench.start_with(bench.rendered("one"))
+    one = bench.live_text()
+    with pytest.raises(ApplyFailed, match=r"(?i)fd limit|open files|maxconn|maxsock"):
+        bench.apply(bench.rendered("two", maxconn=50_000))
+    assert still_serves(bench, one)
+
+
+def test_a_reload_lost_to_another_one_is_asked_for_again(served: Bench) -> None:
+    for number in range(4):
+        # Somebody else's reload begins a moment before ours: ours is lost in it.
+        other = threading.Thread(target=lambda: served.haproxy.ask("reload"))
+        other.start()
+        time.sleep(0.004 * number)
+        wanted = served.rendered(f"generation {number}")
+        applied = served.apply(wanted)
+        other.join()
+        assert applied.outcome == "confirmed"
+        assert wanted.digest in served.description()
+
+
+def test_a_balancer_that_is_down_gets_the_generation_at_its_next_start(bench: Bench) -> None:
+    bench.with_options(start_timeout_s=0.2)
+    one = bench.rendered("one")
+    applied = bench.apply(one)
+    assert applied.outcome == "live"
+    assert "not confirmed" in applied.detail
+    assert bench.store.confirmed() is None
+    live = bench.store.live()
+    assert live is not None and live.digest == one.digest
+
+    again = bench.applier().confirm(live, one, bench.parsed(one))
+    assert again is not None and again.outcome == "live"
+
+    bench.haproxy.start()
+    later = bench.applier().confirm(live, one, bench.parsed(one))
+    assert later is not None and later.outcome == "confirmed"
+    confirmed = bench.store.confirmed()
+    assert confirmed is not None and confirmed.name == live.name
+
+
+def test_a_master_that_died_is_told_from_one_that_reloads(served: Bench) -> None:
+    served.with_options(start_timeout_s=0.2)
+    served.haproxy.kill()
+    two = served.rendered("two")
+    assert served.apply(two).outcome == "live"
+    served.haproxy.start()
+    assert two.digest in served.description()
+
+
+def test_confirming_what_is_not_served_says_that_a_reload_is_due(served: Bench) -> None:
+    two = served.rendered("two")
+    staged, config = served.stage(two)
+    live = served.store.make_live(staged)
+    assert served.applier().confirm(live, two, config) is None
+
+
+def test_what_was_changed_behind_our_back_is_reported(served: Bench) -> None:
+    one = served.rendered("one")
+    live = served.store.live()
+    assert live is not None
+    served.haproxy.ask("@1 set server be_shop/web weight 7")
+    served.haproxy.ask("@1 set server be_shop/web state drain")
+    served.haproxy.ask("@1 add map maps/backends.map other.test be_shop")
+    seen = served.applier().confirm(live, one, served.parsed(one))
+    assert seen is not None
+    assert [str(mismatch) for mismatch in seen.mismatches] == [
+        "be_shop/web: weight is 7, wanted 1",
+        "be_shop/web: state is drain, wanted up",
+        "maps/backends.map: entries is 2, wanted 1",
+    ]
+
+
+def test_workers_that_still_finish_a_connection_are_counted(served: Bench) -> None:
+    served.web.delay_s = 1.0
+    slow = http.client.HTTPConnection("127.0.0.1", served.port, timeout=5)
+    try:
+        slow.request("GET", "/", headers={"Host": "shop.test"})
+        wait_until("the request", lambda: served.web.requests["/"])
+        applied = served.apply(served.rendered("two"))
+        assert applied.old_workers.count == 1
+        assert applied.old_workers.rss_bytes > 1_000_000
+        assert slow.getresponse().read() == b"web", "the old worker finished what it had"
+    finally:
+        slow.close()
+
+
+def test_a_log_that_was_rotated_away_still_tells_the_reason(served: Bench) -> None:
+    served.haproxy.log.rename(served.haproxy.log.with_suffix(".1"))
+    with pytest.raises(ApplyFailed, match="unknown keyword 'chekc'"):
+        served.apply(served.rendered("bad", servers="    chekc"), checked=False)
+
+
+def test_a_reason_out_of_reach_is_said_to_be_so(bench: Bench) -> None:
+    bench.haproxy.log = Path("/dev/null")
+    bench.start_with(bench.rendered("one"))
+    one = bench.live_text()
+    words = "log of HAProxy's master" if is_26(bench) else "unknown keyword 'chekc'"
+    with pytest.raises(ApplyFailed, match=words):
+        bench.apply(bench.rendered("bad", servers="    chekc"), checked=False)
+    assert still_serves(bench, one)
+
+
+def test_without_a_master_socket_the_log_tells_of_a_failure(served: Bench) -> None:
+    one = served.live_text()
+    served.with_options(reload="signal", master_socket="", stats_socket=str(served.stats))
+    with pytest.raises(ApplyFailed, match="unknown keyword 'chekc'"):
+        served.apply(served.rendered("bad", servers="    chekc"), checked=False)
+    assert still_serves(served, one)
+
+
+def test_reloads_of_several_programs_wait_for_one_another(served: Bench) -> None:
+    served.with_options(reload_timeout_s=0.2)
+    one = served.live_text()
+    with locked(served.options.lock_path, 1.0), pytest.raises(Conflict, match="reload lock"):
+        served.apply(served.rendered("two"))
+    assert still_serves(served, one)
+
+
+def test_a_reload_command_that_fails_brings_the_generation_before_back(served: Bench) -> None:
+    one = served.live_text()
+    served.with_options(reload="command", reload_command=("sh", "-c", "echo no way >&2; exit 4"))
+    with pytest.raises(ApplyFailed, match="ended with 4: no way"):
+        served.apply(served.rendered("two"))
+    assert still_serves(served, one)
+
+
+def test_a_reload_command_that_hangs_is_ended_and_brings_the_generation_before_back(
+    served: Bench,
+) -> None:
+    one = served.live_text()
+    command = ("sh", "-c", "sleep 60 & sleep 60")
+    served.with_options(reload="command", reload_command=command, reload_timeout_s=0.3)
+    with pytest.raises(ApplyFailed, match=r"did not end within 0\.3 s"):
+        served.apply(served.rendered("two"))
+    assert still_serves(served, one)
