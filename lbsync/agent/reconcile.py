@@ -5,6 +5,7 @@ missing. Whatever fails, HAProxy goes on with the last good generation.
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,7 @@ class Agent:
         self._served: Served | None = None
         self._hold: Hold | None = None
         self._hold_since = 0.0
+        self._watching = False
         self.last: Plan | None = None
         """The plan of the last pass that had one: what was found wrong is in there."""
         self.applied: Applied | None = None
@@ -70,6 +72,11 @@ class Agent:
             raw_keys=bool(settings.templates.directory or settings.outputs),
         )
         self._trial = Trial(self._store, settler, self._parser, options)
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Begin to follow the source; `wake` is called from another thread after each change."""
+        self._watching = True
+        self._source.start(wake)
 
     def run_pass(self) -> Outcome:
         """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
@@ -152,7 +159,9 @@ class Agent:
 
     def _stale(self, outcome: Outcome) -> Outcome:
         """Add that what is served may be old, while the source does not answer."""
+        if not self._watching or outcome.error:
+            return outcome
         health = self._source.health()
-        if health.ok or outcome.error:
+        if health.ok:
             return outcome
         return msgspec.structs.replace(outcome, error=f"what is served may be old: {health.detail}")

@@ -1,0 +1,139 @@
+"""A whole balancer host on loopback: etcd, HAProxy and the settings of an agent between them."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.etcd import Etcd
+from harness.haproxy import Haproxy
+from harness.ports import free_port
+from harness.web import WebServer
+from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.clients.etcd.source import EtcdSource
+from lbsync.clients.source import Delete, Put
+
+
+class Answer:
+    """What came back through HAProxy."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: str) -> None:
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+class Stack:
+    """The parts, on free ports, with everything they write below one directory."""
+
+    def __init__(self, directory: Path, binary: str, *, extra: str = "") -> None:
+        """`binary`: HAProxy's path. `extra`: TOML appended to the settings file."""
+        self.directory = directory
+        self.http_port, self.stats_port = free_port(), free_port()
+        self.state = directory / "state"
+        self.run = directory / "run"
+        for path in (self.state, self.run):
+            path.mkdir(parents=True, exist_ok=True)
+        self.etcd = Etcd(directory / "etcd")
+        self.haproxy = Haproxy(self.run, self.state / "live" / "haproxy.cfg", binary)
+        self.config_file = directory / "lbsync.toml"
+        self._extra = extra
+        self._client: EtcdSource | None = None
+        self._webs: list[WebServer] = []
+
+    def start(self) -> None:
+        """Start etcd and write the settings; HAProxy waits for a live generation."""
+        self.etcd.start()
+        self.write_settings()
+
+    def write_settings(self, extra: str | None = None) -> None:
+        """Write the settings file; `extra` replaces what was appended before."""
+        if extra is not None:
+            self._extra = extra
+        endpoints = json.dumps([node.url for node in self.etcd.nodes])
+        self.config_file.write_text(f"""\
+host = "lb-test"
+state_dir = "{self.state}"
+[etcd]
+endpoints = {endpoints}
+timeout = "2s"
+[agent]
+retry_min = "200ms"
+retry_max = "2s"
+[haproxy]
+binary = "{self.haproxy.binary}"
+master_socket = "{self.haproxy.master_socket}"
+stats_socket = "{self.run / "stats.sock"}"
+pid_file = "{self.haproxy.pid_file}"
+reload_timeout = "10s"
+user = ""
+group = ""
+log_target = ""
+[proxy]
+http_bind = ["127.0.0.1:{self.http_port}"]
+stats_bind = "127.0.0.1:{self.stats_port}"
+tcp_bind_address = "127.0.0.1"
+{self._extra}""")
+
+    def web(self, name: str) -> WebServer:
+        """Start a toy web server that answers its name."""
+        server = WebServer(name)
+        self._webs.append(server)
+        return server
+
+    @property
+    def client(self) -> EtcdSource:
+        """A client for writing keys."""
+        if self._client is None:
+            urls = tuple(node.url for node in self.etcd.nodes)
+            self._client = EtcdSource(EtcdOptions(endpoints=urls))
+        return self._client
+
+    def put(self, values: Mapping[str, object]) -> int:
+        """Write keys in one transaction (JSON, or bytes as they are); return the revision."""
+        ops = [
+            Put(key, value if isinstance(value, bytes) else json.dumps(value).encode())
+            for key, value in values.items()
+        ]
+        return self.client.commit([], ops)
+
+    def delete(self, *keys: str) -> int:
+        """Remove keys in one transaction."""
+        return self.client.commit([], [Delete(key) for key in keys])
+
+    def get(
+        self, host: str, path: str = "/", *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Ask HAProxy for a page; redirects are not followed. Raises OSError when it refuses."""
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        request = urllib.request.Request(url, headers={"Host": host, **(headers or {})})
+        try:
+            with urllib.request.build_opener(_Stay).open(request, timeout=5) as answer:
+                return Answer(answer.status, dict(answer.headers), answer.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, dict(error.headers), error.read().decode())
+
+    def stop(self) -> None:
+        """Stop everything that was started."""
+        self.haproxy.stop()
+        for web in self._webs:
+            web.stop()
+        if self._client is not None:
+            self._client.close()
+        self.etcd.stop()
+
+
+def servers(*webs: WebServer, **more: object) -> dict[str, object]:
+    """An `endpoints` value with one server for each toy web server."""
+    return {
+        "servers": [
+            {"name": web.name, "address": "127.0.0.1", "port": web.port, **more} for web in webs
+        ]
+    }
