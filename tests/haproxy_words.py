@@ -2,7 +2,17 @@
 
 import re
 
-_VARIABLE = re.compile(r"\$(\{[^}]*\}|[A-Za-z_][A-Za-z0-9_]*)")
+#: What a word is made of, outside quotes and between double quotes, by decreasing precedence.
+_BARE = re.compile(
+    r"""(?P<end>[\#\r\n])|(?P<gap>[ \t\v\f]+)|'(?P<single>[^']*)'|(?P<error>')|(?P<double>")"""
+    r"""|\\x(?P<hex>[0-9a-fA-F]{2})|\\(?P<escaped>[\\\#'" ])|\\(?P<short>[nrt])|(?P<plain>.)""",
+    re.DOTALL,
+)
+_DOUBLE = re.compile(
+    r"""(?P<double>")|(?P<variable>\$(?:\{[^}]*\}|[A-Za-z_]\w*))|(?P<error>[$\r\n])"""
+    r"""|\\x(?P<hex>[0-9a-fA-F]{2})|\\(?P<escaped>[\\\#'"$ ])|\\(?P<short>[nrt])|(?P<plain>.)""",
+    re.DOTALL | re.ASCII,
+)
 _SHORT = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -10,46 +20,34 @@ def cut(line: str) -> list[str]:
     """Return the words of `line`; a variable becomes `<VARIABLE>`, an error a ValueError."""
     words: list[str] = []
     word: list[str] | None = None
-    quote, at = "", 0
+    quoted, at = False, 0
     while at < len(line):
-        char = line[at]
-        if not quote and char in " \t\v\f":
-            if word is not None:
-                words.append("".join(word))
-            word, at = None, at + 1
-            continue
-        if not quote and char in "#\n\r":
+        match = (_DOUBLE if quoted else _BARE).match(line, at)
+        assert match is not None
+        kind, text, at = match.lastgroup, match[match.lastgroup or 0], match.end()
+        if kind == "end":
             break
+        if kind == "gap":
+            words += [] if word is None else ["".join(word)]
+            word = None
+            continue
         word = [] if word is None else word
-        if char in "'\"" and quote in ("", char):
-            quote, at = ("" if quote else char), at + 1
-        elif char == "\\" and quote != "'":
-            text, at = _escape(line, at, quote)
-            word.append(text)
-        elif char == "$" and quote == '"':
-            match = _VARIABLE.match(line, at)
-            if match is None:
-                raise ValueError(f"bad variable name in {line!r}")
-            word.append("<VARIABLE>")
-            at = match.end()
+        if kind == "double":
+            quoted = not quoted
         else:
-            if char in "\r\n":
-                raise ValueError(f"line ends between quotes: {line!r}")
-            word.append(char)
-            at += 1
-    if quote:
+            word.append(_meaning(kind, text, line))
+    if quoted:
         raise ValueError(f"unbalanced quotes in {line!r}")
-    if word is not None:
-        words.append("".join(word))
-    return words
+    return words if word is None else [*words, "".join(word)]
 
 
-def _escape(line: str, at: int, quote: str) -> tuple[str, int]:
-    following = line[at + 1 : at + 2]
-    if following == "x":
-        return chr(int(line[at + 2 : at + 4], 16)), at + 4
-    if (following and following in "\\#'\" ") or (following == "$" and quote):
-        return following, at + 2
-    if following in _SHORT and following:
-        return _SHORT[following], at + 2
-    return "\\", at + 1
+def _meaning(kind: str | None, text: str, line: str) -> str:
+    if kind == "error":
+        raise ValueError(f"bad quote, variable or line end in {line!r}")
+    if kind == "single" and set(text) & {"\r", "\n"}:
+        raise ValueError(f"line ends between quotes: {line!r}")
+    if kind == "hex":
+        return chr(int(text, 16))
+    if kind == "short":
+        return _SHORT[text]
+    return "<VARIABLE>" if kind == "variable" else text

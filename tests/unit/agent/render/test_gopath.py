@@ -61,8 +61,8 @@ def test_paths_are_joined_as_go_does(elements: tuple[str, ...], joined: str) -> 
         ("a?b", "a☺b", True),
         ("a[^a]b", "a☺b", True),
         ("a???b", "a☺b", False),
-        ("[a-ζ]*", "α", True),
-        ("*[a-ζ]", "A", False),
+        ("[a-\u03b6]*", "\u03b1", True),
+        ("*[a-\u03b6]", "A", False),
         ("a?b", "a/b", False),
         ("a*b", "a/b", False),
         ("[\\]a]", "]", True),
@@ -82,7 +82,22 @@ def test_patterns_match_as_in_go(pattern: str, text: str, expected: bool) -> Non
 
 @pytest.mark.parametrize(
     "pattern",
-    ["[]a]", "[-]", "[x-]", "[-x]", "[\\", "[a-b-c]", "[", "[^", "[^bc", "a[", "a\\", "[]", "[a", "[x-"],
+    [
+        "[]a]",
+        "[-]",
+        "[x-]",
+        "[-x]",
+        "[\\",
+        "[a-b-c]",
+        "[",
+        "[^",
+        "[^bc",
+        "a[",
+        "a\\",
+        "[]",
+        "[a",
+        "[x-",
+    ],
 )
 def test_bad_patterns_are_errors(pattern: str) -> None:
     with pytest.raises(ValueError, match="bad pattern"):
