@@ -1,0 +1,71 @@
+"""Run the demo: exit code 0 when every step was proved, 1 when one was not. KEEP=1 leaves it running."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from demo import acts
+from demo.stage import Stage, set_up
+from demo.terminal import Terminal
+from demo.traffic import Crowd
+
+
+def main() -> int:
+    """Play all acts; return the exit code."""
+    tell = Terminal()
+    tell.title("lbsync: etcd to HAProxy, on this machine's loopback")
+    # So that an end from outside takes the daemons along, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with set_up() as stage:
+            play(stage, tell)
+            if os.environ.get("KEEP", "") not in ("", "0"):
+                keep(stage, tell)
+        tell.end("All of it was proved by requests; everything is stopped and removed again")
+    except (acts.Broken, TimeoutError, RuntimeError, OSError) as problem:
+        tell.failed(str(problem))
+    except subprocess.SubprocessError as problem:
+        tell.failed(f"{problem}\n{getattr(problem, 'stderr', '') or ''}")
+    except KeyboardInterrupt:
+        tell.failed("interrupted")
+    else:
+        return 0
+    return 1
+
+
+def play(stage: Stage, tell: Terminal) -> None:
+    """One act after the other. Raises when one of them is not as promised."""
+    acts.start(stage, tell)
+    acts.load_shop(stage, tell)
+    crowd = Crowd(stage.http_port, acts.SHOP_HOST)
+    with crowd.asking():
+        acts.add_server(stage, tell)
+        acts.add_service(stage, tell)
+        acts.break_service(stage, tell)
+        acts.wipe(stage, tell)
+    acts.count_lost(crowd, tell)
+
+
+def keep(stage: Stage, tell: Terminal) -> None:
+    """Load the example again and leave everything running until Ctrl-C."""
+    for key, value in stage.shop().items():
+        stage.put(key, value)
+    lbsync = f"{sys.executable} -m lbsync --config {stage.config}"
+    etcdctl = f"ETCDCTL_API=3 etcdctl --endpoints={stage.etcd.node.url}"
+    tell.step("It is yours: the example is loaded again, Ctrl-C ends it")
+    tell.did(f"statistics: http://127.0.0.1:{stage.stats_port}/   agent's log: {stage.agent_log}")
+    tell.typed(f"curl -i -H 'Host: {acts.SHOP_HOST}' http://127.0.0.1:{stage.http_port}/")
+    tell.typed(f"{lbsync} status")
+    tell.typed(f"{lbsync} service ls")
+    tell.typed(f"{lbsync} service get shop/cart")
+    tell.typed(f'{etcdctl} put /lbsync/routes/shop/storefront \'{{"groups": {{"green": 100}}}}\'')
+    tell.typed(f"{etcdctl} get --prefix /lbsync/")
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        tell.did("stopping")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
