@@ -9,10 +9,10 @@ never holds it, since HAProxy refuses the byte."""
 _PLAIN = re.compile(r"[\t !%-&(-\[\]-~$]*")
 r"""Printable ASCII without `"`, `#`, `'` and `\`: blanks alone separate the words."""
 _PART = re.compile(
-    r"""(?P<blank>[ \t\v\f\r]+)
-      | (?P<comment>\#.*)
+    r"""(?P<blank>[ \t\v\f]+)
+      | (?P<comment>[\#\r].*)
       | (?P<plain>[^ \t\v\f\r\\'"\#]+)
-      | \\(?P<escape>x[0-9A-Fa-f]{2}|.)
+      | \\(?P<escape>x[0-9A-Fa-f]{2}|[^\r])
       | '(?P<single>[^']*)'?
       | "(?P<double>(?:[^"\\]|\\.)*)"?
       | (?P<rest>.)""",
