@@ -1,0 +1,52 @@
+"""What most commands begin with: the settings that hold, and the source they name."""
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+
+from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.clients.source import Source
+from lbsync.clients.sources import open_source
+from lbsync.settings import Settings, load, password_of
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Return the settings that hold for this command line. Raises `SettingsError`."""
+    return load(args.config, flags=args.flags)
+
+
+def source_of(settings: Settings) -> Source:
+    """Return the source; nothing is connected yet. Raises `SettingsError`."""
+    etcd = settings.etcd
+    options = EtcdOptions(
+        endpoints=tuple(map(str, etcd.endpoints)),
+        prefix=str(settings.prefix),
+        ca=etcd.ca,
+        cert=etcd.cert,
+        key=etcd.key,
+        user=etcd.user or None,
+        password=password_of(etcd),
+        timeout=etcd.timeout.seconds,
+        resync=etcd.resync.seconds,
+    )
+    return open_source(settings.source, options)
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[Source]:
+    """Open the source for one command and close it afterwards."""
+    source = source_of(settings)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add `--output`, for commands that a script may want to read."""
+    parser.add_argument(
+        "--output",
+        choices=("text", "json"),
+        default="text",
+        help="text for people (default), or JSON",
+    )

@@ -1,0 +1,39 @@
+"""From the command line to an exit code: parse, run, and say in one sentence what went wrong."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from lbsync.cli.parser import parse
+from lbsync.cli.terminal import Terminal
+from lbsync.errors import LbsyncError, SettingsError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (see `lbsync.errors.Exit`)."""
+    args = parse(argv)
+    try:
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
+    except LbsyncError as error:
+        _complain(error)
+        return int(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has enough. Nothing may be flushed into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _complain(error: LbsyncError) -> None:
+    terminal = Terminal(sys.stderr)
+    word = terminal.paint("lbsync:", "red")
+    if isinstance(error, SettingsError) and len(error.problems) > 1:
+        terminal.line(f"{word} {len(error.problems)} settings are wrong:")
+        for problem in error.problems:
+            terminal.line(f"  {problem}")
+    else:
+        terminal.line(f"{word} {error}")

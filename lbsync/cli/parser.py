@@ -1,0 +1,163 @@
+"""The argument parser: global flags, and subcommands that are loaded when they are named."""
+
+import argparse
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+COMMANDS = {
+    "agent": "keep this host's HAProxy equal to the wanted state",
+    "render": "show the configuration that the wanted state asks for",
+    "check": "find everything that is wrong with settings, templates, source and HAProxy",
+    "diff": "show what would change, or how two generations differ",
+    "status": "tell what this host serves, as verified",
+    "service": "list, show, write and remove services",
+    "rollback": "serve an earlier generation and stay with it",
+    "confirm": "let a held removal of many servers go through",
+    "drain": "answer 503 to the health check of the load balancer in front",
+    "undrain": "take part again after a drain",
+    "prepare": "make sure that HAProxy has a generation to start from",
+    "version": "show the version",
+}
+"""Each is a module of its own here, with `configure(parser)` and `run(args) -> Exit`."""
+
+_DESCRIPTION = """\
+lbsync keeps HAProxy equal to what etcd says: rendered from templates, validated, applied without
+dropping a request, and read back.
+"""
+_EPILOG = """\
+examples:
+  lbsync render --dry-run --source file:examples/shop   what would haproxy.cfg be?
+  lbsync check                                          is everything in order on this host?
+  lbsync agent                                          keep HAProxy right, until stopped
+  lbsync service put shop/cart --host cart.example.com --server a=10.0.0.7:8080
+  lbsync status
+
+'lbsync COMMAND --help' tells more about each. Settings are in /etc/lbsync/lbsync.toml, explained in
+docs/settings.md; every one can be given as --set SECTION.FIELD=VALUE.
+
+exit codes:
+  0 done   1 unforeseen fault   2 wrong command line   3 changed, or differs   4 settings or templates
+  5 input was refused   6 source or HAProxy does not answer   7 HAProxy did not take it
+  8 somebody else was faster
+"""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps examples as they are written."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=100)
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """Learns its arguments from its module when it is first used."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Formatter, **options)
+        self._module = ""
+
+    def defer(self, module: str) -> None:
+        """Name the module that knows the arguments."""
+        self._module = module
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Load the module, then parse."""
+        if self._module:
+            module = importlib.import_module(self._module)
+            self._module = ""
+            module.configure(self)
+            _add_global_flags(self, again=True)
+            self.set_defaults(run=module.run)
+        return super().parse_known_args(args, namespace)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; `run` is the command, `flags` maps settings to text.
+
+    Ends the process with code 2 and a usage message when they are wrong (argparse's way).
+    """
+    args = build_parser().parse_args(argv)
+    args.flags = {**args.flags, **args.flags_after}
+    return args
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="lbsync", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Formatter
+    )
+    _add_global_flags(parser, again=False)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=summary).defer(f"lbsync.cli.{name}")
+    return parser
+
+
+def _add_global_flags(parser: argparse.ArgumentParser, *, again: bool) -> None:
+    """Add the flags that stand before or after the command. `again`: leave what is set already."""
+
+    def default(value: Any) -> Any:
+        return argparse.SUPPRESS if again else value
+
+    # The namespace of a subcommand overwrites the one before it, so it needs a name of its own.
+    dest = "flags_after" if again else "flags"
+    flags = parser.add_argument_group("settings (all of them: docs/settings.md)")
+    flags.add_argument(
+        "--config", type=Path, metavar="FILE", default=default(None),
+        help="settings file, instead of /etc/lbsync/lbsync.toml",
+    )  # fmt: skip
+    for option, name, metavar, text in (
+        ("--source", "source", "SOURCE", "etcd, or file:PATH"),
+        ("--prefix", "prefix", "PREFIX", "what all keys in etcd begin with"),
+        ("--etcd-endpoints", "etcd.endpoints", "URL[,URL…]", "client URLs of the etcd members"),
+        ("--state-dir", "state_dir", "DIR", "where generations and the status live"),
+        ("--log-level", "log.level", "LEVEL", "debug, info, warning or error"),
+        ("--log-format", "log.format", "FORMAT", "auto, console or json"),
+    ):
+        flags.add_argument(
+            option, action=_SetOne, name=name, metavar=metavar, dest=dest,
+            default={}, help=text,
+        )  # fmt: skip
+    flags.add_argument(
+        "--set", action=_SetAny, metavar="NAME=VALUE", dest=dest, default={},
+        help="any setting, as in --set agent.debounce=20ms; may be repeated",
+    )  # fmt: skip
+
+
+class _SetOne(argparse.Action):
+    """Collects a flag that stands for one setting."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, name: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, **options)
+        self._name = name
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 (argparse calls it so)
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002 (argparse calls it so)
+    ) -> None:
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), self._name: values})
+
+
+class _SetAny(argparse.Action):
+    """Collects `--set NAME=VALUE`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002 (argparse calls it so)
+    ) -> None:
+        name, equals, value = str(values).partition("=")
+        if not equals:
+            parser.error(f"--set {name}: write NAME=VALUE, as in --set agent.debounce=20ms")
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: value})

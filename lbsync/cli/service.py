@@ -1,0 +1,169 @@
+"""`lbsync service ls|get|put|rm`: the keys of services, read and written with care."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lbsync.cli import service_document as document
+from lbsync.cli import service_flags
+from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.service_review import review
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.clients.source import Source
+from lbsync.errors import Conflict, Exit, Rejected
+from lbsync.schema.keys import ServiceId
+
+_EPILOG = """\
+examples:
+  lbsync service ls
+  lbsync service get shop/cart > cart.json
+  lbsync service put shop/cart -f cart.json
+  lbsync service put shop/cart --host cart.example.com --path /api \\
+      --server a=10.0.0.7:8080 --server b=10.0.0.8:8080 --check-path /healthz
+  lbsync service put shop/cart --group green --server g1=10.0.1.7:8080
+  lbsync service rm shop/cart --group blue
+  lbsync service rm shop/cart
+
+'lbsync service put --help' tells about all flags.
+"""
+_PUT_EPILOG = """\
+The document of -f is JSON or YAML, as 'service get' prints it:
+  {"service": {"mode": "http", "hosts": ["cart.example.com"]},
+   "endpoints": {"main": {"servers": [{"name": "a", "address": "10.0.0.7", "port": 8080}]}},
+   "route": {"groups": {"main": 1}}}
+A part that is left out stays as it is; "endpoints" names all groups, others are removed. Fields of
+"service" may also stand alone, without the word. With flags, fields that are not named stay as
+they are, and --server replaces the servers of one group.
+
+Everything is validated before anything is written, and written in one step; if somebody else
+changed the same keys meanwhile, nothing is (exit code 8).
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = "List, show, write and remove services in the source (etcd, or file:PATH)."
+    parser.epilog = _EPILOG
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    listing = actions.add_parser("ls", help="list services", description="List services.")
+    listing.add_argument("namespace", nargs="?", help="only of this namespace")
+    add_output(listing)
+    listing.set_defaults(action=_list)
+    getting = actions.add_parser(
+        "get", help="show one service", description="Show one service as a document for put -f."
+    )
+    getting.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
+    getting.set_defaults(action=_get)
+    putting = actions.add_parser(
+        "put",
+        help="write one service",
+        description="Write one service, from a document or from flags.",
+        epilog=_PUT_EPILOG,
+    )
+    service_flags.configure(putting)
+    putting.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
+    putting.set_defaults(action=_put)
+    removing = actions.add_parser(
+        "rm", help="remove a service", description="Remove a service, or one group of servers."
+    )
+    removing.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
+    removing.add_argument("--group", help="only the servers of this group")
+    removing.add_argument("--force", action="store_true", help="even if a publisher owns it")
+    removing.set_defaults(action=_remove)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Carry out the action."""
+    with opened(settings_of(args)) as source:
+        code: Exit = args.action(args, source)
+        return code
+
+
+def _service_id(text: str) -> ServiceId:
+    try:
+        return ServiceId.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _list(args: argparse.Namespace, source: Source) -> Exit:
+    rows = document.summaries(source.snapshot(), args.namespace)
+    if args.output == "json":
+        Terminal().line(to_json(rows))
+        return Exit.OK
+    Terminal().table(
+        ("SERVICE", "MODE", "SERVERS", "REACHED BY", "PROBLEM"),
+        (
+            (row.service, row.mode, row.servers_by_group, row.reached_by, "; ".join(row.problems))
+            for row in rows
+        ),
+    )
+    return Exit.OK
+
+
+def _get(args: argparse.Namespace, source: Source) -> Exit:
+    stored = document.stored(source.snapshot(), args.service)
+    if not stored:
+        raise Rejected(f"{args.service}: there is no such service; 'lbsync service ls' shows all")
+    Terminal().line(to_json(document.compose(stored, args.service)))
+    return Exit.OK
+
+
+def _put(args: argparse.Namespace, source: Source) -> Exit:
+    service = args.service
+    snapshot = source.snapshot()
+    stored = document.stored(snapshot, service)
+    wanted = (
+        document.parse(_read(args.file), service)
+        if args.file
+        else service_flags.wanted(args, service, stored)
+    )
+    document.refuse_foreign(stored, force=args.force)
+    changes = document.changes(stored, wanted, service)
+    document.validate(changes)
+    review(snapshot, changes, service)
+    terminal = Terminal()
+    if not changes:
+        terminal.line(f"{service}: unchanged")
+        return Exit.OK
+    for change in changes:
+        terminal.diff(change.before_text, change.after_text, f"{change.key} (stored)", change.key)
+    if args.dry_run:
+        terminal.line(f"{service}: would be written; nothing was, because of --dry-run")
+        return Exit.CHANGED
+    revision = _commit(source, changes, service)
+    terminal.line(f"{service}: written at revision {revision}")
+    return Exit.OK
+
+
+def _remove(args: argparse.Namespace, source: Source) -> Exit:
+    stored = document.stored(source.snapshot(), args.service)
+    document.refuse_foreign(stored, force=args.force)
+    gone = document.removals(stored, args.service, args.group)
+    if not gone:
+        what = f"group {args.group}" if args.group else "service"
+        raise Rejected(f"{args.service}: there is no such {what}; 'lbsync service ls' shows all")
+    revision = _commit(source, gone, args.service)
+    keys = ", ".join(change.key for change in gone)
+    Terminal().line(f"{args.service}: removed at revision {revision} ({keys})")
+    return Exit.OK
+
+
+def _commit(source: Source, changes: list[document.Change], service: ServiceId) -> int:
+    try:
+        return source.commit(
+            [change.expect for change in changes], [change.op for change in changes]
+        )
+    except Conflict as error:
+        raise Conflict(
+            f"{service}: somebody else changed it meanwhile, nothing was written; look and try again"
+        ) from error
+
+
+def _read(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Rejected(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,232 @@
+"""A service as one document, and the keys that it is made of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import yaml
+
+from lbsync.clients.source import Delete, Expect, Put
+from lbsync.errors import BadKey, Conflict, Rejected
+from lbsync.model.records import EndpointsRecord, Record, ServiceRecord
+from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema.decode import decode
+from lbsync.schema.keys import ServiceId, endpoints_key, parse_key, route_key, service_key
+
+Document = dict[str, Any]
+"""`service`, `endpoints` (by group) and `route`; a missing one stands for "as it is"."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One key that is to be written or removed."""
+
+    key: str
+    before: Item | None
+    after: bytes | None
+    """None: to be removed."""
+
+    @property
+    def expect(self) -> Expect:
+        """Guard: the key is still as it was read."""
+        return Expect(self.key, mod_revision=self.before.mod_revision if self.before else 0)
+
+    @property
+    def op(self) -> Put | Delete:
+        """What to do."""
+        return Delete(self.key) if self.after is None else Put(self.key, self.after)
+
+    @property
+    def before_text(self) -> str:
+        """The stored value, for a diff."""
+        return pretty(self.before.value) if self.before else ""
+
+    @property
+    def after_text(self) -> str:
+        """The new value, for a diff."""
+        return pretty(self.after) if self.after is not None else ""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """One line of the list."""
+
+    service: str
+    mode: str
+    groups: dict[str, int]
+    """Servers by group."""
+    reached_by: str
+    problems: list[str]
+
+    @property
+    def servers_by_group(self) -> str:
+        """As `main:3 green:2`."""
+        return " ".join(f"{group}:{count}" for group, count in self.groups.items()) or "none"
+
+
+def pretty(value: bytes) -> str:
+    """Return JSON indented, anything else as text."""
+    try:
+        return msgspec.json.format(value, indent=2).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return value.decode(errors="backslashreplace")
+
+
+def stored(snapshot: Snapshot, service: ServiceId) -> dict[str, Item]:
+    """Return the items of one service, by key."""
+    single = {service_key(service), route_key(service)}
+    groups = endpoints_key(service, "")
+    return {
+        key: item for key, item in snapshot.items.items() if key in single or key.startswith(groups)
+    }
+
+
+def compose(items: Mapping[str, Item], service: ServiceId) -> Document:
+    """Return the document of stored items. Raises `Rejected` for a value that is no JSON."""
+    found: Document = {}
+    for key in sorted(items):
+        value = _json(items[key])
+        if key == service_key(service):
+            found["service"] = value
+        elif key == route_key(service):
+            found["route"] = value
+        else:
+            found.setdefault("endpoints", {})[key.rpartition("/")[2]] = value
+    order = ("service", "endpoints", "route")
+    return {name: found[name] for name in order if name in found}
+
+
+def parse(data: bytes, service: ServiceId) -> Document:
+    """Read a document from JSON or YAML. Raises `Rejected`."""
+    try:
+        raw = yaml.safe_load(data)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise Rejected(f"{service}: the document is neither JSON nor YAML: {reason}") from error
+    if not isinstance(raw, dict):
+        raise Rejected(f"{service}: the document must be an object with the fields of the service")
+    parts = {"service", "endpoints", "route"}
+    if not parts & raw.keys():
+        return {"service": raw}
+    if unknown := sorted(str(key) for key in raw.keys() - parts):
+        raise Rejected(
+            f"{service}: the document has {', '.join(unknown)} beside {', '.join(sorted(parts))}; "
+            'fields of the service belong under "service"'
+        )
+    groups = raw.get("endpoints", {})
+    if not isinstance(groups, dict) or not all(isinstance(name, str) for name in groups):
+        raise Rejected(f'{service}: "endpoints" must be an object from group to servers')
+    return raw
+
+
+def changes(items: Mapping[str, Item], wanted: Document, service: ServiceId) -> list[Change]:
+    """Return what to write and remove so that the parts of `wanted` hold."""
+    values: dict[str, object] = {}
+    if "service" in wanted:
+        values[service_key(service)] = wanted["service"]
+    for group, value in wanted.get("endpoints", {}).items():
+        values[endpoints_key(service, group)] = value
+    if "route" in wanted:
+        values[route_key(service)] = wanted["route"]
+    found = []
+    for key, value in values.items():
+        before = items.get(key)
+        if before is None or _raw(before) != value:
+            found.append(Change(key, before, _encode(key, value)))
+    if "endpoints" in wanted:
+        extra = [key for key in items if key.startswith("endpoints/") and key not in values]
+        found += [Change(key, items[key], None) for key in sorted(extra)]
+    return found
+
+
+def removals(items: Mapping[str, Item], service: ServiceId, group: str | None) -> list[Change]:
+    """Return the removal of a service, or of one group."""
+    keys = [endpoints_key(service, group)] if group else sorted(items)
+    return [Change(key, items[key], None) for key in keys if key in items]
+
+
+def validate(found: list[Change]) -> None:
+    """Raise `Rejected` with everything that is wrong with the new values."""
+    wrong = []
+    for change in found:
+        if change.after is None:
+            continue
+        try:
+            key = parse_key(change.key)
+            assert key is not None
+            decode(change.key, key, change.after)
+        except BadKey as error:
+            wrong.append(str(error))
+        except ValueError as error:
+            wrong.append(f"{change.key}: {error}")
+    if wrong:
+        raise Rejected("nothing was written: " + "; ".join(wrong))
+
+
+def refuse_foreign(items: Mapping[str, Item], *, force: bool) -> None:
+    """Raise `Conflict` when a publisher owns one of the keys: it would undo the change."""
+    for key, item in items.items():
+        raw = _raw(item)
+        owner = raw.get("source") if isinstance(raw, dict) else None
+        if owner and not force:
+            raise Conflict(
+                f"{key}: belongs to {owner!r}, which would write its own version again; "
+                "change it there, or use --force"
+            )
+
+
+def summaries(snapshot: Snapshot, namespace: str | None) -> list[Summary]:
+    """Return one line for each service that has any key, sorted by name."""
+    services: dict[ServiceId, dict[str, Record | str]] = {}
+    for name, item in snapshot.items.items():
+        try:
+            key = parse_key(name)
+        except ValueError:
+            continue
+        if key is None or key.service is None or namespace not in (None, key.service.ns):
+            continue
+        try:
+            record: Record | str = decode(name, key, item.value)
+        except BadKey as error:
+            record = str(error)
+        services.setdefault(key.service, {})[name] = record
+    return [_summary(service, services[service]) for service in sorted(services)]
+
+
+def _summary(service: ServiceId, records: dict[str, Record | str]) -> Summary:
+    own = records.get(service_key(service))
+    problems = [text for text in records.values() if isinstance(text, str)]
+    if own is None:
+        problems.append(f"{service_key(service)} is missing, so nothing leads here")
+    groups = {
+        key.rpartition("/")[2]: len(record.servers)
+        for key, record in sorted(records.items())
+        if isinstance(record, EndpointsRecord)
+    }
+    if not isinstance(own, ServiceRecord):
+        return Summary(str(service), "?", groups, "", problems)
+    if own.mode == "tcp":
+        reached = f"port {own.listen}"
+    else:
+        paths = [path if path != "/" else "" for path in own.paths or ("/",)]
+        reached = " ".join(f"{host}{path}" for host in own.hosts or ("*",) for path in paths)
+    return Summary(str(service), own.mode, groups, reached, problems)
+
+
+def _encode(key: str, value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Rejected(f"{key}: the value cannot be written as JSON: {error}") from error
+
+
+def _raw(item: Item) -> Any:
+    try:
+        return msgspec.json.decode(item.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _json(item: Item) -> Any:
+    try:
+        return msgspec.json.decode(item.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected(f"{item.key}: the stored value is no JSON: {error}") from error

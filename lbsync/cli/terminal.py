@@ -1,0 +1,76 @@
+"""Text for people: colours and diffs on a terminal, the same text plain when piped."""
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Literal, TextIO
+
+import msgspec
+
+Colour = Literal["red", "green", "yellow", "cyan", "bold", "dim"]
+_CODES: dict[Colour, str] = {
+    "red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2",
+}  # fmt: skip
+
+
+class Terminal:
+    """One output stream."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Standard output when left out. Colours only on a terminal without NO_COLOR
+        (https://no-color.org) that is not dumb."""
+        self._stream = stream or sys.stdout
+        self.colours = (
+            self._stream.isatty()
+            and not os.environ.get("NO_COLOR")
+            and os.environ.get("TERM") != "dumb"
+        )
+
+    def paint(self, text: str, *colours: Colour) -> str:
+        """Return `text` in these colours, or as it is where there are none."""
+        if not self.colours or not text:
+            return text
+        return f"\x1b[{';'.join(_CODES[colour] for colour in colours)}m{text}\x1b[0m"
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        self._stream.write(text + "\n")
+
+    def write(self, text: str) -> None:
+        """Write text as it is."""
+        self._stream.write(text)
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Write columns, each as wide as its widest cell; the last one as long as it is."""
+        lines = [list(head), *map(list, rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+        for number, cells in enumerate(lines):
+            padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+            text = "  ".join(padded).rstrip()
+            self.line(self.paint(text, "bold") if number == 0 else text)
+
+    def diff(self, old: str, new: str, before: str, after: str) -> bool:
+        """Write a unified diff with three lines around each change; tell whether there is any."""
+        lines = list(
+            difflib.unified_diff(
+                old.splitlines(), new.splitlines(), before, after, lineterm="", n=3
+            )
+        )
+        for line in lines:
+            self.line(self._paint_diff(line))
+        return bool(lines)
+
+    def _paint_diff(self, line: str) -> str:
+        if line.startswith(("---", "+++")):
+            return self.paint(line, "bold")
+        if line.startswith("@@"):
+            return self.paint(line, "cyan")
+        if line.startswith("+"):
+            return self.paint(line, "green")
+        return self.paint(line, "red") if line.startswith("-") else line
+
+
+def to_json(value: object) -> str:
+    """Return a value as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
