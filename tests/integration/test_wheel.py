@@ -15,11 +15,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def run(*words: object, cwd: Path, env: dict[str, str] | None = None) -> str:
+def run(*words: object, cwd: Path) -> str:
     done = subprocess.run(
         [str(word) for word in words],
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        # pip's variables may send packages elsewhere (PIP_USER, PIP_TARGET); none is needed here.
+        env={name: value for name, value in os.environ.items() if not name.startswith("PIP_")},
         capture_output=True,
         text=True,
         timeout=300,
