@@ -12,13 +12,15 @@ _PART = re.compile(
     r"""(?P<blank>[ \t\v\f]+)
       | (?P<comment>[\#\r].*)
       | (?P<plain>[^ \t\v\f\r\\'"\#]+)
-      | \\(?P<escape>x[0-9A-Fa-f]{2}|[^\r])
+      | \\(?P<escape>x[0-9A-Fa-f]{2}|[\\\#'"\x20nrt])
       | '(?P<single>[^']*)'?
       | "(?P<double>(?:[^"\\]|\\.)*)"?
       | (?P<rest>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_IN_DOUBLE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)|(\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*)", re.DOTALL)
+_IN_DOUBLE = re.compile(
+    r"""\\(x[0-9A-Fa-f]{2}|[\\\#'"\x20nrt$])|(\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*)"""
+)
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -53,8 +55,4 @@ def _value(part: re.Match[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    if len(text) == 3:
-        return chr(int(text[1:], 16))
-    if text in _CONTROLS:
-        return _CONTROLS[text]
-    return text if text in " #\\'\"$" else "\\" + text
+    return chr(int(text[1:], 16)) if len(text) == 3 else _CONTROLS.get(text, text)
