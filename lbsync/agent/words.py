@@ -14,7 +14,7 @@ _PART = re.compile(
       | (?P<plain>[^ \t\v\f\r\\'"\#]+)
       | \\(?P<escape>x[0-9A-Fa-f]{2}|[\\\#'"\x20nrt])
       | '(?P<single>[^']*)'?
-      | "(?P<double>(?:[^"\\]|\\.)*)"?
+      | "(?P<double>(?:\$\{[^}]*\}|[^"\\]|\\.)*)"?
       | (?P<rest>.)""",
     re.VERBOSE | re.DOTALL,
 )
