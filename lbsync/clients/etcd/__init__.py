@@ -10,3 +10,10 @@ gRPC. How the parts lie on each other, bottom first:
     mirror, watch           the copy of all keys, and what keeps it fresh
     source                  `lbsync.clients.source.Source` on top of these
 """
+
+import os
+
+# gRPC's C core writes each failed connect to stderr by itself, between the lines of our own log;
+# what is worth saying is said by lbsync. It reads this once, when it is loaded: so before anything
+# below imports it. Whoever sets the variable keeps the last word.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

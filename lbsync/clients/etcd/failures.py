@@ -19,6 +19,22 @@ _REFUSED = ("permission denied", "authentication failed", "user name not found")
 # The connection was never made, so no request can have reached the server.
 _NEVER_SENT = "failed to connect to all addresses"
 
+_MEANINGS = {
+    "Domain name not found": "its name is not known to DNS",
+    "Hostname Verification": "its certificate is for another name; write that name as endpoint",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not signed by an authority in etcd ca",
+    "Unwrap failed": "it broke off TLS; it may want a client certificate (etcd cert and key)",
+    "security handshaker": "etcd ca, cert and key do not fit together or are no PEM files",
+    "Handshake read failed": "it does not seem to speak TLS; if so, write http://",
+    "user name is empty": "it asks for a user; set etcd user and password",
+    "etcdserver: permission denied": "permission denied; the user needs to read and write the "
+    "prefix (etcdctl role grant-permission)",
+    "database space exceeded": "its database is full; compact, defragment, then disarm the alarm",
+    "Connection refused": "connection refused",
+    "ping timeout": "no answer in time",
+    "Socket closed": "connection closed",
+}
+
 
 class Kind(enum.Enum):
     """What to do about a failed call."""
@@ -75,15 +91,10 @@ def failure(url: str, error: grpc.RpcError) -> RpcFailure:
 
 
 def _reason(code: grpc.StatusCode, details: str) -> str:
-    """Shorten gRPC's text to what an operator needs."""
+    """Shorten gRPC's text to what an operator needs, with the cure where there is one."""
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return "no answer in time"
-    text = details.rpartition("last error: ")[2]
-    for low in ("Connection refused", "Name or service not known", "No route to host"):
-        if low in text:
-            return low.lower()
-    if "user name is empty" in text:
-        return "it asks for a user: set etcd user and password"
-    if "database space exceeded" in text:
-        return "its database is full: compact, defragment, then disarm the alarm (etcdctl)"
-    return text or code.name
+    for mark, meaning in _MEANINGS.items():
+        if mark in details:
+            return meaning
+    return details.rpartition("last error: ")[2] or code.name

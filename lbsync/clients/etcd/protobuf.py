@@ -7,7 +7,6 @@ module imports `etcd3`; import it before anything else that does.
 """
 
 import base64
-import os
 import sys
 import zlib
 from types import ModuleType
@@ -46,9 +45,6 @@ def _install() -> None:
         sys.modules[module.__name__] = module
 
 
-# gRPC's C core writes each failed connect to stderr by itself, between the lines of our own log;
-# what is worth saying is said by lbsync. Whoever sets the variable keeps the last word.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 _install()
 
 import etcd3  # noqa: E402
