@@ -37,3 +37,5 @@ class Report(msgspec.Struct, frozen=True):
     """Seconds since 1970 when passes began to fail; None while all is well."""
     seconds: float
     """How long the pass took."""
+    reload_error: str = ""
+    """Why new settings or templates were not taken over; empty when they were."""

@@ -35,7 +35,7 @@ class Loop:
     """Runs passes until it is told to stop.
 
     SIGTERM and SIGINT let a running pass (and the reload in it) finish; a second SIGINT ends the
-    process at once. SIGHUP calls `reload` between two passes.
+    process at once. SIGHUP calls `reload` before the next pass, which it brings about.
     """
 
     def __init__(
@@ -65,9 +65,18 @@ class Loop:
         self._ready = False
         self._last_sentence = ""
         self._fault = ""
+        self._reload_error = ""
 
     def wake(self) -> None:
         """Something may have changed. From any thread; never blocks."""
+        self._waker.wake()
+
+    def reread(self) -> None:
+        """Settings or templates may have changed: read them before the next pass, and run one.
+
+        From any thread. Many requests close together are one, as many wakes are.
+        """
+        self._reload_asked = True
         self._waker.wake()
 
     def stop(self) -> None:
@@ -84,8 +93,6 @@ class Loop:
         with self._signals():
             while not self._stop:
                 self._notifier.beat()
-                if self._reload_asked:
-                    self._take_new_settings()
                 pause = self._schedule.due() - self._clock()
                 if pause <= 0:
                     self._one_pass()
@@ -94,6 +101,8 @@ class Loop:
         self._notifier.stopping()
 
     def _one_pass(self) -> None:
+        if self._reload_asked:
+            self._take_new_settings()
         began = self._clock()
         self._schedule.begun()
         outcome, error = self._attempt(self._run_pass)
@@ -133,7 +142,7 @@ class Loop:
             self._notifier.ready()
         self._notifier.status(error or (outcome.sentence if outcome else ""))
         if (on_report := self._on_report) is not None:
-            report = Report(outcome, error, self._failing.since, seconds)
+            report = Report(outcome, error, self._failing.since, seconds, self._reload_error)
             _, problem = self._attempt(lambda: on_report(report))
             if problem:
                 log.get().warning(f"the status cannot be written: {problem}")
@@ -147,11 +156,11 @@ class Loop:
         pace, problem = self._attempt(self._reload)
         if pace is not None:
             self._schedule.pace = pace
+            self._reload_error = ""
             log.get().info("settings and templates were read again")
         else:
+            self._reload_error = problem
             log.get().error(f"settings were not taken over, the old ones hold: {problem}")
-        # What the new settings mean for the configuration is found out by a pass.
-        self._schedule.woken(self._clock())
         if self._ready:
             self._notifier.ready()
 
@@ -161,8 +170,7 @@ class Loop:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
-        self._reload_asked = True
-        self._waker.wake()
+        self.reread()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -217,9 +217,18 @@ def test_sighup_reads_settings_again_and_runs_a_pass(lines: Callable[[], list[st
 
     bench.run()
 
-    assert bench.times == [0.0, 8.0]
+    assert bench.times == [0.0, 5.05]
     assert bench.systemd.heard[2:4] == ["RELOADING=1", "READY=1"]
     assert "settings and templates were read again" in lines()
+
+
+def test_many_requests_to_reread_are_one(lines: Callable[[], list[str]]) -> None:
+    hangup = raise_signal(signal.SIGHUP)
+    bench = Bench([CONFIRMED], [(5.0, hangup), (5.01, hangup), (5.02, hangup), (20.0, STOP)])
+    bench.run()
+
+    assert bench.times == [0.0, 5.07]
+    assert lines().count("settings and templates were read again") == 1
 
 
 def test_wrong_new_settings_leave_the_old_in_place(lines: Callable[[], list[str]]) -> None:
@@ -232,6 +241,7 @@ def test_wrong_new_settings_leave_the_old_in_place(lines: Callable[[], list[str]
     bench.run()
 
     assert bench.times == [0.0, 5.05]
+    assert bench.reports[-1].reload_error == "debonce: no such setting"
     assert any("the old ones hold: debonce: no such setting" in line for line in lines())
 
 
