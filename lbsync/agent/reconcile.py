@@ -27,6 +27,7 @@ from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
 from lbsync.errors import Rejected, Unavailable
 from lbsync.loop.outcome import Outcome
+from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
 
@@ -102,9 +103,29 @@ class Agent:
             self._accepted.replace(found.plan.entries)
             self._served = Served(applied.generation, found.plan.rendered, found.config)
             self._store.prune()
+            if found.plan.hold is None:
+                self._control.forget("confirm")
         self.last, self.applied = found.plan, applied
         seconds = time.monotonic() - began
         return self._stale(report.outcome(found.plan, applied, installed, before, seconds))
+
+    def prepare(self) -> Generation:
+        """See to it that there is a live generation, so that HAProxy can start.
+
+        Nothing is asked of HAProxy. Without a source, on a host that never served, the generation
+        is one without services whose health answer is 503, so that no balancer sends traffic here.
+        """
+        live = self._store.live()
+        if live is not None:
+            return live
+        try:
+            snapshot, draining = self._source.snapshot(), False
+        except Unavailable as error:
+            log.get().warning(f"{error}; HAProxy starts without services until it answers")
+            snapshot, draining = Snapshot(0, 0, {}), True
+        found = self._trial.find(Question(snapshot, {}, draining, lambda _: True), None)
+        assert found.staged is not None
+        return self._store.make_live(found.staged)
 
     def _bring(self, found: Found) -> Applied:
         """Apply what was staged; with nothing staged, prove that the live generation is served."""
@@ -151,9 +172,7 @@ class Agent:
         return time.time() - self._hold_since >= release.seconds
 
     def _note_hold(self, hold: Hold | None) -> None:
-        if hold is None:
-            self._control.forget("confirm")
-        elif self._hold is None:
+        if hold is not None and self._hold is None:
             self._hold_since = time.time()
         self._hold = hold
 

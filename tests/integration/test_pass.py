@@ -1,0 +1,329 @@
+"""Whole passes of the agent, on a real etcd and a real HAProxy in both versions."""
+
+import shutil
+import socket
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import etcd as etcd_harness
+from harness.haproxy import binaries
+from harness.ports import free_port
+from harness.stack import Stack, servers
+from lbsync.agent.control import Control, Request
+from lbsync.agent.reconcile import Agent
+from lbsync.agent.validate import Refused
+from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.clients.etcd.source import EtcdSource
+from lbsync.errors import Exit, Unavailable
+from lbsync.settings import load
+from tests.conftest import demand
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+class Host:
+    """A stack with one agent, run pass by pass."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.agent = self.fresh_agent()
+        self.control = Control(stack.state)
+
+    def fresh_agent(self) -> Agent:
+        """An agent that knows no more than the disk does, as after a restart."""
+        settings = load(self.stack.config_file)
+        endpoints = tuple(node.url for node in self.stack.etcd.nodes)
+        self.source = EtcdSource(EtcdOptions(endpoints=endpoints, timeout=1.0))
+        return Agent(settings, self.source)
+
+    def restart_agent(self) -> None:
+        self.source.close()
+        self.agent = self.fresh_agent()
+
+    def text(self) -> str:
+        return (self.stack.state / "live" / "haproxy.cfg").read_text()
+
+
+@pytest.fixture(params=["2.6", "2.8"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    """A host that serves one service, `shop/web` on shop.example, confirmed."""
+    demand(etcd_harness.installed(), "etcd")
+    demand(request.param in binaries(), f"HAProxy {request.param}")
+    stack = Stack(tmp_path, binaries()[request.param])
+    made: Host | None = None
+    try:
+        stack.start()
+        stack.put(
+            {
+                "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},
+                "endpoints/shop/web/default": servers(stack.web("web")),
+            }
+        )
+        made = Host(stack)
+        made.agent.prepare()
+        stack.haproxy.start()
+        assert made.agent.run_pass().confirmed
+        yield made
+    finally:
+        if made:
+            made.source.close()
+        stack.stop()
+
+
+def test_a_change_is_served_and_a_second_pass_does_nothing(host: Host) -> None:
+    other = host.stack.web("other")
+    host.stack.put({"endpoints/shop/web/default": servers(other)})
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.changed, outcome.exit_code) == (True, True, Exit.CHANGED)
+    assert "shop/web changed; reloaded in" in outcome.sentence
+    assert host.stack.get("shop.example").body == "other"
+    again = host.agent.run_pass()
+    assert (again.confirmed, again.changed, again.exit_code) == (True, False, Exit.OK)
+
+
+def test_a_key_that_says_the_same_in_other_words_reloads_nothing(host: Host) -> None:
+    before = host.text()
+    host.stack.put({"services/shop/web": b'{"hosts": ["SHOP.example"],   "mode": "http"}'})
+    assert not host.agent.run_pass().changed
+    assert host.text() == before
+
+
+def test_bad_json_keeps_the_last_good_version_and_lets_the_others_go_on(host: Host) -> None:
+    new = host.stack.web("new")
+    host.stack.put(
+        {
+            "services/shop/web": b"{not json",
+            "services/shop/new": {"mode": "http", "hosts": ["new.example"]},
+            "endpoints/shop/new/default": servers(new),
+        }
+    )
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert "services/shop/web: the value is no JSON" in outcome.error
+    assert host.stack.get("shop.example").body == "web"
+    assert host.stack.get("new.example").body == "new"
+
+
+def test_a_bad_key_keeps_its_last_good_version_over_a_restart(host: Host) -> None:
+    host.stack.put({"services/shop/web": b"\xff\xfe"})
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "web"
+
+
+def test_a_port_that_is_taken_holds_back_its_service_alone(host: Host) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        host.stack.put(
+            {
+                "services/db/pg": {"mode": "tcp", "listen": port},
+                "services/shop/new": {"mode": "http", "hosts": ["new.example"]},
+                "endpoints/shop/new/default": servers(host.stack.web("new")),
+            }
+        )
+        outcome = host.agent.run_pass()
+        assert outcome.confirmed
+        assert "services/db/pg" in outcome.error
+        assert "taken by another process" in outcome.error
+        assert host.stack.get("new.example").body == "new"
+        assert "fe_db_pg" not in host.text()
+
+
+def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_path: Path) -> None:
+    """A template of the user's prints something of one service that `haproxy -c` chokes on."""
+    mine = tmp_path / "templates"
+    mine.mkdir()
+    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
+    text = packaged.read_text() + "{% if s.owner %}\n    {{ s.owner|words }}\n{% endif %}\n"
+    (mine / "backend.cfg.j2").write_text(text)
+    host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\n')
+    host.restart_agent()
+    good = {"mode": "http", "hosts": ["shop.example"], "owner": "timeout server 7s"}
+    host.stack.put({"services/shop/web": good})
+    assert host.agent.run_pass().confirmed
+    bad = {"mode": "http", "hosts": ["moved.example"], "owner": "no such keyword"}
+    host.stack.put(
+        {
+            "services/shop/web": bad,
+            "services/shop/new": {"mode": "http", "hosts": ["new.example"]},
+            "endpoints/shop/new/default": servers(host.stack.web("new")),
+        }
+    )
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert "services/shop/web" in outcome.error
+    assert "be_shop_web_default" in outcome.error
+    assert host.stack.get("shop.example").body == "web"
+    assert host.stack.get("moved.example").status == 404
+    assert host.stack.get("new.example").body == "new"
+    host.stack.put({"services/shop/web": {**bad, "owner": "timeout server 8s"}})
+    cured = host.agent.run_pass()
+    assert (cured.confirmed, cured.error) == (True, "")
+    assert host.stack.get("moved.example").body == "web"
+
+
+def test_a_template_that_is_wrong_for_all_leaves_what_is_live(host: Host, tmp_path: Path) -> None:
+    mine = tmp_path / "templates"
+    mine.mkdir()
+    (mine / "defaults.cfg.j2").write_text("defaults\n    mode htp\n")
+    host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\n')
+    before = host.text()
+    host.restart_agent()
+    with pytest.raises(Refused, match=r"haproxy\.cfg:\d+ \(defaults\)"):
+        host.agent.run_pass()
+    assert host.text() == before
+    assert host.stack.get("shop.example").body == "web"
+
+
+def test_a_deleted_prefix_empties_nothing_until_it_is_confirmed(host: Host) -> None:
+    host.stack.delete("services/shop/web", "endpoints/shop/web/default")
+    outcome = host.agent.run_pass()
+    assert "removal held: 1 of 1 servers" in outcome.error
+    assert host.stack.get("shop.example").body == "web"
+    host.restart_agent()
+    assert "removal held" in host.agent.run_pass().error
+    hold = host.agent.last.hold if host.agent.last else None
+    assert hold is not None
+    host.control.set("confirm", Request(hold.id, NOW))
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").status == 404
+    assert host.control.get("confirm") is None
+
+
+def test_etcd_away_serves_the_last_good_generation_also_after_a_restart(host: Host) -> None:
+    host.stack.etcd.stop()
+    host.restart_agent()
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.exit_code) == (True, Exit.UNAVAILABLE)
+    assert "is still served" in outcome.error
+    assert host.stack.get("shop.example").body == "web"
+
+
+def test_a_host_that_never_served_starts_without_etcd_but_takes_no_traffic(
+    host: Host, tmp_path: Path
+) -> None:
+    host.stack.etcd.stop()
+    host.stack.haproxy.stop()
+    shutil.rmtree(host.stack.state)
+    host.stack.state.mkdir()
+    host.restart_agent()
+    host.agent.prepare()
+    host.stack.haproxy.start()
+    assert host.stack.get("any", "/lbsync-health").status == 503
+    assert host.stack.get("shop.example").status == 404
+
+
+def test_a_generation_goes_live_before_haproxy_runs_and_is_confirmed_once_it_does(
+    host: Host,
+) -> None:
+    host.stack.haproxy.stop()
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.retry) == (False, True)
+    assert "live, not confirmed" in outcome.error
+    host.stack.haproxy.start()
+    assert host.stack.get("shop.example").body == "two"
+    assert host.agent.run_pass().confirmed
+
+
+def test_etcd_away_on_a_host_that_never_served_is_an_error(host: Host, tmp_path: Path) -> None:
+    host.stack.etcd.stop()
+    host.stack.state = tmp_path / "empty"
+    host.stack.state.mkdir()
+    host.stack.write_settings()
+    host.restart_agent()
+    with pytest.raises(Unavailable, match="etcd"):
+        host.agent.run_pass()
+
+
+def test_a_rollback_is_served_and_holds_until_released(host: Host) -> None:
+    old = host.agent.run_pass().fields["digest"]
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
+    assert host.agent.run_pass().changed
+    host.control.set("rollback", Request(str(old), NOW))
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "web"
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("three"))})
+    assert "rolled back" in host.agent.run_pass().sentence
+    assert host.stack.get("shop.example").body == "web"
+    host.control.clear("rollback")
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "three"
+
+
+def test_a_draining_host_says_503_to_the_balancer_and_serves_on(host: Host) -> None:
+    assert host.stack.get("any", "/lbsync-health").status == 200
+    host.control.set("drain", Request("kernel update", NOW))
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("any", "/lbsync-health").status == 503
+    assert host.stack.get("shop.example").body == "web"
+    host.control.clear("drain")
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("any", "/lbsync-health").status == 200
+
+
+def test_haproxy_started_on_something_else_is_brought_back(host: Host) -> None:
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
+    live = host.stack.state / "live"
+    old = live.readlink()
+    host.agent.run_pass()
+    new = live.readlink()
+    host.stack.haproxy.stop()
+    live.unlink()
+    live.symlink_to(old)
+    host.stack.haproxy.start()
+    assert host.stack.get("shop.example").body == "web"
+    live.unlink()
+    live.symlink_to(new)
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "two"
+
+
+def test_a_service_that_lost_its_servers_answers_503_with_a_page(host: Host) -> None:
+    host.stack.put(
+        {
+            "services/shop/idle": {"mode": "http", "hosts": ["idle.example"]},
+            "endpoints/shop/idle/default": {"servers": []},
+        }
+    )
+    assert host.agent.run_pass().confirmed
+    answer = host.stack.get("idle.example")
+    assert answer.status == 503
+    assert "no server that can answer" in answer.body
+    assert host.stack.get("nobody.example").status == 404
+
+
+def test_a_damaged_memory_costs_no_service(host: Host) -> None:
+    host.source.close()
+    for file in host.stack.state.glob("accepted.db*"):
+        file.write_bytes(b"garbage" * 1000)
+    host.agent = host.fresh_agent()
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "web"
+    with sqlite3.connect(host.stack.state / "accepted.db") as db:
+        assert db.execute("SELECT count(*) FROM accepted").fetchone() == (2,)
+    db.close()
+
+
+def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:
+    port = free_port()
+    host.stack.put(
+        {
+            "services/db/pg": {"mode": "tcp", "listen": port},
+            "endpoints/db/pg/blue": servers(host.stack.web("blue")),
+            "endpoints/db/pg/green": servers(host.stack.web("green")),
+            "routes/db/pg": {"groups": {"green": 1}},
+        }
+    )
+    assert host.agent.run_pass().confirmed
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b""
+        while chunk := connection.recv(4096):
+            answer += chunk
+    assert answer.endswith(b"green")
