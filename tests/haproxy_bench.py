@@ -13,7 +13,7 @@ from harness.web import WebServer
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.sections import Config, Parser
-from lbsync.agent.validate import validate
+from lbsync.agent.validate import held_binds, validate
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.model.rendered import Rendered, RenderedFile
 
@@ -113,7 +113,7 @@ class Bench:
     def stage(self, rendered: Rendered) -> tuple[Generation, Config]:
         """Stage and validate, as the agent does before each apply."""
         staged = self.store.stage(rendered)
-        known = [bind for _, bind in self._live_config().binds()]
+        known = held_binds(self.store, self.parser)
         accepted = validate(staged, rendered, self.parser, self.options, known_binds=known)
         return staged, accepted.config
 
@@ -159,10 +159,6 @@ class Bench:
 
     def live_text(self) -> str:
         return (self.state / "live" / "haproxy.cfg").read_text()
-
-    def _live_config(self) -> Config:
-        live = self.store.live()
-        return Parser().parse(live.main_file.read_text() if live else "")
 
 
 def main_text(rendered: Rendered) -> str:
