@@ -1,0 +1,1 @@
+"""Kubernetes Services into the contract in etcd: translation (pure), mirror, leadership."""

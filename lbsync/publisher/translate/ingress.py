@@ -1,0 +1,143 @@
+"""Ingresses: which are ours, and what they say of hosts and paths."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from lbsync.model.kube import Backend, Ingress, IngressClass, IngressPath, Service
+from lbsync.model.values import Host, PathPrefix
+from lbsync.publisher.translate.options import CONTROLLER, OLD_CLASS, PUBLISH_LABEL, Options
+from lbsync.publisher.translate.report import Notice, Report, shown
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One host and path that leads to a port of a Service."""
+
+    host: Host
+    path: PathPrefix
+    port: str
+    """Name or number; "" where the Ingress gives none."""
+    ingress: str
+    """`Ingress shop/web`."""
+
+
+class IngressClasses(msgspec.Struct, frozen=True):
+    """The names of the classes that this publisher serves."""
+
+    names: frozenset[str]
+    default: bool = False
+    """True: an Ingress that names no class is ours."""
+
+
+def our_classes(classes: Iterable[IngressClass], options: Options) -> IngressClasses:
+    """Return the classes that name our controller, and the one that the options name."""
+    ours = [
+        found
+        for found in classes
+        if found.controller == CONTROLLER or found.name == options.ingress_class
+    ]
+    names = frozenset(found.name for found in ours) | {options.ingress_class}
+    return IngressClasses(names, any(found.is_default for found in ours))
+
+
+def is_ours(ingress: Ingress, classes: IngressClasses) -> bool:
+    """Tell whether the Ingress is ours; the old annotation counts before `ingressClassName`."""
+    name = ingress.annotations.get(OLD_CLASS) or ingress.class_name
+    return not ingress.deleting and (name in classes.names if name else classes.default)
+
+
+def oldest_first(ingresses: Iterable[Ingress]) -> list[Ingress]:
+    """Return the Ingresses in the order in which they claim."""
+    return sorted(ingresses, key=lambda found: (found.created, found.namespace, found.name))
+
+
+def leading_to(service: Service, ingresses: Iterable[Ingress]) -> list[Ingress]:
+    """Return those that have a rule for `service`, the oldest first."""
+    return oldest_first(
+        found
+        for found in ingresses
+        if found.namespace == service.namespace
+        and not found.deleting
+        and any(backend.service == service.name for backend in backends(found))
+    )
+
+
+def backends(ingress: Ingress) -> list[Backend]:
+    """Return all backends that an Ingress names."""
+    found = [path.backend for rule in ingress.rules for path in rule.paths]
+    return [*found, *([ingress.default_backend] if ingress.default_backend else [])]
+
+
+def rules_for(service: Service, ingress: Ingress, report: Report) -> list[Rule]:
+    """Return the hosts and paths of `ingress` that lead to `service`, in the order given.
+
+    A host or path that HAProxy cannot serve is reported to the Ingress and left out.
+    """
+    label = label_of(ingress)
+    found = [
+        rule
+        for entry in ingress.rules
+        for path in entry.paths
+        if path.backend.service == service.name
+        and (rule := _rule(label, entry.host, path, report)) is not None
+    ]
+    default = ingress.default_backend
+    if default is not None and default.service == service.name:
+        # Of a rule without paths, the default backend takes everything (API reference, `http`).
+        hosts = [entry.host for entry in ingress.rules if not entry.paths]
+        whole = IngressPath("/", "Prefix", default)
+        found += [
+            rule for host in (*hosts, "") if (rule := _rule(label, host, whole, report)) is not None
+        ]
+    return found
+
+
+def label_of(ingress: Ingress) -> str:
+    """Return how an Ingress is called in sentences."""
+    return f"Ingress {ingress.namespace}/{ingress.name}"
+
+
+def _rule(label: str, host: str, path: IngressPath, report: Report) -> Rule | None:
+    if path.path_type == "Exact":
+        report.warn(
+            f"path {shown(path.path)} of type Exact is served as a prefix: it also takes what lies "
+            "below it",
+            "use pathType: Prefix if that is meant",
+            label,
+        )
+    try:
+        found_host = Host.parse(host or "*")
+        found_path = PathPrefix.parse(path.path or "/")
+    except ValueError as error:
+        report.warn(f"a rule is left out: {error}", "correct the rule", label)
+        return None
+    port = str(path.backend.port_number) if path.backend.port_number else path.backend.port_name
+    return Rule(found_host, found_path, port, label)
+
+
+def inspect_ingress(
+    ingress: Ingress, is_published: Callable[[str, str], bool]
+) -> tuple[Notice, ...]:
+    """Return what is wrong with an Ingress of ours as a whole, whatever its Services are.
+
+    `is_published` tells whether a Service, by namespace and name, carries the label.
+    """
+    report = Report(label_of(ingress))
+    if ingress.tls_hosts:
+        report.warn(
+            "spec.tls is not read: no Secret leaves the cluster",
+            "put the certificates on the HAProxy hosts, and take spec.tls out",
+        )
+    named: dict[Any, None] = dict.fromkeys(backend.service for backend in backends(ingress))
+    for name in named:
+        if not name:
+            report.warn("a backend is no Service", "only Services can be backends")
+        elif not is_published(ingress.namespace, name):
+            report.warn(
+                f"Service {ingress.namespace}/{name} is not published",
+                f'give it the label {PUBLISH_LABEL}: "true"',
+            )
+    if not named:
+        report.warn("it has no backend", "give it a rule or a default backend")
+    return report.notices()

@@ -1,0 +1,246 @@
+"""The servers of a Service, by address mode."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from lbsync.model.kube import Service
+from lbsync.model.values import Address
+from lbsync.publisher.translate.families import Family, family_of_address
+from lbsync.publisher.translate.names import Draft
+from lbsync.publisher.translate.nodes import NodePool
+from lbsync.publisher.translate.options import AddressMode, NodeAddressKind, Options
+from lbsync.publisher.translate.placement import Placement
+from lbsync.publisher.translate.ports import PortChoice
+from lbsync.publisher.translate.report import Refused, Report, shown
+from lbsync.publisher.translate.slices import Members
+
+MAX_WEIGHT = 256
+"""HAProxy's limit (manual 5.2, `weight`)."""
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """All that decides about the servers of one Service and one of its ports."""
+
+    service: Service
+    port: PortChoice
+    families: tuple[Family, ...]
+    members: Members
+    pool: NodePool
+    placement: Placement
+    options: Options
+    report: Report
+
+    @property
+    def node_address(self) -> NodeAddressKind:
+        """Which of a node's addresses counts."""
+        return self.placement.node_address or self.options.node_address
+
+
+Drafts = dict[str, list[Draft]]
+
+
+def _suffix(scene: Scene, family: Family) -> str:
+    """Return what tells a server's second address from its first where both are published."""
+    return "-v6" if len(scene.families) > 1 and family == "v6" else ""
+
+
+def _share(scene: Scene, addresses: int) -> int:
+    """Return the weight of one address, so that two of one pod or node count as one server."""
+    return 2 if len(scene.families) > 1 and addresses == 1 else 1
+
+
+def pod(scene: Scene) -> Drafts:
+    """Every pod's own address; needs routes from the HAProxy hosts to the pods."""
+    if scene.service.type == "ExternalName":
+        raise Refused(
+            "it is of type ExternalName and has no pods",
+            "set annotation lbsync.io/address-mode: external-name",
+        )
+    found: Drafts = {}
+    for group, members in scene.members.items():
+        seen = Counter(member.uid for member in members if member.uid)
+        found[group] = [
+            Draft(
+                member.name + _suffix(scene, member.family) if member.name else "",
+                member.address,
+                member.port,
+                _share(scene, seen.get(member.uid, 1)),
+                member.state,
+            )
+            for member in members
+        ]
+    return found or {scene.placement.group or scene.options.default_group: []}
+
+
+def _only_group(scene: Scene) -> str:
+    """Return the one group of a mode whose servers stand for all pods at once."""
+    if scene.placement.group_label:
+        raise Refused(
+            "groups by label need the pods' own addresses",
+            "set annotation lbsync.io/address-mode: pod, or take lbsync.io/group-label out",
+        )
+    return scene.placement.group or scene.options.default_group
+
+
+def nodeport(scene: Scene) -> Drafts:
+    """Every usable node at the Service's nodePort.
+
+    externalTrafficPolicy Local: only nodes with endpoints of their own, as much as these are, since
+    the others drop what comes. Cluster: all nodes, as long as anything can answer behind them.
+    """
+    group = _only_group(scene)
+    _require_node_port(scene)
+    count = _count(scene)
+    local = scene.service.external_traffic_policy == "Local"
+    kind = scene.node_address
+    drafts: list[Draft] = []
+    missing: list[str] = []
+    for node in scene.pool.nodes:
+        addresses = {family: node.address(family, kind) for family in scene.families}
+        share = _share(scene, sum(address is not None for address in addresses.values()))
+        if None in addresses.values():
+            missing.append(node.name)
+        for family, address in addresses.items():
+            place = node.name if local else ""
+            up, all_here = count["up", family, place], count["any", family, place]
+            if address is not None and (up or (local and all_here)):
+                weight = min(MAX_WEIGHT, (up or 1) * share) if local else share
+                name = node.name + _suffix(scene, family)
+                state: Literal["up", "drain"] = "up" if up else "drain"
+                drafts.append(Draft(name, address, scene.port.node_port, weight, state))
+    if missing:
+        scene.report.warn(
+            f"{len(missing)} nodes have no {kind} of the wanted family, among them {missing[0]}",
+            "set annotation lbsync.io/node-address or lbsync.io/ip-family",
+        )
+    return {group: drafts}
+
+
+def _require_node_port(scene: Scene) -> None:
+    service, port = scene.service, scene.port
+    if service.type not in ("NodePort", "LoadBalancer"):
+        raise Refused(
+            "address mode nodeport needs a Service of type NodePort or LoadBalancer, not "
+            f"{shown(service.type)}",
+            "change its type, or set annotation lbsync.io/address-mode: pod or clusterip",
+        )
+    if not 0 < port.node_port < 65536:
+        raise Refused(
+            f"port {port.name or port.number} has no nodePort",
+            "set allocateLoadBalancerNodePorts: true, or annotation lbsync.io/address-mode: pod",
+        )
+
+
+def _count(scene: Scene) -> Counter[tuple[str, Family, str]]:
+    """Count the members up and all, by family, per node and (node "") altogether."""
+    count: Counter[tuple[str, Family, str]] = Counter()
+    homeless = False
+    for members in scene.members.values():
+        for member in members:
+            homeless = homeless or not member.node
+            for place in {"", member.node}:
+                count["any", member.family, place] += 1
+                count["up", member.family, place] += member.state == "up"
+    if homeless and scene.service.external_traffic_policy == "Local":
+        scene.report.warn(
+            "an endpoint names no node, and externalTrafficPolicy is Local",
+            "set nodeName in its EndpointSlice, or externalTrafficPolicy: Cluster",
+        )
+    return count
+
+
+def clusterip(scene: Scene) -> Drafts:
+    """The Service's own address; needs routes from the HAProxy hosts to the service network."""
+    service = scene.service
+    group = _only_group(scene)
+    addresses = [ip for ip in service.cluster_ips if ip and ip != "None"]
+    if service.type == "ExternalName" or not addresses:
+        raise Refused(
+            "address mode clusterip needs a Service with a cluster IP",
+            "set annotation lbsync.io/address-mode: pod (headless) or external-name (ExternalName)",
+        )
+    up = {m.family for ms in scene.members.values() for m in ms if m.state == "up"}
+    drafts = []
+    for text in addresses:
+        family = family_of_address(text)
+        if family in scene.families and family in up:
+            name = service.name + _suffix(scene, family)
+            drafts.append(Draft(name, _address(text), scene.port.number))
+    return {group: drafts}
+
+
+def external_name(scene: Scene) -> Drafts:
+    """A DNS name outside the cluster."""
+    service = scene.service
+    group = _only_group(scene)
+    if service.type != "ExternalName":
+        raise Refused(
+            f"address mode external-name needs a Service of type ExternalName, not "
+            f"{shown(service.type)}",
+            "take annotation lbsync.io/address-mode out, or set it to pod, nodeport or clusterip",
+        )
+    allowed = scene.options.external_names
+    if allowed == "never" or (allowed == "annotated" and not scene.placement.allow_external_name):
+        raise Refused(
+            "traffic to a name outside the cluster is not allowed",
+            "this publisher allows none"
+            if allowed == "never"
+            else 'set annotation lbsync.io/allow-external-name: "true"',
+        )
+    address = _address(service.external_name)
+    return {group: [Draft(service.name, address, scene.port.number)]}
+
+
+def lb_status(scene: Scene) -> Drafts:
+    """Where the cluster's own load balancer answers: HAProxy in front of it."""
+    service = scene.service
+    group = _only_group(scene)
+    if service.type != "LoadBalancer":
+        raise Refused(
+            f"address mode lb-status needs a Service of type LoadBalancer, not "
+            f"{shown(service.type)}",
+            "change its type, or take annotation lbsync.io/address-mode out",
+        )
+    if not service.load_balancer:
+        scene.report.warn("its load balancer has no address yet", "wait, or see what holds it up")
+    drafts = []
+    for text in sorted(set(service.load_balancer)):
+        address = _address(text)
+        if _is_name(address) or family_of_address(address) in scene.families:
+            drafts.append(Draft("", address, scene.port.number))
+    return {group: drafts}
+
+
+def _is_name(address: Address) -> bool:
+    return ":" not in address and not address.replace(".", "").isdigit()
+
+
+def _address(text: str) -> Address:
+    """Return a server's address. Raises `Refused`, for a name as long as only IPs are taken."""
+    try:
+        return Address.parse(text.removesuffix(".").lower())
+    except ValueError as error:
+        raise Refused(f"its address cannot be a server's: {error}", "use one that can") from error
+
+
+MODES: dict[AddressMode, Callable[[Scene], Drafts]] = {
+    "pod": pod,
+    "nodeport": nodeport,
+    "clusterip": clusterip,
+    "external-name": external_name,
+    "lb-status": lb_status,
+}
+
+
+def local_check(service: Service) -> dict[str, Any] | None:
+    """Return the check that kube-proxy offers for externalTrafficPolicy Local, if there is one.
+
+    It answers 200 on a node with endpoints and 503 on the others, and exists only for type
+    LoadBalancer (measured); a NodePort Service is checked by connecting.
+    """
+    if service.external_traffic_policy != "Local" or not 0 < service.health_check_node_port < 65536:
+        return None
+    return {"type": "http", "path": "/healthz", "port": service.health_check_node_port}

@@ -1,0 +1,37 @@
+"""What holds for all Services of one cluster unless a Service says otherwise, and the names that
+Services say it with."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+AddressMode = Literal["pod", "nodeport", "clusterip", "external-name", "lb-status"]
+IpFamily = Literal["auto", "v4", "v6", "both"]
+NodeAddressKind = Literal["InternalIP", "ExternalIP", "ExternalFirst"]
+ExternalNames = Literal["never", "annotated", "always"]
+
+PREFIX = "lbsync.io/"
+PUBLISH_LABEL = PREFIX + "publish"
+CONTROLLER = PREFIX + "publisher"
+"""`spec.controller` of the IngressClasses that this publisher serves."""
+OLD_CLASS = "kubernetes.io/ingress.class"
+"""The annotation that named an Ingress' class before `spec.ingressClassName` did."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The publisher's own settings, as far as they decide about values."""
+
+    source: str = "kubernetes"
+    """Written into every record: who wrote it; the mirror changes no key of another source."""
+    address_mode: AddressMode = "nodeport"
+    ip_family: IpFamily = "auto"
+    node_address: NodeAddressKind = "InternalIP"
+    node_selector: Mapping[str, str] = {}
+    """Labels a node must have to be a server; empty: every node may be."""
+    default_group: str = "default"
+    """Give each cluster its own, and one service can have servers from several clusters."""
+    external_names: ExternalNames = "annotated"
+    """Who may send traffic to a DNS name: nobody, Services that say so themselves, or all."""
+    ingress_class: str = "lbsync"
+    """Ingresses of this class are read, beside those whose IngressClass names `CONTROLLER`."""

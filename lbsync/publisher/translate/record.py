@@ -1,0 +1,111 @@
+"""The draft of a service's record, validated by the contract's own decoder."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from lbsync.errors import BadKey
+from lbsync.model.kube import Service
+from lbsync.model.records import ServiceRecord
+from lbsync.publisher.translate.annotations import Wishes
+from lbsync.publisher.translate.fields import FIELDS, Path
+from lbsync.publisher.translate.modes import local_check
+from lbsync.publisher.translate.options import PREFIX, AddressMode
+from lbsync.publisher.translate.report import Refused, Report
+from lbsync.publisher.translate.shapes import Shape
+from lbsync.schema.decode import decode
+from lbsync.schema.keys import Key, ServiceId, service_key
+
+_STEP = re.compile(r"[a-z_]+")
+_PLAIN = frozenset({"", "http", "ws", "kubernetes.io/ws"})
+_TELLS_CHECK = frozenset({"type", "path", "port", "status", "method"})
+_NAME_OF: dict[Path, str] = {field.path: PREFIX + field.name for field in FIELDS.values()}
+
+
+def complete(
+    service: Service, wishes: Wishes, mode: AddressMode, source: str, report: Report
+) -> None:
+    """Fill in what the Service itself says, where no annotation says it. Changes `wishes`."""
+    draft = wishes.draft
+    draft.setdefault("mode", "http")
+    draft["source"] = source
+    check = draft.get("check", {})
+    found = local_check(service) if mode == "nodeport" else None
+    if found and isinstance(check, dict) and not _TELLS_CHECK & check.keys():
+        draft["check"] = {**check, **found}
+    _affinity(service, draft, mode, report)
+    if mode not in ("pod", "external-name") and "sticky" in draft:
+        report.warn(
+            f"a cookie keeps a client on one server, and in address mode {mode} that is no pod",
+            "set annotation lbsync.io/address-mode: pod",
+        )
+
+
+def _affinity(service: Service, draft: dict[str, Any], mode: AddressMode, report: Report) -> None:
+    if service.session_affinity != "ClientIP":
+        return
+    if mode != "pod":
+        report.warn(
+            "sessionAffinity ClientIP sees HAProxy's address only, so all traffic of one HAProxy "
+            "host would go to one pod",
+            "set sessionAffinity: None, or annotation lbsync.io/address-mode: pod",
+        )
+    elif "balance" not in draft and "sticky" not in draft:
+        draft["balance"] = "source"
+        report.warn(
+            "sessionAffinity ClientIP is served by balance source: clients may move when servers do",
+            "set annotation lbsync.io/sticky-cookie for more, or lbsync.io/balance for less",
+        )
+
+
+def warn_of_protocol(shape: Shape, draft: Mapping[str, Any], report: Report) -> None:
+    """Report a port that does not speak what servers are spoken to in."""
+    protocol = shape.port.app_protocol.lower()
+    if draft["mode"] == "http" and protocol not in _PLAIN and "backend_tls" not in draft:
+        report.warn(
+            f"its port says appProtocol {protocol}, and servers are spoken to in plain HTTP/1.1",
+            "choose another port, or set annotation lbsync.io/mode: tcp",
+        )
+
+
+def service_record(service: ServiceId, shape: Shape, wishes: Wishes) -> ServiceRecord:
+    """Return the validated record. Raises `Refused`, naming the annotation that is wrong."""
+    draft = dict(wishes.draft)
+    if shape.hosts:
+        draft["hosts"] = shape.hosts
+        draft["paths"] = () if shape.paths == ("/",) else shape.paths
+    key = service_key(service)
+    try:
+        value = msgspec.json.encode(draft, enc_hook=str.__str__)
+        record = decode(key, Key("services", service), value)
+    except BadKey as error:
+        said_by: dict[Path, str] = (
+            {("hosts",): shape.said_by, ("paths",): shape.said_by} if shape.said_by else {}
+        )
+        reason = _explain(error.reason, {**wishes.origins, **said_by})
+        raise Refused(reason, "correct it, or take it out") from error
+    assert isinstance(record, ServiceRecord)
+    return record
+
+
+def _explain(reason: str, origins: Mapping[Path, str]) -> str:
+    """Put the annotations' names in the place of the fields' names."""
+    head, colon, rest = reason.partition(": ")
+    found = [_origin(part, origins) for part in head.split(", ")]
+    if not colon or None in found:
+        return reason
+    names = ", ".join(dict.fromkeys(name for name in found if name))
+    shown = names if names.startswith("Ingress") else f"annotation {names}"
+    return f"{shown}: {rest}"
+
+
+def _origin(place: str, origins: Mapping[Path, str]) -> str | None:
+    """Return who set the field that `place` (`check.path`, `hosts[0]`) names, or could have."""
+    path = tuple(_STEP.findall(place))
+    for length in range(len(path), 0, -1):
+        if name := origins.get(path[:length]):
+            return name
+    below = [name for known, name in sorted(origins.items()) if known[: len(path)] == path]
+    return below[0] if below and path else _NAME_OF.get(path)

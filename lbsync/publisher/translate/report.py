@@ -1,0 +1,69 @@
+"""What the owner of an object is told: refusals and warnings, each with its cure."""
+
+import msgspec
+
+from lbsync.errors import Rejected
+
+
+class Notice(msgspec.Struct, frozen=True, order=True):
+    """Something that its owner should know; the object is published all the same."""
+
+    object: str
+    """Kind and name, like `Service shop/cart`."""
+    reason: str
+    cure: str
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"{self.object}: {self.reason}; {self.cure}"
+
+
+class Refusal(msgspec.Struct, frozen=True, order=True):
+    """Why an object is not published: nothing of it, rather than half of it."""
+
+    object: str
+    reason: str
+    cure: str
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"{self.object}: {self.reason}; {self.cure}"
+
+
+class Refused(Rejected):
+    """Raised inside translation where a Service cannot be published; ends as a `Refusal`."""
+
+    def __init__(self, reason: str, cure: str) -> None:
+        super().__init__(f"{reason}; {cure}")
+        self.reason = reason
+        self.cure = cure
+
+
+MAX_NOTICES = 50
+
+
+class Report:
+    """Collects the notices of one translation: each once, and never without end."""
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+        self._found: dict[Notice, None] = {}
+
+    def warn(self, reason: str, cure: str, subject: str = "") -> None:
+        """Note something about `subject`, or about the object that the report is of."""
+        self._found.setdefault(Notice(subject or self.subject, reason, cure))
+
+    def notices(self) -> tuple[Notice, ...]:
+        """Return what was found, sorted; beyond `MAX_NOTICES` only how many more there are."""
+        found = sorted(self._found)
+        more = len(found) - MAX_NOTICES
+        if more > 0:
+            found[MAX_NOTICES:] = [
+                Notice(self.subject, f"there are {more} more warnings", "cure those shown first")
+            ]
+        return tuple(found)
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """Return `text` quoted, without control characters and of bounded length, for a sentence."""
+    return repr(text[:limit] + "…" if len(text) > limit else text)

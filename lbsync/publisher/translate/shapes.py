@@ -1,0 +1,146 @@
+"""Which records of `services/…` one Service becomes, and with which hosts and paths.
+
+A record stands for every one of its hosts with every one of its paths. An Ingress can say more: other
+paths on each host, other ports on each path. So a Service becomes as many records as it takes for
+each to be such a product: `<name>`, `<name>.2`, … for more sets of paths, `<name>.p<port>` for further
+ports. Names of Services hold no dot, so these are free.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from lbsync.model.kube import Ingress, Service
+from lbsync.model.values import Host, PathPrefix, is_name
+from lbsync.publisher.translate.annotations import Wishes
+from lbsync.publisher.translate.ingress import Rule, label_of, rules_for
+from lbsync.publisher.translate.ports import PortChoice, choose_port
+from lbsync.publisher.translate.report import Refused, Report
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """One record that a Service becomes."""
+
+    name: str
+    port: PortChoice
+    hosts: tuple[Host, ...] = ()
+    """Empty, with the paths: as the annotations say."""
+    paths: tuple[PathPrefix, ...] = ()
+    said_by: str = ""
+    """The Ingresses that the hosts and paths come from."""
+
+
+def shapes(
+    service: Service, ingresses: Iterable[Ingress], wishes: Wishes, report: Report
+) -> list[Shape]:
+    """Return the records that `service` becomes. Raises `Refused`.
+
+    `ingresses` are those that lead to it, the oldest first.
+    """
+    ingresses = list(ingresses)
+    rules = [rule for ingress in ingresses for rule in rules_for(service, ingress, report)]
+    if why := _set_aside(wishes):
+        for ingress in ingresses:
+            report.warn(f"its rules for Service {service.namespace}/{service.name} are not used: {why}",
+                        "say it in one place", label_of(ingress))  # fmt: skip
+        ingresses, rules = [], []
+    if not ingresses:
+        _warn_of_no_hosts(wishes, report)
+        port = choose_port(service, wishes.placement.port, _asked(wishes))
+        return [Shape(service.name, port)]
+    ported = _with_ports(service, rules, report)
+    if not ported:
+        raise Refused(
+            "no rule of its Ingresses can be served, and without hosts it would take every request",
+            "correct them, or write annotation lbsync.io/hosts",
+        )
+    return _divide(service, ported, wishes)
+
+
+def _asked(wishes: Wishes) -> str:
+    return "annotation lbsync.io/port" if wishes.placement.port else "the Service"
+
+
+def _set_aside(wishes: Wishes) -> str:
+    """Return why Ingress rules do not count, or nothing where they do."""
+    if wishes.draft.get("mode") == "tcp":
+        return "a tcp service has no hosts and paths"
+    for field in ("hosts", "paths"):
+        if origin := wishes.origins.get((field,)):
+            return f"annotation {origin} says it"
+    return ""
+
+
+def _warn_of_no_hosts(wishes: Wishes, report: Report) -> None:
+    if wishes.draft.get("mode") != "tcp" and not wishes.draft.get("hosts"):
+        report.warn(
+            "it names no hosts, so it takes every host that no other service names",
+            'write annotation lbsync.io/hosts (with "*" if that is meant), or make an Ingress',
+        )
+
+
+def _with_ports(
+    service: Service, rules: list[Rule], report: Report
+) -> list[tuple[Rule, PortChoice]]:
+    """Return the rules with the ports they mean; each host and path once, the oldest first."""
+    found: dict[tuple[Host, PathPrefix], tuple[Rule, PortChoice]] = {}
+    for rule in rules:
+        try:
+            port = choose_port(service, rule.port, rule.ingress)
+        except Refused as error:
+            report.warn(f"a rule is left out: {error.reason}", error.cure, rule.ingress)
+            continue
+        first = found.setdefault((rule.host, rule.path), (rule, port))
+        if first[1] != port:
+            report.warn(
+                f"host {rule.host} with path {rule.path} leads to another port in {first[0].ingress}, "
+                "which counts",
+                "give both the same port",
+                rule.ingress,
+            )
+    return list(found.values())
+
+
+def _divide(service: Service, rules: list[tuple[Rule, PortChoice]], wishes: Wishes) -> list[Shape]:
+    by_port: dict[PortChoice, list[Rule]] = {}
+    for rule, port in rules:
+        by_port.setdefault(port, []).append(rule)
+    wanted = wishes.placement.port
+    ports = sorted(
+        by_port,
+        key=lambda port: (wanted not in (port.name, str(port.number)), _order(service, port)),
+    )
+    found: list[Shape] = []
+    for index, port in enumerate(ports):
+        base = f"{service.name}.p{port.number}" if index else service.name
+        found += _products(base, port, by_port[port])
+    for shape in found:
+        if not is_name(shape.name):
+            raise Refused(
+                f"its Ingress rules need a further record {shape.name}, and that name is too long",
+                "give the Service a shorter name, or every host the same paths",
+            )
+    return found
+
+
+def _order(service: Service, port: PortChoice) -> int:
+    numbers = [(entry.name, entry.port) for entry in service.ports]
+    place = (port.name, port.number)
+    return numbers.index(place) if place in numbers else len(numbers)
+
+
+def _products(base: str, port: PortChoice, rules: list[Rule]) -> list[Shape]:
+    """Return one shape per set of paths; hosts with the same paths share one."""
+    paths_of: dict[Host, set[PathPrefix]] = {}
+    for rule in rules:
+        paths_of.setdefault(rule.host, set()).add(rule.path)
+    hosts_of: dict[tuple[PathPrefix, ...], list[Host]] = {}
+    for host, paths in paths_of.items():
+        hosts_of.setdefault(tuple(sorted(paths)), []).append(host)
+    said_by = ", ".join(dict.fromkeys(rule.ingress for rule in rules))
+    return [
+        Shape(
+            f"{base}.{number}" if number > 1 else base, port, tuple(sorted(hosts)), paths, said_by
+        )
+        for number, (paths, hosts) in enumerate(hosts_of.items(), 1)
+    ]

@@ -1,0 +1,136 @@
+"""A Service and what belongs to it, into the keys of the contract. Pure."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from lbsync.model.kube import EndpointSlice, Ingress, Service
+from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
+from lbsync.model.values import Text, is_name
+from lbsync.publisher.translate.annotations import read_annotations
+from lbsync.publisher.translate.families import Family, choose_families
+from lbsync.publisher.translate.ingress import leading_to
+from lbsync.publisher.translate.modes import MODES, Scene
+from lbsync.publisher.translate.names import name_servers
+from lbsync.publisher.translate.nodes import NodePool
+from lbsync.publisher.translate.options import PUBLISH_LABEL, Options
+from lbsync.publisher.translate.placement import Placement
+from lbsync.publisher.translate.ports import PortChoice
+from lbsync.publisher.translate.record import complete, service_record, warn_of_protocol
+from lbsync.publisher.translate.report import Notice, Refusal, Refused, Report, shown
+from lbsync.publisher.translate.shapes import shapes
+from lbsync.publisher.translate.slices import PodLabels, gather, grouping, slices_of
+from lbsync.schema.keys import ServiceId, endpoints_key, service_key
+
+MAX_SERVERS = 5000
+Published = ServiceRecord | EndpointsRecord
+
+
+class Translation(msgspec.Struct, frozen=True):
+    """What one Service becomes."""
+
+    service: str
+    """`<ns>/<name>` of the Service."""
+    records: dict[str, Published] = {}
+    """By key, sorted; all of them, or none where the Service is refused or not published."""
+    refusal: Refusal | None = None
+    """Why nothing is published. What was published before is to be left as it is."""
+    notices: tuple[Notice, ...] = ()
+
+    def owns(self, key: str) -> bool:
+        """Tell whether a stored key of this publisher stems from this Service.
+
+        `<name>.…` are the further records of one Service; no Service's own name holds a dot.
+        """
+        kind, _, rest = key.partition("/")
+        ns, _, tail = rest.partition("/")
+        name = tail.partition("/")[0].partition(".")[0]
+        return kind in ("services", "endpoints") and f"{ns}/{name}" == self.service
+
+
+def is_published(service: Service) -> bool:
+    """Tell whether the Service asks to be published; one that is being deleted no longer does."""
+    return service.labels.get(PUBLISH_LABEL) == "true" and not service.deleting
+
+
+class _Case(msgspec.Struct, frozen=True):
+    """Everything that one translation reads."""
+
+    service: Service
+    slices: list[EndpointSlice]
+    pool: NodePool
+    ingresses: list[Ingress]
+    options: Options
+    pod_labels: PodLabels
+    report: Report
+
+
+def translate(
+    service: Service,
+    slices: Iterable[EndpointSlice],
+    pool: NodePool,
+    *,
+    ingresses: Iterable[Ingress] = (),
+    options: Options = Options(),  # noqa: B008 - frozen
+    pod_labels: PodLabels = {},  # noqa: B006 - only read
+) -> Translation:
+    """Return the records of one Service, or why there are none. Never raises.
+
+    `slices` and `ingresses` may hold those of others; of Ingresses only ours (`is_ours`).
+    `pool` is read in nodeport mode only, `pod_labels` where a Service names a group label.
+    """
+    name = f"{service.namespace}/{service.name}"
+    if not is_published(service):
+        return Translation(name)
+    report = Report(f"Service {name}")
+    own = slices_of(service, slices)
+    mine = leading_to(service, ingresses)
+    try:
+        records = _records(_Case(service, own, pool, mine, options, pod_labels, report))
+    except Refused as error:
+        refusal = Refusal(report.subject, error.reason, error.cure)
+        return Translation(name, {}, refusal, report.notices())
+    return Translation(name, dict(sorted(records.items())), None, report.notices())
+
+
+def _records(case: _Case) -> dict[str, Published]:
+    service, options, report = case.service, case.options, case.report
+    if not is_name(service.namespace) or not is_name(service.name) or "." in service.name:
+        raise Refused(
+            f"{shown(service.namespace)}, {shown(service.name)} cannot stand in a key",
+            "use names of lower-case letters, digits and -, at most 63 characters",
+        )
+    wishes = read_annotations(service, case.ingresses, report)
+    mode = wishes.placement.address_mode or options.address_mode
+    complete(service, wishes, mode, options.source, report)
+    families = choose_families(service, wishes.placement.ip_family or options.ip_family)
+    source = Text.parse(options.source)
+    records: dict[str, Published] = {}
+    servers: dict[PortChoice, dict[str, tuple[ServerRecord, ...]]] = {}
+    for shape in shapes(service, case.ingresses, wishes, report):
+        id_ = ServiceId(service.namespace, shape.name)
+        warn_of_protocol(shape, wishes.draft, report)
+        records[service_key(id_)] = service_record(id_, shape, wishes)
+        if shape.port not in servers:
+            servers[shape.port] = _servers(case, shape.port, families, wishes.placement)
+        for group, members in servers[shape.port].items():
+            records[endpoints_key(id_, group)] = EndpointsRecord(members, source)
+    return records
+
+
+def _servers(
+    case: _Case, port: PortChoice, families: tuple[Family, ...], placement: Placement
+) -> dict[str, tuple[ServerRecord, ...]]:
+    """Return the servers of every group for one port. Raises `Refused`."""
+    options, report = case.options, case.report
+    group_of = grouping(placement, options.default_group, case.pod_labels)
+    members = gather(case.slices, port, families, group_of, report)
+    scene = Scene(case.service, port, families, members, case.pool, placement, options, report)
+    drafts = MODES[placement.address_mode or options.address_mode](scene)
+    for group, found in drafts.items():
+        if len(found) > MAX_SERVERS:
+            raise Refused(
+                f"group {group} has {len(found)} servers, and one key holds {MAX_SERVERS}",
+                "divide it into several Services",
+            )
+    return {group: name_servers(found) for group, found in drafts.items()}
