@@ -60,32 +60,40 @@ class Decoder:
     """Decodes snapshot after snapshot, each key once per change."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Item, Entry | Problem | None]] = {}
+        self._items: Mapping[str, Item] = {}
+        self._good: dict[str, Entry] = {}
+        self._bad: dict[str, Problem] = {}
 
     def resolve(self, snapshot: Snapshot, accepted: Entries) -> Resolved:
         """Return the entries of `snapshot`, with `accepted` ones in place of bad ones."""
-        fresh: dict[str, tuple[Item, Entry | Problem | None]] = {}
-        entries: dict[str, Entry] = {}
-        problems = [
-            Problem(shown, "", "the key is no UTF-8; remove it") for shown in snapshot.unreadable
-        ]
-        known = self._known
-        for name, item in snapshot.items.items():
-            pair = known.get(name)
-            if pair is None or (pair[0] is not item and pair[0] != item):
-                good = accepted.get(name)
-                # After a restart the accepted entries are decoded already; most are unchanged.
-                pair = (item, good if good and good.item == item else read_entry(item))
-            fresh[name] = pair
-            result = pair[1]
-            if isinstance(result, Entry):
-                entries[name] = result
-            elif isinstance(result, Problem):
-                problems.append(result)
-                if name in accepted:
-                    entries[name] = accepted[name]
-        self._known = fresh
+        old, new = self._items, snapshot.items
+        for name in [name for name in old if name not in new]:
+            self._good.pop(name, None)
+            self._bad.pop(name, None)
+        # The mirror keeps the object of a key that did not change, so identity settles most.
+        for name, item in [pair for pair in new.items() if old.get(pair[0]) is not pair[1]]:
+            if name not in old or old[name] != item:
+                self._read(item, accepted.get(name))
+        self._items = new
+        entries = dict(self._good)
+        entries.update((name, accepted[name]) for name in self._bad if name in accepted)
+        problems = [*self._bad.values(), *map(_unreadable, snapshot.unreadable)]
         return Resolved(entries, tuple(sorted(problems, key=lambda problem: problem.key)))
+
+    def _read(self, item: Item, accepted: Entry | None) -> None:
+        self._good.pop(item.key, None)
+        self._bad.pop(item.key, None)
+        # After a restart the accepted entries are decoded already; most are unchanged.
+        unchanged = accepted is not None and accepted.item == item
+        result = accepted if unchanged else read_entry(item)
+        if isinstance(result, Entry):
+            self._good[item.key] = result
+        elif isinstance(result, Problem):
+            self._bad[item.key] = result
+
+
+def _unreadable(shown: str) -> Problem:
+    return Problem(shown, "", "the key is no UTF-8; remove it")
 
 
 def settle_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem]:

@@ -10,7 +10,7 @@ import msgspec
 
 from lbsync.agent.entries import Entries, Entry
 from lbsync.model.records import EndpointsRecord
-from lbsync.schema.keys import ServiceId
+from lbsync.schema.keys import ServiceId, service_key
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -21,7 +21,7 @@ class Hold(msgspec.Struct, frozen=True):
     losses: dict[str, tuple[int, int]]
     """Service to (servers before, servers wanted), for each service that would lose some."""
     total: int
-    """Servers in all accepted services."""
+    """Servers in all accepted endpoints."""
 
     @property
     def lost(self) -> int:
@@ -38,26 +38,36 @@ class Hold(msgspec.Struct, frozen=True):
         )
 
 
-def _counts(entries: Entries, only: set[ServiceId] | None = None) -> dict[ServiceId, int]:
-    """Return servers per service; a service without its own key has none that can be reached."""
-    counts: dict[ServiceId, int] = {}
-    for entry in entries.values():
-        service = entry.key.service
-        if service is None or (only is not None and service not in only):
-            continue
-        if entry.key.kind == "services":
-            counts.setdefault(service, 0)
-        elif isinstance(entry.record, EndpointsRecord) and f"services/{service}" in entries:
-            counts[service] = counts.get(service, 0) + len(entry.record.servers)
+def _servers(entry: Entry | None) -> int:
+    if entry is None or not isinstance(entry.record, EndpointsRecord):
+        return 0
+    return len(entry.record.servers)
+
+
+def _count(entries: Entries, services: set[ServiceId]) -> dict[ServiceId, int]:
+    """Return servers per service; one without its own key has none that can be reached."""
+    reached = {service for service in services if service_key(service) in entries}
+    counts = dict.fromkeys(services, 0)
+    if reached:
+        for entry in entries.values():
+            if entry.key.service in reached:
+                counts[entry.key.service] += _servers(entry)
     return counts
 
 
-def _touched(accepted: Entries, wanted: Entries) -> set[ServiceId]:
-    found: set[ServiceId] = set()
+def _losses(accepted: Entries, wanted: Entries) -> dict[ServiceId, tuple[int, int]]:
+    """Return (before, after) for each service that would have fewer servers than before."""
+    shrunk: set[ServiceId] = set()
     for name, entry in accepted.items():
-        if wanted.get(name) is not entry and entry.key.service is not None:
-            found.add(entry.key.service)
-    return found
+        new = wanted.get(name)
+        if new is entry or entry.key.service is None:
+            continue
+        if new is None or _servers(new) < _servers(entry):
+            shrunk.add(entry.key.service)
+    if not shrunk:
+        return {}
+    before, after = _count(accepted, shrunk), _count(wanted, shrunk)
+    return {s: (before[s], after[s]) for s in shrunk if before[s] > after[s]}
 
 
 def check(accepted: Entries, wanted: Entries, percent: int) -> Hold | None:
@@ -66,18 +76,11 @@ def check(accepted: Entries, wanted: Entries, percent: int) -> Hold | None:
     A removal is held when more than `percent` (0 to 100) of all accepted servers would go; at 100
     nothing ever is.
     """
-    touched = _touched(accepted, wanted)
-    if not touched or percent >= 100:
+    if percent >= 100:
         return None
-    before = _counts(accepted)
-    after = _counts(wanted, touched)
-    losses = {
-        str(service): (before[service], after.get(service, 0))
-        for service in touched
-        if before.get(service, 0) > after.get(service, 0)
-    }
-    total = sum(before.values())
+    losses = {str(service): loss for service, loss in _losses(accepted, wanted).items()}
     lost = sum(old - new for old, new in losses.values())
+    total = sum(map(_servers, accepted.values())) if lost else 0
     if not lost or lost * 100 <= total * percent:
         return None
     name = hashlib.sha256(msgspec.json.encode(sorted(losses.items()))).hexdigest()[:12]
@@ -87,6 +90,3 @@ def check(accepted: Entries, wanted: Entries, percent: int) -> Hold | None:
 def kept(hold: Hold) -> set[ServiceId]:
     """Return the services whose accepted entries stay in place."""
     return {ServiceId.parse(name) for name in hold.losses}
-
-
-__all__ = ["Entry", "Hold", "check", "kept"]
