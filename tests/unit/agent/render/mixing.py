@@ -56,6 +56,9 @@ PRINTS = {
     "{{ v|lf }}": ["{%}"],
 }
 
+#: A second value beside `v`: the control characters that mark quoted text while it is made.
+MARKS = "\x02\x03\x1e"
+
 #: Must either fail, or leave the number of words as it is for a harmless value.
 MIXES = [
     "{{ v|safe }}",
@@ -82,6 +85,9 @@ MIXES = [
     "{{ (v|quote)|replace('a', v) }}",
     "{{ (v|quote)|replace('\\x02', '') }}",
     "{{ 'X'|replace('X', v|quote) }}",
+    "{{ (v|quote)|trim(marks) }}",
+    "{{ (v|quote).strip(marks) }}",
+    "{% filter trim(marks) %}{{ v }}{% endfilter %}",
     "{{ (v|quote).strip() }}",
     "{{ (v|quote).format(v) }}",
     "{{ (v|quote)|attr('format')(v) }}",

@@ -11,7 +11,7 @@ from lbsync.agent.render.renderer import OutputSpec, Renderer
 from lbsync.errors import LbsyncError, Rejected, TemplateError
 from tests.haproxy_words import cut
 from tests.unit.agent.render.conftest import Render
-from tests.unit.agent.render.mixing import MIXES, OTHERS, PRINTS
+from tests.unit.agent.render.mixing import MARKS, MIXES, OTHERS, PRINTS
 
 HARMLESS = "xyz"
 any_text = st.text(st.sampled_from(" #$\\'\"{}<&>%x0a\x02\x03\x1e\n\r\0\t;\x85\u2028")) | st.text()
@@ -40,7 +40,7 @@ def renderers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Renderer]:
 
 def rendered(renderer: Renderer, value: str) -> str | None:
     try:
-        return renderer.render({"v": value}, {})["haproxy.cfg"].decode()
+        return renderer.render({"v": value, "marks": MARKS}, {})["haproxy.cfg"].decode()
     except LbsyncError:
         return None
 

@@ -58,6 +58,16 @@ def test_what_the_latest_render_did_not_use_is_forgotten(tmp_path: Path) -> None
     assert count.asked == 3
 
 
+def test_a_template_that_the_latest_render_did_not_use_is_forgotten(tmp_path: Path) -> None:
+    count = Counter()
+    main = "{% if items %}{{ each('f.j2', items) }}{% endif %}"
+    renderer = a_renderer(tmp_path, "x {{ item.name }}{{ count() }}\n", main, count=count)
+    item = Thing("a")
+    for items in [(item,), (), (item,)]:
+        text(renderer, *items)
+    assert count.asked == 2
+
+
 def test_a_failed_render_forgets_nothing(tmp_path: Path) -> None:
     count = Counter()
     renderer = a_renderer(tmp_path, "x {{ item.name }}{{ count() }}\n", count=count)
