@@ -18,11 +18,14 @@ from lbsync.log import span
 
 FILE = "status.json"
 
-State = Literal["starting", "confirmed", "held", "failing", "rolled-back", "unconfirmed"]
-"""`starting`: no pass has ended yet. `confirmed`: HAProxy serves what is wanted. `held`: it serves
-all but a removal that waits for confirmation. `failing`: it serves the last good generation, and
-`error` says why not the wanted one. `rolled-back`: it serves the generation that an operator chose.
-`unconfirmed`: HAProxy does not answer, so nothing is known of what it serves."""
+State = Literal[
+    "starting", "confirmed", "held", "stale", "failing", "rolled-back", "unconfirmed"
+]
+"""`starting`: no pass has ended yet. `confirmed`: HAProxy was proved to serve what is wanted. `held`:
+the same, but for a removal that waits for confirmation. `stale`: it serves what was wanted when the
+source last answered. `failing`: the last pass failed, and `error` says why. `rolled-back`: it serves
+the generation that an operator chose. `unconfirmed`: HAProxy does not answer, so nothing is known of
+what it serves."""
 
 
 class Quarantined(msgspec.Struct, frozen=True):

@@ -69,6 +69,20 @@ class Accepted:
             ) from error
 
 
+def peek(path: Path) -> Entries:
+    """Return what is accepted, for a command beside the agent: nothing is written or moved.
+
+    Nothing is found where nothing can be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            return _rows(db)
+    except sqlite3.Error:
+        return {}
+
+
 def _row(item: Item) -> tuple[str, bytes, int, int]:
     return item.key, item.value, item.create_revision, item.mod_revision
 
@@ -86,13 +100,17 @@ def _open(path: Path) -> sqlite3.Connection:
 def _load(path: Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
-    entries = {}
     with closing(_open(path)) as db:
-        for key, value, created, modified in db.execute("SELECT * FROM accepted"):
-            entry = read_entry(Item(key, bytes(value), created, modified))
-            # What an older version accepted may be refused by this one: then it is not known good.
-            if isinstance(entry, Entry):
-                entries[key] = entry
+        return _rows(db)
+
+
+def _rows(db: sqlite3.Connection) -> dict[str, Entry]:
+    entries = {}
+    for key, value, created, modified in db.execute("SELECT * FROM accepted"):
+        entry = read_entry(Item(key, bytes(value), created, modified))
+        # What an older version accepted may be refused by this one: then it is not known good.
+        if isinstance(entry, Entry):
+            entries[key] = entry
     return entries
 
 

@@ -212,12 +212,17 @@ def test_sigterm_lets_the_running_pass_finish() -> None:
 
 
 def test_sighup_reads_settings_again_and_runs_a_pass(lines: Callable[[], list[str]]) -> None:
-    bench = Bench([CONFIRMED], [(5.0, raise_signal(signal.SIGHUP)), (20.0, STOP)])
+    bench = Bench([CONFIRMED], [])
+    bench.world.events = [
+        (5.0, raise_signal(signal.SIGHUP)),
+        (10.0, bench.world.wake),
+        (20.0, STOP),
+    ]
     bench.reload = lambda: Pace(3.0, 3.0, 1.0, 1.0, 300.0)
 
     bench.run()
 
-    assert bench.times == [0.0, 5.05]
+    assert bench.times == [0.0, 5.05, 13.0]
     assert bench.systemd.heard[2:4] == ["RELOADING=1", "READY=1"]
     assert "settings and templates were read again" in lines()
 

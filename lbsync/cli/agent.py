@@ -1,0 +1,145 @@
+"""`lbsync agent`: wires settings, source, passes, loop and status together, and runs them."""
+
+import argparse
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from lbsync import log
+from lbsync.agent.reconcile import Agent
+from lbsync.cli.agent_status import StatusKeeper
+from lbsync.cli.agent_watches import Watches
+from lbsync.cli.context import opened, settings_of
+from lbsync.cli.terminal import Terminal
+from lbsync.clients.source import Source
+from lbsync.errors import Conflict, Exit, LbsyncError, SettingsError
+from lbsync.loop import Loop, Notifier, Pace, Report, Waker
+from lbsync.settings import Settings
+
+_EPILOG = """\
+examples:
+  lbsync agent                                 what the systemd unit runs
+  lbsync agent --once                          one pass, for scripts and first tries
+  lbsync agent --source file:/srv/shop         without etcd: keys are files
+
+signals: SIGHUP reads settings and templates again (wrong ones are refused, the old ones stay);
+SIGTERM and SIGINT finish the running pass, then end. HAProxy serves on.
+
+exit codes of --once: 0 was confirmed already, 3 applied a change, 4 settings or templates are wrong,
+5 something was refused (the rest is served), 6 source or HAProxy does not answer, 7 HAProxy did not
+take it (the last good generation is back), 8 another agent runs on this host.
+"""
+#: Settings that are fixed while the agent runs: others depend on what was opened with them.
+_FIXED = ("source", "prefix", "host", "state_dir", "etcd")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = (
+        "Keep this host's HAProxy equal to the wanted state: watch, render, validate, apply, "
+        "read back."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument("--once", action="store_true", help="run one pass and say how it ended")
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Run one pass, or passes until a signal ends them."""
+    settings = settings_of(args)
+    log.setup(settings.log.level, settings.log.format)
+    state = Path(settings.state_dir)
+    with only_one(state), opened(settings) as source:
+        agent = Agent(settings, source)
+        keeper = StatusKeeper(settings, agent, source)
+        if args.once:
+            return _once(agent, keeper)
+        _forever(args, settings, agent, source, keeper)
+    return Exit.OK
+
+
+def _once(agent: Agent, keeper: StatusKeeper) -> Exit:
+    try:
+        outcome = agent.run_pass()
+    except LbsyncError as error:
+        keeper.note(Report(None, str(error), None, 0.0))
+        raise
+    keeper.note(Report(outcome, outcome.error, None, 0.0))
+    Terminal().line(outcome.sentence)
+    if outcome.error:
+        log.get().warning(outcome.error)
+    return outcome.exit_code
+
+
+def _forever(
+    args: argparse.Namespace,
+    settings: Settings,
+    agent: Agent,
+    source: Source,
+    keeper: StatusKeeper,
+) -> None:
+    def reload() -> Pace:
+        fresh = settings_of(args)
+        _refuse_fixed(settings, fresh)
+        agent.configure(fresh)
+        log.setup(fresh.log.level, fresh.log.format)
+        keeper.settings = fresh
+        watches.follow(fresh)
+        return Pace.of(fresh.agent)
+
+    waker = Waker()
+    loop = Loop(
+        agent.run_pass,
+        Pace.of(settings.agent),
+        waker=waker,
+        reload=reload,
+        on_report=keeper.note,
+        notifier=Notifier(),
+    )
+    watches = Watches(args.config, wake=loop.wake, reread=loop.reread)
+    keeper.starting()
+    try:
+        watches.follow(settings)
+        agent.watch(loop.wake)
+        log.get().info(
+            "the agent begins", source=settings.source, host=settings.host, state=settings.state_dir
+        )
+        loop.run()
+        log.get().info("the agent ends; HAProxy serves on")
+    finally:
+        watches.close()
+        source.close()
+        keeper.ended()
+
+
+def _refuse_fixed(old: Settings, new: Settings) -> None:
+    changed = [name for name in _FIXED if getattr(old, name) != getattr(new, name)]
+    if changed:
+        raise SettingsError(
+            [f"{name}: cannot change while the agent runs; restart it" for name in changed]
+        )
+
+
+@contextlib.contextmanager
+def only_one(state_dir: Path) -> Iterator[None]:
+    """Hold this host's lock, for one agent (or one command in its place) at a time.
+
+    Raises `Conflict` when it is held, `LbsyncError` when the state directory cannot be used.
+    """
+    path = state_dir / "agent.lock"
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise LbsyncError(
+            f"{path}: cannot be opened ({error.strerror}); "
+            "run as the agent's user, or name another --state-dir"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(
+                f"another agent runs on this host with {state_dir} ('lbsync status' shows it)"
+            ) from error
+        yield

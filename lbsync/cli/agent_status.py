@@ -1,0 +1,150 @@
+"""What the agent knows, put into the status file after each pass."""
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+import lbsync
+from lbsync import status
+from lbsync.agent.apply import Applied
+from lbsync.agent.control import Control, Name
+from lbsync.agent.reconcile import Agent
+from lbsync.agent.settle import Plan
+from lbsync.clients.haproxy import binary
+from lbsync.clients.source import Source
+from lbsync.errors import Unavailable
+from lbsync.loop import Report
+from lbsync.settings import Settings
+from lbsync.status import LastPass, Quarantined, SourceStatus, State, Status
+
+_MOST_MISMATCHES = 100
+
+
+class StatusKeeper:
+    """Writes `<state_dir>/status.json`."""
+
+    def __init__(self, settings: Settings, agent: Agent, source: Source) -> None:
+        self.settings = settings
+        self._agent = agent
+        self._source = source
+        self._state_dir = Path(settings.state_dir)
+        self._control = Control(self._state_dir)
+        self._seen: Applied | None = None
+        self._watching = False
+        self._since: dict[str, float] = {}
+        now = time.time()
+        self._status = Status(
+            state="starting",
+            host=str(settings.host),
+            pid=os.getpid(),
+            pid_namespace=status.pid_namespace(),
+            written_at=now,
+            every=settings.agent.resync.seconds,
+            lbsync=lbsync.__version__,
+            haproxy=_version(settings.haproxy.binary),
+            started_at=now,
+        )
+
+    def starting(self) -> None:
+        """Say that no pass has ended yet, and that the source will be watched from now on.
+
+        Raises `LbsyncError` when the file cannot be written.
+        """
+        self._watching = True
+        status.write(self._state_dir, self._status)
+
+    def ended(self) -> None:
+        """Leave the last word; that the process is gone, a reader sees for itself."""
+        status.write(self._state_dir, self._status)
+
+    def note(self, report: Report) -> None:
+        """Take in the end of a pass and write. Raises `LbsyncError`."""
+        now = time.time()
+        facts: dict[str, object] = {
+            "written_at": now,
+            "every": self.settings.agent.resync.seconds,
+            "error": report.error or report.reload_error,
+            "failing_since": report.failing_since or 0.0,
+            "source": self._source_status(),
+            "passes": self._status.passes + 1,
+            "draining": self._request("drain"),
+            "state": self._state(report),
+        }
+        if report.outcome is not None:
+            facts["last_pass"] = LastPass(report.outcome.sentence, now, report.seconds)
+            if self._agent.last is not None:
+                facts |= self._of_plan(self._agent.last, now)
+            if self._agent.applied is not None:
+                facts |= self._of_applied(self._agent.applied, report, now)
+        self._status = msgspec.structs.replace(self._status, **facts)
+        status.write(self._state_dir, self._status)
+
+    def _state(self, report: Report) -> State:
+        outcome = report.outcome
+        if outcome is None:
+            return "failing"
+        if not outcome.confirmed:
+            return "unconfirmed"
+        if self._request("rollback"):
+            return "rolled-back"
+        if self._watching and not self._source.health().ok:
+            return "stale"
+        return "held" if self._agent.last is not None and self._agent.last.hold else "confirmed"
+
+    def _request(self, name: Name) -> str:
+        request = self._control.get(name)
+        return request.value if request else ""
+
+    def _source_status(self) -> SourceStatus | None:
+        if not self._watching:
+            return None
+        health = self._source.health()
+        return SourceStatus(health.ok, health.detail, health.since)
+
+    def _of_plan(self, plan: Plan, now: float) -> dict[str, object]:
+        problems = plan.desired.problems
+        names = {f"{problem.key} {problem.reason}" for problem in problems}
+        self._since = {name: self._since.get(name, now) for name in names}
+        return {
+            "services": len(plan.desired.services),
+            "servers": plan.desired.server_count,
+            "revision_seen": plan.desired.revision,
+            "held": str(plan.hold) if plan.hold else "",
+            "hold_id": plan.hold.id if plan.hold else "",
+            "quarantined": tuple(
+                Quarantined(
+                    problem.key,
+                    problem.reason,
+                    problem.service,
+                    self._since[f"{problem.key} {problem.reason}"],
+                )
+                for problem in problems
+            ),
+        }
+
+    def _of_applied(self, applied: Applied, report: Report, now: float) -> dict[str, object]:
+        generation = applied.generation
+        is_new = applied is not self._seen
+        self._seen = applied
+        facts: dict[str, object] = {
+            "old_workers": applied.old_workers.count,
+            "mismatches": tuple(str(found) for found in applied.mismatches[:_MOST_MISMATCHES]),
+            "reloads": self._status.reloads + bool(is_new and applied.reload is not None),
+        }
+        if report.outcome is not None and report.outcome.confirmed:
+            facts["verified_at"] = now
+            # A pass that looked at the source says at which revision; others serve what is stored.
+            facts["revision"] = report.outcome.fields.get("revision", generation.meta.revision)
+            if generation.digest != self._status.digest:
+                facts["confirmed_at"] = now
+            facts["digest"], facts["generation"] = generation.digest, generation.seq
+        return facts
+
+
+def _version(program: str) -> str:
+    try:
+        return ".".join(map(str, binary.version(program)))
+    except Unavailable:
+        return ""

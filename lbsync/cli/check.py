@@ -1,0 +1,173 @@
+"""`lbsync check`: everything that is wrong, in one go."""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from lbsync.agent import inputs
+from lbsync.agent.accepted import peek
+from lbsync.agent.generations import Store
+from lbsync.agent.settle import Plan
+from lbsync.agent.validate import Refused
+from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.plan import make_plan, validated
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.clients.haproxy import binary, sockets
+from lbsync.clients.haproxy.options import from_settings
+from lbsync.errors import Exit, LbsyncError, SettingsError
+from lbsync.model.snapshot import Snapshot
+from lbsync.settings import Settings
+
+T = TypeVar("T")
+_EPILOG = """\
+examples:
+  lbsync check
+  lbsync check --offline --config new.toml --source file:examples/shop     before a change, anywhere
+
+Looks at settings, templates, source, and the configuration that follows, as 'haproxy -c' judges it;
+without --offline also at the running HAProxy. Nothing is changed.
+
+exit codes, of the first thing that is wrong: 4 settings or templates, 5 keys or configuration are
+refused, 6 source or HAProxy does not answer.
+"""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One finding."""
+
+    about: str
+    """`settings`, `templates`, `source`, `keys`, `configuration` or `haproxy`."""
+    ok: bool
+    text: str
+
+
+class Findings:
+    """Collects what was looked at, and remembers the gravest."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.code = Exit.OK
+
+    def good(self, about: str, text: str) -> None:
+        """Note that something is in order."""
+        self.lines.append(Line(about, True, text))
+
+    def bad(self, about: str, texts: list[str], code: Exit) -> None:
+        """Note what is wrong."""
+        self.lines += [Line(about, False, text) for text in texts]
+        if texts and self.code == Exit.OK:
+            self.code = code
+
+    def attempt(self, about: str, work: Callable[[], T]) -> T | None:
+        """Return what `work` returns; None when it raised, which is noted."""
+        try:
+            return work()
+        except SettingsError as error:
+            self.bad(about, error.problems, error.exit_code)
+        except Refused as error:
+            self.bad(about, [str(finding) for finding in error.findings], error.exit_code)
+        except LbsyncError as error:
+            self.bad(about, [str(error)], error.exit_code)
+        return None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = "Find everything that is wrong, and show it at once."
+    parser.epilog = _EPILOG
+    parser.add_argument("--offline", action="store_true", help="do not ask the running HAProxy")
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Look at everything in turn."""
+    findings = Findings()
+    settings = findings.attempt("settings", lambda: settings_of(args))
+    if settings is not None:
+        findings.good("settings", str(args.config or "in order"))
+        _check_templates(findings, settings)
+        snapshot = _check_source(findings, settings)
+        _check_configuration(findings, settings, snapshot)
+        if not args.offline:
+            _check_haproxy(findings, settings)
+    _show(findings, args.output)
+    return findings.code
+
+
+def _check_templates(findings: Findings, settings: Settings) -> None:
+    renderer = findings.attempt("templates", lambda: inputs.make_renderer(settings))
+    if renderer is not None:
+        where = settings.templates.directory or "the packaged ones"
+        findings.good("templates", f"{len(renderer.outputs)} outputs from {where}")
+
+
+def _check_source(findings: Findings, settings: Settings) -> Snapshot | None:
+    def read() -> Snapshot:
+        with opened(settings) as source:
+            return source.snapshot()
+
+    snapshot = findings.attempt("source", read)
+    if snapshot is not None:
+        text = f"{settings.source}: {len(snapshot.items)} keys at revision {snapshot.revision}"
+        findings.good("source", text)
+    return snapshot
+
+
+def _check_configuration(findings: Findings, settings: Settings, snapshot: Snapshot | None) -> None:
+    """Render and validate; without a source at least what the templates make of nothing."""
+    accepted = peek(Path(settings.state_dir) / "accepted.db")
+    wanted = snapshot or Snapshot(0, 0, {})
+    plan = findings.attempt("configuration", lambda: make_plan(settings, wanted, accepted))
+    if plan is None:
+        return
+    if snapshot is not None:
+        problems = [f"{p.key}: {p.reason}" if p.key else p.reason for p in plan.desired.problems]
+        if plan.hold is not None:
+            problems.append(f"removal held: {plan.hold}")
+        findings.bad("keys", problems, Exit.REJECTED)
+        if not problems:
+            findings.good("keys", "all of them read well")
+    verdict = findings.attempt("configuration", lambda: _validate(plan, settings))
+    if verdict is not None:
+        findings.good("configuration", verdict)
+
+
+def _validate(plan: Plan, settings: Settings) -> str:
+    version = ".".join(map(str, binary.version(settings.haproxy.binary)))
+    with (
+        tempfile.TemporaryDirectory(prefix="lbsync-check-") as folder,
+        Store(folder, keep=1).staged(plan.rendered) as staged,
+    ):
+        verdict = validated(staged, plan.rendered, settings)
+    warned = f", with {len(verdict.warnings)} warnings" if verdict.warnings else ""
+    counts = f"{len(plan.desired.services)} services, {plan.desired.server_count} servers"
+    return f"accepted by HAProxy {version}{warned}: {counts}"
+
+
+def _check_haproxy(findings: Findings, settings: Settings) -> None:
+    options = from_settings(settings)
+
+    def ask() -> str:
+        info = sockets.worker(options).show_info(retry_s=1.0)
+        master = sockets.master(options)
+        if master is not None and settings.haproxy.reload == "master":
+            master.show_proc(retry_s=1.0)
+        return f"HAProxy {info['Version']} answers, worker {info['Pid']}"
+
+    said = findings.attempt("haproxy", ask)
+    if said is not None:
+        findings.good("haproxy", said)
+
+
+def _show(findings: Findings, output: str) -> None:
+    terminal = Terminal()
+    if output == "json":
+        terminal.line(to_json(findings.lines))
+        return
+    for line in findings.lines:
+        mark = terminal.paint("ok   ", "green") if line.ok else terminal.paint("WRONG", "red")
+        terminal.line(f"{mark} {line.about:<14} {line.text}")

@@ -1,0 +1,95 @@
+"""What the agent would go for, worked out by a command beside it: nothing is touched."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lbsync.agent import inputs
+from lbsync.agent.entries import Entries
+from lbsync.agent.generations import Generation
+from lbsync.agent.sections import Parser
+from lbsync.agent.served import main_text
+from lbsync.agent.settle import Plan, Settler
+from lbsync.agent.validate import Accepted, validate
+from lbsync.cli.terminal import Terminal
+from lbsync.clients.certificates import CertificateDirectory
+from lbsync.clients.haproxy.options import from_settings
+from lbsync.model.rendered import Rendered
+from lbsync.model.snapshot import Snapshot
+from lbsync.settings import Settings
+
+#: Stands where a generation's digest is, so that a diff shows what else changed.
+DIGEST = "<digest>"
+
+
+def make_plan(
+    settings: Settings,
+    snapshot: Snapshot,
+    accepted: Entries | None = None,
+    *,
+    draining: bool = False,
+) -> Plan:
+    """Return what a pass would go for. Raises `TemplateError`, `Rejected`.
+
+    `accepted`: last good versions of keys; left out: bad keys count as absent.
+    """
+    directory = settings.proxy.certificates
+    settler = Settler(
+        inputs.make_renderer(settings),
+        settings.proxy.reserved_ports,
+        settings.agent.guard_percent,
+        CertificateDirectory(Path(directory)) if directory else None,
+        raw_keys=True,
+    )
+    return settler.plan(snapshot, accepted or {}, draining, lambda _: False)
+
+
+def validated(staged: Generation, rendered: Rendered, settings: Settings) -> Accepted:
+    """Let our rules and `haproxy -c` judge a staged set; no port is probed.
+
+    Raises `Refused` with everything that is wrong, `Unavailable` when HAProxy cannot be run.
+    """
+    parser = Parser()
+    # A port that HAProxy itself holds on this host would look taken.
+    binds = [bind for _, bind in parser.parse(main_text(rendered)).binds()]
+    return validate(staged, rendered, parser, from_settings(settings), known_binds=binds)
+
+
+def texts(rendered: Rendered) -> dict[str, bytes]:
+    """Return the files of a set with the digest blotted out, for comparison."""
+    digest = rendered.digest.encode()
+    return {file.path: file.data.replace(digest, DIGEST.encode()) for file in rendered.files}
+
+
+def show_diff(
+    terminal: Terminal, old: Mapping[str, bytes], new: Mapping[str, bytes], before: str, after: str
+) -> int:
+    """Write the differences file by file; return how many files differ.
+
+    What may hold a private key is named, never shown.
+    """
+    count = 0
+    for path in sorted(old.keys() | new.keys()):
+        one, other = old.get(path), new.get(path)
+        if one == other:
+            continue
+        count += 1
+        if path.startswith(f"{inputs.CERTIFICATES}/"):
+            verb = "is new" if one is None else "is gone" if other is None else "differs"
+            terminal.line(terminal.paint(f"{path} {verb} (not shown: it may hold a key)", "bold"))
+            continue
+        terminal.diff(_text(one), _text(other), f"{before}/{path}", f"{after}/{path}")
+    return count
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode(errors="backslashreplace")
+
+
+def warn_of_problems(terminal: Terminal, plan: Plan) -> None:
+    """Write a line for each key that does not count as it stands, and for a held removal."""
+    word = terminal.paint("warning:", "yellow")
+    for problem in plan.desired.problems:
+        place = f"{problem.key}: " if problem.key else ""
+        terminal.line(f"{word} {place}{problem.reason}")
+    if plan.hold is not None:
+        terminal.line(f"{word} removal held: {plan.hold}")

@@ -1,0 +1,57 @@
+"""`lbsync prepare`: HAProxy can start, whatever else is away."""
+
+import argparse
+from pathlib import Path
+
+from lbsync import log
+from lbsync.agent.apply import locked
+from lbsync.agent.generations import Store
+from lbsync.cli.context import settings_of
+from lbsync.cli.plan import make_plan, validated
+from lbsync.cli.terminal import Terminal
+from lbsync.clients.haproxy.options import from_settings
+from lbsync.errors import Exit
+from lbsync.model.snapshot import Snapshot
+from lbsync.settings import Settings
+
+_DESCRIPTION = """\
+Make sure that a live generation exists, for HAProxy to start from. Where there is one, nothing is done.
+Where the live link is lost, the generation that was last proved to be served is made live again. On a
+new host a first one is made from the templates without any service: it answers 503 until the agent's
+first pass. etcd is never asked.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = (
+        "example, in haproxy.service (systemd/haproxy.service.d/lbsync.conf has it in full):\n"
+        "  ExecStartPre=/usr/bin/lbsync prepare\n"
+    )
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """See to it that there is a live generation."""
+    settings = settings_of(args)
+    log.setup(settings.log.level, settings.log.format)
+    Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
+    store = Store(settings.state_dir, settings.agent.keep_generations)
+    with locked(from_settings(settings).lock_path, settings.haproxy.reload_timeout.seconds):
+        Terminal().line(prepare(settings, store))
+    return Exit.OK
+
+
+def prepare(settings: Settings, store: Store) -> str:
+    """Do what is missing; return a sentence. Raises `LbsyncError` when it cannot be done."""
+    live = store.live()
+    if live is not None and live.main_file.exists():
+        return f"generation {live.name} is live"
+    last = store.confirmed()
+    if last is not None and last.main_file.exists():
+        return f"generation {store.make_live(last).name} is live again"
+    plan = make_plan(settings, Snapshot(0, 0, {}))
+    with store.staged(plan.rendered) as staged:
+        validated(staged, plan.rendered, settings)
+        live = store.make_live(staged)
+    return f"generation {live.name} is live: a first one, without services"

@@ -1,0 +1,141 @@
+"""`lbsync rollback`."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lbsync import log
+from lbsync.agent.control import Control
+from lbsync.agent.generations import Generation, Store
+from lbsync.agent.reconcile import Agent
+from lbsync.cli import request
+from lbsync.cli.agent import only_one
+from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.generation import find
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.errors import Exit, Rejected
+from lbsync.settings import Settings
+
+_EPILOG = """\
+examples:
+  lbsync rollback --list           which generations there are
+  lbsync rollback                  the one that was served before the present one
+  lbsync rollback 41               a certain one, by number or digest
+  lbsync rollback --release        follow the source again
+
+The host stays with that generation, whatever the source says and over restarts, until --release. The
+running agent does it; where none runs, this command does it itself.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = "Serve an earlier generation and stay with it."
+    parser.epilog = _EPILOG
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("generation", nargs="?", metavar="GENERATION", help="number or digest")
+    what.add_argument("--release", action="store_true", help="follow the source again")
+    what.add_argument("--list", action="store_true", help="list the generations on this host")
+    request.add_wait(parser)
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """List, or write the request and wait."""
+    settings = settings_of(args)
+    log.setup(settings.log.level, settings.log.format)
+    state = Path(settings.state_dir)
+    store = Store(state, settings.agent.keep_generations)
+    if args.list:
+        return _list(store, state, args.output)
+    request.become_owner(state)
+    if args.release:
+        return _release(args, state)
+    wanted = find(store, args.generation) if args.generation else _previous(store)
+    request.make(state, "rollback", wanted.digest)
+    if request.alive(state) is None:
+        return _do_it(settings, state)
+    return request.wait_for(
+        state,
+        lambda now: now.state == "rolled-back" and now.digest == wanted.digest,
+        args.wait,
+        f"rolled back to generation {wanted.name}; it stays until 'lbsync rollback --release'",
+    )
+
+
+def _previous(store: Store) -> Generation:
+    live = store.live()
+    for generation in store.list():
+        is_other = live is None or generation.digest != live.digest
+        is_older = live is None or generation.seq < live.seq
+        if is_other and is_older and generation.meta.confirmed_at:
+            return generation
+    raise Rejected("there is no earlier generation that was served; 'lbsync rollback --list'")
+
+
+def _release(args: argparse.Namespace, state: Path) -> Exit:
+    if not Control(state).clear("rollback"):
+        Terminal().line("this host was not rolled back; it follows the source")
+        return Exit.OK
+    return request.wait_for(
+        state,
+        lambda now: now.state in {"confirmed", "held", "stale"},
+        args.wait,
+        "released: this host follows the source again",
+    )
+
+
+def _do_it(settings: Settings, state: Path) -> Exit:
+    """Be the agent for one pass, which obeys the request and asks no source."""
+    with only_one(state), opened(settings) as source:
+        outcome = Agent(settings, source).run_pass()
+    terminal = Terminal()
+    terminal.line(outcome.sentence)
+    if outcome.error:
+        terminal.line(outcome.error)
+    return Exit.OK if outcome.confirmed else Exit.UNAVAILABLE
+
+
+def _list(store: Store, state: Path, output: str) -> Exit:
+    live, confirmed, pin = store.live(), store.confirmed(), Control(state).get("rollback")
+    rows = []
+    for generation in store.list():
+        notes = {
+            "live": live is not None and live.name == generation.name,
+            "served": confirmed is not None and confirmed.name == generation.name,
+            "rolled back to": pin is not None and generation.digest == pin.value,
+        }
+        rows.append((generation, [note for note, holds in notes.items() if holds]))
+    if output == "json":
+        facts = [{"seq": g.seq, "name": g.name, **_facts(g), "notes": notes} for g, notes in rows]
+        Terminal().line(to_json(facts))
+        return Exit.OK
+    Terminal().table(
+        ("GENERATION", "DIGEST", "REVISION", "MADE", "LAST PROVED", ""),
+        (
+            (
+                str(generation.seq),
+                generation.digest,
+                str(generation.meta.revision),
+                _time(generation.meta.created_at),
+                _time(generation.meta.confirmed_at or 0.0),
+                ", ".join(notes),
+            )
+            for generation, notes in rows
+        ),
+    )
+    return Exit.OK
+
+
+def _facts(generation: Generation) -> dict[str, object]:
+    meta = generation.meta
+    return {
+        "digest": meta.digest,
+        "revision": meta.revision,
+        "created_at": meta.created_at,
+        "confirmed_at": meta.confirmed_at,
+    }
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if at else "never"

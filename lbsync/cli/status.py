@@ -1,0 +1,145 @@
+"""`lbsync status`: what this host serves, as the agent verified it, and as HAProxy says itself."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from lbsync import status
+from lbsync.agent.reload import speaks
+from lbsync.cli.context import add_output, settings_of
+from lbsync.cli.terminal import Colour, Terminal, to_json
+from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy.options import from_settings
+from lbsync.errors import Exit, Unavailable
+from lbsync.settings import Settings
+from lbsync.status import Status
+
+_EPILOG = """\
+examples:
+  lbsync status
+  lbsync status --output json | jq .agent.quarantined
+
+The agent's word is compared with HAProxy's own: 'serves' is what the running worker answers now.
+
+exit codes: 0 confirmed, held, stale or rolled back, and HAProxy agrees; 1 the agent fails or waits;
+6 the agent or HAProxy does not answer; 7 HAProxy serves something else than the agent says.
+"""
+_COLOURS: dict[str, Colour] = {
+    "confirmed": "green", "held": "yellow", "stale": "yellow", "rolled-back": "yellow",
+    "starting": "yellow", "failing": "red", "unconfirmed": "red",
+}  # fmt: skip
+_FINE = {"confirmed", "held", "stale", "rolled-back"}
+
+Row = tuple[str, str, Colour | None]
+
+
+class Serves(msgspec.Struct, frozen=True):
+    """What HAProxy itself says, right now."""
+
+    answers: bool
+    detail: str
+    """Its version and age, or why it does not answer."""
+    agrees: bool = False
+    """It serves the generation that the agent says."""
+    description: str = ""
+    """What `show info` gives as description: the digest of what is served is in it."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = "Tell what this host serves, as verified."
+    parser.epilog = _EPILOG
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Show the status."""
+    settings = settings_of(args)
+    found = status.read(Path(settings.state_dir))
+    doubt = status.doubt(found, time.time())
+    serves = _ask_haproxy(settings, found.digest)
+    if args.output == "json":
+        facts = {"agent": found, "doubt": doubt, "haproxy": serves}
+        Terminal().line(to_json(facts))
+    else:
+        _show(Terminal(), found, doubt, serves)
+    return _exit(found, doubt, serves)
+
+
+def _ask_haproxy(settings: Settings, digest: str) -> Serves:
+    try:
+        info = sockets.worker(from_settings(settings)).show_info(retry_s=1.0)
+    except Unavailable as error:
+        return Serves(False, str(error))
+    detail = f"HAProxy {info['Version']}, worker {info['Pid']}, up {info.get('Uptime', '?')}"
+    description = info.get("description", "")
+    return Serves(True, detail, bool(digest) and speaks(info, digest), description)
+
+
+def _exit(found: Status, doubt: str, serves: Serves) -> Exit:
+    if doubt or not serves.answers:
+        return Exit.UNAVAILABLE
+    if found.digest and not serves.agrees:
+        return Exit.APPLY_FAILED
+    return Exit.OK if found.state in _FINE else Exit.FAILED
+
+
+def _show(terminal: Terminal, found: Status, doubt: str, serves: Serves) -> None:
+    rows = [
+        *_head(found, doubt),
+        *_haproxy(found, serves),
+        *_troubles(found),
+        *_history(found),
+    ]
+    for name, text, colour in rows:
+        label = terminal.paint(f"{name:<12}", "dim")
+        terminal.line(f"{label}{terminal.paint(text, colour) if colour else text}")
+
+
+def _head(found: Status, doubt: str) -> Iterator[Row]:
+    if doubt:
+        yield "DOUBT", f"{doubt}; what follows is old", "red"
+    yield "state", found.state, _COLOURS[found.state]
+    yield "host", f"{found.host} (lbsync {found.lbsync}, process {found.pid})", None
+    if found.digest:
+        name = f"{found.generation}-{found.digest}"
+        counts = f"{found.services} services, {found.servers} servers"
+        yield "generation", f"{name}, revision {found.revision}, {counts}", None
+    yield "verified", status.moment(found.verified_at), None
+
+
+def _haproxy(found: Status, serves: Serves) -> Iterator[Row]:
+    said = serves.description or "no description"
+    if serves.answers and found.digest and not serves.agrees:
+        yield "serves", f"something else: {said}", "red"
+    elif serves.answers:
+        yield "serves", said, "green"
+    yield "haproxy", serves.detail, None if serves.answers else "red"
+    if found.old_workers:
+        yield "old workers", f"{found.old_workers} still finish their connections", None
+
+
+def _troubles(found: Status) -> Iterator[Row]:
+    if found.source is not None:
+        text = found.source.detail if found.source.ok else f"AWAY: {found.source.detail}"
+        yield "source", text, None if found.source.ok else "red"
+    if found.error:
+        since = f", since {status.moment(found.failing_since)}" if found.failing_since else ""
+        yield "error", f"{found.error}{since}", "red"
+    if found.held:
+        yield "held", f"{found.held} (id {found.hold_id})", "yellow"
+    if found.draining:
+        yield "drained", found.draining, "yellow"
+    for entry in found.quarantined:
+        yield "quarantine", f"{entry.key or 'host'}: {entry.reason}", "yellow"
+    for sentence in found.mismatches:
+        yield "mismatch", sentence, "yellow"
+
+
+def _history(found: Status) -> Iterator[Row]:
+    if found.last_pass is not None:
+        yield "last pass", f"{found.last_pass.sentence}; {status.moment(found.last_pass.at)}", None
+    yield "since start", f"{found.passes} passes, {found.reloads} reloads", None
