@@ -24,12 +24,14 @@ global
     stats socket {stats} mode 600 level admin
     maxconn {maxconn}
     hard-stop-after 30s
+    server-state-file {state}/live/servers.state
 
 defaults
     mode http
     timeout connect 1s
     timeout client 10s
     timeout server 10s
+    load-server-state-from-file global
     errorfile 503 errors/503.http
 
 frontend fe_http
@@ -89,6 +91,7 @@ class Bench:
         config = CONFIG.format(
             digest=digest,
             stats=self.stats,
+            state=self.state,
             port=self.port,
             web=self.web.address,
             binds=binds,

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from lbsync.agent import durable, server_state
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.readback import Mismatch, differences
 from lbsync.agent.reload import Reloaded, Reloader, Running
@@ -69,6 +70,7 @@ class Applier:
             except Unavailable as error:
                 live = self._store.make_live(generation)
                 return _only_live(live, started, error)
+            self._carry_over(generation, config)
             live = self._store.make_live(generation)
             reloaded = self._reload(live, previous, before)
             return self._prove(live, rendered, config, started, reloaded)
@@ -86,6 +88,18 @@ class Applier:
             return self._prove(live, rendered, config, started, None)
         except Unavailable as error:
             return _only_live(live, started, error)
+
+    def _carry_over(self, generation: Generation, config: Config) -> None:
+        """Let the servers' states outlive the reload, where the configuration asks for it.
+
+        An aid, not a condition: without it HAProxy checks every server anew.
+        """
+        if (place := server_state.place(config, self._store.live_link)) is None:
+            return
+        with contextlib.suppress(OSError, Unavailable):
+            (generation.path / place).unlink(missing_ok=True)  # of an earlier time it was live
+            text = server_state.kept(self._worker.servers_state(), config)
+            durable.replace_file(generation.path / place, text.encode())
 
     def listening_ports(self) -> frozenset[int]:
         """Return the TCP ports HAProxy listens on now, as far as it can be seen; for `validate`."""
@@ -119,7 +133,9 @@ class Applier:
         reloaded: Reloaded | None,
     ) -> Applied:
         mismatches = self._read_back(rendered, config)
-        confirmed = self._store.mark_confirmed(live)
+        confirmed = self._store.confirmed()
+        if reloaded or confirmed is None or confirmed.name != live.name:
+            confirmed = self._store.mark_confirmed(live)
         return Applied(
             "confirmed",
             confirmed,

@@ -5,7 +5,7 @@
     <state>/live -> generations/7-1f0c…       what HAProxy reads when it starts or reloads
     <state>/confirmed -> generations/7-1f0c…  what a running HAProxy was last proved to serve
 
-A generation never changes once staged. Going live is one rename of a link, so a reader of `live`
+The rendered files of a generation never change once staged. Going live is one rename of a link, so a reader of `live`
 sees one whole set or the other. Everything is on disk (fsync) before it can be named.
 """
 
@@ -13,6 +13,7 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ import msgspec
 
 from lbsync.agent import durable
 from lbsync.errors import ApplyFailed, LbsyncError
-from lbsync.model.rendered import Rendered
+from lbsync.model.rendered import Rendered, RenderedFile
 
 MAIN_FILE = "haproxy.cfg"
 _META_FILE = "meta.json"
@@ -161,11 +162,32 @@ class Store:
             entries = [entry for entry in self._root.iterdir() if _NAME.fullmatch(entry.name)]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise LbsyncError(f"{self._root}: cannot be listed: {error.strerror}") from error
         return sorted((_load(entry) for entry in entries), key=lambda found: -found.seq)
 
     def by_digest(self, digest: str) -> Generation | None:
         """Return the newest generation whose digest begins with `digest`, or None."""
         return next((found for found in self.list() if found.digest.startswith(digest)), None)
+
+    def load(self, generation: Generation) -> Rendered:
+        """Read a generation back from disk, for a rollback or a start without the source.
+
+        Raises `LbsyncError` when a file of it cannot be read.
+        """
+        try:
+            files = [
+                RenderedFile(
+                    str(path.relative_to(generation.path)),
+                    path.read_bytes(),
+                    stat.S_IMODE(path.stat().st_mode),
+                )
+                for path in sorted(generation.path.rglob("*"))
+                if path.is_file() and path != generation.path / _META_FILE
+            ]
+        except OSError as error:
+            raise LbsyncError(f"{generation.path}: cannot be read back: {error}") from error
+        return Rendered(generation.digest, tuple(files))
 
     def prune(self) -> int:
         """Remove what is beyond the number to keep; return how many went.
@@ -184,11 +206,15 @@ class Store:
         return len(doomed)
 
     def sweep(self) -> None:
-        """Remove what a killed process left half done. Only while no other process stages."""
+        """Remove what a killed process left half done. Only while no other process stages.
+
+        Never fails: staging will say what is wrong with the disk.
+        """
         self._remove(_STAGING)
         self._remove(_DOOMED)
         for name in ("live", "confirmed"):
-            (self._state / f".{name}.next").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self._state / f".{name}.next").unlink(missing_ok=True)
 
     def _remove(self, prefix: str) -> None:
         for leftover in self._root.glob(f"{prefix}*"):

@@ -6,9 +6,11 @@ serves now says the digest in its `description`.
 """
 
 import time
+from pathlib import Path
 
 import msgspec
 
+from lbsync.agent.rules import MAIN_FILE
 from lbsync.clients import programs
 from lbsync.clients.haproxy import processes, sockets, startup_log
 from lbsync.clients.haproxy.answers import Master
@@ -24,6 +26,8 @@ _LOST_AFTER_S = 0.15
 _UNSEEN_LOST_AFTER_S = 3.0
 """The same where there is no master socket to tell a slow reload from a lost one. Asking again while
 one runs does no harm: the signal waits, and HAProxy reloads once more."""
+_RELOADS_IN_VAIN = 3
+"""Reloads that succeeded without the proof: one may have begun before the link moved, two not."""
 _PROBE_S = 0.5
 """How long one question during a reload may be refused before the clock is looked at again."""
 _MOST_WORDS = 3
@@ -86,8 +90,9 @@ class Reloader:
         requests = 0
         while True:
             self._request(before)
+            # Ever more patient: what looks lost may be slow, and reloads must not pile up.
+            info = self._outcome(digest, before, deadline, patience=2**requests)
             requests += 1
-            info = self._outcome(digest, before, deadline)
             if info is not None:
                 return Reloaded(time.monotonic() - started, requests, int(info["Pid"]))
 
@@ -102,11 +107,13 @@ class Reloader:
             pid = before.master.pid if before.master else 0
             processes.request_reload(pid or processes.master_pid(self._options.pid_file))
         elif self._master is not None:
-            answer = self._master.reload()
+            answer = self._master.reload(self._options.reload_timeout_s)
             if answer.startswith("Success=0") and "still in progress" not in answer:
                 raise _failed(parse_alerts(answer), f"HAProxy said: {answer.strip()}")
 
-    def _outcome(self, digest: str, before: Running, deadline: float) -> dict[str, str] | None:
+    def _outcome(
+        self, digest: str, before: Running, deadline: float, patience: int
+    ) -> dict[str, str] | None:
         """Wait for the proof; None when the request was lost. Raises `ApplyFailed`."""
         silent_since: float | None = None
         problem = "its worker still serves the generation before"
@@ -115,14 +122,14 @@ class Reloader:
                 info = self._worker.show_info(retry_s=_PROBE_S)
                 if speaks(info, digest):
                     return info
-                patience = self._patience(before)
+                lost_after = self._lost_after(before) * patience
             except Unavailable as error:
                 # Normal for a moment: sockets are made anew while the master starts again.
                 problem, silent_since = str(error), None
                 time.sleep(_POLL_S)
                 continue
             silent_since = silent_since or time.monotonic()
-            if time.monotonic() - silent_since > patience:
+            if time.monotonic() - silent_since > lost_after:
                 return None
             time.sleep(_POLL_S if self._master else _UNSEEN_POLL_S)
         raise _failed(
@@ -130,7 +137,7 @@ class Reloader:
             f"no proof of the reload within {self._options.reload_timeout_s:g} s: {problem}",
         )
 
-    def _patience(self, before: Running) -> float:
+    def _lost_after(self, before: Running) -> float:
         """Return for how many seconds HAProxy may answer as before until the request was lost.
 
         Raises `ApplyFailed` when the reload has failed.
@@ -143,7 +150,16 @@ class Reloader:
         tried = before.master.reloads if before.master else 0
         if now.failed > 0 and now.reloads != tried:
             raise _failed(self._alerts(before), _no_words(before))
+        if now.reloads >= tried + _RELOADS_IN_VAIN:
+            raise _failed((), self._in_vain())
         return _LOST_AFTER_S
+
+    def _in_vain(self) -> str:
+        main_file = Path(self._options.state_dir) / "live" / MAIN_FILE
+        return (
+            "it reloaded more than once and still does not say the new digest; "
+            f"is it started with `-f {main_file}`?"
+        )
 
     def _alerts(self, before: Running) -> tuple[Alert, ...]:
         return startup_log.alerts_since(before.mark, self._master) if before.mark else ()

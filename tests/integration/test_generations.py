@@ -159,6 +159,12 @@ def test_damaged_records_do_not_hide_a_generation(store: Store) -> None:
     assert store.live() is None, "a link that leads nowhere is no live generation"
 
 
+def test_a_generation_is_read_back_as_it_was_rendered(store: Store) -> None:
+    wanted = rendered("aa", extra=2)
+    live = store.mark_confirmed(store.make_live(store.stage(wanted)))
+    assert store.load(live) == wanted
+
+
 NAMES = st.lists(st.sampled_from(["..", ".", "a", "b", "", "/"]), max_size=4).map("/".join)
 
 

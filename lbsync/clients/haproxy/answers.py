@@ -40,6 +40,10 @@ class Master(msgspec.Struct, frozen=True):
         return tuple(worker for worker in self.workers if worker.old)
 
 
+STATE_BACKEND, STATE_NAME, STATE_ADDRESS, STATE_PORT = 1, 3, 4, 18
+"""Columns of `show servers state`, counted from 0."""
+
+
 class ServerState(msgspec.Struct, frozen=True):
     """One row of `show servers state` (management guide, section 9.3)."""
 
@@ -126,10 +130,18 @@ def parse_servers(answer: str) -> list[ServerState]:
     lines = answer.rstrip().split("\n")
     if lines[0].strip() != "1" or not answer.endswith("\n"):
         raise Unavailable(f"'show servers state' answered something else: {answer[:200]!r}")
-    rows = (line.split(" ", 19) for line in lines[2:] if line)
+    rows = (line.split(" ", STATE_PORT + 1) for line in lines[2:] if line)
     try:
         return [
-            ServerState(row[1], row[3], row[4], int(row[18]), int(row[5]), int(row[6]), int(row[7]))
+            ServerState(
+                row[STATE_BACKEND],
+                row[STATE_NAME],
+                row[STATE_ADDRESS],
+                int(row[STATE_PORT]),
+                int(row[5]),
+                int(row[6]),
+                int(row[7]),
+            )
             for row in rows
         ]
     except (IndexError, ValueError) as error:

@@ -13,9 +13,12 @@ import pytest
 from harness.haproxy import Haproxy
 from harness.ports import free_port
 from harness.wait import wait_until
+from harness.web import WebServer
 from lbsync.agent.apply import locked
 from lbsync.agent.validate import Refused
 from lbsync.clients.haproxy import binary as haproxy_binary
+from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy.answers import ServerState
 from lbsync.errors import ApplyFailed, Conflict
 from tests.haproxy_bench import Bench, main_text
 
@@ -141,6 +144,28 @@ def test_a_reload_lost_to_another_one_is_asked_for_again(served: Bench) -> None:
         assert wanted.digest in served.description()
 
 
+def test_a_balancer_that_reads_another_file_is_not_reloaded_for_ever(bench: Bench) -> None:
+    elsewhere = bench.directory / "elsewhere"
+    elsewhere.mkdir()
+    for file in bench.rendered("other").files:
+        (elsewhere / file.path).parent.mkdir(exist_ok=True)
+        (elsewhere / file.path).write_bytes(file.data)
+    run = bench.haproxy.directory
+    bench.haproxy = Haproxy(run, elsewhere / "haproxy.cfg", bench.options.binary)
+    bench.haproxy.start()
+    with pytest.raises(ApplyFailed, match=r"is it started with `-f .*/live/haproxy\.cfg`"):
+        bench.apply(bench.rendered("one"), checked=False)
+
+
+def test_confirming_again_costs_the_disk_nothing(served: Bench) -> None:
+    one = served.rendered("one")
+    live = served.store.live()
+    assert live is not None
+    again = served.applier().confirm(live, one, served.parsed(one))
+    assert again is not None and again.outcome == "confirmed"
+    assert served.store.confirmed() == live
+
+
 def test_a_balancer_that_is_down_gets_the_generation_at_its_next_start(bench: Bench) -> None:
     bench.with_options(start_timeout_s=0.2)
     one = bench.rendered("one")
@@ -191,6 +216,49 @@ def test_what_was_changed_behind_our_back_is_reported(served: Bench) -> None:
         "be_shop/web: state is drain, wanted up",
         "maps/backends.map: entries is 2, wanted 1",
     ]
+
+
+def states(bench: Bench) -> dict[str, ServerState]:
+    worker = sockets.worker(bench.options)
+    return {state.name: state for state in worker.show_servers()}
+
+
+def test_a_server_that_was_down_has_to_prove_itself_after_a_reload(served: Bench) -> None:
+    dead, moved, new = free_port(), free_port(), free_port()
+
+    def servers(moves_to: int) -> str:
+        return (
+            f"    server dead 127.0.0.1:{dead} check inter 50ms fall 1 rise 1000\n"
+            f"    server moves 127.0.0.1:{moves_to} check inter 50ms fall 1\n"
+        )
+
+    served.apply(served.rendered("two", servers=servers(moved)))
+    for name in ("dead", "moves"):
+        wait_until("the checks to fail", lambda name=name: states(served)[name].op_state == 0)
+    with WebServer("risen", dead):
+        served.apply(served.rendered("three", servers=servers(new)))
+        after = states(served)
+    assert after["dead"].op_state == 0, "it answers its checks, but not for long enough"
+    assert after["moves"].port == new, "the port is that of the configuration"
+
+
+def test_the_configuration_outweighs_the_carried_state(served: Bench) -> None:
+    def servers(first: str, second: str) -> str:
+        return (
+            f"    server a 127.0.0.1:9 {first}\n    server b 127.0.0.1:9 {second}\n"
+            "    server held 127.0.0.1:9\n"
+        )
+
+    served.apply(served.rendered("two", servers=servers("disabled weight 5", "weight 7")))
+    served.haproxy.ask("@1 set server be_shop/held state maint")
+    applied = served.apply(
+        served.rendered("three", servers=servers("weight 6", "disabled weight 8"))
+    )
+    assert [str(found) for found in applied.mismatches] == [
+        "be_shop/held: state is maint, wanted up"
+    ], "what a person did by hand stays, and is told"
+    after = states(served)
+    assert (after["a"].weight, after["b"].weight) == (6, 8)
 
 
 def test_workers_that_still_finish_a_connection_are_counted(served: Bench) -> None:
