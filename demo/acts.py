@@ -49,9 +49,17 @@ def start(stage: Stage, tell: Terminal) -> None:
     )
     stage.start_agent()
     tell.did(f"lbsync agent, process {stage.agent.pid if stage.agent else 0}")
+    first = wait_until("the agent's first pass", lambda: confirmed(stage), timeout=20)
+    tell.did(f"its first pass is confirmed: HAProxy serves generation {first}")
     answer = stage.ask(SHOP_HOST)
     require(answer.status == 404, "a host that no service claims gets a 404")
     tell.proved(f"GET http://{SHOP_HOST}/ gets a {answer.status}: nobody claims that host yet")
+
+
+def confirmed(stage: Stage) -> str:
+    """Return the digest that HAProxy was proved to serve; empty while nothing is proved."""
+    now = stage.status()
+    return now.digest if now.state == "confirmed" else ""
 
 
 def load_shop(stage: Stage, tell: Terminal) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-_PAUSE = 0.005
+_PAUSE = 0.002
 
 
 class Answer(msgspec.Struct, frozen=True):

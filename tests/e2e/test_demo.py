@@ -1,0 +1,103 @@
+"""`make demo` is the first thing people see: it must end by itself, prove each step, leave nothing."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.wait import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _daemons() -> None:
+    missing = [name for name in ("haproxy", "etcd", "etcdctl") if shutil.which(name) is None]
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"not installed: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def start(tmp_path: Path, **environ: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def leftovers(tmp_path: Path) -> list[str]:
+    """Return the command lines of processes that were started with files in `tmp_path`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(tmp_path) in words:
+            found.append(words)
+    return found
+
+
+@pytest.fixture
+def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short one: the demo puts Unix sockets below it."""
+    return tmp_path_factory.mktemp("d")
+
+
+def test_the_demo_proves_every_step_ends_by_itself_and_leaves_nothing(short_path: Path) -> None:
+    demo = start(short_path)
+    said, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 0, said
+    assert "FAILED" not in said
+    assert re.findall(r"^(\d)\. ", said, re.MULTILINE) == list("1234567")
+    assert re.search(r"none failed", said)
+    assert "\x1b" not in said, "colours are for terminals"
+    assert list(short_path.iterdir()) == []
+    assert leftovers(short_path) == []
+
+
+def test_a_demo_that_is_kept_can_be_played_with_and_ends_with_an_interrupt(
+    short_path: Path,
+) -> None:
+    demo = start(short_path, KEEP="1")
+    assert demo.stdout
+    lines: list[str] = []
+    for line in demo.stdout:
+        lines.append(line)
+        if "get --prefix" in line:
+            break
+    commands = [line.split("$ ", 1)[1].strip() for line in lines if line.startswith("   $ ")]
+    assert len(commands) >= 5, "".join(lines)
+
+    def all_work() -> bool:
+        done = [
+            subprocess.run(command, shell=True, capture_output=True, timeout=30, check=False)
+            for command in commands
+        ]
+        return all(process.returncode == 0 for process in done)
+
+    wait_until("every printed command to work", all_work, timeout=30, every=0.2)
+    demo.send_signal(signal.SIGINT)
+    rest, _ = demo.communicate(timeout=30)
+    assert demo.returncode == 0, rest
+    assert leftovers(short_path) == []
+
+
+def test_a_demo_that_is_stopped_from_outside_takes_its_daemons_along(short_path: Path) -> None:
+    demo = start(short_path)
+    wait_until("the daemons to start", lambda: len(leftovers(short_path)) >= 2, timeout=30)
+    demo.send_signal(signal.SIGTERM)
+    said, _ = demo.communicate(timeout=30)
+    assert demo.returncode == 1
+    assert "interrupted" in said
+    assert leftovers(short_path) == []
