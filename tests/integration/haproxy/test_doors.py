@@ -1,0 +1,94 @@
+"""The doors to a real HAProxy: the program, the sockets, the processes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.certificates import Authority
+from harness.haproxy import wheel
+from harness.ports import free_port
+from lbsync.clients.haproxy import binary as haproxy_binary
+from lbsync.clients.haproxy import processes, sockets
+from lbsync.errors import Unavailable
+from tests.haproxy_bench import Bench
+
+
+def test_the_version_is_three_numbers(binary: str) -> None:
+    major, minor, _ = haproxy_binary.version(binary)
+    assert (major, minor) == ((2, 8) if binary == wheel() else (2, 6))
+
+
+def test_another_program_is_not_taken_for_haproxy() -> None:
+    with pytest.raises(Unavailable, match="not HAProxy"):
+        haproxy_binary.version("true")
+
+
+def test_a_file_without_a_listener_is_refused_though_haproxy_raises_no_alert(
+    binary: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("global\n")
+    verdict = haproxy_binary.check(binary, config, 10)
+    assert "no listener" in verdict.alerts[0].text
+
+
+def test_runtime_commands_are_answered_one_by_one(served: Bench) -> None:
+    worker = sockets.worker(served.options)
+    commands = [f"set server be_shop/web weight {number % 100}" for number in range(1000)]
+    commands[500] = "set server be_shop/nobody weight 1"
+    replies = worker.runtime(commands)
+    assert replies[500] == "No such server."
+    assert set(replies[:500] + replies[501:]) == {""}
+    (state,) = worker.show_servers()
+    assert (state.backend, state.name, state.weight) == ("be_shop", "web", 99)
+
+
+def test_both_sockets_tell_the_same(served: Bench) -> None:
+    through_master = sockets.worker(served.options)
+    served.with_options(stats_socket=str(served.stats))
+    direct = sockets.worker(served.options)
+    assert direct.show_info()["Pid"] == through_master.show_info()["Pid"]
+    assert direct.show_servers() == through_master.show_servers()
+    (state,) = direct.show_maps()
+    assert (state.file, state.entries) == ("maps/backends.map", 1)
+    assert direct.show_maps() == through_master.show_maps()
+
+
+def test_the_master_and_its_workers_are_found(served: Bench) -> None:
+    assert processes.master_pid(served.options.pid_file) == served.haproxy.pid
+    master = sockets.MasterSocket(served.options.master_socket, 1.0).show_proc()
+    assert master.pid == served.haproxy.pid
+    assert master.current is not None
+    assert served.port in processes.listening_ports([master.current.pid])
+    assert served.applier().listening_ports() == {served.port}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (str(os.getpid()), "not HAProxy; the file is stale"),
+        ("4194303", "is not running"),
+        ("x", "no process id in it"),
+    ],
+)
+def test_a_pid_file_is_believed_only_when_the_process_is_haproxy(
+    tmp_path: Path, content: str, words: str
+) -> None:
+    (tmp_path / "pid").write_text(content)
+    with pytest.raises(Unavailable, match=words):
+        processes.master_pid(str(tmp_path / "pid"))
+
+
+def test_relative_files_hold_in_the_staged_and_in_the_live_place(bench: Bench) -> None:
+    """All kinds of files at once, checked from a working directory that has none of them."""
+    certificate, key = Authority(bench.directory / "ca").sign("shop.test")
+    pem = certificate.read_bytes() + key.read_bytes()
+    binds = f"    bind 127.0.0.1:{free_port()} ssl crt-list certs.list"
+    extra = {"certs/a.pem": pem, "certs.list": b"certs/a.pem shop.test\n"}
+    bench.start_with(bench.rendered("one", binds=binds, extra=extra))
+    assert bench.get() == "web"
+    assert bench.apply(bench.rendered("two", binds=binds, extra=extra)).outcome == "confirmed"
+    assert bench.get("unknown.test") == "web", "the map's default"
+    bench.haproxy.ask("@1 set server be_shop/web state maint")
+    assert bench.get() == "503 none", "the error file"
