@@ -103,13 +103,20 @@ class Stage:
     def lbsync(self, *words: str, check: bool = True) -> str:
         """Run one `lbsync` command to its end and return what it printed."""
         return subprocess.run(
-            self._command(*words), capture_output=True, text=True, timeout=60, check=check
+            self._command(*words),
+            env=_environ(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=check,
         ).stdout
 
     def start_agent(self) -> None:
         """Start `lbsync agent`; its log goes to `agent_log`."""
         with self.agent_log.open("ab") as log:
-            self.agent = subprocess.Popen(self._command("agent"), stdout=log, stderr=log)
+            self.agent = subprocess.Popen(
+                self._command("agent"), env=_environ(), stdout=log, stderr=log
+            )
 
     def stop_agent(self) -> int:
         """End the agent as systemd would; return its exit code."""
@@ -175,6 +182,11 @@ class Stage:
 
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "lbsync", "--config", str(self.config), *words]
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment without settings for an agent that may be at home here."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LBSYNC_")}
 
 
 def _with_ports(value: bytes, ports: dict[int, int]) -> bytes:

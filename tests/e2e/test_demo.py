@@ -101,3 +101,21 @@ def test_a_demo_that_is_stopped_from_outside_takes_its_daemons_along(short_path:
     assert demo.returncode == 1
     assert "interrupted" in said
     assert leftovers(short_path) == []
+
+
+def test_a_step_that_fails_makes_the_demo_fail_and_keeps_the_logs(short_path: Path) -> None:
+    """With an etcdctl that refuses to delete."""
+    bin_ = short_path / "bin"
+    bin_.mkdir()
+    real = shutil.which("etcdctl")
+    shim = f'case "$*" in *" del "*) echo permission denied >&2; exit 1;; esac; exec {real} "$@"'
+    (bin_ / "etcdctl").write_text(f"#!/bin/sh\n{shim}\n")
+    (bin_ / "etcdctl").chmod(0o755)
+    environ = {"PATH": f"{bin_}:{os.environ['PATH']}", "LBSYNC_PREFIX": "/of-another-agent/"}
+    demo = start(short_path, **environ)
+    said, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 1
+    assert "permission denied" in said
+    (kept,) = re.findall(r"the logs are kept in (\S+)", said)
+    assert (Path(kept) / "agent.log").stat().st_size > 0
+    assert leftovers(short_path) == []
