@@ -15,7 +15,8 @@ _ELSEWHERE = {
     grpc.StatusCode.ABORTED,
 }
 _STALE_TOKEN = ("invalid auth token", "auth store is old", "user name is empty")
-_REFUSED = ("permission denied", "authentication failed", "user name not found")
+_REFUSED = ("permission denied", "authentication failed", "database space exceeded")
+_BUSY = ("too many requests",)
 # The connection was never made, so no request can have reached the server.
 _NEVER_SENT = "failed to connect to all addresses"
 
@@ -46,7 +47,7 @@ class Kind(enum.Enum):
     COMPACTED = enum.auto()
     """The revision asked for is gone (or not there yet): list again."""
     REFUSED = enum.auto()
-    """Credentials or rights are wrong; asking again soon will not help."""
+    """Credentials or rights are wrong, or the database is full: asking again soon is no help."""
     INVALID = enum.auto()
     """etcd understood the request and says no for another reason."""
 
@@ -77,7 +78,9 @@ def kind_of(code: grpc.StatusCode, details: str) -> Kind:
         return Kind.REFUSED
     if code is grpc.StatusCode.OUT_OF_RANGE:
         return Kind.COMPACTED
-    return Kind.ELSEWHERE if code in _ELSEWHERE else Kind.INVALID
+    if code in _ELSEWHERE or any(mark in text for mark in _BUSY):
+        return Kind.ELSEWHERE
+    return Kind.INVALID
 
 
 def failure(url: str, error: grpc.RpcError) -> RpcFailure:

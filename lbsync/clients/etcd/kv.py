@@ -76,6 +76,7 @@ class Kv:
                 response = self._call(request)
             except OutcomeUnknown as error:
                 lost = error
+                self._reach(lost)
                 continue
             self._seen = response.header.revision
             if response.succeeded:
@@ -83,7 +84,7 @@ class Kv:
             if lost is not None and (done := _landed(response, ops, base)):
                 return done
             raise Conflict(self._broken_guards(expect))
-        raise Unavailable(f"{lost}: read the keys again to see") from lost
+        raise Unavailable(f"{lost}; read the keys again to see") from lost
 
     def from_store(self, kv: Any) -> Item | None:
         """Translate etcd's KeyValue; None when the key is no UTF-8."""
@@ -135,6 +136,13 @@ class Kv:
             if error.kind is Kind.INVALID:
                 raise Rejected(f"etcd refused the write: {error.reason}") from error
             raise
+
+    def _reach(self, lost: OutcomeUnknown) -> None:
+        """Wait until etcd answers again, after a write whose outcome is unknown."""
+        try:
+            self._range(self.prefix)
+        except Unavailable as error:
+            raise Unavailable(f"{lost}; read the keys again to see") from error
 
     def _txn(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> Any:
         return etcdrpc.TxnRequest(

@@ -105,10 +105,12 @@ def escaped(key: bytes) -> str:
     return key.decode(errors="backslashreplace")
 
 
-def differences(held: Mapping[str, Item], stored: Mapping[str, Item]) -> dict[str, Item | None]:
-    """Return what etcd stores for each key that the mirror holds otherwise (None: not stored)."""
-    differing: dict[str, Item | None] = {
-        key: item for key, item in stored.items() if held.get(key) != item
+def differences(
+    held: Mapping[str, Item], stored: Mapping[str, Item]
+) -> dict[str, tuple[Item | None, Item | None]]:
+    """Return (what is held, what is stored) for each key where the two differ; None: nothing."""
+    return {
+        key: (held.get(key), stored.get(key))
+        for key in held.keys() | stored.keys()
+        if held.get(key) != stored.get(key)
     }
-    differing.update((key, None) for key in held if key not in stored)
-    return differing

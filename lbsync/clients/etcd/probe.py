@@ -51,7 +51,7 @@ class Probe:
         self._every = every
         self._stopped = threading.Event()
         self._failures = 0
-        self._suspects: dict[str, Item | None] = {}
+        self._suspects: dict[str, tuple[Item | None, Item | None]] = {}
         self._compare_at = self._next_comparison()
         self._thread = threading.Thread(target=self._run, name="etcd-probe", daemon=True)
         self.differences = 0
@@ -100,7 +100,7 @@ class Probe:
         """List everything and compare it with the mirror, twice if there is a difference.
 
         A change that happens meanwhile looks like a difference once. One that is there again at
-        the next probe, with the same item in etcd, is an event that never came.
+        the next probe, with the same on both sides, is an event that never came.
         """
         try:
             stored = self._kv.list()
@@ -110,16 +110,13 @@ class Probe:
             return
         held = self._mirror.snapshot()
         found = differences(held.items if held else {}, stored.items)
-        wrong = [
-            key for key in found if key in self._suspects and self._suspects[key] == found[key]
-        ]
+        wrong = [key for key in found if self._suspects.get(key) == found[key]]
         if wrong:
             self.differences += len(wrong)
             log.error("the mirror differed from etcd", keys=wrong[:10], count=len(wrong))
             self._watch.interrupt(connection, Relist(f"{len(wrong)} keys differ from the mirror"))
-            found = {}
-        self._suspects = found
-        if not found:
+        self._suspects = {} if self._suspects else found
+        if not self._suspects:
             self._compare_at = self._next_comparison()
 
     def _next_comparison(self) -> float:

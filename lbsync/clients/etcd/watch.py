@@ -6,6 +6,7 @@ is ahead of the events.
 """
 
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -91,17 +92,17 @@ class Watch:
             try:
                 self._refresh()
                 self._follow(self._connections.current())
-            except Relist as reason:
-                self._relist = str(reason)
-                self._down(f"listing again: {reason}")
-                pause = _FIRST_PAUSE
-            except Unavailable as error:
+            except (Relist, Unavailable) as error:
                 self._down(str(error))
                 settled = time.monotonic() - began > _SETTLED_AFTER
                 pause = _FIRST_PAUSE if settled else min(pause * 2, _LAST_PAUSE)
-                if isinstance(error, RpcFailure) and error.kind is Kind.REFUSED:
+                if isinstance(error, Relist):
+                    self._relist = str(error)
+                elif isinstance(error, RpcFailure) and error.kind is Kind.REFUSED:
                     pause = _REFUSED_PAUSE
-            self._stopped.wait(pause)
+                elif isinstance(error, RpcFailure) and error.kind is Kind.INVALID:
+                    self._relist = str(error)  # such as a response that nothing can receive
+            self._stopped.wait(random.uniform(pause / 2, pause))
 
     def _refresh(self) -> None:
         """Bring the mirror to where events can take over: list it, or prove that it may stay."""

@@ -1,0 +1,251 @@
+"""Getting in (TLS, passwords), writing for certain, leases, and doubting the mirror."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from harness.certificates import Authority
+from harness.etcd import Etcd
+from harness.proxy import Proxy
+from harness.wait import wait_until
+from lbsync.clients.etcd.connections import Connections
+from lbsync.clients.etcd.kv import Kv
+from lbsync.clients.etcd.mirror import Mirror
+from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.clients.etcd.probe import Probe
+from lbsync.clients.etcd.source import EtcdSource
+from lbsync.clients.etcd.watch import Watch
+from lbsync.clients.source import Delete, Expect, Put
+from lbsync.errors import Conflict, Rejected, Unavailable
+from lbsync.model.snapshot import Snapshot
+
+Clusters = Callable[..., Etcd]
+Open = Callable[..., EtcdSource]
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.fixture
+def source() -> Iterator[Open]:
+    opened: list[EtcdSource] = []
+
+    def begin(*urls: str, **options: object) -> EtcdSource:
+        opened.append(EtcdSource(EtcdOptions(endpoints=urls, **options)))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield begin
+    for one in opened:
+        one.close()
+
+
+def test_tls_with_a_client_certificate(clusters: Clusters, source: Open, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    cluster = clusters().secure(authority).start()
+    cert, key = authority.sign("client")
+    trusted = {"ca": str(authority.ca), "cert": str(cert), "key": str(key)}
+    secure = source(*cluster.urls, **trusted)
+    secure.start(nothing)
+    secure.commit([], [Put("a", b"1")])
+    wait_until("the change", lambda: secure.health().ok and "a" in secure.snapshot().items)
+
+    with pytest.raises(Unavailable, match="may want a client certificate"):
+        source(*cluster.urls, ca=str(authority.ca), timeout=1.0).get("a")
+    stranger = Authority(tmp_path / "other").ca
+    with pytest.raises(Unavailable, match="not signed by an authority in etcd ca"):
+        source(*cluster.urls, ca=str(stranger), timeout=1.0).get("a")
+
+
+def test_a_certificate_replaced_on_disk_is_used_for_the_next_connection(
+    clusters: Clusters, source: Open, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    cluster = clusters().secure(authority).start()
+    cert, key = Authority(tmp_path / "stranger").sign("client")
+    options = {"ca": str(authority.ca), "cert": str(cert), "key": str(key)}
+    watching = source(*cluster.urls, timeout=1.0, **options)
+    watching.start(nothing)
+    wait_until("the refusal", lambda: "broke off TLS" in watching.health().detail)
+    for new, old in zip(authority.sign("client"), (cert, key), strict=True):
+        shutil.copy(new, old)
+    wait_until("the watch", lambda: watching.health().ok, timeout=15)
+
+
+def test_a_token_that_ran_out_or_died_with_a_restart_is_replaced(
+    clusters: Clusters, source: Open
+) -> None:
+    cluster = clusters()
+    cluster.node.extra += ["--auth-token", "simple", "--auth-token-ttl", "1"]
+    cluster.start().demand_password("lb", "secret", prefix="/lbsync/")
+    watching = source(*cluster.urls, user="lb", password="secret")
+    watching.start(nothing)
+    wait_until("the watch", lambda: watching.health().ok)
+    watching.commit([], [Put("a", b"1")])
+
+    expired = time.monotonic() + 3
+    wait_until("the token to run out", lambda: time.monotonic() > expired)
+    watching.commit([], [Put("b", b"1")])
+    wait_until("the change", lambda: "b" in watching.snapshot().items)
+
+    cluster.node.kill()
+    wait_until("the fault", lambda: not watching.health().ok)
+    cluster.start()
+    wait_until("the watch", lambda: watching.health().ok, timeout=15)
+    watching.commit([], [Put("c", b"1")])
+    wait_until("the change", lambda: "c" in watching.snapshot().items)
+
+
+def test_wrong_credentials_are_named_and_can_be_put_right(clusters: Clusters, source: Open) -> None:
+    cluster = clusters().start()
+    early = source(*cluster.urls, user="lb", password="secret")
+    assert early.get("a") is None, "a user may be set before authentication is switched on"
+    cluster.demand_password("lb", "secret", prefix="/lbsync/")
+    assert early.get("a") is None, "authentication was switched on under a running agent"
+    with pytest.raises(Unavailable, match="authentication failed"):
+        source(*cluster.urls, user="lb", password="wrong").get("a")
+    with pytest.raises(Unavailable, match="set etcd user and password"):
+        source(*cluster.urls).get("a")
+    outside = source(*cluster.urls, user="lb", password="secret", prefix="/other/")
+    with pytest.raises(Unavailable, match="permission denied"):
+        outside.commit([], [Put("a", b"1")])
+    outside.start(nothing)
+    wait_until("the refusal", lambda: "permission denied" in outside.health().detail)
+
+
+def test_a_write_whose_answer_was_lost_is_told_from_one_that_was_not_done(
+    etcd: Etcd, source: Open
+) -> None:
+    """The proxy lets the request through and cuts instead of passing the answer on."""
+    proxy = Proxy(etcd.node.port)
+    try:
+        writer = source(proxy.url, prefix="/lost/")
+        writer.get("warm-up")
+        for i in range(20):
+            proxy.cut_after(1 + i * 7)
+            key = f"k{i}"
+            revision = writer.commit([Expect(key, create_revision=0)], [Put(key, b"mine")])
+            stored = writer.get(key)
+            assert stored is not None
+            assert stored.mod_revision == stored.create_revision == revision
+            proxy.cut_after(1)
+            writer.commit([Expect(key, mod_revision=revision)], [Delete(key)])
+            assert writer.get(key) is None
+        assert proxy.cuts > 10
+        theirs = writer.commit([], [Put("k", b"mine")])
+        proxy.cut_after(1)
+        with pytest.raises(Conflict):
+            writer.commit([Expect("k", create_revision=theirs + 1)], [Put("k", b"mine")])
+    finally:
+        proxy.close()
+
+
+def test_a_commit_that_etcd_cannot_take_is_refused_with_the_reason(
+    etcd: Etcd, source: Open
+) -> None:
+    writer = source(*etcd.urls, prefix="/refused/")
+    most = [Put(f"k{i}", b"1") for i in range(128)]
+    writer.commit([], most)
+    with pytest.raises(Rejected, match="at most 128"):
+        writer.commit([], [*most, Put("k", b"1")])
+    with pytest.raises(Rejected, match="duplicate key"):
+        writer.commit([], [Put("a", b"1"), Put("a", b"2")])
+    with pytest.raises(Conflict, match="lease"):
+        writer.commit([], [Put("a", b"1", lease=4711)])
+
+
+def test_a_lease_outlives_its_time_only_while_it_is_renewed(etcd: Etcd, source: Open) -> None:
+    alive, dead = source(*etcd.urls, prefix="/lease/"), source(*etcd.urls, prefix="/lease/")
+    kept, lost = alive.lease(2), dead.lease(2)
+    alive.commit([], [Put("kept", b"1", lease=kept.id)])
+    dead.commit([], [Put("lost", b"1", lease=lost.id)])
+    dead.close()
+    wait_until("the dead one's key to go", lambda: alive.get("lost") is None, timeout=15)
+    assert lost.remaining() == 0.0
+    assert alive.get("kept") is not None
+    assert kept.remaining() > 0.0
+
+
+def test_a_lease_that_etcd_dropped_says_so(etcd: Etcd, source: Open) -> None:
+    holder = source(*etcd.urls, prefix="/dropped/")
+    lease = holder.lease(2)
+    etcd.ctl("lease", "revoke", f"{lease.id:x}")
+    wait_until("the loss to be noticed", lambda: lease.remaining() == 0.0)
+    lease.end()
+
+
+def test_a_lease_is_not_counted_on_while_etcd_is_away(clusters: Clusters, source: Open) -> None:
+    cluster = clusters().start()
+    lease = source(*cluster.urls, timeout=1.0).lease(2)
+    cluster.stop()
+    wait_until("the lease to be uncertain", lambda: lease.remaining() == 0.0)
+
+
+def test_keys_that_are_no_text_are_reported_and_disturb_no_other(etcd: Etcd, source: Open) -> None:
+    watching = source(*etcd.urls, prefix="/bytes/")
+    subprocess_put(etcd, b"/bytes/\xff\xfe", b"1")
+    subprocess_put(etcd, b"/bytes/good", b"1")
+    assert watching.snapshot().unreadable == (r"\xff\xfe",)
+    watching.start(nothing)
+    wait_until("the watch", lambda: watching.health().ok)
+    subprocess_put(etcd, b"/bytes/\xfd", b"1")
+    wait_until("the key", lambda: len(watching.snapshot().unreadable) == 2)
+    assert watching.snapshot().items.keys() == {"good"}
+
+
+def subprocess_put(etcd: Etcd, key: bytes, value: bytes) -> None:
+    """Write a key that is no UTF-8."""
+    command = ["etcdctl", f"--endpoints={etcd.node.url}", "put", key, value]
+    subprocess.run(command, check=True, capture_output=True, timeout=10)
+
+
+def test_a_mirror_that_is_wrong_is_found_out_and_healed(etcd: Etcd) -> None:
+    options = EtcdOptions(endpoints=etcd.urls, prefix="/doubt/", resync=0.05)
+    connections, mirror = Connections(options), Mirror()
+    kv = Kv(connections, options)
+    watch = Watch(connections, kv, mirror, nothing)
+    probe = Probe(connections, kv, mirror, watch, resync=options.resync, every=0.05)
+    try:
+        kv.commit([], [Put("a", b"1"), Put("b", b"1"), Put("c", b"1")])
+        watch.start()
+        probe.start()
+        wait_until("the watch", lambda: watch.health().ok)
+        right = mirror.snapshot()
+        assert right is not None
+        wrong = {key: item for key, item in right.items.items() if key != "a"}
+        wrong["ghost"] = right.items["b"]
+        mirror.replace(Snapshot(right.revision, right.cluster_id, wrong))
+        wait_until("the differences", lambda: probe.differences == 2)
+        wait_until("the cure", lambda: mirror.snapshot() == right)
+        wait_until("the watch", lambda: watch.health().ok)
+    finally:
+        probe.stop()
+        watch.stop()
+        connections.close()
+
+
+def test_changes_during_a_comparison_are_no_differences(etcd: Etcd, source: Open) -> None:
+    watching = source(*etcd.urls, prefix="/busy/", resync=0.01)
+    watching.start(nothing)
+    wait_until("the watch", lambda: watching.health().ok)
+    until = time.monotonic() + 1.0
+
+    def write(name: str) -> None:
+        count = 0
+        while time.monotonic() < until:
+            count += 1
+            watching.commit([], [Put(name, str(count).encode()), Delete(f"{name}-once")])
+            watching.commit([], [Put(f"{name}-once", b"1")])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "abcd"))
+    assert watching.differences == 0
+    wait_until(
+        "the mirror to agree",
+        lambda: all(watching.get(key) == item for key, item in watching.snapshot().items.items()),
+    )
