@@ -47,6 +47,14 @@ STYLES: Mapping[StyleName, Style] = {
 _LOOKING = frozenset({"startswith", "endswith"})
 
 
+def _is_shown(kind: type, attribute: str) -> bool:
+    """Tell whether `attribute` is a field or property of one of our own records."""
+    if not issubclass(kind, msgspec.Struct) or attribute.startswith("_"):
+        return False
+    property_or_not = getattr(kind, attribute, None)
+    return attribute in kind.__struct_fields__ or isinstance(property_or_not, property)
+
+
 class ConfigEnvironment(ImmutableSandboxedEnvironment):
     """Prints plain text quoted by the rules of `style`; see `text` for what is plain."""
 
@@ -94,6 +102,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         self.globals |= constants or {}
         self._backslash_escapes = style == "haproxy"
         self._references: dict[str, list[str]] = {}
+        self._shown: set[tuple[type, str]] = set()
 
     def load(self, name: str) -> None:
         """Compile `name` and all that it refers to by plain names, so that faults show now.
@@ -120,10 +129,13 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         return tree
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return an attribute or member; fields of our own records skip the sandbox's checks."""
-        if isinstance(obj, msgspec.Struct) and attribute in obj.__struct_fields__:
-            return getattr(obj, attribute)
-        return super().getattr(obj, attribute)
+        """Return an attribute or member; what our own records show skips the sandbox's checks."""
+        known = (type(obj), attribute)
+        if known not in self._shown:
+            if not _is_shown(*known):
+                return super().getattr(obj, attribute)
+            self._shown.add(known)
+        return getattr(obj, attribute)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Deny what the sandbox denies, and every method that would change quoted text."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 
 from jinja2 import Environment, Template
+from jinja2.runtime import Context
 
 from lbsync.agent.render.faults import FAULTS, located
 from lbsync.agent.render.text import Quoted
@@ -27,6 +28,7 @@ class Fragments:
         self._kept: dict[str, _Kept] = {}
         self._used: dict[str, _Kept] = {}
         self._frozen: dict[type, bool] = {}
+        self._globals: dict[str, object] = {}
 
     def begin(self) -> None:
         """Start a render: nothing is used yet."""
@@ -60,8 +62,11 @@ class Fragments:
 
     def _render(self, name: str, item: object) -> str:
         template: Template = self._environment.get_template(name)
+        # `template.new_context` would walk through all global names several times, for each item.
+        self._globals = self._globals or dict(self._environment.globals)
+        names = {**self._globals, "item": item}
+        context = Context(self._environment, names, template.name, template.blocks)
         try:
-            context = template.new_context({"item": item})
             return self._finish("".join(template.root_render_func(context)))
         except FAULTS as error:
             raise _about(item, located(error, name)) from error
