@@ -13,7 +13,7 @@ from harness.web import WebServer
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.sections import Config, Parser
-from lbsync.agent.validate import held_binds, validate
+from lbsync.agent.validate import validate
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.model.rendered import Rendered, RenderedFile
 
@@ -116,7 +116,9 @@ class Bench:
     def stage(self, rendered: Rendered) -> tuple[Generation, Config]:
         """Stage and validate, as the agent does before each apply."""
         staged = self.store.stage(rendered)
-        known = held_binds(self.store, self.parser)
+        live = self.store.live()
+        running = Parser().parse(live.main_file.read_text() if live else "")
+        known = [bind for _, bind in running.binds()]
         accepted = validate(staged, rendered, self.parser, self.options, known_binds=known)
         return staged, accepted.config
 

@@ -101,16 +101,6 @@ class Applier:
             text = server_state.kept(self._worker.servers_state(), config)
             durable.replace_file(generation.path / place, text.encode())
 
-    def listening_ports(self) -> frozenset[int]:
-        """Return the TCP ports HAProxy listens on now, as far as it can be seen; for `validate`."""
-        try:
-            master = self._reloader.running().master
-        except Unavailable:
-            return frozenset()
-        return processes.listening_ports(
-            [worker.pid for worker in master.workers] if master else []
-        )
-
     def _reload(self, live: Generation, previous: Generation | None, before: Running) -> Reloaded:
         try:
             return self._reloader.reload(live.digest, before)

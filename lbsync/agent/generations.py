@@ -13,7 +13,6 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ import msgspec
 
 from lbsync.agent import durable
 from lbsync.errors import ApplyFailed, LbsyncError
-from lbsync.model.rendered import Rendered, RenderedFile
+from lbsync.model.rendered import Rendered
 
 MAIN_FILE = "haproxy.cfg"
 _META_FILE = "meta.json"
@@ -169,25 +168,6 @@ class Store:
     def by_digest(self, digest: str) -> Generation | None:
         """Return the newest generation whose digest begins with `digest`, or None."""
         return next((found for found in self.list() if found.digest.startswith(digest)), None)
-
-    def load(self, generation: Generation) -> Rendered:
-        """Read a generation back from disk, for a rollback or a start without the source.
-
-        Raises `LbsyncError` when a file of it cannot be read.
-        """
-        try:
-            files = [
-                RenderedFile(
-                    str(path.relative_to(generation.path)),
-                    path.read_bytes(),
-                    stat.S_IMODE(path.stat().st_mode),
-                )
-                for path in sorted(generation.path.rglob("*"))
-                if path.is_file() and path != generation.path / _META_FILE
-            ]
-        except OSError as error:
-            raise LbsyncError(f"{generation.path}: cannot be read back: {error}") from error
-        return Rendered(generation.digest, tuple(files))
 
     def prune(self) -> int:
         """Remove what is beyond the number to keep; return how many went.

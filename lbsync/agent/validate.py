@@ -4,7 +4,6 @@ Everything is checked where it stands on disk: relative paths hold there and in 
 since the root configuration says `default-path config`.
 """
 
-import contextlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 
 from lbsync.agent import probe, rules
 from lbsync.agent.directives import Bind
-from lbsync.agent.generations import Generation, Store
+from lbsync.agent.generations import Generation
 from lbsync.agent.rules import BACKEND_MAPS, MAIN_FILE, Finding
 from lbsync.agent.sections import Config, Parser
 from lbsync.clients.haproxy import binary
@@ -72,21 +71,6 @@ def validate(
     if found := list(taken_binds(config, tuple(known_binds), own_ports)):
         raise Refused(found)
     return Accepted(config, verdict.warnings, verdict.seconds)
-
-
-def held_binds(store: Store, parser: Parser) -> tuple[Bind, ...]:
-    """Return the binds of the live and of the confirmed generation: what HAProxy may hold now.
-
-    Give it the parser that reads the new configuration, too: what they share is read once. A
-    generation that cannot be read counts as holding nothing.
-    """
-    held: dict[Bind, None] = {}
-    paths = {found.main_file for found in (store.live(), store.confirmed()) if found}
-    for path in sorted(paths):
-        with contextlib.suppress(OSError):
-            config = parser.parse(path.read_bytes().decode(errors="surrogateescape"))
-            held.update(dict.fromkeys(bind for _, bind in config.binds()))
-    return tuple(held)
 
 
 def taken_binds(
