@@ -79,9 +79,13 @@ class Failing:
     Reminders follow after 2 s, 4 s, 8 s … and then each minute; one line tells of the recovery.
     """
 
-    def __init__(self, what: str, *, clock: Callable[[], float] = time.time) -> None:
-        """`what` names the thing that fails: "the pass", "etcd". `clock` gives seconds since 1970."""
-        self._what = what
+    def __init__(self, fails: str, works: str, *, clock: Callable[[], float] = time.time) -> None:
+        """`fails` and `works` begin the lines: "the pass fails", "the pass works again".
+
+        `clock` gives seconds since 1970.
+        """
+        self._fails = fails
+        self._works = works
         self._clock = clock
         self._said: set[str] = set()
         self._count = 0
@@ -101,7 +105,7 @@ class Failing:
             self.since, self._pause = now, FIRST_REMINDER
             self._next = now + self._pause
             self._said = {error}
-            get().warning(f"{self._what} fails: {error}", **fields)
+            get().warning(f"{self._fails}: {error}", **fields)
             return
         is_news = error not in self._said and len(self._said) < _KNOWN_MESSAGES
         if is_news or now >= self._next:
@@ -110,7 +114,7 @@ class Failing:
                 self._pause = min(self._pause * 2, LAST_REMINDER)
             self._next = now + self._pause
             get().warning(
-                f"{self._what} fails since {span(now - self.since)}: {error}",
+                f"{self._fails} since {span(now - self.since)}: {error}",
                 tries=self._count,
                 **fields,
             )
@@ -120,7 +124,7 @@ class Failing:
         if self.since is None:
             return
         lasted = self._clock() - self.since
-        get().info(f"{self._what} works again after {span(lasted)}", tries=self._count)
+        get().info(f"{self._works} after {span(lasted)}", tries=self._count)
         self.since, self.error, self._count = None, "", 0
 
 

@@ -18,9 +18,7 @@ from lbsync.log import span
 
 FILE = "status.json"
 
-State = Literal[
-    "starting", "confirmed", "held", "stale", "failing", "rolled-back", "unconfirmed"
-]
+State = Literal["starting", "confirmed", "held", "stale", "failing", "rolled-back", "unconfirmed"]
 """`starting`: no pass has ended yet. `confirmed`: HAProxy was proved to serve what is wanted. `held`:
 the same, but for a removal that waits for confirmation. `stale`: it serves what was wanted when the
 source last answered. `failing`: the last pass failed, and `error` says why. `rolled-back`: it serves

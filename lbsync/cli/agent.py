@@ -30,6 +30,9 @@ exit codes of --once: 0 was confirmed already, 3 applied a change, 4 settings or
 5 something was refused (the rest is served), 6 source or HAProxy does not answer, 7 HAProxy did not
 take it (the last good generation is back), 8 another agent runs on this host.
 """
+#: How long the first pass waits for the source. Listing takes milliseconds where it answers; where it
+#: does not, the last good generation is looked after instead.
+_PATIENCE_S = 2.0
 #: Settings that are fixed while the agent runs: others depend on what was opened with them.
 _FIXED = ("source", "prefix", "host", "state_dir", "etcd")
 
@@ -95,6 +98,7 @@ def _forever(
         reload=reload,
         on_report=keeper.note,
         notifier=Notifier(),
+        patience=_PATIENCE_S,
     )
     watches = Watches(args.config, wake=loop.wake, reread=loop.reread)
     keeper.starting()

@@ -15,7 +15,7 @@ from lbsync.agent.settle import Plan
 from lbsync.agent.validate import Refused
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.plan import make_plan, validated
-from lbsync.cli.terminal import Terminal, to_json
+from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.clients.haproxy import binary, sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Exit, LbsyncError, SettingsError
@@ -112,7 +112,7 @@ def _check_source(findings: Findings, settings: Settings) -> Snapshot | None:
 
     snapshot = findings.attempt("source", read)
     if snapshot is not None:
-        text = f"{settings.source}: {len(snapshot.items)} keys at revision {snapshot.revision}"
+        text = f"{settings.source}: {count(len(snapshot.items), 'key')} at revision {snapshot.revision}"
         findings.good("source", text)
     return snapshot
 
@@ -138,13 +138,11 @@ def _check_configuration(findings: Findings, settings: Settings, snapshot: Snaps
 
 def _validate(plan: Plan, settings: Settings) -> str:
     version = ".".join(map(str, binary.version(settings.haproxy.binary)))
-    with (
-        tempfile.TemporaryDirectory(prefix="lbsync-check-") as folder,
-        Store(folder, keep=1).staged(plan.rendered) as staged,
-    ):
+    with tempfile.TemporaryDirectory(prefix="lbsync-check-") as folder:
+        staged = Store(folder, keep=1).stage(plan.rendered)
         verdict = validated(staged, plan.rendered, settings)
-    warned = f", with {len(verdict.warnings)} warnings" if verdict.warnings else ""
-    counts = f"{len(plan.desired.services)} services, {plan.desired.server_count} servers"
+    warned = f", with {count(len(verdict.warnings), 'warning')}" if verdict.warnings else ""
+    counts = f"{count(len(plan.desired.services), 'service')}, {count(plan.desired.server_count, 'server')}"
     return f"accepted by HAProxy {version}{warned}: {counts}"
 
 

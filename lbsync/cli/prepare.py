@@ -51,7 +51,10 @@ def prepare(settings: Settings, store: Store) -> str:
     if last is not None and last.main_file.exists():
         return f"generation {store.make_live(last).name} is live again"
     plan = make_plan(settings, Snapshot(0, 0, {}))
-    with store.staged(plan.rendered) as staged:
+    staged = store.stage(plan.rendered)
+    try:
         validated(staged, plan.rendered, settings)
         live = store.make_live(staged)
+    finally:
+        store.discard(staged)  # nothing is left of it once it went live
     return f"generation {live.name} is live: a first one, without services"

@@ -65,10 +65,8 @@ def run(args: argparse.Namespace) -> Exit:
 
 
 def _validate(plan: Plan, settings: Settings) -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix="lbsync-render-") as folder,
-        Store(folder, keep=1).staged(plan.rendered) as staged,
-    ):
+    with tempfile.TemporaryDirectory(prefix="lbsync-render-") as folder:
+        staged = Store(folder, keep=1).stage(plan.rendered)
         verdict = validated(staged, plan.rendered, settings)
     terminal = Terminal(sys.stderr)
     for warning in verdict.warnings:

@@ -10,7 +10,7 @@ import msgspec
 from lbsync import status
 from lbsync.agent.reload import speaks
 from lbsync.cli.context import add_output, settings_of
-from lbsync.cli.terminal import Colour, Terminal, to_json
+from lbsync.cli.terminal import Colour, Terminal, count, to_json
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Exit, Unavailable
@@ -106,7 +106,7 @@ def _head(found: Status, doubt: str) -> Iterator[Row]:
     yield "host", f"{found.host} (lbsync {found.lbsync}, process {found.pid})", None
     if found.digest:
         name = f"{found.generation}-{found.digest}"
-        counts = f"{found.services} services, {found.servers} servers"
+        counts = f"{count(found.services, 'service')}, {count(found.servers, 'server')}"
         yield "generation", f"{name}, revision {found.revision}, {counts}", None
     yield "verified", status.moment(found.verified_at), None
 
@@ -119,7 +119,7 @@ def _haproxy(found: Status, serves: Serves) -> Iterator[Row]:
         yield "serves", said, "green"
     yield "haproxy", serves.detail, None if serves.answers else "red"
     if found.old_workers:
-        yield "old workers", f"{found.old_workers} still finish their connections", None
+        yield "old workers", f"{count(found.old_workers, 'worker')} finishing connections", None
 
 
 def _troubles(found: Status) -> Iterator[Row]:
@@ -142,4 +142,4 @@ def _troubles(found: Status) -> Iterator[Row]:
 def _history(found: Status) -> Iterator[Row]:
     if found.last_pass is not None:
         yield "last pass", f"{found.last_pass.sentence}; {status.moment(found.last_pass.at)}", None
-    yield "since start", f"{found.passes} passes, {found.reloads} reloads", None
+    yield "since start", f"{found.passes} passes, {count(found.reloads, 'reload')}", None

@@ -49,8 +49,10 @@ class Loop:
         notifier: Notifier | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        patience: float = 0.0,
     ) -> None:
-        """`reload` takes over new settings and returns their pace; it raises `LbsyncError`, having
+        """`patience`: seconds the first pass waits for a first wake, while the source is being
+        read. `reload` takes over new settings and returns their pace; it raises `LbsyncError`, having
         changed nothing, when they are wrong. `on_report` is called after each pass."""
         self._run_pass = run_pass
         self._waker = waker
@@ -58,12 +60,15 @@ class Loop:
         self._on_report = on_report
         self._notifier = notifier or Notifier()
         self._clock = clock
-        self._schedule = Schedule(pace, clock())
-        self._failing = log.Failing("the pass", clock=wall_clock)
+        self._schedule = Schedule(pace, clock() + patience)
+        self._failing = log.Failing("the pass fails", "the pass works again", clock=wall_clock)
+        self._flawed = log.Failing(
+            "not all is as wanted", "all is as wanted again", clock=wall_clock
+        )
         self._stop = False
         self._reload_asked = False
         self._ready = False
-        self._last_sentence = ""
+        self._last_result: tuple[bool, str, object] | None = None
         self._fault = ""
         self._reload_error = ""
 
@@ -129,20 +134,26 @@ class Loop:
 
     def _tell(self, outcome: Outcome | None, error: str, seconds: float) -> None:
         fields = dict(outcome.fields) if outcome else {}
-        if error:
-            self._failing.failed(error, **fields)
-        else:
+        confirmed = outcome is not None and outcome.confirmed
+        # What was confirmed has not failed, even when a single service had to be left behind.
+        trouble = self._flawed if confirmed else self._failing
+        if confirmed:
             self._failing.recovered()
-        if outcome and not error:
-            is_news = outcome.changed or outcome.sentence != self._last_sentence
+        if outcome is not None:
+            result = (confirmed, error, fields.get("digest"))
+            is_news = outcome.changed or result != self._last_result
             (log.get().info if is_news else log.get().debug)(outcome.sentence, **fields)
-            self._last_sentence = outcome.sentence
-        if outcome and outcome.confirmed and not self._ready:
+            self._last_result = result
+        if error:
+            trouble.failed(error, **fields)
+        elif confirmed:
+            self._flawed.recovered()
+        if confirmed and not self._ready:
             self._ready = True
             self._notifier.ready()
         self._notifier.status(error or (outcome.sentence if outcome else ""))
         if (on_report := self._on_report) is not None:
-            report = Report(outcome, error, self._failing.since, seconds, self._reload_error)
+            report = Report(outcome, error, trouble.since, seconds, self._reload_error)
             _, problem = self._attempt(lambda: on_report(report))
             if problem:
                 log.get().warning(f"the status cannot be written: {problem}")

@@ -35,17 +35,17 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class Schedule:
-    """Collects reasons for a pass and tells when it is due. The first is due at once."""
+    """Collects reasons for a pass and tells when it is due."""
 
     def __init__(
-        self, pace: Pace, now: float, *, draw: Callable[[], float] = random.random
+        self, pace: Pace, first: float, *, draw: Callable[[], float] = random.random
     ) -> None:
-        """`draw` returns a number from 0 to below 1."""
+        """The first pass is due at `first`, or by a wake. `draw` returns a number from 0 to below 1."""
         self.pace = pace
         self._draw = draw
         self._first_wake: float | None = None
-        self._last_wake = now
-        self._timer = now
+        self._last_wake = first
+        self._timer = first
         self._failures = 0
 
     def woken(self, now: float) -> None:

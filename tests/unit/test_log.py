@@ -108,7 +108,7 @@ def test_an_exception_is_written_with_its_traceback() -> None:
 def test_a_failure_that_lasts_an_hour_makes_about_one_line_a_minute() -> None:
     stream, clock = io.StringIO(), Clock()
     log.setup(stream=stream)
-    failing = log.Failing("etcd", clock=clock)
+    failing = log.Failing("etcd fails", "etcd works again", clock=clock)
 
     for _ in range(3600):
         failing.failed("connection refused")
@@ -129,7 +129,7 @@ def test_a_failure_that_lasts_an_hour_makes_about_one_line_a_minute() -> None:
 def test_another_message_of_the_same_failure_is_logged_once_at_once() -> None:
     stream, clock = io.StringIO(), Clock()
     log.setup(stream=stream)
-    failing = log.Failing("the pass", clock=clock)
+    failing = log.Failing("the pass fails", "the pass works", clock=clock)
 
     for error in ("a", "b", "a", "b", "a"):
         failing.failed(error)
@@ -142,7 +142,7 @@ def test_another_message_of_the_same_failure_is_logged_once_at_once() -> None:
 def test_messages_that_never_repeat_do_not_flood_either() -> None:
     stream, clock = io.StringIO(), Clock()
     log.setup(stream=stream)
-    failing = log.Failing("the pass", clock=clock)
+    failing = log.Failing("the pass fails", "the pass works", clock=clock)
 
     for number in range(1000):
         failing.failed(f"error {number}")
@@ -153,7 +153,7 @@ def test_messages_that_never_repeat_do_not_flood_either() -> None:
 def test_success_without_a_failure_before_says_nothing() -> None:
     stream = io.StringIO()
     log.setup(stream=stream)
-    failing = log.Failing("the pass", clock=Clock())
+    failing = log.Failing("the pass fails", "the pass works", clock=Clock())
 
     failing.recovered()
 

@@ -146,7 +146,7 @@ def test_a_fault_that_repeats_shows_its_traceback_once(lines: Callable[[], list[
 
 
 def test_a_rejected_pass_waits_for_new_input(lines: Callable[[], list[str]]) -> None:
-    rejected = Outcome("held", confirmed=False, error="the guard holds a removal")
+    rejected = Outcome("held", confirmed=True, error="the guard holds a removal")
     bench = Bench([CONFIRMED, rejected, CONFIRMED], [])
     bench.world.events = [(1.0, bench.world.wake), (100.0, bench.world.wake), (101.0, STOP)]
 
@@ -162,6 +162,44 @@ def test_a_pass_that_changes_nothing_is_logged_once(lines: Callable[[], list[str
 
     assert len(bench.times) == 9
     assert lines() == ["revision 1 is served"]
+
+
+def test_what_is_confirmed_with_a_flaw_is_not_called_a_failure(
+    lines: Callable[[], list[str]],
+) -> None:
+    flawed = Outcome("revision 2 is served", True, changed=True, error="a/b is quarantined")
+    bench = Bench([CONFIRMED, flawed, flawed, CONFIRMED], [])
+    bench.world.events = [(float(second), bench.world.wake) for second in (1, 2, 3)] + [(4.0, STOP)]
+
+    bench.run()
+
+    assert lines() == [
+        "revision 1 is served",
+        "revision 2 is served",
+        "not all is as wanted: a/b is quarantined",
+        "revision 2 is served",
+        "revision 1 is served",
+        "all is as wanted again after 2 s",
+    ]
+    assert [report.failing_since for report in bench.reports] == [None, 1.05, 1.05, None]
+
+
+@pytest.mark.parametrize(("wakes", "first"), [([0.5], 0.55), ([], 2.0)])
+def test_the_first_pass_waits_for_the_source_but_not_for_ever(
+    wakes: list[float], first: float
+) -> None:
+    world, times = World([]), []
+    world.events = [*((at, world.wake) for at in wakes), (10.0, STOP)]
+
+    def a_pass() -> Outcome:
+        times.append(world.now)
+        return CONFIRMED
+
+    Loop(
+        a_pass, PACE, waker=world, notifier=Systemd(), clock=world.clock, patience=2.0
+    ).run()  # fmt: skip
+
+    assert times == [first]
 
 
 def test_a_report_tells_since_when_passes_fail() -> None:
