@@ -101,12 +101,14 @@ class Keys:
             at = bisect_left(order, f"{stem}{name}0", at) if slash else at + 1
 
     def _matching(self, pattern: str) -> Iterator[str]:
-        matches = gopath.matcher(str.__str__(pattern))
+        pattern = str.__str__(pattern)
         stem = gopath.literal_prefix(pattern)
+        # What is left is often the same for many patterns: "/svc/a/*", "/svc/b/*".
+        matches = gopath.matcher(pattern[len(stem) :])
         order = self._ordered()
         at = bisect_left(order, stem)
         while at < len(order) and order[at].startswith(stem):
-            if matches(order[at]):
+            if matches(order[at][len(stem) :]):
                 yield order[at]
             at += 1
 
