@@ -16,6 +16,7 @@ from lbsync.errors import Unavailable
 
 # libyaml reads ten times as fast as Python; PyYAML may have been built without it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MOST_NODES = 1_000_000
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 YAML = (".yaml", ".yml")
@@ -53,14 +54,49 @@ class Store(Protocol):
         ...
 
 
+class _Unique(_Loader):  # type: ignore[misc] # which of the two loaders is known at run time
+    """A safe loader that refuses a key given twice; YAML's own rule, which PyYAML lets pass."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                    problem = f"{key.value} is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        made: dict[Any, Any] = super().construct_mapping(node, deep)
+        return made
+
+
 def parse_yaml(data: bytes) -> Any:
-    """Return what YAML (or JSON) text means. Raises `ValueError` with place and reason."""
+    """Return what YAML (or JSON) text means. Raises `ValueError` with line and reason."""
     try:
-        return yaml.load(data, _Loader)  # a SafeLoader
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    except (RecursionError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot be read as YAML: {error}") from error
+        parsed = yaml.load(data, _Unique)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{line}{error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if b"&" in data and b"*" in data:
+        _refuse_explosion(parsed)
+    return parsed
+
+
+def _refuse_explosion(parsed: Any) -> None:
+    """Raise `ValueError` when references multiply to more than anybody writes (or never end)."""
+    left = _MOST_NODES
+    nodes = [parsed]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            nodes.extend(node.values())
+        elif isinstance(node, list):
+            nodes.extend(node)
+        left -= 1
+        if left < 0 or len(nodes) > _MOST_NODES:
+            raise ValueError(f"references add up to more than {_MOST_NODES} values")
 
 
 def dump_yaml(value: Any) -> bytes:

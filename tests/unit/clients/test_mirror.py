@@ -1,0 +1,118 @@
+"""The mirror against a plain account of the same events."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync.clients.etcd.mirror import Change, Mirror, differences
+from lbsync.model.snapshot import Item, Snapshot
+
+keys = st.sampled_from([b"a", b"b", b"services/x/y", b"\xff", b"\xfe\xff", "ü".encode()])
+values = st.none() | st.binary(max_size=3)
+batches = st.lists(st.lists(st.tuples(keys, values), min_size=1, max_size=4), max_size=12)
+
+
+def changes_of(batches: list[list[tuple[bytes, bytes | None]]]) -> list[list[Change]]:
+    """Number them as etcd does: one revision per batch, each key at most once in it."""
+    created: dict[bytes, int] = {}
+    numbered = []
+    for revision, batch in enumerate(batches, 2):
+        changes = []
+        for key, value in dict(batch).items():
+            if value is None:
+                created.pop(key, None)
+                changes.append(Change(key, None, 0, revision))
+            else:
+                changes.append(Change(key, value, created.setdefault(key, revision), revision))
+        numbered.append(changes)
+    return numbered
+
+
+def account(numbered: list[list[Change]]) -> tuple[dict[str, Item], set[str]]:
+    stored = {change.key: change for batch in numbered for change in batch}
+    items, unreadable = {}, set()
+    for key, change in stored.items():
+        if change.value is None:
+            continue
+        try:
+            name = key.decode()
+        except UnicodeDecodeError:
+            unreadable.add(key.decode(errors="backslashreplace"))
+        else:
+            items[name] = Item(name, change.value, change.create_revision, change.mod_revision)
+    return items, unreadable
+
+
+def empty() -> Mirror:
+    mirror = Mirror()
+    mirror.replace(Snapshot(1, 9, {}))
+    return mirror
+
+
+def taken(mirror: Mirror) -> Snapshot:
+    snapshot = mirror.snapshot()
+    assert snapshot is not None
+    return snapshot
+
+
+@given(batches, st.data())
+def test_it_holds_what_the_events_add_up_to_however_they_arrive(
+    batches: list[list[tuple[bytes, bytes | None]]], data: st.DataObject
+) -> None:
+    """Responses hold one revision or many; a resumed watch may repeat what was seen."""
+    numbered = changes_of(batches)
+    mirror = empty()
+    at = 0
+    while at < len(numbered):
+        again = data.draw(st.integers(0, at), label="repeat from")
+        to = data.draw(st.integers(at + 1, len(numbered)), label="up to")
+        mirror.apply([change for batch in numbered[again:to] for change in batch])
+        items, unreadable = account(numbered[:to])
+        assert taken(mirror).items == items
+        assert set(taken(mirror).unreadable) == unreadable
+        assert mirror.revision == to + 1
+        at = to
+
+
+@given(batches)
+def test_old_events_change_nothing(batches: list[list[tuple[bytes, bytes | None]]]) -> None:
+    flat = [change for batch in changes_of(batches) for change in batch]
+    mirror = empty()
+    mirror.apply(flat)
+    before = mirror.snapshot()
+    assert not mirror.apply(flat)
+    assert mirror.snapshot() is before
+
+
+def test_nothing_is_handed_out_before_the_first_listing() -> None:
+    assert Mirror().snapshot() is None
+
+
+def test_a_listing_tells_whether_anything_differs() -> None:
+    mirror = Mirror()
+    listing = Snapshot(5, 1, {"a": Item("a", b"1", 2, 2)})
+    assert mirror.replace(listing)
+    assert not mirror.replace(Snapshot(6, 1, dict(listing.items)))
+    assert mirror.replace(Snapshot(7, 1, {"a": Item("a", b"1", 7, 7)}))
+    assert mirror.replace(Snapshot(8, 2, {"a": Item("a", b"1", 7, 7)}))
+
+
+def test_an_empty_listing_is_a_listing() -> None:
+    mirror = Mirror()
+    assert mirror.replace(Snapshot(1, 1, {}))
+    assert taken(mirror).items == {}
+
+
+def test_a_snapshot_is_the_same_object_until_something_changes() -> None:
+    mirror = empty()
+    assert mirror.snapshot() is mirror.snapshot()
+
+
+def test_differences_name_both_sides() -> None:
+    old, new = Item("a", b"1", 1, 1), Item("a", b"2", 1, 2)
+    only = Item("b", b"", 1, 1)
+    assert differences({"a": old, "b": only}, {"a": new, "c": only}) == {
+        "a": (old, new),
+        "b": (only, None),
+        "c": (None, only),
+    }
+    assert differences({"a": old}, {"a": old}) == {}
