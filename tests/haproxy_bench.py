@@ -13,7 +13,7 @@ from harness.web import WebServer
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.sections import Config, Parser
-from lbsync.agent.validate import validate
+from lbsync.agent.validate import Refused, validate
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.model.rendered import Rendered, RenderedFile
 
@@ -119,7 +119,11 @@ class Bench:
         live = self.store.live()
         running = Parser().parse(live.main_file.read_text() if live else "")
         known = [bind for _, bind in running.binds()]
-        accepted = validate(staged, rendered, self.parser, self.options, known_binds=known)
+        try:
+            accepted = validate(staged, rendered, self.parser, self.options, known_binds=known)
+        except Refused:
+            self.store.discard(staged)
+            raise
         return staged, accepted.config
 
     def apply(self, rendered: Rendered, *, checked: bool = True) -> Applied:

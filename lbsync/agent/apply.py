@@ -21,7 +21,7 @@ from lbsync.agent.reload import Reloaded, Reloader, Running
 from lbsync.agent.sections import Config
 from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
-from lbsync.errors import ApplyFailed, Conflict, Unavailable
+from lbsync.errors import ApplyFailed, Conflict, LbsyncError, Unavailable
 from lbsync.model.rendered import Rendered
 
 _LOCK_POLL_S = 0.05
@@ -63,17 +63,28 @@ class Applier:
         longer than the reload's time limit (nothing was changed).
         """
         started = time.monotonic()
-        with locked(self._options.lock_path, self._options.reload_timeout_s):
-            previous = self._store.live()
-            try:
-                before = self._reloader.running()
-            except Unavailable as error:
-                live = self._store.make_live(generation)
-                return _only_live(live, started, error)
-            self._carry_over(generation, config)
+        try:
+            with locked(self._options.lock_path, self._options.reload_timeout_s):
+                return self._apply(generation, rendered, config, started)
+        except LbsyncError:
+            if generation.seq == 0:
+                self._store.discard(generation)  # still staged: nothing else names it
+            raise
+
+    def _apply(
+        self, generation: Generation, rendered: Rendered, config: Config, started: float
+    ) -> Applied:
+        previous = self._store.live()
+        try:
+            before = self._reloader.running()
+        except Unavailable as error:
             live = self._store.make_live(generation)
-            reloaded = self._reload(live, previous, before)
-            return self._prove(live, rendered, config, started, reloaded)
+            self._store.prune()
+            return _only_live(live, started, error)
+        self._carry_over(generation, config)
+        live = self._store.make_live(generation)
+        reloaded = self._reload(live, previous, before)
+        return self._prove(live, rendered, config, started, reloaded)
 
     def confirm(self, live: Generation, rendered: Rendered, config: Config) -> Applied | None:
         """Prove, without a reload, that HAProxy serves the live generation.
@@ -112,6 +123,9 @@ class Applier:
             # First the file, then the report: a HAProxy that restarts now must find a
             # configuration that starts.
             self._store.make_live(previous)
+            if live.meta.confirmed_at is None and live.name != previous.name:
+                # Tried again and again, it would push out the generations one can go back to.
+                self._store.discard(live)
             raise ApplyFailed(f"{error}; generation {previous.name} is live again") from error
 
     def _prove(

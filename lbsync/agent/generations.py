@@ -111,10 +111,15 @@ class Store:
         finally:
             self.discard(generation)  # nothing is there any more once it went live
 
-    def discard(self, staged: Generation) -> None:
-        """Remove a staged set that will not go live. Never fails: `sweep` would find the rest."""
-        if staged.seq == 0:
-            shutil.rmtree(staged.path, ignore_errors=True)
+    def discard(self, generation: Generation) -> None:
+        """Remove a set that will not go live, or that HAProxy did not take.
+
+        Never the live or the confirmed one, and never fails: `sweep` would find the rest.
+        """
+        if generation.seq and generation.name in self._pinned():
+            return
+        self._doom(generation)
+        self._remove(_DOOMED)
 
     def make_live(self, generation: Generation) -> Generation:
         """Point `live` at a generation, by one rename; return it, numbered if it was staged.
@@ -175,13 +180,10 @@ class Store:
         The live and the confirmed generation always stay. Never fails: what cannot be removed now
         is tried again next time.
         """
-        pinned = {found.name for found in (self.live(), self.confirmed()) if found}
+        pinned = self._pinned()
         doomed = [found for found in self.list()[self._keep :] if found.name not in pinned]
         for found in doomed:
-            # Renamed first: a removal that is cut short must not leave half a generation behind
-            # under a name that promises a whole one.
-            with contextlib.suppress(OSError):
-                found.path.rename(self._root / f"{_DOOMED}{found.name}")
+            self._doom(found)
         self._remove(_DOOMED)
         return len(doomed)
 
@@ -195,6 +197,15 @@ class Store:
         for name in ("live", "confirmed"):
             with contextlib.suppress(OSError):
                 (self._state / f".{name}.next").unlink(missing_ok=True)
+
+    def _pinned(self) -> set[str]:
+        return {found.name for found in (self.live(), self.confirmed()) if found}
+
+    def _doom(self, generation: Generation) -> None:
+        # Renamed first: a removal that is cut short must not leave half a generation behind under
+        # a name that promises a whole one.
+        with contextlib.suppress(OSError):
+            generation.path.rename(self._root / f"{_DOOMED}{generation.name}")
 
     def _remove(self, prefix: str) -> None:
         for leftover in self._root.glob(f"{prefix}*"):

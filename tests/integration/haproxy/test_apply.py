@@ -37,6 +37,8 @@ def still_serves(bench: Bench, rendered_main: str) -> bool:
     assert confirmed is not None and live is not None
     assert live.name == confirmed.name
     assert bench.live_text() == rendered_main
+    root = bench.state / "generations"
+    assert [entry.name for entry in root.iterdir()] == [live.name], "nothing piles up"
     assert confirmed.digest in bench.description()
     return wait_until("an answer", lambda: bench.get() == "web")
 
@@ -297,6 +299,13 @@ def test_without_a_master_socket_the_log_tells_of_a_failure(served: Bench) -> No
     with pytest.raises(ApplyFailed, match="unknown keyword 'chekc'"):
         served.apply(served.rendered("bad", servers="    chekc"), checked=False)
     assert still_serves(served, one)
+
+
+def test_a_balancer_that_stays_down_does_not_fill_the_disk(bench: Bench) -> None:
+    bench.with_options(start_timeout_s=0.0)
+    for number in range(8):
+        assert bench.apply(bench.rendered(f"generation {number}")).outcome == "live"
+    assert [found.seq for found in bench.store.list()] == [8, 7, 6, 5, 4]
 
 
 def test_reloads_of_several_programs_wait_for_one_another(served: Bench) -> None:
