@@ -27,7 +27,6 @@ from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
 from lbsync.errors import Rejected, Unavailable
 from lbsync.loop.outcome import Outcome
-from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
 
@@ -91,7 +90,9 @@ class Agent:
             live = self._store.live()
             if live is None:
                 raise
-            return report.without_source(self._serve(live), error)
+            # What `lbsync prepare` left for HAProxy's first start was never what anybody wanted.
+            wanted_once = live.meta.confirmed_at is not None
+            return report.without_source(self._serve(live), error, wanted_once)
         draining = self._control.get("drain") is not None
         question = Question(snapshot, self._accepted.entries, draining, self._let_go)
         found = self._trial.find(question, self._served)
@@ -108,24 +109,6 @@ class Agent:
         self.last, self.applied = found.plan, applied
         seconds = time.monotonic() - began
         return self._stale(report.outcome(found.plan, applied, installed, before, seconds))
-
-    def prepare(self) -> Generation:
-        """See to it that there is a live generation, so that HAProxy can start.
-
-        Nothing is asked of HAProxy. Without a source, on a host that never served, the generation
-        is one without services whose health answer is 503, so that no balancer sends traffic here.
-        """
-        live = self._store.live()
-        if live is not None:
-            return live
-        try:
-            snapshot, draining = self._source.snapshot(), False
-        except Unavailable as error:
-            log.get().warning(f"{error}; HAProxy starts without services until it answers")
-            snapshot, draining = Snapshot(0, 0, {}), True
-        found = self._trial.find(Question(snapshot, {}, draining, lambda _: True), None)
-        assert found.staged is not None
-        return self._store.make_live(found.staged)
 
     def _bring(self, found: Found) -> Applied:
         """Apply what was staged; with nothing staged, prove that the live generation is served."""

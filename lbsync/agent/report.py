@@ -103,13 +103,17 @@ def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
     return Exit.CHANGED if changed else Exit.OK
 
 
-def without_source(applied: Applied, error: Unavailable) -> Outcome:
-    """Return the end of a pass that had nothing but the last good generation."""
+def without_source(applied: Applied, error: Unavailable, wanted_once: bool) -> Outcome:
+    """Return the end of a pass that had nothing but a generation from before.
+
+    `wanted_once`: it was proved to be served, and wanted, in an earlier pass; else it only lets
+    HAProxy start, and the host is not ready.
+    """
     served = applied.outcome == "confirmed"
     state = "is still served" if served else "is live, but HAProxy does not answer"
     return Outcome(
         f"no source; generation {applied.generation.name} {state}",
-        served,
+        served and wanted_once,
         error=f"{error}; generation {applied.generation.name} {state}",
         retry=True,
         exit_code=Exit.UNAVAILABLE,

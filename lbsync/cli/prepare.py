@@ -17,8 +17,8 @@ from lbsync.settings import Settings
 _DESCRIPTION = """\
 Make sure that a live generation exists, for HAProxy to start from. Where there is one, nothing is done.
 Where the live link is lost, the generation that was last proved to be served is made live again. On a
-new host a first one is made from the templates without any service: it answers 503 until the agent's
-first pass. etcd is never asked.
+new host a first one is made from the templates without any service; its health path answers 503, so
+that the load balancer in front sends nobody, until the agent's first pass. etcd is never asked.
 """
 
 
@@ -50,7 +50,7 @@ def prepare(settings: Settings, store: Store) -> str:
     last = store.confirmed()
     if last is not None and last.main_file.exists():
         return f"generation {store.make_live(last).name} is live again"
-    plan = make_plan(settings, Snapshot(0, 0, {}))
+    plan = make_plan(settings, Snapshot(0, 0, {}), draining=True)
     staged = store.stage(plan.rendered)
     try:
         validated(staged, plan.rendered, settings)

@@ -1,0 +1,114 @@
+"""`lbsync agent` as a process of its own, told and watched as systemd would."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness.stack import Stack
+from harness.wait import wait_until
+
+
+def command(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one `lbsync` command with the stack's settings to its end."""
+    argv = [sys.executable, "-m", "lbsync", "--config", str(stack.config_file), *words]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
+class AgentProcess:
+    """One running agent."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.log = stack.directory / "agent.log"
+        self._notify: socket.socket | None = None
+        self._said: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, ready: bool = True) -> "AgentProcess":
+        """Start it; with `ready`, wait until it said READY=1, as systemd does."""
+        address = self._stack.run / "notify.sock"
+        address.unlink(missing_ok=True)
+        self._said = []
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(str(address))
+        self._notify.setblocking(False)
+        argv = [sys.executable, "-m", "lbsync", "--config", str(self._stack.config_file)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*argv, "--log-format", "json", "agent"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "NOTIFY_SOCKET": str(address)},
+            )
+        if ready:
+            wait_until("the agent to be ready", lambda: "READY=1" in self.notified(), timeout=20)
+        return self
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def notified(self) -> list[str]:
+        """Return every line the agent sent to systemd so far."""
+        assert self._notify is not None
+        while True:
+            try:
+                self._said += self._notify.recv(4096).decode().split("\n")
+            except BlockingIOError:
+                return self._said
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 20.0) -> int:
+        """Wait for its end; return the exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def stop(self) -> int:
+        """End it politely; return the exit code. Does nothing when it has ended."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self.signal(signal.SIGTERM)
+        code = self.wait()
+        self._forget()
+        return code
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = None
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None
+
+    def status(self) -> dict[str, Any]:
+        """Return what the agent last wrote of itself; empty before it wrote anything."""
+        try:
+            path = Path(self._stack.state) / "status.json"
+            found: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def wait_for_revision(self, revision: int, timeout: float = 20.0) -> None:
+        """Wait until the agent has verified that HAProxy serves `revision` or a later one."""
+        wait_until(
+            f"revision {revision} to be served",
+            lambda: self.status().get("revision", 0) >= revision,
+            timeout=timeout,
+        )

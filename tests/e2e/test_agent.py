@@ -1,0 +1,86 @@
+"""The agent as it runs in production: a process that watches, and must not drop a request."""
+
+import signal
+
+from harness.agent import AgentProcess, command
+from harness.load import Load
+from harness.stack import Stack, servers
+from harness.wait import wait_until
+
+RELOADS = 20
+
+
+def test_twenty_reloads_under_load_lose_no_request(stack: Stack, agent: AgentProcess) -> None:
+    load = Load(stack.http_port, "shop.example").start()
+    try:
+        before = agent.status()["reloads"]
+        for number in range(RELOADS):
+            new = {"mode": "http", "hosts": [f"new{number}.example"]}
+            agent.wait_for_revision(stack.put({f"services/shop/new{number}": new}))
+    finally:
+        load.stop()
+    assert load.failures == []
+    assert agent.status()["reloads"] - before == RELOADS
+    assert set(load.answers) == {"one", "two"}
+    assert load.requests > RELOADS
+
+
+def test_writes_that_come_together_are_applied_together(stack: Stack, agent: AgentProcess) -> None:
+    before = agent.status()["reloads"]
+    for number in range(30):
+        revision = stack.put(
+            {f"services/shop/n{number}": {"mode": "http", "hosts": [f"{number}.x"]}}
+        )
+    agent.wait_for_revision(revision)
+    assert agent.status()["reloads"] - before < 10
+
+
+def test_a_killed_agent_converges_when_it_comes_back(stack: Stack, agent: AgentProcess) -> None:
+    agent.kill()
+    revision = stack.put({"endpoints/shop/web/default": servers(stack.web("three"))})
+    assert stack.get("shop.example").body in ("one", "two")
+    agent.start()
+    agent.wait_for_revision(revision)
+    assert stack.get("shop.example").body == "three"
+
+
+def test_a_polite_end_leaves_haproxy_serving(stack: Stack, agent: AgentProcess) -> None:
+    assert agent.stop() == 0
+    assert stack.get("shop.example").body in ("one", "two")
+
+
+def test_a_second_agent_on_the_same_host_is_refused(stack: Stack, agent: AgentProcess) -> None:
+    second = command(stack, "agent")
+    assert second.returncode == 8
+    assert "another agent runs on this host" in second.stderr
+
+
+def test_etcd_may_go_and_come_back(stack: Stack, agent: AgentProcess) -> None:
+    stack.etcd.stop()
+    wait_until("the agent to notice", lambda: agent.status().get("state") == "stale", timeout=30)
+    assert stack.get("shop.example").body in ("one", "two")
+    stack.etcd.start()
+    revision = stack.put({"endpoints/shop/web/default": servers(stack.web("back"))})
+    agent.wait_for_revision(revision, timeout=30)
+    assert stack.get("shop.example").body == "back"
+
+
+def test_wrong_settings_are_refused_on_hangup_and_the_old_ones_hold(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    stack.write_settings("no_such_field = 1\n")
+    agent.signal(signal.SIGHUP)
+    wait_until("the refusal in the log", lambda: "no_such_field" in agent.log.read_text())
+    revision = stack.put({"endpoints/shop/web/default": servers(stack.web("later"))})
+    agent.wait_for_revision(revision)
+    assert stack.get("shop.example").body == "later"
+
+
+def test_a_worker_that_is_killed_is_served_again_from_the_live_path(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    revision = stack.put({"endpoints/shop/web/default": servers(stack.web("new"))})
+    agent.wait_for_revision(revision)
+    stack.haproxy.stop()
+    stack.haproxy.start()
+    assert stack.get("shop.example").body == "new"
