@@ -4,7 +4,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +47,10 @@ class Store(Protocol):
 
     def write(self, ops: Sequence[Put | Delete]) -> None:
         """Write and remove keys. Raises `Rejected` for a key that cannot be a file's name."""
+        ...
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other lbsync processes from writing meanwhile. Raises `Unavailable`."""
         ...
 
     def folders(self) -> dict[Path, Names]:

@@ -8,6 +8,7 @@ endpoints/shop/cart/:            # a name that ends with "/" holds the keys belo
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +51,21 @@ class Document:
 
     def write(self, ops: Sequence[Put | Delete]) -> None:
         """Write the whole file anew, in one step. Comments in YAML are lost."""
-        with locked(self.path.absolute().parent):
-            content = dict(self._pairs(self._load(), "")) if self.path.exists() else {}
-            for op in ops:
-                if isinstance(op, Put):
-                    content[op.key] = _parsed(op.value)
-                else:
-                    content.pop(op.key, None)
-            if self.path.suffix == ".json":
-                data = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+        content = dict(self._pairs(self._load(), ""))
+        for op in ops:
+            if isinstance(op, Put):
+                content[op.key] = _parsed(op.value)
             else:
-                data = dump_yaml(content)
-            replace_file(Path(os.path.realpath(self.path)), data)
+                content.pop(op.key, None)
+        if self.path.suffix == ".json":
+            data = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+        else:
+            data = dump_yaml(content)
+        replace_file(Path(os.path.realpath(self.path)), data)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other lbsync processes from writing meanwhile."""
+        return locked(self.path.absolute().parent)
 
     def folders(self) -> dict[Path, Names]:
         """Watch where the name is, and where the file is; the two differ for a symbolic link.

@@ -110,7 +110,7 @@ class FileSource:
         Each file is replaced in one step; several files are not (a reader of this process sees
         them together).
         """
-        with self._lock:
+        with self._lock, self._store.lock():
             items = self._read().items
             for guard in expect:
                 _check(guard, items.get(guard.key))
@@ -147,6 +147,8 @@ class FileSource:
                 # Watch first, then read: what changes in between is noticed.
                 notices.watch(self._store.folders())
                 self._noticed.clear()
+                if self._stopped.is_set():  # `close` may have called before the clear
+                    break
                 began = time.process_time()
                 try:
                     self._read()

@@ -7,6 +7,7 @@ stands. Hidden files, editors' back-ups and swap files are passed over. Symbolic
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -77,17 +78,20 @@ class Tree:
         """
         for op in ops:
             _check_name(op.key)
-        with locked(self.path):
-            present: dict[str, list[str]] = {}
-            for key, path in self._files():
-                present.setdefault(key, []).append(path)
-            for op in ops:
-                found = [Path(name) for name in sorted(present.get(op.key, ()))]
-                if isinstance(op, Put):
-                    target = found.pop(0) if found else self.path / f"{op.key}.json"
-                    replace_file(target, _as_file(target, op.value))
-                for other in found:
-                    _remove(other)
+        present: dict[str, list[str]] = {}
+        for key, path in self._files():
+            present.setdefault(key, []).append(path)
+        for op in ops:
+            found = [Path(name) for name in sorted(present.get(op.key, ()))]
+            if isinstance(op, Put):
+                target = found.pop(0) if found else self.path / f"{op.key}.json"
+                replace_file(target, _as_file(target, op.value))
+            for other in found:
+                _remove(other)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other lbsync processes from writing meanwhile."""
+        return locked(self.path)
 
     def folders(self) -> dict[Path, Names]:
         """Watch the tree, and beside it for the tree itself being exchanged."""
