@@ -91,21 +91,22 @@ def service_record(service: ServiceId, shape: Shape, wishes: Wishes) -> ServiceR
 
 
 def _explain(reason: str, origins: Mapping[Path, str]) -> str:
-    """Put the annotations' names in the place of the fields' names."""
+    """Put the names of what set the fields, or could have, in the place of the fields' names."""
     head, colon, rest = reason.partition(": ")
-    found = [_origin(part, origins) for part in head.split(", ")]
-    if not colon or None in found:
+    paths = [tuple(_STEP.findall(part)) for part in head.split(", ")]
+    found = [name for path in paths if (name := _origin(path, origins))]
+    found = found or [_NAME_OF[path] for path in paths if path in _NAME_OF]
+    if not colon or not found:
         return reason
-    names = ", ".join(dict.fromkeys(name for name in found if name))
-    shown = names if names.startswith("Ingress") else f"annotation {names}"
-    return f"{shown}: {rest}"
+    names = ", ".join(dict.fromkeys(found))
+    return f"{'' if names.startswith('Ingress') else 'annotation '}{names}: {rest}"
 
 
-def _origin(place: str, origins: Mapping[Path, str]) -> str | None:
-    """Return who set the field that `place` (`check.path`, `hosts[0]`) names, or could have."""
-    path = tuple(_STEP.findall(place))
+def _origin(path: Path, origins: Mapping[Path, str]) -> str | None:
+    """Return what set the field at `path`, or one above or below it."""
     for length in range(len(path), 0, -1):
         if name := origins.get(path[:length]):
-            return name
+            part = ".".join(path[length:])
+            return f"{name} ({part})" if part else name
     below = [name for known, name in sorted(origins.items()) if known[: len(path)] == path]
-    return below[0] if below and path else _NAME_OF.get(path)
+    return below[0] if below and path else None

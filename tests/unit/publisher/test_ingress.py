@@ -1,0 +1,243 @@
+"""Ingresses: which are ours, and how their rules become hosts and paths."""
+
+from typing import Any
+
+import pytest
+
+from lbsync.model.kube import Backend, Ingress, IngressClass, IngressPath, IngressRule, ServicePort
+from lbsync.model.records import EndpointsRecord, ServiceRecord
+from lbsync.publisher.translate import (
+    NodePool,
+    Options,
+    Translation,
+    inspect_ingress,
+    is_ours,
+    our_classes,
+    translate,
+)
+from tests.kube_objects import HTTP, endpoint, ingress, rule, service, slice_
+
+ADMIN = ServicePort("admin", 8081, 30081, "TCP", "")
+
+
+def run(
+    *ingresses: Ingress, annotations: dict[str, str] | None = None, **fields: Any
+) -> Translation:
+    return translate(
+        service(annotations=annotations or {}, **fields), [], NodePool(), ingresses=ingresses
+    )
+
+
+def claims(found: Translation) -> dict[str, str]:
+    """Hosts and paths of every record, by the record's name."""
+    assert found.refusal is None
+    return {
+        key.rpartition("/")[2]: f"{','.join(record.hosts)} {','.join(record.paths)}".strip()
+        for key, record in found.records.items()
+        if isinstance(record, ServiceRecord)
+    }
+
+
+def test_the_rules_that_lead_to_a_service_become_its_hosts_and_paths() -> None:
+    web = ingress(
+        rule("shop.example", "/cart", "/basket/"),
+        rule("other.example", "/", to="other"),
+        rule("*.shop.example", "/cart", "/basket"),
+    )
+    assert claims(run(web)) == {"cart": "*.shop.example,shop.example /basket,/cart"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ([rule("a.example", "/")], {"cart": "a.example"}),
+        ([rule("", "/")], {"cart": "*"}),
+        ([rule("a.example", "")], {"cart": "a.example"}),
+        ([rule("a.example", "/", "/x")], {"cart": "a.example /,/x"}),
+        (
+            [rule("a.example", "/x"), rule("b.example", "/y")],
+            {"cart": "a.example /x", "cart.2": "b.example /y"},
+        ),
+        (
+            [rule("a.example", "/x", "/y"), rule("b.example", "/y"), rule("c.example", "/y", "/x")],
+            {"cart": "a.example,c.example /x,/y", "cart.2": "b.example /y"},
+        ),
+        ([rule("a.example", "/x"), rule("a.example", "/y")], {"cart": "a.example /x,/y"}),
+    ],
+)
+def test_hosts_never_get_paths_that_were_said_of_other_hosts(
+    rules: list[IngressRule], expected: dict[str, str]
+) -> None:
+    assert claims(run(ingress(*rules))) == expected
+
+
+def test_every_further_record_has_the_servers_and_policy_of_its_service() -> None:
+    web = ingress(rule("a.example", "/x"), rule("b.example", "/y"))
+    notes = {"lbsync.io/address-mode": "pod", "lbsync.io/balance": "first"}
+    found = translate(service(annotations=notes), [slice_(endpoint("10.1.0.1", "a"))], NodePool(),
+                      ingresses=[web])  # fmt: skip
+    assert list(found.records) == [
+        "endpoints/shop/cart.2/default",
+        "endpoints/shop/cart/default",
+        "services/shop/cart",
+        "services/shop/cart.2",
+    ]
+    second = found.records["services/shop/cart.2"]
+    assert isinstance(second, ServiceRecord)
+    assert second.balance == "first"
+    assert (
+        found.records["endpoints/shop/cart.2/default"]
+        == found.records["endpoints/shop/cart/default"]
+    )
+
+
+def test_an_older_ingress_keeps_the_name_when_a_newer_one_comes() -> None:
+    old = ingress(rule("z.example", "/z"), name="z")
+    new = ingress(rule("a.example", "/a"), name="a", created="2026-03-01T00:00:00Z")
+    expected = {"cart": "z.example /z", "cart.2": "a.example /a"}
+    assert claims(run(new, old)) == expected
+    assert run(new, old) == run(old, new)
+
+
+def test_a_further_port_is_a_record_with_that_ports_servers() -> None:
+    web = ingress(rule("a.example", "/"), rule("admin.example", "/", port=8081))
+    notes = {"lbsync.io/address-mode": "pod"}
+    from_slice = slice_(endpoint("10.1.0.1", "a"))
+    found = translate(service(annotations=notes, ports=(HTTP, ADMIN)), [from_slice], NodePool(),
+                      ingresses=[web])  # fmt: skip
+    assert claims(found) == {"cart": "a.example", "cart.p8081": "admin.example"}
+    admin = found.records["endpoints/shop/cart.p8081/default"]
+    assert isinstance(admin, EndpointsRecord)
+    assert admin.servers == ()  # the slice has no port of that name
+    chosen = run(web, annotations={"lbsync.io/port": "admin"}, ports=(HTTP, ADMIN))
+    assert claims(chosen) == {"cart": "admin.example", "cart.p80": "a.example"}
+
+
+def test_one_port_of_several_needs_no_annotation_when_the_ingress_names_it() -> None:
+    assert claims(run(ingress(rule("a.example", "/", port="admin")), ports=(HTTP, ADMIN))) == {
+        "cart": "a.example"
+    }
+
+
+def test_the_same_host_and_path_with_two_ports_belongs_to_the_first() -> None:
+    old = ingress(rule("a.example", "/"))
+    new = ingress(rule("a.example", "/", port=8081), name="new", created="2026-04-01T00:00:00Z")
+    found = run(new, old, ports=(HTTP, ADMIN))
+    assert claims(found) == {"cart": "a.example"}
+    assert found.notices[0].object == "Ingress shop/new"
+    assert "leads to another port in Ingress shop/web, which counts" in found.notices[0].reason
+
+
+def test_the_default_backend_takes_what_no_path_takes() -> None:
+    backend = Backend("cart", "http", 0)
+    bare = ingress(IngressRule("a.example", ()), default_backend=backend)
+    assert claims(run(bare)) == {"cart": "*,a.example"}
+
+
+def test_exact_paths_become_prefixes_and_the_owner_is_told() -> None:
+    backend = Backend("cart", "http", 0)
+    exact = IngressRule("a.example", (IngressPath("/x", "Exact", backend),))
+    found = run(ingress(exact))
+    assert claims(found) == {"cart": "a.example /x"}
+    assert [n.object for n in found.notices] == ["Ingress shop/web"]
+    assert "path '/x' of type Exact is served as a prefix" in found.notices[0].reason
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (rule("a.example", "/x y"), "'/x y' is no path"),
+        (rule("a b", "/"), "'a b' is no host name"),
+        (rule("a.example", "/", port="grpc"), "names port 'grpc', which the Service does not have"),
+    ],
+)
+def test_a_rule_that_cannot_be_served_is_left_out_but_never_opens_every_host(
+    bad: IngressRule, said: str
+) -> None:
+    beside = run(ingress(bad, rule("good.example", "/")))
+    assert claims(beside) == {"cart": "good.example"}
+    assert said in str(beside.notices[0])
+    alone = run(ingress(bad))
+    assert "without hosts it would take every request" in str(alone.refusal)
+    assert said in str(alone.notices[0])
+
+
+def test_hosts_of_the_service_itself_count_before_ingresses() -> None:
+    found = run(ingress(rule("a.example", "/")), annotations={"lbsync.io/hosts": "own.example"})
+    assert claims(found) == {"cart": "own.example"}
+    assert "are not used: annotation lbsync.io/hosts says it" in found.notices[0].reason
+    assert found.notices[0].object == "Ingress shop/web"
+    tcp = {"lbsync.io/mode": "tcp", "lbsync.io/listen": "5432"}
+    assert (
+        "tcp service has no hosts"
+        in run(ingress(rule("a", "/")), annotations=tcp).notices[0].reason
+    )
+
+
+def test_without_hosts_and_ingress_a_service_takes_every_host_and_is_told() -> None:
+    found = run()
+    assert claims(found) == {"cart": ""}
+    assert "takes every host that no other service names" in found.notices[0].reason
+
+
+def test_ingresses_of_other_namespaces_and_services_are_not_read() -> None:
+    elsewhere = ingress(rule("a.example", "/"), namespace="other")
+    other = ingress(rule("b.example", "/", to="pay"))
+    going = ingress(rule("c.example", "/"), deleting=True)
+    assert claims(run(elsewhere, other, going)) == {"cart": ""}
+
+
+def test_too_many_hosts_are_refused_with_the_ingress_named() -> None:
+    many = ingress(*(rule(f"h{i}.example", "/") for i in range(1001)))
+    assert "Ingress shop/web: Expected `array` of length <= 1000" in str(run(many).refusal)
+
+
+def test_a_name_without_room_for_a_further_record_is_refused() -> None:
+    long = "c" * 63
+    web = ingress(rule("a.example", "/x", to=long), rule("b.example", "/y", to=long))
+    found = translate(service(long), [], NodePool(), ingresses=[web])
+    assert "that name is too long" in str(found.refusal)
+
+
+def klass(name: str, controller: str = "", *, default: bool = False) -> IngressClass:
+    return IngressClass(namespace="", name=name, uid="u", controller=controller, is_default=default)
+
+
+@pytest.mark.parametrize(
+    ("classes", "fields", "ours"),
+    [
+        ([], {}, True),
+        ([], {"class_name": "nginx"}, False),
+        ([], {"class_name": ""}, False),
+        ([klass("edge", "lbsync.io/publisher")], {"class_name": "edge"}, True),
+        ([klass("edge", "example.com/other")], {"class_name": "edge"}, False),
+        ([klass("lbsync", default=True)], {"class_name": ""}, True),
+        ([klass("nginx", default=True)], {"class_name": ""}, False),
+        ([], {"class_name": "", "annotations": {"kubernetes.io/ingress.class": "lbsync"}}, True),
+        ([], {"annotations": {"kubernetes.io/ingress.class": "nginx"}}, False),
+        ([], {"deleting": True}, False),
+    ],
+)
+def test_only_ingresses_of_our_class_are_ours(
+    classes: list[IngressClass], fields: Any, *, ours: bool
+) -> None:
+    found = ingress(rule("a.example", "/"), **fields)
+    assert is_ours(found, our_classes(classes, Options())) is ours
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (ingress(rule("a", "/")), []),
+        (ingress(rule("a", "/"), tls_hosts=("a",)), ["spec.tls is not read"]),
+        (ingress(rule("a", "/", to="pay")), ["Service shop/pay is not published"]),
+        (ingress(rule("a", "/", to="")), ["a backend is no Service"]),
+        (ingress(), ["it has no backend"]),
+    ],
+)
+def test_an_ingress_as_a_whole_is_inspected(found: Ingress, said: list[str]) -> None:
+    notices = inspect_ingress(found, lambda ns, name: (ns, name) == ("shop", "cart"))
+    assert len(notices) == len(said)
+    for notice, words in zip(notices, said, strict=True):
+        assert words in notice.reason
+        assert notice.object == "Ingress shop/web"
