@@ -68,13 +68,19 @@ def _since(place: Mark) -> str:
     if not processes.is_haproxy(place.pid):
         return ""
     log = _from_file(place) if place.offset >= 0 else _from_journal(place)
-    # "[ALERT]    (4711) : …"; a line without a prefix continues the one before.
-    lines = log.splitlines()
+    return said_by(place.pid, log)
+
+
+def said_by(pid: int, log: str) -> str:
+    """Return the lines that this process wrote into a log it shares with its workers.
+
+    They begin `[ALERT]    (4711) : …`; one without a prefix continues the one before.
+    """
     kept: list[str] = []
     ours = False
-    for line in lines:
+    for line in log.splitlines():
         if speaker := _SPEAKER.match(line):
-            ours = int(speaker[1]) == place.pid
+            ours = int(speaker[1]) == pid
         if ours:
             kept.append(line)
     return "\n".join(kept)
