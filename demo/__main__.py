@@ -1,6 +1,7 @@
 """Run the demo: exit code 0 when every step was proved, 1 when one was not. KEEP=1 leaves it running."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +56,10 @@ def keep(stage: Stage, tell: Terminal) -> None:
     etcdctl = f"ETCDCTL_API=3 etcdctl --endpoints={stage.etcd.node.url}"
     tell.step("It is yours: the example is loaded again, Ctrl-C ends it")
     tell.did(f"statistics: http://127.0.0.1:{stage.stats_port}/   agent's log: {stage.agent_log}")
-    tell.typed(f"curl -i -H 'Host: {acts.SHOP_HOST}' http://127.0.0.1:{stage.http_port}/")
+    if shutil.which("curl"):
+        tell.typed(f"curl -i -H 'Host: {acts.SHOP_HOST}' http://127.0.0.1:{stage.http_port}/")
+    else:
+        tell.typed(f"{sys.executable} -m demo.traffic {stage.http_port} {acts.SHOP_HOST} /")
     tell.typed(f"{lbsync} status")
     tell.typed(f"{lbsync} service ls")
     tell.typed(f"{lbsync} service get shop/cart")

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -87,3 +88,9 @@ class Crowd:
                 self.lost.append(problem)
             else:
                 self.answered += 1
+
+
+if __name__ == "__main__":
+    # For machines without curl: python -m demo.traffic PORT HOST PATH
+    answer = ask(int(sys.argv[1]), *sys.argv[2:])
+    print(answer.status, answer.body)

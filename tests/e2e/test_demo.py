@@ -81,7 +81,9 @@ def test_a_demo_that_is_kept_can_be_played_with_and_ends_with_an_interrupt(
 
     def all_work() -> bool:
         done = [
-            subprocess.run(command, shell=True, capture_output=True, timeout=30, check=False)
+            subprocess.run(
+                command, shell=True, cwd=ROOT, capture_output=True, timeout=30, check=False
+            )
             for command in commands
         ]
         return all(process.returncode == 0 for process in done)

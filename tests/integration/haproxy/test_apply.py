@@ -68,7 +68,7 @@ def test_a_good_generation_is_live_reloaded_proved_and_recorded(served: Bench) -
 def test_other_ways_to_reload_are_proved_just_the_same(served: Bench, way: str) -> None:
     if way == "command":
         pid = str(served.haproxy.pid)
-        served.with_options(reload="command", reload_command=("kill", "-USR2", pid))
+        served.with_options(reload="command", reload_command=("sh", "-c", f"kill -USR2 {pid}"))
     else:
         served.with_options(reload="signal", stats_socket=str(served.stats))
     if "without" in way:
