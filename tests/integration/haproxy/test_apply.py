@@ -141,7 +141,7 @@ def test_too_few_file_descriptors_bring_the_generation_before_back(bench: Bench)
 def test_a_reload_that_was_lost_is_asked_for_again(served: Bench) -> None:
     heard = served.directory / "heard"
     # Says yes the first time, and does nothing: as SIGUSR2 does in the middle of another reload.
-    script = f"test -e {heard} && exec kill -USR2 {served.haproxy.pid}; touch {heard}"
+    script = f"test -e {heard} && kill -USR2 {served.haproxy.pid}; touch {heard}"
     served.with_options(reload="command", reload_command=("sh", "-c", script))
     applied = served.apply(served.rendered("two"))
     assert applied.reload is not None and applied.reload.requests >= 2
