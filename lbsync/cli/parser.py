@@ -22,6 +22,9 @@ COMMANDS = {
 }
 """Each is a module of its own here, with `configure(parser)` and `run(args) -> Exit`."""
 
+#: `lbsync`, `lbsync service`, `lbsync service put`.
+_LEVELS = 3
+
 _DESCRIPTION = """\
 lbsync keeps HAProxy equal to what etcd says: rendered from templates, validated, applied without
 dropping a request, and read back.
@@ -57,6 +60,7 @@ class _CommandParser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, **options)
         self._module = ""
+        self._is_complete = False
 
     def defer(self, module: str) -> None:
         """Name the module that knows the arguments."""
@@ -70,8 +74,10 @@ class _CommandParser(argparse.ArgumentParser):
             module = importlib.import_module(self._module)
             self._module = ""
             module.configure(self)
-            _add_global_flags(self, again=True)
             self.set_defaults(run=module.run)
+        if not self._is_complete:
+            self._is_complete = True
+            _add_global_flags(self, level=self.prog.count(" "))
         return super().parse_known_args(args, namespace)
 
 
@@ -81,7 +87,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     Ends the process with code 2 and a usage message when they are wrong (argparse's way).
     """
     args = build_parser().parse_args(argv)
-    args.flags = {**args.flags, **args.flags_after}
+    levels = [getattr(args, f"flags_{level}", {}) for level in range(_LEVELS)]
+    args.flags = {name: text for flags in levels for name, text in flags.items()}
     return args
 
 
@@ -90,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lbsync", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Formatter
     )
-    _add_global_flags(parser, again=False)
+    _add_global_flags(parser, level=0)
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
     )
@@ -99,17 +106,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_global_flags(parser: argparse.ArgumentParser, *, again: bool) -> None:
-    """Add the flags that stand before or after the command. `again`: leave what is set already."""
-
-    def default(value: Any) -> Any:
-        return argparse.SUPPRESS if again else value
-
-    # The namespace of a subcommand overwrites the one before it, so it needs a name of its own.
-    dest = "flags_after" if again else "flags"
+def _add_global_flags(parser: argparse.ArgumentParser, *, level: int) -> None:
+    """Add the flags that may stand before or after the command, or after its action."""
+    # What a subparser sets overwrites what stood before it, so each level needs a name of its own.
+    dest = f"flags_{level}"
     flags = parser.add_argument_group("settings (all of them: docs/settings.md)")
     flags.add_argument(
-        "--config", type=Path, metavar="FILE", default=default(None),
+        "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS if level else None,
         help="settings file, instead of /etc/lbsync/lbsync.toml",
     )  # fmt: skip
     for option, name, metavar, text in (

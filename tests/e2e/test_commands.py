@@ -1,0 +1,114 @@
+"""What an operator does on a host, by the commands."""
+
+import json
+
+from harness.agent import AgentProcess, command
+from harness.stack import Stack
+from harness.wait import wait_until
+from lbsync.errors import Exit
+
+HEALTH = "/lbsync-health"
+
+
+def test_a_host_is_drained_and_takes_part_again(stack: Stack, agent: AgentProcess) -> None:
+    assert stack.get("any", HEALTH).status == 200
+
+    drained = command(stack, "drain", "--reason", "kernel update")
+
+    assert drained.returncode == Exit.OK, drained.stderr
+    assert stack.get("any", HEALTH).status == 503
+    assert stack.get("shop.example").status == 200
+    assert "kernel update" in command(stack, "status").stdout
+
+    assert command(stack, "undrain").returncode == Exit.OK
+    assert stack.get("any", HEALTH).status == 200
+
+
+def test_a_host_is_rolled_back_and_released(stack: Stack, agent: AgentProcess) -> None:
+    revision = stack.put({"services/shop/web": {"mode": "http", "hosts": ["new.example"]}})
+    agent.wait_for_revision(revision)
+    assert stack.get("shop.example").status != 200
+
+    back = command(stack, "rollback")
+    assert back.returncode == Exit.OK, back.stderr
+    assert stack.get("shop.example").status == 200
+    assert json.loads(command(stack, "status", "--output", "json").stdout)["agent"]["state"] == (
+        "rolled-back"
+    )
+
+    assert command(stack, "rollback", "--release").returncode == Exit.OK
+    assert stack.get("new.example").status == 200
+
+
+def test_without_an_agent_rollback_does_it_by_itself(stack: Stack, agent: AgentProcess) -> None:
+    revision = stack.put({"services/shop/web": {"mode": "http", "hosts": ["new.example"]}})
+    agent.wait_for_revision(revision)
+    agent.stop()
+
+    back = command(stack, "rollback")
+
+    assert back.returncode == Exit.OK, back.stderr
+    assert stack.get("shop.example").status == 200
+
+
+def test_a_held_removal_goes_through_when_it_is_confirmed(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    stack.delete("services/shop/web", "endpoints/shop/web/default")
+    wait_until("the hold", lambda: agent.status().get("state") == "held")
+    assert stack.get("shop.example").status == 200
+
+    wrong = command(stack, "confirm", "0000")
+    assert wrong.returncode == Exit.CONFLICT
+    done = command(stack, "confirm")
+
+    assert done.returncode == Exit.OK, done.stderr
+    assert stack.get("shop.example").status != 200
+    assert command(stack, "confirm").stdout == "nothing is held on this host\n"
+
+
+def test_the_status_tells_when_the_agent_or_haproxy_is_gone(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    assert command(stack, "status").returncode == Exit.OK
+
+    agent.kill()
+    dead = command(stack, "status")
+    assert dead.returncode == Exit.UNAVAILABLE
+    assert dead.stdout.startswith("DOUBT       the agent is not running")
+
+    stack.haproxy.stop()
+    silent = json.loads(command(stack, "status", "--output", "json").stdout)
+    assert silent["haproxy"]["answers"] is False
+
+
+def test_check_and_diff_find_what_is_wrong_before_the_agent_does(stack: Stack) -> None:
+    good = command(stack, "check")
+    assert good.returncode == Exit.OK, good.stdout
+    assert "accepted by HAProxy" in good.stdout
+
+    stack.put({"services/shop/bad": {"mode": "udp"}, "services/shop/worse": b"{"})
+    found = command(stack, "check", "--output", "json")
+    wrong = [line["text"] for line in json.loads(found.stdout) if not line["ok"]]
+    assert found.returncode == Exit.REJECTED
+    assert [text.partition(":")[0] for text in wrong] == [
+        "services/shop/bad",
+        "services/shop/worse",
+    ]
+
+    changed = command(stack, "diff")
+    assert changed.returncode == Exit.CHANGED
+    assert "+shop.example/ shop/web" in changed.stdout
+    assert "services/shop/bad" in changed.stderr
+
+
+def test_one_pass_tells_by_its_code_how_it_ended(stack: Stack) -> None:
+    assert command(stack, "agent", "--once").returncode == Exit.CHANGED
+    assert command(stack, "agent", "--once").returncode == Exit.OK
+
+    stack.put({"services/shop/bad": {"mode": "udp"}})
+    assert command(stack, "agent", "--once").returncode == Exit.REJECTED
+    assert stack.get("shop.example").status == 200
+
+    stack.haproxy.stop()
+    assert command(stack, "agent", "--once").returncode == Exit.UNAVAILABLE

@@ -1,0 +1,107 @@
+"""The command line itself: flags, help, errors and exit codes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lbsync.cli import main
+from lbsync.cli.parser import COMMANDS, parse
+from lbsync.errors import Exit
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("LBSYNC_")]:
+        monkeypatch.delenv(name)
+    empty = tmp_path / "empty.toml"
+    empty.write_text(f'state_dir = "{tmp_path}/state"\n')
+    monkeypatch.setenv("LBSYNC_CONFIG", str(empty))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def test_flags_may_stand_before_and_after_the_command() -> None:
+    args = parse(
+        ["--prefix", "/a/", "--set", "agent.debounce=1ms", "render", "--source", "file:x",
+         "--set", "log.level=debug"]
+    )  # fmt: skip
+
+    assert args.flags == {
+        "prefix": "/a/",
+        "agent.debounce": "1ms",
+        "source": "file:x",
+        "log.level": "debug",
+    }
+
+
+def test_the_later_of_two_flags_wins() -> None:
+    assert parse(["--prefix", "/a/", "check", "--prefix", "/b/"]).flags == {"prefix": "/b/"}
+    assert parse(["--config", "a", "check"]).config == Path("a")
+    assert parse(["--config", "a", "check", "--config", "b"]).config == Path("b")
+
+
+def test_two_command_lines_do_not_share_flags() -> None:
+    parse(["--prefix", "/a/", "version"])
+
+    assert parse(["version"]).flags == {}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_teaches_by_examples(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"usage: lbsync {command}" in shown
+    assert "example" in shown or command == "version"
+
+
+@pytest.mark.parametrize("action", ["ls", "get", "put", "rm"])
+def test_every_action_on_services_has_its_own_help(
+    action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["service", action, "--help"])
+
+    assert ended.value.code == 0
+    assert f"usage: lbsync service {action}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["nope"], ["--set", "x", "version"], ["service", "get", "Shop/Cart"]]
+)
+def test_a_wrong_command_line_ends_with_code_2(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+
+    assert ended.value.code == Exit.USAGE
+    assert "lbsync" in capsys.readouterr().err
+
+
+def test_all_wrong_settings_are_listed_and_the_code_is_4(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main(["render", "--set", "agent.debounce=5", "--log-level", "loud"])
+
+    assert code == Exit.SETTINGS
+    assert capsys.readouterr().err.splitlines() == [
+        "lbsync: 2 settings are wrong:",
+        "  --agent-debounce: '5' is no duration: write a number with its unit, like 50ms, 2s or 5m",
+        "  --log-level: 'loud' is none of debug, info, warning, error",
+    ]
+
+
+def test_an_error_is_one_sentence_and_its_own_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["status"]) == Exit.UNAVAILABLE
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"lbsync: {tmp_path}/state/status.json: there is no such file")
+    assert captured.err.count("\n") == 1

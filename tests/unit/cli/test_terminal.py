@@ -1,0 +1,60 @@
+"""Colours where people look, plain text where programs read."""
+
+import io
+
+import pytest
+
+from lbsync.cli.terminal import Terminal, count, to_json
+from lbsync.settings import Duration
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def an_ordinary_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_a_diff_is_coloured_on_a_terminal_and_plain_in_a_pipe() -> None:
+    screen, pipe = Screen(), io.StringIO()
+
+    for stream in (screen, pipe):
+        assert Terminal(stream).diff("a\nb\n", "a\nc\n", "old", "new")
+
+    assert pipe.getvalue() == "--- old\n+++ new\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
+    assert "\x1b[31m-b\x1b[0m" in screen.getvalue()
+    assert "\x1b[32m+c\x1b[0m" in screen.getvalue()
+
+
+def test_equal_texts_have_no_diff() -> None:
+    pipe = io.StringIO()
+
+    assert not Terminal(pipe).diff("a\n", "a\n", "old", "new")
+    assert pipe.getvalue() == ""
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_who_wants_no_colours_gets_none(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert Terminal(Screen()).paint("x", "red") == "x"
+
+
+def test_columns_line_up() -> None:
+    pipe = io.StringIO()
+
+    Terminal(pipe).table(("A", "LONG", "C"), [("aaa", "b", ""), ("a", "b", "c")])
+
+    assert pipe.getvalue() == "A    LONG  C\naaa  b\na    b     c\n"
+
+
+def test_numbers_and_values_read_well() -> None:
+    assert count(1, "key") == "1 key"
+    assert count(0, "key") == "0 keys"
+    assert to_json({"wait": Duration(2000)}) == '{\n  "wait": "2s"\n}'
