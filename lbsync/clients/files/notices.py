@@ -43,7 +43,7 @@ log = structlog.get_logger()
 class _Handler(FileSystemEventHandler):
     """Passes on that something happened; what it was, the next reading shows."""
 
-    def __init__(self, names: Names, notice: Callable[[], None]) -> None:
+    def __init__(self, names: Names, notice: Callable[[bool], None]) -> None:
         self._names = names
         self._notice = notice
 
@@ -51,7 +51,8 @@ class _Handler(FileSystemEventHandler):
         """Called from a thread of watchdog."""
         touched = {os.fsdecode(os.path.basename(p)) for p in (event.src_path, event.dest_path)}  # noqa: PTH119
         if self._names is None or self._names & touched:
-            self._notice()
+            # watchdog before 7 does not look into a directory that was moved into the tree.
+            self._notice(event.is_directory and event.event_type in ("created", "moved"))
 
 
 class Notices:
@@ -61,6 +62,7 @@ class Notices:
         self._notice = notice
         self._observer: BaseObserver | None = None
         self._folders: dict[Path, tuple[Names, int]] = {}
+        self._outdated = False
 
     def watch(self, folders: Mapping[Path, Names]) -> None:
         """Watch these directories from now on, instead of others.
@@ -73,9 +75,10 @@ class Notices:
             for folder, names in folders.items()
             if (inode := _inode(folder)) is not None
         }
-        if wanted == self._folders and self._healthy():
+        if wanted == self._folders and self._healthy() and not self._outdated:
             return
         self.close()
+        self._outdated = False
         self._observer = Observer()
         # Started empty: an observer that fails to watch one directory at its start does not start.
         self._observer.start()
@@ -93,11 +96,15 @@ class Notices:
             self._observer = None
 
     def _schedule(self, observer: BaseObserver, folder: Path, names: Names) -> None:
-        handler = _Handler(names, self._notice)
+        handler = _Handler(names, self._heard)
         try:
             observer.schedule(handler, str(folder), recursive=names is None, event_filter=_EVENTS)
         except OSError as error:
             log.warning("directory is not watched", path=str(folder), why=str(error))
+
+    def _heard(self, new_directory: bool) -> None:
+        self._outdated = self._outdated or new_directory
+        self._notice()
 
     def _healthy(self) -> bool:
         """Return whether every directory still has its thread; it ends with the directory."""
