@@ -27,6 +27,7 @@ from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
 from lbsync.errors import Rejected, Unavailable
 from lbsync.loop.outcome import Outcome
+from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
 
@@ -45,6 +46,8 @@ class Agent:
         self._hold: Hold | None = None
         self._hold_since = 0.0
         self._watching = False
+        self._ready: Found | None = None
+        self._went_ahead = False
         self.last: Plan | None = None
         """The plan of the last pass that had one: what was found wrong is in there."""
         self.applied: Applied | None = None
@@ -72,6 +75,8 @@ class Agent:
             raw_keys=bool(settings.templates.directory or settings.outputs),
         )
         self._trial = Trial(self._store, settler, self._parser, options)
+        self._trial.forget(self._ready)
+        self._ready = None
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Begin to follow the source; `wake` is called from another thread after each change."""
@@ -81,21 +86,22 @@ class Agent:
     def run_pass(self) -> Outcome:
         """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
         began = time.monotonic()
+        ready, self._ready, self._went_ahead = self._ready, None, False
         pin = self._control.get("rollback")
         if pin is not None:
+            self._trial.forget(ready)
             return report.pinned(self._serve(self._chosen(pin.value)), pin.since)
         try:
             snapshot = self._source.snapshot()
         except Unavailable as error:
+            self._trial.forget(ready)
             live = self._store.live()
             if live is None:
                 raise
             # What `lbsync prepare` left for HAProxy's first start was never what anybody wanted.
             wanted_once = live.meta.confirmed_at is not None
             return report.without_source(self._serve(live), error, wanted_once)
-        draining = self._control.get("drain") is not None
-        question = Question(snapshot, self._accepted.entries, draining, self._let_go)
-        found = self._trial.find(question, self._served)
+        found = self._trial.find(self._question(snapshot), self._served, ready)
         self._note_hold(found.plan.hold)
         before = self._accepted.entries
         applied = self._bring(found)
@@ -109,6 +115,20 @@ class Agent:
         self.last, self.applied = found.plan, applied
         seconds = time.monotonic() - began
         return self._stale(report.outcome(found.plan, applied, installed, before, seconds))
+
+    def ahead(self) -> None:
+        """Find what can go live while changes may still be coming in; the pass applies it.
+
+        Once between two passes: in a burst, what is found ahead is soon not wanted any more.
+        """
+        if self._went_ahead or self._served is None or self._control.get("rollback"):
+            return
+        self._went_ahead = True
+        self._ready = self._trial.find(self._question(self._source.snapshot()), self._served)
+
+    def _question(self, snapshot: Snapshot) -> Question:
+        draining = self._control.get("drain") is not None
+        return Question(snapshot, self._accepted.entries, draining, self._let_go)
 
     def _bring(self, found: Found) -> Applied:
         """Apply what was staged; with nothing staged, prove that the live generation is served."""

@@ -61,9 +61,10 @@ class Trial:
         self._parser = parser
         self._options = options
 
-    def find(self, question: Question, served: Served | None) -> Found:
+    def find(self, question: Question, served: Served | None, ready: Found | None = None) -> Found:
         """Return a plan that HAProxy accepts, as near to what is wanted as can be.
 
+        `ready`: what was found ahead; taken when it still is what is wanted, removed when not.
         Raises `Refused` when no service is at fault, or too many would be; `ApplyFailed` when the
         disk does not take a generation; `Unavailable` when `haproxy -c` cannot be run.
         """
@@ -72,7 +73,12 @@ class Trial:
             plan = self._plan(question)
             live = self._store.live()
             if live is not None and live.digest == plan.rendered.digest:
+                self.forget(ready)
                 return Found(plan, self._config(plan, served), None)
+            if ready is not None and ready.plan.rendered.digest == plan.rendered.digest:
+                return Found(plan, ready.config, ready.staged, ready.warnings)
+            self.forget(ready)
+            ready = None
             try:
                 return self._stage(plan, known)
             except Refused as refusal:
@@ -81,6 +87,11 @@ class Trial:
             f"after holding back {len(self._settler.bars)} services HAProxy still refuses; "
             "what is live stays; see the reasons above"
         )
+
+    def forget(self, found: Found | None) -> None:
+        """Remove from disk what was found ahead and is not wanted any more."""
+        if found is not None and found.staged is not None:
+            self._store.discard(found.staged)
 
     def _plan(self, question: Question, held: frozenset[ServiceId] = frozenset()) -> Plan:
         return self._settler.plan(

@@ -95,6 +95,7 @@ def _forever(
         agent.run_pass,
         Pace.of(settings.agent),
         waker=waker,
+        ahead=agent.ahead,
         reload=reload,
         on_report=keeper.note,
         notifier=Notifier(),
