@@ -9,7 +9,8 @@ import msgspec
 
 from lbsync.errors import BadKey
 from lbsync.model.desired import Problem
-from lbsync.model.records import Record, RouteRecord
+from lbsync.model.record import Record
+from lbsync.model.records import RouteRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import Key, ServiceId, endpoints_key, parse_key, service_key

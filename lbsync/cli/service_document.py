@@ -8,7 +8,8 @@ import yaml
 
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import BadKey, Conflict, Rejected
-from lbsync.model.records import EndpointsRecord, Record, ServiceRecord
+from lbsync.model.record import Record
+from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import ServiceId, endpoints_key, parse_key, route_key, service_key

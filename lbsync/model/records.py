@@ -9,19 +9,22 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from lbsync.model.values import (
-    Address,
-    CookieName,
-    Duration,
-    Host,
-    MimeType,
-    PathPrefix,
-    ServerName,
-    StatusRange,
-    Text,
-    Token,
-    UriPath,
+from lbsync.model.http_values import StatusRange, UriPath
+from lbsync.model.policies import (
+    Auth,
+    BackendTls,
+    Compression,
+    Cors,
+    Headers,
+    Hsts,
+    Networks,
+    RateLimit,
+    Redirect,
+    Rewrite,
+    Sticky,
 )
+from lbsync.model.record import Record
+from lbsync.model.values import Address, Duration, Host, PathPrefix, ServerName, Text
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Weight = Annotated[int, Meta(ge=0, le=256)]
@@ -29,10 +32,6 @@ Weight = Annotated[int, Meta(ge=0, le=256)]
 Share = Annotated[int, Meta(ge=0, le=10_000)]
 Count = Annotated[int, Meta(ge=1, le=1000)]
 Hosts = Annotated[tuple[Host, ...], Meta(max_length=1000)]
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of all records: frozen, and a field nobody knows is an error."""
 
 
 class Check(Record, frozen=True):
@@ -67,47 +66,6 @@ class Timeouts(Record, frozen=True):
     tunnel: Duration | UnsetType = UNSET
 
 
-class Sticky(Record, frozen=True):
-    """Keep a client on one server with a cookie that HAProxy inserts (manual 4.2, `cookie`)."""
-
-    cookie: CookieName
-
-
-class Redirect(Record, frozen=True):
-    """Redirects that HAProxy answers itself."""
-
-    https: bool | UnsetType = UNSET
-    """Left out: as `settings/global` says (`https: only` redirects, others do not)."""
-    www: Literal["add", "strip"] | UnsetType = UNSET
-    """`strip`: www.example.com goes to example.com; `add`: the other way round."""
-    code: Literal[301, 302, 303, 307, 308] = 302
-
-
-class Compression(Record, frozen=True):
-    """gzip for the listed media types; left out: those of the settings."""
-
-    types: Annotated[tuple[MimeType, ...], Meta(min_length=1, max_length=30)] | UnsetType = UNSET
-
-
-HeaderMap = Annotated[dict[Token, Text], Meta(max_length=50)]
-HeaderList = Annotated[tuple[Token, ...], Meta(max_length=50)]
-
-
-class HeaderChange(Record, frozen=True):
-    """Changes to headers, done in the order del, set, add."""
-
-    set: HeaderMap = {}
-    add: HeaderMap = {}
-    delete: HeaderList = msgspec.field(default=(), name="del")
-
-
-class Headers(Record, frozen=True):
-    """Changes to the headers of requests and responses."""
-
-    request: HeaderChange = HeaderChange()
-    response: HeaderChange = HeaderChange()
-
-
 Balance = Literal["roundrobin", "leastconn", "random", "first", "source", "uri"]
 
 
@@ -129,9 +87,24 @@ class ServiceRecord(Record, frozen=True):
     redirect: Redirect = Redirect()
     compression: bool | Compression = False
     headers: Headers = Headers()
+    hsts: bool | Hsts = False
+    cors: Cors | UnsetType = UNSET
+    auth: Auth | UnsetType = UNSET
+    allow: Networks = ()
+    """Left out: everybody; else only clients in these networks."""
+    deny: Networks = ()
+    """Clients that are refused, `allow` or not."""
+    rate_limit: RateLimit | UnsetType = UNSET
+    rewrite: Rewrite | UnsetType = UNSET
+    backend_tls: BackendTls | UnsetType = UNSET
     owner: Text | UnsetType = UNSET
     source: Text | UnsetType = UNSET
     """Who wrote the key; a publisher changes only keys that carry its own name."""
+
+    @property
+    def strict_transport(self) -> Hsts | None:
+        """The HSTS policy that holds; None without one."""
+        return self.hsts if isinstance(self.hsts, Hsts) else Hsts() if self.hsts else None
 
 
 class ServerRecord(Record, frozen=True):
@@ -186,5 +159,5 @@ class AgentRecord(Record, frozen=True):
     verified_at: str
     haproxy: str
     quarantined: tuple[str, ...] = ()
-    held: dict[str, str] = {}
+    held: dict[str, str] = msgspec.field(default_factory=dict)
     error: str | UnsetType = UNSET

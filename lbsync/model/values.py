@@ -11,11 +11,13 @@ import re
 
 _HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\Z|\*\Z")
+_DNS = re.compile(rf"(?:{_HOST_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?\Z")
 # The characters of RFC 3986 `pchar` and "/"; a map file's key ends at white space, and "#" would
 # make the line a comment.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
 _DURATION = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d)\Z")
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_MAX_AGE = 730 * 86_400
 # HAProxy keeps timeouts in signed 32-bit milliseconds (manual 2.5).
 _MAX_MS = 2**31 - 1
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
@@ -26,15 +28,13 @@ _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}\Z")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _PLAIN_IPV4 = re.compile(rf"(?:22[0-3]|2[01][0-9]|1[0-9]{{2}}|[1-9][0-9]?)(?:\.{_OCTET}){{3}}\Z")
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?\Z")
-_STATUS = re.compile(
-    r"[1-5][0-9]{2}(?:-[1-5][0-9]{2})?(?:,[1-5][0-9]{2}(?:-[1-5][0-9]{2})?){0,15}\Z"
-)
 
 MAX_PATH = 512
 MAX_TEXT = 4096
 
 
-def _text(raw: object, what: str) -> str:
+def string_of(raw: object, what: str) -> str:
+    """Return `raw` when it is a string. Raises ValueError naming `what`."""
     if not isinstance(raw, str):
         raise ValueError(f"{what} is a string, not {type(raw).__name__}")
     return raw
@@ -57,7 +57,7 @@ class Host(str):
     @classmethod
     def parse(cls, raw: object) -> "Host":
         """Return the host in lower case. Raises ValueError."""
-        text = _text(raw, "a host").lower().removesuffix(".")
+        text = string_of(raw, "a host").lower().removesuffix(".")
         if len(text) > 253:
             raise ValueError("a host has at most 253 characters")
         if not _HOST.match(text):
@@ -87,7 +87,7 @@ class PathPrefix(str):
     @classmethod
     def parse(cls, raw: object) -> "PathPrefix":
         """Return the path without its trailing slash. Raises ValueError."""
-        text = _text(raw, "a path")
+        text = string_of(raw, "a path")
         if len(text) > MAX_PATH:
             raise ValueError(f"a path has at most {MAX_PATH} characters")
         if not _PATH.match(text):
@@ -124,11 +124,33 @@ class Duration(int):
         return f"{int(self)}ms"
 
 
-class Address(str):
-    """An IP address of a server, in canonical form; never a name, a path or a wildcard.
+class Age(int):
+    """A time span in whole seconds for HTTP headers (`max-age`), written `30s`, `10m`, `365d`."""
 
-    HAProxy itself would take `127.1`, `0x7f.1`, `*`, `unix@/path` and names that block its start
-    for seconds while they do not resolve (measured); none of these can be meant here.
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Age":
+        """Return the span. Raises ValueError; two years at most."""
+        match = _DURATION.match(raw) if isinstance(raw, str) else None
+        if match is None or match[2] == "ms":
+            raise ValueError(f"{raw!r} is no age: write a number with its unit, like 30s or 365d")
+        value = int(match[1]) * _UNIT_MS[match[2]] // 1000
+        if value > _MAX_AGE:
+            raise ValueError(f"{raw!r} is longer than two years, 730d")
+        return cls(value)
+
+    def __str__(self) -> str:
+        """The shortest exact form that `parse` reads."""
+        return str(Duration(self * 1000))
+
+
+class Address(str):
+    """Where a server is: an IP address in canonical form, or a DNS name with a dot in it.
+
+    HAProxy itself would take `127.1`, `0x7f.1`, `*` and `unix@/path` (measured); none of these can
+    be meant here. A name is resolved by HAProxy while it runs, so that one which does not resolve
+    delays nothing.
     """
 
     __slots__ = ()
@@ -136,15 +158,11 @@ class Address(str):
     @classmethod
     def parse(cls, raw: object) -> "Address":
         """Return the address. Raises ValueError."""
-        text = _text(raw, "an address")
-        if _PLAIN_IPV4.match(text):
-            return cls(text)
+        text = string_of(raw, "an address")
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
-            raise ValueError(
-                f"{text[:80]!r} is no IP address: write one like 10.0.0.7 or fd00::7"
-            ) from None
+            return cls._parse_name(text)
         if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
             raise ValueError(
                 f"{text[:80]!r} has a zone, which HAProxy does not take: leave out % and what follows"
@@ -152,6 +170,21 @@ class Address(str):
         if address.is_unspecified or address.is_multicast:
             raise ValueError(f"{text!r} is no address a server can have: write the server's own")
         return cls(str(address))
+
+    @classmethod
+    def _parse_name(cls, text: str) -> "Address":
+        name = text.lower().removesuffix(".")
+        if len(name) > 253 or not _DNS.match(name):
+            raise ValueError(
+                f"{text[:80]!r} is no IP address and no whole DNS name: write one like 10.0.0.7, "
+                "fd00::7 or db.example.com"
+            )
+        return cls(name)
+
+    @property
+    def is_name(self) -> bool:
+        """True for a DNS name: its last label begins with a letter, that of an IPv4 address not."""
+        return ":" not in self and not self[self.rfind(".") + 1].isdigit()
 
 
 class ServerName(str):
@@ -162,7 +195,7 @@ class ServerName(str):
     @classmethod
     def parse(cls, raw: object) -> "ServerName":
         """Return the name. Raises ValueError."""
-        text = _text(raw, "a server name")
+        text = string_of(raw, "a server name")
         if not _SERVER_NAME.match(text):
             raise ValueError(
                 f"{text[:90]!r} is no server name: letters, digits and _ . : - only, "
@@ -179,26 +212,10 @@ class Token(str):
     @classmethod
     def parse(cls, raw: object) -> "Token":
         """Return the name. Raises ValueError."""
-        text = _text(raw, "a name")
+        text = string_of(raw, "a name")
         if not _TOKEN.match(text):
             raise ValueError(
                 f"{text[:80]!r} is no name a header or cookie can have: no spaces, colons or quotes"
-            )
-        return cls(text)
-
-
-class CookieName(str):
-    """A cookie's name: letters, digits, `_ . -`, at most 64."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, raw: object) -> "CookieName":
-        """Return the name. Raises ValueError."""
-        text = _text(raw, "a cookie name")
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
-            raise ValueError(
-                f"{text[:80]!r} is no cookie name: letters, digits and _ . - only, at most 64"
             )
         return cls(text)
 
@@ -215,7 +232,7 @@ class Text(str):
     @classmethod
     def parse(cls, raw: object) -> "Text":
         """Return the text. Raises ValueError."""
-        text = _text(raw, "a text")
+        text = string_of(raw, "a text")
         if not text:
             raise ValueError("it is empty: leave the field out instead")
         if len(text) > MAX_TEXT:
@@ -229,72 +246,3 @@ class Text(str):
                 "it holds half a surrogate pair, which is no text: take it out"
             ) from None
         return cls(text)
-
-
-class UriPath(str):
-    """The path and query of a health check's request."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, raw: object) -> "UriPath":
-        """Return the path. Raises ValueError."""
-        text = _text(raw, "a path")
-        if len(text) > MAX_PATH or not re.fullmatch(r"/[!-~]*", text) or "#" in text:
-            raise ValueError(
-                f"{text[:80]!r} is no path for a request: it begins with / and holds printable ASCII "
-                f"without spaces or #, at most {MAX_PATH}"
-            )
-        return cls(text)
-
-
-class StatusRange(str):
-    """Which answers of a health check are good: `200`, `200-399`, `200,204,300-399`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, raw: object) -> "StatusRange":
-        """Return the ranges. Raises ValueError."""
-        text = (
-            str(raw)
-            if isinstance(raw, int) and not isinstance(raw, bool)
-            else _text(raw, "a status")
-        )
-        if not _STATUS.match(text):
-            raise ValueError(f"{text[:80]!r} is no status: write 200, 200-399 or 200,204")
-        for part in text.split(","):
-            low, _, high = part.partition("-")
-            if high and high < low:
-                raise ValueError(f"{part!r} ends before it begins")
-        return cls(text)
-
-
-class MimeType(str):
-    """A media type to compress: `text/html`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, raw: object) -> "MimeType":
-        """Return the type in lower case. Raises ValueError."""
-        text = _text(raw, "a media type").lower()
-        if not re.fullmatch(r"[a-z0-9.+-]{1,64}/[a-z0-9.+-]{1,64}", text):
-            raise ValueError(f"{text[:80]!r} is no media type: write one like text/html")
-        return cls(text)
-
-
-Value = (
-    Host
-    | PathPrefix
-    | Duration
-    | Address
-    | ServerName
-    | Token
-    | CookieName
-    | Text
-    | UriPath
-    | StatusRange
-    | MimeType
-)
-"""Every class here; the decoder turns JSON into these through their `parse`."""

@@ -8,14 +8,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from lbsync.errors import BadKey
-from lbsync.model.records import (
-    EndpointsRecord,
-    GlobalRecord,
-    Record,
-    RouteRecord,
-    ServiceRecord,
-)
-from lbsync.model.values import is_name
+from lbsync.model.record import Record
+from lbsync.model.records import EndpointsRecord, GlobalRecord, RouteRecord, ServiceRecord
+from lbsync.schema import consistency
 from lbsync.schema.keys import Key
 
 R = TypeVar("R", bound=Record)
@@ -89,44 +84,6 @@ def _below(here: Any, step: str) -> Any:
     return here
 
 
-def _check_service(record: ServiceRecord) -> str | None:
-    """Return what is wrong between the fields of a service, or None."""
-    if record.mode == "tcp":
-        for field in ("hosts", "paths", "sticky", "compression"):
-            if getattr(record, field) not in ((), False, msgspec.UNSET):
-                return f"{field}: only an http service has this; take it out or set mode to http"
-        if record.listen is msgspec.UNSET:
-            return "listen: a tcp service needs the port it listens on"
-        if record.redirect != type(record.redirect)() or record.headers != type(record.headers)():
-            return "redirect, headers: only an http service has these; take them out"
-    elif record.listen is not msgspec.UNSET:
-        return "listen: only a tcp service has a port of its own; take it out or set mode to tcp"
-    check = record.check
-    if check.kind != "http" and (
-        check.path is not msgspec.UNSET or check.status is not msgspec.UNSET
-    ):
-        return f"check.path, check.status: only a check of type http has these, not {check.kind}"
-    return None
-
-
-def _check_endpoints(record: EndpointsRecord) -> str | None:
-    seen: set[str] = set()
-    for server in record.servers:
-        if server.name in seen:
-            return f"servers: two are named {server.name!r}; give each its own name"
-        seen.add(server.name)
-    return None
-
-
-def _check_route(record: RouteRecord) -> str | None:
-    for group in record.groups:
-        if not is_name(group):
-            return f"groups: {group[:80]!r} is no name of a group"
-    if not any(record.groups.values()):
-        return "groups: every weight is 0, so nothing would get traffic; give one group a weight"
-    return None
-
-
 def decode(key: str, parsed: Key, value: bytes) -> Record:
     """Return the record that `value` holds. Raises `BadKey` naming key, field and cure."""
     if len(value) > MAX_VALUE:
@@ -142,13 +99,7 @@ def decode(key: str, parsed: Key, value: bytes) -> Record:
         raise BadKey(
             key, "the value is nested too deeply; write the fields of the contract"
         ) from error
-    wrong = None
-    if isinstance(record, ServiceRecord):
-        wrong = _check_service(record)
-    elif isinstance(record, EndpointsRecord):
-        wrong = _check_endpoints(record)
-    elif isinstance(record, RouteRecord):
-        wrong = _check_route(record)
+    wrong = consistency.wrong_with(record)
     if wrong:
         raise BadKey(key, wrong)
     return record

@@ -1,0 +1,174 @@
+"""Values of policies: who may come in, from where, with which password.
+
+As in `lbsync.model.values`, `parse` of each class returns a valid value or raises ValueError with the
+cure. A refused password hash is never shown.
+"""
+
+import binascii
+import hashlib
+import re
+
+from lbsync.model.values import Host, string_of
+
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}\Z")
+_HASH = re.compile(r"\$6\$(?:rounds=([0-9]{1,9})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}\Z")
+# 5,000 rounds are the default of crypt(3) and cost about 2 ms of a HAProxy thread per request.
+_MAX_ROUNDS = 10_000
+_REALM = re.compile(r"[A-Za-z0-9 ._:,@/()+'-]{1,64}\Z")
+_ORIGIN = re.compile(r"(https?)://(\*\.)?([^:/]+)(?::([0-9]{1,5}))?\Z")
+_METHOD = re.compile(r"[A-Z]{1,20}\Z")
+_PEM = re.compile(
+    r"\s*-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----\s*"
+)
+_MAX_PEM = 262_144
+# A DER document begins with a SEQUENCE, here always longer than 255 bytes or so (X.690).
+_DER_SEQUENCE = 0x30
+
+
+class UserName(str):
+    """A user of basic authentication; no colon, which ends the name in the header (RFC 7617)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "UserName":
+        """Return the name. Raises ValueError."""
+        text = string_of(raw, "a user's name")
+        if not _USER.match(text):
+            raise ValueError(
+                f"{text[:80]!r} is no user's name: letters, digits and _ . @ + - only, at most 64"
+            )
+        return cls(text)
+
+
+class PasswordHash(str):
+    """A password as crypt(3) hashes it by SHA-512: `$6$salt$…`, as `mkpasswd -m sha-512` prints.
+
+    No other kind: bcrypt takes 85 ms of a thread for each request and each check of the
+    configuration (measured), MD5 and DES are broken, and a plain password does not belong here.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "PasswordHash":
+        """Return the hash. Raises ValueError, without showing it."""
+        match = _HASH.match(string_of(raw, "a password hash"))
+        if match is None:
+            raise ValueError(
+                "it is no SHA-512 hash of crypt(3): write what `mkpasswd -m sha-512` or "
+                "`openssl passwd -6` prints; it begins with $6$"
+            )
+        if match[1] and not 1000 <= int(match[1]) <= _MAX_ROUNDS:
+            raise ValueError(
+                f"it asks for {match[1]} rounds, and each request would cost them: make it with "
+                f"1000 to {_MAX_ROUNDS}"
+            )
+        return cls(match[0])
+
+
+class Realm(str):
+    """What a browser shows when it asks for a password."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Realm":
+        """Return the text. Raises ValueError."""
+        text = string_of(raw, "a realm")
+        if not _REALM.match(text):
+            raise ValueError(
+                f"{text[:80]!r} is no realm: letters, digits, spaces and . _ : , @ / ( ) + ' - only, "
+                "at most 64"
+            )
+        return cls(text)
+
+
+class Origin(str):
+    """Who may call from a browser: `https://app.example.com`, `https://*.example.com:8443`, `*`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Origin":
+        """Return the origin in lower case, its default port left out. Raises ValueError."""
+        text = string_of(raw, "an origin").lower()
+        if text == "*":
+            return cls(text)
+        match = _ORIGIN.match(text)
+        if match is None:
+            raise ValueError(
+                f"{text[:80]!r} is no origin: write it like https://app.example.com, "
+                "https://*.example.com or *"
+            )
+        scheme, wildcard, host, port = match.groups()
+        if port and not 1 <= int(port) <= 65535:
+            raise ValueError(f"{text[:80]!r} has a port that does not exist: 1 to 65535")
+        # Browsers leave the scheme's own port out (RFC 6454, section 6.2).
+        shown = "" if not port or int(port) == {"http": 80, "https": 443}[scheme] else f":{port}"
+        return cls(f"{scheme}://{wildcard or ''}{Host.parse(host)}{shown}")
+
+    @property
+    def is_wildcard(self) -> bool:
+        """True for `https://*.example.com`."""
+        return "://*." in self
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression of a wildcard origin."""
+        scheme, _, rest = self.partition("://*")
+        return f"^{scheme}://[a-z0-9_.-]+{rest.replace('.', '[.]')}$"
+
+
+class Method(str):
+    """A request's method: `GET`, `PATCH`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Method":
+        """Return the method in upper case. Raises ValueError."""
+        text = string_of(raw, "a method").upper()
+        if not _METHOD.match(text):
+            raise ValueError(f"{text[:80]!r} is no method: write one like GET or PATCH")
+        return cls(text)
+
+
+class Certificates(str):
+    """PEM text of one or more certificates, rewritten in one canonical form."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Certificates":
+        """Return the text. Raises ValueError; whether it is a good certificate HAProxy decides."""
+        text = string_of(raw, "certificates")
+        if len(text) > _MAX_PEM:
+            raise ValueError(f"it has {len(text)} characters: at most {_MAX_PEM}")
+        blocks, at = [], 0
+        while match := _PEM.match(text, at):
+            blocks.append(_block(match[1]))
+            at = match.end()
+        if not blocks or at != len(text):
+            raise ValueError(
+                "it is no PEM text of certificates: write -----BEGIN CERTIFICATE----- and so on, "
+                "nothing before, between or after"
+            )
+        return cls("".join(blocks))
+
+    @property
+    def path(self) -> str:
+        """Where the text stands in a generation; named by its content, so a change is seen."""
+        return f"ca/{hashlib.sha256(self.encode()).hexdigest()[:16]}.pem"
+
+
+def _block(base64: str) -> str:
+    try:
+        data = binascii.a2b_base64("".join(base64.split()), strict_mode=True)
+    except binascii.Error as error:
+        raise ValueError(f"a certificate in it is no base64 ({error}): copy it anew") from None
+    if not data or data[0] != _DER_SEQUENCE:
+        raise ValueError("one of its blocks holds no certificate: copy it anew")
+    body = binascii.b2a_base64(data, newline=False).decode()
+    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+    return "\n".join(("-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""))

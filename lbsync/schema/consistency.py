@@ -1,0 +1,146 @@
+"""What no single field can tell: rules between the fields of one record. Pure.
+
+Each function returns a sentence, `field: what is wrong; the cure`, or None.
+"""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+from msgspec import UNSET
+
+from lbsync.model.policies import BackendTls, Cors, Hsts, RateLimit, Rewrite, Sticky
+from lbsync.model.record import Record
+from lbsync.model.records import Check, EndpointsRecord, RouteRecord, ServiceRecord
+from lbsync.model.values import is_name
+
+#: Fields that say something about requests; a tcp service has none.
+HTTP_ONLY = (
+    *("hosts", "paths", "sticky", "redirect", "compression", "headers", "hsts", "cors", "auth"),
+    *("rate_limit", "rewrite"),
+)
+_DEFAULTS = ServiceRecord("http")
+_YEAR = 31_536_000
+
+
+def wrong_with(record: Record) -> str | None:
+    """Return what is wrong between the fields of a record."""
+    if isinstance(record, ServiceRecord):
+        return _service(record)
+    if isinstance(record, EndpointsRecord):
+        return _endpoints(record)
+    return _route(record) if isinstance(record, RouteRecord) else None
+
+
+def _service(record: ServiceRecord) -> str | None:
+    if record.mode == "tcp":
+        for field in HTTP_ONLY:
+            if getattr(record, field) != getattr(_DEFAULTS, field):
+                return f"{field}: only an http service has this; take it out or set mode to http"
+        if record.listen is UNSET:
+            return "listen: a tcp service needs the port it listens on"
+        if record.balance == "uri":
+            return "balance: only an http service has URIs; choose another"
+    elif record.listen is not UNSET:
+        return "listen: only a tcp service has a port of its own; take it out or set mode to http"
+    return next(_parts(record), None)
+
+
+def _parts(record: ServiceRecord) -> Iterator[str]:
+    for field, rule in _RULES.items():
+        value = getattr(record, field)
+        if isinstance(value, msgspec.Struct) and (wrong := rule(value)):
+            yield f"{field}.{wrong}"
+    tls = record.backend_tls
+    if record.mode == "tcp" and tls is not UNSET and tls.h2:
+        yield "backend_tls.h2: only an http service has this; take it out"
+
+
+def _check(check: Check) -> str | None:
+    if check.kind != "http" and (check.path is not UNSET or check.status is not UNSET):
+        return f"path, check.status: only a check of type http has these, not {check.kind}"
+    return None
+
+
+def _sticky(sticky: Sticky) -> str | None:
+    for field in ("max_idle", "max_life"):
+        span = getattr(sticky, field)
+        if span is not UNSET and span % 1000:
+            return f"{field}: cookies count in whole seconds; write it in s, m, h or d"
+    if sticky.same_site == "none" and sticky.secure is not True:
+        return "same_site: browsers take none only together with secure: true"
+    return None
+
+
+def _hsts(hsts: Hsts) -> str | None:
+    if hsts.preload and (hsts.max_age < _YEAR or not hsts.subdomains):
+        return "preload: the browsers' list wants max_age 365d or more, and subdomains: true"
+    return None
+
+
+def _cors(cors: Cors) -> str | None:
+    if cors.credentials and "*" in cors.origins:
+        return "credentials: browsers refuse them for origin *; name the origins"
+    return None
+
+
+def _rate_limit(limit: RateLimit) -> str | None:
+    if not 1000 <= limit.period <= 86_400_000:
+        return "period: write a time from 1s to 24h"
+    return None
+
+
+def _rewrite(rewrite: Rewrite) -> str | None:
+    whole = (rewrite.pattern is not UNSET, rewrite.replacement is not UNSET)
+    parts = rewrite.strip is not UNSET or rewrite.prefix is not UNSET
+    if whole == (True, False):
+        return "replacement: a pattern needs one"
+    if whole == (False, True):
+        return "pattern: a replacement needs one"
+    if any(whole) == parts:
+        return "strip: write either strip and prefix, one or both, or pattern and replacement"
+    if rewrite.prefix == "/":
+        return "prefix: / adds nothing; leave it out"
+    if rewrite.pattern is not UNSET and rewrite.replacement is not UNSET:
+        highest = rewrite.replacement.highest
+        if highest > rewrite.pattern.groups:
+            return f"replacement: it names group \\{highest}, which the pattern does not have"
+    return None
+
+
+def _backend_tls(tls: BackendTls) -> str | None:
+    if tls.sni is not UNSET and tls.sni.startswith("*"):
+        return "sni: one name, without *"
+    if tls.verify == "required" and tls.sni is UNSET:
+        return "sni: write the name that the servers' certificate bears, or verify: none"
+    if tls.verify == "none" and tls.ca is not UNSET:
+        return "ca: nothing is verified with verify: none; take one of them out"
+    return None
+
+
+_RULES: dict[str, Callable[..., str | None]] = {
+    "check": _check,
+    "sticky": _sticky,
+    "hsts": _hsts,
+    "cors": _cors,
+    "rate_limit": _rate_limit,
+    "rewrite": _rewrite,
+    "backend_tls": _backend_tls,
+}
+
+
+def _endpoints(record: EndpointsRecord) -> str | None:
+    seen: set[str] = set()
+    for server in record.servers:
+        if server.name in seen:
+            return f"servers: two are named {server.name!r}; give each its own name"
+        seen.add(server.name)
+    return None
+
+
+def _route(record: RouteRecord) -> str | None:
+    for group in record.groups:
+        if not is_name(group):
+            return f"groups: {group[:80]!r} is no name of a group"
+    if not any(record.groups.values()):
+        return "groups: every weight is 0, so nothing would get traffic; give one group a weight"
+    return None
