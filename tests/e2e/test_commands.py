@@ -112,3 +112,22 @@ def test_one_pass_tells_by_its_code_how_it_ended(stack: Stack) -> None:
 
     stack.haproxy.stop()
     assert command(stack, "agent", "--once").returncode == Exit.UNAVAILABLE
+
+
+def test_settings_and_templates_are_taken_over_when_their_files_change(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    stack.put({"services/shop/empty": {"mode": "http", "hosts": ["empty.example"]}})
+    own = stack.directory / "own"
+    (own / "errors").mkdir(parents=True)
+
+    stack.write_settings(f'health_path = "/up"\n[templates]\ndirectory = "{own}"\n')
+    wait_until("the new health path", lambda: stack.get("any", "/up").status == 200)
+
+    page = "HTTP/1.0 503 Service Unavailable\nContent-Type: text/plain\n\nback soon\n"
+    (own / "errors" / "503.http.j2").write_text(page)
+    wait_until("the new page", lambda: "back soon" in stack.get("empty.example").body)
+
+    (own / "errors" / "503.http.j2").write_text("{{ nonsense")
+    wait_until("the refusal", lambda: "503.http.j2" in agent.status().get("error", ""))
+    assert "back soon" in stack.get("empty.example").body
