@@ -159,6 +159,8 @@ class Address(str):
     def parse(cls, raw: object) -> "Address":
         """Return the address. Raises ValueError."""
         text = string_of(raw, "an address")
+        if _PLAIN_IPV4.match(text):
+            return cls(text)
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
