@@ -92,5 +92,5 @@ class Crowd:
 
 if __name__ == "__main__":
     # For machines without curl: python -m demo.traffic PORT HOST PATH
-    answer = ask(int(sys.argv[1]), *sys.argv[2:])
+    answer = ask(int(sys.argv[1]), sys.argv[2], sys.argv[3])
     print(answer.status, answer.body)
