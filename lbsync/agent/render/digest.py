@@ -6,7 +6,7 @@ a running HAProxy which generation it serves.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from lbsync.errors import TemplateError
 from lbsync.model.rendered import Rendered, RenderedFile
@@ -59,15 +59,25 @@ def _digest(files: Mapping[str, bytes]) -> str:
     return total.hexdigest()[:_DIGITS]
 
 
+def _global_sections(config: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the body of each `global` section begins and ends.
+
+    Looks for the word first: matching every line of ten thousand backends would take longer than
+    all the rest of naming them.
+    """
+    at = config.find(b"global")
+    while at >= 0:
+        line = config.rfind(b"\n", 0, at) + 1
+        section = _SECTION.match(config, line)
+        if section is not None and section[1] == b"global" and section.start(1) == at:
+            following = _SECTION.search(config, section.end())
+            yield section.end(), following.start() if following else len(config)
+        at = config.find(b"global", at + 1)
+
+
 def describe(config: bytes) -> bytes:
     """Return `config` with the stand-in in the `description` of its `global` section."""
-    sections = list(_SECTION.finditer(config))
-    ends = [section.start() for section in sections[1:]] + [len(config)]
-    spans = [
-        (section.end(), end)
-        for section, end in zip(sections, ends, strict=False)
-        if section[1] == b"global"
-    ]
+    spans = list(_global_sections(config))
     if not spans:
         return b"global\n    description %s\n\n" % _TOKEN + config
     lines = [found for span in spans for found in _DESCRIPTION.finditer(config, *span)]
