@@ -144,16 +144,30 @@ def test_haproxy_opens_its_master_socket_to_the_agents_group_as_the_drop_in_says
         haproxy.wait(timeout=10)
 
 
-def test_the_user_the_units_name_is_made_by_sysusers(tmp_path: Path) -> None:
-    users = need("systemd-sysusers")
-    (tmp_path / "etc").mkdir()
+def test_sysusers_makes_the_user_and_tmpfiles_what_that_user_owns(tmp_path: Path) -> None:
+    (tmp_path / "etc/lbsync").mkdir(parents=True)
+    (tmp_path / "etc/lbsync/lbsync.toml").write_text("")
     (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (tmp_path / "etc/group").write_text("root:x:0:\n")
-    subprocess.run(
-        [users, f"--root={tmp_path}", str(ROOT / "systemd/sysusers.d/lbsync.conf")],
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
-    assert re.search(r"^lbsync:", (tmp_path / "etc/passwd").read_text(), re.MULTILINE)
+
+    def run(program: str, *words: str) -> None:
+        done = subprocess.run(
+            [need(program), f"--root={tmp_path}", *words],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert (done.returncode, done.stderr.count("lbsync.conf:")) == (0, 0), done.stderr
+
+    run("systemd-sysusers", str(ROOT / "systemd/sysusers.d/lbsync.conf"))
+    user = re.search(r"^lbsync:.*?:(\d+):", (tmp_path / "etc/passwd").read_text(), re.MULTILINE)
+    assert user
     assert re.search(r"^lbsync:", (tmp_path / "etc/group").read_text(), re.MULTILINE)
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    run("systemd-tmpfiles", "--create", str(ROOT / "systemd/tmpfiles.d/lbsync.conf"))
+    for folder in ("var/lib/lbsync", "var/lib/lbsync/control"):
+        made = (tmp_path / folder).stat()
+        assert (made.st_uid, stat.S_IMODE(made.st_mode)) == (int(user[1]), 0o750)
+    assert stat.S_IMODE((tmp_path / "etc/lbsync/lbsync.toml").stat().st_mode) == 0o640
