@@ -1,0 +1,124 @@
+"""All that is watched of one cluster, as one thing that starts, is synced, and ends."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from lbsync.clients.kube.access import ClusterConfig
+from lbsync.clients.kube.api import Client, ObjectReference
+from lbsync.clients.kube.history import Stats
+from lbsync.clients.kube.kinds import Key, Kind
+from lbsync.clients.kube.reach import Reach
+from lbsync.clients.kube.reflector import Reflector
+from lbsync.clients.kube.store import Change
+from lbsync.clients.kube.timing import Timing
+from lbsync.clients.source import Health
+
+T = TypeVar("T")
+
+
+class Watch(msgspec.Struct, Generic[T], frozen=True):
+    """What to watch."""
+
+    kind: Kind[T]
+    namespace: str | None = None
+    """None: all namespaces, which needs a ClusterRole; else a Role in that namespace is enough."""
+    selector: str = ""
+    """Label selector, applied by the server: `lbsync.io/publish=true`."""
+
+
+class Cluster:
+    """Reflectors over one API server, sharing its credentials and its reachability."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        watches: Sequence[Watch[Any]],
+        on_change: Callable[[Change[Any]], None],
+        *,
+        on_state: Callable[[], None] = lambda: None,
+        timing: Timing | None = None,
+    ) -> None:
+        """`on_change` and `on_state` as in `Reflector`, from several threads."""
+        timing = timing or Timing()
+        self._since = time.time()
+        self._reach = Reach(config.server, timing)
+        self._client = Client(config, timing)
+        self.config = config
+        self.reflectors: list[Reflector[Any]] = [
+            Reflector(
+                Client(config, timing),
+                watch.kind,
+                on_change,
+                namespace=watch.namespace,
+                selector=watch.selector,
+                reach=self._reach,
+                timing=timing,
+                on_state=on_state,
+            )
+            for watch in watches
+        ]
+
+    def start(self) -> None:
+        """Begin to list and watch."""
+        for reflector in self.reflectors:
+            reflector.start()
+
+    @property
+    def synced(self) -> bool:
+        """True when every reflector has taken in one complete list: before that, nothing that is
+        not in a store may be taken for gone."""
+        return all(reflector.synced for reflector in self.reflectors)
+
+    def health(self) -> Health:
+        """Return the first trouble there is; ok only when every watch is open."""
+        states = [reflector.health() for reflector in self.reflectors]
+        bad = [state for state in states if not state.ok]
+        if bad:
+            first = min(bad, key=lambda state: state.since)
+            return msgspec.structs.replace(first, detail=self._reach.away or first.detail)
+        since = max((state.since for state in states), default=self._since)
+        detail = f"{len(states)} watches on {self.config.server} are open"
+        return Health(ok=True, detail=detail, since=since)
+
+    def stats(self) -> dict[str, Stats]:
+        """Return the counters by what is watched."""
+        return {reflector.name: reflector.stats for reflector in self.reflectors}
+
+    def objects(self, kind: Kind[T]) -> dict[Key, T]:
+        """Return all known objects of a kind, of all namespaces that are watched."""
+        found: dict[Key, T] = {}
+        for reflector in self._of(kind):
+            found.update(reflector.store.snapshot())
+        return found
+
+    def get(self, kind: Kind[T], namespace: str, name: str) -> T | None:
+        """Return one known object."""
+        stores = (reflector.store for reflector in self._of(kind))
+        return next((s[namespace, name] for s in stores if (namespace, name) in s), None)
+
+    def group(self, kind: Kind[T], namespace: str, index: str) -> list[T]:
+        """Return the known objects with this `Kind.index`: the slices of one Service."""
+        return [
+            found
+            for reflector in self._of(kind)
+            for found in reflector.store.group(namespace, index)
+        ]
+
+    def post_event(self, about: ObjectReference, *, reason: str, message: str, kind: str) -> None:
+        """See `Client.post_event`."""
+        self._client.post_event(about, reason=reason, message=message, kind=kind)
+
+    def close(self) -> None:
+        """End all watches and their threads. May be called twice."""
+        self._client.close()
+        for reflector in self.reflectors:
+            reflector.stop()
+        for reflector in self.reflectors:
+            reflector.close()
+
+    def _of(self, kind: Kind[T]) -> list[Reflector[T]]:
+        matching = [r for r in self.reflectors if r.kind.plural == kind.plural]
+        return cast("list[Reflector[T]]", matching)

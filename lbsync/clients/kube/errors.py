@@ -1,0 +1,109 @@
+"""What an API server's refusals mean for the caller.
+
+The API reports an error as a `Status` object with `reason`, `code`, `details` and, under load, a
+time to wait (Kubernetes API conventions, "Response Status Kind"). Something in between (a proxy, a
+load balancer) may answer with anything else, so the HTTP status alone must be enough.
+"""
+
+import msgspec
+
+from lbsync.errors import Conflict, LbsyncError, Rejected, Unavailable
+
+LONGEST_WAIT = 60.0
+"""Seconds: a server asking for more (`Retry-After`) is asked again after this."""
+
+
+class Cause(msgspec.Struct):
+    """One of `details.causes`: a field, or a machine-readable reason."""
+
+    reason: str | None = None
+    message: str | None = None
+    field: str | None = None
+
+
+class Details(msgspec.Struct, rename="camel"):
+    """`Status.details`, as far as it is used."""
+
+    causes: list[Cause] | None = None
+    retry_after_seconds: int | None = None
+
+
+class Status(msgspec.Struct):
+    """The API's answer to a request that failed."""
+
+    message: str | None = None
+    reason: str | None = None
+    code: int | None = None
+    details: Details | None = None
+
+
+class ApiUnavailable(Unavailable):
+    """Raised when the API server does not answer, or says that it cannot now (429, 5xx)."""
+
+    def __init__(self, message: str, code: int = 0, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """HTTP status; 0 when there was no answer at all."""
+        self.retry_after = retry_after
+        """Seconds the server asked to wait, at most `LONGEST_WAIT`; None when it did not say."""
+
+
+class StreamBroken(ApiUnavailable):
+    """Raised when a watch that had begun was cut, fell silent or turned to garbage."""
+
+
+class Expired(Unavailable):
+    """Raised when a resourceVersion or a `continue` token cannot be served: list again.
+
+    Three answers mean this: HTTP 410, an `ERROR` event with code 410, and "too large resource
+    version", which a cluster restored from a backup says (measured, kube-apiserver 1.20).
+    """
+
+
+class Unauthorized(Rejected):
+    """Raised on 401: the credentials are not, or no longer, accepted."""
+
+
+class Forbidden(Rejected):
+    """Raised on 403: the credentials are good, and may not do this."""
+
+
+class NotFound(Rejected):
+    """Raised on 404: no such object, or the server does not serve this API version."""
+
+
+def parse_status(body: bytes) -> Status:
+    """Read a `Status`; what is none becomes one whose message is the body's beginning."""
+    try:
+        return msgspec.json.decode(body, type=Status)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        text = " ".join(body[:500].decode("utf-8", "replace").split())
+        return Status(message=text[:200] or "no explanation")
+
+
+def refusal(what: str, code: int, status: Status, retry_after: float | None = None) -> LbsyncError:
+    """Return the error for an answer; `what` is the request, as in "list services in shop"."""
+    told = f"{what}: {status.message or 'no explanation'} (HTTP {code})"
+    if code == 410 or status.reason == "Expired" or _from_the_future(status):
+        return Expired(told)
+    if code == 429 or code >= 500:
+        asked = retry_after
+        if asked is None and status.details and status.details.retry_after_seconds:
+            asked = float(status.details.retry_after_seconds)
+        wait = None if asked is None else min(max(asked, 0), LONGEST_WAIT)
+        return ApiUnavailable(told, code, wait)
+    meaning, cure = _MEANINGS.get(code, (Rejected, ""))
+    return meaning(told + cure)
+
+
+_MEANINGS: dict[int, tuple[type[LbsyncError], str]] = {
+    401: (Unauthorized, "; renew the token or the certificate that is shown"),
+    403: (Forbidden, "; allow it in a Role that is bound to this account"),
+    404: (NotFound, ""),
+    409: (Conflict, ""),
+}
+
+
+def _from_the_future(status: Status) -> bool:
+    causes = (status.details and status.details.causes) or []
+    return any(cause.reason == "ResourceVersionTooLarge" for cause in causes)

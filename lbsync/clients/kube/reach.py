@@ -1,0 +1,97 @@
+"""One API server's reachability, shared by all reflectors that watch it.
+
+Many reflectors, one server: when it is away they take turns, so that all of them together ask no
+more often than one would, and one of them tells the log for all.
+"""
+
+import threading
+import time
+
+from lbsync import log
+from lbsync.clients.kube.timing import Timing
+
+
+class Reach:
+    """Whether the server answers; thread-safe."""
+
+    def __init__(self, server: str, timing: Timing) -> None:
+        self._server = server
+        self._timing = timing
+        self._changed = threading.Condition()
+        # Until the first answer nobody knows: even the first requests take turns.
+        self._doubted = True
+        self._away_since: float | None = None
+        self._told = 0.0
+        self._next_turn = 0.0
+        self._recoveries = 0
+        self._detail = ""
+
+    @property
+    def away(self) -> str | None:
+        """Why the server counts as away, or None when the last request was answered."""
+        with self._changed:
+            return self._detail if self._away_since is not None else None
+
+    def doubt(self) -> None:
+        """A stream broke: take turns from now on, until a request is answered."""
+        with self._changed:
+            self._doubted = True
+
+    def failed(self, detail: str) -> None:
+        """A request was not answered. Logs the change of state, and a reminder now and then."""
+        now = time.monotonic()
+        with self._changed:
+            self._doubted = True
+            self._detail = detail
+            first = self._away_since is None
+            if self._away_since is None:
+                self._away_since = now
+            elif now - self._told < self._timing.away_reminder:
+                return
+            self._told = now
+            since = now - self._away_since
+        if first:
+            log.get().warning("Kubernetes API server is away", server=self._server, error=detail)
+        else:
+            log.get().warning(
+                "Kubernetes API server is still away",
+                server=self._server,
+                error=detail,
+                lasts=log.span(since),
+            )
+
+    def answered(self) -> None:
+        """A request was answered: whoever waits may try now."""
+        with self._changed:
+            if not self._doubted:
+                return
+            self._doubted = False
+            since, self._away_since = self._away_since, None
+            self._recoveries += 1
+            self._changed.notify_all()
+        if since is not None:
+            lasted = log.span(time.monotonic() - since)
+            log.get().info("Kubernetes API server is back", server=self._server, after=lasted)
+
+    def pause(self, seconds: float, stop: threading.Event) -> None:
+        """Wait before the next request: `seconds`, and for a turn while the server is away.
+
+        Ends early when the server is back, and when `stop` is set and `nudge` called.
+        """
+        with self._changed:
+            recoveries = self._recoveries
+            due = time.monotonic() + seconds
+            while not stop.is_set():
+                now = time.monotonic()
+                if self._recoveries != recoveries:
+                    return
+                if now >= due and (not self._doubted or now >= self._next_turn):
+                    self._next_turn = now + self._timing.away_spacing
+                    return
+                left = max(due, self._next_turn if self._doubted else due) - now
+                self._changed.wait(max(left, 0.001))
+
+    def nudge(self) -> None:
+        """Let those who wait look at their `stop`."""
+        with self._changed:
+            self._changed.notify_all()

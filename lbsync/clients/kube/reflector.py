@@ -1,0 +1,186 @@
+"""Keeps one kind of object in step with the cluster: when to list, when to watch, how to recover.
+
+One thread each. A turn is either a list or a watch; every failure ends the turn, and decides how
+long to wait and whether the next turn lists anew or goes on from the last version seen. There is no
+other way to recover, so that the way taken every five minutes is the one that must work.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from lbsync import log
+from lbsync.clients.kube.api import Client
+from lbsync.clients.kube.errors import ApiUnavailable, Expired, StreamBroken, Unauthorized
+from lbsync.clients.kube.follower import Follower
+from lbsync.clients.kube.history import Stats
+from lbsync.clients.kube.kinds import Kind
+from lbsync.clients.kube.reach import Reach
+from lbsync.clients.kube.store import Change, Store
+from lbsync.clients.kube.timing import Backoff, Timing
+from lbsync.clients.source import Health
+from lbsync.errors import LbsyncError, Rejected
+
+T = TypeVar("T")
+_AWAY = (0, 502, 503, 504)
+"""HTTP status (0: none) that tells of the server as a whole, and not of one resource."""
+
+
+class Reflector(Generic[T]):
+    """The objects of one kind, of all namespaces or of one, that match a label selector."""
+
+    def __init__(
+        self,
+        client: Client,
+        kind: Kind[T],
+        on_change: Callable[[Change[T]], None],
+        *,
+        namespace: str | None = None,
+        selector: str = "",
+        reach: Reach | None = None,
+        timing: Timing | None = None,
+        on_state: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`client` is this reflector's own and is closed with it; `reach` is shared by all of one
+        server. `on_change`, and `on_state` (synced, or health changed), are called from the
+        reflector's thread; they must not block and must not raise."""
+        self.kind = kind
+        self._follower = Follower(client, kind, namespace, selector, on_change)
+        self.name = self._follower.name
+        self._client = client
+        self._on_state = on_state
+        self._timing = timing or Timing()
+        self._reach = reach or Reach(client.config.server, self._timing)
+        self._backoff = Backoff(self._timing)
+        self._stop = threading.Event()
+        self._synced = False
+        self._must_list = True
+        self._check_at = 0.0
+        self._complained: float | None = None
+        self._health = Health(ok=False, detail=f"{self.name}: not listed yet", since=time.time())
+        self._thread = threading.Thread(target=self._run, name=f"watch {self.name}", daemon=True)
+
+    @property
+    def store(self) -> Store[T]:
+        """What is known; complete once `synced`."""
+        return self._follower.store
+
+    @property
+    def stats(self) -> Stats:
+        """The counters; read only."""
+        return self._follower.stats
+
+    @property
+    def synced(self) -> bool:
+        """True from the first complete list on. The store may be stale later: see `health`."""
+        return self._synced
+
+    def health(self) -> Health:
+        """Return whether the watch is open; if not, why and since when."""
+        if self._thread.ident is not None and not self._thread.is_alive():
+            return Health(ok=False, detail=f"{self.name}: ended", since=self._health.since)
+        return self._health
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin to end, without waiting: several can then end at the same time."""
+        self._stop.set()
+        self._client.close()
+        self._reach.nudge()
+
+    def close(self) -> None:
+        """End the watch and its thread. May be called twice."""
+        self.stop()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while True:
+            self._reach.pause(pause, self._stop)
+            if self._stop.is_set():
+                return
+            pause = self._turn()
+
+    def _turn(self) -> float:
+        """List or watch once; return how long to wait before the next turn, in seconds."""
+        try:
+            if self._must_list or time.monotonic() >= self._check_at:
+                self._list()
+                return 0.0
+            return self._watch()
+        except LbsyncError as error:
+            return 0.0 if self._stop.is_set() else self._after(error)
+
+    def _list(self) -> None:
+        self._follower.take_list(check=not self._must_list)
+        self._reach.answered()
+        self._must_list = False
+        self._check_at = time.monotonic() + random.uniform(*self._timing.relist)
+        if not self._synced:
+            self._synced = True
+            log.get().info("listed", resource=self.name, objects=len(self.store))
+            self._on_state()
+
+    def _watch(self) -> float:
+        started = time.monotonic()
+        try:
+            self._follower.follow(random.uniform(*self._timing.watch), self._opened)
+        except StreamBroken as error:
+            # Nobody knows yet whether the server is away: one of us finds out, the others wait.
+            self._reach.doubt()
+            self._set_health(False, str(error))
+        finally:
+            lived = time.monotonic() - started
+            if lived >= self._timing.settled:
+                self._backoff.reset()
+        return 0.0 if lived >= self._timing.ended_early else self._backoff.pause()
+
+    def _opened(self) -> None:
+        self._reach.answered()
+        self._set_health(True, f"{self.name}: watched from version {self._follower.version}")
+        if self._complained is not None:
+            self._complained = None
+            log.get().info("watching again", resource=self.name)
+
+    def _after(self, error: LbsyncError) -> float:
+        """Decide what a failure means for the next turn; return how long to wait."""
+        self._set_health(False, str(error))
+        pause = self._backoff.pause()
+        match error:
+            case Expired():
+                # Part of a watch's life: no complaint.
+                self.stats.expired += 1
+                self._must_list = True
+            case ApiUnavailable() if error.code in _AWAY:
+                self._reach.failed(str(error))
+                pause = max(pause, error.retry_after or 0.0)
+            case ApiUnavailable():
+                self._complain(error, self._timing.away_reminder)
+                pause = max(pause, error.retry_after or 0.0)
+            case Rejected() if not isinstance(error, Unauthorized):
+                self._complain(error, 0.0)
+                self._must_list = True
+                pause = self._timing.refused
+            case _:
+                # Credentials: refused, or not to be had. Renewed ones must work soon.
+                self._complain(error, self._timing.away_reminder)
+        return pause
+
+    def _complain(self, error: Exception, every: float) -> None:
+        now = time.monotonic()
+        if self._complained is None or now - self._complained >= every:
+            self._complained = now
+            log.get().error("cannot watch", resource=self.name, error=str(error))
+
+    def _set_health(self, ok: bool, detail: str) -> None:
+        changed = ok != self._health.ok
+        since = time.time() if changed else self._health.since
+        self._health = Health(ok=ok, detail=detail, since=since)
+        if changed:
+            self._on_state()

@@ -1,0 +1,104 @@
+"""A watch stream: bytes in, events out, and one way to end for each thing that can happen."""
+
+import time
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+import urllib3
+
+from lbsync.clients.kube.errors import ApiUnavailable, Expired, StreamBroken, parse_status, refusal
+from lbsync.clients.kube.kinds import Entry, Kind
+
+T = TypeVar("T")
+_CHUNK = 1 << 16
+
+
+class Event(msgspec.Struct, Generic[T], frozen=True):
+    """One event."""
+
+    type: str
+    """ADDED, MODIFIED, DELETED or BOOKMARK."""
+    version: str
+    """The resourceVersion to go on from after this event."""
+    entry: Entry[T] | None
+    """None for a BOOKMARK, which has no object worth the name."""
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+class _BookmarkMeta(msgspec.Struct, rename={"version": "resourceVersion"}):
+    version: str
+
+
+class _Bookmark(msgspec.Struct):
+    metadata: _BookmarkMeta
+
+
+class WatchStream(Generic[T]):
+    """The events of one watch request, in order. Iterate once, in one thread."""
+
+    def __init__(
+        self, response: urllib3.BaseHTTPResponse, kind: Kind[T], what: str, deadline: float
+    ) -> None:
+        """`deadline` (monotonic) is when the server should have ended the stream."""
+        self._response = response
+        self._kind = kind
+        self._what = what
+        self._deadline = deadline
+
+    def __iter__(self) -> Iterator[Event[T]]:
+        """Yield events until the server ends the stream in good order.
+
+        Raises `Expired`, `StreamBroken` when it is cut, silent for too long or no watch stream, and
+        those of `errors.refusal` for an `ERROR` event.
+        """
+        for line in self._lines():
+            yield self._event(line)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._response.close()
+
+    def _lines(self) -> Iterator[bytes]:
+        """Yield whole lines. A last line without its end was cut, and is not believed."""
+        rest = b""
+        try:
+            while part := self._response.read1(_CHUNK):
+                lines = (rest + part).split(b"\n")
+                rest = lines.pop()
+                for line in lines:
+                    if line.strip():
+                        yield line
+                if time.monotonic() > self._deadline:
+                    raise StreamBroken(f"{self._what}: the server did not end the stream in time")
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            told = " ".join(str(error).split()) or type(error).__name__
+            raise StreamBroken(f"{self._what}: the stream was cut: {told}") from error
+        if rest.strip():
+            raise StreamBroken(f"{self._what}: the stream was cut in the middle of an event")
+
+    def _event(self, line: bytes) -> Event[T]:
+        try:
+            envelope = msgspec.json.decode(line, type=_Envelope)
+            if envelope.type == "BOOKMARK":
+                mark = msgspec.json.decode(envelope.object, type=_Bookmark)
+                return Event("BOOKMARK", mark.metadata.version, None)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StreamBroken(f"{self._what}: not an event: {error}") from error
+        if envelope.type == "ERROR":
+            raise self._error(bytes(envelope.object))
+        if envelope.type not in ("ADDED", "MODIFIED", "DELETED"):
+            raise StreamBroken(f"{self._what}: unknown event {envelope.type[:40]!r}")
+        entry = self._kind.read(envelope.object)
+        return Event(envelope.type, entry.version, entry)
+
+    def _error(self, body: bytes) -> Exception:
+        status = parse_status(body)
+        error = refusal(f"{self._what}, within the stream", status.code or 500, status)
+        if isinstance(error, (ApiUnavailable, Expired)):
+            return error
+        return StreamBroken(str(error))

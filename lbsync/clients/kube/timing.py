@@ -1,0 +1,59 @@
+"""All time constants of the watches in one place; seconds.
+
+The defaults are for production. Tests hand in smaller ones, so that no test waits for a constant.
+"""
+
+import random
+
+import msgspec
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to wait for what."""
+
+    connect: float = 5.0
+    """TCP and TLS; also the longest that closing may take."""
+    read: float = 30.0
+    """Silence within an ordinary answer."""
+    page: float = 60.0
+    """One whole answer (a page of a list), however slowly it trickles."""
+    watch: tuple[float, float] = (240.0, 300.0)
+    """`timeoutSeconds` is drawn from here: the server ends the stream, and the next one carries a
+    fresh token. Spread, so that many watches do not end together."""
+    watch_slack: float = 15.0
+    """How much longer than `timeoutSeconds` a stream may be silent before it counts as dead."""
+    relist: tuple[float, float] = (1500.0, 2100.0)
+    """A full list is compared with the store this often, drawn anew each time: it heals what a
+    watch cannot notice, such as a cluster restored to an older state, which answers a watch from
+    the future with silence (measured)."""
+    backoff_first: float = 0.8
+    backoff_cap: float = 4.0
+    """A balancer cannot wait the 30 s that controllers wait (measured: a 9 s outage was missed)."""
+    settled: float = 30.0
+    """A stream that lived this long resets the back-off."""
+    ended_early: float = 5.0
+    """A stream that ended or broke before this is followed by a pause, a later one by none."""
+    refused: float = 30.0
+    """Between attempts after 403, and after 404 on a whole resource; each is logged."""
+    away_spacing: float = 1.0
+    """While the API server is away: between any two requests of all reflectors together."""
+    away_reminder: float = 60.0
+    """While it is away, or refuses the credentials: between two log lines."""
+
+
+class Backoff:
+    """Doubling pauses with jitter, never above the cap."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._next = timing.backoff_first
+
+    def pause(self) -> float:
+        """Return how many seconds to wait now; the following answer is about twice as long."""
+        seconds = self._next * random.uniform(0.5, 1.5)
+        self._next = min(self._next * 2, self._timing.backoff_cap)
+        return min(seconds, self._timing.backoff_cap)
+
+    def reset(self) -> None:
+        """Begin with the shortest pause again."""
+        self._next = self._timing.backoff_first
