@@ -1,6 +1,7 @@
 """Throw-away certificates, made with the openssl command."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -12,10 +13,14 @@ class Authority:
         self.directory = directory
         self.ca, self._ca_key = self._make("ca", [], "CA:TRUE")
 
-    def sign(self, name: str, *, address: str = "127.0.0.1") -> tuple[Path, Path]:
-        """Return the files of a certificate for `address` (CN is `name`) and of its key."""
+    def sign(
+        self, name: str, *, address: str = "127.0.0.1", names: Sequence[str] = ()
+    ) -> tuple[Path, Path]:
+        """Return the files of a certificate for `address` and DNS `names` (CN is `name`) and of
+        its key."""
         signer = ["-CA", str(self.ca), "-CAkey", str(self._ca_key)]
-        signer += ["-addext", f"subjectAltName=IP:{address}"]
+        alternatives = [f"IP:{address}", *(f"DNS:{dns}" for dns in names)]
+        signer += ["-addext", f"subjectAltName={','.join(alternatives)}"]
         return self._make(name, signer, "CA:FALSE")
 
     def _make(self, name: str, more: list[str], constraints: str) -> tuple[Path, Path]:

@@ -23,8 +23,9 @@ def fingerprint(entries: Entries, service: ServiceId) -> Fingerprint:
 
 
 def section_owners(desired: Desired) -> dict[str, str]:
-    """Return the service behind each section name, backends and frontends."""
+    """Return the service behind each section name: backends, frontends, lists of users."""
     owners = {backend.name: backend.service for backend in desired.backends}
+    owners.update((backend.users, backend.service) for backend in desired.backends)
     owners.update((service.frontend, service.id) for service in desired.services)
     return owners
 

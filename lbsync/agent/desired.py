@@ -152,12 +152,14 @@ def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalReco
     groups = {name: _servers(parts.groups[name]) for name in sorted(parts.groups)} or {
         "default": ()
     }
+    lead = f"be_{service.ns}_{service.name}_{next(iter(groups))}"
     backends = tuple(
         Backend(
-            f"be_{service.ns}_{service.name}_{group}", str(service), group, record, servers, https
+            f"be_{service.ns}_{service.name}_{group}", str(service), group, record, servers, https,
+            lead, any(server.address.is_name for server in servers),
         )
         for group, servers in groups.items()
-    )
+    )  # fmt: skip
     slots, choices = _choices(str(service), backends, _shares(parts, groups))
     return Service(
         str(service), service.ns, service.name, record, backends,

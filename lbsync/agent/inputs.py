@@ -78,8 +78,11 @@ def context(
     return {
         "services": desired.services,
         "backends": desired.backends,
+        "tcp_services": desired.tcp_services,
+        "split_services": desired.split_services,
         "wildcards": desired.wildcards,
         "global": desired.settings,
         "certificates": [f"{CERTIFICATES}/{file.name}" for file in certificates if file.served],
         "draining": draining,
+        "by_name": desired.by_name,
     }

@@ -133,6 +133,7 @@ class Settler:
             return self._last[1], self._last[2]
         texts = self._renderer.render(inputs.context(desired, certificates, draining), raw)
         inside = {path: text for path, text in texts.items() if not path.startswith("/")}
+        inside |= desired.authorities
         modes = dict(self._renderer.modes)
         for file in certificates:
             path = f"{inputs.CERTIFICATES}/{file.name}"

@@ -5,6 +5,7 @@ that to print only what is new. They compare by identity for the same reason.
 """
 
 import msgspec
+from msgspec import UNSET
 
 from lbsync.model.records import GlobalRecord, ServerRecord, ServiceRecord
 
@@ -22,6 +23,15 @@ class Backend(msgspec.Struct, frozen=True, eq=False):
     """Sorted by name."""
     https: bool
     """Plain requests are redirected to https."""
+    lead: str
+    """Name of the service's first backend; it keeps what all groups of the service share."""
+    by_name: bool
+    """Some server is given by a DNS name."""
+
+    @property
+    def users(self) -> str:
+        """Name of the section with the service's users."""
+        return f"ul_{self.lead.removeprefix('be_')}"
 
 
 class Choice(msgspec.Struct, frozen=True, eq=False):
@@ -81,10 +91,35 @@ class Desired(msgspec.Struct, frozen=True, eq=False):
         return [backend for service in self.services for backend in service.backends]
 
     @property
+    def tcp_services(self) -> list[Service]:
+        """The services that have a frontend of their own."""
+        return [service for service in self.services if service.record.mode == "tcp"]
+
+    @property
+    def split_services(self) -> list[Service]:
+        """The services whose traffic is split over groups."""
+        return [service for service in self.services if service.slots]
+
+    @property
     def wildcards(self) -> list[str]:
         """All suffixes, the longest first: `map_end` takes the first that fits."""
         found = {suffix for service in self.services for suffix in service.wildcards}
         return sorted(found, key=lambda suffix: (-len(suffix), suffix))
+
+    @property
+    def by_name(self) -> bool:
+        """Some server is given by a DNS name, which HAProxy must resolve."""
+        return any(backend.by_name for service in self.services for backend in service.backends)
+
+    @property
+    def authorities(self) -> dict[str, bytes]:
+        """Files with the authorities that services trust for their servers: path to PEM text."""
+        found: dict[str, bytes] = {}
+        for service in self.services:
+            tls = service.record.backend_tls
+            if tls is not UNSET and tls.ca is not UNSET:
+                found[tls.ca.path] = tls.ca.encode()
+        return found
 
     @property
     def server_count(self) -> int:

@@ -68,6 +68,14 @@ class Headers(Record, frozen=True):
     request: HeaderChange = HeaderChange()
     response: HeaderChange = HeaderChange()
 
+    @property
+    def any(self) -> bool:
+        """True when there is a change at all."""
+        return self != _NO_HEADERS
+
+
+_NO_HEADERS = Headers()
+
 
 class Hsts(Record, frozen=True):
     """`Strict-Transport-Security` (RFC 6797) on every answer that leaves over https."""

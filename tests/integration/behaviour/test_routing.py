@@ -1,0 +1,126 @@
+"""From host and path to a service, and from a service to one of its groups, through HAProxy."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from harness.web import WebServer
+from tests.site import Site, servers
+
+Web = Callable[[str], WebServer]
+
+
+@pytest.fixture(scope="module")
+def site(build: Callable[..., Site], web: Web) -> Site:
+    site = build()
+    site.service("exact", web("exact"), hosts=["a.example.com", "Two.Example.COM."])
+    site.service("zone", web("zone"), hosts=["*.example.com"])
+    site.service("deep", web("deep"), hosts=["*.b.example.com"])
+    site.service("any", web("any"), hosts=[], paths=["/anywhere"])
+    site.service("shop", web("shop"), hosts=["shop.test"])
+    site.service("api", web("api"), hosts=["shop.test"], paths=["/api"])
+    site.service("v2", web("v2"), hosts=["shop.test"], paths=["/api/v2", "/odd%20path/(x)"])
+    site.put(
+        {
+            "services/t/colour": {"mode": "http", "hosts": ["colour.test"]},
+            "endpoints/t/colour/blue": servers(web("blue")),
+            "endpoints/t/colour/green": servers(web("green")),
+            "routes/t/colour": {"groups": {"blue": 1}},
+            "services/t/split": {"mode": "http", "hosts": ["split.test"]},
+            "endpoints/t/split/blue": servers(web("blue")),
+            "endpoints/t/split/green": servers(web("green")),
+            "routes/t/split": {"groups": {"blue": 3, "green": 1}},
+            "services/t/empty": {"mode": "http", "hosts": ["empty.test"]},
+            "endpoints/t/empty/main": {"servers": []},
+        }
+    )
+    site.start()
+    return site
+
+
+@pytest.mark.parametrize(
+    ("host", "served"),
+    [
+        ("a.example.com", "exact"),
+        ("A.EXAMPLE.COM", "exact"),
+        ("a.example.com:8080", "exact"),
+        ("a.example.com.", "exact"),
+        ("a.example.com.:80", "exact"),
+        ("two.example.com", "exact"),
+        ("c.example.com", "zone"),
+        ("d.c.example.com", "zone"),
+        ("x.b.example.com", "deep"),
+        ("y.x.b.example.com", "deep"),
+        ("b.example.com", "zone"),
+    ],
+)
+def test_an_exact_host_goes_before_a_suffix_and_the_longest_suffix_before_others(
+    site: Site, host: str, served: str
+) -> None:
+    assert site.get(host).body == served
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", "xexample.com", "a.example.com.evil.org", "example.com.", "..", "*"]
+)
+def test_what_only_looks_like_a_host_is_not_served(site: Site, host: str) -> None:
+    assert site.get(host).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "served"),
+    [
+        ("/", "shop"),
+        ("/api", "api"),
+        ("/api/", "api"),
+        ("/api?x=/api/v2", "api"),
+        ("/api/v1/y", "api"),
+        ("/apis", "shop"),
+        ("/api/v2", "v2"),
+        ("/api/v2/z", "v2"),
+        ("/api/v22", "api"),
+        ("/API", "shop"),
+        ("/odd%20path/(x)/y", "v2"),
+    ],
+)
+def test_the_longest_path_wins_and_is_cut_at_slashes(site: Site, path: str, served: str) -> None:
+    assert site.get("shop.test", path).body == served
+
+
+def test_a_service_without_hosts_takes_what_nobody_names(site: Site) -> None:
+    assert site.get("nobody.test", "/anywhere/x").body == "any"
+    assert site.get(None, "/anywhere").body == "any"
+    assert site.get("[::1]:8080", "/anywhere").body == "any"
+    assert site.get("shop.test", "/anywhere").body == "shop"
+    assert site.get("nobody.test", "/").status == 404
+    assert site.get(None, "/").status == 404
+
+
+def test_a_host_with_a_slash_cannot_pass_for_host_and_path(site: Site) -> None:
+    assert site.get("shop.test/api").status == 400
+    assert site.get("t/shop").status == 400
+
+
+def test_nobody_and_no_server_have_pages_of_their_own(site: Site) -> None:
+    nobody = site.get("nobody.test")
+    assert (nobody.status, nobody.headers["content-type"]) == (404, "text/plain")
+    assert "No service answers" in nobody.body
+    empty = site.get("empty.test")
+    assert (empty.status, empty.headers["content-type"]) == (503, "text/html")
+    assert "no server that can answer" in empty.body
+    assert empty.headers["cache-control"] == "no-cache"
+
+
+def test_one_write_to_the_route_moves_all_traffic(site: Site) -> None:
+    assert {site.get("colour.test").body for _ in range(8)} == {"blue"}
+    site.put({"routes/t/colour": {"groups": {"green": 1, "blue": 0}}})
+    site.run_pass()
+    assert {site.get("colour.test").body for _ in range(8)} == {"green"}
+
+
+def test_weights_of_groups_split_the_traffic(site: Site) -> None:
+    found = Counter(site.get("split.test").body for _ in range(400))
+    assert found.keys() == {"blue", "green"}
+    # 300 of 400 are expected; six standard deviations of chance are 52.
+    assert 248 <= found["blue"] <= 352
