@@ -1,12 +1,15 @@
-"""The annotations of two other controllers, each either given a field, or listed with the reason
-why not. To switch on a planned one, move it to `given` with the field that it sets."""
+"""The annotations of two other controllers: what each sets, or what to do instead."""
 
+from lbsync.publisher.translate import alias_policies as policy
 from lbsync.publisher.translate import aliases as a
+from lbsync.publisher.translate.alias_policies import part
 from lbsync.publisher.translate.aliases import Vendor, span, switch, to
 from lbsync.publisher.translate.fields import read_number
 
 _RAW = "raw HAProxy configuration is not taken from the cluster; put it into a template"
 _SECRET = "lbsync reads no Secrets; keep certificates on the HAProxy hosts"
+_USERS = "lbsync reads no Secrets; write the users into annotation lbsync.io/auth-users"
+_CA = "lbsync reads no Secrets; use annotations lbsync.io/backend-tls-*"
 _HOSTWIDE = "it holds for all services of a host; set it in the templates there"
 _SLOTS = "servers are added and removed at run time without spare slots; take it out"
 _ROUTES = "write the weights into the key routes/<namespace>/<name> instead"
@@ -26,17 +29,24 @@ def _all(cure: str, *names: str) -> dict[str, str]:
 _TIMEOUTS = {
     f"timeout-{x}": to(f"timeouts.{x}", span) for x in ("connect", "server", "queue", "tunnel")
 }
-_CORS = [
-    *("cors-enable", "cors-allow-origin", "cors-allow-origin-regex", "cors-allow-methods"),
-    *("cors-allow-headers", "cors-allow-credentials", "cors-max-age", "cors-expose-headers"),
-]
+_CORS = {
+    "cors-enable": policy.cors,
+    "cors-allow-origin": policy.cors_origins,
+    "cors-allow-origin-regex": policy.cors_origins,
+    "cors-allow-methods": part(policy.cors_on, policy.cors_methods),
+    "cors-allow-headers": part(policy.cors_on, to("cors.headers", policy.items)),
+    "cors-expose-headers": part(policy.cors_on, to("cors.expose", policy.items)),
+    "cors-allow-credentials": part(policy.cors_on, to("cors.credentials", switch)),
+    "cors-max-age": part(policy.cors_on, to("cors.max_age", policy.seconds)),
+}
 
 HAPROXY_INGRESS = Vendor(
     prefixes=("haproxy-ingress.github.io/", "ingress.kubernetes.io/"),
     given={
         **_TIMEOUTS,
-        "affinity": a.affinity,
-        "session-cookie-name": a.affinity_detail,
+        "affinity": policy.affinity,
+        "session-cookie-name": part(policy.affinity_on, to("sticky.cookie")),
+        "session-cookie-same-site": part(policy.affinity_on, policy.same_site),
         "session-cookie-strategy": a.only("insert", "the cookie is always inserted"),
         "session-cookie-dynamic": a.only("false", "the cookie holds the server's name"),
         "balance-algorithm": to("balance", a.balance),
@@ -52,34 +62,30 @@ HAPROXY_INGRESS = Vendor(
         "headers": to("headers.request.set", a.header_lines),
         "request-set-headers": to("headers.request.set", a.header_lines),
         "response-set-headers": to("headers.response.set", a.header_lines),
-        "backend-protocol": a.backend_protocol,
+        "hsts": policy.hsts,
+        "hsts-max-age": part(policy.hsts_on, to("hsts.max_age", policy.seconds)),
+        "hsts-include-subdomains": part(policy.hsts_on, to("hsts.subdomains", switch)),
+        "hsts-preload": part(policy.hsts_on, to("hsts.preload", switch)),
+        **_CORS,
+        "allowlist-source-range": to("allow", policy.items),
+        "whitelist-source-range": to("allow", policy.items),
+        "denylist-source-range": to("deny", policy.items),
+        "limit-rps": policy.limit_rps,
+        "limit-whitelist": part(policy.limit_rps_on, to("rate_limit.exempt", policy.items)),
+        "rewrite-target": policy.rewrite_target,
+        "backend-protocol": policy.backend_protocol,
+        "secure-backends": policy.server_tls,
         "service-upstream": a.service_upstream,
         "tcp-service-port": a.tcp_port,
         "drain-support": a.only("true", "pods that terminate are always drained"),
         "backend-server-naming": a.only("pod", "servers are always named after their pods"),
     },
-    planned_for={
-        **dict.fromkeys(_CORS, "cors"),
-        **dict.fromkeys(
-            ("hsts", "hsts-max-age", "hsts-include-subdomains", "hsts-preload"), "hsts"
-        ),
-        **dict.fromkeys(("auth-type", "auth-secret", "auth-realm"), "auth"),
-        **dict.fromkeys(
-            ("allowlist-source-range", "whitelist-source-range", "allowlist-source-header"), "allow"
-        ),
-        "denylist-source-range": "deny",
-        **dict.fromkeys(("limit-rps", "limit-connections", "limit-whitelist"), "rate_limit"),
-        "rewrite-target": "rewrite",
-        **dict.fromkeys(
-            (
-                *("secure-backends", "secure-crt-secret", "secure-sni", "secure-verify-ca-secret"),
-                *("secure-verify-hostname", "ssl-ciphers-backend", "ssl-cipher-suites-backend"),
-                "ssl-options-backend",
-            ),
-            "backend_tls",
-        ),
-    },
     lacking={
+        **_all(_USERS, "auth-type", "auth-secret", "auth-realm"),
+        **_all(_CA, "secure-verify-ca-secret", "secure-verify-hostname", "secure-crt-secret"),
+        **_all(_CA, "secure-sni", "ssl-ciphers-backend", "ssl-cipher-suites-backend"),
+        **_all(_CA, "ssl-options-backend"),
+        **_all(_NONE, "allowlist-source-header", "limit-connections"),
         **_all(_RAW, "config-backend", "config-frontend", "config-frontend-early"),
         **_all(_RAW, "config-frontend-late", "config-global", "config-defaults", "config-proxy"),
         **_all(_RAW, "config-sections", "config-tcp", "config-tcp-service"),
@@ -104,7 +110,7 @@ HAPROXY_INGRESS = Vendor(
         **_all(_PASS, "ssl-passthrough", "ssl-passthrough-http-port"),
         **_all(_COOKIE, "session-cookie-preserve", "session-cookie-value-strategy"),
         **_all(_COOKIE, "session-cookie-shared", "session-cookie-keywords"),
-        **_all(_COOKIE, "session-cookie-domain", "session-cookie-same-site"),
+        **_all(_COOKIE, "session-cookie-domain"),
         **_all(_ROUTES, "blue-green-balance", "blue-green-mode", "blue-green-deploy"),
         **_all(_ROUTES, "blue-green-header", "blue-green-cookie", "initial-weight"),
         **_all(_SLOTS, "dynamic-scaling", "slots-min-free", "slots-increment"),
@@ -125,8 +131,8 @@ HAPROXY_INGRESS = Vendor(
     protecting=frozenset(
         (
             *("auth-type", "auth-secret", "auth-url", "oauth", "auth-tls-secret"),
-            *("auth-tls-verify-client", "allowlist-source-range", "whitelist-source-range"),
-            *("denylist-source-range", "waf"),
+            *("auth-tls-verify-client", "allowlist-source-header", "waf"),
+            "secure-verify-ca-secret",
         )
     ),
 )
@@ -147,24 +153,24 @@ HAPROXY_TECHNOLOGIES = Vendor(
         "response-set-header": to("headers.response.set", a.header_lines),
         "set-host": to("headers.request.set.Host"),
         "pod-maxconn": to("maxconn", read_number),
+        **_CORS,
+        "allow-list": to("allow", policy.items),
+        "whitelist": to("allow", policy.items),
+        "deny-list": to("deny", policy.items),
+        "blacklist": to("deny", policy.items),
+        "rate-limit-requests": policy.rate_limit,
+        "rate-limit-period": part(policy.rate_on, to("rate_limit.period", span)),
+        "rate-limit-status-code": part(policy.rate_on, to("rate_limit.status", read_number)),
+        "rate-limit-whitelist": part(policy.rate_on, to("rate_limit.exempt", policy.items)),
+        "path-rewrite": policy.path_rewrite,
+        "server-ssl": policy.server_tls,
+        "server-proto": part(policy.server_tls_on, policy.server_proto),
         "forwarded-for": a.only("true", "X-Forwarded-For is set for every service"),
     },
-    planned_for={
-        **dict.fromkeys(_CORS, "cors"),
-        **dict.fromkeys(("auth-type", "auth-secret", "auth-realm"), "auth"),
-        **dict.fromkeys(("allow-list", "whitelist"), "allow"),
-        **dict.fromkeys(("deny-list", "blacklist"), "deny"),
-        **dict.fromkeys(
-            (
-                *("rate-limit-requests", "rate-limit-period", "rate-limit-size"),
-                *("rate-limit-status-code", "rate-limit-whitelist"),
-            ),
-            "rate_limit",
-        ),
-        "path-rewrite": "rewrite",
-        **dict.fromkeys(("server-ssl", "server-ca", "server-crt", "server-proto"), "backend_tls"),
-    },
     lacking={
+        **_all(_USERS, "auth-type", "auth-secret", "auth-realm"),
+        **_all(_CA, "server-ca", "server-crt"),
+        **_all(_NONE, "rate-limit-size"),
         **_all(_RAW, "backend-config-snippet", "frontend-config-snippet", "stats-config-snippet"),
         **_all(_RAW, "global-config-snippet"),
         **_all(_SECRET, "client-ca", "client-crt-optional", "client-strict-sni", "ssl-certificate"),
@@ -184,12 +190,7 @@ HAPROXY_TECHNOLOGIES = Vendor(
         **_all(_HOSTWIDE, "http-server-close", "maxconn", "nbthread", "proxy-protocol"),
         **_all(_HOSTWIDE, "quic-alt-svc-max-age", "tls-alpn"),
     },
-    protecting=frozenset(
-        (
-            *("auth-type", "auth-secret", "allow-list", "whitelist", "deny-list", "blacklist"),
-            "client-ca",
-        )
-    ),
+    protecting=frozenset((*("auth-type", "auth-secret", "client-ca", "server-ca"),)),
 )
 
 VENDORS = (HAPROXY_INGRESS, HAPROXY_TECHNOLOGIES)

@@ -1,9 +1,9 @@
 """Annotations that users have from other controllers, in terms of `services/…`.
 
 Sources: the annotation references of HAProxy Ingress (its configuration keys) and of HAProxy
-Technologies' controller. Each name they document is in one of three tables, per vendor: it sets a
-field (`GIVEN`), it waits for a planned field (`PLANNED_FOR`), or it has no counterpart (`LACKING`).
-A name in none of them is unknown, and reported as that.
+Technologies' controller. Each name they document is in one of two tables, per vendor: it sets a field
+(`given`), or it has no effect, with what to do instead (`lacking`). A name in neither is unknown, and
+reported as that.
 """
 
 import re
@@ -33,12 +33,10 @@ class Vendor(msgspec.Struct, frozen=True):
 
     prefixes: tuple[str, ...]
     given: Mapping[str, Convert]
-    planned_for: Mapping[str, str]
-    """Annotation → the planned field it would set."""
     lacking: Mapping[str, str]
     """Annotation → what to do about it."""
     protecting: frozenset[str]
-    """Those among the last two that keep somebody out."""
+    """Those among the lacking that keep somebody out, or prove who a server is."""
 
 
 def switch(text: str) -> bool:
@@ -95,31 +93,6 @@ def header_lines(text: str) -> dict[str, str]:
             raise NoCounterpart("expressions in a header's value are not evaluated")
         found[parts[1]] = re.sub(r'\A"(.*)"\Z', r"\1", value)
     return found
-
-
-def backend_protocol(text: str, siblings: Siblings) -> Sets:
-    """`h1` is what lbsync speaks; the others need a field that is planned."""
-    del siblings
-    if text.strip().lower() in ("h1", ""):
-        return {}
-    raise NoCounterpart("servers are spoken to in HTTP/1.1 without TLS")
-
-
-def affinity(text: str, siblings: Siblings) -> Sets:
-    """`affinity: cookie` with the cookie's name beside it."""
-    if text.strip() != "cookie":
-        raise NoCounterpart("cookie is the one affinity there is")
-    return {
-        ("sticky", "cookie"): siblings.get("session-cookie-name", "").strip() or "INGRESSCOOKIE"
-    }
-
-
-def affinity_detail(text: str, siblings: Siblings) -> Sets:
-    """`session-cookie-name` counts together with `affinity`."""
-    del text
-    if "affinity" in siblings:
-        return {}
-    raise NoCounterpart("it counts only together with affinity: cookie")
 
 
 def only(wanted: str, does: str) -> Convert:

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from lbsync.model.kube import Ingress, Service
+from lbsync.publisher.translate.alias_policies import REWRITE_TARGET
 from lbsync.publisher.translate.alias_tables import VENDORS
 from lbsync.publisher.translate.aliases import PLACE, Convert, NoCounterpart, Vendor
-from lbsync.publisher.translate.fields import FIELDS, PROTECTING, Path, planned, read_value
+from lbsync.publisher.translate.fields import FIELDS, Path, read_value
 from lbsync.publisher.translate.options import PREFIX, PUBLISH_LABEL
 from lbsync.publisher.translate.placement import PLACE_NAMES, Placement, read_placement
 from lbsync.publisher.translate.report import Refused, Report, shown
@@ -40,6 +41,8 @@ class Wishes(msgspec.Struct):
     origins: dict[Path, str]
     """Which annotation set a field, by the field's path."""
     placement: Placement
+    rewrite_target: str = ""
+    """What stands in the place of the path that matched, which only the record's paths tell."""
 
 
 def read_annotations(service: Service, ingresses: Iterable[Ingress], report: Report) -> Wishes:
@@ -56,6 +59,7 @@ def read_annotations(service: Service, ingresses: Iterable[Ingress], report: Rep
         reader.read_vendor(vendor, said)
     reader.read_own(own)
     place: dict[str, Any] = wishes.draft.pop(PLACE, {})
+    wishes.rewrite_target = place.pop(REWRITE_TARGET, "")
     notes = {name: Said(wishes.origins[PLACE, name], text) for name, text in place.items()}
     wishes.placement = read_placement({**notes, **{n: own[n] for n in PLACE_NAMES if n in own}})
     return wishes
@@ -95,7 +99,9 @@ def _checked(name: str, text: str) -> str:
 
 
 def _wrong(note: Said, error: ValueError) -> Refused:
-    return Refused(f"annotation {note.name}: {shown(note.text)}: {error}", "correct or remove it")
+    # What stands in an annotation about passwords is not for logs and records.
+    text = "" if note.name.startswith(f"{PREFIX}auth") else f"{shown(note.text)}: "
+    return Refused(f"annotation {note.name}: {text}{error}", "correct or remove it")
 
 
 class _Reader(msgspec.Struct, frozen=True):
@@ -108,9 +114,8 @@ class _Reader(msgspec.Struct, frozen=True):
 
     def read_own(self, own: Mapping[str, Said]) -> None:
         """Take lbsync's own annotations over, wholes before their parts."""
-        for name, note in own.items():
-            if name not in _OWN_NAMES:
-                self._report_strange(name, note)
+        for name in own.keys() - _OWN_NAMES:
+            self._report_strange(name)
         for name in sorted(own.keys() & FIELDS.keys(), key=lambda name: FIELDS[name].path):
             try:
                 value = read_value(FIELDS[name].kind, own[name].text)
@@ -118,15 +123,8 @@ class _Reader(msgspec.Struct, frozen=True):
                 raise _wrong(own[name], error) from error
             _put(self.wishes, FIELDS[name].path, value, own[name].name)
 
-    def _report_strange(self, name: str, note: Said) -> None:
-        if field := planned(name):
-            self._miss(
-                note,
-                f"field {field} is not supported yet",
-                "take it out for now",
-                protects=field in PROTECTING,
-            )
-        elif PREFIX + name == PUBLISH_LABEL:
+    def _report_strange(self, name: str) -> None:
+        if PREFIX + name == PUBLISH_LABEL:
             self.report.warn(f"{PUBLISH_LABEL} is a label, not an annotation", "take it out here")
         else:
             near = difflib.get_close_matches(name, sorted(_OWN_NAMES), n=1, cutoff=0.5)
@@ -170,26 +168,19 @@ class _Reader(msgspec.Struct, frozen=True):
         )
 
     def _report_missing(self, vendor: Vendor, name: str, note: Said) -> None:
-        protects = name in vendor.protecting
-        if field := vendor.planned_for.get(name):
-            own = FIELDS.get(field.replace("_", "-"))
-            cure = f"write annotation {PREFIX}{own.name}" if own else "take it out for now"
-            reason = "it is not read" if own else f"field {field} is not supported yet"
-            self._miss(note, reason, cure, protects=protects)
-        elif name in vendor.lacking:
-            self._miss(note, "lbsync does not do that", vendor.lacking[name], protects=protects)
-        else:
-            self.report.warn(f"annotation {shown(note.name)} is not known", "correct or remove it")
-
-    def _miss(self, note: Said, reason: str, cure: str, *, protects: bool) -> None:
         """Report what is not done. Raises `Refused` where leaving it out would let anybody in."""
+        cure = vendor.lacking.get(name)
+        if cure is None:
+            self.report.warn(f"annotation {shown(note.name)} is not known", "correct or remove it")
+            return
         asked = note.text.strip().lower() not in ("", "false", "off")
-        if protects and asked and not self.accepted:
+        if name in vendor.protecting and asked and not self.accepted:
             raise Refused(
-                f"annotation {note.name} keeps somebody out, which would not hold: {reason}",
+                f"annotation {note.name} protects, and lbsync does not do that: without it the "
+                "service would be less safe than its owner wants",
                 f'{cure}, or accept that with annotation {PREFIX}{ACCEPT}: "true"',
             )
-        self.report.warn(f"annotation {note.name} has no effect: {reason}", cure)
+        self.report.warn(f"annotation {note.name} has no effect", cure)
 
 
 def _get(draft: dict[str, Any], path: Path) -> Any:

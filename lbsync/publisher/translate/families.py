@@ -3,6 +3,7 @@
 from typing import Literal
 
 from lbsync.model.kube import Service
+from lbsync.model.values import Address
 from lbsync.publisher.translate.options import IpFamily
 from lbsync.publisher.translate.report import Refused
 
@@ -18,6 +19,14 @@ def family_of(address_type: str) -> Family | None:
 def family_of_address(address: str) -> Family:
     """Return the family of an IP address."""
     return "v6" if ":" in address else "v4"
+
+
+def ip_address(text: str) -> Address:
+    """Return an IP address. Raises ValueError, for DNS names too."""
+    address = Address.parse(text)
+    if address.is_name:
+        raise ValueError(f"{text[:80]!r} is a name, and an IP address is wanted here")
+    return address
 
 
 def choose_families(service: Service, wanted: IpFamily) -> tuple[Family, ...]:

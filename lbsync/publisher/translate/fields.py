@@ -16,11 +16,6 @@ from lbsync.model.records import ServiceRecord
 Kind = Literal["text", "number", "switch", "list", "map", "object", "switch or object"]
 Path = tuple[str, ...]
 
-PLANNED = ("hsts", "cors", "auth", "allow", "deny", "rate_limit", "rewrite", "backend_tls")
-"""Fields of the contract that may be missing from the record still. One that the record has is
-no longer planned: nothing needs to be changed here."""
-PROTECTING = frozenset({"auth", "allow", "deny"})
-"""Fields that keep somebody out; a service must not be served as if they had not been asked for."""
 _NOT_SAID = frozenset({"source"})
 _PART_OF = {"timeouts": "timeout"}
 _NUMBER = re.compile(r"-?[0-9]{1,15}\Z")
@@ -49,7 +44,12 @@ def _kind(options: list[inspect.Type]) -> Kind:
         inspect.BoolType: "switch",
         inspect.IntType: "number",
     }
-    found = {of.get(type(option), "text") for option in options}
+    found: set[Kind] = set()
+    for option in options:
+        if isinstance(option, inspect.CustomType) and issubclass(option.cls, tuple):
+            found.add("list")
+        else:
+            found.add(of.get(type(option), "text"))
     if found == {"switch", "object"}:
         return "switch or object"
     if all(
@@ -77,16 +77,6 @@ def _fields(struct: type[Any], above: Path = (), prefix: str = "") -> Iterator[F
 
 FIELDS: dict[str, Field] = {field.name: field for field in _fields(ServiceRecord)}
 """By annotation name, without the prefix."""
-PATHS = frozenset(field.path for field in FIELDS.values())
-
-
-def planned(name: str) -> str | None:
-    """Return the planned field that annotation `name` would set, where the record lacks it."""
-    for field in PLANNED:
-        shown = field.replace("_", "-")
-        if (field,) not in PATHS and (name == shown or name.startswith(f"{shown}-")):
-            return field
-    return None
 
 
 def read_switch(text: str) -> bool:

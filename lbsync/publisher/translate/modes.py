@@ -8,7 +8,7 @@ import msgspec
 
 from lbsync.model.kube import Service
 from lbsync.model.values import Address
-from lbsync.publisher.translate.families import Family, family_of_address
+from lbsync.publisher.translate.families import Family, family_of_address, ip_address
 from lbsync.publisher.translate.names import Draft
 from lbsync.publisher.translate.nodes import NodePool
 from lbsync.publisher.translate.options import AddressMode, NodeAddressKind, Options
@@ -168,7 +168,7 @@ def clusterip(scene: Scene) -> Drafts:
         family = family_of_address(text)
         if family in scene.families and family in up:
             name = service.name + _suffix(scene, family)
-            drafts.append(Draft(name, _address(text), scene.port.number))
+            drafts.append(Draft(name, _address(text, ip_address), scene.port.number))
     return {group: drafts}
 
 
@@ -209,19 +209,14 @@ def lb_status(scene: Scene) -> Drafts:
     drafts = []
     for text in sorted(set(service.load_balancer)):
         address = _address(text)
-        if _is_name(address) or family_of_address(address) in scene.families:
+        if address.is_name or family_of_address(address) in scene.families:
             drafts.append(Draft("", address, scene.port.number))
     return {group: drafts}
 
 
-def _is_name(address: Address) -> bool:
-    return ":" not in address and not address.replace(".", "").isdigit()
-
-
-def _address(text: str) -> Address:
-    """Return a server's address. Raises `Refused`, for a name as long as only IPs are taken."""
+def _address(text: str, parse: Callable[[str], Address] = Address.parse) -> Address:
     try:
-        return Address.parse(text.removesuffix(".").lower())
+        return parse(text)
     except ValueError as error:
         raise Refused(f"its address cannot be a server's: {error}", "use one that can") from error
 

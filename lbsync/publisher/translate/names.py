@@ -40,12 +40,13 @@ def _clean(text: str) -> str:
     return name
 
 
+def _from_address(address: Address) -> str:
+    return address if address.is_name else f"ip-{address.replace(':', '-')}"
+
+
 def name_servers(drafts: Iterable[Draft]) -> tuple[ServerRecord, ...]:
     """Return the servers with their names, sorted by name."""
-    named = [
-        (_clean(draft.base) if draft.base else f"ip-{draft.address.replace(':', '-')}", draft)
-        for draft in drafts
-    ]
+    named = [(_clean(draft.base or _from_address(draft.address)), draft) for draft in drafts]
     count = Counter(name for name, _ in named)
     servers = []
     for name, draft in named:

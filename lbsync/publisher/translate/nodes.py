@@ -6,7 +6,7 @@ import msgspec
 
 from lbsync.model.kube import Node
 from lbsync.model.values import Address
-from lbsync.publisher.translate.families import Family, family_of_address
+from lbsync.publisher.translate.families import Family, family_of_address, ip_address
 from lbsync.publisher.translate.options import NodeAddressKind, Options
 
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -65,7 +65,7 @@ def _addresses(node: Node) -> dict[tuple[Family, str], Address]:
         if entry.type not in ("InternalIP", "ExternalIP"):
             continue
         try:
-            address = Address.parse(entry.address)
+            address = ip_address(entry.address)
         except ValueError:  # no address: as if the node had none, which is reported where it counts
             continue
         found.setdefault((family_of_address(address), entry.type), address)

@@ -9,6 +9,8 @@ import msgspec
 from lbsync.errors import BadKey
 from lbsync.model.kube import Service
 from lbsync.model.records import ServiceRecord
+from lbsync.publisher.translate.alias_policies import REWRITE_TARGET
+from lbsync.publisher.translate.aliases import PLACE
 from lbsync.publisher.translate.annotations import Wishes
 from lbsync.publisher.translate.fields import FIELDS, Path
 from lbsync.publisher.translate.modes import local_check
@@ -66,7 +68,7 @@ def warn_of_protocol(shape: Shape, draft: Mapping[str, Any], report: Report) -> 
     if draft["mode"] == "http" and protocol not in _PLAIN and "backend_tls" not in draft:
         report.warn(
             f"its port says appProtocol {protocol}, and servers are spoken to in plain HTTP/1.1",
-            "choose another port, or set annotation lbsync.io/mode: tcp",
+            "set annotation lbsync.io/backend-tls or lbsync.io/mode: tcp, or choose another port",
         )
 
 
@@ -76,18 +78,31 @@ def service_record(service: ServiceId, shape: Shape, wishes: Wishes) -> ServiceR
     if shape.hosts:
         draft["hosts"] = shape.hosts
         draft["paths"] = () if shape.paths == ("/",) else shape.paths
+    origins = dict(wishes.origins)
+    if shape.said_by:
+        origins |= {("hosts",): shape.said_by, ("paths",): shape.said_by}
+    rewrite = _rewrite(wishes.rewrite_target, draft.get("paths", ()))
+    if rewrite and "rewrite" not in draft:
+        draft["rewrite"] = rewrite
+        origins["rewrite",] = wishes.origins[PLACE, REWRITE_TARGET]
     key = service_key(service)
     try:
         value = msgspec.json.encode(draft, enc_hook=str.__str__)
         record = decode(key, Key("services", service), value)
     except BadKey as error:
-        said_by: dict[Path, str] = (
-            {("hosts",): shape.said_by, ("paths",): shape.said_by} if shape.said_by else {}
-        )
-        reason = _explain(error.reason, {**wishes.origins, **said_by})
+        reason = _explain(error.reason, origins)
         raise Refused(reason, "correct it, or take it out") from error
     assert isinstance(record, ServiceRecord)
     return record
+
+
+def _rewrite(target: str, paths: Any) -> dict[str, Any]:
+    """Return the rewriting that puts `target` in the place of whichever of `paths` matched."""
+    if not target:
+        return {}
+    strip = [path for path in paths if path != "/"]
+    parts = {"strip": strip} if strip else {}
+    return {**parts, "prefix": target} if target != "/" else parts
 
 
 def _explain(reason: str, origins: Mapping[Path, str]) -> str:

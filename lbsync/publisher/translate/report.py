@@ -1,8 +1,18 @@
 """What the owner of an object is told: refusals and warnings, each with its cure."""
 
+import re
+
 import msgspec
 
 from lbsync.errors import Rejected
+
+MAX_NOTICES = 50
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+def one_line(text: str) -> str:
+    """Return `text` as one line of valid UTF-8, so that a log and a record can hold it."""
+    return _CONTROL.sub(" ", text.encode("utf-8", "backslashreplace").decode())
 
 
 class Notice(msgspec.Struct, frozen=True, order=True):
@@ -35,11 +45,8 @@ class Refused(Rejected):
 
     def __init__(self, reason: str, cure: str) -> None:
         super().__init__(f"{reason}; {cure}")
-        self.reason = reason
-        self.cure = cure
-
-
-MAX_NOTICES = 50
+        self.reason = one_line(reason)
+        self.cure = one_line(cure)
 
 
 class Report:
@@ -51,7 +58,8 @@ class Report:
 
     def warn(self, reason: str, cure: str, subject: str = "") -> None:
         """Note something about `subject`, or about the object that the report is of."""
-        self._found.setdefault(Notice(subject or self.subject, reason, cure))
+        notice = Notice(one_line(subject or self.subject), one_line(reason), one_line(cure))
+        self._found.setdefault(notice)
 
     def notices(self) -> tuple[Notice, ...]:
         """Return what was found, sorted; beyond `MAX_NOTICES` only how many more there are."""

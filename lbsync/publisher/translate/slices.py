@@ -7,7 +7,7 @@ import msgspec
 
 from lbsync.model.kube import Endpoint, EndpointSlice, Service
 from lbsync.model.values import Address, is_name
-from lbsync.publisher.translate.families import Family, family_of
+from lbsync.publisher.translate.families import Family, family_of, ip_address
 from lbsync.publisher.translate.placement import Placement
 from lbsync.publisher.translate.ports import PortChoice
 from lbsync.publisher.translate.report import Refused, Report, shown
@@ -112,7 +112,7 @@ def _member(endpoint: Endpoint, port: int, family: Family, report: Report) -> Me
     else:
         return None
     try:
-        address = Address.parse(endpoint.address)
+        address = ip_address(endpoint.address)
     except ValueError as error:
         report.warn(f"an endpoint is left out: {error}", "correct its EndpointSlice")
         return None

@@ -17,7 +17,7 @@ from lbsync.publisher.translate.options import PUBLISH_LABEL, Options
 from lbsync.publisher.translate.placement import Placement
 from lbsync.publisher.translate.ports import PortChoice
 from lbsync.publisher.translate.record import complete, service_record, warn_of_protocol
-from lbsync.publisher.translate.report import Notice, Refusal, Refused, Report, shown
+from lbsync.publisher.translate.report import Notice, Refusal, Refused, Report, one_line, shown
 from lbsync.publisher.translate.shapes import shapes
 from lbsync.publisher.translate.slices import PodLabels, gather, grouping, slices_of
 from lbsync.schema.keys import ServiceId, endpoints_key, service_key
@@ -82,7 +82,7 @@ def translate(
     name = f"{service.namespace}/{service.name}"
     if not is_published(service):
         return Translation(name)
-    report = Report(f"Service {name}")
+    report = Report(one_line(f"Service {name}"))
     own = slices_of(service, slices)
     mine = leading_to(service, ingresses)
     try:

@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from lbsync.model.records import ServiceRecord
 from lbsync.publisher.translate import NodePool, Translation, translate
 from lbsync.publisher.translate.alias_tables import HAPROXY_INGRESS, HAPROXY_TECHNOLOGIES, VENDORS
 from lbsync.publisher.translate.aliases import Vendor
-from lbsync.publisher.translate.fields import FIELDS, PLANNED
+from lbsync.publisher.translate.fields import FIELDS
 from lbsync.schema.decode import encode
 from tests.kube_objects import ingress, rule, service
 
@@ -114,6 +115,19 @@ def test_a_tcp_service_has_a_port_instead_of_hosts() -> None:
             {"haproxy.org/timeout-server": "soon"},
             "annotation haproxy.org/timeout-server: 'soon' is",
         ),
+        (
+            {"haproxy.org/allow-list": "patterns/ips"},
+            "annotation haproxy.org/allow-list: 'patterns/ips': files of patterns are not read",
+        ),
+        (
+            {"haproxy.org/cors-enable": "true", "haproxy.org/cors-max-age": "long"},
+            "annotation haproxy.org/cors-max-age: 'long' is no age",
+        ),
+        (
+            {"haproxy.org/cors-enable": "true", "haproxy.org/cors-allow-credentials": "true"},
+            "annotation haproxy.org/cors-allow-credentials: browsers refuse them for origin *",
+        ),
+        ({"haproxy-ingress.github.io/rewrite-target": "new"}, "it is no path: it begins with /"),
         ({"haproxy.org/ssl-redirect": "maybe"}, "annotation haproxy.org/ssl-redirect: 'maybe': it"),
     ],
 )
@@ -140,7 +154,7 @@ def test_a_value_that_cannot_be_meant_refuses_the_service_and_names_the_annotati
         ({"haproxy-ingress.github.io/affinity": "ip"}, "cookie is the one affinity there is"),
         (
             {"haproxy-ingress.github.io/session-cookie-name": "S"},
-            "counts only together with affinity: cookie",
+            "what it is a part of is not switched on",
         ),
         (
             {"haproxy.org/timeout-server": "9s", "haproxy.com/timeout-server": "8s"},
@@ -201,6 +215,59 @@ KI, OLD_KI = HAPROXY_TECHNOLOGIES.prefixes
             '{"headers":{"response":{"set":{"Cache-Control":"no-store,private","X-B":"c"}}}}',
         ),
         ({KI + "set-host": "in.example"}, '{"headers":{"request":{"set":{"Host":"in.example"}}}}'),
+        ({HI + "hsts": "true"}, '{"hsts":true}'),
+        ({HI + "hsts": "false", HI + "hsts-max-age": "5"}, "{}"),
+        (
+            {HI + "hsts": "true", HI + "hsts-max-age": "15768000", HI + "hsts-preload": "false"},
+            '{"hsts":{"max_age":"4380h"}}',
+        ),
+        ({KI + "cors-enable": "true"}, '{"cors":{"origins":["*"]}}'),
+        ({KI + "cors-enable": "false", KI + "cors-max-age": "5m"}, "{}"),
+        (
+            {
+                HI + "cors-enable": "true",
+                HI + "cors-allow-origin": "https://a.example,https://*.b.example",
+                HI + "cors-allow-methods": "GET, PUT",
+                HI + "cors-allow-headers": "X-A",
+                HI + "cors-allow-credentials": "true",
+                HI + "cors-max-age": "60",
+                HI + "cors-expose-headers": "X-B",
+            },
+            '{"cors":{"origins":["https://a.example","https://*.b.example"],"methods":["GET","PUT"],'
+            '"headers":["X-A"],"expose":["X-B"],"credentials":true,"max_age":"1m"}}',
+        ),
+        (
+            {KI + "cors-enable": "true", KI + "cors-allow-origin": "^https://.*$"},
+            "{}",
+        ),
+        ({KI + "allow-list": "10.0.0.0/8, 192.0.2.7"}, None),
+        ({KI + "deny-list": "10.0.0.0/8"}, '{"deny":["10.0.0.0/8"]}'),
+        ({HI + "whitelist-source-range": "10.0.0.0/8"}, '{"allow":["10.0.0.0/8"]}'),
+        (
+            {KI + "rate-limit-requests": "15", KI + "rate-limit-period": "10s"},
+            '{"rate_limit":{"requests":15,"period":"10s","status":403}}',
+        ),
+        (
+            {HI + "limit-rps": "15", HI + "limit-whitelist": "10.0.0.0/8"},
+            '{"rate_limit":{"requests":15,"period":"1s","exempt":["10.0.0.0/8"]}}',
+        ),
+        (
+            {KI + "path-rewrite": "/foo/(.*) /\\1"},
+            '{"rewrite":{"pattern":"/foo/(.*)","replacement":"/\\\\1"}}',
+        ),
+        ({KI + "path-rewrite": "/"}, '{"rewrite":{"pattern":".*","replacement":"/"}}'),
+        ({HI + "rewrite-target": "/"}, "{}"),
+        ({HI + "rewrite-target": "/new"}, '{"rewrite":{"prefix":"/new"}}'),
+        ({KI + "server-ssl": "true"}, '{"backend_tls":{"verify":"none"}}'),
+        (
+            {KI + "server-ssl": "true", KI + "server-proto": "h2"},
+            '{"backend_tls":{"verify":"none","h2":true}}',
+        ),
+        ({HI + "backend-protocol": "h2-ssl"}, '{"backend_tls":{"verify":"none","h2":true}}'),
+        (
+            {HI + "affinity": "cookie", HI + "session-cookie-same-site": "true"},
+            '{"sticky":{"cookie":"INGRESSCOOKIE","secure":true,"same_site":"none"}}',
+        ),
         ({KI + "pod-maxconn": "30", "lbsync.io/maxconn": "20"}, '{"maxconn":20}'),
         ({KI + "check-http": "/x", "lbsync.io/check-interval": "9s"}, None),
     ],
@@ -208,6 +275,8 @@ KI, OLD_KI = HAPROXY_TECHNOLOGIES.prefixes
 def test_annotations_of_other_controllers_set_fields_and_own_ones_win(
     annotations: dict[str, str], expected: str | None
 ) -> None:
+    if KI + "allow-list" in annotations:
+        expected = '{"allow":["10.0.0.0/8","192.0.2.7/32"]}'
     if expected is None:
         own_interval = '{"check":{"type":"http","path":"/x","interval":"9s"}}'
         expected = (
@@ -215,13 +284,29 @@ def test_annotations_of_other_controllers_set_fields_and_own_ones_win(
         )
     found = run(annotations)
     assert value(found) == expected
-    assert not any("sticky" not in expected and "no effect" in n.reason for n in found.notices)
 
 
 def test_service_upstream_sends_requests_to_the_services_own_address() -> None:
     upstream = {HI + "service-upstream": "true"}
     assert run(upstream, type="ClusterIP").refusal is None
     assert run(upstream | own(address_mode="nodeport"), type="ClusterIP").refusal is not None
+
+
+def test_a_rewrite_target_replaces_whichever_path_of_the_record_matched() -> None:
+    target = {HI + "rewrite-target": "/new"}
+    web = ingress(rule("a.example", "/x", "/"), rule("b.example", "/y"))
+    found = translate(service(annotations=target), [], NodePool(), ingresses=[web])
+    rewrites = {
+        key: (stored.rewrite.strip, stored.rewrite.prefix)
+        for key, stored in found.records.items()
+        if isinstance(stored, ServiceRecord) and stored.rewrite is not msgspec.UNSET
+    }
+    assert rewrites == {
+        "services/shop/cart": (("/x",), "/new"),
+        "services/shop/cart.2": (("/y",), "/new"),
+    }
+    own_one = target | own(rewrite_prefix="/own")
+    assert value(run(own_one)) == '{"rewrite":{"prefix":"/own"}}'
 
 
 def test_a_tcp_port_of_another_controller_makes_a_tcp_service() -> None:
@@ -234,7 +319,7 @@ def every_alias() -> list[tuple[Vendor, str]]:
     return [
         (vendor, name)
         for vendor in VENDORS
-        for table in (vendor.given, vendor.planned_for, vendor.lacking)
+        for table in (vendor.given, vendor.lacking)
         for name in table
     ]
 
@@ -251,37 +336,30 @@ def test_no_known_annotation_is_passed_over_in_silence(vendor: Vendor, name: str
 
 def test_every_alias_stands_in_one_table_only() -> None:
     for vendor in VENDORS:
-        tables = [*vendor.given, *vendor.planned_for, *vendor.lacking]
-        assert len(tables) == len(set(tables))
-        assert vendor.protecting <= {*vendor.planned_for, *vendor.lacking}
-        assert set(vendor.planned_for.values()) <= set(PLANNED)
+        assert not vendor.given.keys() & vendor.lacking.keys()
+        assert vendor.protecting <= vendor.lacking.keys()
 
 
-PROTECTION = [
-    *(vendor.prefixes[0] + name for vendor in VENDORS for name in sorted(vendor.protecting)),
-    *(f"lbsync.io/{name}" for name in ("auth", "allow", "deny") if name not in FIELDS),
-]
+PROTECTION = [v.prefixes[0] + name for v in VENDORS for name in sorted(v.protecting)]
 
 
 @pytest.mark.parametrize("annotation", PROTECTION)
 def test_protection_that_cannot_be_given_refuses_the_service_unless_accepted(
     annotation: str,
 ) -> None:
-    found = run({annotation: "10.0.0.0/8"})
-    assert f"annotation {annotation} keeps somebody out" in str(found.refusal)
-    accepted = run({annotation: "10.0.0.0/8", "lbsync.io/accept-unprotected": "true"})
+    found = run({annotation: "shop/secret"})
+    assert f"annotation {annotation} protects" in str(found.refusal)
+    accepted = run({annotation: "shop/secret", "lbsync.io/accept-unprotected": "true"})
     assert accepted.refusal is None
     assert annotation in accepted.notices[0].reason
 
 
-@pytest.mark.parametrize("field", PLANNED)
-def test_a_planned_field_says_so_until_the_record_has_it(field: str) -> None:
-    name = field.replace("_", "-")
-    if name in FIELDS:
-        pytest.skip(f"{field} is a field by now, so its annotation sets it")
-    found = run({f"lbsync.io/{name}": "x", f"lbsync.io/{name}-more": "y"})
-    told = [str(n) for n in (*found.notices, found.refusal) if n]
-    assert any(f"field {field} is not supported yet" in text for text in told)
+def test_passwords_are_not_repeated_in_what_the_owner_is_told() -> None:
+    for text in ("admin $6$secret", "admin: $6$secret", '{"admin": "$6$secret"', '["$6$secret"]'):
+        for name in ("auth", "auth-users"):
+            found = run({f"lbsync.io/{name}": text})
+            assert f"annotation lbsync.io/{name}" in str(found.refusal)
+            assert "secret" not in str(found.refusal)
 
 
 def test_every_field_that_is_no_bookkeeping_has_an_annotation() -> None:

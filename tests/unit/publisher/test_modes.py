@@ -426,6 +426,22 @@ def test_names_outside_the_cluster_need_permission(
         assert "not allowed" in str(found.refusal)
 
 
+def test_an_external_name_is_a_server_by_its_name() -> None:
+    more = external(**{"allow-external-name": "true"})
+    assert servers(run(**more, external_name="DB.example.com.")) == ["cart db.example.com:5432"]
+    assert "its address cannot be a server's" in str(run(**more, external_name="db").refusal)
+
+
+def test_where_an_ip_address_belongs_a_name_is_left_out() -> None:
+    found = run(POD, [slice_(endpoint("db.example.com", "a"), endpoint("10.1.0.2", "b"))])
+    assert servers(found) == ["b 10.1.0.2:8080"]
+    assert "'db.example.com' is a name" in found.notices[0].reason
+    assert servers(run(nodes=[node("n", ("InternalIP", "n.example.com"))])) == []
+    assert run({"address-mode": "clusterip"}, cluster_ips=("c.example.com",)).refusal is not None
+    lb = run({"address-mode": "lb-status"}, type="LoadBalancer", load_balancer=("lb.example.com",))
+    assert servers(lb) == ["lb.example.com lb.example.com:80"]
+
+
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
