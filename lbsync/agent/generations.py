@@ -40,6 +40,9 @@ class Meta(msgspec.Struct, frozen=True):
     """`time.time()` of staging."""
     confirmed_at: float | None = None
     """`time.time()` of the last proof that HAProxy serves it; None: never proved."""
+    base: str = ""
+    """Digest of the generation that HAProxy loaded, where runtime changes then made it this one:
+    `show info` goes on to say that digest. Empty: HAProxy loaded this one itself."""
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -136,12 +139,14 @@ class Store:
             ) from error
         return numbered
 
-    def mark_confirmed(self, generation: Generation) -> Generation:
+    def mark_confirmed(self, generation: Generation, base: str = "") -> Generation:
         """Record, durably, that a running HAProxy was proved to serve this generation.
+
+        `base` is what HAProxy calls itself where it came here by runtime changes.
 
         Raises `LbsyncError` when the disk does not take the record.
         """
-        meta = msgspec.structs.replace(generation.meta, confirmed_at=time.time())
+        meta = msgspec.structs.replace(generation.meta, confirmed_at=time.time(), base=base)
         try:
             durable.replace_file(generation.path / _META_FILE, msgspec.json.encode(meta))
             self._point(self._state / "confirmed", generation)
