@@ -71,8 +71,11 @@ golden: setup ## rewrite the expected configurations in tests/golden; review the
 	@git --no-pager diff --stat -- tests/golden
 
 .PHONY: bench
-bench: setup-daemons ## measure what the README promises; prints medians and p99
-	$(PY) -m bench $(ARGS)
+bench: setup-daemons ## measure time, memory and requests lost; each part alone: python -m bench.NAME
+	@for part in $$(grep -l '__main__' bench/*.py); do \
+	    name=bench.$$(basename $$part .py); echo "+ $$name"; \
+	    $(PY) -m $$name $(ARGS) || exit 1; \
+	done
 
 .PHONY: dist
 dist: setup ## build the wheel and the source archive into dist/
