@@ -31,6 +31,14 @@ class Bar(msgspec.Struct, frozen=True):
     line: int = 0
 
 
+class Settled(msgspec.Struct, frozen=True, eq=False):
+    """What is wanted, decided but not yet rendered."""
+
+    entries: Entries
+    desired: Desired
+    hold: Hold | None
+
+
 class Plan(msgspec.Struct, frozen=True, eq=False):
     """What one pass goes for."""
 
@@ -67,24 +75,21 @@ class Settler:
         """Name to content of certificates that HAProxy refused."""
         self._last: tuple[object, dict[str, bytes], Rendered] | None = None
 
-    def plan(
+    def settle(
         self,
         snapshot: Snapshot,
         accepted: Entries,
-        draining: bool,
         let_go: Callable[[Hold], bool],
         held: frozenset[ServiceId] = frozenset(),
-    ) -> Plan:
-        """Return what to go for. `let_go` tells whether a removal may pass the guard; `held` are
-        services to leave at their accepted version, for a trial.
-
-        Raises `TemplateError` and `Rejected`, both naming template and line.
-        """
+    ) -> Settled:
+        """Decide what is wanted. `let_go` tells whether a removal may pass the guard; `held` are
+        services to leave at their accepted version, for a trial."""
         resolved = self._decoder.resolve(snapshot, accepted)
         problems = list(resolved.problems)
-        entries = dict(resolved.entries)
+        entries = resolved.entries
         self._drop_old_bars(entries)
-        entries = hold_back(entries, accepted, {*self.bars, *held})
+        if self.bars or held:
+            entries = hold_back(entries, accepted, {*self.bars, *held})
         problems += settle_routes(entries, accepted)
         problems += [
             Problem(service_key(service), str(service), bar.reason)
@@ -95,12 +100,34 @@ class Settler:
             hold = None
         if hold is not None:
             entries = hold_back(entries, accepted, guard.kept(hold))
-        files, left_out = self._read_certificates()
-        problems += [Problem("", "", sentence) for sentence in left_out]
         desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))
+        return Settled(entries, desired, hold)
+
+    def plan(
+        self,
+        snapshot: Snapshot,
+        accepted: Entries,
+        draining: bool,
+        let_go: Callable[[Hold], bool],
+        held: frozenset[ServiceId] = frozenset(),
+    ) -> Plan:
+        """Return what to go for, rendered; the arguments are those of `settle`.
+
+        Raises `TemplateError` and `Rejected`, both naming template and line.
+        """
+        settled = self.settle(snapshot, accepted, let_go, held)
+        files, left_out = self._read_certificates()
+        desired = settled.desired
+        if left_out:
+            problems = [Problem("", "", sentence) for sentence in left_out]
+            desired = msgspec.structs.replace(desired, problems=(*problems, *desired.problems))
         texts, rendered = self._render(desired, files, draining, snapshot)
         outside = {path: text for path, text in texts.items() if path.startswith("/")}
-        return Plan(entries, desired, hold, rendered, outside)
+        return Plan(settled.entries, desired, settled.hold, rendered, outside)
+
+    def fragment(self, template: str, item: object) -> str:
+        """Return the text of one item of `each`, as the whole rendering prints it."""
+        return self._renderer.fragment(template, item)
 
     def _drop_old_bars(self, entries: dict[str, Entry]) -> None:
         for service, bar in list(self.bars.items()):

@@ -60,6 +60,11 @@ class Fragments:
             texts.append(entry[1])
         return Quoted("".join(texts))
 
+    def one(self, template_name: str, item: object) -> str:
+        """Return the text of one item, from the latest render where it was in there."""
+        kept = self._kept.get(template_name, {}).get(id(item))
+        return kept[1] if kept else self._render(template_name, item)
+
     def _render(self, name: str, item: object) -> str:
         template: Template = self._environment.get_template(name)
         # `template.new_context` would walk through all global names several times, for each item.

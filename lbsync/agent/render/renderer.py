@@ -89,6 +89,16 @@ class Renderer:
             environment.fragments.commit()
         return files
 
+    def fragment(self, template: str, item: object, style: StyleName = "haproxy") -> str:
+        """Return what `each(template, [item])` prints in an output of `style`.
+
+        Not kept for the next whole rendering. Raises as `render` does.
+        """
+        for (known, _), environment in self._environments.items():
+            if known == style:
+                return environment.fragments.one(template, item)
+        raise TemplateError(f"{template}: no output of style {style} to render a fragment for")
+
     def _render_one(self, spec: OutputSpec, names: Mapping[str, object]) -> bytes:
         environment = self._environments[spec.style, spec.delimiters]
         template = environment.get_template(spec.template)
