@@ -80,6 +80,10 @@ tcp_bind_address = "127.0.0.1"
 {more}
 """)
         self.source = FakeSource()
+        self.reconfigure()
+
+    def reconfigure(self) -> None:
+        """Begin anew with the settings as they are on disk."""
         self.agent = Agent(load(self._settings), self.source)
 
     def put(self, values: Mapping[str, object]) -> None:

@@ -1,0 +1,207 @@
+"""The side that faces the balancer in front: trust, PROXY protocol, health, log, statistics."""
+
+import datetime
+import json
+import re
+import socket
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from harness.web import WebServer
+from lbsync.agent.control import Control, Request
+from tests.site import Site
+
+Web = Callable[[str], WebServer]
+FORGED = {
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Port": "443",
+    "X-Forwarded-Host": "forged.test",
+    "Forwarded": "for=203.0.113.9",
+}
+
+
+@pytest.fixture(scope="module")
+def trusting(build: Callable[..., Site], web: Web) -> Site:
+    """A site that believes a balancer at 127.0.0.7."""
+    site = build(proxy='trusted_proxies = ["127.0.0.7/32", "fd00::/8"]')
+    site.service("page", web("front"), redirect={"https": False})
+    site.service("secure", web("front"), redirect={"https": True})
+    site.service("office", web("front"), allow=["203.0.113.0/24"])
+    site.start()
+    return site
+
+
+@pytest.fixture(scope="module")
+def behind(build: Callable[..., Site], web: Web) -> Site:
+    """A site whose connections begin with the PROXY protocol."""
+    site = build(proxy="accept_proxy = true")
+    site.service("page", web("front"))
+    site.service("office", web("front"), allow=["203.0.113.0/24"])
+    site.start()
+    return site
+
+
+def test_nobody_is_believed_who_is_not_trusted(trusting: Site, web: Web) -> None:
+    assert trusting.get("page.test", headers=FORGED).status == 200
+    received = web("front").last_headers
+    assert received["x-forwarded-for"] == "127.0.0.1"
+    assert received["x-forwarded-proto"] == "http"
+    assert not {"x-forwarded-port", "x-forwarded-host", "forwarded"} & received.keys()
+    assert trusting.get("secure.test", headers=FORGED).status == 302
+    assert trusting.get("office.test", headers=FORGED).status == 403
+
+
+def test_a_trusted_balancer_is_believed(trusting: Site, web: Web) -> None:
+    assert trusting.get("page.test", headers=FORGED, client="127.0.0.7").status == 200
+    received = web("front").last_headers
+    assert received["x-forwarded-port"] == "443"
+    assert received["x-forwarded-proto"] == "https"
+    assert received["forwarded"] == "for=203.0.113.9"
+    assert trusting.get("secure.test", headers=FORGED, client="127.0.0.7").status == 200
+
+
+def test_the_last_address_that_the_balancer_added_is_the_client(trusting: Site) -> None:
+    def status(*forwarded: str) -> int:
+        lines = "".join(f"X-Forwarded-For: {value}\r\n" for value in forwarded)
+        request = f"GET / HTTP/1.1\r\nHost: office.test\r\nConnection: close\r\n{lines}\r\n"
+        return trusting.send(request.encode(), client="127.0.0.7").status
+
+    assert status("203.0.113.9") == 200
+    assert status("198.51.100.1, 203.0.113.9") == 200
+    assert status("198.51.100.1", "203.0.113.9") == 200
+    assert status("203.0.113.9, 198.51.100.1") == 403
+    assert status("203.0.113.9", "198.51.100.1") == 403
+    assert status("203.0.113.9, nonsense") == 403
+    assert status() == 403
+
+
+def v1(source: str = "203.0.113.9") -> bytes:
+    return f"PROXY TCP4 {source} 192.0.2.1 40000 80\r\n".encode()
+
+
+def v2(source: str = "203.0.113.9") -> bytes:
+    addresses = socket.inet_aton(source) + socket.inet_aton("192.0.2.1")
+    body = addresses + struct.pack("!HH", 40000, 80)
+    return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack("!BBH", 0x21, 0x11, len(body)) + body
+
+
+@pytest.mark.parametrize("header", [v1, v2])
+def test_the_proxy_protocol_tells_who_the_client_is(
+    behind: Site, web: Web, header: Callable[..., bytes]
+) -> None:
+    assert behind.get("page.test", before=header()).status == 200
+    assert web("front").last_headers["x-forwarded-for"] == "203.0.113.9"
+    assert behind.get("office.test", before=header()).status == 200
+    assert behind.get("office.test", before=header("198.51.100.1")).status == 403
+
+
+def test_who_comes_without_the_proxy_protocol_is_not_served(behind: Site) -> None:
+    with behind.connected() as opened:
+        opened.sendall(b"GET / HTTP/1.1\r\nHost: page.test\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            raise ConnectionResetError if not opened.recv(100) else AssertionError
+
+
+def test_the_balancers_health_check_is_answered_on_any_host(trusting: Site) -> None:
+    for host in ("page.test", "nobody.test", None):
+        assert trusting.get(host, "/lbsync-health").status == 200
+
+
+def test_a_draining_host_fails_the_health_check_and_serves_on(trusting: Site) -> None:
+    control = Control(trusting.state)
+    control.set("drain", Request("update", "2026-01-01T00:00:00Z"))
+    trusting.run_pass()
+    assert trusting.get("page.test", "/lbsync-health").status == 503
+    assert trusting.get("page.test").status == 200
+    control.clear("drain")
+    trusting.run_pass()
+    assert trusting.get("page.test", "/lbsync-health").status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/plain", "/plain"),
+        ("/a?secret=1", "/a"),
+        ('/"quoted"', '/"quoted"'),
+        ("/back\\slash\\", "/back\\slash\\"),
+        ("/%41%22%0a", "/%41%22%0a"),
+        ("/{a:[b]}%[src]", "/{a:[b]}%[src]"),
+        ("/" + "x" * 5000, "/" + "x" * 899),
+    ],
+)
+def test_each_line_of_the_access_log_is_json(trusting: Site, path: str, shown: str) -> None:
+    marker = f"m{abs(hash(path))}.test"
+    assert trusting.get(marker, path).status in (200, 404)
+    line = trusting.logged(marker.encode())
+    assert line["path"] == shown
+    assert line["host"] == marker
+
+
+@pytest.mark.parametrize(
+    "host",
+    ['quote"s', "back\\slash", "x" * 2000, "a:b:c", "${HOME}", "%[src]", "\x80\xff", "é\x01", "[::1]"],
+)  # fmt: skip
+def test_no_host_breaks_the_log(trusting: Site, host: str) -> None:
+    """Some of these HAProxy refuses (400); each line must be JSON all the same."""
+    trusting.get("page.test", "/before")
+    trusting.logged(b"/before")
+    status = trusting.get(host, "/hostile").status
+    assert trusting.logged(b'"status"')["status"] == status
+
+
+def test_the_log_tells_who_came_when_to_which_service(trusting: Site) -> None:
+    trusting.get("page.test", "/who", client="127.0.0.7", headers=FORGED)
+    line = trusting.logged(b"/who")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+    told = datetime.datetime.fromisoformat(line["time"])
+    assert abs(datetime.datetime.now(datetime.UTC) - told) < datetime.timedelta(minutes=1)
+    assert (line["client"], line["peer"]) == ("203.0.113.9", "127.0.0.7")
+    assert (line["service"], line["backend"], line["server"]) == (
+        "t/page", "be_t_page_main", "front",
+    )  # fmt: skip
+    assert (line["method"], line["status"], line["http"]) == ("GET", 200, "HTTP/1.1")
+    assert line["ms"].keys() == {"request", "queue", "connect", "response", "active"}
+
+
+def test_a_bad_request_is_logged_as_json(trusting: Site) -> None:
+    trusting.get("page.test", "/before-bad")
+    trusting.logged(b"/before-bad")
+    assert trusting.send(b'G"T / HTTP/1.1\r\nHost: x\r\n\r\n').status == 400
+    line = trusting.logged(b'"status":400')
+    assert (line["method"], line["peer"]) == ("<BADREQ>", "127.0.0.1")
+
+
+def test_a_socket_gets_syslogs_header_before_the_json(build: Callable[..., Site], web: Web) -> None:
+    site = build()
+    path = site.directory / "log.sock"
+    settings = site.directory / "lbsync.toml"
+    text = re.sub(r"(?m)^log_target = .*$", f'log_target = "{path}"', settings.read_text())
+    settings.write_text(text)
+    site.reconfigure()
+    site.service("page", web("front"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(path))
+        log.settimeout(10)
+        site.start()
+        site.get("page.test", "/marked")
+        while b"/marked" not in (line := log.recv(65536)):
+            pass
+    header, _, body = line.partition(b"{")
+    assert re.fullmatch(rb"<134>\w{3} [ \d]\d \d\d:\d\d:\d\d haproxy\[\d+\]: ", header)
+    assert json.loads(b"{" + body)["path"] == "/marked"
+
+
+def test_statistics_and_metrics_are_told_on_their_own_address(trusting: Site) -> None:
+    page = trusting.get("x", port=trusting.stats_port)
+    assert (page.status, page.headers["content-type"]) == (200, "text/html")
+    assert "be_t_page_main" in page.body
+    metrics = trusting.get("x", "/metrics", port=trusting.stats_port)
+    assert metrics.status == 200
+    assert re.search(
+        r'haproxy_server_status\{proxy="be_t_page_main",server="front",state="UP"\} 1', metrics.body
+    )
+    assert trusting.get("page.test", "/metrics").body == "front"
