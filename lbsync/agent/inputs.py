@@ -64,7 +64,12 @@ def make_renderer(settings: Settings) -> Renderer:
     directories = [packaged_templates()]
     if settings.templates.directory:
         directories.insert(0, Path(settings.templates.directory))
-    constants = {"proxy": settings.proxy, "haproxy": settings.haproxy, "host": str(settings.host)}
+    constants = {
+        "proxy": settings.proxy,
+        "haproxy": settings.haproxy,
+        "host": str(settings.host),
+        "state_dir": str(settings.state_dir),
+    }
     return Renderer(directories, output_specs(settings), constants)
 
 

@@ -125,4 +125,6 @@ def test_haproxy_accepts_what_is_written_down(
         check=False,
     )
     assert said.returncode == 0, said.stderr
-    assert not re.search(r"\[(ALERT|WARNING)\]", said.stderr), said.stderr
+    # HAProxy 2.6 misses the state file that an agent would have written before its first reload.
+    told = [line for line in said.stderr.splitlines() if "servers.state" not in line]
+    assert not re.search(r"\[(ALERT|WARNING)\]", "\n".join(told)), said.stderr
