@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from lbsync.model.values import Text, is_name
+
 AddressMode = Literal["pod", "nodeport", "clusterip", "external-name", "lb-status"]
 IpFamily = Literal["auto", "v4", "v6", "both"]
 NodeAddressKind = Literal["InternalIP", "ExternalIP", "ExternalFirst"]
@@ -20,7 +22,10 @@ OLD_CLASS = "kubernetes.io/ingress.class"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The publisher's own settings, as far as they decide about values."""
+    """The publisher's own settings, as far as they decide about values.
+
+    Raises ValueError for a source or group that no record could hold.
+    """
 
     source: str = "kubernetes"
     """Written into every record: who wrote it; the mirror changes no key of another source."""
@@ -35,3 +40,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Who may send traffic to a DNS name: nobody, Services that say so themselves, or all."""
     ingress_class: str = "lbsync"
     """Ingresses of this class are read, beside those whose IngressClass names `CONTROLLER`."""
+
+    def __post_init__(self) -> None:
+        """Check what every record will hold, once."""
+        Text.parse(self.source)
+        if not is_name(self.default_group):
+            raise ValueError(
+                f"{self.default_group[:80]!r} is no name of a group: lower-case letters, digits, - "
+                "and ., at most 63, beginning and ending with a letter or digit"
+            )

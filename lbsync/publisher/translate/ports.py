@@ -37,7 +37,7 @@ def choose_port(service: Service, wanted: str, asked_by: str) -> PortChoice:
             "write the servers' port number into annotation lbsync.io/port",
         )
     found = [port for port in service.ports if _is(port, wanted)]
-    tcp = [port for port in found if port.protocol == "TCP" and 0 < port.port < 65536]
+    tcp = [port for port in found if port.protocol == "TCP"]
     if len(tcp) == 1:
         port = tcp[0]
         return PortChoice(port.name, port.port, port.node_port, port.app_protocol)
@@ -58,12 +58,12 @@ def choose_port(service: Service, wanted: str, asked_by: str) -> PortChoice:
 
 
 def _is(port: ServicePort, wanted: str) -> bool:
-    return not wanted or wanted == port.name or wanted == str(port.port)
+    return 0 < port.port < 65536 and (not wanted or wanted in (port.name, str(port.port)))
 
 
 def _bare(service: Service, wanted: str, asked_by: str) -> PortChoice:
     for port in service.ports:
-        if _is(port, wanted) and port.protocol == "TCP" and 0 < port.port < 65536:
+        if _is(port, wanted) and port.protocol == "TCP":
             return PortChoice(port.name, port.port)
     if not _NUMBER.match(wanted) or not 0 < int(wanted) < 65536:
         raise Refused(

@@ -248,6 +248,10 @@ KI, OLD_KI = HAPROXY_TECHNOLOGIES.prefixes
             '{"rate_limit":{"requests":15,"period":"10s","status":403}}',
         ),
         (
+            {KI + "rate-limit-requests": "15", KI + "rate-limit-status-code": "503"},
+            '{"rate_limit":{"requests":15,"period":"1s","status":503}}',
+        ),
+        (
             {HI + "limit-rps": "15", HI + "limit-whitelist": "10.0.0.0/8"},
             '{"rate_limit":{"requests":15,"period":"1s","exempt":["10.0.0.0/8"]}}',
         ),

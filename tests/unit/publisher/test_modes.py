@@ -76,6 +76,7 @@ POD = {"address-mode": "pod"}
         ([READY, READY], ["p1 10.1.0.1:8080", "p2 10.1.0.2:8080"]),
         ([READY, UNREADY], ["p1 10.1.0.1:8080"]),
         ([READY, DRAINING], ["p1 10.1.0.1:8080", "p2 10.1.0.2:8080 drain"]),
+        ([READY, {"ready": False}], ["p1 10.1.0.1:8080"]),
         ([READY, GONE], ["p1 10.1.0.1:8080"]),
         ([DRAINING, DRAINING], ["p1 10.1.0.1:8080", "p2 10.1.0.2:8080"]),
         ([DRAINING, UNREADY], ["p1 10.1.0.1:8080"]),
@@ -184,6 +185,7 @@ HTTP = ServicePort("http", 80, 30080, "TCP", "")
         ((ServicePort("http", 80, 0, "TCP", ""),), "", "has no nodePort; set allocate"),
         ((), "80", "has no nodePort"),
         ((), "http", "declares no such port"),
+        ((ServicePort("http", 70_000, 30080, "TCP", ""),), "", "which the Service does not have"),
     ],
 )
 def test_the_port_is_the_one_that_is_named_or_the_only_one(
@@ -390,6 +392,12 @@ def test_one_group_may_be_named_for_a_service_or_a_whole_cluster() -> None:
     assert servers(run(options=west, nodes=NODES[:1]), "west") == ["node-1 10.0.0.1:30080"]
 
 
+@pytest.mark.parametrize("wrong", [{"source": ""}, {"default_group": "West!"}])
+def test_options_that_no_record_could_hold_are_refused_at_once(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"empty|no name of a group"):
+        Options(**wrong)  # type: ignore[arg-type]
+
+
 def test_load_balancer_addresses_are_servers_when_asked_for() -> None:
     notes = {"address-mode": "lb-status"}
     found = run(notes, type="LoadBalancer", load_balancer=("203.0.113.9", "203.0.113.1", "fd00::9"))
@@ -456,6 +464,15 @@ def test_session_affinity_is_served_or_warned_of(mode: str, said: str) -> None:
     record = found.records["services/shop/cart"]
     assert isinstance(record, ServiceRecord)
     assert record.balance == ("source" if mode == "pod" else "roundrobin")
+
+
+def test_an_annotation_says_more_of_affinity_than_the_service() -> None:
+    for more in ({"balance": "first"}, {"sticky-cookie": "SRV"}):
+        found = run(POD | more, session_affinity="ClientIP")
+        record = found.records["services/shop/cart"]
+        assert isinstance(record, ServiceRecord)
+        assert record.balance != "source"
+        assert found.notices == ()
 
 
 def test_a_port_of_another_protocol_is_warned_of() -> None:
