@@ -164,6 +164,14 @@ tcp_bind_address = "127.0.0.1"
                 response.begin()
                 return Answer(response)
 
+    def forget_log(self) -> None:
+        """Drop what was logged so far: the socket keeps only so much."""
+        self._log.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while self._log.recv(65536):
+                pass
+        self._log.settimeout(10)
+
     def logged(self, marker: bytes) -> dict[str, Any]:
         """Return the next line of the access log that holds `marker`, taken apart."""
         while marker not in (line := self._log.recv(65536)):

@@ -73,6 +73,8 @@ class Problem(msgspec.Struct, frozen=True):
     service: str
     """`<ns>/<name>`, or empty where the key names none."""
     reason: str
+    line: int = 0
+    """Of the configuration that was tried, where HAProxy named one; else 0."""
 
 
 class Desired(msgspec.Struct, frozen=True, eq=False):

@@ -21,8 +21,8 @@ _PEM = re.compile(
     r"\s*-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----\s*"
 )
 _MAX_PEM = 262_144
-# A DER document begins with a SEQUENCE, here always longer than 255 bytes or so (X.690).
-_DER_SEQUENCE = 0x30
+# The tag of a SEQUENCE in DER (X.690, section 8.9).
+_SEQUENCE = 0x30
 
 
 class UserName(str):
@@ -167,8 +167,20 @@ def _block(base64: str) -> str:
         data = binascii.a2b_base64("".join(base64.split()), strict_mode=True)
     except binascii.Error as error:
         raise ValueError(f"a certificate in it is no base64 ({error}): copy it anew") from None
-    if not data or data[0] != _DER_SEQUENCE:
-        raise ValueError("one of its blocks holds no certificate: copy it anew")
+    if not _is_certificate(data):
+        raise ValueError("one of its blocks holds no certificate, or not all of it: copy it anew")
     body = binascii.b2a_base64(data, newline=False).decode()
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     return "\n".join(("-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""))
+
+
+def _is_certificate(data: bytes) -> bool:
+    """Tell whether DER data is one whole SEQUENCE that begins with another (RFC 5280, 4.1).
+
+    HAProxy takes a file of anything else in silence, and then believes no server.
+    """
+    if len(data) < 4 or data[0] != _SEQUENCE or data[1] not in (0x81, 0x82, 0x83):
+        return False
+    start = 2 + (data[1] & 0x0F)
+    whole = start + int.from_bytes(data[2:start], "big") == len(data)
+    return whole and data[start] == _SEQUENCE

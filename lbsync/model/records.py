@@ -138,26 +138,53 @@ class GlobalRecord(Record, frozen=True):
     """`only`: plain requests are redirected; `mixed`: both are served; `disabled`: no TLS bind."""
 
 
-class QuarantineRecord(Record, frozen=True):
-    """`quarantine/<ns>/<name>`: why a service is held at its last good version."""
+class QuarantineRecord(Record, frozen=True, forbid_unknown_fields=False):
+    """`quarantine/<ns>/<name>`: why a service is held at its last good version.
+
+    Agents of several versions read each other's, so a field that is not known is passed over.
+    """
 
     reason: str
     revision: int
+    """Of the source, when the reason was first found."""
     host: str
+    """The agent that says so; others may say the same, and take over when this one is gone."""
     since: str
     """RFC 3339, UTC."""
     line: int | UnsetType = UNSET
+    """Of `haproxy.cfg` as it was tried, where HAProxy named one."""
 
 
-class AgentRecord(Record, frozen=True):
-    """`agents/<host>`: what one host serves, as verified."""
+class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):
+    """`agents/<host>`, on a lease: what one host serves, as verified.
+
+    A field that is not known is passed over, as fleets are upgraded host by host.
+    """
 
     revision: int
+    """Revision of the source that HAProxy was proved to serve; what `state` says holds for it."""
     generation: int
     digest: str
     applied_at: str
+    """RFC 3339, UTC, as all times here: when the generation was first proved to be served."""
     verified_at: str
+    """When what HAProxy runs was last read back and found equal. Written again for its own sake
+    only once per time to live of the lease."""
     haproxy: str
     quarantined: tuple[str, ...] = ()
+    """Services (`<ns>/<name>`) that are held at their last good version, or refused."""
     held: dict[str, str] = msgspec.field(default_factory=dict)
+    """What is kept back until somebody decides, and why."""
     error: str | UnsetType = UNSET
+    state: str = ""
+    """In the words of `lbsync.status.State`."""
+    seen: int = 0
+    """Revision of the source that the last pass looked at; `revision` is behind it while passes
+    fail."""
+    draining: str = ""
+    """Why the host is drained; empty: it is not."""
+    lbsync: str = ""
+    """Version of the agent."""
+    pid: int = 0
+    started_at: str = ""
+    """Of the agent."""

@@ -23,7 +23,7 @@ HOSTILE = {
     "x-variable": "$HOME ${HOME} \\$",
     "x-backslash": "C:\\temp\\n \\",
     "x-condition": "x if { path / } unless TRUE",
-    "x-unicode": "café – ✓",
+    "x-unicode": "café ✓",
 }
 FAST = {"interval": "100ms", "fall": 1, "rise": 1}
 

@@ -1,0 +1,55 @@
+"""The records that publishers keep beside the contract's own: who leads, since when all is in step,
+and what the owners of Kubernetes objects are told.
+
+They bear no wanted state; agents pass them over, `lbsync status` and `lbsync explain` show them.
+"""
+
+import msgspec
+
+
+class LeaderRecord(msgspec.Struct, frozen=True):
+    """`publishers/<cluster>/leader`, on a lease: who writes for this cluster."""
+
+    identity: str
+    """Host (or pod) and process."""
+    since: str
+    """RFC 3339, UTC."""
+
+
+class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`publishers/<cluster>/heartbeat`, on a lease of its own: how the leader does."""
+
+    identity: str
+    synced_at: str
+    """RFC 3339, UTC: when etcd was last found equal to what Kubernetes says."""
+    services: int
+    """Services of this cluster that are published."""
+    refused: int = 0
+    """Services that are not published, or no longer followed; `reports/…` tell why."""
+    held: int = 0
+    """Services whose removal of servers is held back for now."""
+    kubernetes: str = ""
+    """Why the watches are not open; empty: they are."""
+    lbsync: str = ""
+    """Version of the publisher."""
+
+
+class ReportRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`publishers/<cluster>/reports/<kind>/<ns>/<name>`: what the owner of one object is told."""
+
+    since: str = ""
+    """RFC 3339, UTC: when it was first said."""
+    refused: str = ""
+    """Why the object is not published, or no longer followed, with the cure; empty: it is."""
+    conflicts: tuple[str, ...] = ()
+    """Keys that somebody else owns, and what to do about it."""
+    held: str = ""
+    """A removal of servers that waits."""
+    warnings: tuple[str, ...] = ()
+    """What has no effect, or not the one that was meant."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Everything that is said, the gravest first."""
+        first = tuple(text for text in (self.refused, self.held) if text)
+        return (*first, *self.conflicts, *self.warnings)

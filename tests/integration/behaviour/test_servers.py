@@ -1,0 +1,242 @@
+"""Towards the servers: TLS, and addresses given by name."""
+
+import http.server
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.certificates import Authority
+from harness.ports import free_port
+from harness.wait import wait_until
+from harness.web import WebServer
+from tests.site import Site
+
+Web = Callable[[str], WebServer]
+
+
+class Secure:
+    """A server that speaks TLS; remembers the names it was asked for."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        context.sni_callback = lambda _socket, name, _context: self.names.append(name)
+        self.names: list[str | None] = []
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"secure")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("inner"))
+
+
+@pytest.fixture(scope="module")
+def secure(authority: Authority) -> Iterator[Secure]:
+    server = Secure(*authority.sign("inner", names=["inner.test"]))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def tls(
+    build: Callable[..., Site], authority: Authority, secure: Secure, web: Web, tmp_path_factory: pytest.TempPathFactory
+) -> Site:  # fmt: skip
+    outer = tmp_path_factory.mktemp("outer")
+    chain, key = authority.sign("front", names=["h2.test"])
+    (outer / "front.pem").write_bytes(chain.read_bytes() + key.read_bytes())
+    site = build(proxy=f'certificates = "{outer}"')
+    ca = authority.ca.read_text()
+    other = Authority(outer / "other").ca.read_text()
+    for name, port, wanted in [
+        ("none", secure.port, {"verify": "none"}),
+        ("named", secure.port, {"verify": "none", "sni": "asked.test"}),
+        ("verified", secure.port, {"sni": "inner.test", "ca": ca}),
+        ("wrong-name", secure.port, {"sni": "other.test", "ca": ca}),
+        ("wrong-ca", secure.port, {"sni": "inner.test", "ca": other}),
+        ("h2", site.tls_port, {"sni": "h2.test", "ca": ca, "h2": True}),
+    ]:
+        check = {"interval": "100ms", "fall": 1, "rise": 1}
+        headers = {"request": {"set": {"Host": "page.test"}}} if name == "h2" else {}
+        site.service(name, backend_tls=wanted, check=check, headers=headers)
+        server = {"name": "s", "address": "127.0.0.1", "port": port}
+        site.put({f"endpoints/t/{name}/main": {"servers": [server]}})
+    site.service(
+        "other-port", backend_tls={"verify": "none"},
+        check={"interval": "100ms", "fall": 1, "path": "/", "port": secure.port},
+    )  # fmt: skip
+    server = {"name": "s", "address": "127.0.0.1", "port": secure.port}
+    site.put({"endpoints/t/other-port/main": {"servers": [server]}})
+    site.service("page", web("page"))
+    port = free_port()
+    site.put(
+        {
+            "services/t/raw": {"mode": "tcp", "listen": port, "backend_tls": {"verify": "none"}},
+            "endpoints/t/raw/main": {"servers": [server]},
+        }
+    )
+    site.start()
+    return site
+
+
+def test_servers_are_spoken_to_in_tls(tls: Site, secure: Secure) -> None:
+    assert tls.get("none.test").body == "secure"
+    assert tls.get("other-port.test").body == "secure"
+    secure.names.clear()
+    assert tls.get("named.test").body == "secure"
+    assert "asked.test" in secure.names
+
+
+def test_a_tcp_service_speaks_tls_to_its_servers(tls: Site) -> None:
+    listen = next(
+        line for line in tls.text().split("frontend fe_t_raw")[1].splitlines() if "bind" in line
+    )
+    port = int(listen.rsplit(":", 1)[1])
+    assert tls.get("any", port=port).body == "secure"
+
+
+def test_a_certificate_is_believed_for_its_authority_and_name_alone(tls: Site) -> None:
+    tls.wait_for("verified.test", 200)
+    tls.wait_for("wrong-name.test", 503)
+    tls.wait_for("wrong-ca.test", 503)
+
+
+def test_servers_that_can_are_spoken_to_in_http_2(tls: Site) -> None:
+    """The site itself plays the server."""
+    tls.wait_for("h2.test", 200)
+    assert tls.get("h2.test", "/inner").body == "page"
+    lines = [tls.logged(b"/inner"), tls.logged(b"/inner")]
+    assert sorted(line["http"] for line in lines) == ["HTTP/1.1", "HTTP/2.0"]
+
+
+def test_new_authorities_take_effect(tls: Site, tmp_path: Path) -> None:
+    other = Authority(tmp_path / "other").ca.read_text()
+    wanted = {"sni": "inner.test", "ca": other}
+    tls.service("verified", backend_tls=wanted, check={"interval": "100ms", "fall": 1})
+    tls.run_pass()
+    tls.wait_for("verified.test", 404, 503)
+
+
+def test_without_authorities_of_its_own_the_systems_count(tls: Site) -> None:
+    """Where HAProxy finds none on the system, it says so of this service alone."""
+    tls.service("system", backend_tls={"sni": "inner.test"}, check={"interval": "100ms", "fall": 1})
+    server = {"name": "s", "address": "127.0.0.1", "port": free_port()}
+    tls.put({"endpoints/t/system/main": {"servers": [server]}})
+    outcome = tls.run_pass()
+    if outcome.error:
+        assert "services/t/system: haproxy -c" in outcome.error
+        assert "@system-ca" in outcome.error
+    else:
+        tls.wait_for("system.test", 503)
+    assert tls.get("none.test").status == 200
+
+
+class NameServer:
+    """Answers every question for an A record with one address, or says nothing."""
+
+    def __init__(self, address: str) -> None:
+        self.address: str | None = address
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            question, client = self._socket.recvfrom(4096)
+            if question == b"stop":
+                return
+            if self.address is not None:
+                self._socket.sendto(self._answer(question), client)
+
+    def _answer(self, question: bytes) -> bytes:
+        end = question.index(b"\0", 12) + 5
+        asked = question[12:end]
+        is_a = asked[-4:-2] == b"\0\1"
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(self.address or "0.0.0.0")
+        head = question[:2] + struct.pack("!HHHHH", 0x8180, 1, int(is_a), 0, 0)
+        return head + asked + (record if is_a else b"")
+
+    def stop(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.sendto(b"stop", ("127.0.0.1", self.port))
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def names() -> Iterator[NameServer]:
+    server = NameServer("127.0.0.1")
+    yield server
+    server.stop()
+
+
+def named(name: str, port: int) -> dict[str, object]:
+    return {"servers": [{"name": "s", "address": name, "port": port}]}
+
+
+def test_a_server_is_found_by_its_name_also_after_it_moved(
+    build: Callable[..., Site], web: Web, names: NameServer, tmp_path: Path
+) -> None:
+    """The section of name servers is replaced as a user would: there is no other way to test it."""
+    (tmp_path / "resolvers.cfg.j2").write_text(
+        f"resolvers lbsync\n    nameserver test 127.0.0.1:{names.port}\n    hold valid 100ms\n"
+    )
+    site = build(more=f'[templates]\ndirectory = "{tmp_path}"')
+    port = web("page").port
+    site.service("named", check={"type": "none"})
+    site.put({"endpoints/t/named/main": named("db.example.com", port)})
+    site.start()
+    site.wait_for("named.test", 200)
+    moved = WebServer("moved", port, "127.0.0.9")
+    names.address = "127.0.0.9"
+    wait_until("the new address", lambda: site.get("named.test").body == "moved")
+    moved.stop()
+
+
+def test_a_name_that_does_not_resolve_harms_nobody(build: Callable[..., Site], web: Web) -> None:
+    site = build()
+    site.service("lost", check={"type": "none"})
+    site.put({"endpoints/t/lost/main": named("nowhere.invalid", 80)})
+    site.service("page", web("page"))
+    site.start()
+    assert site.get("page.test").status == 200
+    assert site.get("lost.test").status == 503
+
+
+def test_name_servers_are_asked_only_where_a_server_has_a_name(
+    build: Callable[..., Site], web: Web
+) -> None:
+    site = build()
+    site.service("page", web("page"))
+    site.start()
+    assert "resolvers" not in site.text()

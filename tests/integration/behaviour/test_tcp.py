@@ -1,0 +1,78 @@
+"""tcp services through HAProxy."""
+
+import socket
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from harness.ports import free_port
+from harness.web import WebServer
+from tests.site import Site, servers
+
+Web = Callable[[str], WebServer]
+
+
+@pytest.fixture(scope="module")
+def ports() -> dict[str, int]:
+    return {name: free_port() for name in ("plain", "split", "allow", "deny", "empty")}
+
+
+@pytest.fixture(scope="module")
+def site(build: Callable[..., Site], web: Web, ports: dict[str, int]) -> Site:
+    site = build()
+    policies = {"allow": {"allow": ["127.0.0.2"]}, "deny": {"deny": ["127.0.0.2"]}}
+    for name, port in ports.items():
+        backends = () if name == "empty" else (web("blue"),)
+        fields = policies.get(name, {})
+        site.service(name, *backends, mode="tcp", listen=port, **fields)
+    site.put(
+        {
+            "endpoints/t/split/green": servers(web("green")),
+            "routes/t/split": {"groups": {"main": 1, "green": 3}},
+        }
+    )
+    site.start()
+    return site
+
+
+def test_a_tcp_service_is_reached_on_its_port(site: Site, ports: dict[str, int]) -> None:
+    assert site.get("any", port=ports["plain"]).body == "blue"
+
+
+def test_weights_of_groups_split_connections(site: Site, ports: dict[str, int]) -> None:
+    found = Counter(site.get("any", port=ports["split"]).body for _ in range(200))
+    assert 110 <= found["green"] <= 190  # 150 are expected; the deviation of chance is 6
+    assert found["blue"] + found["green"] == 200
+
+
+def test_a_route_moves_all_connections(site: Site, ports: dict[str, int]) -> None:
+    site.put({"routes/t/split": {"groups": {"green": 1}}})
+    site.run_pass()
+    assert {site.get("any", port=ports["split"]).body for _ in range(8)} == {"green"}
+
+
+@pytest.mark.parametrize(("name", "good", "bad"), [("allow", 2, 1), ("deny", 1, 2)])
+def test_networks_are_let_in_or_refused(
+    site: Site, ports: dict[str, int], name: str, good: int, bad: int
+) -> None:
+    assert site.get("any", port=ports[name], client=f"127.0.0.{good}").body == "blue"
+    with pytest.raises((ConnectionError, EOFError)):
+        site.get("any", port=ports[name], client=f"127.0.0.{bad}")
+
+
+def test_without_servers_the_connection_is_closed(site: Site, ports: dict[str, int]) -> None:
+    with socket.create_connection(("127.0.0.1", ports["empty"]), 10) as opened:
+        assert opened.recv(10) == b""
+
+
+def test_a_connection_leaves_one_line_of_json(site: Site, ports: dict[str, int]) -> None:
+    site.forget_log()
+    site.get("any", port=ports["deny"])
+    line = site.logged(b'"fe_t_deny"')
+    assert (line["backend"], line["server"], line["peer"]) == (
+        "be_t_deny_main",
+        "blue",
+        "127.0.0.1",
+    )
+    assert line["bytes_out"] > 0
