@@ -243,7 +243,7 @@ def test_etcd_away_on_a_host_that_never_served_is_an_error(host: Host, tmp_path:
     host.stack.state.mkdir()
     host.stack.write_settings()
     host.restart_agent()
-    with pytest.raises(Unavailable, match="127.0.0.1"):
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
         host.agent.run_pass()
 
 
