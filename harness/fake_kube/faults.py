@@ -33,6 +33,7 @@ class Faults:
         self._refusals: list[_Refusal] = []
         self._cuts = 0
         self._garbage: list[bytes] = []
+        self._bodies: list[tuple[str, bytes]] = []
         self._races: list[Callable[[], None]] = []
         self._moving = threading.Event()
         self._moving.set()
@@ -51,6 +52,7 @@ class Faults:
         with self._lock:
             self._refusals.clear()
             self._garbage.clear()
+            self._bodies.clear()
             self._cuts = 0
         self.trickle = 0.0
         self.resume()
@@ -73,6 +75,11 @@ class Faults:
         with self._lock:
             self._garbage.append(line)
 
+    def replace_body(self, body: bytes, *, part: str = "") -> None:
+        """Answer requests whose path and query contain `part` with 200 and this body."""
+        with self._lock:
+            self._bodies.append((part, body))
+
     def after_list(self, action: Callable[[], None]) -> None:
         """Do something once between making the answer to a list and sending it."""
         with self._lock:
@@ -85,6 +92,11 @@ class Faults:
                 if refusal.left > 0 and refusal.part in target:
                     refusal.left -= 1
                     raise Refused(refusal.code, refusal.retry_after)
+
+    def body(self, target: str) -> bytes | None:
+        """Return what to answer instead, if anything."""
+        with self._lock:
+            return next((body for part, body in self._bodies if part in target), None)
 
     def take_cut(self) -> bool:
         """Say whether the event at hand is to be cut."""

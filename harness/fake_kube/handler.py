@@ -75,6 +75,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             self.fake.faults.check(self.path)
+            instead = self.fake.faults.body(self.path)
+            if instead is not None:
+                self._send(200, instead)
+                return
             user = self.fake.user_of(token, self.connection)
             self._answer(url.path, query, body, user)
         except ApiError as error:

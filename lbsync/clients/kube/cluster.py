@@ -42,27 +42,38 @@ class Cluster:
         timing: Timing | None = None,
     ) -> None:
         """`on_change` and `on_state` as in `Reflector`, from several threads."""
-        timing = timing or Timing()
+        self._timing = timing or Timing()
         self._since = time.time()
-        self._reach = Reach(config.server, timing)
-        self._client = Client(config, timing)
+        self._reach = Reach(config.server, self._timing)
+        self._client = Client(config, self._timing)
+        self._on_change = on_change
+        self._on_state = on_state
+        self._started = False
         self.config = config
-        self.reflectors: list[Reflector[Any]] = [
-            Reflector(
-                Client(config, timing),
-                watch.kind,
-                on_change,
-                namespace=watch.namespace,
-                selector=watch.selector,
-                reach=self._reach,
-                timing=timing,
-                on_state=on_state,
-            )
-            for watch in watches
-        ]
+        self.reflectors: list[Reflector[Any]] = []
+        for watch in watches:
+            self.add(watch)
+
+    def add(self, watch: Watch[T]) -> Reflector[T]:
+        """Watch something more, from now on or from `start` on. One thread may do this."""
+        reflector = Reflector(
+            Client(self.config, self._timing),
+            watch.kind,
+            self._on_change,
+            namespace=watch.namespace,
+            selector=watch.selector,
+            reach=self._reach,
+            timing=self._timing,
+            on_state=self._on_state,
+        )
+        self.reflectors.append(reflector)
+        if self._started:
+            reflector.start()
+        return reflector
 
     def start(self) -> None:
         """Begin to list and watch."""
+        self._started = True
         for reflector in self.reflectors:
             reflector.start()
 

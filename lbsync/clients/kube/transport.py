@@ -49,6 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "GET"
     accept: str = "application/json"
     body: bytes | None = None
+    content_type: str = "application/json"
 
 
 class Transport:
@@ -110,7 +111,7 @@ class Transport:
             token = access.token.encode("ascii", "ignore").decode()
             headers["Authorization"] = f"Bearer {''.join(token.split())}"
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = request.content_type
         try:
             response = self._pool_for(access).request(
                 request.method,

@@ -1,0 +1,59 @@
+"""Reflectors for tests: their time runs fast, and they keep what they reported."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.fake_kube import ADMIN, FakeKube
+from lbsync.clients.kube import (
+    Change,
+    Client,
+    ClusterConfig,
+    Kind,
+    Reflector,
+    Timing,
+    kubeconfig,
+)
+
+#: Pauses a hundred times shorter than in production; nothing is relisted or ends by itself.
+FAST = Timing(
+    connect=2.0,
+    read=5.0,
+    page=5.0,
+    watch=(60.0, 60.0),
+    watch_slack=5.0,
+    relist=(3600.0, 3600.0),
+    backoff_first=0.01,
+    backoff_cap=0.04,
+    settled=3600.0,
+    ended_early=3600.0,
+    refused=0.04,
+    away_spacing=0.01,
+    away_reminder=3600.0,
+)
+
+
+class Heard(Reflector[Any]):
+    """A reflector with what it reported in `changes`."""
+
+    def __init__(self, config: ClusterConfig, kind: Kind[Any], **options: Any) -> None:
+        """`options` are those of a reflector, and times by name: `watch=(1, 1)`."""
+        times = {name: options.pop(name) for name in Timing.__struct_fields__ if name in options}
+        timing = msgspec.structs.replace(FAST, **times)
+        self.changes: list[Change[Any]] = []
+        client = Client(config, timing)
+        super().__init__(client, kind, self.changes.append, timing=timing, **options)
+
+    def names(self) -> set[str]:
+        return {name for _, name in self.store}
+
+
+Watching = Callable[..., Heard]
+"""The fixture `watching`: starts a `Heard` and closes it."""
+
+
+def config_for(fake: FakeKube, directory: Path, token: str = ADMIN) -> ClusterConfig:
+    """Return the configuration of a fake, through a kubeconfig whose files are never cached."""
+    return kubeconfig.load([fake.kubeconfig(directory / "kubeconfig", token=token)], every=0.0)
