@@ -9,7 +9,8 @@ from lbsync.agent.directives import Section, Server
 from lbsync.agent.sections import Config
 from lbsync.clients.haproxy.answers import MapState, ServerState
 
-_MAINT = 1 | 4
+# Not bit 4, "maint by configuration": it stays when a command has ended that maintenance (measured).
+_MAINT = 1
 _DRAIN = 8
 _DEFAULT_WEIGHT = 1
 
@@ -69,43 +70,47 @@ def _same(server: Server, state: ServerState, base: Section | None) -> bool:
         server.address == state.address
         and server.port == state.port
         and state.admin_state == 0
-        and _weight(server, base) == state.weight
-        and not _disabled(server, base)
+        and weight_of(server, base) == state.weight
+        and not is_disabled(server, base)
     )
 
 
 def _compare(server: Server, state: ServerState, base: Section | None) -> Iterator[Mismatch]:
     where = f"{state.backend}/{state.name}"
-    if _is_ip(server.address) and not _equal_ips(server.address, state.address):
+    if is_ip(server.address) and not equal_ips(server.address, state.address):
         yield Mismatch(where, "address", server.address, state.address)
     if server.port and server.port != state.port:
         yield Mismatch(where, "port", str(server.port), str(state.port))
-    if (weight := _weight(server, base)) != state.weight:
+    if (weight := weight_of(server, base)) != state.weight:
         yield Mismatch(where, "weight", str(weight), str(state.weight))
-    wanted = "maint" if _disabled(server, base) else "up"
-    if wanted != (now := _admin(state.admin_state)):
+    wanted = "maint" if is_disabled(server, base) else "up"
+    if wanted != (now := admin(state.admin_state)):
         yield Mismatch(where, "state", wanted, now)
 
 
-def _weight(server: Server, base: Section | None) -> int:
+def weight_of(server: Server, base: Section | None) -> int:
+    """Return the weight a server line asks for; `base` is the `defaults` section of its proxy."""
     if server.weight is not None:
         return server.weight
     return base.weight if base and base.weight is not None else _DEFAULT_WEIGHT
 
 
-def _disabled(server: Server, base: Section | None) -> bool:
+def is_disabled(server: Server, base: Section | None) -> bool:
+    """Tell whether a server line asks for maintenance."""
     if server.disabled is not None:
         return server.disabled
     return bool(base and base.disabled_servers)
 
 
-def _admin(bits: int) -> str:
+def admin(bits: int) -> str:
+    """Return `maint`, `drain` or `up` for `ServerState.admin_state`."""
     if bits & _MAINT:
         return "maint"
     return "drain" if bits & _DRAIN else "up"
 
 
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
+    """Tell an address from a name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -113,8 +118,9 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-def _equal_ips(one: str, other: str) -> bool:
-    return _is_ip(other) and ipaddress.ip_address(one) == ipaddress.ip_address(other)
+def equal_ips(one: str, other: str) -> bool:
+    """Compare two addresses, `one` being one for sure, however they are written."""
+    return is_ip(other) and ipaddress.ip_address(one) == ipaddress.ip_address(other)
 
 
 def _maps(files: Mapping[str, bytes], maps: Sequence[MapState]) -> Iterator[Mismatch]:

@@ -18,7 +18,7 @@ from lbsync.errors import Unavailable
 _RETRY_EVERY_S = 0.01
 _ANSWER_S = 10.0
 """How long an answer may take; the longest, 30,000 servers' states, takes 0.05 s (measured)."""
-_BATCH_BYTES = 8000
+BATCH_BYTES = 8000
 """HAProxy 3.2 and 3.4 hang on command lines of 16 kB (measured); stay well below."""
 _NOT_YET = {
     errno.ENOENT,
@@ -154,6 +154,20 @@ class WorkerSocket(CommandSocket):
             replies += answers.split_replies(self.ask(";".join(batch)), len(batch))
         return replies
 
+    def run(self, commands: Sequence[str], payload: str = "") -> str:
+        """Run commands as one line, once; return the whole answer as it is.
+
+        `payload` belongs to the last command: whole lines, none of them empty. The caller keeps the
+        line and the payload below `BATCH_BYTES` each. Never tried again, since nobody knows how
+        much of it ran: raises `Unavailable` at the first refusal.
+        """
+        line = ";".join(self._prefix + command for command in commands)
+        return self.ask(f"{line} <<\n{payload}" if payload else line, retry_s=0.0)
+
+    def cost(self, command: str) -> int:
+        """Return how many bytes of a line a command takes."""
+        return len(self._prefix) + len(command.encode()) + 1
+
     def _show(self, command: str, retry_s: float | None = None) -> str:
         return self.ask(self._prefix + command, retry_s=retry_s, may_be_empty=False)
 
@@ -163,7 +177,7 @@ def _batches(commands: Iterable[str]) -> Iterator[list[str]]:
     size = 0
     for command in commands:
         length = len(command.encode()) + 1
-        if batch and size + length > _BATCH_BYTES:
+        if batch and size + length > BATCH_BYTES:
             yield batch
             batch, size = [], 0
         batch.append(command)

@@ -1,0 +1,172 @@
+"""Running a plan's steps over the runtime API, every reply looked at.
+
+What HAProxy did not do as expected stops the execution: the caller then looks what runs, or
+reloads. A stage that was begun is safe to leave half done (see `steps.Phase`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from lbsync.agent.runtime.commands import Command, commands, entry_command
+from lbsync.agent.runtime.drafts import Plan
+from lbsync.agent.runtime.steps import AddEntry, ReplaceEntries, SetCertificate, Step
+from lbsync.clients.haproxy import answers
+from lbsync.clients.haproxy.sockets import BATCH_BYTES, WorkerSocket
+from lbsync.errors import ApplyFailed, Unavailable
+
+_SHOWN_CHARACTERS = 200
+
+
+class Deviated(ApplyFailed):
+    """Raised when HAProxy answered a step otherwise than expected, or not at all.
+
+    Steps before it took effect; of those in the same stage, some after it may have, too.
+    """
+
+    def __init__(self, step: Step, reply: str) -> None:
+        """`reply`: HAProxy's words, or why there are none."""
+        super().__init__(f"{step}: HAProxy says {reply[:_SHOWN_CHARACTERS].strip()!r}")
+        self.step = step
+        self.reply = reply
+
+
+class Executor:
+    """Runs steps on one HAProxy: over its stats socket, or through its master's."""
+
+    def __init__(self, worker: WorkerSocket) -> None:
+        self._worker = worker
+
+    def run(self, plan: Plan) -> None:
+        """Run all steps of a plan in order. Raises `Deviated` at the first that went wrong."""
+        for stage in plan.stages:
+            self.run_steps(stage.steps)
+
+    def run_steps(self, steps: Iterable[Step]) -> None:
+        """Run steps of which none depends on another's success. Raises `Deviated`."""
+        waiting: list[tuple[Step, Command]] = []
+        for step in steps:
+            if isinstance(step, ReplaceEntries):
+                self._send(waiting)
+                waiting = []
+                self._replace(step)
+                continue
+            for command in commands(step):
+                if command.alone:
+                    self._send(waiting)
+                    waiting = []
+                    self._single(step, command)
+                else:
+                    waiting.append((step, command))
+        self._send(waiting)
+
+    def _send(self, waiting: Sequence[tuple[Step, Command]]) -> None:
+        """Send commands in as few lines as their length allows; judge each reply."""
+        for batch in self._batches(waiting):
+            first = batch[0][0]
+            answer = self._ask(first, [command.text for _, command in batch])
+            try:
+                replies = answers.split_replies(answer, len(batch))
+            except Unavailable as error:
+                # An odd reply has spoilt the count, or HAProxy left in the middle.
+                raise Deviated(_suspect(batch, answer), answer or str(error)) from error
+            for (step, command), reply in zip(batch, replies, strict=True):
+                if not command.expected.fullmatch(reply):
+                    raise Deviated(step, reply)
+
+    def _batches(
+        self, waiting: Sequence[tuple[Step, Command]]
+    ) -> Iterator[list[tuple[Step, Command]]]:
+        batch: list[tuple[Step, Command]] = []
+        size = 0
+        for item in waiting:
+            cost = self._worker.cost(item[1].text)
+            if batch and size + cost > BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+            batch.append(item)
+            size += cost
+        if batch:
+            yield batch
+
+    def _single(self, step: Step, command: Command) -> None:
+        answer = self._ask(step, [command.text], command.payload)
+        if not command.expected.fullmatch(answer.strip("\n")):
+            if isinstance(step, SetCertificate):
+                self._abort(step)
+            raise Deviated(step, answer or "nothing")
+
+    def _abort(self, step: SetCertificate) -> None:
+        """Leave no half transaction behind: the next one would build on it."""
+        self._ask(step, [f"abort ssl cert {step.path}"])
+        if step.new:
+            self._ask(step, [f"del ssl cert {step.path}"])
+
+    def _replace(self, step: ReplaceEntries) -> None:
+        """Fill a new version of a map, count it, and only then put it in force."""
+        name = f"{step.kind} {step.file}"
+        said = self._ask(step, [f"prepare {name}"]).strip()
+        word, _, number = said.rpartition(" ")
+        if word != "New version created:" or not number.isdecimal():
+            raise Deviated(step, said)
+        version = int(number)
+        before = self._count(step)
+        try:
+            self._fill(step, version)
+            added = self._count(step) - before
+            if added != len(step.entries):
+                raise Deviated(step, f"{added} of {len(step.entries)} entries")
+            answer = self._ask(step, [f"commit {step.kind} @{version} {step.file}"])
+            if answer.strip("\n") or (count := self._count(step)) != len(step.entries):
+                raise Deviated(step, answer.strip("\n") or f"{count} entries after the commit")
+        except Deviated:
+            self._ask(step, [f"clear {step.kind} @{version} {step.file}"])
+            raise
+
+    def _fill(self, step: ReplaceEntries, version: int) -> None:
+        if step.kind == "acl":  # lists take no payload (measured)
+            lines = [AddEntry("acl", step.file, key, "") for key, _ in step.entries]
+            expected = next(iter(commands(lines[0]))).expected if lines else None
+            if expected is not None:
+                self._send([(step, Command(entry_command(e, version), expected)) for e in lines])
+            return
+        for payload in _payloads(step.entries):
+            answer = self._ask(step, [f"add map @{version} {step.file}"], payload)
+            if answer.strip("\n"):
+                raise Deviated(step, answer)
+
+    def _count(self, step: ReplaceEntries) -> int:
+        """Return the number of entries of all versions together, as HAProxy counts them."""
+        for found in answers.parse_maps(self._ask(step, [f"show {step.kind}"])):
+            if found.file == step.file:
+                return found.entries
+        raise Deviated(step, f"no {step.kind} of that name")
+
+    def _ask(self, step: Step, lines: Sequence[str], payload: str = "") -> str:
+        try:
+            return self._worker.run(lines, payload)
+        except Unavailable as error:
+            raise Deviated(step, str(error)) from error
+
+
+def _suspect(batch: Sequence[tuple[Step, Command]], answer: str) -> Step:
+    """Return the step whose reply was the first odd one; where it cannot be told, the first."""
+    replies = answer.split("\n\n") if answer else []
+    for (step, command), reply in zip(batch, replies, strict=False):
+        if not command.expected.fullmatch(reply.strip("\n")):
+            return step
+    return batch[0][0]
+
+
+def _payloads(entries: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield the lines of a map in pieces that fit: what is too long, 2.6 drops without a word."""
+    lines: list[str] = []
+    size = 0
+    for key, value in entries:
+        line = f"{key} {value}\n"
+        cost = len(line.encode())
+        if lines and size + cost > BATCH_BYTES:
+            yield "".join(lines)
+            lines, size = [], 0
+        lines.append(line)
+        size += cost
+    if lines:
+        yield "".join(lines)

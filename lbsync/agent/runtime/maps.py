@@ -1,0 +1,199 @@
+"""Map files and pattern lists: what HAProxy makes of them, and how one becomes another. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from lbsync.agent.directives import Section
+from lbsync.agent.runtime.drafts import Draft, Phase
+from lbsync.agent.runtime.options import sendable
+from lbsync.agent.runtime.steps import AddEntry, DelEntry, FileKind, ReplaceEntries, SetEntry
+
+_BY_TREE = frozenset(("", "str", "beg", "ip"))
+"""Matches that look a key up in a tree: the order of the file does not count, and `beg` and `ip`
+take the longest (configuration manual, section 7.3.1, "map"). All others try line by line."""
+_CALL = re.compile(r"\bmap(?:_([a-z0-9]+))?[a-z0-9_]*\(\s*([^,)\s\"']+)")
+_PATH = re.compile(r"[A-Za-z0-9._/-]+")
+_WHOLE_FROM = 100
+"""Fewer changes than this are made one by one: at 7 µs each (measured) that is always fast."""
+_WHOLE_SHARE = 3
+"""A new version of a whole map costs 2 µs an entry (measured), so it pays from a third on."""
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """How the configuration uses a file."""
+
+    kind: FileKind
+    ordered: bool
+    """The first line that matches wins, so order counts."""
+
+
+def lookups(sections: Iterable[Section]) -> dict[str, Lookup | None]:
+    """Return each file that maps and ACLs load; None where it cannot be told how."""
+    found: dict[str, Lookup | None] = {}
+    for section in sections:
+        if not section.maps and not section.files:
+            continue
+        matches: dict[str, set[str]] = {}
+        for match, path in _CALL.findall(section.text):
+            matches.setdefault(path, set()).add(match)
+        for path in section.maps:
+            used = matches.get(path, {"?"})
+            _note(found, path, Lookup("map", not used <= _BY_TREE))
+        for path in section.files:
+            # `-M` reads a map for its keys alone; an errorfile is no list at all.
+            listed = re.search(rf"-f\s+{re.escape(path)}(?:\s|$)", section.text)
+            odd = listed is None or " -M" in section.text or f" {path}" in _errorfiles(section)
+            _note(found, path, None if odd else Lookup("acl", False))
+    return found
+
+
+def _errorfiles(section: Section) -> str:
+    return "\n".join(re.findall(r"^\s*errorfile.*$", section.text, re.MULTILINE))
+
+
+def _note(found: dict[str, Lookup | None], path: str, use: Lookup | None) -> None:
+    old = found.setdefault(path, use)
+    if old is None or use is None or old.kind != use.kind:
+        found[path] = None
+    elif use.ordered:
+        found[path] = use
+
+
+class Entries(msgspec.Struct, frozen=True, eq=False):
+    """What HAProxy makes of a file."""
+
+    pairs: tuple[tuple[str, str], ...]
+    """Key and value in the order of the file; the value is empty for a list."""
+    values: dict[str, str]
+    """The same by key; the first of a repeated key counts."""
+
+    @property
+    def unique(self) -> bool:
+        """No key is repeated."""
+        return len(self.values) == len(self.pairs)
+
+
+def read(data: bytes, kind: FileKind) -> Entries:
+    """Read a file as HAProxy does (its pattern loader; measured): `#` opens a comment only at the
+    very start of a line, blanks around key and value are dropped, a list's line is one pattern."""
+    text = data.decode(errors="surrogateescape")
+    lines = (line for line in text.split("\n") if not line.startswith("#"))
+    if "\r" in text:
+        lines = (line.partition("\r")[0] for line in lines)
+    stripped = (line.lstrip(" \t") for line in lines)
+    if kind == "acl":
+        return entries((line, "") for line in stripped if line)
+    if "\t" in text:
+        parts = (re.split(r"[ \t]+", line, maxsplit=1) for line in stripped if line)
+        return entries((cut[0], cut[1].rstrip(" \t") if cut[1:] else "") for cut in parts)
+    halves = (line.partition(" ") for line in stripped if line)
+    return entries((key, value.strip(" ")) for key, _, value in halves)
+
+
+def entries(pairs: Iterable[tuple[str, str]]) -> Entries:
+    """Return entries that were read already."""
+    pairs = tuple(pairs)
+    values: dict[str, str] = {}
+    for key, value in pairs:
+        values.setdefault(key, value)
+    return Entries(pairs, values)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One file of entries, and how it is used."""
+
+    file: str
+    lookup: Lookup
+    leads: bool
+    """Its values name backends, so its entries come before others and go after them."""
+
+
+def plan_entries(draft: Draft, change: Change, old: Entries, new: Entries) -> None:
+    """Plan what leads from one content to the other."""
+    if old.pairs == new.pairs:
+        return
+    by_key = not change.lookup.ordered and old.unique and new.unique
+    gone = [key for key in old.values if key not in new.values]
+    come = [(key, value) for key, value in new.pairs if key not in old.values]
+    other = [(k, v) for k, v in new.pairs if old.values.get(k, v) != v]
+    count = len(gone) + len(come) + len(other)
+    whole = count > _WHOLE_FROM and count * _WHOLE_SHARE > len(old.pairs) + len(new.pairs)
+    if by_key and not whole:
+        plan_changes(draft, change, gone, come, other)
+    elif why := _unfit(change, [key for key, _ in old.pairs], new.pairs):
+        draft.reload(why)
+    elif not by_key:
+        draft.do(Phase.REORDER, _whole(change, new.pairs))
+    elif whole:
+        _plan_whole(draft, change, old, new)
+
+
+def _whole(change: Change, pairs: Iterable[tuple[str, str]]) -> ReplaceEntries:
+    return ReplaceEntries(change.lookup.kind, change.file, tuple(pairs))
+
+
+def _plan_whole(draft: Draft, change: Change, old: Entries, new: Entries) -> None:
+    """Change most of a map: first to what it shall hold besides what goes, then without that.
+
+    In one go, a key would leave before the maps that lead to it had changed, or come after them.
+    """
+    first, last = _first_and_last(change.leads)
+    goes = [(key, value) for key, value in old.pairs if key not in new.values]
+    draft.do(first, _whole(change, (*new.pairs, *goes)))
+    if goes:
+        draft.do(last, _whole(change, new.pairs))
+
+
+def _first_and_last(leads: bool) -> tuple[Phase, Phase]:
+    return (Phase.LEAD, Phase.UNLEAD) if leads else (Phase.OFFER, Phase.WITHDRAW)
+
+
+def plan_changes(
+    draft: Draft,
+    change: Change,
+    gone: Sequence[str],
+    come: Sequence[tuple[str, str]],
+    other: Sequence[tuple[str, str]],
+) -> None:
+    """Plan changes of single keys: those that go, that come, that get another value."""
+    if why := _unfit(change, gone, (*come, *other)):
+        draft.reload(why)
+        return
+    first, last = _first_and_last(change.leads)
+    file, kind = change.file, change.lookup.kind
+    draft.do(first, *(AddEntry(kind, file, key, value) for key, value in come))
+    draft.do(
+        Phase.RAISE if change.leads else Phase.OFFER,
+        *(SetEntry(file, key, value) for key, value in other),
+    )
+    draft.do(last, *(DelEntry(kind, file, key) for key in gone))
+
+
+def _unfit(change: Change, keys: Iterable[str], pairs: Sequence[tuple[str, str]]) -> str:
+    """Return why this cannot be said over the runtime API; empty: it can."""
+    if not _PATH.fullmatch(change.file):
+        return f"{change.file}: it changed, and its name cannot be written into a command"
+    for key in (*keys, *(key for key, _ in pairs)):
+        if not sendable(key) or key.startswith("#"):
+            return f"{change.file}: {key!r} cannot be written into a command"
+    if change.lookup.kind == "acl":
+        return ""
+    for key, value in pairs:
+        if not value:
+            return f"{change.file}: '{key}' has no value, which HAProxy takes only when it starts"
+        if not sendable(value):
+            return f"{change.file}: {value!r} cannot be written into a command"
+    return ""
+
+
+def changed_pairs(
+    gone: Iterable[tuple[str, str]], come: Iterable[tuple[str, str]]
+) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
+    """Sort lines that left and lines that came into keys that go, come and change."""
+    before, after = dict(gone), dict(come)
+    goes = [key for key in before if key not in after]
+    comes = [(key, value) for key, value in after.items() if key not in before]
+    other = [(k, v) for k, v in after.items() if before.get(k, v) != v]
+    return goes, comes, other

@@ -1,0 +1,167 @@
+"""From what runs and what is wanted to steps, or to the reason for a reload. Pure.
+
+It works on parsed configuration, so that templates of any making profit. What it does not
+understand is a reload: that is always right, only slower.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from lbsync.agent.directives import Section
+from lbsync.agent.rules import BACKEND_MAPS
+from lbsync.agent.runtime import maps
+from lbsync.agent.runtime.certificates import Certificates, plan_certificates
+from lbsync.agent.runtime.drafts import Draft, Phase, Plan
+from lbsync.agent.runtime.frame import Pair, title
+from lbsync.agent.runtime.maps import Change, plan_changes, plan_entries
+from lbsync.agent.runtime.model import Running
+from lbsync.agent.runtime.options import Version
+from lbsync.agent.runtime.section import Leaving, plan_section
+from lbsync.agent.sections import Config, Placed
+
+_BEFORE_A_RELOAD = frozenset((Phase.ADD, Phase.RAISE, Phase.LOWER))
+_SERVERS = frozenset(("backend", "listen"))
+_NOBODY: dict[str, Leaving] = {}
+
+
+def plan(
+    running: Running,
+    config: Config,
+    files: Mapping[str, bytes],
+    version: Version,
+    backend_maps: frozenset[str] = BACKEND_MAPS,
+) -> Plan:
+    """Return how `running` becomes `config` with `files`, on a HAProxy of this version.
+
+    `backend_maps` are the map files whose values name backends. Comments, blank lines, the order of
+    sections and the digest in `description` make no difference. Where a reload is needed, the plan's
+    steps are those for servers of sections that need none: they may run before it, so that a change
+    here need not wait for a change there.
+    """
+    servers, rest = Draft(), Draft()
+    _plan_sections(servers, running, config, version)
+    _plan_files(rest, running, config, files, backend_maps)
+    if servers.reasons or rest.reasons:
+        reasons = (*servers.reasons, *rest.reasons)
+        return Plan(servers.finish(_BEFORE_A_RELOAD).stages, reasons)
+    servers.take(rest)
+    return servers.finish()
+
+
+def plan_one(running: Running, section: Section, version: Version, line: int = 1) -> Plan:
+    """Return what a new version of one section asks for; all others stay as they run.
+
+    `line` is where it stands, for the words of a reason. Servers that only this section has are all
+    it may differ in; else the plan asks for a reload.
+    """
+    draft = Draft()
+    old = running.sections.get((section.kind, section.name))
+    if old is None:
+        draft.reload(_new(Placed(section, line)))
+    else:
+        _pair(draft, running, old, Placed(section, line), version)
+    return draft.finish()
+
+
+def plan_map(
+    running: Running,
+    path: str,
+    gone: Iterable[tuple[str, str]],
+    come: Iterable[tuple[str, str]],
+    backend_maps: frozenset[str] = BACKEND_MAPS,
+) -> Plan:
+    """Return what changed lines of one map ask for: pairs of key and value that left and came.
+
+    A key that left and came again changes its value. Where the order of the file counts, or a key is
+    repeated, only the whole new content can tell: the plan then asks for a reload, and `plan` will
+    find a better way.
+    """
+    draft = Draft()
+    lookup = running.lookups.get(path)
+    goes, comes, other = maps.changed_pairs(gone, come)
+    known = running.entries(path)
+    if lookup is None or lookup.ordered or not known.unique or path not in running.files:
+        draft.reload(f"{path}: its order counts, or it is not known as a map")
+    elif any(key in known.values for key, _ in comes) or not all(
+        key in known.values for key in (*goes, *(key for key, _ in other))
+    ):
+        draft.reload(f"{path}: it does not hold what it should")
+    else:
+        plan_changes(draft, Change(path, lookup, path in backend_maps), goes, comes, other)
+    return draft.finish()
+
+
+def together(plans: Iterable[Plan]) -> Plan:
+    """Return several plans for one HAProxy as one, in the right order."""
+    draft = Draft()
+    for each in plans:
+        draft.add(each)
+    return draft.finish()
+
+
+def _plan_sections(draft: Draft, running: Running, config: Config, version: Version) -> None:
+    fresh, gone = running.differing(config)
+    if not fresh and not gone and not running.same_bases(config):
+        return
+    left: dict[tuple[str, str], list[Section]] = {}
+    for section in gone:
+        left.setdefault((section.kind, section.name), []).append(section)
+    repeated = Counter((placed.section.kind, placed.section.name) for placed in fresh)
+    for placed in fresh:
+        key = (placed.section.kind, placed.section.name)
+        olds = left.pop(key, [])
+        if repeated[key] > 1 or len(olds) > 1:
+            draft.reload(f"{_place(placed)}: there are several of that name, and one changed")
+        elif not olds:
+            draft.reload(_new(placed))
+        else:
+            _pair(draft, running, olds[0], placed, version)
+    for key in sorted(left):
+        draft.reload(f"{title(left[key][0])}: the section is gone")
+    if moved := running.same_bases(config):
+        draft.reload(f"{moved}: it stands on another 'defaults' section than before")
+
+
+def _pair(draft: Draft, running: Running, old: Section, placed: Placed, version: Version) -> None:
+    leaving = running.leaving.get(old.name, _NOBODY) if old.kind in _SERVERS else _NOBODY
+    pair = Pair(old, placed.section, placed.line, running.base(old))
+    plan_section(draft, pair, version, leaving)
+
+
+def _place(placed: Placed) -> str:
+    return f"{title(placed.section)}, line {placed.line}"
+
+
+def _new(placed: Placed) -> str:
+    return f"{_place(placed)}: the section is new"
+
+
+def _plan_files(
+    draft: Draft,
+    running: Running,
+    config: Config,
+    files: Mapping[str, bytes],
+    backend_maps: frozenset[str],
+) -> None:
+    changed = running.changed_files(files)
+    if not changed:
+        return
+    certificates = Certificates(running.uses, running.files, files)
+    concerned = [path for path in changed if certificates.concerns(path)]
+    plan_certificates(draft, certificates, concerned)
+    for path in changed:
+        if path in concerned:
+            continue
+        lookup = running.lookups.get(path)
+        if path in files and path in running.files and lookup is not None:
+            change = Change(path, lookup, path in backend_maps)
+            wanted = maps.read(files[path], lookup.kind)
+            plan_entries(draft, change, running.entries(path), wanted)
+        elif _mentioned(config, path):
+            draft.reload(f"{path}: it changed, and HAProxy reads it only when it starts")
+
+
+def _mentioned(config: Config, path: str) -> bool:
+    """Tell whether any section may mean a file: by its name, or by a directory above it."""
+    names = [path, *path.split("/")[:-1]]
+    return any(name in placed.section.text for placed in config.placed for name in names)

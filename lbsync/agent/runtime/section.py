@@ -1,0 +1,208 @@
+"""One section as it runs and as it is wanted: steps for its servers, reasons for the rest. Pure."""
+
+import ipaddress
+
+import msgspec
+
+from lbsync.agent.directives import Section, Server
+from lbsync.agent.readback import is_disabled, weight_of
+from lbsync.agent.runtime.drafts import Draft, Phase
+from lbsync.agent.runtime.frame import Pair, first_difference, frame_differs
+from lbsync.agent.runtime.options import (
+    Option,
+    Unfit,
+    Version,
+    files_of,
+    for_add,
+    lasting,
+    same_options,
+    sendable,
+)
+from lbsync.agent.runtime.proxies import Proxy, proxy
+from lbsync.agent.runtime.steps import (
+    AddServer,
+    DeleteServer,
+    RetireServer,
+    SetAddress,
+    SetState,
+    SetWeight,
+)
+from lbsync.agent.words import words
+
+_MOST_WEIGHT = 256
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """A server that was removed and has not been deleted yet."""
+
+    server: Server | None
+    """As it was; None after a restart of the agent: HAProxy does not tell all of it."""
+    inherited: tuple[str, ...] = ()
+    """Words that `default-server` gave it."""
+
+
+def plan_section(draft: Draft, pair: Pair, version: Version, leaving: dict[str, Leaving]) -> None:
+    """Plan what leads from one section to the other; `leaving` by server name."""
+    old, new = pair.old, pair.new
+    if old.text == new.text or frame_differs(draft, pair):
+        return
+    before = {server.name: server for server in old.servers}
+    after = {server.name: server for server in new.servers}
+    both = Both(pair, version, proxy(old, pair.base), proxy(new, pair.base))
+    if both.now.balance == "first" and not _same_order(before, after):
+        draft.reload(f"{pair.at(0)}: 'balance first' takes its servers in another order")
+        return
+    for server in new.servers:
+        known = before.get(server.name)
+        if known is not None:
+            _change(draft, both, known, server)
+        elif (left := leaving.get(server.name)) is not None:
+            _bring_back(draft, both, left, server)
+        else:
+            _add(draft, both, server)
+    for server in old.servers:
+        if server.name not in after:
+            _retire(draft, both, server)
+
+
+class Both(msgspec.Struct, frozen=True):
+    """A pair of sections, with what their servers inherit."""
+
+    pair: Pair
+    version: Version
+    then: Proxy
+    now: Proxy
+
+    @property
+    def backend(self) -> str:
+        """The proxy's name."""
+        return self.pair.new.name
+
+
+def _same_order(before: dict[str, Server], after: dict[str, Server]) -> bool:
+    """Tell whether new servers stand last and the others as before; new ones get higher ids."""
+    kept = [name for name in before if name in after]
+    return list(after)[: len(kept)] == kept
+
+
+def _change(draft: Draft, both: Both, old: Server, new: Server) -> None:
+    pair, name = both.pair, new.name
+    if _unchanged(both, old, new):
+        return
+    was, now = _words(both.then, old), _words(both.now, new)
+    if not same_options(was, now):
+        found = first_difference(was, now)
+        what = found[1] if found else "its options changed"
+        draft.reload(f"{pair.at(new.line)}: server {name}: {what}")
+        return
+    if not _plain(pair.old, old) or not _plain(pair.new, new):
+        if _address_word(pair.old, old) != _address_word(pair.new, new):
+            draft.reload(
+                f"{pair.at(new.line)}: server {name} is given otherwise than by IP address and port"
+            )
+            return
+    elif (old.address, old.port) != (new.address, new.port):
+        draft.do(Phase.RAISE, SetAddress(both.backend, name, new.address, new.port))
+    _weigh(draft, both, weight_of(old, pair.base), new)
+    _place(draft, both, is_disabled(old, pair.base), new)
+
+
+def _unchanged(both: Both, old: Server, new: Server) -> bool:
+    """Tell the common case cheaply."""
+    return (
+        old.options == new.options
+        and old.address == new.address != ""
+        and old.port == new.port != 0
+        and not both.then.own.default_server
+        and not both.now.own.default_server
+    )
+
+
+def _weigh(draft: Draft, both: Both, old: int, server: Server) -> None:
+    weight = weight_of(server, both.pair.base)
+    if weight == old:
+        return
+    if both.now.static or weight > _MOST_WEIGHT:
+        why = f"'balance {both.now.balance}' takes no other weights while it runs"
+        draft.reload(f"{both.pair.at(server.line)}: server {server.name}: {why}")
+        return
+    phase = Phase.RAISE if weight > old else Phase.LOWER
+    draft.do(phase, SetWeight(both.backend, server.name, weight))
+
+
+def _place(draft: Draft, both: Both, was_out: bool, server: Server) -> None:
+    out = is_disabled(server, both.pair.base)
+    if out and not was_out:
+        draft.do(Phase.LOWER, SetState(both.backend, server.name, "maint"))
+    elif was_out and not out:
+        draft.do(Phase.RAISE, SetState(both.backend, server.name, "ready"))
+
+
+def _words(inherits: Proxy, server: Server) -> tuple[Option, ...]:
+    return (*lasting(inherits.inherited(server)), *lasting(server.options))
+
+
+def _address_word(section: Section, server: Server) -> str:
+    line = words(section.text.split("\n")[server.line])
+    return line[2] if len(line) > 2 else ""
+
+
+def _plain(section: Section, server: Server) -> bool:
+    """Tell whether a server is given by IP address and port, and nothing else hides in the word."""
+    try:
+        ipaddress.ip_address(server.address)
+    except ValueError:
+        return False
+    return 0 < server.port < 1 << 16 and "+" not in _address_word(section, server)
+
+
+def _add(draft: Draft, both: Both, server: Server) -> None:
+    pair = both.pair
+    try:
+        draft.do(Phase.ADD, _addition(both, server))
+    except Unfit as error:
+        draft.reload(f"{pair.at(server.line)}: server {server.name} is new, and {error}")
+
+
+def _addition(both: Both, server: Server) -> AddServer:
+    pair = both.pair
+    if both.now.static:
+        raise Unfit(f"'balance {both.now.balance}' takes no more servers while it runs")
+    if both.now.dynamic_cookies:
+        raise Unfit("'dynamic-cookie-key' needs a start")
+    if not _plain(pair.new, server) or not sendable(server.name):
+        raise Unfit("it is not given by IP address and port")
+    loaded = frozenset[str]().union(
+        *(files_of((*both.then.inherited(s), *s.options)) for s in pair.old.servers)
+    )
+    said = for_add(both.now.inherited(server), server.options, both.version, loaded)
+    return AddServer(both.backend, server.name, server.address, server.port, said)
+
+
+def _bring_back(draft: Draft, both: Both, left: Leaving, server: Server) -> None:
+    """A name that was on its way out is wanted again: the same server, perhaps elsewhere."""
+    old, pair = left.server, both.pair
+    was = () if old is None else (*lasting(left.inherited), *lasting(old.options))
+    same = old is not None and same_options(was, _words(both.now, server))
+    if not same or not _plain(pair.new, server):
+        # What runs under this name is another server: it has to go first, even with connections.
+        draft.do(Phase.ADD, DeleteServer(both.backend, server.name))
+        _add(draft, both, server)
+        return
+    if both.now.static:
+        draft.reload(f"{pair.at(server.line)}: server {server.name} is new")
+        return
+    draft.do(Phase.ADD, SetAddress(both.backend, server.name, server.address, server.port))
+    draft.do(Phase.ADD, SetWeight(both.backend, server.name, weight_of(server, pair.base)))
+    out = is_disabled(server, pair.base)
+    draft.do(Phase.ADD, SetState(both.backend, server.name, "maint" if out else "ready"))
+
+
+def _retire(draft: Draft, both: Both, server: Server) -> None:
+    if both.now.static:
+        why = f"'balance {both.now.balance}' loses no servers while it runs"
+        draft.reload(f"{both.pair.at(0)}: server {server.name} is gone, and {why}")
+    elif not sendable(server.name):
+        draft.reload(f"{both.pair.at(0)}: server {server.name} is gone")
+    else:
+        draft.do(Phase.RETIRE, RetireServer(both.backend, server.name))
