@@ -126,7 +126,7 @@ def test_a_write_whose_answer_was_lost_is_told_from_one_that_was_not_done(
     try:
         writer = source(proxy.url, prefix="/lost/")
         writer.get("warm-up")
-        for i in range(20):
+        for i in range(10):
             proxy.cut_after(1 + i * 7)
             key = f"k{i}"
             revision = writer.commit([Expect(key, create_revision=0)], [Put(key, b"mine")])
@@ -136,7 +136,7 @@ def test_a_write_whose_answer_was_lost_is_told_from_one_that_was_not_done(
             proxy.cut_after(1)
             writer.commit([Expect(key, mod_revision=revision)], [Delete(key)])
             assert writer.get(key) is None
-        assert proxy.cuts > 10
+        assert proxy.cuts > 5
         theirs = writer.commit([], [Put("k", b"mine")])
         proxy.cut_after(1)
         with pytest.raises(Conflict):
@@ -166,7 +166,7 @@ def test_a_lease_outlives_its_time_only_while_it_is_renewed(etcd: Etcd, source: 
     dead.commit([], [Put("lost", b"1", lease=lost.id)])
     dead.close()
     wait_until("the dead one's key to go", lambda: alive.get("lost") is None, timeout=15)
-    assert lost.remaining() == 0.0
+    wait_until("the holder to know", lambda: lost.remaining() == 0.0)
     assert alive.get("kept") is not None
     assert kept.remaining() > 0.0
 
@@ -227,6 +227,8 @@ def test_a_mirror_that_is_wrong_is_found_out_and_healed(etcd: Etcd) -> None:
         probe.stop()
         watch.stop()
         connections.close()
+        probe.join()
+        watch.join()
 
 
 def test_changes_during_a_comparison_are_no_differences(etcd: Etcd, source: Open) -> None:

@@ -11,13 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
-
 from lbsync.clients.etcd.auth import Metadata, Tokens
-from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure, failure
+from lbsync.clients.etcd.failures import CALL_ERRORS, Kind, OutcomeUnknown, RpcFailure, failure
 from lbsync.clients.etcd.options import EtcdOptions, split_endpoint, system_ca
 from lbsync.clients.etcd.protobuf import etcd3, etcdrpc
-from lbsync.errors import Unavailable
+from lbsync.errors import LbsyncError, Unavailable
 
 Stub = Callable[[Any], Callable[..., Any]]
 """Picks a call from an `etcd3.Etcd3Client`: `lambda client: client.kvstub.Range`."""
@@ -39,7 +37,7 @@ _CHANNEL = [
     ("grpc.enable_http_proxy", 0),
 ]
 _PAUSE = (0.02, 0.2)
-_RETIRE_AFTER = 60.0
+_LONGEST = 3
 
 
 class Connection:
@@ -74,8 +72,7 @@ class Connections:
         self._closed = threading.Event()
         self._index = 0
         self._open: dict[str, Connection] = {}
-        self._retired: list[tuple[float, Connection]] = []
-        self._faults: dict[str, str] = {}
+        self._told: dict[str, str] = {}
         self.tokens = Tokens(None if options.user is None else self._authenticate)
 
     def current(self) -> Connection:
@@ -88,27 +85,24 @@ class Connections:
                 self._open[url] = Connection(url, self._options)
             return self._open[url]
 
-    def leave(self, connection: Connection, reason: str) -> None:
+    def leave(self, connection: Connection, why: LbsyncError) -> None:
         """Move on to the next endpoint, unless another thread already did.
 
-        A connection whose certificate files were replaced meanwhile is made anew next time. The old
-        one is closed only later, as another thread may be in the middle of a call on it.
+        A channel that could not connect is thrown away: gRPC before 1.80 can get stuck in such a
+        one, as nobody polls its next tries (measured). So is one whose certificate files changed.
         """
+        refused = isinstance(why, RpcFailure) and not why.may_be_done
         with self._lock:
-            self._faults[connection.url] = reason
-            if self._closed.is_set():
+            self._told[connection.url] = getattr(why, "reason", str(why))
+            if self._closed.is_set() or self._open.get(connection.url) is not connection:
                 return
             if self._options.endpoints[self._index] == connection.url:
                 self._index = (self._index + 1) % len(self._options.endpoints)
-            now = time.monotonic()
-            known = self._open.get(connection.url) is connection
-            if known and connection.files != _stamp(self._options):
+            discard = refused or connection.files != _stamp(self._options)
+            if discard:
                 del self._open[connection.url]
-                self._retired.append((now, connection))
-            expired = [old for since, old in self._retired if now - since > _RETIRE_AFTER]
-            self._retired = [pair for pair in self._retired if pair[1] not in expired]
-        for old in expired:
-            old.client.close()
+        if discard:
+            connection.client.close()
 
     def once(self, connection: Connection, stub: Stub, request: Any, timeout: float) -> Any:
         """Call one endpoint, authenticating anew if its token is refused. Raises `RpcFailure`."""
@@ -128,7 +122,9 @@ class Connections:
         """
         deadline = time.monotonic() + self._options.timeout
         share = self._options.timeout / min(2, len(self._options.endpoints))
+        attempt = 0
         while True:
+            attempt += 1
             connection = self.current()
             left = deadline - time.monotonic()
             try:
@@ -136,28 +132,25 @@ class Connections:
             except RpcFailure as error:
                 if error.kind is not Kind.ELSEWHERE:
                     raise
-                self.leave(connection, error.reason)
+                self.leave(connection, error)
                 if error.may_be_done and not repeat:
                     raise OutcomeUnknown(f"{error}; the write may or may not be done") from error
-                pause = random.uniform(*_PAUSE)
+                pause = random.uniform(*_PAUSE) * min(attempt, _LONGEST)
                 if time.monotonic() + pause >= deadline or self._closed.wait(pause):
                     raise Unavailable(f"etcd does not answer: {self.describe()}") from error
 
     def describe(self) -> str:
         """Return one phrase per endpoint: what was last seen of it."""
-        with self._lock:
-            return "; ".join(
-                f"{url}: {self._faults.get(url, 'answers' if url in self._open else 'not asked')}"
-                for url in self._options.endpoints
-            )
+        return "; ".join(
+            f"{url}: {self._told.get(url, 'not asked yet')}" for url in self._options.endpoints
+        )
 
     def close(self) -> None:
         """Close all channels; every later use raises `Unavailable`. May be called twice."""
         with self._lock:
             self._closed.set()
-            old = [*self._open.values(), *(connection for _, connection in self._retired)]
+            old = list(self._open.values())
             self._open.clear()
-            self._retired.clear()
         for connection in old:
             connection.client.close()
 
@@ -165,15 +158,12 @@ class Connections:
         metadata: Metadata = self.tokens.metadata()
         try:
             response = stub(connection.client)(request, timeout=timeout, metadata=metadata)
-        except grpc.RpcError as error:
+        except CALL_ERRORS as error:
             translated = failure(connection.url, error)
             if translated.kind is Kind.STALE_TOKEN:
                 self.tokens.drop(metadata)
             raise translated from error
-        except ValueError as error:
-            # grpc says so, in words only, when the channel was closed under the call.
-            raise RpcFailure(connection.url, Kind.ELSEWHERE, "connection closed") from error
-        self._faults.pop(connection.url, None)
+        self._told[connection.url] = "answers"
         return response
 
     def _authenticate(self) -> str | None:
@@ -183,7 +173,7 @@ class Connections:
         )
         try:
             token: str = connection.authenticate(request, timeout=self._options.timeout).token
-        except grpc.RpcError as error:
+        except CALL_ERRORS as error:
             translated = failure(connection.url, error)
             if "authentication is not enabled" in translated.reason:
                 return None

@@ -36,6 +36,9 @@ _MEANINGS = {
     "Socket closed": "connection closed",
 }
 
+CALL_ERRORS = (grpc.RpcError, ValueError)
+"""What a call can raise; ValueError is how grpc says that the channel was closed before it."""
+
 
 class Kind(enum.Enum):
     """What to do about a failed call."""
@@ -83,8 +86,12 @@ def kind_of(code: grpc.StatusCode, details: str) -> Kind:
     return Kind.INVALID
 
 
-def failure(url: str, error: grpc.RpcError) -> RpcFailure:
-    """Translate what gRPC raised for a call to `url`."""
+def failure(url: str, error: grpc.RpcError | ValueError) -> RpcFailure:
+    """Translate one of `CALL_ERRORS`, raised for a call to `url`."""
+    if isinstance(error, ValueError):
+        closed = RpcFailure(url, Kind.ELSEWHERE, "connection closed")
+        closed.may_be_done = False
+        return closed
     code = error.code() or grpc.StatusCode.UNKNOWN
     details = error.details() or ""
     translated = RpcFailure(url, kind_of(code, details), _reason(code, details))

@@ -1,7 +1,7 @@
 """Reading and writing keys: list, get, guarded commit."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure
@@ -15,6 +15,8 @@ from lbsync.model.snapshot import Item, Snapshot
 MAX_OPS = 128
 """etcd's default `--max-txn-ops`; it counts the longest of guards, writes and reads."""
 _TRIES = 3
+
+T = TypeVar("T")
 
 
 class Kv:
@@ -86,6 +88,25 @@ class Kv:
             raise Conflict(self._broken_guards(expect))
         raise Unavailable(f"{lost}; read the keys again to see") from lost
 
+    def list_at(self, revision: int) -> Snapshot | None:
+        """Return all keys as they were; None when that is compacted or to come. Raises `Unavailable`."""
+        return _unless_gone(lambda: self._list(revision))
+
+    def count_at(self, revision: int, without: Collection[str]) -> int | None:
+        """Return how many keys there were, not counting those whose first segment is in `without`;
+        None when that is compacted or to come. Raises `Unavailable`."""
+        inner = [self.prefix + segment.encode() + b"/" for segment in without]
+        ranges = [(self.prefix, self.range_end), *((start, _after(start)) for start in inner)]
+
+        def count() -> int:
+            every, *left_out = (
+                int(self._range(start, range_end=end, revision=revision, counted=True).count)
+                for start, end in ranges
+            )
+            return every - sum(left_out)
+
+        return _unless_gone(count)
+
     def from_store(self, kv: Any) -> Item | None:
         """Translate etcd's KeyValue; None when the key is no UTF-8."""
         key = readable(kv.key[len(self.prefix) :])
@@ -93,14 +114,13 @@ class Kv:
             return None
         return Item(key, kv.value, kv.create_revision, kv.mod_revision)
 
-    def _list(self) -> Snapshot:
+    def _list(self, revision: int = 0) -> Snapshot:
         items: dict[str, Item] = {}
         unreadable: list[str] = []
-        start, revision, cluster_id = self.prefix, 0, 0
+        start = self.prefix
         while True:
             page = self._range(start, range_end=self.range_end, revision=revision, paged=True)
-            if not revision:
-                revision, cluster_id = page.header.revision, page.header.cluster_id
+            revision, cluster_id = revision or page.header.revision, page.header.cluster_id
             for kv in page.kvs:
                 if (item := self.from_store(kv)) is None:
                     unreadable.append(escaped(kv.key[len(self.prefix) :]))
@@ -115,13 +135,20 @@ class Kv:
         return self.from_store(answer.kvs[0]) if answer.kvs else None
 
     def _range(
-        self, key: bytes, *, range_end: bytes = b"", revision: int = 0, paged: bool = False
+        self,
+        key: bytes,
+        *,
+        range_end: bytes = b"",
+        revision: int = 0,
+        paged: bool = False,
+        counted: bool = False,
     ) -> Any:
         request = etcdrpc.RangeRequest(
             key=key,
             range_end=range_end,
             revision=revision,
             limit=self._options.page_size if paged else 0,
+            count_only=counted,
         )
         answer = self._connections.call(lambda client: client.kvstub.Range, request)
         self._seen = answer.header.revision
@@ -190,6 +217,16 @@ class Kv:
 def _after(prefix: bytes) -> bytes:
     """Return the first key behind all keys with `prefix` (which ends with "/", never 0xff)."""
     return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def _unless_gone(read: Callable[[], T]) -> T | None:
+    """Return what `read` returns; None when etcd has no such revision, any more or yet."""
+    try:
+        return read()
+    except RpcFailure as error:
+        if error.kind is not Kind.COMPACTED:
+            raise
+        return None
 
 
 def _landed(response: Any, ops: Sequence[Put | Delete], base: int) -> int:

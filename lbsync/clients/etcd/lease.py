@@ -47,12 +47,15 @@ class EtcdLease:
     def stop(self) -> None:
         """Stop renewing; etcd removes the keys when the time is up."""
         self._stopped.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join(_JOIN)
+
+    def join(self) -> None:
+        """Wait until the thread has ended, which a call in progress may delay."""
+        self._thread.join(_JOIN)
 
     def end(self) -> None:
         """Stop renewing and remove the keys, now if etcd answers. May be called twice."""
         self.stop()
+        self.join()
         if self.remaining() == 0.0:
             return
         self._until = 0.0

@@ -1,7 +1,7 @@
 """The copy of all keys under the prefix, always as of one revision. Pure; no I/O."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -21,8 +21,10 @@ class Change(msgspec.Struct, frozen=True):
 class Mirror:
     """Filled by a listing, kept fresh by changes; read by any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: Collection[str] = ()) -> None:
+        """`quiet`: first segments of keys whose changes are held, but no news to anybody."""
         self._lock = threading.Lock()
+        self._quiet = frozenset(segment.encode() for segment in quiet)
         self._items: dict[str, Item] = {}
         self._unreadable: set[str] = set()
         self._snapshot: Snapshot | None = None
@@ -48,7 +50,7 @@ class Mirror:
             return not same
 
     def apply(self, changes: Iterable[Change]) -> bool:
-        """Apply the events of one whole response; return whether any was new.
+        """Apply the events of one whole response; return whether there is news among them.
 
         Events at or below the revision of the mirror are known already and left out.
         """
@@ -59,7 +61,7 @@ class Mirror:
             if fresh:
                 self._snapshot = None
                 self.revision = fresh[-1].mod_revision
-            return bool(fresh)
+            return any(change.key.partition(b"/")[0] not in self._quiet for change in fresh)
 
     def snapshot(self) -> Snapshot | None:
         """Return all keys, or None before the first `replace`. The same object until a change."""

@@ -40,6 +40,9 @@ class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two full comparisons of the mirror with etcd; a tenth of jitter is added."""
     page_size: int = 2000
     """Keys per Range request when listing; bounds the size of one answer."""
+    quiet: frozenset[str] = frozenset()
+    """First segments of keys (below the prefix) whose changes wake nobody. They are held in the
+    snapshot all the same."""
 
     def problems(self) -> list[str]:
         """Return everything that is wrong, one sentence each; empty when all is well."""

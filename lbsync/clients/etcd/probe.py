@@ -62,8 +62,11 @@ class Probe:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Ask the thread to end; `join` waits for it."""
         self._stopped.set()
+
+    def join(self) -> None:
+        """Wait until the thread has ended, which a call in progress may delay."""
         if self._thread.is_alive():
             self._thread.join(_JOIN)
 

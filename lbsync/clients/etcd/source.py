@@ -1,6 +1,6 @@
 """The one way into etcd: `EtcdSource`, a `lbsync.clients.source.Source`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -25,7 +25,7 @@ class EtcdSource:
         self._options = options
         self._connections = Connections(options)
         self._kv = Kv(self._connections, options)
-        self._mirror = Mirror()
+        self._mirror = Mirror(options.quiet)
         self._watch: Watch | None = None
         self._probe: Probe | None = None
         self._leases: list[EtcdLease] = []
@@ -36,7 +36,7 @@ class EtcdSource:
             return self._kv.list()
         held = self._mirror.snapshot()
         if held is None:
-            raise Unavailable(self.health().detail)
+            raise Unavailable(f"etcd was not listed yet: {self._connections.describe()}")
         return held
 
     def start(self, wake: Callable[[], None]) -> None:
@@ -90,6 +90,14 @@ class EtcdSource:
         """Do all `ops` at one revision if every guard holds; see `Source.commit`."""
         return self._kv.commit(expect, ops)
 
+    def at(self, revision: int) -> Snapshot | None:
+        """Return all keys as they were at `revision`; see `History.at`."""
+        return self._kv.list_at(revision)
+
+    def count_at(self, revision: int, without: Collection[str]) -> int | None:
+        """Return how many keys there were at `revision`; see `History.count_at`."""
+        return self._kv.count_at(revision, without)
+
     def lease(self, ttl: int) -> EtcdLease:
         """Take a lease of `ttl` seconds and keep it; see `Source.lease`."""
         lease = EtcdLease(self._connections, ttl)
@@ -98,10 +106,10 @@ class EtcdSource:
 
     def close(self) -> None:
         """Stop all threads, close all connections. May be called twice."""
-        if self._probe is not None:
-            self._probe.stop()
-        if self._watch is not None:
-            self._watch.stop()
-        for lease in self._leases:
-            lease.stop()
+        workers = [one for one in (self._probe, self._watch, *self._leases) if one is not None]
+        for worker in workers:
+            worker.stop()
+        # Only now: it ends the calls that the threads may be waiting in.
         self._connections.close()
+        for worker in workers:
+            worker.join()

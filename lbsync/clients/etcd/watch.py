@@ -17,7 +17,7 @@ import structlog
 
 from lbsync.clients.etcd.auth import Metadata
 from lbsync.clients.etcd.connections import Connection, Connections
-from lbsync.clients.etcd.failures import Kind, RpcFailure, failure, kind_of
+from lbsync.clients.etcd.failures import CALL_ERRORS, Kind, RpcFailure, failure, kind_of
 from lbsync.clients.etcd.kv import Kv
 from lbsync.clients.etcd.mirror import Change, Mirror
 from lbsync.clients.etcd.protobuf import etcdrpc
@@ -29,6 +29,7 @@ _LAST_PAUSE = 1.0
 _REFUSED_PAUSE = 5.0
 _SETTLED_AFTER = 2.0
 _JOIN = 10.0
+_NOT_YET = "etcd was not listed yet"
 
 log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ class Watch:
         self._interrupt: Relist | RpcFailure | None = None
         self._relist: str | None = "first listing"
         self._proven = False
-        self._health = Health(False, "etcd was not listed yet", time.time())
+        self._health = Health(False, _NOT_YET, time.time())
         self._thread = threading.Thread(target=self._run, name="etcd-watch", daemon=True)
 
     def start(self) -> None:
@@ -62,11 +63,14 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the stream and the thread."""
+        """End the stream and ask the thread to end; `join` waits for it."""
         self._stopped.set()
         with self._lock:
             if self._call is not None:
                 self._call.cancel()
+
+    def join(self) -> None:
+        """Wait until the thread has ended, which a call in progress may delay."""
         if self._thread.is_alive():
             self._thread.join(_JOIN)
 
@@ -129,14 +133,14 @@ class Watch:
             metadata = self._connections.tokens.metadata()
             self._read(connection, metadata)
             raise RpcFailure(connection.url, Kind.ELSEWHERE, "closed the watch")
-        except grpc.RpcError as error:
+        except CALL_ERRORS as error:
             why = self._interrupt or failure(connection.url, error)
-            self._connections.leave(connection, str(why))
+            self._connections.leave(connection, why)
             raise why from error
         except RpcFailure as error:
             if error.kind is Kind.STALE_TOKEN:
                 self._connections.tokens.drop(metadata)
-            self._connections.leave(connection, error.reason)
+            self._connections.leave(connection, error)
             raise
 
     def _read(self, connection: Connection, metadata: Metadata) -> None:
@@ -209,8 +213,8 @@ class Watch:
     def _down(self, reason: str) -> None:
         if self._stopped.is_set():
             return
-        if self._health.ok:
-            log.warning("lost the watch on etcd", why=reason)
+        if self._health.ok or self._health.detail == _NOT_YET:
+            log.warning("etcd cannot be watched", why=reason)
             self._health = Health(False, reason, time.time())
             self._wake()
         else:
