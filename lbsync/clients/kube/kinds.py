@@ -17,6 +17,10 @@ Key = tuple[str, str]
 """Namespace ("" for cluster-wide kinds) and name."""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: no JSON, JSON of another form, no UTF-8, too deeply nested."""
+
+
 class ListMeta(msgspec.Struct, rename={"token": "continue", "version": "resourceVersion"}):
     """`metadata` of a list."""
 
@@ -88,7 +92,7 @@ class Kind(Generic[T]):
             entries = [self._entry(wired) for wired in page.items or ()]
         except msgspec.ValidationError:
             return self._page_with_faults(body, what)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise ApiUnavailable(f"{what}: the answer is no JSON: {error}") from error
         return self._page(page.kind, page.metadata, entries, what)
 
@@ -96,7 +100,7 @@ class Kind(Generic[T]):
         """Read item by item, so that one strange object does not hide all the others."""
         try:
             page = msgspec.json.decode(body, type=_RawPage)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise ApiUnavailable(f"{what}: the answer is no list: {error}") from error
         entries = [self.read(raw) for raw in page.items or ()]
         return self._page(page.kind, page.metadata, entries, what)
@@ -111,13 +115,13 @@ class Kind(Generic[T]):
         """Read one object. Raises `Rejected` when it has not even a name."""
         try:
             return self._entry(msgspec.json.decode(raw, type=self._wire))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return self._without_value(raw, str(error))
 
     def _without_value(self, raw: bytes | msgspec.Raw, problem: str) -> Entry[T]:
         try:
             meta = msgspec.json.decode(raw, type=_Named).metadata
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise Rejected(f"{self.name}: an object without a name: {error}") from error
         return Entry((meta.namespace or "", meta.name), meta.version or "", None, problem)
 

@@ -102,7 +102,7 @@ def _content(
     """Return the content of a pair of fields; data wins over the file's name, as in kubectl."""
     if data:
         try:
-            return Fixed(base64.b64decode(data, validate=False))
+            return Fixed(base64.b64decode("".join(data.split()), validate=True))
         except (binascii.Error, ValueError) as error:
             raise SettingsError([f"{file}: {fieldname}-data is not base64: {error}"]) from error
     if not name:

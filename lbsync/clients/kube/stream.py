@@ -8,7 +8,7 @@ import msgspec
 import urllib3
 
 from lbsync.clients.kube.errors import ApiUnavailable, Expired, StreamBroken, parse_status, refusal
-from lbsync.clients.kube.kinds import Entry, Kind
+from lbsync.clients.kube.kinds import UNREADABLE, Entry, Kind
 
 T = TypeVar("T")
 _CHUNK = 1 << 16
@@ -87,7 +87,7 @@ class WatchStream(Generic[T]):
             if envelope.type == "BOOKMARK":
                 mark = msgspec.json.decode(envelope.object, type=_Bookmark)
                 return Event("BOOKMARK", mark.metadata.version, None)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise StreamBroken(f"{self._what}: not an event: {error}") from error
         if envelope.type == "ERROR":
             raise self._error(bytes(envelope.object))

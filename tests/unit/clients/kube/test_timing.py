@@ -1,0 +1,110 @@
+"""Pauses, turns, and files that are looked at now and then."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lbsync.clients.kube.files import RotatedFile
+from lbsync.clients.kube.reach import Reach
+from lbsync.clients.kube.timing import Backoff, Timing
+from lbsync.errors import Unavailable
+
+
+def test_pauses_double_with_jitter_up_to_the_cap_and_begin_anew() -> None:
+    timing = Timing()
+    backoff = Backoff(timing)
+    for base in (0.8, 1.6, 3.2, 4.0, 4.0):
+        assert base * 0.5 <= backoff.pause() <= min(base * 1.5, 4.0)
+    backoff.reset()
+    assert backoff.pause() <= 1.2
+
+
+def test_the_defaults_are_those_that_were_measured_and_promised() -> None:
+    timing = Timing()
+    assert (timing.backoff_first, timing.backoff_cap) == (0.8, 4.0)
+    assert timing.watch == (240.0, 300.0)
+    assert sum(timing.relist) / 2 == 1800
+    assert (timing.away_spacing, timing.away_reminder, timing.refused) == (1.0, 60.0, 30.0)
+
+
+def test_while_the_server_is_doubted_requests_take_turns() -> None:
+    reach = Reach("https://x", Timing(away_spacing=0.05))
+    stop = threading.Event()
+    turns: list[float] = []
+
+    def ask() -> None:
+        reach.pause(0.0, stop)
+        turns.append(time.monotonic())
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    turns.sort()
+    assert turns[-1] - turns[0] >= 0.15
+
+
+def test_an_answer_lets_everybody_go_at_once() -> None:
+    reach = Reach("https://x", Timing(away_spacing=60.0))
+    stop = threading.Event()
+    reach.pause(0.0, stop)
+    waiting = [threading.Thread(target=reach.pause, args=(60.0, stop)) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    reach.failed("down")
+    assert reach.away == "down"
+    while any(thread.is_alive() for thread in waiting):
+        reach.failed("down")
+        reach.answered()
+        for thread in waiting:
+            thread.join(0.01)
+    assert reach.away is None
+    reach.pause(0.0, stop)
+
+
+def test_stopping_ends_a_pause() -> None:
+    reach = Reach("https://x", Timing(away_spacing=60.0))
+    stop = threading.Event()
+    thread = threading.Thread(target=reach.pause, args=(60.0, stop))
+    thread.start()
+    stop.set()
+    reach.nudge()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_file_is_looked_at_only_now_and_then(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("one")
+    rotated = RotatedFile(path, every=3600.0)
+    assert rotated.text() == "one"
+    path.write_text("two")
+    assert rotated.text() == "one"
+    rotated.expire()
+    assert rotated.text() == "two"
+
+
+def test_a_file_is_read_again_when_it_changed_and_kept_while_it_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("one")
+    rotated = RotatedFile(path, every=0.0)
+    assert rotated.read() == b"one"
+    path.unlink()
+    assert rotated.read() == b"one"
+    # The same size and time; only the inode tells.
+    path.with_suffix(".new").write_text("two")
+    path.with_suffix(".new").rename(path)
+    os.utime(path, ns=(0, 0))
+    assert rotated.read() == b"two"
+    path.unlink()
+    rotated.expire()
+    assert rotated.read() == b"two"
+
+
+def test_a_file_that_never_was_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"token: cannot be read \(No such file"):
+        RotatedFile(tmp_path / "token").read()
