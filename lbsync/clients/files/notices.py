@@ -1,5 +1,6 @@
 """Hear of changes below some directories (watchdog, inotify)."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,6 +39,10 @@ _EVENTS: list[type[FileSystemEvent]] = [
 _JOIN = 10.0
 
 log = structlog.get_logger()
+
+# watchdog calls it an error when it is stopped between two events. What its threads really miss
+# is found by the regular reading.
+logging.getLogger("watchdog.observers").setLevel(logging.CRITICAL)
 
 
 class _Handler(FileSystemEventHandler):
