@@ -60,9 +60,11 @@ class Executor:
 
     def _send(self, waiting: Sequence[tuple[Step, Command]]) -> None:
         """Send commands in as few lines as their length allows; judge each reply."""
-        for batch in self._batches(waiting):
-            first = batch[0][0]
-            answer = self._ask(first, [command.text for _, command in batch])
+        done = 0
+        for texts in self._worker.batches([command.text for _, command in waiting]):
+            batch = waiting[done : done + len(texts)]
+            done += len(texts)
+            answer = self._ask(batch[0][0], texts)
             try:
                 replies = answers.split_replies(answer, len(batch))
             except Unavailable as error:
@@ -71,21 +73,6 @@ class Executor:
             for (step, command), reply in zip(batch, replies, strict=True):
                 if not command.expected.fullmatch(reply):
                     raise Deviated(step, reply)
-
-    def _batches(
-        self, waiting: Sequence[tuple[Step, Command]]
-    ) -> Iterator[list[tuple[Step, Command]]]:
-        batch: list[tuple[Step, Command]] = []
-        size = 0
-        for item in waiting:
-            cost = self._worker.cost(item[1].text)
-            if batch and size + cost > BATCH_BYTES:
-                yield batch
-                batch, size = [], 0
-            batch.append(item)
-            size += cost
-        if batch:
-            yield batch
 
     def _single(self, step: Step, command: Command) -> None:
         answer = self._ask(step, [command.text], command.payload)

@@ -160,16 +160,22 @@ class Running:
                 self.forget(step.backend, step.name)
 
     def _leave(self, backend: str, name: str) -> None:
-        for kind in ("backend", "listen"):
-            section = self.sections.get((kind, backend))
-            found = [s for s in section.servers if s.name == name] if section else []
-            if section is not None and found:
-                inherited = proxy(section, self.base(section)).inherited(found[0])
-                self.leaving.setdefault(backend, {})[name] = Leaving(found[0], inherited)
+        left = self.leaving.setdefault(backend, {})
+        section = self.server_section(backend)
+        found = [s for s in section.servers if s.name == name] if section else []
+        if section is not None and found:
+            inherited = proxy(section, self.base(section)).inherited(found[0])
+            left[name] = Leaving(found[0], inherited)
+        else:
+            left.setdefault(name, Leaving(None))
 
-    def note_leaving(self, backend: str, name: str) -> None:
-        """Remember a server that runs but is wanted nowhere, as found after a restart."""
-        self.leaving.setdefault(backend, {}).setdefault(name, Leaving(None))
+    def server_section(self, name: str) -> Section | None:
+        """Return the proxy of that name that has servers."""
+        return self.sections.get(("backend", name)) or self.sections.get(("listen", name))
+
+    def adopt_steps(self, steps: Iterable[Step]) -> None:
+        """Take over steps that healed something: what is wanted has not changed by them."""
+        self._note_leaving(steps)
 
     def forget(self, backend: str, name: str) -> None:
         """A server that was leaving is gone, or wanted again."""

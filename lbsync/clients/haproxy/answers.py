@@ -148,6 +148,24 @@ def parse_servers(answer: str) -> list[ServerState]:
         raise Unavailable(f"'show servers state' has an unreadable row: {error}") from error
 
 
+_CONNECTIONS_USED = 6
+"""Column of `show servers conn`, counted from 0."""
+
+
+def parse_connections(answer: str) -> dict[tuple[str, str], int]:
+    """Read `show servers conn`: backend and server to connections in use.
+
+    Several answers may follow each other; a backend that does not exist is left out.
+    """
+    rows = (line.split() for line in answer.split("\n") if "/" in line and line[0] != "#")
+    used = {}
+    for row in rows:
+        backend, _, name = row[0].partition("/")
+        if len(row) > _CONNECTIONS_USED and row[_CONNECTIONS_USED].isdecimal():
+            used[backend, name] = int(row[_CONNECTIONS_USED])
+    return used
+
+
 def parse_maps(answer: str) -> list[MapState]:
     """Read `show map` without an argument: which maps are loaded, and how full they are."""
     found = (_MAP.match(line) for line in answer.splitlines() if not line.startswith("#"))

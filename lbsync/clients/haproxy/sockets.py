@@ -150,8 +150,9 @@ class WorkerSocket(CommandSocket):
         ran is then unknown, and must be read back.
         """
         replies: list[str] = []
-        for batch in _batches([self._prefix + command for command in commands]):
-            replies += answers.split_replies(self.ask(";".join(batch)), len(batch))
+        for batch in self.batches(commands):
+            line = ";".join(self._prefix + command for command in batch)
+            replies += answers.split_replies(self.ask(line), len(batch))
         return replies
 
     def run(self, commands: Sequence[str], payload: str = "") -> str:
@@ -164,26 +165,22 @@ class WorkerSocket(CommandSocket):
         line = ";".join(self._prefix + command for command in commands)
         return self.ask(f"{line} <<\n{payload}" if payload else line, retry_s=0.0)
 
-    def cost(self, command: str) -> int:
-        """Return how many bytes of a line a command takes."""
-        return len(self._prefix) + len(command.encode()) + 1
+    def batches(self, commands: Iterable[str]) -> Iterator[list[str]]:
+        """Cut commands into groups of which each fits into one line of `BATCH_BYTES`."""
+        batch: list[str] = []
+        size = 0
+        for command in commands:
+            length = len(self._prefix) + len(command.encode()) + 1
+            if batch and size + length > BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+            batch.append(command)
+            size += length
+        if batch:
+            yield batch
 
     def _show(self, command: str, retry_s: float | None = None) -> str:
         return self.ask(self._prefix + command, retry_s=retry_s, may_be_empty=False)
-
-
-def _batches(commands: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for command in commands:
-        length = len(command.encode()) + 1
-        if batch and size + length > BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(command)
-        size += length
-    if batch:
-        yield batch
 
 
 def master(options: HaproxyOptions) -> MasterSocket | None:
