@@ -4,6 +4,7 @@ What it answers is pinned by recorded answers of a real kube-apiserver 1.20.2, a
 client's contract run against it and, where there is one, against a real server alike.
 """
 
+from harness.fake_kube.controllers import Controllers
 from harness.fake_kube.server import ADMIN, FakeKube, running
 
-__all__ = ["ADMIN", "FakeKube", "running"]
+__all__ = ["ADMIN", "Controllers", "FakeKube", "running"]

@@ -52,6 +52,25 @@ def node(name: str, address: str, **more: Any) -> Json:
     }
 
 
+def deployment(name: str, namespace: str = "default", *, replicas: int = 1, **more: Any) -> Json:
+    """Return a Deployment of pods `app=name` with port http 8080; `version` changes the template.
+
+    `port` is the container's port, `labels` are added to the pods'.
+    """
+    labels = {"app": name} | more.pop("labels", {})
+    port = {"name": "http", "containerPort": more.pop("port", 8080)}
+    container = {"name": "main", "image": f"{name}:{more.pop('version', 1)}", "ports": [port]}
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+
+
 def _meta(name: str, namespace: str, more: Json) -> Json:
     meta: Json = {"name": name, "namespace": namespace}
     for part in ("labels", "annotations"):

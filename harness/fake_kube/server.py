@@ -153,9 +153,15 @@ class FakeKube:
         return self.writer.patch(place, body, "application/merge-patch+json", {}, "test")[1]
 
     def get(self, kind: str, namespace: str, name: str) -> Json | None:
-        """Return a stored object."""
+        """Return a stored object, with its kind."""
         place = self._place(kind, {"namespace": namespace, "name": name})
-        return self.storage.get(place.resource, place.key)
+        found = self.storage.get(place.resource, place.key)
+        return found and {"kind": kind} | found
+
+    def objects(self, kind: str) -> list[Json]:
+        """Return all stored objects of a kind, in the order of their names."""
+        stored = sorted(self.storage.objects(of_kind(kind)).items())
+        return [{"kind": kind} | found for _, found in stored]
 
     def delete(self, kind: str, namespace: str, name: str, *, grace: int = 0) -> None:
         """Delete an object."""

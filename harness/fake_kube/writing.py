@@ -49,8 +49,12 @@ class Writer:
         meta = dict(found.get("metadata") or {})
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = meta["generateName"] + _suffix()
-        if resource.namespaced:
-            meta.setdefault("namespace", place.namespace or "default")
+        where = place.namespace
+        if resource.namespaced and meta.setdefault("namespace", where) != where:
+            raise status.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the"
+                " request"
+            )
         key = (meta.get("namespace", "") if resource.namespaced else "", meta.get("name", ""))
         meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
         meta.pop("resourceVersion", None)
