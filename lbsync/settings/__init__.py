@@ -9,6 +9,7 @@ from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.load import load, password_of
 from lbsync.settings.outputs import Output, Templates
+from lbsync.settings.publisher import Publisher
 from lbsync.settings.root import DEFAULT_FILE, Settings
 from lbsync.settings.values import Command, Duration, FileMode, FilePath
 
@@ -29,6 +30,7 @@ __all__ = [
     "Network",
     "Output",
     "Proxy",
+    "Publisher",
     "Settings",
     "Templates",
     "load",

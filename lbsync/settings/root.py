@@ -8,6 +8,7 @@ from msgspec import Meta
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.outputs import Output, Templates
+from lbsync.settings.publisher import Publisher
 from lbsync.settings.values import FilePath, HostName, Prefix, SourceSpec
 
 DEFAULT_FILE = "/etc/lbsync/lbsync.toml"
@@ -42,4 +43,5 @@ class Settings(msgspec.Struct, frozen=True):
     proxy: Proxy = Proxy()
     templates: Templates = Templates()
     outputs: tuple[Output, ...] = ()
+    publisher: Publisher = Publisher()
     log: Log = Log()

@@ -59,6 +59,12 @@ def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[
             'reload = "command" needs reload_command, such as "systemctl reload haproxy"',
             ("haproxy", "reload"), ("haproxy", "reload_command"),
         )  # fmt: skip
+    if settings.publisher.heartbeat >= settings.publisher.full_compare:
+        yield finding(
+            f"heartbeat ({settings.publisher.heartbeat}) is not shorter than full_compare "
+            f"({settings.publisher.full_compare}); make it shorter",
+            ("publisher", "heartbeat"), ("publisher", "full_compare"),
+        )  # fmt: skip
     yield from _binds(settings, finding_at=finding)
     yield from _outputs(settings, finding_at=finding)
 

@@ -55,6 +55,60 @@ class Duration(int):
         return f"{int(self)}ms"
 
 
+class Pause(Duration):
+    """A time span that may be nothing at all: `0`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Pause":
+        """Return the span; 0 needs no unit."""
+        if raw in ("0", "0ms", "0s") or (raw == 0 and not isinstance(raw, bool)):
+            return cls(0)
+        return cls(super().parse(raw))
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return super().__str__() if self else "0"
+
+
+class Name(str):
+    """A name that can stand in a key of the store."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "Name":
+        """Return the name."""
+        text = text_of(raw, "name")
+        if not re.fullmatch(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", text):
+            raise ValueError(
+                f"{text[:80]!r} cannot stand in a key: at most 63 lower-case letters, digits, - and "
+                "., beginning and ending with a letter or digit"
+            )
+        return cls(text)
+
+
+class LabelValue(str):
+    """A label and the value it must have: `role=lb`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "LabelValue":
+        """Return the pair as written."""
+        text = text_of(raw, "label")
+        if not re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9_./]*=[-A-Za-z0-9_.]*", text):
+            raise ValueError(f"{text[:80]!r} is no label with its value: write one like role=lb")
+        return cls(text)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Label and value."""
+        label, _, value = self.partition("=")
+        return label, value
+
+
 class FilePath(str):
     """A path; a relative one in the settings file begins at that file's directory."""
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 from lbsync.model.kube import Service
 from lbsync.model.values import Address
-from lbsync.publisher.translate.options import IpFamily
 from lbsync.publisher.translate.report import Refused
+from lbsync.settings.publisher import IpFamily
 
 Family = Literal["v4", "v6"]
 _FAMILIES: dict[str, Family] = {"IPv4": "v4", "IPv6": "v6"}

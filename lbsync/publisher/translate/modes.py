@@ -11,11 +11,12 @@ from lbsync.model.values import Address
 from lbsync.publisher.translate.families import Family, family_of_address, ip_address
 from lbsync.publisher.translate.names import Draft
 from lbsync.publisher.translate.nodes import NodePool
-from lbsync.publisher.translate.options import AddressMode, NodeAddressKind, Options
+from lbsync.publisher.translate.options import Options
 from lbsync.publisher.translate.placement import Placement
 from lbsync.publisher.translate.ports import PortChoice
 from lbsync.publisher.translate.report import Refused, Report, shown
 from lbsync.publisher.translate.slices import Members
+from lbsync.settings.publisher import AddressMode, NodeAddressKind
 
 MAX_WEIGHT = 256
 """HAProxy's limit (manual 5.2, `weight`)."""

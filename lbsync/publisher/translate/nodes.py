@@ -7,7 +7,8 @@ import msgspec
 from lbsync.model.kube import Node
 from lbsync.model.values import Address
 from lbsync.publisher.translate.families import Family, family_of_address, ip_address
-from lbsync.publisher.translate.options import NodeAddressKind, Options
+from lbsync.publisher.translate.options import Options
+from lbsync.settings.publisher import NodeAddressKind
 
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 """Label: any value, even an empty one, excludes."""

@@ -2,16 +2,11 @@
 Services say it with."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
 from lbsync.model.values import Text, is_name
-
-AddressMode = Literal["pod", "nodeport", "clusterip", "external-name", "lb-status"]
-IpFamily = Literal["auto", "v4", "v6", "both"]
-NodeAddressKind = Literal["InternalIP", "ExternalIP", "ExternalFirst"]
-ExternalNames = Literal["never", "annotated", "always"]
+from lbsync.settings.publisher import AddressMode, ExternalNames, IpFamily, NodeAddressKind
 
 PREFIX = "lbsync.io/"
 PUBLISH_LABEL = PREFIX + "publish"

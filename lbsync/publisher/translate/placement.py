@@ -7,8 +7,8 @@ import msgspec
 
 from lbsync.model.values import is_name
 from lbsync.publisher.translate.fields import read_switch
-from lbsync.publisher.translate.options import AddressMode, IpFamily, NodeAddressKind
 from lbsync.publisher.translate.report import Refused, shown
+from lbsync.settings.publisher import AddressMode, IpFamily, NodeAddressKind
 
 
 class Placement(msgspec.Struct, frozen=True):

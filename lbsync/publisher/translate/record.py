@@ -14,11 +14,12 @@ from lbsync.publisher.translate.aliases import PLACE
 from lbsync.publisher.translate.annotations import Wishes
 from lbsync.publisher.translate.fields import FIELDS, Path
 from lbsync.publisher.translate.modes import local_check
-from lbsync.publisher.translate.options import PREFIX, AddressMode
+from lbsync.publisher.translate.options import PREFIX
 from lbsync.publisher.translate.report import Refused, Report
 from lbsync.publisher.translate.shapes import Shape
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import Key, ServiceId, service_key
+from lbsync.settings.publisher import AddressMode
 
 _STEP = re.compile(r"[a-z_]+")
 _PLAIN = frozenset({"", "http", "ws", "kubernetes.io/ws"})

@@ -1,0 +1,58 @@
+"""Kubernetes Events: what the owner of an object is told, where `kubectl describe` shows it.
+
+Written from a thread of its own: an API server that dawdles must not keep servers from being
+published. What cannot be written is dropped; the report in the store stays.
+"""
+
+import queue
+import threading
+
+from lbsync import log
+from lbsync.clients.kube import Cluster, ObjectReference
+from lbsync.errors import LbsyncError
+from lbsync.model.publishing import ReportRecord
+
+_MOST = 500
+_MOST_SENTENCES = 5
+
+
+class Announcer:
+    """Posts Events until it is closed."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._queue: queue.Queue[tuple[ObjectReference, ReportRecord] | None] = queue.Queue(_MOST)
+        self._failing = log.Failing("events cannot be written", "events are written again")
+        self._thread = threading.Thread(target=self._run, name="kubernetes-events", daemon=True)
+        self._thread.start()
+
+    def tell(self, about: ObjectReference, report: ReportRecord) -> None:
+        """Post what a report says, soon. Never blocks."""
+        try:
+            self._queue.put_nowait((about, report))
+        except queue.Full:
+            log.get().warning("too many events at once; some are dropped", name=about.name)
+
+    def close(self) -> None:
+        """End, without what has not been posted yet."""
+        while True:
+            try:
+                self._queue.get_nowait()
+            except queue.Empty:
+                break
+        self._queue.put(None)
+
+    def _run(self) -> None:
+        while (told := self._queue.get()) is not None:
+            about, report = told
+            for sentence in report.sentences[:_MOST_SENTENCES]:
+                self._post(about, report, sentence)
+
+    def _post(self, about: ObjectReference, report: ReportRecord, sentence: str) -> None:
+        reason = "NotPublished" if sentence == report.refused else "PublishedWithWarning"
+        try:
+            self._cluster.post_event(about, reason=reason, message=sentence, kind="Warning")
+        except LbsyncError as error:
+            self._failing.failed(str(error))
+            return
+        self._failing.recovered()

@@ -1,0 +1,274 @@
+"""The publisher's pass: who leads, what has changed, what to write; and that only a leader writes.
+
+Nothing is published before everything that is needed was listed once, and a list that fails is never
+taken for an empty one: the stores below keep what they have. A pass may be run at any time, twice; the
+news from the cluster and from the store only say that it is worthwhile.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lbsync
+from lbsync import log
+from lbsync.clients.kube import Change as KubeChange
+from lbsync.clients.kube import ClusterConfig, ObjectReference, Timing
+from lbsync.clients.source import Expect, Source
+from lbsync.errors import Exit
+from lbsync.loop import Outcome
+from lbsync.model.publishing import HeartbeatRecord
+from lbsync.publisher.announce import Announcer
+from lbsync.publisher.brake import Limits
+from lbsync.publisher.commit import Committer, LostLead
+from lbsync.publisher.dirty import Dirt, Dirty
+from lbsync.publisher.election import Election, identity, stamp
+from lbsync.publisher.heartbeat import Heartbeat
+from lbsync.publisher.mirror import Change, Identity
+from lbsync.publisher.reports import news
+from lbsync.publisher.result import outcome
+from lbsync.publisher.stored import Stored
+from lbsync.publisher.translate import Options
+from lbsync.publisher.units import State, Unit
+from lbsync.publisher.view import View
+from lbsync.publisher.watching import Watching
+from lbsync.publisher.work import Work
+from lbsync.schema.publishing import source_of
+from lbsync.settings import Publisher as Settings
+
+_JUST_LISTED_S = 5.0
+"""That Services are gone, told within this time after a list, was found by comparing."""
+
+
+def options_of(settings: Settings) -> Options:
+    """Return what the settings say of translation."""
+    return Options(
+        source=source_of(settings.cluster),
+        address_mode=settings.address_mode,
+        ip_family=settings.ip_family,
+        node_address=settings.node_address,
+        node_selector=dict(label.pair for label in settings.node_selector),
+        default_group=settings.group,
+        external_names=settings.external_names,
+        ingress_class=settings.ingress_class,
+    )
+
+
+class Publisher:
+    """One replica. Its passes are run by one thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        cluster: ClusterConfig,
+        *,
+        name: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        timing: Timing | None = None,
+    ) -> None:
+        """`name`: who this is, among the replicas; by default host and process."""
+        self._settings = settings
+        self._source = source
+        self._clock = clock
+        self._name = name or identity()
+        self._wake: Callable[[], None] = lambda: None
+        self._dirty = Dirty()
+        self._watching = Watching(
+            cluster,
+            namespaces=settings.namespaces,
+            ingress=settings.ingress,
+            on_change=self._note,
+            on_state=self._nudge,
+            timing=timing,
+        )
+        options = options_of(settings)
+        view = View(self._watching.cluster, options, ingress=settings.ingress)
+        limits = Limits(
+            settings.brake_service_percent,
+            settings.brake_total_percent,
+            settings.brake_hold.seconds,
+        )
+        me = Identity(settings.cluster, options.source)
+        self._view = view
+        self._work = Work(me, view, options, limits, self._watching.demand)
+        self._stored = Stored(settings.cluster)
+        ttl = round(settings.lease_ttl.seconds)
+        self._election = Election(source, settings.cluster, self._name, ttl, clock=clock)
+        self._committer = Committer(
+            source, lambda: self._election.fence, self._election.fenced, self._wrote
+        )
+        self._heartbeat = Heartbeat(
+            source, settings.cluster, settings.heartbeat.seconds, clock=clock
+        )
+        self._announcer = Announcer(self._watching.cluster) if settings.events else None
+        self._leads = False
+        self._next_full = 0.0
+        self._lists, self._listed_at = 0, 0.0
+        self._synced_at = ""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Begin to watch the cluster; `wake` is called from other threads when something changed.
+
+        The source is not started: whoever opened it decides whether it is watched.
+        """
+        self._wake = wake
+        self._watching.start()
+
+    def close(self) -> None:
+        """End the watches, and hand over the lead at once. May be called twice."""
+        self._election.resign()
+        self._heartbeat.stop()
+        if self._announcer is not None:
+            self._announcer.close()
+        self._watching.close()
+
+    @property
+    def missing(self) -> list[str]:
+        """What has not been listed yet, without which nothing is published."""
+        return self._watching.missing
+
+    @property
+    def waiting(self) -> list[str]:
+        """Services that wait for a further kind of objects to be listed, after a pass."""
+        return sorted(n for n, state in self.states.items() if state.standing == "waits")
+
+    @property
+    def states(self) -> dict[str, State]:
+        """How all Services stand, as of the last pass."""
+        return self._work.states
+
+    @property
+    def healthy(self) -> str:
+        """Why the cluster is not watched right now; empty when it is."""
+        health = self._watching.cluster.health()
+        return "" if health.ok else health.detail
+
+    def run_pass(self) -> Outcome:
+        """Bring the store to what the cluster says. Raises `Unavailable`."""
+        if missing := self._watching.missing:
+            return Outcome(
+                f"waits for Kubernetes: not listed yet: {', '.join(missing)}",
+                confirmed=False,
+                exit_code=Exit.UNAVAILABLE,
+            )
+        snapshot = self._source.snapshot()
+        self._dirty.mark(self._stored.update(snapshot))
+        fence = self._election.step(snapshot)
+        if fence is None:
+            return self._stand_by()
+        now = self._clock()
+        if not self._leads or now >= self._next_full:
+            if not self._leads:
+                self._work.reset()
+            self._leads = True
+            self._next_full = now + self._settings.full_compare.seconds
+            self._dirty.mark_all()
+        return self._publish(fence, snapshot.revision)
+
+    def preview(self) -> list[Unit]:
+        """Return what a leader would write now; nothing is. Raises `Unavailable`."""
+        self._stored.update(self._source.snapshot())
+        self._dirty.mark_all()
+        return self._look(self._clock(), self._dirty.take())
+
+    def _publish(self, fence: Expect, revision: int) -> Outcome:
+        began = self._clock()
+        dirt = self._dirty.take()
+        is_done = False
+        try:
+            units = self._look(began, dirt)
+            written = self._committer.write(units)
+            is_done = True
+        except LostLead as error:
+            self._leads = False
+            return Outcome(str(error), confirmed=False, retry=True, exit_code=error.exit_code)
+        finally:
+            if not is_done:
+                self._dirty.put_back(dirt)
+        self._work.done(written.done, self._stored)
+        self._dirty.mark(written.failed)
+        self._tell(written.done)
+        self._beat(fence)
+        ended = self._clock()
+        return outcome(written, self.states, revision, ended - began, self._again_in(ended))
+
+    def _stand_by(self) -> Outcome:
+        self._leads = False
+        leader = self._election.leader
+        return Outcome(
+            f"stands by: {leader} leads" if leader else "stands by: another publisher leads",
+            confirmed=True,
+            again_in=self._election.wait,
+            exit_code=Exit.CONFLICT,
+            fields={"leader": leader},
+        )
+
+    def _look(self, now: float, dirt: Dirt) -> list[Unit]:
+        if (lists := self._watching.lists) != self._lists:
+            self._lists, self._listed_at = lists, now
+        before = {name for name, state in self.states.items() if state.held}
+        units = self._work.look(
+            dirt,
+            self._stored,
+            now,
+            stamp(),
+            compared=now - self._listed_at < _JUST_LISTED_S,
+        )
+        for name, state in self.states.items():
+            if state.held and name not in before:
+                log.get().error(f"a removal of servers is held back: {state.held}", service=name)
+        return units
+
+    def _beat(self, fence: Expect) -> None:
+        away = self.healthy
+        if not away:
+            self._synced_at = stamp()
+        states = list(self.states.values())
+        record = HeartbeatRecord(
+            self._name,
+            self._synced_at,
+            services=sum(state.standing == "published" for state in states),
+            refused=sum(bool(state.refused) for state in states),
+            held=sum(bool(state.held) for state in states),
+            kubernetes=away,
+            lbsync=lbsync.__version__,
+        )
+        self._heartbeat.beat(record, fence)
+
+    def _again_in(self, now: float) -> float:
+        due = [self._next_full - now, self._heartbeat.due(), self._work.brake.due(now)]
+        return max(0.01, min(seconds for seconds in due if seconds is not None))
+
+    def _note(self, change: KubeChange[Any]) -> None:
+        self._dirty.note(change)
+        self._wake()
+
+    def _nudge(self) -> None:
+        self._wake()
+
+    def _wrote(self, revision: int, changes: Sequence[Change]) -> None:
+        self._stored.wrote(revision, [(change.key, change.after) for change in changes])
+
+    def _tell(self, units: Sequence[Unit]) -> None:
+        """Have what is said for the first time told in the cluster too, where that is wanted."""
+        if self._announcer is None:
+            return
+        for unit in units:
+            said = news(unit.report) if unit.report else None
+            about = self._reference(unit) if said is not None else None
+            if said is not None and about is not None:
+                self._announcer.tell(about, said)
+
+    def _reference(self, unit: Unit) -> ObjectReference | None:
+        ns, _, name = unit.name.partition("/")
+        version, kind, uid = "v1", "Service", ""
+        if unit.kind == "service":
+            service = self._view.service(unit.name)
+            uid = service.uid if service is not None else ""
+        else:
+            version, kind = "networking.k8s.io/v1", "Ingress"
+            uids = {(found.namespace, found.name): found.uid for found in self._view.ours}
+            uid = uids.get((ns, name), "")
+        if not uid:
+            return None
+        return ObjectReference(api_version=version, kind=kind, namespace=ns, name=name, uid=uid)

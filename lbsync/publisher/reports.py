@@ -1,0 +1,44 @@
+"""What the owner of an object is told, as a record beside the wanted state. Pure."""
+
+import msgspec
+
+from lbsync.errors import BadKey
+from lbsync.model.publishing import ReportRecord
+from lbsync.publisher.mirror import Change
+from lbsync.publisher.stored import Held
+from lbsync.schema.publishing import read
+
+
+def change(key: str, report: ReportRecord, held: Held | None, now: str) -> Change | None:
+    """Return how to bring the stored report to `report`; None: nothing to do.
+
+    A report that says nothing has no key. `now` (RFC 3339) becomes its `since`, unless the same
+    was said before.
+    """
+    if not report.sentences:
+        return Change(key, held, None) if held is not None else None
+    before = _stored(held)
+    if before is not None and msgspec.structs.replace(before, since="") == report:
+        return None
+    since = before.since if before is not None and before.refused == report.refused != "" else now
+    value = msgspec.json.encode(msgspec.structs.replace(report, since=since))
+    return Change(key, held, value)
+
+
+def news(found: Change) -> ReportRecord | None:
+    """Return what a change says that was not said before; None: nothing."""
+    if found.after is None:
+        return None
+    now = msgspec.json.decode(found.after, type=ReportRecord)
+    before = _stored(found.before)
+    said = set(before.sentences) if before is not None else set()
+    return now if any(sentence not in said for sentence in now.sentences) else None
+
+
+def _stored(held: Held | None) -> ReportRecord | None:
+    if held is None:
+        return None
+    try:
+        return read(ReportRecord, held.item)
+    except BadKey:
+        return None

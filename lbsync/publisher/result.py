@@ -1,0 +1,68 @@
+"""What a publisher's pass says of itself. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from lbsync.errors import Exit
+from lbsync.loop import Outcome
+from lbsync.publisher.commit import Written
+from lbsync.publisher.units import State, Unit
+
+_NAMED = 3
+
+
+def what_changed(units: Sequence[Unit], states: Mapping[str, State]) -> str:
+    """Name what was written: `shop/cart written; shop/web removed`, or how many."""
+    touched = [unit.name for unit in units if unit.changes]
+    gone = [name for name in touched if name not in states]
+    there = [name for name in touched if name in states]
+    parts = [_some(there, "written"), _some(gone, "removed")]
+    return "; ".join(part for part in parts if part) or "nothing to write"
+
+
+def _some(names: list[str], verb: str) -> str:
+    if not names:
+        return ""
+    if len(names) <= _NAMED:
+        return f"{', '.join(names)} {verb}"
+    return f"{len(names)} services {verb}"
+
+
+def troubles(states: Mapping[str, State], failed: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each Service that is not as its owner wants it, the gravest first."""
+    held = [state.held for _, state in sorted(states.items()) if state.held]
+    refused = [state.refused for _, state in sorted(states.items()) if state.refused]
+    return [*held, *(f"{name}: {why}" for name, why in sorted(failed.items())), *refused]
+
+
+def outcome(
+    written: Written, states: Mapping[str, State], revision: int, seconds: float, again_in: float
+) -> Outcome:
+    """Return the end of a leader's pass."""
+    wrong = troubles(states, written.failed)
+    published = sum(state.standing == "published" for state in states.values())
+    changed = any(unit.changes for unit in written.done)
+    more = f" (and {len(wrong) - 1} more: see 'lbsync status')" if len(wrong) > 1 else ""
+    return Outcome(
+        f"revision {written.revision or revision}: {what_changed(written.done, states)}; "
+        f"{published} services published",
+        confirmed=not written.failed,
+        changed=changed,
+        error=f"{wrong[0]}{more}" if wrong else "",
+        retry=bool(written.failed),
+        again_in=again_in,
+        exit_code=_exit(written, wrong, changed=changed),
+        fields={
+            "services": published,
+            "transactions": written.transactions,
+            "keys": sum(len(unit.changes) for unit in written.done),
+            "ms": round(seconds * 1000, 1),
+        },
+    )
+
+
+def _exit(written: Written, wrong: list[str], *, changed: bool) -> Exit:
+    if written.failed:
+        return Exit.CONFLICT
+    if wrong:
+        return Exit.REJECTED
+    return Exit.CHANGED if changed else Exit.OK

@@ -1,0 +1,149 @@
+"""What the store holds of each Service, ours and others', kept fresh from snapshots. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema.keys import parse_key
+from lbsync.schema.publishing import reports_prefix
+
+
+class Held(msgspec.Struct, frozen=True):
+    """One stored key."""
+
+    item: Item
+    source: str
+    """Who wrote it, as far as the value tells; empty: a person, or nobody knows."""
+
+
+Keys = Mapping[str, Held]
+_NOTHING: dict[str, Held] = {}
+
+
+class _Signed(msgspec.Struct):
+    source: Any = None
+
+
+_SIGNED = msgspec.json.Decoder(_Signed)
+
+
+def base_of(ns: str, name: str) -> str:
+    """Return the Service that a record's name stems from.
+
+    `<name>.…` are the further records of one Service; no Service's own name holds a dot.
+    """
+    return f"{ns}/{name.partition('.')[0]}"
+
+
+class Stored:
+    """All keys that concern Services, by Service, and the reports of one publisher.
+
+    What this publisher writes is taken in at once with `wrote`; the mirror behind the snapshots may
+    be some milliseconds late, and does not set those keys back.
+    """
+
+    def __init__(self, cluster: str) -> None:
+        self._reports = reports_prefix(cluster)
+        self._cluster = cluster
+        self._groups: dict[str, dict[str, Held]] = {}
+        self._base: dict[str, str] = {}
+        self._ahead: dict[str, int] = {}
+        self._revision = 0
+        self._cluster_id = 0
+
+    def of(self, service: str) -> Keys:
+        """Return the keys that stem from a Service (`<ns>/<name>`), or bear such a name."""
+        return self._groups.get(service, _NOTHING)
+
+    def get(self, key: str) -> Held | None:
+        """Return one key."""
+        base = self._base.get(key)
+        return self._groups[base].get(key) if base is not None else None
+
+    def report(self, kind: str, name: str) -> Held | None:
+        """Return our report about an object."""
+        return self.get(f"{self._reports}{kind}/{name}")
+
+    def services_of(self, source: str) -> set[str]:
+        """Return the Services of which at least one key has this source, or that have a report."""
+        found = {
+            base
+            for base, group in self._groups.items()
+            if any(held.source == source for held in group.values())
+        }
+        return found | set(self.reported("service"))
+
+    def reported(self, kind: str) -> list[str]:
+        """Return the names of the objects of a kind that we have a report about."""
+        start = f"{self._reports}{kind}/"
+        return [key.removeprefix(start) for key in self._base if key.startswith(start)]
+
+    def update(self, snapshot: Snapshot) -> set[str]:
+        """Take a snapshot in; return the Services of which a key is not as it was."""
+        if snapshot.revision == self._revision and snapshot.cluster_id == self._cluster_id:
+            return set()
+        if snapshot.revision < self._revision or snapshot.cluster_id != self._cluster_id:
+            self._ahead.clear()  # another history: what we wrote may be gone
+        self._revision, self._cluster_id = snapshot.revision, snapshot.cluster_id
+        self._ahead = {k: at for k, at in self._ahead.items() if at > snapshot.revision}
+        touched = set()
+        for key, item in snapshot.items.items():
+            held = self.get(key)
+            if held is not None and held.item is item:
+                continue
+            if (held is None or held.item != item) and key not in self._ahead:
+                touched.add(self._set(key, item))
+        for key in [k for k in self._base if k not in snapshot.items and k not in self._ahead]:
+            touched.add(self._set(key, None))
+        return touched - {""}
+
+    def wrote(self, revision: int, written: Iterable[tuple[str, bytes | None]]) -> None:
+        """Take in what a transaction of ours wrote at a revision; None: removed."""
+        for key, value in written:
+            before = self.get(key)
+            item = None
+            if value is not None:
+                created = before.item.create_revision if before else revision
+                item = Item(key, value, created, revision)
+            self._set(key, item)
+            if revision > self._revision:
+                self._ahead[key] = revision
+
+    def _set(self, key: str, item: Item | None) -> str:
+        """Put one key in its place; return its Service, or nothing where it is no such key."""
+        base = self._base_of(key)
+        if not base:
+            return ""
+        group = self._groups.setdefault(base, {})
+        if item is not None:
+            group[key] = Held(item, _source(item.value))
+            self._base[key] = base
+        else:
+            group.pop(key, None)
+            self._base.pop(key, None)
+        if not group:
+            del self._groups[base]
+        return "" if key.startswith(self._reports) else base
+
+    def _base_of(self, key: str) -> str:
+        if base := self._base.get(key):
+            return base
+        if key.startswith(self._reports):
+            return key
+        try:
+            parsed = parse_key(key)
+        except ValueError:
+            return ""
+        if parsed is None or parsed.service is None:
+            return ""
+        return base_of(parsed.service.ns, parsed.service.name)
+
+
+def _source(value: bytes) -> str:
+    try:
+        source = _SIGNED.decode(value).source
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return source if isinstance(source, str) else ""

@@ -1,0 +1,74 @@
+"""The values that pass through a look at the Services: what is known, and what is to be written."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from lbsync.model.records import EndpointsRecord, ServiceRecord
+from lbsync.publisher.brake import Loss, count
+from lbsync.publisher.mirror import Change
+from lbsync.publisher.stored import Held, Keys
+from lbsync.publisher.view import Inputs
+
+Records = Mapping[str, ServiceRecord | EndpointsRecord]
+Standing = Literal["published", "refused", "waits", "gone"]
+"""`refused` and `waits`: what was published before stays as it is."""
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """What is written together: all keys of one Service, and what its owner is told."""
+
+    kind: Literal["service", "ingress"]
+    name: str
+    """`<ns>/<name>`."""
+    changes: tuple[Change, ...]
+    report: Change | None = None
+
+    @property
+    def all(self) -> tuple[Change, ...]:
+        """Every key to write or to remove."""
+        return (*self.changes, self.report) if self.report else self.changes
+
+
+class State(msgspec.Struct):
+    """How one Service stood when it was last looked at."""
+
+    standing: Standing
+    inputs: Inputs | None = None
+    """What its translation read."""
+    stored: int = 0
+    """Fingerprint of the keys that were stored."""
+    servers: int = 0
+    """How many servers of it take requests, held ones included."""
+    held: str = ""
+    """Why a removal of servers waits."""
+    refused: str = ""
+    in_step: bool = False
+    """Nothing was to be written, or it has been."""
+
+
+class Draft(msgspec.Struct):
+    """One Service on its way through a look."""
+
+    name: str
+    state: State
+    stored: Keys
+    before: Records = {}
+    """What is stored as ours; only read where something is to be changed."""
+    wanted: Records = {}
+    changes: tuple[Change, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def loss(self, *, meant: bool) -> Loss:
+        """Return how its number of servers would change. `meant`: it was seen to be deleted."""
+        after = count(self.wanted)
+        before = count(self.before) if self.changes else after
+        return Loss(before, after, gone=self.state.standing == "gone", meant=meant)
+
+
+def fingerprint(stored: Keys, report: Held | None) -> int:
+    """Return a number that is another one as soon as any of these keys is."""
+    marks = [(key, held.item.mod_revision) for key, held in stored.items()]
+    return hash((frozenset(marks), report.item.mod_revision if report else 0))

@@ -1,0 +1,221 @@
+"""From Services that changed to what has to be written: translate, arrange, brake, report.
+
+No input or output but the stores that are read. What was found in step is remembered: as long as the
+very same objects and stored keys are there, it is not translated again.
+"""
+
+from collections.abc import Callable, Iterable
+
+from lbsync.model.publishing import ReportRecord
+from lbsync.publisher import reports
+from lbsync.publisher.brake import Brake, Limits, count, kept
+from lbsync.publisher.dirty import Dirt
+from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
+from lbsync.publisher.stored import Keys, Stored
+from lbsync.publisher.translate import Options, inspect_ingress, is_published, translate
+from lbsync.publisher.units import Draft, State, Unit, fingerprint
+from lbsync.publisher.view import Inputs, View
+from lbsync.publisher.watching import Extra
+from lbsync.schema.publishing import ReportKind, report_key
+
+PATIENCE_S = 15.0
+"""How long a Service waits in silence for objects of a further kind to be listed."""
+
+
+class Work:
+    """The Services of one cluster, and how they stand. Used by one thread."""
+
+    def __init__(
+        self,
+        me: Identity,
+        view: View,
+        options: Options,
+        limits: Limits,
+        demand: Callable[[Extra], str],
+    ) -> None:
+        """`demand` has something more watched, and tells why it cannot be read yet."""
+        self._me = me
+        self._view = view
+        self._options = options
+        self._demand = demand
+        self._waiting: dict[str, float] = {}
+        self._deleted: set[str] = set()
+        self.brake = Brake(limits)
+        self.states: dict[str, State] = {}
+
+    def reset(self) -> None:
+        """Forget how everything stands: somebody else was in charge."""
+        self.states.clear()
+        self._waiting.clear()
+        self.brake.clear()
+
+    def look(
+        self, dirt: Dirt, stored: Stored, now: float, stamp: str, *, compared: bool
+    ) -> list[Unit]:
+        """Return what has to be written for what is dirty.
+
+        `now`: any steady clock, in seconds; `stamp`: the time for records. `compared`: that
+        Services are gone was found by a comparison, so nobody is known to have deleted them.
+        """
+        self._view.refresh(dirt)
+        self._deleted |= dirt.deleted
+        drafts = []
+        appeared = False
+        for name in sorted(self._names(dirt, stored)):
+            known = self.states.get(name)
+            draft = self._draft(name, stored, now)
+            if draft is not None:
+                drafts.append(draft)
+                appeared |= known is None or (known.standing == "gone") != (
+                    draft.state.standing == "gone"
+                )
+        self._hold(drafts, now, compared=compared)
+        units = [self._unit(draft, stored, stamp) for draft in drafts]
+        if dirt.ingresses or dirt.everything or appeared:
+            units += self._ingress_units(stored, stamp)
+        self.done((unit for unit in units if not unit.all), stored)
+        return [unit for unit in units if unit.all]
+
+    def done(self, units: Iterable[Unit], stored: Stored) -> None:
+        """Take note that nothing of these is left to be written."""
+        for unit in units:
+            if unit.kind != "service" or (state := self.states.get(unit.name)) is None:
+                continue
+            state.in_step = True
+            state.stored = self._fingerprint(unit.name, stored)
+            if state.standing == "gone" and not state.held:
+                del self.states[unit.name]
+                self._deleted.discard(unit.name)
+
+    def _names(self, dirt: Dirt, stored: Stored) -> set[str]:
+        names = {*dirt.services, *self._waiting, *self.brake.waiting}
+        if dirt.everything or dirt.nodes:
+            names |= self._view.services()
+        if dirt.everything:
+            names |= stored.services_of(self._me.source) | self.states.keys()
+        if dirt.namespaces:
+            names.update(
+                name
+                for name, state in self.states.items()
+                if state.inputs and state.inputs.service.namespace in dirt.namespaces
+            )
+        return names
+
+    def _draft(self, name: str, stored: Stored, now: float) -> Draft | None:
+        """Return what one Service wants; None where it is in step as it was."""
+        keys = stored.of(name)
+        service = self._view.service(name)
+        if service is None or not is_published(service):
+            self._waiting.pop(name, None)
+            return self._wanting(Draft(name, State("gone"), keys))
+        needs = self._view.needs(service)
+        waits = [reason for extra in needs if (reason := self._demand(extra))]
+        if waits:
+            state = State("waits")
+            if now - self._waiting.setdefault(name, now) >= PATIENCE_S:
+                state.refused = f"Service {name} waits for what it needs: {waits[0]}"
+            return self._frozen(Draft(name, state, keys))
+        self._waiting.pop(name, None)
+        inputs = self._view.inputs(service, needs)
+        known = self.states.get(name)
+        if (
+            known is not None
+            and known.in_step
+            and known.inputs is not None
+            and known.inputs.same(inputs)
+            and known.stored == self._fingerprint(name, stored)
+            and name not in self.brake.waiting
+        ):
+            return None
+        return self._translated(name, inputs, keys)
+
+    def _translated(self, name: str, inputs: Inputs, keys: Keys) -> Draft:
+        found = translate(
+            inputs.service,
+            inputs.slices,
+            inputs.pool,
+            ingresses=inputs.ingresses,
+            options=self._options,
+            pod_labels=inputs.pods,
+        )
+        draft = Draft(name, State("published", inputs), keys)
+        draft.warnings = tuple(map(str, found.notices))
+        if found.refusal is not None:
+            draft.state.standing, draft.state.refused = "refused", str(found.refusal)
+            return self._frozen(draft)
+        arranged = arrange(self._me, found.records, keys)
+        draft.wanted, draft.conflicts = arranged.records, arranged.conflicts
+        return self._wanting(draft)
+
+    def _wanting(self, draft: Draft) -> Draft:
+        """Fill in what has to be changed for what is wanted."""
+        draft.changes = changes(self._me, draft.wanted, draft.stored)
+        if draft.changes:
+            draft.before = mine(self._me, draft.stored)
+        return draft
+
+    def _frozen(self, draft: Draft) -> Draft:
+        """Leave everything as it is stored."""
+        draft.wanted = mine(self._me, draft.stored)
+        return draft
+
+    def _hold(self, drafts: list[Draft], now: float, *, compared: bool) -> None:
+        losses = {
+            draft.name: draft.loss(meant=not compared and draft.name in self._deleted)
+            for draft in drafts
+        }
+        others = sum(state.servers for n, state in self.states.items() if n not in losses)
+        total = others + sum(loss.before for loss in losses.values())
+        held = self.brake.decide(losses, total, now)
+        for draft in drafts:
+            if reason := held.get(draft.name):
+                draft.state.held = f"Service {draft.name}: {reason}"
+                draft.wanted = kept(draft.before, draft.wanted)
+                draft.changes = changes(self._me, draft.wanted, draft.stored)
+            draft.state.servers = count(draft.wanted)
+            self.states[draft.name] = draft.state
+
+    def _unit(self, draft: Draft, stored: Stored, stamp: str) -> Unit:
+        state = draft.state
+        if state.standing == "waits" and not state.refused:
+            return Unit("service", draft.name, ())
+        report = ReportRecord(
+            refused=state.refused,
+            conflicts=draft.conflicts,
+            held=state.held,
+            warnings=draft.warnings,
+        )
+        change = self._report("service", draft.name, report, stored, stamp)
+        return Unit("service", draft.name, draft.changes, change)
+
+    def _ingress_units(self, stored: Stored, stamp: str) -> list[Unit]:
+        said: dict[str, ReportRecord] = {
+            f"{found.namespace}/{found.name}": ReportRecord(
+                warnings=tuple(map(str, inspect_ingress(found, self._is_published)))
+            )
+            for found in self._view.ours
+        }
+        names = sorted({*said, *stored.reported("ingress")})
+        return [
+            Unit(
+                "ingress",
+                name,
+                (),
+                self._report("ingress", name, said.get(name, ReportRecord()), stored, stamp),
+            )
+            for name in names
+        ]
+
+    def _is_published(self, namespace: str, name: str) -> bool:
+        service = self._view.service(f"{namespace}/{name}")
+        return service is not None and is_published(service)
+
+    def _report(
+        self, kind: ReportKind, name: str, report: ReportRecord, stored: Stored, stamp: str
+    ) -> Change | None:
+        key = report_key(self._me.cluster, kind, name)
+        return reports.change(key, report, stored.get(key), stamp)
+
+    def _fingerprint(self, name: str, stored: Stored) -> int:
+        report = stored.get(report_key(self._me.cluster, "service", name))
+        return fingerprint(stored.of(name), report)
