@@ -2,6 +2,7 @@
 
 import datetime
 import time
+from collections.abc import Callable
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
@@ -56,17 +57,24 @@ class Client:
         self._transport.close()
 
     def list_all(
-        self, kind: Kind[T], namespace: str | None = None, selector: str = "", limit: int = PAGE
+        self,
+        kind: Kind[T],
+        namespace: str | None = None,
+        selector: str = "",
+        *,
+        limit: int = PAGE,
+        keep: Callable[[Entry[T]], Entry[T]] = lambda entry: entry,
     ) -> Listing[T]:
         """Return all objects of a kind; namespace None means all of them.
 
         Asked for in pages of `limit`; when a page comes too late (410 on `continue`), once more in
-        one piece. Finds out which of the kind's API versions the server serves.
+        one piece. Finds out which of the kind's API versions the server serves. `keep` says what
+        to keep of each entry while the pages come in.
         """
         try:
-            return self._pages(kind, namespace, selector, limit)
+            return self._pages(kind, namespace, _query(selector) | {"limit": str(limit)}, keep)
         except Expired:
-            return self._pages(kind, namespace, selector, 0)
+            return self._pages(kind, namespace, _query(selector), keep)
 
     def version(self, kind: Kind[T], namespace: str | None = None, selector: str = "") -> str:
         """Return the resourceVersion a list would have now; costs one object."""
@@ -139,21 +147,22 @@ class Client:
         )
         self._transport.fetch(request)
 
-    def _pages(self, kind: Kind[T], namespace: str | None, selector: str, limit: int) -> Listing[T]:
-        query = _query(selector) | ({"limit": str(limit)} if limit else {})
-        what, _ = self._place("list", kind, namespace)
+    def _pages(
+        self,
+        kind: Kind[T],
+        namespace: str | None,
+        query: dict[str, str],
+        keep: Callable[[Entry[T]], Entry[T]],
+    ) -> Listing[T]:
         page = self._first_page(kind, namespace, query)
-        entries = page.entries
-        _, path = self._place("list", kind, namespace)
+        entries = [keep(entry) for entry in page.entries]
+        what, path = self._place("list", kind, namespace)
         while page.token:
-            following = query | {"continue": page.token}
-            page = kind.page(
-                self._transport.fetch(
-                    Request(what=what, path=path, query=following, accept=kind.accept)
-                ),
-                what,
+            request = Request(
+                what=what, path=path, query=query | {"continue": page.token}, accept=kind.accept
             )
-            entries += page.entries
+            page = kind.page(self._transport.fetch(request), what)
+            entries += [keep(entry) for entry in page.entries]
         return Listing(page.version, entries)
 
     def _first_page(self, kind: Kind[T], namespace: str | None, query: dict[str, str]) -> Page[T]:

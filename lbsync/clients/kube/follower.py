@@ -47,7 +47,9 @@ class Follower(Generic[T]):
         `check` says that the store should already hold all of it but the very newest; what it does
         not is counted.
         """
-        listing = self._client.list_all(self._kind, self._namespace, self._selector)
+        listing = self._client.list_all(
+            self._kind, self._namespace, self._selector, keep=self.store.shared
+        )
         for entry in listing.entries:
             self._note_unreadable(entry)
         changes = self.store.replace(listing.entries)

@@ -59,6 +59,7 @@ class Reflector(Generic[T]):
         self._must_list = True
         self._check_at = 0.0
         self._complained: float | None = None
+        self._refusals = 0
         self._health = Health(ok=False, detail=f"{self.name}: not listed yet", since=time.time())
         self._thread = threading.Thread(target=self._run, name=f"watch {self.name}", daemon=True)
 
@@ -143,6 +144,7 @@ class Reflector(Generic[T]):
 
     def _opened(self) -> None:
         self._reach.answered()
+        self._refusals = 0
         self._set_health(True, f"{self.name}: watched from version {self._follower.version}")
         if self._complained is not None:
             self._complained = None
@@ -164,9 +166,11 @@ class Reflector(Generic[T]):
                 self._complain(error, self._timing.away_reminder)
                 pause = max(pause, error.retry_after or 0.0)
             case Rejected() if not isinstance(error, Unauthorized):
-                self._complain(error, 0.0)
+                # A server that starts may refuse everybody for a moment: ask soon at first.
+                self._complain(error, self._timing.refused)
                 self._must_list = True
-                pause = self._timing.refused
+                pause = min(self._timing.backoff_first * 2**self._refusals, self._timing.refused)
+                self._refusals = min(self._refusals + 1, 32)
             case _:
                 # Credentials: refused, or not to be had. Renewed ones must work soon.
                 self._complain(error, self._timing.away_reminder)

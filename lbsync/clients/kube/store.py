@@ -54,6 +54,13 @@ class Store(Mapping[Key, T], Generic[T]):
         with self._lock:
             return list(self._groups.get((namespace, index), {}).values())
 
+    def shared(self, entry: Entry[T]) -> Entry[T]:
+        """Return the entry with the value we have, where that says the same: one copy is enough."""
+        known = self._values.get(entry.key)
+        if known is None or known != entry.value:
+            return entry
+        return Entry(entry.key, entry.version, known)
+
     def put(self, entry: Entry[T]) -> Change[T] | None:
         """Take an object in; return what changed, None when it says the same as before.
 

@@ -34,7 +34,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     ended_early: float = 5.0
     """A stream that ended or broke before this is followed by a pause, a later one by none."""
     refused: float = 30.0
-    """Between attempts after 403, and after 404 on a whole resource; each is logged."""
+    """Between attempts, after the first few, while the server answers 403, or 404 to a whole
+    resource; also between the log lines that say so."""
     away_spacing: float = 1.0
     """While the API server is away: between any two requests of all reflectors together."""
     away_reminder: float = 60.0

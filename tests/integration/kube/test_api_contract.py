@@ -106,7 +106,7 @@ def test_a_list_in_pages_is_the_list_in_one(writer: Writer, reader: Client) -> N
     for number in range(5):
         writer.create(f"s{number}")
     paged = reader.list_all(SERVICES, writer.namespace, limit=2)
-    whole = reader.list_all(SERVICES, writer.namespace, limit=0)
+    whole = reader.list_all(SERVICES, writer.namespace, limit=500)
     assert [entry.key for entry in paged.entries] == [
         (writer.namespace, f"s{number}") for number in range(5)
     ]
