@@ -58,13 +58,13 @@ def _servers(config: Config, servers: Sequence[ServerState]) -> Iterator[Mismatc
             state = running.pop((section.name, server.name), None)
             if state is None:
                 yield Mismatch(f"{section.name}/{server.name}", "server", "present", "absent")
-            elif not _same(server, state, base):
-                yield from _compare(server, state, base)
+            elif not same(server, state, base):
+                yield from compare(server, state, base)
     for backend, name in running:
         yield Mismatch(f"{backend}/{name}", "server", "absent", "present")
 
 
-def _same(server: Server, state: ServerState, base: Section | None) -> bool:
+def same(server: Server, state: ServerState, base: Section | None) -> bool:
     """Tell the common case cheaply: everything written out, and equal."""
     return (
         server.address == state.address
@@ -75,7 +75,8 @@ def _same(server: Server, state: ServerState, base: Section | None) -> bool:
     )
 
 
-def _compare(server: Server, state: ServerState, base: Section | None) -> Iterator[Mismatch]:
+def compare(server: Server, state: ServerState, base: Section | None) -> Iterator[Mismatch]:
+    """Yield what differs between a server line and the server that runs under its name."""
     where = f"{state.backend}/{state.name}"
     if is_ip(server.address) and not equal_ips(server.address, state.address):
         yield Mismatch(where, "address", server.address, state.address)

@@ -4,6 +4,9 @@ Sources: configuration manual, section 5.1, "crt", "crt-list"; management guide,
 ssl cert", "add ssl crt-list".
 """
 
+import base64
+import binascii
+import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Mapping
@@ -160,13 +163,16 @@ def _plan_certificate(draft: Draft, known: Certificates, path: str) -> None:
     elif not before and known.named(path):
         draft.reload(f"{path}: the certificate is new")
     elif not before or (_parts(known.old, path) != _parts(known.new, path)):
-        if why := _unfit(known, path):
-            draft.reload(f"{path}: {why}")
-        else:
-            sent = _sent(known.new, path)
-            draft.do(
-                Phase.ADD if not before else Phase.RAISE, SetCertificate(path, sent, not before)
-            )
+        set_certificate(draft, known, path, new=not before)
+
+
+def set_certificate(draft: Draft, known: Certificates, path: str, *, new: bool) -> None:
+    """Plan to load a certificate as it stands in the new files."""
+    if why := _unfit(known, path):
+        draft.reload(f"{path}: {why}")
+    else:
+        step = SetCertificate(path, _sent(known.new, path), new)
+        draft.do(Phase.ADD if new else Phase.RAISE, step)
 
 
 def _parts(files: Mapping[str, bytes], path: str) -> dict[str, bytes]:
@@ -200,3 +206,16 @@ def blocks(data: bytes) -> str:
     text = data.decode("ascii", errors="replace").replace("\r", "")
     found = (re.sub(r"\n[ \t]*(?=\n)", "", block) for block in _BLOCK.findall(text))
     return "".join(f"{block}\n" for block in found)
+
+
+def fingerprint(data: bytes) -> str:
+    """Return the SHA-1 of a file's first certificate as `show ssl cert` prints it; empty: none."""
+    for block in _BLOCK.findall(data.decode("ascii", errors="replace")):
+        lines = block.split("\n")
+        if "BEGIN CERTIFICATE" in lines[0]:
+            try:
+                der = base64.b64decode("".join(lines[1:-1]), validate=False)
+            except binascii.Error:
+                return ""
+            return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()
+    return ""

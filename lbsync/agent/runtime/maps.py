@@ -61,18 +61,30 @@ def _note(found: dict[str, Lookup | None], path: str, use: Lookup | None) -> Non
         found[path] = use
 
 
-class Entries(msgspec.Struct, frozen=True, eq=False):
+class Entries:
     """What HAProxy makes of a file."""
 
-    pairs: tuple[tuple[str, str], ...]
-    """Key and value in the order of the file; the value is empty for a list."""
-    values: dict[str, str]
-    """The same by key; the first of a repeated key counts."""
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """`pairs`: key and value in the order of the file; the value is empty for a list."""
+        listed = list(pairs)
+        self.values: dict[str, str] = {}
+        """Key to value, in order; the first of a repeated key counts."""
+        for key, value in listed:
+            self.values.setdefault(key, value)
+        self._repeated = listed if len(self.values) != len(listed) else None
 
     @property
     def unique(self) -> bool:
         """No key is repeated."""
-        return len(self.values) == len(self.pairs)
+        return self._repeated is None
+
+    @property
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """Every entry in order."""
+        return list(self.values.items()) if self._repeated is None else self._repeated
+
+    def __len__(self) -> int:
+        return len(self.values) if self._repeated is None else len(self._repeated)
 
 
 def read(data: bytes, kind: FileKind) -> Entries:
@@ -84,21 +96,12 @@ def read(data: bytes, kind: FileKind) -> Entries:
         lines = (line.partition("\r")[0] for line in lines)
     stripped = (line.lstrip(" \t") for line in lines)
     if kind == "acl":
-        return entries((line, "") for line in stripped if line)
+        return Entries((line, "") for line in stripped if line)
     if "\t" in text:
         parts = (re.split(r"[ \t]+", line, maxsplit=1) for line in stripped if line)
-        return entries((cut[0], cut[1].rstrip(" \t") if cut[1:] else "") for cut in parts)
+        return Entries((cut[0], cut[1].rstrip(" \t") if cut[1:] else "") for cut in parts)
     halves = (line.partition(" ") for line in stripped if line)
-    return entries((key, value.strip(" ")) for key, _, value in halves)
-
-
-def entries(pairs: Iterable[tuple[str, str]]) -> Entries:
-    """Return entries that were read already."""
-    pairs = tuple(pairs)
-    values: dict[str, str] = {}
-    for key, value in pairs:
-        values.setdefault(key, value)
-    return Entries(pairs, values)
+    return Entries((key, value.strip(" ")) for key, _, value in halves)
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -112,14 +115,14 @@ class Change(msgspec.Struct, frozen=True):
 
 def plan_entries(draft: Draft, change: Change, old: Entries, new: Entries) -> None:
     """Plan what leads from one content to the other."""
-    if old.pairs == new.pairs:
+    if equal(change.lookup, old, new):
         return
     by_key = not change.lookup.ordered and old.unique and new.unique
     gone = [key for key in old.values if key not in new.values]
-    come = [(key, value) for key, value in new.pairs if key not in old.values]
-    other = [(k, v) for k, v in new.pairs if old.values.get(k, v) != v]
+    come = [(key, value) for key, value in new.values.items() if key not in old.values]
+    other = [(k, v) for k, v in new.values.items() if old.values.get(k, v) != v]
     count = len(gone) + len(come) + len(other)
-    whole = count > _WHOLE_FROM and count * _WHOLE_SHARE > len(old.pairs) + len(new.pairs)
+    whole = count > _WHOLE_FROM and count * _WHOLE_SHARE > len(old) + len(new)
     if by_key and not whole:
         plan_changes(draft, change, gone, come, other)
     elif why := _unfit(change, [key for key, _ in old.pairs], new.pairs):
@@ -197,3 +200,22 @@ def changed_pairs(
     comes = [(key, value) for key, value in after.items() if key not in before]
     other = [(k, v) for k, v in after.items() if before.get(k, v) != v]
     return goes, comes, other
+
+
+def equal(lookup: Lookup, one: Entries, other: Entries) -> bool:
+    """Tell whether two contents answer every question alike."""
+    if not lookup.ordered and one.unique and other.unique:
+        return one.values == other.values
+    return one.pairs == other.pairs
+
+
+def difference(wanted: Entries, now: Entries) -> tuple[str, str]:
+    """Return in words what was wanted and what is, of the first key that differs."""
+    for key, value in wanted.pairs:
+        if now.values.get(key) != value:
+            running = f"'{now.values[key]}'" if key in now.values else "absent"
+            return f"'{key}' leading to '{value}'", running
+    for key, value in now.pairs:
+        if key not in wanted.values:
+            return f"'{key}' absent", f"'{value}'"
+    return f"{len(wanted)} in order", f"{len(now)}"

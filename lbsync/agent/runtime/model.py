@@ -10,11 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from lbsync.agent.directives import Section
 from lbsync.agent.rules import MAIN_FILE
 from lbsync.agent.runtime import certificates, maps
-from lbsync.agent.runtime.certificates import Uses
+from lbsync.agent.runtime.certificates import BESIDE, Certificates, Uses
 from lbsync.agent.runtime.maps import Entries, Lookup
 from lbsync.agent.runtime.proxies import proxy
 from lbsync.agent.runtime.section import Leaving
-from lbsync.agent.runtime.steps import DeleteServer, RetireServer, Step
+from lbsync.agent.runtime.steps import (
+    AddServer,
+    DeleteServer,
+    RetireServer,
+    SetAddress,
+    SetState,
+    SetWeight,
+    Step,
+)
 from lbsync.agent.sections import Config, Placed
 
 PROXIES = frozenset(("frontend", "backend", "listen"))
@@ -31,6 +39,9 @@ class Running:
         """Path to content, without the main file."""
         self.leaving: dict[str, dict[str, Leaving]] = {}
         """Backend to server name to what it was: removed, but not deleted yet."""
+        self.touched: set[tuple[str, str]] = set()
+        """Servers (backend, name) that steps changed and no read-back has found right since: what
+        differs there is a step that went wrong, anywhere else somebody's doing."""
         self.sections: dict[Key, Section] = {}
         """By kind and name; of several with one name (`defaults`, `global`) the last."""
         self.lookups: dict[str, Lookup | None] = {}
@@ -100,6 +111,13 @@ class Running:
             self._entries[path] = found
         return found
 
+    def certificates(self) -> list[str]:
+        """Return the files that the binds load as certificates, as far as they are among ours."""
+        known = Certificates(self.uses, self.files, self.files)
+        listed = {path for _, lines in known.lists.values() for path in lines or ()}
+        named = {p for p in self.files if known.named(p) and not p.endswith(BESIDE)}
+        return sorted((listed | named) & self.files.keys())
+
     def changed_files(self, files: Mapping[str, bytes]) -> list[str]:
         """Return the paths whose content differs, sorted; the main file is not among them."""
         paths = {path for path in self.files.keys() | files.keys() if path != MAIN_FILE}
@@ -111,8 +129,7 @@ class Running:
         """Take over what now runs: `config` and `files`, brought about by these steps."""
         self._note_leaving(steps)
         fresh, gone = self.differing(config)
-        structural = any(s.maps or s.files or s.binds or s.kind not in PROXIES for s in gone)
-        if structural or any(_structural(placed.section) for placed in fresh):
+        if any(map(_structural, (*gone, *(placed.section for placed in fresh)))):
             self._load(config, files)
             return
         for section in gone:
@@ -137,11 +154,10 @@ class Running:
 
         The file's bytes are then those of the past: until `adopt`, it is compared by its entries.
         """
-        values = dict(self.entries(path).values)
+        values = self.entries(path).values
         for key in gone:
             values.pop(key, None)
         values.update(come)
-        self._entries[path] = Entries(tuple(values.items()), values)
         self._stale.add(path)
 
     def _put(self, section: Section) -> None:
@@ -151,8 +167,22 @@ class Running:
             for server in section.servers:
                 self.forget(section.name, server.name)
 
+    def touch(self, steps: Iterable[Step]) -> None:
+        """Note which servers steps are about to change; call it before they are run."""
+        self.touched |= {
+            (step.backend, step.name)
+            for step in steps
+            if isinstance(step, AddServer | SetAddress | SetWeight | SetState)
+        }
+
+    def verified(self, but: Iterable[tuple[str, str]] = ()) -> None:
+        """A read-back found all servers as wanted, but these."""
+        self.touched &= set(but)
+
     def _note_leaving(self, steps: Iterable[Step]) -> None:
         """Remember what was retired; called before the sections change."""
+        steps = tuple(steps)
+        self.touch(steps)
         for step in steps:
             if isinstance(step, RetireServer):
                 self._leave(step.backend, step.name)
@@ -186,7 +216,8 @@ class Running:
 
 
 def _structural(section: Section) -> bool:
-    return bool(section.maps or section.files or section.binds) or section.kind not in PROXIES
+    """Tell whether more than the section itself has to be read anew."""
+    return bool(section.maps or section.files or section.binds) or section.kind == "defaults"
 
 
 def leading_defaults(placed: Sequence[Placed], count: int) -> Section | None:

@@ -1,11 +1,9 @@
 """One section as it runs and as it is wanted: steps for its servers, reasons for the rest. Pure."""
 
-import ipaddress
-
 import msgspec
 
-from lbsync.agent.directives import Section, Server
-from lbsync.agent.readback import is_disabled, weight_of
+from lbsync.agent.directives import Server
+from lbsync.agent.readback import is_disabled, is_ip, weight_of
 from lbsync.agent.runtime.drafts import Draft, Phase
 from lbsync.agent.runtime.frame import Pair, first_difference, frame_differs
 from lbsync.agent.runtime.options import (
@@ -48,7 +46,7 @@ def plan_section(draft: Draft, pair: Pair, version: Version, leaving: dict[str, 
         return
     before = {server.name: server for server in old.servers}
     after = {server.name: server for server in new.servers}
-    both = Both(pair, version, proxy(old, pair.base), proxy(new, pair.base))
+    both = both_of(pair, version)
     if both.now.balance == "first" and not _same_order(before, after):
         draft.reload(f"{pair.at(0)}: 'balance first' takes its servers in another order")
         return
@@ -72,11 +70,31 @@ class Both(msgspec.Struct, frozen=True):
     version: Version
     then: Proxy
     now: Proxy
+    lines: tuple[list[str], list[str]]
+    """Of the old section and of the new one."""
+    loaded: frozenset[str]
+    """Files that servers of the old section use."""
 
     @property
     def backend(self) -> str:
         """The proxy's name."""
         return self.pair.new.name
+
+
+def both_of(pair: Pair, version: Version) -> Both:
+    """Read a pair of sections."""
+    then, now = proxy(pair.old, pair.base), proxy(pair.new, pair.base)
+    said = pair.old.text + (pair.base.text if pair.base else "")
+    some = pair.old.servers if "ca-file" in said or "crl-file" in said or "crt" in said else ()
+    used = (files_of((*then.inherited(server), *server.options)) for server in some)
+    return Both(
+        pair,
+        version,
+        then,
+        now,
+        (pair.old.text.split("\n"), pair.new.text.split("\n")),
+        frozenset[str]().union(*used),
+    )
 
 
 def _same_order(before: dict[str, Server], after: dict[str, Server]) -> bool:
@@ -95,8 +113,8 @@ def _change(draft: Draft, both: Both, old: Server, new: Server) -> None:
         what = found[1] if found else "its options changed"
         draft.reload(f"{pair.at(new.line)}: server {name}: {what}")
         return
-    if not _plain(pair.old, old) or not _plain(pair.new, new):
-        if _address_word(pair.old, old) != _address_word(pair.new, new):
+    if not plain(old) or not plain(new):
+        if _address_word(both.lines[0], old) != _address_word(both.lines[1], new):
             draft.reload(
                 f"{pair.at(new.line)}: server {name} is given otherwise than by IP address and port"
             )
@@ -142,55 +160,48 @@ def _words(inherits: Proxy, server: Server) -> tuple[Option, ...]:
     return (*lasting(inherits.inherited(server)), *lasting(server.options))
 
 
-def _address_word(section: Section, server: Server) -> str:
-    line = words(section.text.split("\n")[server.line])
+def _address_word(lines: list[str], server: Server) -> str:
+    line = words(lines[server.line])
     return line[2] if len(line) > 2 else ""
 
 
-def _plain(section: Section, server: Server) -> bool:
-    """Tell whether a server is given by IP address and port, and nothing else hides in the word."""
-    try:
-        ipaddress.ip_address(server.address)
-    except ValueError:
-        return False
-    return 0 < server.port < 1 << 16 and "+" not in _address_word(section, server)
+def plain(server: Server) -> bool:
+    """Tell whether a server is given by IP address and port."""
+    return is_ip(server.address) and 0 < server.port < 1 << 16
 
 
 def _add(draft: Draft, both: Both, server: Server) -> None:
     pair = both.pair
     try:
-        draft.do(Phase.ADD, _addition(both, server))
+        draft.do(Phase.ADD, addition(both, server))
     except Unfit as error:
         draft.reload(f"{pair.at(server.line)}: server {server.name} is new, and {error}")
 
 
-def _addition(both: Both, server: Server) -> AddServer:
-    pair = both.pair
+def addition(both: Both, server: Server) -> AddServer:
+    """Return the step that adds a server of the new section. Raises `Unfit`."""
     if both.now.static:
         raise Unfit(f"'balance {both.now.balance}' takes no more servers while it runs")
     if both.now.dynamic_cookies:
         raise Unfit("'dynamic-cookie-key' needs a start")
-    if not _plain(pair.new, server) or not sendable(server.name):
+    if not plain(server) or not sendable(server.name):
         raise Unfit("it is not given by IP address and port")
-    loaded = frozenset[str]().union(
-        *(files_of((*both.then.inherited(s), *s.options)) for s in pair.old.servers)
-    )
-    said = for_add(both.now.inherited(server), server.options, both.version, loaded)
+    said = for_add(both.now.inherited(server), server.options, both.version, both.loaded)
     return AddServer(both.backend, server.name, server.address, server.port, said)
 
 
 def _bring_back(draft: Draft, both: Both, left: Leaving, server: Server) -> None:
     """A name that was on its way out is wanted again: the same server, perhaps elsewhere."""
     old, pair = left.server, both.pair
+    if both.now.static:
+        draft.reload(f"{pair.at(server.line)}: server {server.name} is new")
+        return
     was = () if old is None else (*lasting(left.inherited), *lasting(old.options))
     same = old is not None and same_options(was, _words(both.now, server))
-    if not same or not _plain(pair.new, server):
+    if not same or not plain(server):
         # What runs under this name is another server: it has to go first, even with connections.
         draft.do(Phase.ADD, DeleteServer(both.backend, server.name))
         _add(draft, both, server)
-        return
-    if both.now.static:
-        draft.reload(f"{pair.at(server.line)}: server {server.name} is new")
         return
     draft.do(Phase.ADD, SetAddress(both.backend, server.name, server.address, server.port))
     draft.do(Phase.ADD, SetWeight(both.backend, server.name, weight_of(server, pair.base)))

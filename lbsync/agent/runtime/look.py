@@ -1,0 +1,86 @@
+"""What a HAProxy runs, read over its runtime API; nothing is judged here."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from lbsync.agent.runtime.maps import Lookup
+from lbsync.agent.runtime.model import Running
+from lbsync.clients.haproxy import answers
+from lbsync.clients.haproxy.answers import ServerState
+from lbsync.clients.haproxy.sockets import WorkerSocket
+
+_FINGERPRINTS = re.compile(
+    r"^Filename: (.*)\n(?:(?!Filename: ).*\n)*?SHA1 FingerPrint: (.*)$", re.M
+)
+
+
+class Seen(msgspec.Struct, frozen=True, eq=False):
+    """What was read. What was not asked for is absent, and is not compared."""
+
+    servers: list[ServerState]
+    counts: Mapping[str, int] = {}
+    """Map or list file to its number of entries."""
+    entries: Mapping[str, tuple[tuple[str, str], ...]] = {}
+    """Map or list file to its content, in HAProxy's order."""
+    fingerprints: Mapping[str, str] = {}
+    """Certificate to the SHA-1 of what is loaded; empty: it is not."""
+    listed: Mapping[str, tuple[str, ...]] = {}
+    """crt-list to its certificates, in HAProxy's order."""
+
+
+def look(
+    worker: WorkerSocket,
+    running: Running,
+    *,
+    contents: Iterable[str] | None = None,
+    certificates: bool = True,
+) -> Seen:
+    """Read the servers, the sizes of all maps and lists, the content of some, the certificates.
+
+    `contents`: the maps and lists to read whole; None: all. A file whose size is not what is
+    believed is always read whole. Raises `Unavailable`.
+    """
+    servers = answers.parse_servers(worker.servers_state())
+    known = {path: use for path, use in running.lookups.items() if use is not None}
+    counts = _counts(worker, known)
+    wanted = set(known if contents is None else contents) & counts.keys()
+    wanted |= {path for path, count in counts.items() if count != len(running.entries(path))}
+    entries = {path: _content(worker, path, known[path]) for path in sorted(wanted)}
+    if not certificates:
+        return Seen(servers, counts, entries)
+    listed = {name: _listed(worker, name) for name in sorted(running.uses.lists)}
+    paths = running.certificates()
+    return Seen(servers, counts, entries, _fingerprints(worker, paths), listed)
+
+
+def _counts(worker: WorkerSocket, known: Mapping[str, Lookup]) -> dict[str, int]:
+    counts = {}
+    for kind in sorted({use.kind for use in known.values()}):
+        for state in answers.parse_maps(worker.run([f"show {kind}"])):
+            if state.file in known and known[state.file].kind == kind:
+                counts[state.file] = state.entries
+    return counts
+
+
+def _content(worker: WorkerSocket, path: str, use: Lookup) -> tuple[tuple[str, str], ...]:
+    """`show map` gives a pointer, the key, the rest of the line as the value."""
+    lines = worker.run([f"show {use.kind} {path}"]).split("\n")
+    rows = (line.partition(" ")[2] for line in lines if line)
+    if use.kind == "acl":
+        return tuple((row, "") for row in rows)
+    cut = (row.partition(" ") for row in rows)
+    return tuple((key, value) for key, _, value in cut)
+
+
+def _fingerprints(worker: WorkerSocket, paths: Iterable[str]) -> dict[str, str]:
+    found = dict.fromkeys(paths, "")
+    for batch in worker.batches([f"show ssl cert {path}" for path in sorted(found)]):
+        found.update(_FINGERPRINTS.findall(worker.run(batch)))
+    return found
+
+
+def _listed(worker: WorkerSocket, name: str) -> tuple[str, ...]:
+    lines = worker.run([f"show ssl crt-list {name}"]).split("\n")
+    return tuple(line.split(" ", 1)[0] for line in lines if line and not line.startswith("#"))

@@ -1,0 +1,145 @@
+"""What a reload would forget: which servers are down, and what a person set by hand. Pure.
+
+Without a state file every server starts as up, so a dead one gets its share of requests until its
+first check (measured). HAProxy reads the file when `global` has `server-state-file` and the proxies
+`load-server-state-from-file global` (configuration manual, section 3.1).
+
+What it makes of a row has traps, all measured on 2.6 and 2.8: the address comes from the
+configuration but the *port* from the row; a weight from the row wins where the configured weight
+is that of the row; maintenance that a command began goes on, whoever began it. So the file is
+written anew for each configuration, of rows that can only mean what is wanted.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from lbsync.agent import readback
+from lbsync.agent.directives import Section, Server
+from lbsync.agent.runtime.model import Running, bases
+from lbsync.agent.runtime.options import options
+from lbsync.agent.runtime.proxies import proxy
+from lbsync.agent.sections import Config
+from lbsync.clients.haproxy.answers import (
+    STATE_ADDRESS,
+    STATE_BACKEND,
+    STATE_NAME,
+    STATE_PORT,
+)
+
+_OP, _ADMIN, _WEIGHT, _CONFIGURED_WEIGHT = 5, 6, 7, 8
+_COLUMNS = STATE_PORT + 1
+_MAINT, _DRAIN = 1, 8
+_STOPPED = "0"
+
+
+def rows(answer: str, running: Running | None, config: Config) -> str:
+    """Return the state file for `config`: the rows of `show servers state` that hold for it.
+
+    A row is kept where backend, server, address and port are those of `config`. Of what `running`
+    asked for itself (maintenance, weights) nothing is kept: `config` says it anew. What it did not
+    ask for is a person's doing and stays: maintenance, drain, and a weight while the configured one
+    is as before. None for `running`: it is not known what was asked for; maintenance and drain stay.
+    """
+    lines = answer.rstrip("\n").split("\n")
+    kept = _kept(lines[2:], running, config)
+    return "\n".join([*lines[:2], *kept, ""])
+
+
+class _Side:
+    """The servers of one configuration by backend, each looked up when first asked for."""
+
+    def __init__(
+        self, sections: Mapping[str, Section], base: Callable[[Section], Section | None]
+    ) -> None:
+        self._sections = sections
+        self._base = base
+        self._known: dict[str, tuple[Section | None, dict[str, Server]]] = {}
+
+    def find(self, backend: str, name: str) -> tuple[Server, Section | None] | None:
+        """Return a server and the `defaults` it stands on."""
+        section = self._sections.get(backend)
+        if section is None:
+            return None
+        if backend not in self._known:
+            servers = {server.name: server for server in section.servers}
+            self._known[backend] = (self._base(section), servers)
+        base, servers = self._known[backend]
+        server = servers.get(name)
+        return None if server is None else (server, base)
+
+    def words(self, backend: str, server: Server) -> tuple[str, ...]:
+        """Return the options of a server that was found, inherited ones included."""
+        inherits = proxy(self._sections[backend], self._known[backend][0])
+        return (*inherits.inherited(server), *server.options)
+
+
+def _wanted(config: Config) -> _Side:
+    stands_on = bases(config.placed)
+    sections = {placed.section.name: placed.section for placed in config.of("backend", "listen")}
+    return _Side(sections, lambda section: stands_on.get((section.kind, section.name)))
+
+
+def _asked(running: Running) -> _Side:
+    sections = {
+        name: section
+        for (kind, name), section in running.sections.items()
+        if kind in ("backend", "listen")
+    }
+    return _Side(sections, running.base)
+
+
+def _kept(lines: list[str], running: Running | None, config: Config) -> Iterator[str]:
+    wanted, asked = _wanted(config), _asked(running) if running else None
+    for line in lines:
+        row = line.split(" ")
+        if len(row) < _COLUMNS:
+            continue
+        found = wanted.find(row[STATE_BACKEND], row[STATE_NAME])
+        if found is None or not _same_place(row, found[0]):
+            continue
+        server, base = found
+        if readback.is_disabled(server, base) or not _believable(row, server, wanted):
+            continue
+        row[_ADMIN] = str(_admin(row))
+        weight = readback.weight_of(server, base)
+        if running is None or asked is None:
+            row[_WEIGHT] = row[_CONFIGURED_WEIGHT] = str(weight)
+        elif not _settle(row, running, asked, weight):
+            continue
+        yield " ".join(row)
+
+
+def _same_place(row: list[str], server: Server) -> bool:
+    if server.port == 0 or row[STATE_PORT] != str(server.port):
+        return False
+    address = row[STATE_ADDRESS]
+    if server.address == address:
+        return True
+    return readback.is_ip(server.address) and readback.equal_ips(server.address, address)
+
+
+def _believable(row: list[str], server: Server, side: _Side) -> bool:
+    """Tell whether something will find out when a server that is down comes up again."""
+    if row[_OP] != _STOPPED or _admin(row):
+        return True
+    words = side.words(row[STATE_BACKEND], server)
+    return any(option[0] in ("check", "agent-check", "track") for option in options(words))
+
+
+def _admin(row: list[str]) -> int:
+    return int(row[_ADMIN]) & (_MAINT | _DRAIN) if row[_ADMIN].isdecimal() else 0
+
+
+def _settle(row: list[str], running: Running, asked: _Side, weight: int) -> bool:
+    """Change a row to mean what is wanted; False where that is nothing at all."""
+    backend, name = row[STATE_BACKEND], row[STATE_NAME]
+    if name in running.leaving.get(backend, {}):
+        return False  # our own drain
+    before = asked.find(backend, name)
+    if before is None or readback.is_disabled(before[0], before[1]):
+        return False  # our own maintenance: checks have not run meanwhile
+    old = readback.weight_of(before[0], before[1])
+    by_hand = row[_WEIGHT] != str(old) and (backend, name) not in running.touched
+    row[_CONFIGURED_WEIGHT] = str(weight)
+    if not by_hand or old != weight:
+        row[_WEIGHT] = str(weight)
+    return True
