@@ -8,7 +8,7 @@ This is one plain synchronous call: who wants to stop lets it end first.
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,14 @@ _LOCK_POLL_S = 0.05
 NO_OLD_WORKERS = processes.OldWorkers(0, 0.0, 0)
 
 
+Ours = Callable[[str, str], bool]
+"""Tells of a backend and a server whether the agent itself took it out of service."""
+
+
+def _nobody(_backend: str, _server: str) -> bool:
+    return False
+
+
 class Applied(msgspec.Struct, frozen=True):
     """What came of an apply; never more than was verified."""
 
@@ -43,6 +51,12 @@ class Applied(msgspec.Struct, frozen=True):
     old_workers: processes.OldWorkers = NO_OLD_WORKERS
     detail: str = ""
     """For `live`: one sentence saying what does not answer."""
+    steps: int = 0
+    """Runtime changes that led here without a reload."""
+    reasons: tuple[str, ...] = ()
+    """Why it took a reload."""
+    base: str = ""
+    """Digest that HAProxy gives in `show info`: of the generation it loaded; empty: unknown."""
 
 
 class Applier:
@@ -55,8 +69,12 @@ class Applier:
         self._master = sockets.master(options)
         self._worker = sockets.worker(options)
 
-    def apply(self, generation: Generation, rendered: Rendered, config: Config) -> Applied:
+    def apply(
+        self, generation: Generation, rendered: Rendered, config: Config, ours: Ours = _nobody
+    ) -> Applied:
         """Make a validated generation live, reload, prove it, read it back, record it.
+
+        `ours` tells which servers the agent drained or put in maintenance: their state ends here.
 
         Raises `ApplyFailed` with HAProxy's own words when HAProxy did not take it, the previous
         generation being live again by then; `Conflict` when another reload holds the lock for
@@ -65,14 +83,19 @@ class Applier:
         started = time.monotonic()
         try:
             with locked(self._options.lock_path, self._options.reload_timeout_s):
-                return self._apply(generation, rendered, config, started)
+                return self._apply(generation, rendered, config, started, ours)
         except LbsyncError:
             if generation.seq == 0:
                 self._store.discard(generation)  # still staged: nothing else names it
             raise
 
     def _apply(
-        self, generation: Generation, rendered: Rendered, config: Config, started: float
+        self,
+        generation: Generation,
+        rendered: Rendered,
+        config: Config,
+        started: float,
+        ours: Ours,
     ) -> Applied:
         previous = self._store.live()
         try:
@@ -81,7 +104,7 @@ class Applier:
             live = self._store.make_live(generation)
             self._store.prune()
             return _only_live(live, started, error)
-        self._carry_over(generation, config)
+        self._carry_over(generation, config, ours)
         live = self._store.make_live(generation)
         reloaded = self._reload(live, previous, before)
         return self._prove(live, rendered, config, started, reloaded)
@@ -94,13 +117,29 @@ class Applier:
         """
         started = time.monotonic()
         try:
-            if not self._reloader.served(live.digest):
-                return None
-            return self._prove(live, rendered, config, started, None)
+            if self._reloader.served(live.digest):
+                return self._prove(live, rendered, config, started, None)
+            base = live.meta.base
+            if base and self._reloader.served(base):
+                return self._prove(live, rendered, config, started, None, base=base)
+            return None
         except Unavailable as error:
             return _only_live(live, started, error)
 
-    def _carry_over(self, generation: Generation, config: Config) -> None:
+    def adopt(
+        self, generation: Generation, rendered: Rendered, config: Config, base: str
+    ) -> Applied:
+        """Make a generation live that HAProxy runs already, by runtime changes since `base`.
+
+        Raises `ApplyFailed` when the disk does not take it, `Unavailable` when HAProxy does not
+        answer; the generation is live then, but not confirmed.
+        """
+        started = time.monotonic()
+        with locked(self._options.lock_path, self._options.reload_timeout_s):
+            live = self._store.make_live(generation)
+            return self._prove(live, rendered, config, started, None, base=base)
+
+    def _carry_over(self, generation: Generation, config: Config, ours: Ours) -> None:
         """Let the servers' states outlive the reload, where the configuration asks for it.
 
         An aid, not a condition: without it HAProxy checks every server anew.
@@ -109,7 +148,7 @@ class Applier:
             return
         with contextlib.suppress(OSError, Unavailable):
             (generation.path / place).unlink(missing_ok=True)  # of an earlier time it was live
-            text = server_state.kept(self._worker.servers_state(), config)
+            text = server_state.kept(self._worker.servers_state(), config, ours)
             durable.replace_file(generation.path / place, text.encode())
 
     def _reload(self, live: Generation, previous: Generation | None, before: Running) -> Reloaded:
@@ -135,11 +174,13 @@ class Applier:
         config: Config,
         started: float,
         reloaded: Reloaded | None,
+        *,
+        base: str = "",
     ) -> Applied:
         mismatches = self._read_back(rendered, config)
         confirmed = self._store.confirmed()
         if reloaded or confirmed is None or confirmed.name != live.name:
-            confirmed = self._store.mark_confirmed(live)
+            confirmed = self._store.mark_confirmed(live, base)
         return Applied(
             "confirmed",
             confirmed,
@@ -147,6 +188,7 @@ class Applier:
             reloaded,
             tuple(mismatches),
             self._old_workers(),
+            base=base or live.digest,
         )
 
     def _read_back(self, rendered: Rendered, config: Config) -> list[Mismatch]:

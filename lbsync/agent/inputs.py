@@ -59,6 +59,14 @@ def output_specs(settings: Settings) -> list[OutputSpec]:
     return [*(packaged if settings.templates.packaged else ()), *own]
 
 
+def own_templates(settings: Settings) -> set[str]:
+    """Return the names of the templates in the user's own directory."""
+    if not settings.templates.directory:
+        return set()
+    root = Path(settings.templates.directory)
+    return {str(path.relative_to(root)) for path in root.rglob("*.j2")}
+
+
 def make_renderer(settings: Settings) -> Renderer:
     """Return a renderer of everything the settings ask for. Raises `TemplateError`."""
     directories = [packaged_templates()]

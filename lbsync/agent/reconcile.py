@@ -11,15 +11,18 @@ from pathlib import Path
 import msgspec
 
 from lbsync import log
-from lbsync.agent import inputs, report
+from lbsync.agent import inputs, report, shift
 from lbsync.agent.accepted import Accepted
 from lbsync.agent.apply import Applied, Applier
+from lbsync.agent.bring import Bringer
 from lbsync.agent.control import Control
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.guard import Hold
 from lbsync.agent.install import install
+from lbsync.agent.live import Live
+from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.sections import Parser
-from lbsync.agent.served import Served, load, main_text
+from lbsync.agent.served import Served
 from lbsync.agent.settle import Plan, Settler
 from lbsync.agent.trial import Found, Question, Trial
 from lbsync.clients.certificates import CertificateDirectory
@@ -27,6 +30,7 @@ from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
 from lbsync.errors import Rejected, Unavailable
 from lbsync.loop.outcome import Outcome
+from lbsync.model.desired import Backend, Service
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
@@ -48,6 +52,7 @@ class Agent:
         self._watching = False
         self._ready: Found | None = None
         self._went_ahead = False
+        self._in_force: dict[str, Service] = {}
         self.last: Plan | None = None
         """The plan of the last pass that had one: what was found wrong is in there."""
         self.applied: Applied | None = None
@@ -66,15 +71,20 @@ class Agent:
         directory = settings.proxy.certificates
         self._settings = settings
         options = from_settings(settings)
-        self._applier = Applier(options, self._store)
-        settler = Settler(
+        self._live = Live(options)
+        self._bringer = Bringer(
+            self._store, Applier(options, self._store), self._live, self._parser
+        )
+        self._settler = Settler(
             renderer,
             settings.proxy.reserved_ports,
             settings.agent.guard_percent,
             CertificateDirectory(Path(directory)) if directory else None,
             raw_keys=bool(settings.templates.directory or settings.outputs),
         )
-        self._trial = Trial(self._store, settler, self._parser, options)
+        self._trial = Trial(self._store, self._settler, self._parser, options)
+        self._foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
+        self._in_force = {}
         self._trial.forget(self._ready)
         self._ready = None
 
@@ -104,11 +114,12 @@ class Agent:
         found = self._trial.find(self._question(snapshot), self._served, ready)
         self._note_hold(found.plan.hold)
         before = self._accepted.entries
-        applied = self._bring(found)
+        applied = self._bringer.bring(found)
         installed = install(self._settings.outputs, found.plan.outside)
         if applied.outcome == "confirmed":
             self._accepted.replace(found.plan.entries)
             self._served = Served(applied.generation, found.plan.rendered, found.config)
+            self._in_force = {service.id: service for service in found.plan.desired.services}
             self._store.prune()
             if found.plan.hold is None:
                 self._control.forget("confirm")
@@ -117,43 +128,46 @@ class Agent:
         return self._stale(report.outcome(found.plan, applied, installed, before, seconds))
 
     def ahead(self) -> None:
-        """Find what can go live while changes may still be coming in; the pass applies it.
+        """Do at once what need not wait for the debounce: called right after each wake.
 
-        Once between two passes: in a burst, what is found ahead is soon not wanted any more.
+        What HAProxy can take while it runs is done, the file follows with the pass. For what needs a
+        reload, the generation is staged and validated, once between two passes: in a burst, what is
+        found ahead is soon not wanted any more.
         """
-        if self._went_ahead or self._served is None or self._control.get("rollback"):
+        if self._served is None or self._control.get("rollback"):
             return
-        self._went_ahead = True
-        self._ready = self._trial.find(self._question(self._source.snapshot()), self._served)
+        snapshot = self._source.snapshot()
+        if self._at_once(snapshot) and not self._went_ahead:
+            self._went_ahead = True
+            self._ready = self._trial.find(self._question(snapshot), self._served)
+
+    def _at_once(self, snapshot: Snapshot) -> bool:
+        """Change at once what can be; tell whether anything is left for a pass with a reload."""
+        if not self._foreseen or not self._live.still():
+            return True
+        settled = self._settler.settle(snapshot, self._accepted.entries, self._let_go)
+        moves = shift.shifts(self._in_force, settled.desired.services)
+        if not moves.at_once:
+            return moves.rest
+        try:
+            done, left = self._live.shift(moves.at_once, self._print)
+        except Deviated as error:
+            log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
+            return True
+        self._in_force.update((move.new.id, move.new) for move in done)
+        return moves.rest or left
+
+    def _print(self, backend: Backend) -> str:
+        return self._settler.fragment(shift.BACKEND, backend)
 
     def _question(self, snapshot: Snapshot) -> Question:
         draining = self._control.get("drain") is not None
         return Question(snapshot, self._accepted.entries, draining, self._let_go)
 
-    def _bring(self, found: Found) -> Applied:
-        """Apply what was staged; with nothing staged, prove that the live generation is served."""
-        rendered, config = found.plan.rendered, found.config
-        if found.staged is not None:
-            return self._applier.apply(found.staged, rendered, config)
-        live = self._store.live()
-        assert live is not None
-        return self._applier.confirm(live, rendered, config) or self._applier.apply(
-            live, rendered, config
-        )
-
     def _serve(self, wanted: Generation) -> Applied:
-        """See to it that HAProxy serves a generation that is on disk."""
-        rendered = load(wanted)
-        config = self._parser.parse(main_text(rendered))
-        live = self._store.live()
-        applied = None
-        if live is not None and live.name == wanted.name:
-            applied = self._applier.confirm(wanted, rendered, config)
-        applied = applied or self._applier.apply(wanted, rendered, config)
-        if applied.outcome == "confirmed":
-            self._served = Served(applied.generation, rendered, config)
-        self.applied = applied
-        return applied
+        self.applied = self._bringer.serve(wanted)
+        self._in_force = {}
+        return self.applied
 
     def _chosen(self, digest: str) -> Generation:
         wanted = self._store.by_digest(digest)

@@ -49,6 +49,8 @@ class Running(msgspec.Struct, frozen=True):
     """`show proc`; None where there is no master socket."""
     mark: startup_log.Mark | None
     """Where the master's log ended."""
+    worker_pid: str = ""
+    """Of the worker that serves: its successor is another process. Empty: there is none."""
 
 
 def speaks(info: dict[str, str], digest: str) -> bool:
@@ -72,12 +74,19 @@ class Reloader:
         """Return what runs now. Raises `Unavailable` when HAProxy does not answer."""
         if self._master is not None:
             master = self._master.show_proc()
-            return Running(master, startup_log.mark(master.pid))
-        self._worker.show_info()
+            return Running(master, startup_log.mark(master.pid), self._worker_pid())
+        worker = self._worker.show_info()["Pid"]
         if self._options.reload == "signal":
             pid = processes.master_pid(self._options.pid_file)
-            return Running(None, startup_log.mark(pid))
-        return Running(None, None)
+            return Running(None, startup_log.mark(pid), worker)
+        return Running(None, None, worker)
+
+    def _worker_pid(self) -> str:
+        """Return the worker's process id; empty while a master is there without one."""
+        try:
+            return self._worker.show_info(retry_s=_PROBE_S)["Pid"]
+        except Unavailable:
+            return ""
 
     def reload(self, digest: str, before: Running) -> Reloaded:
         """Reload and wait until the new worker says `digest`.
@@ -120,7 +129,9 @@ class Reloader:
         while time.monotonic() < deadline:
             try:
                 info = self._worker.show_info(retry_s=_PROBE_S)
-                if speaks(info, digest):
+                # The digest alone does not prove it: after runtime changes a worker still says that
+                # of the generation it loaded, which may be the very one that is wanted back.
+                if speaks(info, digest) and info["Pid"] != before.worker_pid:
                     return info
                 lost_after = self._lost_after(before) * patience
             except Unavailable as error:

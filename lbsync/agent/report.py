@@ -40,6 +40,11 @@ def how_applied(applied: Applied) -> str:
     """Say how it came to be served, no more than was verified."""
     if applied.outcome == "live":
         return applied.detail
+    if applied.reload is None and applied.steps:
+        return (
+            f"changed without a reload in {applied.steps} steps, "
+            f"confirmed as generation {applied.generation.name}"
+        )
     if applied.reload is None:
         return f"confirmed as generation {applied.generation.name}"
     again = f", asked {applied.reload.requests} times" if applied.reload.requests > 1 else ""
@@ -65,7 +70,7 @@ def outcome(
 ) -> Outcome:
     """Return the end of a pass that applied, or proved, what is wanted."""
     confirmed = applied.outcome == "confirmed"
-    changed = applied.reload is not None or bool(installed.changed)
+    changed = applied.reload is not None or bool(applied.steps or installed.changed)
     news = what_changed(plan.entries, accepted) if changed or not confirmed else "unchanged"
     sentence = f"revision {plan.desired.revision}: {news}; {how_applied(applied)}; {_ms(seconds)}"
     wrong = troubles(plan, applied, installed)
@@ -85,6 +90,7 @@ def outcome(
             "ms": round(seconds * 1000, 1),
             "services": len(plan.desired.services),
             "servers": plan.desired.server_count,
+            **({"reload": applied.reasons[0]} if applied.reload and applied.reasons else {}),
         },
     )
 

@@ -9,10 +9,17 @@ versions). So the file belongs to one generation, inside its directory, and hold
 address and port are those of that generation.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from lbsync.agent.sections import Config
-from lbsync.clients.haproxy.answers import STATE_ADDRESS, STATE_BACKEND, STATE_NAME, STATE_PORT
+from lbsync.clients.haproxy.answers import (
+    STATE_ADDRESS,
+    STATE_ADMIN,
+    STATE_BACKEND,
+    STATE_NAME,
+    STATE_PORT,
+)
 
 _HEAD_LINES = 2
 """The version of the format, and the names of the columns."""
@@ -32,8 +39,13 @@ def place(config: Config, live: Path) -> str | None:
     return None
 
 
-def kept(answer: str, config: Config) -> str:
-    """Return the rows of `show servers state` that hold for a configuration, as a state file."""
+def kept(answer: str, config: Config, ours: Callable[[str, str], bool]) -> str:
+    """Return the rows of `show servers state` that hold for a configuration, as a state file.
+
+    `ours` tells of a backend and server whether the agent itself drained it or put it in
+    maintenance: what it did for the configuration before must not outlive that. What an operator
+    did must.
+    """
     wanted = {
         (placed.section.name, server.name, server.address, str(server.port))
         for placed in config.of("backend", "listen")
@@ -41,8 +53,21 @@ def kept(answer: str, config: Config) -> str:
         if server.address and server.port
     }
     lines = answer.rstrip("\n").split("\n")
-    rows = [line for line in lines[_HEAD_LINES:] if _identity(line) in wanted]
+    rows = [
+        line
+        for line in lines[_HEAD_LINES:]
+        if _identity(line) in wanted and not (_is_set(line) and ours(*_name(line)))
+    ]
     return "\n".join([*lines[:_HEAD_LINES], *rows, ""])
+
+
+def _name(row: str) -> tuple[str, str]:
+    columns = row.split(" ", STATE_NAME + 1)
+    return columns[STATE_BACKEND], columns[STATE_NAME]
+
+
+def _is_set(row: str) -> bool:
+    return row.split(" ", STATE_ADMIN + 1)[STATE_ADMIN] != "0"
 
 
 def _identity(row: str) -> tuple[str, str, str, str] | None:

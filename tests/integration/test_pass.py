@@ -84,10 +84,23 @@ def test_a_change_is_served_and_a_second_pass_does_nothing(host: Host) -> None:
     host.stack.put({"endpoints/shop/web/default": servers(other)})
     outcome = host.agent.run_pass()
     assert (outcome.confirmed, outcome.changed, outcome.exit_code) == (True, True, Exit.CHANGED)
-    assert "shop/web changed; reloaded in" in outcome.sentence
+    assert "shop/web changed; changed without a reload in 2 steps" in outcome.sentence
     assert host.stack.get("shop.example").body == "other"
     again = host.agent.run_pass()
     assert (again.confirmed, again.changed, again.exit_code) == (True, False, Exit.OK)
+
+
+def test_a_new_service_takes_a_reload_and_says_why(host: Host) -> None:
+    host.stack.put(
+        {
+            "services/shop/new": {"mode": "http", "hosts": ["new.example"]},
+            "endpoints/shop/new/default": servers(host.stack.web("new")),
+        }
+    )
+    outcome = host.agent.run_pass()
+    assert "shop/new changed; reloaded in" in outcome.sentence
+    assert "backend be_shop_new_default" in str(outcome.fields["reload"])
+    assert host.stack.get("new.example").body == "new"
 
 
 def test_a_key_that_says_the_same_in_other_words_reloads_nothing(host: Host) -> None:

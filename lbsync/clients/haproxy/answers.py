@@ -40,7 +40,7 @@ class Master(msgspec.Struct, frozen=True):
         return tuple(worker for worker in self.workers if worker.old)
 
 
-STATE_BACKEND, STATE_NAME, STATE_ADDRESS, STATE_PORT = 1, 3, 4, 18
+STATE_BACKEND, STATE_NAME, STATE_ADDRESS, STATE_ADMIN, STATE_PORT = 1, 3, 4, 6, 18
 """Columns of `show servers state`, counted from 0."""
 
 

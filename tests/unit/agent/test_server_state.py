@@ -17,18 +17,22 @@ ROWS = (
 )
 
 
+def nobody(_backend: str, _server: str) -> bool:
+    return False
+
+
 def test_only_servers_at_the_same_address_and_port_are_kept() -> None:
     config = Parser().parse(
         "backend be_a\n server s1 10.0.0.1:80 check\n server s2 10.0.0.2:81\n"
         " server s3 10.0.0.33:80\n"
     )
-    assert kept(HEAD + ROWS + "\n", config) == HEAD + ROWS.split("\n", maxsplit=1)[0] + "\n"
+    assert kept(HEAD + ROWS + "\n", config, nobody) == HEAD + ROWS.split("\n", maxsplit=1)[0] + "\n"
 
 
 @pytest.mark.parametrize("answer", ["", "1\n", "nonsense", "a\nb\nc d\n"])
 def test_an_odd_answer_keeps_nothing(answer: str) -> None:
     config = Parser().parse("backend be_a\n server s1 10.0.0.1:80\n")
-    assert " be_a " not in kept(answer, config)
+    assert " be_a " not in kept(answer, config, nobody)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +49,15 @@ def test_the_file_belongs_into_the_generation_or_is_not_written(
     line: str, wanted: str | None
 ) -> None:
     assert place(Parser().parse(f"global\n {line}\n"), LIVE) == wanted
+
+
+def test_what_the_agent_took_out_of_service_comes_back_what_an_operator_did_stays() -> None:
+    config = Parser().parse("backend be_a\n server s1 10.0.0.1:80\n server s2 10.0.0.2:80\n")
+    drained = ROWS.replace("10.0.0.1 0 0 1", "10.0.0.1 0 8 1").replace(
+        "10.0.0.2 0 0", "10.0.0.2 0 8"
+    )
+
+    def ours(backend: str, server: str) -> bool:
+        return (backend, server) == ("be_a", "s1")
+
+    assert kept(HEAD + drained, config, ours) == HEAD + drained.split("\n")[1] + "\n"

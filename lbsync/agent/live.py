@@ -1,0 +1,191 @@
+"""The running HAProxy as the agent knows it, and changes to it without a reload."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from lbsync.agent.directives import Section, read_sections
+from lbsync.agent.readback import Mismatch
+from lbsync.agent.reload import speaks
+from lbsync.agent.runtime.drafts import Plan
+from lbsync.agent.runtime.execute import Executor
+from lbsync.agent.runtime.model import Running
+from lbsync.agent.runtime.plan import plan, plan_map, plan_one, together
+from lbsync.agent.sections import Config
+from lbsync.agent.shift import Shift
+from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.errors import Unavailable
+from lbsync.model.desired import Backend
+from lbsync.model.rendered import Rendered
+
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
+
+Print = Callable[[Backend], str]
+"""Renders one backend by its template."""
+
+
+class Live:
+    """What runs, kept equal to it step by step; forgotten as soon as there is a doubt."""
+
+    def __init__(self, options: HaproxyOptions) -> None:
+        self._worker = sockets.worker(options)
+        self._executor = Executor(self._worker)
+        self._running: Running | None = None
+        self._version = (0, 0, 0)
+        self._pid = ""
+        self.base = ""
+        """Digest that HAProxy gives in `show info`: of the generation it loaded."""
+        self.steps = 0
+        """Steps done since `taken`; what a pass tells of."""
+
+    @property
+    def known(self) -> bool:
+        """What runs is known, so that it can be compared and changed."""
+        return self._running is not None
+
+    def load(self, rendered: Rendered, config: Config, base: str) -> None:
+        """HAProxy was proved to run this, having loaded generation `base`. Raises `Unavailable`."""
+        info = self._worker.show_info()
+        found = _VERSION.match(info.get("Version", ""))
+        if found is None or not speaks(info, base):
+            self.forget()
+            return
+        self._version = (int(found[1]), int(found[2]), int(found[3] or 0))
+        self._pid = info["Pid"]
+        self._running = Running(config, files_of(rendered))
+        self.base = base
+
+    def still(self) -> bool:
+        """Tell whether the same worker runs as before; forgets everything when it does not."""
+        if self._running is None:
+            return False
+        try:
+            info = self._worker.show_info(retry_s=0)
+        except Unavailable:
+            info = {}
+        if info.get("Pid") != self._pid or not speaks(info, self.base):
+            self.forget()
+        return self.known
+
+    def forget(self) -> None:
+        """What runs is in doubt; only a proof or a reload tells."""
+        self._running = None
+        self.base = ""
+
+    def plan(self, config: Config, rendered: Rendered) -> Plan:
+        """Return how to get from what runs to what is wanted; unknown is a reason to reload."""
+        if self._running is None:
+            return Plan((), ("what HAProxy runs is not known",))
+        return plan(self._running, config, files_of(rendered), self._version)
+
+    def carry_out(self, todo: Plan, config: Config, rendered: Rendered) -> None:
+        """Do a plan's steps and take over what then runs. Raises `Deviated`; all is in doubt then."""
+        assert self._running is not None
+        self._execute(todo)
+        self._running.adopt(config, files_of(rendered), todo.steps)
+
+    def shift(self, moves: Iterable[Shift], print_backend: Print) -> tuple[list[Shift], bool]:
+        """Change services at once. Return those that were, and whether others could not.
+
+        Raises `Deviated`; what runs is in doubt then.
+        """
+        assert self._running is not None
+        done: list[Shift] = []
+        sections: list[tuple[Section, Plan]] = []
+        left = False
+        for move in moves:
+            mine = [
+                (section, plan_one(self._running, section, self._version))
+                for backend in move.backends
+                for section in _sections(print_backend(backend))
+            ]
+            if any(todo.reload for _, todo in mine):
+                left = True
+                continue
+            done.append(move)
+            sections += mine
+        entries = _entry_changes(done)
+        plans = [plan_map(self._running, path, *pairs) for path, pairs in entries.items()]
+        if any(todo.reload for todo in plans):
+            return [], True
+        self._execute(together([*(todo for _, todo in sections), *plans]))
+        for section, todo in sections:
+            self._running.adopt_section(section, todo.steps)
+        for path, (gone, come) in entries.items():
+            stay = dict(come)
+            self._running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
+        return done, left
+
+    def unexplained(self, mismatches: Iterable[Mismatch]) -> list[Mismatch]:
+        """Leave out differences that are known: servers that were removed and still have sessions."""
+        leaving = self._running.leaving if self._running else {}
+        return [
+            found
+            for found in mismatches
+            if not (
+                found.field == "server"
+                and found.running == "present"
+                and _has(leaving, found.where)
+            )
+        ]
+
+    def ours(self) -> Callable[[str, str], bool]:
+        """Return what tells whether a server was taken out of service by the agent.
+
+        Holds for what is known now, also after `forget`.
+        """
+        running = self._running
+
+        def out(backend: str, name: str) -> bool:
+            if running is None:
+                return False
+            if name in running.leaving.get(backend, {}):
+                return True
+            section = running.sections.get(("backend", backend))
+            found = [s for s in section.servers if s.name == name] if section else []
+            return bool(found and found[0].disabled)
+
+        return out
+
+    def taken(self) -> int:
+        """Return how many steps were done since this was last asked."""
+        steps, self.steps = self.steps, 0
+        return steps
+
+    def _execute(self, todo: Plan) -> None:
+        if todo.empty:
+            return
+        try:
+            self._executor.run(todo)
+        except BaseException:
+            self.forget()
+            raise
+        self.steps += len(todo.steps)
+
+
+def _entry_changes(
+    moves: Iterable[Shift],
+) -> dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]]:
+    """Return lines that leave and lines that come, by map: of all services together, since a host
+    that moves from one to another must not be missing in between."""
+    found: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {}
+    for move in moves:
+        for path, gone, come in move.maps:
+            leaving, coming = found.setdefault(path, ([], []))
+            leaving += gone
+            coming += come
+    return found
+
+
+def _has(leaving: Mapping[str, Mapping[str, object]], where: str) -> bool:
+    backend, _, name = where.partition("/")
+    return name in leaving.get(backend, {})
+
+
+def _sections(text: str) -> list[Section]:
+    return [section for _, section in read_sections(text)]
+
+
+def files_of(rendered: Rendered) -> dict[str, bytes]:
+    """Return path to content."""
+    return {file.path: file.data for file in rendered.files}

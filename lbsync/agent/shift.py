@@ -1,0 +1,120 @@
+"""Which services changed in a way that HAProxy can take at once, before the file is written. Pure.
+
+A pass renders everything, compares it with what runs, and changes only what differs. That is right
+for any templates, but its cost grows with what there is. Here the same is foretold for the services
+that changed, from what the packaged templates make of a service: servers of its backends, lines of
+three maps. The pass that follows compares the whole, so a wrong forecast is found and mended.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from lbsync.model.desired import Backend, Service
+from lbsync.settings import Settings
+
+#: The template that prints one backend.
+BACKEND = "backend.cfg.j2"
+ROUTES, BACKENDS, SPLITS = "maps/routes.map", "maps/backends.map", "maps/splits.map"
+#: What must be as packaged for the forecast to hold; all others may be anybody's.
+_FORESEEN = ("haproxy.cfg", "backends.cfg", ROUTES, BACKENDS, SPLITS)
+_LINES = ("maps/routes.line", "maps/backends.line")
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class Shift(msgspec.Struct, frozen=True, eq=False):
+    """One service, as it runs and as it is wanted."""
+
+    old: Service
+    new: Service
+
+    @property
+    def backends(self) -> Iterator[Backend]:
+        """The backends that changed, as wanted."""
+        for old, new in zip(self.old.backends, self.new.backends, strict=True):
+            if old.servers is not new.servers or old.record is not new.record:
+                yield new
+
+    @property
+    def maps(self) -> Iterator[tuple[str, Pairs, Pairs]]:
+        """The maps whose lines changed: path, lines that left, lines that came."""
+        before, after = lines(self.old), lines(self.new)
+        for path, then in before.items():
+            now = after[path]
+            if then != now:
+                gone = tuple(pair for pair in then if pair not in now)
+                come = tuple(pair for pair in now if pair not in then)
+                yield path, gone, come
+
+
+class Shifts(msgspec.Struct, frozen=True, eq=False):
+    """What changed between two passes."""
+
+    at_once: tuple[Shift, ...]
+    rest: bool
+    """Something else changed, too: it waits for the pass."""
+
+
+def foreseeable(settings: Settings, shadowed: Iterable[str]) -> bool:
+    """Tell whether the packaged templates are the ones that count.
+
+    `shadowed`: names of templates that the user's directory replaces.
+    """
+    if not settings.templates.packaged:
+        return False
+    replaced = {output.path for output in settings.outputs} & {
+        ROUTES,
+        BACKENDS,
+        SPLITS,
+        "haproxy.cfg",
+    }
+    names = {f"{name}.j2" for name in (*_FORESEEN, *_LINES)}
+    return not replaced and not names & set(shadowed)
+
+
+def lines(service: Service) -> dict[str, Pairs]:
+    """Return what a service puts into the maps."""
+    return {
+        ROUTES: tuple((route, service.id) for route in service.routes),
+        BACKENDS: tuple((choice.key, choice.backend) for choice in service.choices),
+        SPLITS: ((service.id, str(service.slots)),) if service.slots else (),
+    }
+
+
+def shifts(running: Mapping[str, Service], wanted: Iterable[Service]) -> Shifts:
+    """Compare services by identity, and sort out those that can change at once.
+
+    While anything waits for the pass, changes of maps wait with it: a host that goes to a service
+    that is not there yet must not be missing in between.
+    """
+    found, seen, rest = [], 0, False
+    for service in wanted:
+        old = running.get(service.id)
+        if old is None:
+            rest = True
+            continue
+        seen += 1
+        if old is service:
+            continue
+        if _fits(old, service):
+            found.append(Shift(old, service))
+        else:
+            rest = True
+    rest = rest or seen != len(running)
+    if rest:
+        found = [shift for shift in found if not any(True for _ in shift.maps)]
+    return Shifts(tuple(found), rest)
+
+
+def _fits(old: Service, new: Service) -> bool:
+    """Tell whether two versions differ in servers, hosts, paths and shares at most."""
+    if old.wildcards != new.wildcards or len(old.backends) != len(new.backends):
+        return False
+    for then, now in zip(old.backends, new.backends, strict=True):
+        if then.name != now.name or then.https != now.https or then.by_name != now.by_name:
+            return False
+    if old.record is new.record:
+        return True
+    routed = msgspec.structs.replace(new.record, hosts=old.record.hosts, paths=old.record.paths)
+    return routed == old.record
