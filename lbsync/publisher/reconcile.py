@@ -28,7 +28,7 @@ from lbsync.publisher.reports import news
 from lbsync.publisher.result import outcome
 from lbsync.publisher.stored import Stored
 from lbsync.publisher.translate import Options
-from lbsync.publisher.units import State, Unit
+from lbsync.publisher.units import State, Summary, Unit, summary
 from lbsync.publisher.view import View
 from lbsync.publisher.watching import Watching
 from lbsync.publisher.work import Work
@@ -105,6 +105,7 @@ class Publisher:
         self._next_full = 0.0
         self._lists, self._listed_at = 0, 0.0
         self._synced_at = ""
+        self._alarmed: frozenset[str] = frozenset()
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch the cluster; `wake` is called from other threads when something changed.
@@ -188,9 +189,17 @@ class Publisher:
         self._work.done(written.done, self._stored)
         self._dirty.mark(written.failed)
         self._tell(written.done)
-        self._beat(fence)
+        found = summary(self.states)
+        self._beat(fence, found)
         ended = self._clock()
-        return outcome(written, self.states, revision, ended - began, self._again_in(ended))
+        return outcome(
+            written,
+            self.states,
+            found,
+            revision=revision,
+            seconds=ended - began,
+            again_in=self._again_in(ended),
+        )
 
     def _stand_by(self) -> Outcome:
         self._leads = False
@@ -206,30 +215,28 @@ class Publisher:
     def _look(self, now: float, dirt: Dirt) -> list[Unit]:
         if (lists := self._watching.lists) != self._lists:
             self._lists, self._listed_at = lists, now
-        before = {name for name, state in self.states.items() if state.held}
-        units = self._work.look(
+        return self._work.look(
             dirt,
             self._stored,
             now,
             stamp(),
             compared=now - self._listed_at < _JUST_LISTED_S,
         )
-        for name, state in self.states.items():
-            if state.held and name not in before:
-                log.get().error(f"a removal of servers is held back: {state.held}", service=name)
-        return units
 
-    def _beat(self, fence: Expect) -> None:
+    def _beat(self, fence: Expect, found: Summary) -> None:
+        for sentence in found.held:
+            if sentence not in self._alarmed:
+                log.get().error(f"a removal of servers is held back: {sentence}")
+        self._alarmed = frozenset(found.held)
         away = self.healthy
         if not away:
             self._synced_at = stamp()
-        states = list(self.states.values())
         record = HeartbeatRecord(
             self._name,
             self._synced_at,
-            services=sum(state.standing == "published" for state in states),
-            refused=sum(bool(state.refused) for state in states),
-            held=sum(bool(state.held) for state in states),
+            services=found.published,
+            refused=len(found.refused),
+            held=len(found.held),
             kubernetes=away,
             lbsync=lbsync.__version__,
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from lbsync.errors import Exit
 from lbsync.loop import Outcome
 from lbsync.publisher.commit import Written
-from lbsync.publisher.units import State, Unit
+from lbsync.publisher.units import State, Summary, Unit
 
 _NAMED = 3
 
@@ -27,24 +27,23 @@ def _some(names: list[str], verb: str) -> str:
     return f"{len(names)} services {verb}"
 
 
-def troubles(states: Mapping[str, State], failed: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each Service that is not as its owner wants it, the gravest first."""
-    held = [state.held for _, state in sorted(states.items()) if state.held]
-    refused = [state.refused for _, state in sorted(states.items()) if state.refused]
-    return [*held, *(f"{name}: {why}" for name, why in sorted(failed.items())), *refused]
-
-
 def outcome(
-    written: Written, states: Mapping[str, State], revision: int, seconds: float, again_in: float
+    written: Written,
+    states: Mapping[str, State],
+    found: Summary,
+    *,
+    revision: int,
+    seconds: float,
+    again_in: float,
 ) -> Outcome:
     """Return the end of a leader's pass."""
-    wrong = troubles(states, written.failed)
-    published = sum(state.standing == "published" for state in states.values())
+    failed = [f"{name}: {why}" for name, why in sorted(written.failed.items())]
+    wrong = [*found.held, *failed, *found.refused]
     changed = any(unit.changes for unit in written.done)
     more = f" (and {len(wrong) - 1} more: see 'lbsync status')" if len(wrong) > 1 else ""
     return Outcome(
         f"revision {written.revision or revision}: {what_changed(written.done, states)}; "
-        f"{published} services published",
+        f"{found.published} services published",
         confirmed=not written.failed,
         changed=changed,
         error=f"{wrong[0]}{more}" if wrong else "",
@@ -52,7 +51,7 @@ def outcome(
         again_in=again_in,
         exit_code=_exit(written, wrong, changed=changed),
         fields={
-            "services": published,
+            "services": found.published,
             "transactions": written.transactions,
             "keys": sum(len(unit.changes) for unit in written.done),
             "ms": round(seconds * 1000, 1),

@@ -50,6 +50,7 @@ class Stored:
         self._groups: dict[str, dict[str, Held]] = {}
         self._base: dict[str, str] = {}
         self._ahead: dict[str, int] = {}
+        self._items: Mapping[str, Item] = {}
         self._revision = 0
         self._cluster_id = 0
 
@@ -84,19 +85,21 @@ class Stored:
         """Take a snapshot in; return the Services of which a key is not as it was."""
         if snapshot.revision == self._revision and snapshot.cluster_id == self._cluster_id:
             return set()
+        touched: set[str] = set()
         if snapshot.revision < self._revision or snapshot.cluster_id != self._cluster_id:
-            self._ahead.clear()  # another history: what we wrote may be gone
+            touched |= self._forget()
         self._revision, self._cluster_id = snapshot.revision, snapshot.cluster_id
         self._ahead = {k: at for k, at in self._ahead.items() if at > snapshot.revision}
-        touched = set()
+        before, self._items = self._items, snapshot.items
         for key, item in snapshot.items.items():
-            held = self.get(key)
-            if held is not None and held.item is item:
+            if before.get(key) is item or key in self._ahead:
                 continue
-            if (held is None or held.item != item) and key not in self._ahead:
+            held = self.get(key)
+            if held is None or held.item != item:
                 touched.add(self._set(key, item))
-        for key in [k for k in self._base if k not in snapshot.items and k not in self._ahead]:
-            touched.add(self._set(key, None))
+        for key in before.keys() - snapshot.items.keys():
+            if key not in self._ahead and self.get(key) is not None:
+                touched.add(self._set(key, None))
         return touched - {""}
 
     def wrote(self, revision: int, written: Iterable[tuple[str, bytes | None]]) -> None:
@@ -110,6 +113,18 @@ class Stored:
             self._set(key, item)
             if revision > self._revision:
                 self._ahead[key] = revision
+
+    def _forget(self) -> set[str]:
+        """Begin anew with another history: what was written in this one may be gone.
+
+        Return the Services that keys were known of.
+        """
+        known = set(self._groups)
+        self._ahead.clear()
+        self._groups.clear()
+        self._base.clear()
+        self._items = {}
+        return {base for base in known if not base.startswith(self._reports)}
 
     def _set(self, key: str, item: Item | None) -> str:
         """Put one key in its place; return its Service, or nothing where it is no such key."""

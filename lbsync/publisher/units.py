@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from lbsync.model.records import EndpointsRecord, ServiceRecord
-from lbsync.publisher.brake import Loss, count
+from lbsync.publisher.brake import Loss
 from lbsync.publisher.mirror import Change
 from lbsync.publisher.stored import Held, Keys
 from lbsync.publisher.view import Inputs
@@ -48,24 +48,51 @@ class State(msgspec.Struct):
     """Nothing was to be written, or it has been."""
 
 
+class Summary(msgspec.Struct, frozen=True):
+    """How all Services stand."""
+
+    published: int
+    refused: tuple[str, ...]
+    """One sentence for each that is refused, or waits for long."""
+    held: tuple[str, ...]
+    """One sentence for each removal of servers that waits."""
+
+
+def summary(states: Mapping[str, State]) -> Summary:
+    """Return how all Services stand."""
+    published = 0
+    troubled = []
+    for name, state in states.items():
+        published += state.standing == "published"
+        if state.refused or state.held:
+            troubled.append(name)
+    found = [states[name] for name in sorted(troubled)]
+    return Summary(
+        published,
+        tuple(state.refused for state in found if state.refused),
+        tuple(state.held for state in found if state.held),
+    )
+
+
 class Draft(msgspec.Struct):
     """One Service on its way through a look."""
 
     name: str
     state: State
     stored: Keys
-    before: Records = {}
-    """What is stored as ours; only read where something is to be changed."""
+    before: int = 0
+    """Servers that take requests, as stored."""
+    after: int = 0
+    """The same, as wanted."""
     wanted: Records = {}
+    """Kept only where servers would be lost: the records of thousands of Services are large."""
     changes: tuple[Change, ...] = ()
     conflicts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def loss(self, *, meant: bool) -> Loss:
         """Return how its number of servers would change. `meant`: it was seen to be deleted."""
-        after = count(self.wanted)
-        before = count(self.before) if self.changes else after
-        return Loss(before, after, gone=self.state.standing == "gone", meant=meant)
+        return Loss(self.before, self.after, gone=self.state.standing == "gone", meant=meant)
 
 
 def fingerprint(stored: Keys, report: Held | None) -> int:

@@ -13,7 +13,7 @@ from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
 from lbsync.publisher.stored import Keys, Stored
 from lbsync.publisher.translate import Options, inspect_ingress, is_published, translate
-from lbsync.publisher.units import Draft, State, Unit, fingerprint
+from lbsync.publisher.units import Draft, Records, State, Unit, fingerprint
 from lbsync.publisher.view import Inputs, View
 from lbsync.publisher.watching import Extra
 from lbsync.schema.publishing import ReportKind, report_key
@@ -107,7 +107,7 @@ class Work:
         service = self._view.service(name)
         if service is None or not is_published(service):
             self._waiting.pop(name, None)
-            return self._wanting(Draft(name, State("gone"), keys))
+            return self._wanting(Draft(name, State("gone"), keys), {})
         needs = self._view.needs(service)
         waits = [reason for extra in needs if (reason := self._demand(extra))]
         if waits:
@@ -144,19 +144,22 @@ class Work:
             draft.state.standing, draft.state.refused = "refused", str(found.refusal)
             return self._frozen(draft)
         arranged = arrange(self._me, found.records, keys)
-        draft.wanted, draft.conflicts = arranged.records, arranged.conflicts
-        return self._wanting(draft)
+        draft.conflicts = arranged.conflicts
+        return self._wanting(draft, arranged.records)
 
-    def _wanting(self, draft: Draft) -> Draft:
+    def _wanting(self, draft: Draft, wanted: Records) -> Draft:
         """Fill in what has to be changed for what is wanted."""
-        draft.changes = changes(self._me, draft.wanted, draft.stored)
+        draft.changes = changes(self._me, wanted, draft.stored)
+        draft.before = draft.after = count(wanted)
         if draft.changes:
-            draft.before = mine(self._me, draft.stored)
+            draft.before = count(mine(self._me, draft.stored))
+        if draft.before > draft.after:
+            draft.wanted = wanted
         return draft
 
     def _frozen(self, draft: Draft) -> Draft:
         """Leave everything as it is stored."""
-        draft.wanted = mine(self._me, draft.stored)
+        draft.before = draft.after = count(mine(self._me, draft.stored))
         return draft
 
     def _hold(self, drafts: list[Draft], now: float, *, compared: bool) -> None:
@@ -170,9 +173,10 @@ class Work:
         for draft in drafts:
             if reason := held.get(draft.name):
                 draft.state.held = f"Service {draft.name}: {reason}"
-                draft.wanted = kept(draft.before, draft.wanted)
-                draft.changes = changes(self._me, draft.wanted, draft.stored)
-            draft.state.servers = count(draft.wanted)
+                wanted = kept(mine(self._me, draft.stored), draft.wanted)
+                draft.changes = changes(self._me, wanted, draft.stored)
+                draft.after = count(wanted)
+            draft.state.servers = draft.after
             self.states[draft.name] = draft.state
 
     def _unit(self, draft: Draft, stored: Stored, stamp: str) -> Unit:

@@ -1,13 +1,14 @@
 """The keys of publishers, below `publishers/<cluster>/`, and how they are read."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Mapping
 from typing import Literal, TypeVar, get_args
 
 import msgspec
 
 from lbsync.errors import BadKey
 from lbsync.model.publishing import HeartbeatRecord, LeaderRecord, ReportRecord
-from lbsync.model.snapshot import Item, Snapshot
+from lbsync.model.snapshot import Item
 
 ROOT = "publishers/"
 SOURCE_PREFIX = "k8s/"
@@ -60,27 +61,27 @@ class Known(msgspec.Struct):
     """`service shop/cart` to what its owner is told."""
 
 
-def known(snapshot: Snapshot) -> dict[str, Known]:
-    """Return what all publishers say, by cluster. What cannot be read is left out."""
+def known(items: Mapping[str, Item], root: str = ROOT) -> dict[str, Known]:
+    """Return what all publishers say, by cluster. What cannot be read is left out: of a version
+    that is yet to come, and its own commands will say more.
+
+    `root`: what the keys begin with, where not all of the store was read.
+    """
     found: dict[str, Known] = {}
-    for cluster, rest, item in _items(snapshot):
-        here = found.setdefault(cluster, Known(cluster))
-        try:
-            if rest == "leader":
-                here.leader = read(LeaderRecord, item)
-            elif rest == "heartbeat":
-                here.heartbeat = read(HeartbeatRecord, item)
-            elif rest.startswith("reports/"):
-                kind, _, name = rest.removeprefix("reports/").partition("/")
-                if kind in get_args(ReportKind):
-                    here.reports[f"{kind} {name}"] = read(ReportRecord, item)
-        except BadKey:
-            continue  # of a version that is yet to come; the publisher itself will say more
-    return dict(sorted(found.items()))
+    for key, item in sorted(items.items()):
+        if key.startswith(root):
+            cluster, _, rest = key.removeprefix(root).partition("/")
+            with contextlib.suppress(BadKey):
+                _take(found.setdefault(cluster, Known(cluster)), rest, item)
+    return found
 
 
-def _items(snapshot: Snapshot) -> Iterator[tuple[str, str, Item]]:
-    for key, item in snapshot.items.items():
-        if key.startswith(ROOT):
-            cluster, _, rest = key.removeprefix(ROOT).partition("/")
-            yield cluster, rest, item
+def _take(here: Known, rest: str, item: Item) -> None:
+    if rest == "leader":
+        here.leader = read(LeaderRecord, item)
+    elif rest == "heartbeat":
+        here.heartbeat = read(HeartbeatRecord, item)
+    elif rest.startswith("reports/"):
+        kind, _, name = rest.removeprefix("reports/").partition("/")
+        if kind in get_args(ReportKind):
+            here.reports[f"{kind} {name}"] = read(ReportRecord, item)

@@ -1,0 +1,172 @@
+"""`lbsync publish`: wires settings, cluster, source, passes and loop together, and runs them."""
+
+import argparse
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from lbsync import log
+from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.publish_changes import show
+from lbsync.cli.publish_health import Health, serving
+from lbsync.cli.terminal import Terminal
+from lbsync.clients import kube
+from lbsync.clients.source import Source
+from lbsync.errors import Conflict, Exit, Unavailable
+from lbsync.loop import Loop, Notifier, Outcome, Pace, Waker
+from lbsync.publisher.reconcile import Publisher
+from lbsync.publisher.units import Unit
+from lbsync.settings import Settings
+
+_EPILOG = """\
+examples:
+  lbsync publish --cluster prod                  what the systemd unit and the Deployment run
+  lbsync publish --dry-run                       what would be written?
+  lbsync publish --once                          one pass, for scripts
+  lbsync explain service shop/cart               why is it so, or not at all?
+
+Several publishers with one --cluster elect a leader, and only that one writes. Different clusters
+publish side by side below one prefix. Which Services, and how: docs/kubernetes.md.
+
+signals: SIGTERM and SIGINT finish the running pass and hand over to another publisher at once.
+
+exit codes of --once: 0 all was in step, 3 keys were written, 5 a Service is refused or held back (the
+others are published), 6 Kubernetes or the store does not answer, 8 another publisher leads. With
+--dry-run: 0 all is in step, 3 something would be written.
+"""
+_RETRY_MIN_S = 0.5
+_RETRY_MAX_S = 5.0
+_PATIENCE_S = 2.0
+#: What agents write, often and of no concern here.
+_QUIET = ("agents", "quarantine", "deployers")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = "Publish the Services of a Kubernetes cluster: watch, translate, write."
+    parser.epilog = _EPILOG
+    parser.add_argument("--cluster", metavar="NAME", help="instead of [publisher] cluster")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="instead of [publisher] kubeconfig")
+    parser.add_argument("--once", action="store_true", help="run one pass and say how it ended")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would be written; write nothing"
+    )
+    parser.add_argument(
+        "--wait", type=float, default=30.0, metavar="SECONDS",
+        help="with --once and --dry-run: how long to wait for Kubernetes (default 30)",
+    )  # fmt: skip
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Publish until a signal, once, or not at all."""
+    for name in ("cluster", "kubeconfig"):
+        if getattr(args, name) is not None:
+            args.flags[f"publisher.{name}"] = getattr(args, name)
+    settings = settings_of(args)
+    log.setup(settings.log.level, settings.log.format)
+    with opened(settings, quiet=_QUIET) as source, publisher_of(settings, source) as publisher:
+        if args.dry_run:
+            return _dry_run(args, publisher)
+        if args.once:
+            return _once(args, publisher)
+        _forever(settings, source, publisher)
+    return Exit.OK
+
+
+@contextlib.contextmanager
+def publisher_of(settings: Settings, source: Source) -> Iterator[Publisher]:
+    """Make a publisher and close it afterwards. Raises `SettingsError`."""
+    chosen = settings.publisher
+    cluster = kube.load(
+        Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context or None
+    )
+    publisher = Publisher(chosen, source, cluster)
+    try:
+        yield publisher
+    finally:
+        publisher.close()
+
+
+def _forever(settings: Settings, source: Source, publisher: Publisher) -> None:
+    chosen = settings.publisher
+    batch = chosen.batch.seconds
+    waker = Waker()
+    health = Health(chosen.heartbeat.seconds)
+    loop = Loop(
+        publisher.run_pass,
+        Pace(batch, batch, _RETRY_MIN_S, _RETRY_MAX_S, chosen.heartbeat.seconds),
+        waker=waker,
+        on_report=health.note,
+        notifier=Notifier(),
+        patience=_PATIENCE_S,
+    )
+    log.get().info(
+        "the publisher begins",
+        cluster=chosen.cluster,
+        source=settings.source,
+        prefix=settings.prefix,
+    )
+    with serving(chosen.health_bind, health):
+        source.start(loop.wake)
+        publisher.start(loop.wake)
+        loop.run()
+    log.get().info("the publisher ends; what is published stays")
+
+
+def _once(args: argparse.Namespace, publisher: Publisher) -> Exit:
+    outcome = _settled(args, publisher)
+    if args.output == "json":
+        Terminal().line(msgspec.json.encode(outcome).decode())
+    else:
+        Terminal().line(outcome.sentence)
+    if outcome.error:
+        log.get().warning(outcome.error)
+    return outcome.exit_code
+
+
+def _settled(args: argparse.Namespace, publisher: Publisher) -> Outcome:
+    """Run passes until none is wanted that could not wait; a command has no other chance."""
+    deadline = time.monotonic() + args.wait
+    waker = Waker()
+    publisher.start(waker.wake)
+    changed: Outcome | None = None
+    while True:
+        _wait_for_lists(publisher, waker, deadline)
+        outcome = publisher.run_pass()
+        if outcome.exit_code is Exit.CONFLICT and not outcome.retry:
+            raise Conflict(f"{outcome.sentence}; it publishes what there is")
+        changed = outcome if outcome.changed else changed
+        over = time.monotonic() >= deadline
+        if over or not (outcome.retry or publisher.waiting):
+            break
+        waker.wait(0.2)
+    if changed is not None and outcome.exit_code is Exit.OK:
+        return changed
+    return outcome
+
+
+def _dry_run(args: argparse.Namespace, publisher: Publisher) -> Exit:
+    deadline = time.monotonic() + args.wait
+    waker = Waker()
+    publisher.start(waker.wake)
+    units: list[Unit] = []
+    while True:
+        _wait_for_lists(publisher, waker, deadline)
+        units = publisher.preview()
+        if not publisher.waiting or time.monotonic() >= deadline:
+            break
+        waker.wait(0.2)
+    show(Terminal(), units, publisher.states, as_json=args.output == "json")
+    return Exit.CHANGED if any(unit.changes for unit in units) else Exit.OK
+
+
+def _wait_for_lists(publisher: Publisher, waker: Waker, deadline: float) -> None:
+    while publisher.missing:
+        if time.monotonic() >= deadline:
+            missing = ", ".join(publisher.missing)
+            raise Unavailable(f"{missing}: not listed in time: {publisher.healthy}")
+        waker.wait(min(0.5, max(0.0, deadline - time.monotonic())))

@@ -1,0 +1,98 @@
+"""What the publishers of Kubernetes Services say of themselves, for `lbsync status`."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from lbsync.cli.context import opened
+from lbsync.cli.terminal import Colour, Terminal, to_json
+from lbsync.errors import Exit, Unavailable
+from lbsync.log import span
+from lbsync.schema.publishing import ROOT, Known, known
+from lbsync.settings import Settings
+
+#: Of many reports a host's own status shows only how many there are; `--publishers` shows all.
+_MOST = 10
+Row = tuple[str, str, Colour | None]
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    """Yield what belongs into a host's status; nothing where nobody publishes."""
+    try:
+        clusters = read(settings)
+    except Unavailable as error:
+        yield "publishers", f"unknown: {error}", "yellow"
+        return
+    for found in clusters.values():
+        text, is_well = describe(found)
+        yield "publisher", f"{found.cluster}: {text}", None if is_well else "yellow"
+        said = list(_sentences(found))
+        for sentence in said[:_MOST]:
+            yield "report", sentence, "yellow"
+        if len(said) > _MOST:
+            more = f"{len(said) - _MOST} more of {found.cluster}: see 'lbsync status --publishers'"
+            yield "report", more, "yellow"
+
+
+def show(settings: Settings, *, as_json: bool) -> Exit:
+    """Print everything that publishers say. Raises `Unavailable`."""
+    clusters = read(settings)
+    terminal = Terminal()
+    if as_json:
+        terminal.line(to_json(clusters))
+    elif not clusters:
+        terminal.line(f"nobody publishes below {settings.prefix}{ROOT}")
+    else:
+        for found in clusters.values():
+            text, is_well = describe(found)
+            terminal.line(f"{found.cluster}: {text if is_well else terminal.paint(text, 'yellow')}")
+            for sentence in _sentences(found):
+                terminal.line(f"  {terminal.paint(sentence, 'yellow')}")
+    if not clusters:
+        return Exit.UNAVAILABLE
+    return Exit.OK if all(describe(found)[1] for found in clusters.values()) else Exit.FAILED
+
+
+def read(settings: Settings) -> dict[str, Known]:
+    """Return what all publishers say, by cluster. Raises `Unavailable`."""
+    with opened(settings, below=ROOT) as source:
+        items = source.snapshot().items
+    return known(items, "" if settings.source == "etcd" else ROOT)
+
+
+def describe(found: Known, now: float | None = None) -> tuple[str, bool]:
+    """Return how one cluster's publishers do, and whether that is well. `now`: seconds since 1970."""
+    beat, leader = found.heartbeat, found.leader
+    if leader is None and beat is None:
+        return "no publisher is running; what it published stays as it was", False
+    if leader is None:
+        return "no publisher leads right now", False
+    if beat is None:
+        return f"led by {leader.identity}, which has not published yet", False
+    now = time.time() if now is None else now
+    at = _seconds(beat.synced_at)
+    synced = f"in step {span(now - at)} ago" if at else "not in step yet"
+    text = f"{beat.services} published, {synced}, led by {leader.identity}"
+    counts = [
+        f"{number} {word}"
+        for number, word in ((beat.refused, "refused"), (beat.held, "held back"))
+        if number
+    ]
+    if counts:
+        text += f"; {', '.join(counts)}"
+    if beat.kubernetes:
+        text += f"; Kubernetes is not watched: {beat.kubernetes}"
+    return text, not (beat.kubernetes or beat.refused or beat.held)
+
+
+def _sentences(found: Known) -> Iterator[str]:
+    for _, report in sorted(found.reports.items()):
+        for sentence in report.sentences:
+            yield f"{sentence} (since {report.since})" if report.since else sentence
+
+
+def _seconds(stamp: str) -> float:
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return 0.0

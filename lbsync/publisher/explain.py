@@ -1,0 +1,161 @@
+"""Why a Service is published as it is, or not at all: told from what is there. Pure."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from lbsync.model.kube import Endpoint, EndpointSlice, Node, Service
+from lbsync.model.records import EndpointsRecord
+from lbsync.publisher.mirror import Change, Identity, arrange, changes
+from lbsync.publisher.stored import Keys
+from lbsync.publisher.translate import Options, Translation, is_published, translate
+from lbsync.publisher.translate.annotations import read_annotations
+from lbsync.publisher.translate.nodes import EXCLUDED, GOING
+from lbsync.publisher.translate.options import PUBLISH_LABEL
+from lbsync.publisher.translate.report import Refused, Report
+from lbsync.publisher.translate.slices import slices_of
+from lbsync.publisher.view import Inputs
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One thing to know."""
+
+    about: str
+    """`Service`, `annotation`, `endpoint`, `node`, `refused`, `warning`, `conflict` or `step`."""
+    text: str
+    good: bool = True
+
+
+def absent(name: str) -> list[Line]:
+    """Return what there is to say of a Service that the cluster does not have."""
+    return [Line("Service", f"the cluster has no Service {name}", good=False)]
+
+
+def explain(
+    me: Identity, inputs: Inputs, nodes: list[Node], stored: Keys, options: Options
+) -> list[Line]:
+    """Return everything that decides about one Service, in the order in which it does."""
+    service = inputs.service
+    lines = list(_service(service, options))
+    if not is_published(service):
+        return lines
+    lines += _origins(inputs)
+    lines += _endpoints(service, inputs.slices)
+    lines += _nodes(nodes, options)
+    found = translate(
+        service,
+        inputs.slices,
+        inputs.pool,
+        ingresses=inputs.ingresses,
+        options=options,
+        pod_labels=inputs.pods,
+    )
+    lines += _verdict(me, found, stored)
+    return lines
+
+
+def _service(service: Service, options: Options) -> Iterator[Line]:
+    ports = ", ".join(
+        f"{port.name or 'unnamed'} {port.port}/{port.protocol}" for port in service.ports
+    )
+    yield Line("Service", f"type {service.type}, ports {ports or 'none'}")
+    if service.deleting:
+        yield Line("Service", "it is being deleted, so it is no longer published", good=False)
+    elif not is_published(service):
+        told = service.labels.get(PUBLISH_LABEL)
+        has = f"label {PUBLISH_LABEL} is {told!r}" if told else f"it has no label {PUBLISH_LABEL}"
+        yield Line("Service", f'{has}; give it {PUBLISH_LABEL}: "true"', good=False)
+    else:
+        yield Line("Service", f'label {PUBLISH_LABEL} is "true"')
+        mode = service.annotations.get("lbsync.io/address-mode")
+        text = "as its annotation says" if mode else "as the publisher's settings say"
+        yield Line("Service", f"address mode {mode or options.address_mode}, {text}")
+
+
+def _origins(inputs: Inputs) -> Iterator[Line]:
+    try:
+        wishes = read_annotations(inputs.service, inputs.ingresses, Report("-"))
+    except Refused:
+        return  # the translation says it too
+    for path, origin in sorted(wishes.origins.items()):
+        if path[0] != "@":
+            yield Line("annotation", f"{'.'.join(path)} comes from {origin}")
+    for ingress in inputs.ingresses:
+        yield Line("annotation", f"Ingress {ingress.namespace}/{ingress.name} leads to it")
+
+
+def _endpoints(service: Service, slices: tuple[EndpointSlice, ...]) -> Iterator[Line]:
+    own = slices_of(service, slices)
+    if not own and service.type != "ExternalName":
+        yield Line("endpoint", "no EndpointSlice belongs to it", good=False)
+    for found in slices:
+        if found not in own:
+            yield Line("endpoint", f"EndpointSlice {found.name} belongs to an earlier Service of "
+                       "this name, and does not count", good=False)  # fmt: skip
+    for found in own:
+        for endpoint in found.endpoints:
+            text, is_used = _fate(endpoint)
+            name = endpoint.target or endpoint.hostname or endpoint.node or "without a name"
+            where = f"{endpoint.address} ({name}, EndpointSlice {found.name})"
+            yield Line("endpoint", f"{where}: {text}", good=is_used)
+
+
+def _fate(endpoint: Endpoint) -> tuple[str, bool]:
+    if endpoint.ready:
+        return "ready", True
+    if endpoint.terminating and endpoint.serving:
+        return "terminating and still serving: drains, or serves where nobody else is ready", True
+    if endpoint.terminating:
+        return "left out: it is terminating and serves no more", False
+    return "left out: it is not ready", False
+
+
+def _nodes(nodes: list[Node], options: Options) -> Iterator[Line]:
+    used = 0
+    for node in sorted(nodes, key=lambda found: found.name):
+        why = ""
+        if node.deleting:
+            why = "it is being deleted"
+        elif EXCLUDED in node.labels:
+            why = f"it has label {EXCLUDED}"
+        elif any(taint.key == GOING for taint in node.taints):
+            why = f"it has taint {GOING}"
+        elif any(node.labels.get(key) != value for key, value in options.node_selector.items()):
+            why = "it lacks a label of [publisher] node_selector"
+        if why:
+            yield Line("node", f"{node.name} is no server: {why}", good=False)
+        used += not why
+    if nodes:
+        yield Line("node", f"{used} of {len(nodes)} nodes may be servers")
+
+
+def _verdict(me: Identity, found: Translation, stored: Keys) -> Iterator[Line]:
+    for notice in found.notices:
+        yield Line("warning", str(notice), good=False)
+    if found.refusal is not None:
+        yield Line("refused", str(found.refusal), good=False)
+        return
+    arranged = arrange(me, found.records, stored)
+    for conflict in arranged.conflicts:
+        yield Line("conflict", conflict, good=False)
+    for key, record in sorted(arranged.records.items()):
+        if isinstance(record, EndpointsRecord):
+            servers = [
+                f"{s.name} {s.address}:{s.port}" + ("" if s.state == "up" else f" {s.state}")
+                for s in record.servers
+            ]
+            yield Line("wanted", f"{key}: {', '.join(servers) or 'no servers'}")
+        else:
+            yield Line("wanted", key)
+    wrong = [_pending(change) for change in changes(me, arranged.records, stored)]
+    for text in wrong:
+        yield Line("step", text, good=False)
+    if not wrong:
+        yield Line("step", "everything is stored as it should be")
+
+
+def _pending(change: Change) -> str:
+    if change.after is None:
+        return f"{change.key} is stored, and is to be removed"
+    verb = "differs from what it should be" if change.before else "is not stored yet"
+    return f"{change.key} {verb}"
