@@ -45,6 +45,11 @@ RECORD_OF: dict[str, type[Record]] = {
 }
 
 
+def _on_one_line(text: str) -> str:
+    """Return `text` with what cannot be seen escaped: names of fields come from outside, too."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def _sentence(error: msgspec.ValidationError, record: type[Record]) -> str:
     """Turn msgspec's message into "field: what is wrong"."""
     text = str(error)
@@ -55,7 +60,7 @@ def _sentence(error: msgspec.ValidationError, record: type[Record]) -> str:
     if unknown := _UNKNOWN.match(text):
         near = difflib.get_close_matches(unknown[1], _fields_at(record, place), n=1)
         cure = f"did you mean {near[0]}?" if near else "take it out"
-        return f"{_join(place, unknown[1])}: no such field; {cure}"
+        return f"{_join(place, unknown[1][:80])}: no such field; {cure}"
     if text.startswith("Object missing required field"):
         return f"{_join(place, text.partition('`')[2].rstrip('`'))}: required, but missing"
     return f"{place}: {text}" if place else text
@@ -92,7 +97,7 @@ def decode(key: str, parsed: Key, value: bytes) -> Record:
     try:
         record: Record = _DECODERS[kind].decode(value)
     except msgspec.ValidationError as error:
-        raise BadKey(key, _sentence(error, kind)) from error
+        raise BadKey(key, _on_one_line(_sentence(error, kind))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadKey(key, f"the value is no JSON object in UTF-8 ({error}); write one") from error
     except RecursionError as error:

@@ -52,6 +52,7 @@ def test_a_full_service_survives_a_round_trip() -> None:
             "control character",
         ),
         (b'{"mode":"http","owner":""}', "owner: it is empty"),
+        (b'{"mode":"http","a\\nb":1}', r"a\nb: no such field"),
         (b"\xff\xfe", "no JSON object in UTF-8"),
         (b'{"mode":"http"', "no JSON object"),
     ],
