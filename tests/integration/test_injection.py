@@ -39,54 +39,17 @@ WITNESSES: dict[str, object] = {
 }  # fmt: skip
 #: Everything that the packaged templates begin a line with.
 KEYWORDS = set(
-    [
-        "acl",
-        "backend",
-        "balance",
-        "bind",
-        "compression",
-        "cookie",
-        "default-path",
-        "default_backend",
-        "defaults",
-        "description",
-        "errorfile",
-        "frontend",
-        "global",
-        "hard-stop-after",
-        "hash-type",
-        "http-after-response",
-        "http-check",
-        "http-request",
-        "http-response",
-        "log",
-        "log-format",
-        "mode",
-        "monitor",
-        "monitor-uri",
-        "mworker-max-reloads",
-        "no",
-        "option",
-        "retries",
-        "server",
-        "spread-checks",
-        "ssl-default-bind-options",
-        "stats",
-        "stick-table",
-        "tcp-request",
-        "timeout",
-        "tune.ssl.default-dh-param",
-        "use_backend",
-        "user",
-        "userlist",
-        "group",
-        "resolvers",
-        "parse-resolv-conf",
-        "accepted_payload_size",
-        "hold",
-        "server-state-file",
-        "load-server-state-from-file",
-    ]
+    re.findall(
+        r"\S+",
+        """
+    accepted_payload_size acl backend balance bind compression cookie default-path default_backend
+    defaults description errorfile frontend global group hard-stop-after hash-type hold
+    http-after-response http-check http-request http-response load-server-state-from-file log log-format
+    mode monitor monitor-uri mworker-max-reloads no option parse-resolv-conf resolvers retries server
+    server-state-file spread-checks ssl-default-bind-options stats stick-table tcp-request timeout
+    tune.ssl.default-dh-param use_backend user userlist
+    """,
+    )
 )
 
 Documents = list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]
