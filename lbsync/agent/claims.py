@@ -67,6 +67,17 @@ def grant(
     return {name: Grant(tuple(routes[name]), _wildcards(routes[name])) for name in names}, problems
 
 
+def explicit(record: ServiceRecord) -> tuple[str, ...] | None:
+    """Return the route keys that a service names itself; None where it claims twins of `www` too."""
+    claims = list(_claims(record))
+    return tuple(key for key, _ in claims) if all(named for _, named in claims) else None
+
+
+def granted(routes: tuple[str, ...]) -> Grant:
+    """Return the grant of these route keys."""
+    return Grant(routes, _wildcards(list(routes)))
+
+
 def asks_for(record: ServiceRecord) -> object:
     """Return all of a record that decides about claims; equal values claim the same."""
     return record.mode, record.hosts, record.paths, record.listen, bool(record.redirect.www)

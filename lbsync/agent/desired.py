@@ -8,7 +8,7 @@ from math import gcd
 
 import msgspec
 
-from lbsync.agent.claims import Claimant, Grant, asks_for, grant
+from lbsync.agent.claims import Claimant, Grant, asks_for, explicit, grant, granted
 from lbsync.agent.entries import Entries, Entry
 from lbsync.model.desired import Backend, Choice, Desired, Problem, Service
 from lbsync.model.records import (
@@ -22,6 +22,7 @@ from lbsync.schema.keys import SETTINGS_GLOBAL, Key, ServiceId
 
 #: More slots than this and shares are rounded: a map line each, at one per mille all are exact.
 MAX_SLOTS = 1000
+_NOBODY = ServiceId("", "")
 
 
 class _Parts:
@@ -50,6 +51,12 @@ class _Parts:
         return self.service is None and self.route is None and not self.groups
 
 
+def _leads_on(entry: Entry, parts: _Parts) -> bool:
+    """Tell whether every group that a route gives traffic is there."""
+    assert isinstance(entry.record, RouteRecord)
+    return all(group in parts.groups for group, share in entry.record.groups.items() if share)
+
+
 class Assembler:
     """Builds `Desired` pass after pass; a pass costs what has changed, not what there is."""
 
@@ -62,6 +69,73 @@ class Assembler:
         self._conflicts: list[Problem] = []
         self._built: dict[ServiceId, Service] = {}
         self._settings = GlobalRecord()
+        self._owners: dict[str, ServiceId] | None = None
+
+    def nudge(self, changed: Iterable[Entry]) -> list[Service] | None:
+        """Take over entries that changed, where each leaves the structure as it is.
+
+        Return the services that are different now; None, having changed nothing, when only
+        `assemble` can tell: new services or groups, settings, claims that meet others.
+        """
+        changed = list(changed)
+        grants: dict[ServiceId, Grant] = {}
+        for entry in changed:
+            service, parts = entry.key.service, self._parts.get(entry.key.service or _NOBODY)
+            if service is None or parts is None or service not in self._grants:
+                return None
+            if entry.key.kind == "endpoints" and entry.key.group not in parts.groups:
+                return None
+            if entry.key.kind == "routes" and not _leads_on(entry, parts):
+                return None
+            if entry.key.kind == "services":
+                given = self._regrant(service, parts, entry)
+                if given is None:
+                    return None
+                grants[service] = given
+        for entry in changed:
+            assert entry.key.service is not None
+            self._parts[entry.key.service].set(entry.key, entry)
+            self._seen[entry.item.key] = entry
+        for service, given in grants.items():
+            self._own(service, given)
+        return [
+            self._rebuild(service)
+            for service in dict.fromkeys(entry.key.service for entry in changed)
+            if service is not None
+        ]
+
+    def _regrant(self, service: ServiceId, parts: _Parts, entry: Entry) -> Grant | None:
+        """Return what the changed record is given, where nobody else is concerned."""
+        old, new = _record(parts), entry.record
+        assert isinstance(new, ServiceRecord)
+        assert parts.service is not None
+        if entry.item.create_revision != parts.service.item.create_revision:
+            return None
+        if asks_for(old) == asks_for(new):
+            return self._grants[service]
+        routes = explicit(new)
+        if old.mode == "tcp" or new.mode == "tcp" or self._conflicts or routes is None:
+            return None
+        if explicit(old) is None or any(self._owner(key) not in (None, service) for key in routes):
+            return None
+        return granted(routes)
+
+    def _owner(self, key: str) -> ServiceId | None:
+        if self._owners is None:
+            self._owners = {key: s for s, given in self._grants.items() for key in given.routes}
+        return self._owners.get(key)
+
+    def _own(self, service: ServiceId, given: Grant) -> None:
+        if self._owners is not None:
+            for key in self._grants[service].routes:
+                self._owners.pop(key, None)
+            self._owners.update(dict.fromkeys(given.routes, service))
+        self._grants[service] = given
+
+    def _rebuild(self, service: ServiceId) -> Service:
+        given = self._grants[service]
+        self._built[service] = _build(service, self._parts[service], given, self._settings)
+        return self._built[service]
 
     def assemble(self, entries: Entries, revision: int, problems: tuple[Problem, ...]) -> Desired:
         """Return what `entries` ask for; `problems` found earlier are passed on."""
@@ -77,8 +151,7 @@ class Assembler:
         if settings != self._settings:
             self._settings, dirty = settings, set(self._grants)
         for service in dirty & self._grants.keys():
-            parts, given = self._parts[service], self._grants[service]
-            self._built[service] = _build(service, parts, given, settings)
+            self._rebuild(service)
         found = {*problems, *self._conflicts}
         return Desired(
             revision,
@@ -112,6 +185,7 @@ class Assembler:
     def _grant(self) -> set[ServiceId]:
         """Decide all claims anew; return the services that got something else than before."""
         old = self._grants
+        self._owners = None
         claimants = (
             Claimant(parts.service.item.create_revision, service, _record(parts))
             for service, parts in self._parts.items()

@@ -81,6 +81,33 @@ class Decoder:
         problems = [*self._bad.values(), *map(_unreadable, snapshot.unreadable)]
         return Resolved(entries, tuple(sorted(problems, key=lambda problem: problem.key)))
 
+    def glance(self, snapshot: Snapshot) -> list[Entry] | None:
+        """Return the entries that changed since the last snapshot, where that is all that changed.
+
+        None when a key is gone, new and bad, or was bad: then only `resolve` can tell. Nothing is
+        taken over; `take` does that.
+        """
+        old, new = self._items, snapshot.items
+        changed = [item for name, item in new.items() if old.get(name) is not item]
+        added = sum(item.key not in old for item in changed)
+        if self._bad or snapshot.unreadable or len(new) - added != len(old):
+            return None
+        found = []
+        for item in changed:
+            if old.get(item.key) == item:
+                continue
+            result = read_entry(item)
+            if isinstance(result, Problem):
+                return None
+            if result is not None:
+                found.append(result)
+        return found
+
+    def take(self, snapshot: Snapshot, changed: list[Entry]) -> None:
+        """Take over what `glance` found in this snapshot."""
+        self._items = snapshot.items
+        self._good.update((entry.item.key, entry) for entry in changed)
+
     def _read(self, item: Item, accepted: Entry | None) -> None:
         self._good.pop(item.key, None)
         self._bad.pop(item.key, None)

@@ -5,6 +5,7 @@ new addresses for the same number of servers are no removal.
 """
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -68,6 +69,14 @@ def _losses(accepted: Entries, wanted: Entries) -> dict[ServiceId, tuple[int, in
         return {}
     before, after = _count(accepted, shrunk), _count(wanted, shrunk)
     return {s: (before[s], after[s]) for s in shrunk if before[s] > after[s]}
+
+
+def loses(accepted: Entries, changed: Iterable[Entry], percent: int) -> bool:
+    """Tell whether changed entries alone take away so many servers that `check` must look."""
+    lost = sum(
+        max(0, _servers(accepted.get(entry.item.key)) - _servers(entry)) for entry in changed
+    )
+    return bool(lost) and lost * 100 > sum(map(_servers, accepted.values())) * percent
 
 
 def check(accepted: Entries, wanted: Entries, percent: int) -> Hold | None:

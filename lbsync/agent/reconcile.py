@@ -145,8 +145,13 @@ class Agent:
         """Change at once what can be; tell whether anything is left for a pass with a reload."""
         if not self._foreseen or not self._live.still():
             return True
-        settled = self._settler.settle(snapshot, self._accepted.entries, self._let_go)
-        moves = shift.shifts(self._in_force, settled.desired.services)
+        accepted = self._accepted.entries
+        changed = None if self._hold else self._settler.nudge(snapshot, accepted)
+        if changed is None:
+            settled = self._settler.settle(snapshot, accepted, self._let_go)
+            moves = shift.shifts(self._in_force, settled.desired.services)
+        else:
+            moves = shift.of(self._in_force, changed)
         if not moves.at_once:
             return moves.rest
         try:

@@ -15,7 +15,7 @@ from lbsync.agent.guard import Hold
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
-from lbsync.model.desired import Desired, Problem
+from lbsync.model.desired import Desired, Problem, Service
 from lbsync.model.rendered import Rendered, RenderedFile
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId, service_key
@@ -92,7 +92,7 @@ class Settler:
             entries = hold_back(entries, accepted, {*self.bars, *held})
         problems += settle_routes(entries, accepted)
         problems += [
-            Problem(service_key(service), str(service), bar.reason)
+            Problem(service_key(service), str(service), bar.reason, bar.line)
             for service, bar in self.bars.items()
         ]
         hold = guard.check(accepted, entries, self._guard_percent)
@@ -102,6 +102,22 @@ class Settler:
             entries = hold_back(entries, accepted, guard.kept(hold))
         desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))
         return Settled(entries, desired, hold)
+
+    def nudge(self, snapshot: Snapshot, accepted: Entries) -> list[Service] | None:
+        """Return the services that changed, where nothing but them is concerned; else None.
+
+        What `settle` would decide anew for everybody stays as it was; the cost is that of the
+        change, and of one look at each key.
+        """
+        if self.bars:
+            return None
+        changed = self._decoder.glance(snapshot)
+        if changed is None or guard.loses(accepted, changed, self._guard_percent):
+            return None
+        services = self._assembler.nudge(changed)
+        if services is not None:
+            self._decoder.take(snapshot, changed)
+        return services
 
     def plan(
         self,

@@ -6,7 +6,7 @@ that changed, from what the packaged templates make of a service: servers of its
 three maps. The pass that follows compares the whole, so a wrong forecast is found and mended.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -82,26 +82,31 @@ def lines(service: Service) -> dict[str, Pairs]:
     }
 
 
-def shifts(running: Mapping[str, Service], wanted: Iterable[Service]) -> Shifts:
-    """Compare services by identity, and sort out those that can change at once.
+def shifts(running: Mapping[str, Service], wanted: Sequence[Service]) -> Shifts:
+    """Compare all services, and sort out those that can change at once."""
+    changed = [service for service in wanted if running.get(service.id) is not service]
+    kept = len(wanted) - sum(service.id not in running for service in changed)
+    found = of(running, changed)
+    return _careful(found.at_once, rest=found.rest or kept != len(running))
 
-    While anything waits for the pass, changes of maps wait with it: a host that goes to a service
-    that is not there yet must not be missing in between.
-    """
-    found, seen, rest = [], 0, False
-    for service in wanted:
+
+def of(running: Mapping[str, Service], changed: Iterable[Service]) -> Shifts:
+    """Sort out which of the services that changed can do so at once; all others are as they run."""
+    found, rest = [], False
+    for service in changed:
         old = running.get(service.id)
-        if old is None:
-            rest = True
-            continue
-        seen += 1
         if old is service:
             continue
-        if _fits(old, service):
+        if old is not None and _fits(old, service):
             found.append(Shift(old, service))
         else:
             rest = True
-    rest = rest or seen != len(running)
+    return _careful(found, rest=rest)
+
+
+def _careful(found: Iterable[Shift], *, rest: bool) -> Shifts:
+    """While anything waits for the pass, changes of maps wait with it: a host that goes to a
+    service that is not there yet must not be missing in between."""
     if rest:
         found = [shift for shift in found if not any(True for _ in shift.maps)]
     return Shifts(tuple(found), rest)

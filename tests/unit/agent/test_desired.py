@@ -2,12 +2,13 @@
 
 from fractions import Fraction
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.agent.desired import MAX_SLOTS, Assembler, slot_counts
 from lbsync.model.desired import Desired, Service
-from tests.builders import a_shop, entries_of, servers
+from tests.builders import a_shop, an_item, entries_of, servers
 
 
 def assemble(values: dict[str, object]) -> Desired:
@@ -145,3 +146,70 @@ def test_slots_follow_the_weights_and_leave_nobody_out(shares: dict[str, int]) -
         assert abs(Fraction(counts[group], total) - Fraction(share, weights)) <= Fraction(
             len(shares) + 1, MAX_SLOTS
         )
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["a/one", "a/two", "b/three", "b/new"]),
+        st.sampled_from(["hosts", "servers", "route", "www", "tcp", "paths", "group"]),
+        st.integers(0, 4),
+    ),
+    max_size=12,
+)
+
+
+def changed(values: dict[str, object], name: str, what: str, number: int) -> None:
+    """Change one thing of one service."""
+    key = f"services/{name}"
+    old = values.get(key)
+    record = {k: v for k, v in old.items() if k != "listen"} if isinstance(old, dict) else {}
+    record["mode"] = "http"
+    if what == "hosts":
+        values[key] = {**record, "hosts": [f"h{n}.x" for n in range(number)]}
+    elif what == "www":
+        values[key] = {**record, "hosts": [f"h{number}.x"], "redirect": {"www": "strip"}}
+    elif what == "paths":
+        values[key] = {**record, "paths": [f"/p{number}"]}
+    elif what == "tcp":
+        values[key] = {"mode": "tcp", "listen": 9000 + number}
+    elif what == "servers":
+        values[f"endpoints/{name}/default"] = servers(*range(1, number + 1))
+    elif what == "group":
+        values[f"endpoints/{name}/g{number}"] = servers(7)
+    else:
+        values[f"routes/{name}"] = {"groups": {"default": 1, f"g{number}": number}}
+
+
+@given(CHANGES)
+def test_what_is_nudged_is_what_would_be_assembled_anew(
+    changes: list[tuple[str, str, int]],
+) -> None:
+    values: dict[str, object] = {
+        "services/a/one": {"mode": "http", "hosts": ["one.x"]},
+        "endpoints/a/one/default": servers(1, 2),
+        "services/a/two": {"mode": "http", "hosts": ["two.x"]},
+        "endpoints/a/two/default": servers(3),
+        "services/b/three": {"mode": "http", "hosts": ["h1.x"]},
+    }
+    assembler, entries = Assembler([80]), dict(entries_of(values))
+    last = assembler.assemble(entries, 1, ()).services
+    known = {found.id: found for found in last}
+    for name, what, number in changes:
+        changed(values, name, what, number)
+        created = {key: entry.item.create_revision for key, entry in entries.items()}
+        fresh = dict(entries)
+        for key, entry in entries_of(values).items():
+            if key not in entries or entries[key].item.value != entry.item.value:
+                item = an_item(key, entry.item.value, 99, created.get(key, 50 + len(entries)))
+                fresh[key] = msgspec.structs.replace(entry, item=item)
+        news = [entry for key, entry in fresh.items() if entries.get(key) is not entry]
+        entries = fresh
+        nudged = assembler.nudge(news)
+        if nudged is None:
+            nudged = list(assembler.assemble(entries, 1, ()).services)
+            known = {}
+        known.update((found.id, found) for found in nudged)
+        wanted = {s.id: s for s in Assembler([80]).assemble(entries, 1, ()).services}
+        assert {k: msgspec.to_builtins(v, enc_hook=str) for k, v in known.items()} == {
+            k: msgspec.to_builtins(v, enc_hook=str) for k, v in wanted.items()
+        }
