@@ -79,7 +79,7 @@ def shown(cls: type, field: inspect.Field) -> str:
         return "required"
     default = field.default if field.default_factory is NODEFAULT else field.default_factory()
     if default is NODEFAULT or default is UNSET:
-        return "–"  # noqa: RUF001 - a dash stands for nothing
+        return "–"
     value = default.__class__ if isinstance(default, Record) else None
     return "`{}`" if value else f"`{as_json(default)}`"
 
