@@ -48,6 +48,7 @@ class Brake:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._since: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
 
     @property
     def waiting(self) -> frozenset[str]:
@@ -67,11 +68,14 @@ class Brake:
         for service, loss in losses.items():
             if not loss.lost or loss.meant:
                 self._since.pop(service, None)
+                self._reasons.pop(service, None)
         fresh = {s: x for s, x in losses.items() if x.lost and not x.meant and s not in self._since}
         for service in self._too_many(fresh, total):
             self._since[service] = now
+            # Said once and for all: servers that come in meanwhile change the numbers.
+            self._reasons[service] = self._reason(losses[service])
         return {
-            service: self._reason(losses[service])
+            service: self._reasons[service]
             for service, since in self._since.items()
             if service in losses and now < since + self._limits.seconds
         }
@@ -79,6 +83,7 @@ class Brake:
     def clear(self) -> None:
         """Drop everything: somebody else decides now."""
         self._since.clear()
+        self._reasons.clear()
 
     def _too_many(self, fresh: Mapping[str, Loss], total: int) -> list[str]:
         lost = sum(loss.lost for loss in fresh.values())

@@ -63,7 +63,8 @@ class Arranged(msgspec.Struct, frozen=True):
 
 def arrange(me: Identity, records: Records, stored: Keys) -> Arranged:
     """Return where `records` go; `stored` are all keys of that Service, of whatever source."""
-    if not any(held.source != me.source for held in stored.values()):
+    second = f".{me.cluster}"
+    if all(h.source == me.source and not key.endswith(second) for key, h in stored.items()):
         return Arranged(dict(records))
     return _Case(me, records, stored, []).arranged()
 

@@ -82,6 +82,8 @@ class Publisher:
             timing=timing,
         )
         options = options_of(settings)
+        if options.address_mode == "nodeport":
+            self._watching.demand("nodes")
         view = View(self._watching.cluster, options, ingress=settings.ingress)
         limits = Limits(
             settings.brake_service_percent,
@@ -202,7 +204,9 @@ class Publisher:
         )
 
     def _stand_by(self) -> Outcome:
-        self._leads = False
+        if self._leads:
+            self._leads = False
+            self._heartbeat.stop()
         leader = self._election.leader
         return Outcome(
             f"stands by: {leader} leads" if leader else "stands by: another publisher leads",

@@ -1,0 +1,140 @@
+"""What tests of the publisher share: a cluster in memory, a store in memory, records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from lbsync.clients.kube import ENDPOINT_SLICES, INGRESSES, NODES, PODS, SERVICES, Kind
+from lbsync.clients.kube.kinds import Key
+from lbsync.clients.source import Expect
+from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
+from lbsync.model.snapshot import Snapshot
+from lbsync.model.values import Address, Host, ServerName, Text
+from lbsync.publisher.brake import Limits
+from lbsync.publisher.dirty import Dirt
+from lbsync.publisher.mirror import Change, Identity
+from lbsync.publisher.stored import Stored
+from lbsync.publisher.translate import Options
+from lbsync.publisher.units import Unit
+from lbsync.publisher.view import View
+from lbsync.publisher.work import Work
+from tests.fakes import FakeSource
+
+T = TypeVar("T")
+ME = Identity("blue", "k8s/blue")
+OTHER = Identity("green", "k8s/green")
+EVERYTHING = Dirt(everything=True, nodes=True, ingresses=True)
+LIMITS = Limits(service_percent=50, total_percent=20, seconds=30.0)
+
+
+class Objects:
+    """A cluster that is a few dictionaries."""
+
+    def __init__(self, *found: Any) -> None:
+        self._kinds: dict[str, dict[Key, Any]] = {}
+        self.put(*found)
+
+    def put(self, *found: Any) -> None:
+        for one in found:
+            kind = next(k for k in KINDS if k.value is type(one))
+            self._kinds.setdefault(kind.plural, {})[one.namespace, one.name] = one
+
+    def drop(self, *found: Any) -> None:
+        for one in found:
+            kind = next(k for k in KINDS if k.value is type(one))
+            del self._kinds[kind.plural][one.namespace, one.name]
+
+    def objects(self, kind: Kind[T]) -> Mapping[Key, T]:
+        return self._kinds.get(kind.plural, {})
+
+    def get(self, kind: Kind[T], namespace: str, name: str) -> T | None:
+        return self.objects(kind).get((namespace, name))
+
+    def group(self, kind: Kind[T], namespace: str, index: str) -> list[T]:
+        assert kind.index is not None
+        return [
+            found
+            for (ns, _), found in self.objects(kind).items()
+            if ns == namespace and kind.index(found) == index
+        ]
+
+
+KINDS: tuple[Kind[Any], ...] = (SERVICES, ENDPOINT_SLICES, NODES, INGRESSES, PODS)
+
+
+class Bench:
+    """A publisher's work without threads, leader or network: objects in, keys out."""
+
+    def __init__(
+        self,
+        *found: Any,
+        me: Identity = ME,
+        store: FakeSource | None = None,
+        ingress: bool = False,
+        limits: Limits = LIMITS,
+        unread: Mapping[str, str] | None = None,
+    ) -> None:
+        """`unread`: kinds that cannot be read, with the reason."""
+        self.objects = Objects(*found)
+        self.store = store or FakeSource()
+        self.unread = dict(unread or {})
+        options = Options(source=me.source, address_mode="pod")
+        self.view = View(self.objects, options, ingress=ingress)
+        self.work = Work(me, self.view, options, limits, lambda extra: self.unread.get(extra, ""))
+        self.stored = Stored(me.cluster)
+        self.now = 1000.0
+
+    def look(self, dirt: Dirt = EVERYTHING, *, compared: bool = False) -> list[Unit]:
+        """Return what would be written."""
+        self.stored.update(self.store.snapshot())
+        return self.work.look(
+            dirt, self.stored, self.now, "2026-01-01T00:00:00Z", compared=compared
+        )
+
+    def write(self, dirt: Dirt = EVERYTHING, *, compared: bool = False) -> list[str]:
+        """Write what has to be; return the keys that were touched."""
+        units = self.look(dirt, compared=compared)
+        for unit in units:
+            commit(self.store, unit.all)
+        self.stored.update(self.store.snapshot())
+        self.work.done(units, self.stored)
+        return [change.key for unit in units for change in unit.all]
+
+    def value(self, key: str) -> Any:
+        """Return a stored value; None where there is none."""
+        item = self.store.snapshot().items.get(key)
+        return msgspec.json.decode(item.value) if item else None
+
+    def stored_keys(self, *kinds: str) -> list[str]:
+        """Return the stored keys of these kinds (first segments)."""
+        found = sorted(self.store.snapshot().items)
+        return [key for key in found if not kinds or key.partition("/")[0] in kinds]
+
+
+def commit(store: FakeSource, changes: Sequence[Change]) -> int:
+    """Write changes under their guards."""
+    expect: list[Expect] = [change.expect for change in changes]
+    return store.commit(expect, [change.op for change in changes])
+
+
+def stored_in(store: FakeSource, me: Identity = ME) -> Stored:
+    """Return what a publisher sees of a store."""
+    stored = Stored(me.cluster)
+    found: Snapshot = store.snapshot()
+    stored.update(found)
+    return stored
+
+
+def service_record(*hosts: str, source: str = ME.source) -> ServiceRecord:
+    """An http service."""
+    return ServiceRecord("http", hosts=tuple(map(Host.parse, hosts)), source=Text.parse(source))
+
+
+def endpoints(addresses: Iterable[str], source: str = ME.source, **more: Any) -> EndpointsRecord:
+    """Servers on port 8080, named after their addresses."""
+    servers = tuple(
+        ServerRecord(ServerName.parse(f"s-{address}"), Address.parse(address), 8080, **more)
+        for address in addresses
+    )
+    return EndpointsRecord(servers, Text.parse(source))

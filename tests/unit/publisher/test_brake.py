@@ -1,0 +1,124 @@
+"""The brake: a removal of many servers waits, everything else does not."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync.publisher.brake import Brake, Limits, Loss, count, kept
+from tests.publishing import LIMITS, endpoints, service_record
+
+
+def test_more_than_half_of_a_service_is_held_and_goes_when_its_time_is_up() -> None:
+    brake = Brake(LIMITS)
+    losses = {"shop/cart": Loss(4, 1)}
+    assert "3 of 4 servers" in brake.decide(losses, 100, now=0.0)["shop/cart"]
+    assert brake.due(1.0) == 29.0
+    assert brake.decide(losses, 100, now=29.9)
+    assert brake.decide(losses, 100, now=30.0) == {}
+    assert brake.due(30.0) is None
+
+
+def test_half_of_a_service_goes_at_once() -> None:
+    assert Brake(LIMITS).decide({"shop/cart": Loss(4, 2)}, 100, 0.0) == {}
+
+
+def test_what_went_through_is_forgotten_and_the_next_removal_held_anew() -> None:
+    brake = Brake(LIMITS)
+    brake.decide({"shop/cart": Loss(4, 1)}, 100, 0.0)
+    brake.decide({"shop/cart": Loss(4, 1)}, 100, 31.0)
+    assert brake.waiting == {"shop/cart"}, "so that the next pass sees it done"
+    brake.decide({"shop/cart": Loss(1, 1)}, 100, 31.1)
+    assert brake.waiting == frozenset()
+    assert brake.decide({"shop/cart": Loss(1, 0)}, 100, 32.0)
+
+
+def test_servers_that_come_back_end_the_hold() -> None:
+    brake = Brake(LIMITS)
+    brake.decide({"shop/cart": Loss(4, 0)}, 100, 0.0)
+    assert brake.decide({"shop/cart": Loss(4, 4)}, 100, 5.0) == {}
+    assert brake.waiting == frozenset()
+
+
+def test_a_little_of_many_services_is_held_together() -> None:
+    losses = {"shop/a": Loss(10, 7), "shop/b": Loss(10, 7)}
+    assert set(Brake(LIMITS).decide(losses, 20, 0.0)) == {"shop/a", "shop/b"}
+    assert Brake(LIMITS).decide(losses, 40, 0.0) == {}
+
+
+def test_a_single_service_is_judged_by_its_own_limit_only() -> None:
+    assert Brake(LIMITS).decide({"shop/only": Loss(4, 3)}, 4, 0.0) == {}
+
+
+def test_a_service_that_is_gone_is_held_only_among_many() -> None:
+    assert Brake(LIMITS).decide({"shop/a": Loss(5, 0, gone=True)}, 5, 0.0) == {}
+    many = {"shop/a": Loss(5, 0, gone=True), "shop/b": Loss(5, 0, gone=True)}
+    assert set(Brake(LIMITS).decide(many, 20, 0.0)) == {"shop/a", "shop/b"}
+
+
+def test_a_service_that_was_seen_to_be_deleted_is_never_held() -> None:
+    many = {f"shop/{n}": Loss(5, 0, gone=True, meant=True) for n in range(4)}
+    assert Brake(LIMITS).decide(many, 20, 0.0) == {}
+
+
+def test_deleting_the_service_ends_its_hold() -> None:
+    brake = Brake(LIMITS)
+    brake.decide({"shop/cart": Loss(4, 1)}, 100, 0.0)
+    assert brake.decide({"shop/cart": Loss(4, 0, gone=True, meant=True)}, 100, 1.0) == {}
+
+
+def test_a_hundred_percent_switches_it_off() -> None:
+    off = Limits(service_percent=100, total_percent=100, seconds=30.0)
+    losses = {"shop/a": Loss(10, 0), "shop/b": Loss(10, 0)}
+    assert Brake(off).decide(losses, 20, 0.0) == {}
+
+
+def test_a_held_service_gets_its_new_servers_and_keeps_the_old() -> None:
+    key = "endpoints/shop/cart/default"
+    found = kept({key: endpoints(["10.0.0.1", "10.0.0.2"])}, {key: endpoints(["10.0.0.3"])})
+    assert found == {key: endpoints(["10.0.0.1", "10.0.0.2", "10.0.0.3"])}
+
+
+def test_a_held_service_keeps_groups_that_would_go() -> None:
+    before = {
+        "endpoints/shop/cart/old": endpoints(["10.0.0.1"]),
+        "services/shop/cart": service_record("a.example"),
+    }
+    wanted = {"services/shop/cart": service_record("b.example")}
+    found = kept(before, wanted)
+    assert found == {**before, **wanted}
+
+
+def test_servers_that_drain_had_gone_before() -> None:
+    key = "endpoints/shop/cart/default"
+    assert count({key: endpoints(["10.0.0.1"], state="drain")}) == 0
+    assert count({key: endpoints(["10.0.0.1"], weight=0)}) == 0
+
+
+def test_a_server_in_two_records_of_a_service_is_one() -> None:
+    found = {f"endpoints/shop/{n}/default": endpoints(["10.0.0.1"]) for n in ("cart", "cart.2")}
+    assert count(found) == 1
+
+
+losses = st.dictionaries(
+    st.sampled_from([f"shop/{n}" for n in "abcdef"]),
+    st.builds(
+        Loss, st.integers(0, 20), st.integers(0, 20), gone=st.booleans(), meant=st.booleans()
+    ),
+)
+
+
+@given(st.lists(st.tuples(losses, st.integers(0, 40)), max_size=12))
+def test_nothing_is_held_that_was_meant_or_longer_than_said(
+    steps: list[tuple[dict[str, Loss], int]],
+) -> None:
+    brake = Brake(LIMITS)
+    now = 0.0
+    since: dict[str, float] = {}
+    for found, passed in steps:
+        now += passed
+        held = brake.decide(found, 100, now)
+        for name, loss in found.items():
+            if not loss.lost or loss.meant:
+                assert name not in held
+                since.pop(name, None)
+        for name in held:
+            assert now < since.setdefault(name, now) + LIMITS.seconds

@@ -1,0 +1,139 @@
+"""Few transactions, each of them whole; one that cannot be written keeps no other one waiting."""
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync.clients.source import Delete, Expect, Put
+from lbsync.errors import Conflict, Rejected
+from lbsync.model.snapshot import Item
+from lbsync.publisher.commit import MAX_BYTES, MAX_OPS, Committer, LostLead, packs
+from lbsync.publisher.mirror import Change
+from lbsync.publisher.stored import Held
+from lbsync.publisher.units import Unit
+from tests.fakes import FakeSource
+
+LEADER = "publishers/blue/leader"
+
+
+def unit(name: str, *keys: str, value: bytes = b"{}", before: Held | None = None) -> Unit:
+    changes = tuple(Change(key, before, value) for key in keys or (f"services/{name}",))
+    return Unit("service", name, changes)
+
+
+class Recorder(FakeSource):
+    """A store that keeps what was asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__({LEADER: b"{}"})
+        self.asked: list[tuple[Sequence[Expect], Sequence[Put | Delete]]] = []
+
+    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+        if expect:
+            self.asked.append((expect, ops))
+        return super().commit(expect, ops)
+
+
+def committer(store: FakeSource, *, fenced: bool = False) -> Committer:
+    item = store.get(LEADER)
+    assert item is not None
+    fence = Expect(LEADER, create_revision=item.create_revision)
+    return Committer(store, lambda: fence, lambda: fenced, lambda *_: None)
+
+
+def test_many_services_share_a_transaction_and_each_is_whole_in_one() -> None:
+    store = Recorder()
+    units = [unit(f"a/s{n}", f"services/a/s{n}", f"endpoints/a/s{n}/x") for n in range(120)]
+    written = committer(store).write(units)
+    assert written.transactions == 3
+    assert [len(ops) for _, ops in store.asked] == [100, 100, 40]
+    assert all(expect[0].key == LEADER for expect, _ in store.asked), "the fence is on every one"
+    assert written.done == units
+
+
+def test_a_key_that_somebody_else_changed_keeps_only_its_own_service_waiting() -> None:
+    store = Recorder()
+    store.put("services/a/taken", b"by hand")
+    stale = Held(Item("services/a/taken", b"{}", 1, 1), "k8s/blue")
+    units = [unit("a/one"), unit("a/taken", before=stale), unit("a/two")]
+    written = committer(store).write(units)
+    assert list(written.failed) == ["a/taken"]
+    assert [done.name for done in written.done] == ["a/one", "a/two"]
+    assert store.get("services/a/taken").value == b"by hand"  # type: ignore[union-attr]
+
+
+def test_a_lost_lead_stops_everything() -> None:
+    store = Recorder()
+    found = committer(store, fenced=True)
+    store.delete(LEADER)
+    with pytest.raises(LostLead):
+        found.write([unit("a/one"), unit("a/two")])
+    assert store.get("services/a/one") is None
+
+
+def test_without_a_lease_nothing_is_even_tried() -> None:
+    store = Recorder()
+    found = Committer(store, lambda: None, lambda: True, lambda *_: None)
+    with pytest.raises(LostLead):
+        found.write([unit("a/one")])
+    assert store.asked == []
+
+
+def test_the_fence_is_looked_at_before_every_transaction() -> None:
+    store = Recorder()
+    item = store.get(LEADER)
+    assert item is not None
+    fences = itertools.chain(
+        [Expect(LEADER, create_revision=item.create_revision)], itertools.repeat(None)
+    )
+    found = Committer(store, lambda: next(fences), lambda: True, lambda *_: None)
+    with pytest.raises(LostLead):
+        found.write([unit(f"a/s{n}") for n in range(150)])
+    assert len(store.asked) == 1
+
+
+def test_what_the_store_refuses_fails_alone() -> None:
+    class Picky(Recorder):
+        def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+            if any(isinstance(op, Put) and op.value == b"too large" for op in ops):
+                raise Rejected("etcd refused the write: request is too large")
+            return super().commit(expect, ops)
+
+    units = [unit("a/one"), unit("a/big", value=b"too large"), unit("a/two")]
+    written = committer(Picky()).write(units)
+    assert list(written.failed) == ["a/big"]
+    assert len(written.done) == 2
+
+
+def test_a_service_of_more_keys_than_a_transaction_takes_is_written_in_parts() -> None:
+    store = Recorder()
+    written = committer(store).write(
+        [unit("a/big", *(f"endpoints/a/big/g{n}" for n in range(250)))]
+    )
+    assert [len(ops) for _, ops in store.asked] == [100, 100, 50]
+    assert not written.failed
+
+
+def test_a_conflict_names_its_reason() -> None:
+    store = Recorder()
+    store.put("services/a/one", b"by hand")
+    written = committer(store).write([unit("a/one")])
+    assert "services/a/one" in written.failed["a/one"]
+    assert issubclass(LostLead, Conflict)
+
+
+@given(st.lists(st.tuples(st.integers(1, 150), st.integers(1, 5000)), max_size=60))
+def test_packs_keep_the_order_and_the_limits(sizes: list[tuple[int, int]]) -> None:
+    units = [
+        unit(f"a/s{n}", *(f"k{n}/{i}" for i in range(keys)), value=b"x" * bytes_)
+        for n, (keys, bytes_) in enumerate(sizes)
+    ]
+    found = list(packs(units))
+    assert [one for pack in found for one in pack] == units
+    for pack in found:
+        changes = [change for one in pack for change in one.all]
+        assert len(pack) == 1 or len(changes) <= MAX_OPS
+        assert len(pack) == 1 or sum(len(c.after or b"") for c in changes) <= MAX_BYTES

@@ -1,0 +1,258 @@
+"""From objects in a cluster to keys in the store, one look after the other."""
+
+from typing import Any
+
+from lbsync.clients.kube import SERVICES, Change
+from lbsync.model.kube import Service
+from lbsync.publisher import work as module
+from lbsync.publisher.dirty import Dirt, Dirty
+from tests.fakes import FakeSource
+from tests.kube_objects import endpoint, ingress, rule, service, slice_
+from tests.publishing import OTHER, Bench
+
+SERVICE = "services/shop/cart"
+DEFAULT = "endpoints/shop/cart/default"
+REPORT = "publishers/blue/reports/service/shop/cart"
+CART = Dirt(services=frozenset({"shop/cart"}))
+HOST = {"lbsync.io/hosts": "cart.example"}
+PODS = [endpoint(f"10.0.0.{n}", f"cart-{n}") for n in range(1, 5)]
+
+
+def cart(**annotations: str) -> Service:
+    names = {f"lbsync.io/{k.replace('_', '-')}": v for k, v in annotations.items()}
+    return service(annotations={**HOST, **names})
+
+
+def bench(**options: Any) -> Bench:
+    return Bench(cart(), slice_(*PODS), **options)
+
+
+def addresses(found: Bench, key: str = DEFAULT) -> list[str]:
+    return [server["address"] for server in found.value(key)["servers"]]
+
+
+def deleted(found: Bench) -> Dirt:
+    """What is noted when the watch tells that the Service is gone."""
+    gone = found.objects.get(SERVICES, "shop", "cart")
+    assert gone is not None
+    found.objects.drop(gone)
+    dirty = Dirty()
+    dirty.take()
+    dirty.note(Change("Service", "shop", "cart", gone, None))
+    return dirty.take()
+
+
+def test_a_service_becomes_its_keys_and_a_second_look_writes_nothing() -> None:
+    found = bench()
+    assert found.write() == [DEFAULT, SERVICE]
+    assert found.value(SERVICE)["source"] == "k8s/blue"
+    assert addresses(found) == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
+    assert found.write() == []
+
+
+def test_a_pod_that_changes_touches_one_key() -> None:
+    found = bench()
+    found.write()
+    found.objects.put(slice_(*PODS[:3], endpoint("10.0.0.9", "cart-9")))
+    assert found.write(CART) == [DEFAULT]
+    assert "10.0.0.9" in addresses(found)
+
+
+def test_an_edit_by_hand_is_mended() -> None:
+    found = bench()
+    found.write()
+    found.store.put(DEFAULT, b'{"servers": [], "source": "k8s/blue"}')
+    found.store.delete(SERVICE)
+    touched = found.stored.update(found.store.snapshot())
+    assert touched == {"shop/cart"}
+    assert found.write(Dirt(services=frozenset(touched))) == [DEFAULT, SERVICE]
+
+
+def test_what_is_in_step_is_not_translated_again(monkeypatch: Any) -> None:
+    found = bench()
+    found.write()
+    calls: list[Any] = []
+
+    def translate(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        return original(*args, **kwargs)
+
+    original = module.translate
+    monkeypatch.setattr(module, "translate", translate)
+    assert found.write() == []
+    assert calls == []
+    found.objects.put(cart(balance="leastconn"))
+    assert found.write() == [SERVICE]
+    assert len(calls) == 1
+
+
+def test_a_refusal_is_reported_and_what_was_published_stays() -> None:
+    found = bench()
+    found.write()
+    found.objects.put(cart(maxconn="many"), slice_(endpoint("10.0.0.9", "cart-9")))
+    assert found.write(CART) == [REPORT]
+    assert addresses(found) == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
+    report = found.value(REPORT)
+    assert "maxconn" in report["refused"]
+    assert report["since"] == "2026-01-01T00:00:00Z"
+    found.objects.put(cart(), slice_(*PODS))
+    assert found.write(CART) == [REPORT]
+    assert found.value(REPORT) is None
+
+
+def test_a_warning_is_reported_beside_what_is_published() -> None:
+    found = Bench(cart(balanse="leastconn"), slice_(*PODS))
+    found.write()
+    assert "lbsync.io/balance" in found.value(REPORT)["warnings"][0]
+    assert found.value(SERVICE) is not None
+    assert found.write() == []
+
+
+def test_a_deleted_service_goes_at_once_with_its_report() -> None:
+    found = Bench(cart(balanse="x"), slice_(*PODS))
+    found.write()
+    assert found.write(deleted(found)) == [SERVICE, DEFAULT, REPORT]
+    assert found.stored_keys() == []
+    assert found.work.states == {}
+
+
+def test_a_service_that_lost_its_label_goes() -> None:
+    found = bench()
+    found.write()
+    found.objects.put(service(labels={}))
+    found.write(CART)
+    assert found.stored_keys() == []
+
+
+def test_what_is_left_of_services_deleted_meanwhile_goes_with_the_full_comparison() -> None:
+    found = bench()
+    found.write()
+    later = Bench(store=found.store)
+    assert later.write(compared=True) == [SERVICE, DEFAULT]
+
+
+def test_many_services_found_missing_are_held() -> None:
+    """A kubeconfig that leads to another, empty cluster must not empty the balancers."""
+    found = Bench(*[service(name) for name in "abc"], *[_slice_of(name) for name in "abc"])
+    found.write()
+    later = Bench(store=found.store)
+    later.write(compared=True)
+    assert len(later.stored_keys("services", "endpoints")) == 6
+    assert "held" in later.value("publishers/blue/reports/service/shop/a")
+    later.now += 31
+    later.write(Dirt(), compared=True)
+    assert later.stored_keys() == []
+
+
+def _slice_of(name: str) -> Any:
+    return slice_(*PODS, name=f"{name}-1", service=name)
+
+
+def test_a_mass_removal_waits_while_new_servers_come_in() -> None:
+    found = bench()
+    found.write()
+    found.objects.put(slice_(endpoint("10.0.0.9", "cart-9")))
+    found.write(CART)
+    assert addresses(found) == [*(f"10.0.0.{n}" for n in (1, 2, 3, 4)), "10.0.0.9"]
+    assert "3 of 4 servers" in found.value(REPORT)["held"]
+    assert found.write(CART) == []
+    found.now += 31
+    assert found.write(Dirt()) == [DEFAULT, REPORT], "looked at again by itself"
+    assert addresses(found) == ["10.0.0.9"]
+    assert found.write() == []
+
+
+def test_a_held_removal_is_dropped_when_the_pods_come_back() -> None:
+    found = bench()
+    found.write()
+    found.objects.put(slice_())
+    found.write(CART)
+    found.objects.put(slice_(*PODS))
+    assert found.write(CART) == [REPORT]
+    assert found.value(REPORT) is None
+
+
+def test_servers_that_drained_may_go_all_at_once() -> None:
+    found = bench()
+    found.write()
+    gone = {"ready": False, "serving": True, "terminating": True}
+    fresh = endpoint("10.0.0.9", "cart-9")
+    draining = [endpoint(f"10.0.0.{n}", f"cart-{n}", **gone) for n in range(1, 5)]
+    replaced = [endpoint(f"10.0.1.{n}", f"new-{n}") for n in range(1, 4)]
+    found.objects.put(slice_(*draining, fresh, *replaced))
+    found.write(CART)
+    found.objects.put(slice_(fresh, *replaced))
+    found.write(CART)
+    assert len(addresses(found)) == 4
+
+
+def test_deleting_a_held_service_removes_it_at_once() -> None:
+    found = bench()
+    found.write()
+    found.objects.put(slice_())
+    found.write(CART)
+    assert found.value(DEFAULT)["servers"]
+    found.write(deleted(found))
+    assert found.stored_keys() == []
+
+
+def test_a_service_waits_for_nodes_and_the_others_do_not() -> None:
+    other = service("other", annotations=HOST)
+    node_port = cart(address_mode="nodeport")
+    found = Bench(
+        node_port, other, slice_(*PODS), _slice_of("other"), unread={"nodes": "nodes: forbidden"}
+    )
+    assert found.write() == ["endpoints/shop/other/default", "services/shop/other"]
+    found.now += module.PATIENCE_S
+    assert found.write(Dirt()) == [REPORT]
+    assert "nodes: forbidden" in found.value(REPORT)["refused"]
+    found.unread.clear()
+    assert found.write(Dirt()) == [DEFAULT, SERVICE, REPORT]
+    assert found.value(REPORT) is None
+
+
+def test_ingresses_say_hosts_and_are_reported_about() -> None:
+    web = ingress(rule("shop.example", "/cart"), tls_hosts=("shop.example",))
+    found = Bench(service(annotations={}), slice_(*PODS), web, ingress=True)
+    found.write()
+    assert found.value(SERVICE)["hosts"] == ["shop.example"]
+    said = "publishers/blue/reports/ingress/shop/web"
+    assert "spec.tls" in found.value(said)["warnings"][0]
+    found.objects.drop(web)
+    found.objects.put(cart())
+    found.write(Dirt(services=frozenset({"shop/cart"}), ingresses=True))
+    assert found.value(said) is None
+    assert found.value(SERVICE)["hosts"] == ["cart.example"]
+
+
+def test_two_clusters_publish_one_service_side_by_side() -> None:
+    store = FakeSource()
+    blue = bench(store=store)
+    green = Bench(cart(), slice_(endpoint("10.9.0.1", "cart-x")), me=OTHER, store=store)
+    blue.write()
+    green.write()
+    assert green.stored_keys("services", "endpoints") == [DEFAULT, f"{DEFAULT}.green", SERVICE]
+    assert blue.write() == green.write() == []
+    blue.write(deleted(blue))
+    assert green.stored_keys("services", "endpoints") == [f"{DEFAULT}.green", SERVICE]
+    assert green.value(SERVICE)["source"] == "k8s/green"
+    assert green.write() == []
+
+
+def test_a_conflict_is_reported_until_it_is_gone() -> None:
+    found = bench(store=FakeSource({SERVICE: b'{"mode": "http", "hosts": ["by-hand.example"]}'}))
+    assert found.write() == [REPORT]
+    assert "written by a person" in found.value(REPORT)["conflicts"][0]
+    found.store.delete(SERVICE)
+    assert found.write(CART) == [DEFAULT, SERVICE, REPORT]
+
+
+def test_the_records_of_a_look_are_the_same_every_time() -> None:
+    one, two = bench(), bench()
+    one.write()
+    two.write()
+    for key in one.stored_keys():
+        item, other = one.store.get(key), two.store.get(key)
+        assert item is not None
+        assert other is not None
+        assert item.value == other.value
