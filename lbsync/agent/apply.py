@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from lbsync.agent import durable, server_state
+from lbsync.agent.directives import Section
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.readback import Mismatch, differences
 from lbsync.agent.reload import Reloaded, Reloader, Running
@@ -25,6 +26,9 @@ from lbsync.errors import ApplyFailed, Conflict, LbsyncError, Unavailable
 from lbsync.model.rendered import Rendered
 
 _LOCK_POLL_S = 0.05
+LOOK_EVERY_S = 30.0
+"""Seconds between two looks at everything that HAProxy runs."""
+_FEW_BACKENDS = 50
 NO_OLD_WORKERS = processes.OldWorkers(0, 0.0, 0)
 
 
@@ -68,6 +72,7 @@ class Applier:
         self._reloader = Reloader(options)
         self._master = sockets.master(options)
         self._worker = sockets.worker(options)
+        self._looked_at = float("-inf")
 
     def apply(
         self, generation: Generation, rendered: Rendered, config: Config, ours: Ours = _nobody
@@ -127,17 +132,32 @@ class Applier:
             return _only_live(live, started, error)
 
     def adopt(
-        self, generation: Generation, rendered: Rendered, config: Config, base: str
+        self,
+        generation: Generation,
+        rendered: Rendered,
+        config: Config,
+        base: str,
+        touched: frozenset[str],
     ) -> Applied:
         """Make a generation live that HAProxy runs already, by runtime changes since `base`.
 
+        Of the servers, those of the backends `touched` are read back; all are at the next full look.
         Raises `ApplyFailed` when the disk does not take it, `Unavailable` when HAProxy does not
         answer; the generation is live then, but not confirmed.
         """
         started = time.monotonic()
         with locked(self._options.lock_path, self._options.reload_timeout_s):
             live = self._store.make_live(generation)
-            return self._prove(live, rendered, config, started, None, base=base)
+            if len(touched) <= _FEW_BACKENDS and started - self._looked_at < LOOK_EVERY_S:
+                files = {file.path: file.data for file in rendered.files}
+                few = Config(tuple(p for p in config.placed if _concerns(p.section, touched)))
+                servers = [s for name in sorted(touched) for s in self._worker.show_servers(name)]
+                found = differences(few, files, servers, self._worker.show_maps())
+            else:
+                found = self._read_back(rendered, config)
+            confirmed = self._store.mark_confirmed(live, base)
+            seconds = time.monotonic() - started
+            return Applied("confirmed", confirmed, seconds, mismatches=tuple(found), base=base)
 
     def _carry_over(self, generation: Generation, config: Config, ours: Ours) -> None:
         """Let the servers' states outlive the reload, where the configuration asks for it.
@@ -192,6 +212,7 @@ class Applier:
         )
 
     def _read_back(self, rendered: Rendered, config: Config) -> list[Mismatch]:
+        self._looked_at = time.monotonic()
         files = {file.path: file.data for file in rendered.files}
         return read_back(config, files, self._worker)
 
@@ -206,6 +227,10 @@ def read_back(
 ) -> list[Mismatch]:
     """Compare what HAProxy runs with a configuration. Raises `Unavailable`."""
     return differences(config, files, worker.show_servers(), worker.show_maps())
+
+
+def _concerns(section: Section, touched: frozenset[str]) -> bool:
+    return section.name in touched or section.kind == "defaults"
 
 
 def _only_live(live: Generation, started: float, error: Unavailable) -> Applied:

@@ -48,7 +48,10 @@ class Bringer:
         if not todo.reload:
             try:
                 self._live.carry_out(todo, config, rendered)
-                applied = self._applier.adopt(found.staged, rendered, config, self._live.base)
+                touched = frozenset(self._live.touched)
+                applied = self._applier.adopt(
+                    found.staged, rendered, config, self._live.base, touched
+                )
                 drift = self._drift(applied)
                 if not drift:
                     return self._explained(applied)

@@ -10,6 +10,14 @@ from lbsync.agent.runtime.drafts import Plan
 from lbsync.agent.runtime.execute import Executor
 from lbsync.agent.runtime.model import Running
 from lbsync.agent.runtime.plan import plan, plan_map, plan_one, together
+from lbsync.agent.runtime.steps import (
+    AddServer,
+    DeleteServer,
+    RetireServer,
+    SetAddress,
+    SetState,
+    SetWeight,
+)
 from lbsync.agent.sections import Config
 from lbsync.agent.shift import Shift
 from lbsync.clients.haproxy import sockets
@@ -19,6 +27,8 @@ from lbsync.model.desired import Backend
 from lbsync.model.rendered import Rendered
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
+
+SERVER_STEPS = (AddServer, DeleteServer, RetireServer, SetAddress, SetState, SetWeight)
 
 Print = Callable[[Backend], str]
 """Renders one backend by its template."""
@@ -37,6 +47,8 @@ class Live:
         """Digest that HAProxy gives in `show info`: of the generation it loaded."""
         self.steps = 0
         """Steps done since `taken`; what a pass tells of."""
+        self.touched: set[str] = set()
+        """Backends of which servers were changed since `taken`."""
 
     @property
     def known(self) -> bool:
@@ -150,6 +162,7 @@ class Live:
     def taken(self) -> int:
         """Return how many steps were done since this was last asked."""
         steps, self.steps = self.steps, 0
+        self.touched.clear()
         return steps
 
     def _execute(self, todo: Plan) -> None:
@@ -161,6 +174,7 @@ class Live:
             self.forget()
             raise
         self.steps += len(todo.steps)
+        self.touched.update(step.backend for step in todo.steps if isinstance(step, SERVER_STEPS))
 
 
 def _entry_changes(

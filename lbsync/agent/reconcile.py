@@ -127,19 +127,21 @@ class Agent:
         seconds = time.monotonic() - began
         return self._stale(report.outcome(found.plan, applied, installed, before, seconds))
 
-    def ahead(self) -> None:
+    def ahead(self) -> bool:
         """Do at once what need not wait for the debounce: called right after each wake.
 
         What HAProxy can take while it runs is done, the file follows with the pass. For what needs a
         reload, the generation is staged and validated, once between two passes: in a burst, what is
-        found ahead is soon not wanted any more.
+        found ahead is soon not wanted any more. True when nothing is left but the file.
         """
         if self._served is None or self._control.get("rollback"):
-            return
+            return False
         snapshot = self._source.snapshot()
-        if self._at_once(snapshot) and not self._went_ahead:
+        left = self._at_once(snapshot)
+        if left and not self._went_ahead:
             self._went_ahead = True
             self._ready = self._trial.find(self._question(snapshot), self._served)
+        return not left
 
     def _at_once(self, snapshot: Snapshot) -> bool:
         """Change at once what can be; tell whether anything is left for a pass with a reload."""

@@ -44,7 +44,7 @@ class Loop:
         pace: Pace,
         *,
         waker: Wakeable,
-        ahead: Callable[[], None] | None = None,
+        ahead: Callable[[], bool] | None = None,
         reload: Callable[[], Pace] | None = None,
         on_report: Callable[[Report], None] | None = None,
         notifier: Notifier | None = None,
@@ -54,9 +54,9 @@ class Loop:
     ) -> None:
         """`patience`: seconds the first pass waits for a first wake, while the source is being
         read. `ahead` is called after a wake, before the debounce has passed, for what need not
-        wait for it; its errors are left to the pass. `reload` takes over new settings and returns
-        their pace; it raises `LbsyncError`, having changed nothing, when they are wrong.
-        `on_report` is called after each pass."""
+        wait for it, and tells whether all is done but the file; its errors are left to the pass.
+        `reload` takes over new settings and returns their pace; it raises `LbsyncError`, having
+        changed nothing, when they are wrong. `on_report` is called after each pass."""
         self._run_pass = run_pass
         self._waker = waker
         self._ahead = ahead
@@ -108,7 +108,8 @@ class Loop:
                 elif self._waker.wait(min(pause, self._notifier.beat_every or math.inf)):
                     self._schedule.woken(self._clock())
                     if self._ahead and not self._reload_asked and not self._stop:
-                        self._attempt(self._ahead)
+                        done, _ = self._attempt(self._ahead)
+                        self._schedule.looked_ahead(done=bool(done))
         self._notifier.stopping()
 
     def _one_pass(self) -> None:

@@ -11,6 +11,8 @@ from lbsync.settings import Agent
 #: not try again together.
 _SPREAD = 0.2
 _MAX_DOUBLINGS = 32
+#: Seconds within which the file follows changes that are in force already, while they never pause.
+FILE_WITHIN_S = 0.9
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -47,12 +49,14 @@ class Schedule:
         self._last_wake = first
         self._timer = first
         self._failures = 0
+        self._wakes = self._done = 0
 
     def woken(self, now: float) -> None:
         """Something may have changed."""
         if self._first_wake is None:
             self._first_wake = now
         self._last_wake = now
+        self._wakes += 1
 
     def due(self) -> float:
         """Return when the next pass should begin; in the past means: now.
@@ -63,12 +67,20 @@ class Schedule:
         if self._first_wake is None:
             return self._timer
         quiet = self._last_wake + self.pace.debounce
-        limit = self._first_wake + self.pace.debounce_max
+        longest = self.pace.debounce_max
+        limit = self._first_wake + (
+            max(longest, FILE_WITHIN_S) if self._done == self._wakes else longest
+        )
         return min(quiet, limit, self._timer)
+
+    def looked_ahead(self, *, done: bool) -> None:
+        """The last wake was looked at ahead of the pass. `done`: only the file has yet to follow."""
+        self._done += done
 
     def begun(self) -> None:
         """A pass begins; it answers all wakes so far."""
         self._first_wake = None
+        self._wakes = self._done = 0
 
     def ended(self, now: float, *, retry: bool, again_in: float | None = None) -> None:
         """A pass ended. `retry`: it wants to be repeated, with doubling pauses."""

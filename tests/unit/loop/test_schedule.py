@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.loop import Pace, Schedule
+from lbsync.loop.schedule import FILE_WITHIN_S
 from lbsync.settings import Settings
 
 PACE = Pace(debounce=0.05, debounce_max=0.5, retry_min=1.0, retry_max=30.0, resync=300.0)
@@ -117,3 +118,14 @@ def test_no_number_of_failures_makes_the_pause_leave_its_range(count: int, sprea
         schedule.ended(0.0, retry=True)
 
     assert 0.8 * PACE.retry_min <= schedule.due() <= PACE.retry_max
+
+
+def test_the_file_may_follow_a_little_later_what_is_in_force_already() -> None:
+    schedule = idle_schedule(now=0.0)
+    for step in range(100):
+        schedule.woken(1.0 + step * 0.01)
+        schedule.looked_ahead(done=True)
+    assert schedule.due() == 1.0 + FILE_WITHIN_S
+    schedule.woken(2.0)
+    schedule.looked_ahead(done=False)
+    assert schedule.due() == 1.0 + PACE.debounce_max
