@@ -191,13 +191,15 @@ def _sent(files: Mapping[str, bytes], path: str) -> tuple[CertificatePart, ...]:
 def _unfit(known: Certificates, path: str) -> str:
     """Return why a certificate cannot be set over the runtime API; empty: it can."""
     old, new = _parts(known.old, path), _parts(known.new, path)
+    if "" not in new:
+        return "its file is missing"
     beside = [ending for ending in BESIDE if ending not in _SETTABLE]
     if any(old.get(ending) != new.get(ending) for ending in beside) or old.keys() - new.keys():
         return "HAProxy reads what stands beside it only when it starts"
     if not _PATH.fullmatch(path):
         return "its name cannot be written into a command"
     if not all(0 < len(part.pem) <= _MOST_BYTES for part in _sent(known.new, path)):
-        return "it is missing, no PEM, or too long for a command"
+        return "it is no PEM, or too long for a command"
     return ""
 
 

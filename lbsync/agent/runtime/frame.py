@@ -33,7 +33,9 @@ def title(section: Section) -> str:
 
 def frame_differs(draft: Draft, pair: Pair) -> bool:
     """Look at all lines but those of servers; comments, blanks and the digest do not count."""
-    old, new = _frame(pair.old), _frame(pair.new)
+    # What a condition leaves of a section's servers, only HAProxy knows: all lines count then.
+    whole = pair.old.conditional or pair.new.conditional
+    old, new = _frame(pair.old, whole), _frame(pair.new, whole)
     if [line for _, line in old] == [line for _, line in new]:
         return False
     then, now = _meanings(old, pair.old.kind), _meanings(new, pair.new.kind)
@@ -45,9 +47,9 @@ def frame_differs(draft: Draft, pair: Pair) -> bool:
     return True
 
 
-def _frame(section: Section) -> list[tuple[int, str]]:
+def _frame(section: Section, whole: bool) -> list[tuple[int, str]]:
     numbered = list(enumerate(section.text.split("\n")))
-    if section.conditional:
+    if whole:
         return numbered
     servers = {server.line for server in section.servers}
     # `server-template` makes many servers of one line: what changes in it is left to a reload.

@@ -4,7 +4,7 @@ It works on parsed configuration, so that templates of any making profit. What i
 understand is a reload: that is always right, only slower.
 """
 
-from collections import Counter
+import re
 from collections.abc import Iterable, Mapping
 
 from lbsync.agent.directives import Section
@@ -106,16 +106,17 @@ def _plan_sections(draft: Draft, running: Running, config: Config, version: Vers
     left: dict[tuple[str, str], list[Section]] = {}
     for section in gone:
         left.setdefault((section.kind, section.name), []).append(section)
-    repeated = Counter((placed.section.kind, placed.section.name) for placed in fresh)
+    come: dict[tuple[str, str], list[Placed]] = {}
     for placed in fresh:
-        key = (placed.section.kind, placed.section.name)
+        come.setdefault((placed.section.kind, placed.section.name), []).append(placed)
+    for key, news in come.items():
         olds = left.pop(key, [])
-        if repeated[key] > 1 or len(olds) > 1:
-            draft.reload(f"{_place(placed)}: there are several of that name, and one changed")
-        elif not olds:
-            draft.reload(_new(placed))
-        else:
-            _pair(draft, running, olds[0], placed, version)
+        if not olds:
+            draft.reload(_new(news[0]))
+        elif len(olds) == len(news) == 1:
+            _pair(draft, running, olds[0], news[0], version)
+        elif {old.text for old in olds} != {placed.section.text for placed in news}:
+            draft.reload(f"{_place(news[0])}: there are several of that name, and one changed")
     for key in sorted(left):
         draft.reload(f"{title(left[key][0])}: the section is gone")
     if moved := running.same_bases(config):
@@ -163,5 +164,6 @@ def _plan_files(
 
 def _mentioned(config: Config, path: str) -> bool:
     """Tell whether any section may mean a file: by its name, or by a directory above it."""
-    names = [path, *path.split("/")[:-1]]
-    return any(name in placed.section.text for placed in config.placed for name in names)
+    names = "|".join(map(re.escape, [path, *path.split("/")[:-1]]))
+    meant = re.compile(rf"(?:{names})/?(?![A-Za-z0-9._/-])")
+    return any(meant.search(placed.section.text) for placed in config.placed)
