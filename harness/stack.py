@@ -32,15 +32,26 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 class Stack:
     """The parts, on free ports, with everything they write below one directory."""
 
-    def __init__(self, directory: Path, binary: str, *, extra: str = "") -> None:
-        """`binary`: HAProxy's path. `extra`: TOML appended to the settings file."""
+    def __init__(
+        self,
+        directory: Path,
+        binary: str,
+        *,
+        extra: str = "",
+        host: str = "lb-test",
+        etcd: Etcd | None = None,
+    ) -> None:
+        """`binary`: HAProxy's path. `extra`: TOML appended to the settings file. `etcd`: one that
+        several hosts share; whoever made it stops it."""
         self.directory = directory
         self.http_port, self.stats_port = free_port(), free_port()
         self.state = directory / "state"
         self.run = directory / "run"
         for path in (self.state, self.run):
             path.mkdir(parents=True, exist_ok=True)
-        self.etcd = Etcd(directory / "etcd")
+        self.host = host
+        self.etcd = etcd or Etcd(directory / "etcd")
+        self._owns_etcd = etcd is None
         self.haproxy = Haproxy(self.run, self.state / "live" / "haproxy.cfg", binary)
         self.config_file = directory / "lbsync.toml"
         self._extra = extra
@@ -58,7 +69,7 @@ class Stack:
             self._extra = extra
         endpoints = json.dumps([node.url for node in self.etcd.nodes])
         self.config_file.write_text(f"""\
-host = "lb-test"
+host = "{self.host}"
 state_dir = "{self.state}"
 [etcd]
 endpoints = {endpoints}
@@ -127,7 +138,8 @@ tcp_bind_address = "127.0.0.1"
             web.stop()
         if self._client is not None:
             self._client.close()
-        self.etcd.stop()
+        if self._owns_etcd:
+            self.etcd.stop()
 
 
 def servers(*webs: WebServer, **more: object) -> dict[str, object]:

@@ -29,6 +29,8 @@ class Exit(IntEnum):
     """Valid, but HAProxy did not take it; the last good generation is back in place."""
     CONFLICT = 8
     """Another agent holds this host's lock, or a guarded write lost its race."""
+    UNVERIFIED = 9
+    """`wait`: the time was up before every host had verified the revision."""
 
 
 class LbsyncError(Exception):

@@ -34,6 +34,8 @@ class Quarantined(msgspec.Struct, frozen=True):
     service: str = ""
     since: float = 0.0
     """Seconds since 1970; 0 where unknown."""
+    line: int = 0
+    """Of the configuration that was tried, where HAProxy named one; else 0."""
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

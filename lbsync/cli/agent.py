@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lbsync import log
+from lbsync.agent.fleet import Fleet
 from lbsync.agent.reconcile import Agent
 from lbsync.cli.agent_status import StatusKeeper
 from lbsync.cli.agent_watches import Watches
@@ -16,6 +17,7 @@ from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, LbsyncError, SettingsError
 from lbsync.loop import Loop, Notifier, Pace, Report, Waker
+from lbsync.schema.keys import FOREIGN
 from lbsync.settings import Settings
 
 _EPILOG = """\
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> Exit:
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
     state = Path(settings.state_dir)
-    with only_one(state), opened(settings) as source:
+    with only_one(state), opened(settings, quiet=FOREIGN) as source:
         agent = Agent(settings, source)
         keeper = StatusKeeper(settings, agent, source)
         if args.once:
@@ -93,8 +95,16 @@ def _forever(
         log.setup(fresh.log.level, fresh.log.format)
         keeper.settings = fresh
         watches.follow(fresh)
+        fleet.follow(fresh)
         return Pace.of(fresh.agent)
 
+    def note(report: Report) -> None:
+        try:
+            keeper.note(report)
+        finally:
+            fleet.note(keeper.status)
+
+    fleet = Fleet(settings, source)
     waker = Waker()
     loop = Loop(
         agent.run_pass,
@@ -102,7 +112,7 @@ def _forever(
         waker=waker,
         ahead=agent.ahead,
         reload=reload,
-        on_report=keeper.note,
+        on_report=note,
         notifier=Notifier(),
         patience=_PATIENCE_S,
     )
@@ -114,6 +124,7 @@ def _forever(
     try:
         watches.follow(settings)
         agent.watch(loop.wake)
+        fleet.start()
         log.get().info(
             "the agent begins", source=settings.source, host=settings.host, state=settings.state_dir
         )
@@ -121,6 +132,7 @@ def _forever(
         log.get().info("the agent ends; HAProxy serves on")
     finally:
         watches.close()
+        fleet.close()
         source.close()
         keeper.ended()
 

@@ -47,6 +47,11 @@ class StatusKeeper:
             started_at=now,
         )
 
+    @property
+    def status(self) -> Status:
+        """What was last written, or would have been."""
+        return self._status
+
     def starting(self) -> None:
         """Say that no pass has ended yet, and that the source will be watched from now on.
 
@@ -119,6 +124,7 @@ class StatusKeeper:
                     problem.reason,
                     problem.service,
                     self._since[f"{problem.key} {problem.reason}"],
+                    problem.line,
                 )
                 for problem in problems
             ),

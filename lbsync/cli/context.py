@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.source import Source
@@ -15,12 +15,16 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return load(args.config, flags=args.flags)
 
 
-def source_of(settings: Settings) -> Source:
-    """Return the source; nothing is connected yet. Raises `SettingsError`."""
+def source_of(settings: Settings, *, below: str = "", quiet: Collection[str] = ()) -> Source:
+    """Return the source; nothing is connected yet. Raises `SettingsError`.
+
+    `below`: read no more of etcd than this, which ends with `/`, under the prefix. `quiet`: see
+    `EtcdOptions.quiet`.
+    """
     etcd = settings.etcd
     options = EtcdOptions(
         endpoints=tuple(map(str, etcd.endpoints)),
-        prefix=str(settings.prefix),
+        prefix=f"{settings.prefix}{below}",
         ca=etcd.ca,
         cert=etcd.cert,
         key=etcd.key,
@@ -28,14 +32,15 @@ def source_of(settings: Settings) -> Source:
         password=password_of(etcd),
         timeout=etcd.timeout.seconds,
         resync=etcd.resync.seconds,
+        quiet=frozenset(quiet),
     )
     return open_source(settings.source, options)
 
 
 @contextlib.contextmanager
-def opened(settings: Settings) -> Iterator[Source]:
-    """Open the source for one command and close it afterwards."""
-    source = source_of(settings)
+def opened(settings: Settings, *, below: str = "", quiet: Collection[str] = ()) -> Iterator[Source]:
+    """Open the source for one command and close it afterwards; see `source_of`."""
+    source = source_of(settings, below=below, quiet=quiet)
     try:
         yield source
     finally:

@@ -11,8 +11,11 @@ COMMANDS = {
     "render": "show the configuration that the wanted state asks for",
     "check": "find everything that is wrong with settings, templates, source and HAProxy",
     "diff": "show what would change, or how two generations differ",
-    "status": "tell what this host serves, as verified",
+    "status": "tell what this host, or the whole fleet, serves, as verified",
+    "wait": "wait until every host has verified a revision",
     "service": "list, show, write and remove services",
+    "publish": "publish the Services of a Kubernetes cluster",
+    "explain": "tell what was published of a Kubernetes Service, and why",
     "rollback": "serve an earlier generation and stay with it",
     "confirm": "let a held removal of many servers go through",
     "drain": "answer 503 to the health check of the load balancer in front",
@@ -43,7 +46,7 @@ docs/settings.md; every one can be given as --set SECTION.FIELD=VALUE.
 exit codes:
   0 done   1 unforeseen fault   2 wrong command line   3 changed, or differs   4 settings or templates
   5 input was refused   6 source or HAProxy does not answer   7 HAProxy did not take it
-  8 somebody else was faster
+  8 somebody else was faster   9 not every host has verified it in time
 """
 
 

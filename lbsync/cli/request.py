@@ -22,12 +22,13 @@ _DEFAULT_WAIT = Duration(30_000)
 def add_wait(parser: argparse.ArgumentParser) -> None:
     """Add `--wait`."""
     parser.add_argument(
-        "--wait", type=_duration, default=_DEFAULT_WAIT, metavar="DURATION",
+        "--wait", type=duration, default=_DEFAULT_WAIT, metavar="DURATION",
         help=f"how long to wait for the agent (default: {_DEFAULT_WAIT})",
     )  # fmt: skip
 
 
-def _duration(text: str) -> Duration:
+def duration(text: str) -> Duration:
+    """Read a time span of the command line."""
     try:
         return Duration.parse(text)
     except ValueError as error:

@@ -9,6 +9,7 @@ from lbsync.cli import service_flags
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.service_review import review
 from lbsync.cli.terminal import Terminal, to_json
+from lbsync.cli.wait import add_wait, history_of, until_verified
 from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, Rejected
 from lbsync.schema.keys import ServiceId
@@ -23,6 +24,7 @@ examples:
   lbsync service put shop/cart --group green --server g1=10.0.1.7:8080
   lbsync service rm shop/cart --group blue
   lbsync service rm shop/cart
+  lbsync service put shop/cart --server a=10.0.0.9:8080 --wait   until every host serves it
 
 'lbsync service put --help' tells about all flags.
 """
@@ -62,6 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     service_flags.configure(putting)
     putting.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
+    add_wait(putting)
     putting.set_defaults(action=_put)
     removing = actions.add_parser(
         "rm", help="remove a service", description="Remove a service, or one group of servers."
@@ -69,12 +72,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     removing.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
     removing.add_argument("--group", help="only the servers of this group")
     removing.add_argument("--force", action="store_true", help="even if a publisher owns it")
+    add_wait(removing)
     removing.set_defaults(action=_remove)
 
 
 def run(args: argparse.Namespace) -> Exit:
     """Carry out the action."""
     with opened(settings_of(args)) as source:
+        if getattr(args, "wait", None):
+            history_of(source)  # before anything is written
         code: Exit = args.action(args, source)
         return code
 
@@ -125,7 +131,7 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     terminal = Terminal()
     if not changes:
         terminal.line(f"{service}: unchanged")
-        return Exit.OK
+        return _wait(args, source, snapshot.revision)
     for change in changes:
         terminal.diff(change.before_text, change.after_text, f"{change.key} (stored)", change.key)
     if args.dry_run:
@@ -133,7 +139,7 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
         return Exit.CHANGED
     revision = _commit(source, changes, service)
     terminal.line(f"{service}: written at revision {revision}")
-    return Exit.OK
+    return _wait(args, source, revision)
 
 
 def _remove(args: argparse.Namespace, source: Source) -> Exit:
@@ -146,7 +152,18 @@ def _remove(args: argparse.Namespace, source: Source) -> Exit:
     revision = _commit(source, gone, args.service)
     keys = ", ".join(change.key for change in gone)
     Terminal().line(f"{args.service}: removed at revision {revision} ({keys})")
-    return Exit.OK
+    return _wait(args, source, revision)
+
+
+def _wait(args: argparse.Namespace, source: Source, revision: int) -> Exit:
+    """Wait for the fleet, where that was asked for."""
+    if args.wait is None:
+        return Exit.OK
+    ended = until_verified(
+        settings_of(args), source, revision, timeout=args.wait, service=str(args.service)
+    )
+    Terminal().line(str(ended))
+    return ended.code
 
 
 def _commit(source: Source, changes: list[document.Change], service: ServiceId) -> int:

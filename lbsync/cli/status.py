@@ -9,7 +9,9 @@ import msgspec
 
 from lbsync import status
 from lbsync.agent.reload import speaks
+from lbsync.cli import status_fleet, status_publishers
 from lbsync.cli.context import add_output, settings_of
+from lbsync.cli.status_fleet import COLOURS, FINE
 from lbsync.cli.terminal import Colour, Terminal, count, to_json
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.options import from_settings
@@ -21,17 +23,16 @@ _EPILOG = """\
 examples:
   lbsync status
   lbsync status --output json | jq .agent.quarantined
+  lbsync status --fleet          every host whose agent is alive, as it says in etcd
+  lbsync status --publishers     what publishers of Kubernetes Services could not do, and why
 
 The agent's word is compared with HAProxy's own: 'serves' is what the running worker answers now.
 
 exit codes: 0 confirmed, held, stale or rolled back, and HAProxy agrees; 1 the agent fails or waits;
 6 the agent or HAProxy does not answer; 7 HAProxy serves something else than the agent says.
+With --fleet: 0 every agent is fine; 1 one fails or waits; 6 etcd does not answer, or no agent reports.
+With --publishers: 0 all is in step; 1 something is not; 6 etcd does not answer, or nobody publishes.
 """
-_COLOURS: dict[str, Colour] = {
-    "confirmed": "green", "held": "yellow", "stale": "yellow", "rolled-back": "yellow",
-    "starting": "yellow", "failing": "red", "unconfirmed": "red",
-}  # fmt: skip
-_FINE = {"confirmed", "held", "stale", "rolled-back"}
 
 Row = tuple[str, str, Colour | None]
 
@@ -50,14 +51,22 @@ class Serves(msgspec.Struct, frozen=True):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.description = "Tell what this host serves, as verified."
+    parser.description = "Tell what this host, or the whole fleet, serves, as verified."
     parser.epilog = _EPILOG
+    parser.add_argument("--fleet", action="store_true", help="all hosts, from etcd")
+    parser.add_argument(
+        "--publishers", action="store_true", help="publishers of Kubernetes Services, from etcd"
+    )
     add_output(parser)
 
 
 def run(args: argparse.Namespace) -> Exit:
     """Show the status."""
     settings = settings_of(args)
+    if args.fleet:
+        return status_fleet.show(settings, as_json=args.output == "json")
+    if args.publishers:
+        return status_publishers.show(settings, as_json=args.output == "json")
     found = status.read(Path(settings.state_dir))
     doubt = status.doubt(found, time.time())
     serves = _ask_haproxy(settings, found.digest)
@@ -65,7 +74,7 @@ def run(args: argparse.Namespace) -> Exit:
         facts = {"agent": found, "doubt": doubt, "haproxy": serves}
         Terminal().line(to_json(facts))
     else:
-        _show(Terminal(), found, doubt, serves)
+        _show(Terminal(), [*_rows(found, doubt, serves), *_publishers(settings, found)])
     return _exit(found, doubt, serves)
 
 
@@ -84,16 +93,23 @@ def _exit(found: Status, doubt: str, serves: Serves) -> Exit:
         return Exit.UNAVAILABLE
     if found.digest and not serves.agrees:
         return Exit.APPLY_FAILED
-    return Exit.OK if found.state in _FINE else Exit.FAILED
+    return Exit.OK if found.state in FINE else Exit.FAILED
 
 
-def _show(terminal: Terminal, found: Status, doubt: str, serves: Serves) -> None:
-    rows = [
-        *_head(found, doubt),
-        *_haproxy(found, serves),
-        *_troubles(found),
-        *_history(found),
-    ]
+def _rows(found: Status, doubt: str, serves: Serves) -> Iterator[Row]:
+    yield from _head(found, doubt)
+    yield from _haproxy(found, serves)
+    yield from _troubles(found)
+    yield from _history(found)
+
+
+def _publishers(settings: Settings, found: Status) -> Iterator[Row]:
+    """Yield how the publishers do, unless the agent already knows that etcd is away."""
+    if found.source is None or found.source.ok:
+        yield from status_publishers.rows(settings)
+
+
+def _show(terminal: Terminal, rows: list[Row]) -> None:
     for name, text, colour in rows:
         label = terminal.paint(f"{name:<12}", "dim")
         terminal.line(f"{label}{terminal.paint(text, colour) if colour else text}")
@@ -102,7 +118,7 @@ def _show(terminal: Terminal, found: Status, doubt: str, serves: Serves) -> None
 def _head(found: Status, doubt: str) -> Iterator[Row]:
     if doubt:
         yield "DOUBT", f"{doubt}; what follows is old", "red"
-    yield "state", found.state, _COLOURS[found.state]
+    yield "state", found.state, COLOURS[found.state]
     yield "host", f"{found.host} (lbsync {found.lbsync}, process {found.pid})", None
     if found.digest:
         name = f"{found.generation}-{found.digest}"

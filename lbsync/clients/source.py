@@ -7,8 +7,8 @@ Two ways to use one:
 * write: `commit`, for `lbsync service put`, the publisher and the deployer.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -114,4 +114,21 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Stop all threads, close all connections. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class History(Protocol):
+    """What a store that remembers adds to `Source`; etcd does, until it is compacted."""
+
+    def at(self, revision: int) -> Snapshot | None:
+        """Return all keys as they were at `revision`; None when that is forgotten or to come.
+
+        Raises `Unavailable`.
+        """
+        ...
+
+    def count_at(self, revision: int, without: Collection[str]) -> int | None:
+        """Return how many keys there were at `revision`, not counting those whose first segment is
+        in `without`; None when that is forgotten or to come. Raises `Unavailable`."""
         ...

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from lbsync.settings.addresses import Endpoint
-from lbsync.settings.values import Duration, FilePath
+from lbsync.settings.values import Duration, FilePath, Pause
 
 
 class Etcd(msgspec.Struct, frozen=True):
@@ -104,6 +104,42 @@ class Agent(msgspec.Struct, frozen=True):
              description="A held removal goes through by itself after this long. Empty: only after "
              "`lbsync confirm`, because a machine cannot know whether it was meant."),
     ] = None  # fmt: skip
+    reload_interval: Annotated[
+        Pause,
+        Meta(extra={"max": "1h"},
+             description="At least this long between two reloads; what comes meanwhile is applied "
+             "together by the next one. 0: a change is live as soon as it can be, and `max_old_workers` "
+             "bounds what many reloads cost. At most 1h. Never waited for: a first start, healing, a rollback."),
+    ] = Pause(0)  # fmt: skip
+    max_old_workers: Annotated[
+        int,
+        Meta(ge=1, le=1000,
+             description="While this many replaced workers still finish their connections, a reload "
+             "waits until one of them ends (`hard_stop_after` sees to that); each holds the memory of "
+             "a whole HAProxy. 8: more than a busy day brings, less than a machine can bear. Not "
+             "waited for: a first start, healing, a rollback."),
+    ] = 8  # fmt: skip
+    splay: Annotated[
+        Pause,
+        Meta(extra={"max": "1h"},
+             description="A reload for a change waits a random time of up to this, drawn on each host "
+             "anew, so that a fleet does not reload at the same moment. 0: a reload loses no "
+             "request, so there is no harm in that; where connections of clients are long, spread "
+             "their reconnecting. At most 1h. Server changes by the runtime API never wait."),
+    ] = Pause(0)  # fmt: skip
+    report: Annotated[
+        bool,
+        Meta(description="Write what this host serves, verified, to `agents/<host>` in etcd, and why "
+             "a service is held back to `quarantine/<ns>/<name>`; `lbsync wait` and `lbsync status "
+             "--fleet` live on that. false: write nothing, for an etcd user that may only read."),
+    ] = True  # fmt: skip
+    report_ttl: Annotated[
+        Duration,
+        Meta(extra={"min": "2s", "max": "10m"},
+             description="The fleet takes this host for gone when it was not heard of for this long. "
+             "15s: longer than an election of etcd's, short enough that `lbsync wait` does not wait "
+             "for the dead. Renewed three times within it."),
+    ] = Duration(15_000)  # fmt: skip
 
 
 class Log(msgspec.Struct, frozen=True):

@@ -116,3 +116,15 @@ def test_differences_name_both_sides() -> None:
         "c": (None, only),
     }
     assert differences({"a": old}, {"a": old}) == {}
+
+
+def test_a_change_of_quiet_keys_is_held_but_no_news() -> None:
+    mirror = Mirror(quiet=("agents", "quarantine"))
+    mirror.replace(Snapshot(1, 7, {}))
+    assert not mirror.apply([Change(b"agents/lb-1", b"{}", 2, 2)])
+    assert not mirror.apply([Change(b"quarantine/s/a", None, 0, 3)])
+    assert mirror.apply([Change(b"agents2/x", b"", 4, 4)])
+    assert mirror.apply([Change(b"agents/x", b"", 5, 5), Change(b"services/s/a", b"", 5, 5)])
+    held = mirror.snapshot()
+    assert held is not None
+    assert (held.revision, "agents/lb-1" in held.items) == (5, True)

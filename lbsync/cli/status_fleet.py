@@ -1,0 +1,125 @@
+"""`lbsync status --fleet`: what every host says of itself in etcd."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from lbsync.cli.context import opened
+from lbsync.cli.terminal import Colour, Terminal, to_json
+from lbsync.cli.wait import history_of
+from lbsync.errors import Exit
+from lbsync.fleet import Yardstick
+from lbsync.log import span
+from lbsync.model.records import AgentRecord, QuarantineRecord
+from lbsync.schema import fleet as schema
+from lbsync.settings import Settings
+
+COLOURS: dict[str, Colour] = {
+    "confirmed": "green", "held": "yellow", "stale": "yellow", "rolled-back": "yellow",
+    "starting": "yellow", "failing": "red", "unconfirmed": "red",
+}  # fmt: skip
+"""Of the states in `lbsync.status.State`."""
+FINE = {"confirmed", "held", "stale", "rolled-back"}
+"""States that nobody needs to be woken for."""
+
+_HEAD = (
+    "HOST", "STATE", "REVISION", "LAG", "GENERATION", "VERIFIED", "QUARANTINED", "HELD", "ERROR",
+)  # fmt: skip
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One host with a live agent."""
+
+    host: str
+    lag: int
+    """By how many revisions it is behind the newest that it should follow, at most."""
+    record: AgentRecord | None
+    """None when it cannot be read."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The whole fleet."""
+
+    revision: int
+    """Of etcd, now."""
+    agents: tuple[Member, ...]
+    quarantine: dict[str, QuarantineRecord]
+    """Service to why it is held back."""
+
+
+def show(settings: Settings, *, as_json: bool) -> Exit:
+    """Print it; return the exit code. Raises `Unavailable`, and `Rejected` for a source without a
+    fleet."""
+    report = _gather(settings)
+    terminal = Terminal()
+    if as_json:
+        terminal.line(to_json(report))
+    elif not report.agents:
+        terminal.line(f"no agent reports below {settings.prefix}{schema.AGENTS}")
+    else:
+        _table(terminal, report)
+    return _exit(report)
+
+
+def _gather(settings: Settings) -> Report:
+    with opened(settings) as source:
+        history = history_of(source)
+        snapshot = source.snapshot()
+        yardstick = Yardstick(history, snapshot.revision, snapshot)
+        members = tuple(
+            Member(host, yardstick.behind(record.revision) if record else 0, record)
+            for host, record in schema.agents(snapshot.items).items()
+        )
+    return Report(snapshot.revision, members, schema.quarantines(snapshot.items))
+
+
+def _exit(report: Report) -> Exit:
+    if not report.agents:
+        return Exit.UNAVAILABLE
+    fine = all(member.record and member.record.state in FINE for member in report.agents)
+    return Exit.OK if fine else Exit.FAILED
+
+
+def _table(terminal: Terminal, report: Report) -> None:
+    terminal.table(_HEAD, map(_row, report.agents))
+    for number, (host, what, why) in enumerate(_details(report)):
+        if number == 0:
+            terminal.line()
+        terminal.line(f"{host}: {terminal.paint(what, 'yellow')}: {why}")
+
+
+def _row(member: Member) -> tuple[str, ...]:
+    record = member.record
+    if record is None:
+        return (member.host, "?", "?", "?", "?", "?", "?", "?", "its record cannot be read")
+    state = f"{record.state}, drained" if record.draining else record.state
+    return (
+        member.host,
+        state,
+        str(record.revision),
+        str(member.lag),
+        f"{record.generation}-{record.digest}" if record.digest else "none",
+        _ago(record.verified_at),
+        str(len(record.quarantined)),
+        str(len(record.held)),
+        record.error or "",
+    )
+
+
+def _details(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield (who says so, about what, why)."""
+    for service, told in report.quarantine.items():
+        yield told.host, f"{service} is quarantined since {told.since}", told.reason
+    for member in report.agents:
+        for what, why in (member.record.held if member.record else {}).items():
+            yield member.host, f"{what} is held", why
+
+
+def _ago(stamp: str) -> str:
+    try:
+        at = datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return "never"
+    return f"{span(time.time() - at)} ago"

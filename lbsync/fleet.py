@@ -1,0 +1,157 @@
+"""Who has verified what: the records that agents keep under `agents/`, read and waited for.
+
+An agent says at which revision of the source it last proved what HAProxy serves. Not every revision
+makes it look again: other users of etcd move it, and so do the agents' own records. So a host has
+verified revision N also when nothing that it follows has changed between its revision and N, which
+etcd's history tells.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+
+import msgspec
+
+from lbsync.clients.source import History, Source
+from lbsync.errors import Unavailable
+from lbsync.model.records import AgentRecord
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema import fleet as schema
+from lbsync.schema.keys import FOREIGN, parse_key
+
+SERVING = frozenset({"confirmed", "stale"})
+"""States in which HAProxy serves all that was wanted at the record's revision: a stale agent has
+only heard of nothing newer."""
+_LOOK_AGAIN_S = 0.5
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Where one host stands against a revision."""
+
+    host: str
+    verified: bool
+    why: str
+    """One phrase: at which revision it is, and what is in the way."""
+
+
+class Yardstick:
+    """Measures records against one revision of the source."""
+
+    def __init__(self, history: History, revision: int, wanted: Snapshot | None = None) -> None:
+        """`revision` may be one that is still to come. `wanted`: all keys at it, if at hand."""
+        self._history = history
+        self._revision = revision
+        self._counts: dict[int, int | None] = {}
+        self._wanted: Snapshot | None = None
+        self._newest = 0
+        self._take(wanted)
+
+    @property
+    def wanted(self) -> Snapshot | None:
+        """All keys at the revision; None when etcd has forgotten it, or it is to come."""
+        if self._wanted is None:
+            self._take(self._history.at(self._revision))
+        return self._wanted
+
+    def behind(self, revision: int) -> int:
+        """Return how many revisions one is behind, at most; 0: nothing that agents follow has
+        changed in between. Raises `Unavailable`."""
+        if revision >= self._revision:
+            return 0
+        if self.wanted is not None and revision < self._newest:
+            return self._newest - revision
+        # Whatever is there now was there then, unchanged. So only keys that are gone can make a
+        # difference, and counting is enough.
+        count, before = self._count(self._revision), self._count(revision)
+        return 0 if count is not None and count == before else self._revision - revision
+
+    def written(self) -> set[str]:
+        """Return the services whose keys were written at exactly this revision. Raises
+        `Unavailable`."""
+        found = set()
+        for key, item in self.wanted.items.items() if self.wanted else ():
+            if item.mod_revision == self._revision and (service := _service(key)):
+                found.add(service)
+        return found
+
+    def _take(self, wanted: Snapshot | None) -> None:
+        items = wanted.items if wanted else {}
+        followed = (item.mod_revision for key, item in items.items() if is_followed(key))
+        self._wanted, self._newest = wanted, max(followed, default=0)
+
+    def _count(self, revision: int) -> int | None:
+        if self._counts.get(revision) is None:
+            self._counts[revision] = self._history.count_at(revision, FOREIGN)
+        return self._counts[revision]
+
+
+def wait(
+    agents: Source, yardstick: Yardstick, hosts: Collection[str], timeout: float
+) -> list[Verdict]:
+    """Wait until every one of `hosts` (every live host, and at least one, when there are none
+    named) has verified the revision; return the verdicts then, or after `timeout` seconds.
+
+    `agents` is a source of what lies below `agents/`, not started yet. Raises `Unavailable` when
+    etcd does not answer at the beginning, or at the end.
+    """
+    news = threading.Event()
+    deadline = time.monotonic() + timeout
+    is_known = yardstick.wanted is not None
+    agents.start(news.set)
+    while True:
+        news.clear()
+        fault: Unavailable | None = None
+        verdicts: list[Verdict] = []
+        try:
+            records = schema.agents(agents.snapshot().items, root="")
+            verdicts = judge(records, hosts, yardstick.behind)
+            is_known = yardstick.wanted is not None
+        except Unavailable as error:
+            fault = error
+        left = deadline - time.monotonic()
+        if (verdicts and all(verdict.verified for verdict in verdicts)) or left <= 0:
+            if fault is not None:
+                raise fault
+            return verdicts
+        # That a revision to come is there, and that etcd answers again, no agent tells.
+        news.wait(left if is_known and fault is None else min(left, _LOOK_AGAIN_S))
+
+
+def is_followed(key: str) -> bool:
+    """Tell whether a change of this key makes agents look again."""
+    return key.partition("/")[0] not in FOREIGN
+
+
+def _service(key: str) -> str:
+    try:
+        parsed = parse_key(key)
+    except ValueError:
+        return ""
+    return str(parsed.service) if parsed and parsed.service else ""
+
+
+def judge(
+    records: Mapping[str, AgentRecord | None],
+    hosts: Collection[str],
+    behind: Callable[[int], int],
+) -> list[Verdict]:
+    """Return a verdict for each of `hosts`, or for every live one when there are none named.
+
+    `behind` tells by how many revisions a revision is behind. Raises what that raises.
+    """
+    return [_verdict(host, records, behind) for host in hosts or records]
+
+
+def _verdict(
+    host: str, records: Mapping[str, AgentRecord | None], behind: Callable[[int], int]
+) -> Verdict:
+    if host not in records:
+        return Verdict(host, False, "no agent reports under this name")
+    record = records[host]
+    if record is None:
+        return Verdict(host, False, "its record cannot be read; is its lbsync of another age?")
+    said = f"at revision {record.revision}, {record.state}"
+    if record.state in SERVING and not behind(record.revision):
+        return Verdict(host, True, said)
+    kept = "; ".join([record.error] if record.error else record.held.values())
+    return Verdict(host, False, f"{said}: {kept}" if kept else said)

@@ -1,0 +1,155 @@
+"""Two hosts on one etcd: what they tell of themselves, and waiting for both."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness import etcd as etcd_harness
+from harness.agent import AgentProcess, command
+from harness.etcd import Etcd
+from harness.haproxy import binaries
+from harness.stack import Stack, servers
+from harness.wait import wait_until
+from lbsync.errors import Exit
+from tests.conftest import demand
+
+Host = tuple[Stack, AgentProcess]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host]]:
+    """Two hosts, lb-1 and lb-2, each with HAProxy and a running agent; service `shop/web`.
+
+    One for all tests: each leaves both at work, and uses names of its own.
+    """
+    demand(etcd_harness.installed(), "etcd")
+    demand("2.6" in binaries(), "HAProxy 2.6")
+    directory = tmp_path_factory.mktemp("fleet")
+    etcd = Etcd(directory).start()
+    stacks = [Stack(directory / n, binaries()["2.6"], host=n, etcd=etcd) for n in ("lb-1", "lb-2")]
+    agents = [AgentProcess(stack) for stack in stacks]
+    patch = pytest.MonkeyPatch()
+    patch.setenv("LBSYNC_AGENT_REPORT_TTL", "2s")  # the dead are gone quickly
+    try:
+        stacks[0].put(
+            {
+                "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},
+                "endpoints/shop/web/main": servers(stacks[0].web("one")),
+            }
+        )
+        for stack, agent in zip(stacks, agents, strict=True):
+            stack.start()
+            prepared = command(stack, "prepare")
+            assert prepared.returncode == 0, prepared.stderr
+            stack.haproxy.start()
+            agent.start(ready=False)
+        yield (stacks[0], agents[0]), (stacks[1], agents[1])
+    finally:
+        for agent in agents:
+            agent.stop()
+        for stack in stacks:
+            stack.stop()
+        etcd.stop()
+        patch.undo()
+
+
+def wait(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
+    return command(stack, "wait", *words)
+
+
+def of_fleet(stack: Stack) -> dict[str, Any]:
+    shown = command(stack, "status", "--fleet", "--output", "json")
+    found: dict[str, Any] = json.loads(shown.stdout)
+    return found
+
+
+def test_waiting_ends_when_both_hosts_serve_it(fleet: tuple[Host, Host]) -> None:
+    (one, _), (two, agent) = fleet
+    assert wait(one, "--hosts", "lb-1,lb-2").returncode == Exit.OK
+    written = command(
+        one, "service", "put", "shop/new", "--host", "new.example",
+        "--server", f"a=127.0.0.1:{one.web('new').port}", "--wait",
+    )  # fmt: skip
+    assert written.returncode == Exit.OK, written.stdout + written.stderr
+    assert "verified by 2 hosts: lb-1, lb-2" in written.stdout
+    assert [stack.get("new.example").body for stack in (one, two)] == ["new", "new"]
+
+    shown = command(one, "status", "--fleet")
+    assert shown.returncode == Exit.OK, shown.stdout
+    rows = [line.split()[:2] for line in shown.stdout.splitlines()[1:]]
+    assert rows == [["lb-1", "confirmed"], ["lb-2", "confirmed"]]
+
+    one.etcd.put("/somebody/elses", "x")
+    revision = json.loads(one.etcd.ctl("get", "/none", "-w", "json"))["header"]["revision"]
+    assert wait(one, "--revision", str(revision)).returncode == Exit.OK
+    assert [member["lag"] for member in of_fleet(one)["agents"]] == [0, 0]
+
+    agent.stop()
+    assert [member["host"] for member in of_fleet(one)["agents"]] == ["lb-1"]
+    agent.start()
+
+
+def test_who_has_not_verified_it_is_named_and_the_dead_are_not_waited_for(
+    fleet: tuple[Host, Host],
+) -> None:
+    (one, _), (two, agent) = fleet
+    two.haproxy.stop()
+    revision = one.put({"services/shop/late": {"mode": "http", "hosts": ["late.example"]}})
+    wait_until("the agent to notice", lambda: agent.status().get("state") == "unconfirmed")
+    wait(one, "--revision", str(revision), "--hosts", "lb-1")
+
+    late = wait(one, "--revision", str(revision), "--timeout", "500ms")
+    assert late.returncode == Exit.UNVERIFIED
+    assert "missing 1 of 2:\n  lb-2: at revision" in late.stdout
+    assert "unconfirmed: live, not confirmed: HAProxy does not answer" in late.stdout
+    assert late.stdout.endswith("verified by 1 host: lb-1\n")
+    assert command(one, "status", "--fleet").returncode == Exit.FAILED
+
+    agent.kill()
+    gone = wait(one, "--revision", str(revision), "--timeout", "20s")
+    assert (gone.returncode, gone.stdout.count("lb-2")) == (Exit.OK, 0), gone.stdout
+    named = wait(one, "--revision", str(revision), "--hosts", "LB-1,lb-2", "--timeout", "100ms")
+    assert named.returncode == Exit.UNVERIFIED
+    assert "lb-2: no agent reports under this name" in named.stdout
+
+    two.haproxy.start()
+    agent.start()
+    assert wait(one, "--revision", str(revision), "--hosts", "lb-1,lb-2").returncode == Exit.OK
+
+
+def test_the_owner_of_a_bad_service_is_told_why_until_it_is_mended(
+    fleet: tuple[Host, Host],
+) -> None:
+    (one, _), _ = fleet
+    bad = one.put({"services/shop/bad": {"mode": "udp"}})
+
+    waited = wait(one, "--revision", str(bad))
+    assert waited.returncode == Exit.REJECTED
+    assert "shop/bad is held back: mode: " in waited.stdout
+    item = one.client.get("quarantine/shop/bad")
+    assert item is not None
+    told = json.loads(item.value)
+    assert (told["revision"], told["host"] in ("lb-1", "lb-2")) == (bad, True)
+    assert [m["record"]["quarantined"] for m in of_fleet(one)["agents"]] == [["shop/bad"]] * 2
+
+    one.put({"services/shop/bad": {"mode": "http", "hosts": ["bad.example"]}})
+    assert wait(one).returncode == Exit.OK
+    wait_until("the word to be taken back", lambda: one.client.get("quarantine/shop/bad") is None)
+
+
+def test_what_the_fleet_writes_makes_nobody_work(fleet: tuple[Host, Host]) -> None:
+    (one, agent), (_, other) = fleet
+    assert wait(one, "--hosts", "lb-1,lb-2").returncode == Exit.OK
+    before = agent.status()["passes"], other.status()["passes"]
+    for number in range(100):
+        one.put({f"agents/lb-{number % 10 + 3}": {}, f"publishers/c/{number}": {}})
+        one.put({"quarantine/shop/web": {"host": "lb-3", "n": number}})
+
+    revision = one.put({"services/shop/next": {"mode": "http", "hosts": ["next.example"]}})
+    assert wait(one, "--revision", str(revision), "--hosts", "lb-1,lb-2").returncode == Exit.OK
+
+    after = agent.status()["passes"], other.status()["passes"]
+    assert after == (before[0] + 1, before[1] + 1)

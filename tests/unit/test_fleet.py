@@ -1,0 +1,144 @@
+"""Who counts as having verified a revision."""
+
+import threading
+from collections.abc import Collection
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync import fleet
+from lbsync.clients.source import Delete, Put
+from lbsync.errors import Unavailable
+from lbsync.fleet import Yardstick, judge
+from lbsync.model.records import AgentRecord
+from lbsync.model.snapshot import Item, Snapshot
+from tests.fakes import FakeSource
+
+
+class Remembering(FakeSource):
+    """A source in memory that keeps every revision it had."""
+
+    def __init__(self) -> None:
+        self.past: dict[int, Snapshot] = {}
+        super().__init__()
+
+    def remember(self) -> int:
+        held = self.snapshot()
+        self.past[held.revision] = held
+        return held.revision
+
+    def at(self, revision: int) -> Snapshot | None:
+        return self.past.get(revision)
+
+    def count_at(self, revision: int, without: Collection[str]) -> int | None:
+        if revision not in self.past:
+            return None
+        return sum(key.partition("/")[0] not in without for key in self.past[revision].items)
+
+
+def a_record(revision: int = 5, state: str = "confirmed", **changes: object) -> AgentRecord:
+    base = AgentRecord(revision, 1, "ab", "", "", "2.6.12", state=state)
+    return msgspec.structs.replace(base, **changes)
+
+
+def test_a_later_revision_is_enough_and_an_earlier_one_is_not() -> None:
+    def behind(revision: int) -> int:
+        return max(0, 10 - revision)
+
+    verdicts = judge({"a": a_record(10), "b": a_record(9), "c": a_record(11)}, (), behind)
+    assert [(verdict.host, verdict.verified) for verdict in verdicts] == [
+        ("a", True), ("b", False), ("c", True),
+    ]  # fmt: skip
+    assert verdicts[1].why == "at revision 9, confirmed"
+
+
+@pytest.mark.parametrize("state", ["held", "failing", "rolled-back", "unconfirmed", "starting", ""])
+def test_a_host_that_may_serve_something_else_has_not_verified(state: str) -> None:
+    record = a_record(99, state, error="because", held={"removal": "waits"})
+    (verdict,) = judge({"a": record}, (), lambda _: 0)
+    assert not verdict.verified
+    assert verdict.why == f"at revision 99, {state}: because"
+
+
+def test_hosts_that_are_named_are_judged_whether_they_live_or_not() -> None:
+    verdicts = judge({"a": None, "b": a_record()}, ("a", "gone"), lambda _: 0)
+    assert [verdict.host for verdict in verdicts] == ["a", "gone"]
+    assert not any(verdict.verified for verdict in verdicts)
+    assert "cannot be read" in verdicts[0].why
+    assert "no agent reports" in verdicts[1].why
+
+
+keys = st.sampled_from(["services/s/a", "endpoints/s/a/g", "own/x", "agents/a", "quarantine/s/a"])
+writes = st.one_of(st.builds(Put, keys, st.binary(max_size=1)), st.builds(Delete, keys))
+
+
+@given(st.lists(writes, min_size=1, max_size=20))
+def test_a_revision_is_behind_exactly_when_what_agents_follow_has_changed_since(
+    done: list[Put | Delete],
+) -> None:
+    source = Remembering()
+    source.remember()
+    for op in done:
+        source.commit([], [op])
+        source.remember()
+
+    def followed(revision: int) -> dict[str, Item]:
+        items = source.past[revision].items
+        return {key: item for key, item in items.items() if fleet.is_followed(key)}
+
+    for wanted in source.past:
+        yardstick = Yardstick(source, wanted)
+        for revision in source.past:
+            behind = yardstick.behind(revision)
+            assert (behind == 0) == (revision >= wanted or followed(revision) == followed(wanted))
+            assert behind <= max(0, wanted - revision)
+
+
+def test_what_is_forgotten_or_still_to_come_is_taken_for_different() -> None:
+    source = Remembering()
+    assert Yardstick(source, 50).behind(40) == 10
+    assert Yardstick(source, 50).behind(50) == 0
+
+
+def test_the_services_that_a_revision_wrote_are_known() -> None:
+    source = Remembering()
+    source.put("services/s/old", b"{}")
+    source.commit([], [Put("services/s/a", b"{}"), Put("routes/s/b", b"{}"), Put("x", b"")])
+    assert Yardstick(source, source.remember()).written() == {"s/a", "s/b"}
+
+
+class Agents(Remembering):
+    """What lies below `agents/`; says a record when somebody begins to listen."""
+
+    def say(self, host: str, revision: int) -> None:
+        self.put(host, msgspec.json.encode(a_record(revision)))
+
+
+def test_waiting_ends_with_the_news_that_makes_it_true() -> None:
+    history, agents = Remembering(), Agents()
+    history.put("services/s/a", b"1")
+    history.remember()
+    wanted = history.put("services/s/a", b"2")
+    history.remember()
+    agents.say("a", wanted - 1)
+    said = threading.Timer(0.05, agents.say, ("a", wanted))
+    said.start()
+    verdicts = fleet.wait(agents, Yardstick(history, wanted), (), 20.0)
+    said.join()
+    assert [verdict.verified for verdict in verdicts] == [True]
+
+
+def test_waiting_for_a_fleet_without_agents_is_in_vain() -> None:
+    source = Remembering()
+    assert fleet.wait(Agents(), Yardstick(source, source.remember()), (), 0.02) == []
+
+
+def test_waiting_fails_at_once_when_the_store_is_away() -> None:
+    class Away(Remembering):
+        def at(self, revision: int) -> Snapshot | None:
+            raise Unavailable("etcd does not answer")
+
+    with pytest.raises(Unavailable):
+        fleet.wait(Agents(), Yardstick(Away(), 1), (), 20.0)
