@@ -6,7 +6,8 @@ the file when `global` has `server-state-file` and the proxies `load-server-stat
 
 A trap: it takes the address from the configuration but the *port* from the state file (measured, all
 versions). So the file belongs to one generation, inside its directory, and holds only servers whose
-address and port are those of that generation.
+address and port are those of that generation. For a server given by name the name counts: with
+`init-addr last` HAProxy goes on with the address it had, and needs no answer of a name server first.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from lbsync.clients.haproxy.answers import (
     STATE_ADDRESS,
     STATE_ADMIN,
     STATE_BACKEND,
+    STATE_FQDN,
     STATE_NAME,
     STATE_PORT,
 )
@@ -77,6 +79,6 @@ def _identity(row: str) -> tuple[str, str, str, str] | None:
     return (
         columns[STATE_BACKEND],
         columns[STATE_NAME],
-        columns[STATE_ADDRESS],
+        columns[STATE_ADDRESS] if columns[STATE_FQDN] == "-" else columns[STATE_FQDN],
         columns[STATE_PORT],
     )

@@ -21,6 +21,7 @@ from lbsync.agent.sections import Config
 from lbsync.clients.haproxy.answers import (
     STATE_ADDRESS,
     STATE_BACKEND,
+    STATE_FQDN,
     STATE_NAME,
     STATE_PORT,
 )
@@ -112,7 +113,8 @@ def _same_place(row: list[str], server: Server) -> bool:
     if server.port == 0 or row[STATE_PORT] != str(server.port):
         return False
     address = row[STATE_ADDRESS]
-    if server.address == address:
+    # With `init-addr last` a server given by name goes on with the address it had.
+    if server.address in (address, row[STATE_FQDN]):
         return True
     return readback.is_ip(server.address) and readback.equal_ips(server.address, address)
 

@@ -40,8 +40,8 @@ class Master(msgspec.Struct, frozen=True):
         return tuple(worker for worker in self.workers if worker.old)
 
 
-STATE_BACKEND, STATE_NAME, STATE_ADDRESS, STATE_ADMIN, STATE_PORT = 1, 3, 4, 6, 18
-"""Columns of `show servers state`, counted from 0."""
+STATE_BACKEND, STATE_NAME, STATE_ADDRESS, STATE_ADMIN, STATE_FQDN, STATE_PORT = 1, 3, 4, 6, 17, 18
+"""Columns of `show servers state`, counted from 0. FQDN: the server's DNS name, `-` without one."""
 
 
 class ServerState(msgspec.Struct, frozen=True):

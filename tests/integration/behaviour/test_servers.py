@@ -204,7 +204,7 @@ def named(name: str, port: int) -> dict[str, object]:
     return {"servers": [{"name": "s", "address": name, "port": port}]}
 
 
-def test_a_server_is_found_by_its_name_also_after_it_moved(
+def test_a_server_is_found_by_its_name_after_it_moved_and_after_a_reload(
     build: Callable[..., Site], web: Web, names: NameServer, tmp_path: Path
 ) -> None:
     """The section of name servers is replaced as a user would: there is no other way to test it."""
@@ -220,6 +220,10 @@ def test_a_server_is_found_by_its_name_also_after_it_moved(
     moved = WebServer("moved", port, "127.0.0.9")
     names.address = "127.0.0.9"
     wait_until("the new address", lambda: site.get("named.test").body == "moved")
+    names.address = None
+    site.service("other", web("page"))
+    assert site.run_pass().changed
+    assert site.get("named.test").body == "moved", "a reload needs no name server"
     moved.stop()
 
 
