@@ -30,7 +30,7 @@ HASHES = [
     "$6$rounds=1000$ab./$" + "./09AZaz" * 10 + "abcdef",
 ]
 #: Of an authority that nobody has the key of.
-_PEM = """\
+PEM = """\
 -----BEGIN CERTIFICATE-----
 MIIBbjCCARWgAwIBAgIULyscyhVVpNusNAGzVTNC0JST7y0wCgYIKoZIzj0EAwIw
 DDEKMAgGA1UEAwwBeDAgFw0yNjExMjMxNjIwMzdaGA8yMTI2MTAzMDE2MjAzN1ow
@@ -66,7 +66,7 @@ NEAR: dict[type, st.SearchStrategy[str]] = {
     policy_values.Origin: st.from_regex(rf"https?://(\*\.)?{_LABEL}\.{_LABEL}(:[1-9][0-9]{{0,3}})?", fullmatch=True)
     | st.just("*"),
     policy_values.Method: st.from_regex(r"[A-Z]{1,8}", fullmatch=True),
-    policy_values.Certificates: st.just(_PEM),
+    policy_values.Certificates: st.just(PEM),
     rewriting.StripPaths: st.from_regex(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{1,12}", fullmatch=True),
     rewriting.PathPattern: st.lists(
         st.sampled_from(["/", "a", r"\.", ".", "[^/]", "[a-z]+", "(b|c)", "(d)?", ".*", "'", r"\\", "(x.*)",

@@ -15,7 +15,7 @@ _HASH = re.compile(r"\$6\$(?:rounds=([0-9]{1,9})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A
 # 5,000 rounds are the default of crypt(3) and cost about 2 ms of a HAProxy thread per request.
 _MAX_ROUNDS = 10_000
 _REALM = re.compile(r"[A-Za-z0-9 ._:,@/()+'-]{1,64}\Z")
-_ORIGIN = re.compile(r"(https?)://(\*\.)?([^:/]+)(?::([0-9]{1,5}))?\Z")
+_ORIGIN = re.compile(r"(https?)://(\*\.)?([^:/*]+)(?::([0-9]{1,5}))?\Z")
 _METHOD = re.compile(r"[A-Z]{1,20}\Z")
 _PEM = re.compile(
     r"\s*-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----\s*"

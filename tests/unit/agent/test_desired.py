@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbsync.agent.blame import section_owners
 from lbsync.agent.desired import MAX_SLOTS, Assembler, slot_counts
 from lbsync.model.desired import Desired, Service
 from tests.builders import a_shop, an_item, entries_of, servers
@@ -213,3 +214,26 @@ def test_what_is_nudged_is_what_would_be_assembled_anew(
         assert {k: msgspec.to_builtins(v, enc_hook=str) for k, v in known.items()} == {
             k: msgspec.to_builtins(v, enc_hook=str) for k, v in wanted.items()
         }
+
+
+def test_groups_share_what_stands_with_the_first_of_them() -> None:
+    values = {
+        "services/a/b": {"mode": "http"},
+        "endpoints/a/b/blue": servers(1),
+        "endpoints/a/b/green": {"servers": [{"name": "s", "address": "db.example.com", "port": 1}]},
+    }
+    desired = assemble(values)
+    blue, green = service(desired, "a/b").backends
+    assert (blue.lead, green.lead) == ("be_a_b_blue", "be_a_b_blue")
+    assert blue.users == green.users == "ul_a_b_blue"
+    assert (blue.by_name, green.by_name, desired.by_name) == (False, True, True)
+    assert section_owners(desired)["ul_a_b_blue"] == "a/b"
+
+
+def test_authorities_of_services_are_files_named_by_their_content() -> None:
+    tls = {"sni": "a.example", "ca": PEM}
+    values = {name: {"mode": "http", "hosts": [name[-1]], "backend_tls": tls}
+              for name in ("services/a/x", "services/a/y")}  # fmt: skip
+    ((path, data),) = assemble(values).authorities.items()
+    assert path.startswith("ca/")
+    assert data == PEM.encode()
