@@ -44,6 +44,8 @@ def site(build: Callable[..., Site], web: Web) -> Site:
     site.service("json", web("one"), compression={"types": ["application/json"]})
     site.service("plain", web("one"))
     pair = (web("one"), web("two"))
+    site.service("source", *pair, balance="source")
+    site.service("first", *pair, balance="first")
     site.service("sticky", *pair, sticky={"cookie": "SRV"})
     site.service(
         "strict", web("one"), sticky={"cookie": "S", "secure": True, "same_site": "none",
@@ -117,6 +119,18 @@ def test_answers_are_compressed_where_it_was_asked_for(site: Site) -> None:
     assert "content-encoding" not in site.get("gzip.test").headers
     assert "content-encoding" not in site.get("json.test", headers=accepts).headers
     assert "content-encoding" not in site.get("plain.test", headers=accepts).headers
+
+
+def test_requests_are_spread_in_the_way_that_was_asked_for(site: Site) -> None:
+    assert {site.get("plain.test").body for _ in range(3)} == {"one"}
+    by_client = [
+        {site.get("source.test", client=f"127.0.0.{last}").body for _ in range(4)}
+        for last in range(1, 17)
+    ]
+    assert {len(found) for found in by_client} == {1}, "a client stays on its server"
+    assert set.union(*by_client) == {"one", "two"}, "and not all on the same"
+    assert {site.get("first.test").body for _ in range(4)} == {"one"}
+    assert {site.get("sticky.test").body for _ in range(4)} == {"one", "two"}
 
 
 def test_a_cookie_keeps_a_client_on_its_server(site: Site) -> None:

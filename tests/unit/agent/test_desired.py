@@ -10,6 +10,7 @@ from lbsync.agent.blame import section_owners
 from lbsync.agent.desired import MAX_SLOTS, Assembler, slot_counts
 from lbsync.model.desired import Desired, Service
 from tests.builders import a_shop, an_item, entries_of, servers
+from tests.contract_strategies import PEM
 
 
 def assemble(values: dict[str, object]) -> Desired:
