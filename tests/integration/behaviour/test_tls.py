@@ -59,6 +59,7 @@ def site(build: Callable[..., Site], certificates: Certificates, web: Web) -> Si
     for name, redirect in REDIRECTS.items():
         site.service(name, web("one"), redirect=redirect)
     site.service("bare", web("one"), redirect={"www": "strip", "https": True})
+    site.service("either", web("one"), redirect={"www": "strip"})
     site.service("cookie", web("one"), redirect={"https": True}, sticky={"cookie": "S"})
     site.start()
     return site
@@ -84,6 +85,8 @@ def test_over_tls_only_the_www_is_redirected(site: Site) -> None:
     answer = site.get("www.bare.test", "/x", tls="a.test")
     assert answer.location == f"https://bare.test:{site.tls_port}/x"
     assert site.get("bare.test", "/x", tls="a.test").status == 200
+    answer = site.get("www.either.test:8443", "/x", tls="a.test")
+    assert answer.location == "https://either.test:8443/x"
 
 
 def test_cookies_of_a_service_that_redirects_are_for_tls_alone(site: Site) -> None:
