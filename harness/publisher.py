@@ -28,7 +28,7 @@ class Store:
         item = self.client.get(key)
         return json.loads(item.value) if item else None
 
-    def keys(self, *kinds: str) -> list[str]:
+    def present(self, *kinds: str) -> list[str]:
         """Return the keys, or those of the given kinds (first segments)."""
         found = sorted(self.client.snapshot().items)
         return [key for key in found if not kinds or key.partition("/")[0] in kinds]

@@ -89,7 +89,10 @@ class Stored:
         if snapshot.revision < self._revision or snapshot.cluster_id != self._cluster_id:
             touched |= self._forget()
         self._revision, self._cluster_id = snapshot.revision, snapshot.cluster_id
-        self._ahead = {k: at for k, at in self._ahead.items() if at > snapshot.revision}
+        ahead, self._ahead = self._ahead, {}
+        for key, revision in ahead.items():
+            if revision > snapshot.revision:
+                self._ahead[key] = revision
         before, self._items = self._items, snapshot.items
         for key, item in snapshot.items.items():
             if before.get(key) is item or key in self._ahead:
@@ -97,7 +100,8 @@ class Stored:
             held = self.get(key)
             if held is None or held.item != item:
                 touched.add(self._set(key, item))
-        for key in before.keys() - snapshot.items.keys():
+        # What we wrote may be gone again without any snapshot ever having shown it.
+        for key in (before.keys() | ahead.keys()) - snapshot.items.keys():
             if key not in self._ahead and self.get(key) is not None:
                 touched.add(self._set(key, None))
         return touched - {""}

@@ -1,6 +1,6 @@
 """What the store holds by Service; what we wrote is known before the mirror knows it."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbsync.clients.source import Put
@@ -79,6 +79,14 @@ def test_a_change_by_somebody_else_right_after_ours_is_seen() -> None:
     assert stored.update(snapshot(10, theirs)) == {"shop/cart"}
 
 
+def test_what_we_wrote_may_be_gone_before_the_mirror_ever_showed_it() -> None:
+    stored = Stored("blue")
+    stored.update(snapshot(5))
+    stored.wrote(9, [("services/shop/cart", CART)])
+    assert stored.update(snapshot(10)) == {"shop/cart"}
+    assert stored.of("shop/cart") == {}
+
+
 def test_a_store_that_was_set_back_is_read_anew() -> None:
     stored = Stored("blue")
     stored.update(snapshot(50, Item("services/shop/cart", CART, 5, 50)))
@@ -110,10 +118,12 @@ steps = st.lists(
         st.sampled_from([CART, b"{}", None]),
         st.booleans(),
     ),
-    max_size=20,
+    min_size=2,
+    max_size=12,
 )
 
 
+@settings(max_examples=300)
 @given(steps)
 def test_after_any_history_it_holds_what_the_store_holds(
     found: list[tuple[str, bytes | None, bool]],

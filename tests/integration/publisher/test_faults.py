@@ -1,0 +1,351 @@
+"""Whatever the API server does: what is published stays meanwhile, and follows in the end."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.fake_kube import ADMIN, FakeKube
+from harness.fake_kube.objects import PUBLISH, endpoint, endpoint_slice, node, service
+from harness.fake_kube.place import User
+from harness.publisher import Store
+from harness.wait import wait_until
+from lbsync.clients.source import Delete
+from lbsync.settings.values import Duration
+from tests.driven import Driven
+
+Drive = Callable[..., Driven]
+HOST = {"lbsync.io/hosts": "cart.example"}
+
+
+def cart(fake: FakeKube, *addresses: str, name: str = "cart", **spec: Any) -> None:
+    """Put the Service shop/`name` with ready pods at these addresses."""
+    if fake.get("Service", "shop", name) is None:
+        fake.put(service(name, "shop", labels=PUBLISH, annotations=HOST, **spec))
+    pods = [endpoint(address, pod=f"{name}-{address[-1]}") for address in addresses]
+    fake.put(endpoint_slice(f"{name}-1", name, pods, "shop", labels=PUBLISH))
+
+
+def follow(driven: Driven, store: Store, *addresses: str, name: str = "cart") -> None:
+    driven.until(
+        f"{addresses} to be published",
+        lambda: store.addresses(f"shop/{name}") == list(addresses),
+    )
+
+
+@pytest.fixture
+def running(fake: FakeKube, store: Store, driven: Drive) -> Driven:
+    """A leader that has published shop/cart with one pod."""
+    cart(fake, "10.0.0.1")
+    made = driven()
+    follow(made, store, "10.0.0.1")
+    return made
+
+
+def compacted(fake: FakeKube) -> None:
+    """The watch comes back too late for where it was: 410, as an event of the stream."""
+    fake.stop()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    fake.storage.compact()
+    fake.start()
+
+
+def gone_in_mid_list(fake: FakeKube) -> None:
+    """The list has pages, and the second comes too late: 410 as the answer to a request."""
+    for number in range(510):
+        fake.put(service(f"s{number}", "many", labels=PUBLISH, annotations=HOST))
+    fake.stop()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    fake.storage.compact()
+
+    def compact() -> None:
+        fake.put(service("late", "many"))
+        fake.storage.compact()
+
+    fake.faults.after_list(compact)
+    fake.start()
+
+
+def bookmarked(fake: FakeKube) -> None:
+    """Only bookmarks come for a long time, then the history before them is forgotten."""
+    for version in (1000, 2000, 3000):
+        fake.storage.skip_to(version)
+        fake.storage.bookmark()
+    fake.storage.compact()
+    fake.drop()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+
+
+def refusing(fake: FakeKube) -> None:
+    """Every request fails for as long as some dozens take."""
+    fake.faults.refuse(60)
+    fake.drop()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+
+
+def stalled(fake: FakeKube) -> None:
+    """Connections stay open and silent, as behind a router that has lost its memory."""
+    fake.faults.stall()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    fake.drop()
+    fake.faults.resume()
+
+
+def cut(fake: FakeKube) -> None:
+    """The connection ends in the middle of the very event that matters."""
+    fake.faults.cut_in_mid_line()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+
+
+def garbled(fake: FakeKube) -> None:
+    """In place of an event comes something that is no JSON."""
+    fake.faults.send_instead(b"<html>502</html>\n")
+    cart(fake, "10.0.0.1", "10.0.0.2")
+
+
+@pytest.mark.parametrize(
+    "happening", [compacted, gone_in_mid_list, bookmarked, refusing, stalled, cut, garbled]
+)
+def test_what_happens_to_the_api_server_costs_no_server_and_no_change(
+    happening: Callable[[FakeKube], None], fake: FakeKube, store: Store, running: Driven
+) -> None:
+    seen: list[list[str]] = []
+
+    def followed() -> bool:
+        seen.append(store.addresses("shop/cart"))
+        return seen[-1] == ["10.0.0.1", "10.0.0.2"]
+
+    happening(fake)
+    running.until("the change to be published", followed, timeout=20)
+    assert [found for found in seen if "10.0.0.1" not in found] == []
+
+
+def test_while_the_api_server_is_away_everything_stays(
+    fake: FakeKube, store: Store, running: Driven
+) -> None:
+    before = store.revisions("services", "endpoints")
+    fake.stop()
+    running.until("the loss to be noticed", lambda: running.publisher.healthy)
+    running.now += 3600  # full comparisons included
+    assert running.run_pass().confirmed
+    running.now += 3600
+    running.run_pass()
+    assert store.revisions("services", "endpoints") == before
+    assert store.value("publishers/default/heartbeat")["kubernetes"]
+    fake.delete("Service", "shop", "cart")
+    fake.start()
+    running.until("the Service to go", lambda: not store.present("services", "endpoints"))
+    running.now += 60
+    running.until("health", lambda: not running.publisher.healthy)
+    running.run_pass()
+    assert "kubernetes" not in store.value("publishers/default/heartbeat")
+
+
+def test_nothing_is_published_or_removed_before_everything_was_listed(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    cart(fake, "10.0.0.1")
+    first = driven()
+    follow(first, store, "10.0.0.1")
+    before = store.revisions("services", "endpoints")
+    first.close()
+    fake.faults.refuse(10_000, part="/endpointslices")
+    second = driven(name="second")
+    wait_until("Services to be listed", lambda: second.publisher.missing == ["endpointslices"])
+    assert not second.run_pass().confirmed
+    assert store.revisions("services", "endpoints") == before
+    fake.faults.heal()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    follow(second, store, "10.0.0.1", "10.0.0.2")
+
+
+def test_an_expired_token_is_renewed(fake: FakeKube, store: Store, running: Driven) -> None:
+    fake.users.clear()
+    fake.drop()
+    running.until("the refusal", lambda: running.publisher.healthy)
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    running.run_pass()
+    assert store.addresses("shop/cart") == ["10.0.0.1"]
+    fake.users[ADMIN] = User("admin")
+    follow(running, store, "10.0.0.1", "10.0.0.2")
+
+
+def test_a_cluster_restored_to_an_older_state_is_followed(
+    fake: FakeKube, store: Store, running: Driven
+) -> None:
+    backup = fake.storage.backup()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    cart(fake, "10.0.0.7", name="young")
+    follow(running, store, "10.0.0.1", "10.0.0.2")
+    follow(running, store, "10.0.0.7", name="young")
+    fake.restore(backup)
+    follow(running, store, "10.0.0.1")
+    running.until("what was never there to go", lambda: not store.value("services/shop/young"))
+
+
+def test_a_hundred_changes_in_a_row_become_few_writes_and_the_last_one_counts(
+    fake: FakeKube, store: Store, running: Driven
+) -> None:
+    before = store.client.snapshot().revision
+    for number in range(100):
+        cart(fake, "10.0.0.1", f"10.1.0.{number}")
+    follow(running, store, "10.0.0.1", "10.1.0.99")
+    running.settle()
+    assert store.client.snapshot().revision - before <= 100
+    assert store.value("endpoints/shop/cart/default")["source"] == "k8s/default"
+
+
+def test_a_service_deleted_while_nobody_watched_goes_with_the_first_comparison(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    cart(fake, "10.0.0.1")
+    cart(fake, "10.0.0.9", name="other")
+    first = driven()
+    follow(first, store, "10.0.0.9", name="other")
+    first.close()
+    fake.delete("Service", "shop", "cart")
+    second = driven(name="second")
+    second.until("the Service to go", lambda: not store.value("services/shop/cart"))
+    assert store.addresses("shop/other") == ["10.0.0.9"]
+
+
+def test_a_service_deleted_and_made_anew_does_not_inherit_servers(
+    fake: FakeKube, store: Store, running: Driven
+) -> None:
+    old = fake.get("Service", "shop", "cart")
+    assert old is not None
+    owner = [{"apiVersion": "v1", "kind": "Service", "name": "cart", "uid": old["metadata"]["uid"]}]
+    stale = endpoint_slice(
+        "cart-1", "cart", [endpoint("10.0.0.1", pod="a")], "shop", labels=PUBLISH
+    )
+    stale["metadata"]["ownerReferences"] = owner
+    fake.put(stale)
+    fake.delete("Service", "shop", "cart")
+    fake.put(service("cart", "shop", labels=PUBLISH, annotations=HOST))
+    running.until(
+        "the old servers to go",
+        lambda: store.value("endpoints/shop/cart/default") in ({"servers": [], "source": "k8s/default"}, None)
+        and store.value("services/shop/cart"),
+    )  # fmt: skip
+
+
+def test_slices_that_a_person_made_count_without_the_label(
+    fake: FakeKube, store: Store, running: Driven
+) -> None:
+    fake.put(service("db", "shop", labels=PUBLISH, annotations=HOST, selector={}))
+    fake.put(endpoint_slice("db-1", "db", [endpoint("192.0.2.1")], "shop"))
+    follow(running, store, "192.0.2.1", name="db")
+
+
+def test_nodes_are_watched_from_the_first_service_that_needs_them(
+    fake: FakeKube, store: Store, running: Driven
+) -> None:
+    assert not [seen for seen in fake.requests if "/nodes" in seen.target]
+    fake.put(node("n1", "10.5.0.1"))
+    fake.put(
+        service(
+            "np", "shop", labels=PUBLISH, type="NodePort",
+            annotations={**HOST, "lbsync.io/address-mode": "nodeport"},
+        )
+    )  # fmt: skip
+    fake.put(
+        endpoint_slice("np-1", "np", [endpoint("10.0.0.7", nodeName="n1")], "shop", labels=PUBLISH)
+    )
+    follow(running, store, "10.5.0.1", name="np")
+    fake.put(node("n2", "10.5.0.2"))
+    follow(running, store, "10.5.0.1", "10.5.0.2", name="np")
+
+
+def test_groups_follow_the_labels_of_pods(fake: FakeKube, store: Store, running: Driven) -> None:
+    grouped = {**HOST, "lbsync.io/group-label": "color"}
+    for name, color in (("p-1", "blue"), ("p-2", "green")):
+        meta = {"name": name, "namespace": "shop", "labels": {"color": color}}
+        fake.put({"kind": "Pod", "metadata": meta, "spec": {}})
+    fake.put(service("colored", "shop", labels=PUBLISH, annotations=grouped))
+    pods = [endpoint("10.0.3.1", pod="p-1"), endpoint("10.0.3.2", pod="p-2")]
+    fake.put(endpoint_slice("colored-1", "colored", pods, "shop", labels=PUBLISH))
+    running.until(
+        "both groups",
+        lambda: (
+            (
+                store.addresses("shop/colored", "blue"),
+                store.addresses("shop/colored", "green"),
+            )
+            == (["10.0.3.1"], ["10.0.3.2"])
+        ),
+    )
+    fake.patch("Pod", "shop", "p-2", {"metadata": {"labels": {"color": "blue"}}})
+    running.until(
+        "the pod to change sides",
+        lambda: store.addresses("shop/colored", "blue") == ["10.0.3.1", "10.0.3.2"],
+    )
+
+
+def test_only_the_namespaces_that_are_named_are_read(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    cart(fake, "10.0.0.1")
+    fake.put(service("cart", "other", labels=PUBLISH, annotations=HOST))
+    made = driven(namespaces=("shop",))
+    follow(made, store, "10.0.0.1")
+    made.settle()
+    assert store.present("services") == ["services/shop/cart"]
+    assert not [seen for seen in fake.requests if seen.target.startswith("/api/v1/services")]
+
+
+def test_a_mass_removal_is_held_reported_and_goes_through_in_the_end(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    cart(fake, "10.0.0.1", "10.0.0.2", "10.0.0.3")
+    made = driven(brake_hold=Duration(30_000))
+    follow(made, store, "10.0.0.1", "10.0.0.2", "10.0.0.3")
+    cart(fake, "10.0.0.3")
+    report = "publishers/default/reports/service/shop/cart"
+    made.until("the hold", lambda: store.value(report))
+    assert "2 of 3 servers" in store.value(report)["held"]
+    assert len(store.addresses("shop/cart")) == 3
+    made.now += 31
+    follow(made, store, "10.0.0.3")
+    assert store.value(report) is None
+
+
+def test_a_leader_whose_key_was_taken_cannot_write(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    """The lease still stands, the key has another owner: only the fence can tell."""
+    cart(fake, "10.0.0.1")
+    one, two = driven(name="one"), driven(name="two")
+    follow(one, store, "10.0.0.1")
+    two.until("the second one to stand by", lambda: two.outcomes)
+    store.client.commit([], [Delete("publishers/default/leader")])
+    two.until("the second one to lead", lambda: store.leader() == "two")
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    follow(two, store, "10.0.0.1", "10.0.0.2")
+    before = store.revisions("services", "endpoints")
+    cart(fake, "10.0.0.3")
+    one.until("the first one to know", lambda: "two leads" in one.outcomes[-1].sentence)
+    assert store.revisions("services", "endpoints") == before
+    assert "nothing more is written" in str([outcome.sentence for outcome in one.outcomes])
+
+
+def test_an_etcd_that_was_wiped_is_filled_again(
+    fake: FakeKube, store: Store, running: Driven
+) -> None:
+    store.client.commit([], [Delete(key) for key in store.present()])
+    follow(running, store, "10.0.0.1")
+    assert store.leader() == "driven"
+
+
+def test_kubernetes_events_tell_owners_where_that_is_wanted(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    cart(fake, "10.0.0.1")
+    fake.patch("Service", "shop", "cart", {"metadata": {"annotations": {"lbsync.io/maxconn": "x"}}})
+    made = driven(events=True)
+    events = made.until("an event", lambda: fake.objects("Event"))
+    assert events[0]["reason"] == "NotPublished"
+    assert "lbsync.io/maxconn" in events[0]["message"]
+    assert events[0]["involvedObject"]["name"] == "cart"
+    made.now += 3600
+    made.run_pass()
+    assert len(fake.objects("Event")) == 1, "the same is not told twice"
