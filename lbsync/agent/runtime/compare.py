@@ -69,7 +69,8 @@ def healing(findings: Iterable[Finding], *, release: bool = False) -> Plan:
 
 def settle(running: Running, findings: Iterable[Finding]) -> None:
     """Note which servers were found right, so that a later change counts as somebody's doing."""
-    running.verified(f.server for f in findings if f.server is not None and not f.held)
+    wrong = (found for found in findings if found.server is not None and not found.held)
+    running.verified((*f.server, field) for f in wrong if f.server for field in ("weight", "state"))
 
 
 def _servers(
@@ -139,7 +140,6 @@ def _differing(
 ) -> Iterator[Finding]:
     name = (section.name, server.name)
     base = running.base(section)
-    ours = name in running.touched
     for mismatch in readback.compare(server, now, base):
         draft = Draft()
         held = False
@@ -149,12 +149,12 @@ def _differing(
             else:
                 draft.reload(f"{mismatch.where}: its {mismatch.field} was changed")
         elif mismatch.field == "weight":
-            held = not ours
+            held = (*name, "weight") not in running.touched
             draft.do(Phase.RAISE, SetWeight(*name, readback.weight_of(server, base)))
         else:
             out = readback.is_disabled(server, base)
             # Nobody keeps a server working that the configuration takes out: that is drift.
-            held = not ours and not out
+            held = not out and (*name, "state") not in running.touched
             draft.do(Phase.RAISE, SetState(*name, "maint" if out else "ready"))
         yield Finding(mismatch, held, draft.finish(), name)
 

@@ -18,7 +18,6 @@ from lbsync.agent.runtime.steps import (
     AddServer,
     DeleteServer,
     RetireServer,
-    SetAddress,
     SetState,
     SetWeight,
     Step,
@@ -28,6 +27,8 @@ from lbsync.agent.sections import Config, Placed
 PROXIES = frozenset(("frontend", "backend", "listen"))
 Key = tuple[str, str]
 """Kind and name of a section."""
+Touch = tuple[str, str, str]
+"""Backend, server, and `weight` or `state`: what a person may set by hand, too."""
 
 
 class Running:
@@ -39,9 +40,9 @@ class Running:
         """Path to content, without the main file."""
         self.leaving: dict[str, dict[str, Leaving]] = {}
         """Backend to server name to what it was: removed, but not deleted yet."""
-        self.touched: set[tuple[str, str]] = set()
-        """Servers (backend, name) that steps changed and no read-back has found right since: what
-        differs there is a step that went wrong, anywhere else somebody's doing."""
+        self.touched: set[Touch] = set()
+        """What steps changed and no read-back has found right since: a difference there is a step
+        that went wrong, anywhere else somebody's doing."""
         self.sections: dict[Key, Section] = {}
         """By kind and name; of several with one name (`defaults`, `global`) the last."""
         self.lookups: dict[str, Lookup | None] = {}
@@ -168,14 +169,14 @@ class Running:
                 self.forget(section.name, server.name)
 
     def touch(self, steps: Iterable[Step]) -> None:
-        """Note which servers steps are about to change; call it before they are run."""
-        self.touched |= {
-            (step.backend, step.name)
-            for step in steps
-            if isinstance(step, AddServer | SetAddress | SetWeight | SetState)
-        }
+        """Note what steps are about to change; call it before they are run."""
+        for step in steps:
+            if isinstance(step, AddServer | SetWeight):
+                self.touched.add((step.backend, step.name, "weight"))
+            if isinstance(step, AddServer | SetState):
+                self.touched.add((step.backend, step.name, "state"))
 
-    def verified(self, but: Iterable[tuple[str, str]] = ()) -> None:
+    def verified(self, but: Iterable[Touch] = ()) -> None:
         """A read-back found all servers as wanted, but these."""
         self.touched &= set(but)
 

@@ -76,8 +76,14 @@ class Removal:
     def _delete(
         self, running: Running, names: list[Name]
     ) -> tuple[tuple[Name, ...], tuple[tuple[Name, str], ...]]:
-        rest = [f"set server {backend}/{name} state maint" for backend, name in names]
-        for batch in self._worker.batches(rest):
+        # Entering maintenance closes idle connections. A request that ends later leaves a new one,
+        # which nothing closes for as long as the server likes it: so it enters anew (measured).
+        enter = [
+            f"set server {backend}/{name} state {state}"
+            for backend, name in names
+            for state in ("drain", "maint")
+        ]
+        for batch in self._worker.batches(enter):
             self._worker.run(batch)
         deleted: list[Name] = []
         refused: list[tuple[Name, str]] = []

@@ -28,7 +28,7 @@ from lbsync.clients.haproxy.answers import (
 
 _OP, _ADMIN, _WEIGHT, _CONFIGURED_WEIGHT = 5, 6, 7, 8
 _COLUMNS = STATE_PORT + 1
-_MAINT, _DRAIN = 1, 8
+_MAINT, _CONFIGURED_MAINT, _DRAIN = 1, 4, 8
 _STOPPED = "0"
 
 
@@ -98,7 +98,8 @@ def _kept(lines: list[str], running: Running | None, config: Config) -> Iterator
         if found is None or not _same_place(row, found[0]):
             continue
         server, base = found
-        if readback.is_disabled(server, base) or not _believable(row, server, wanted):
+        out = readback.is_disabled(server, base) or _configured_out(row)
+        if out or not _believable(row, server, wanted):
             continue
         row[_ADMIN] = str(_admin(row))
         weight = readback.weight_of(server, base)
@@ -128,7 +129,15 @@ def _believable(row: list[str], server: Server, side: _Side) -> bool:
 
 
 def _admin(row: list[str]) -> int:
-    return int(row[_ADMIN]) & (_MAINT | _DRAIN) if row[_ADMIN].isdecimal() else 0
+    """Return what was set by command; both at once HAProxy refuses to read (measured)."""
+    bits = int(row[_ADMIN]) if row[_ADMIN].isdecimal() else 0
+    return _MAINT if bits & _MAINT else bits & _DRAIN
+
+
+def _configured_out(row: list[str]) -> bool:
+    """Tell whether the server is in maintenance because the configuration it runs says so."""
+    both = _MAINT | _CONFIGURED_MAINT
+    return row[_ADMIN].isdecimal() and int(row[_ADMIN]) & both == both
 
 
 def _settle(row: list[str], running: Running, asked: _Side, weight: int) -> bool:
@@ -140,7 +149,7 @@ def _settle(row: list[str], running: Running, asked: _Side, weight: int) -> bool
     if before is None or readback.is_disabled(before[0], before[1]):
         return False  # our own maintenance: checks have not run meanwhile
     old = readback.weight_of(before[0], before[1])
-    by_hand = row[_WEIGHT] != str(old) and (backend, name) not in running.touched
+    by_hand = row[_WEIGHT] != str(old) and (backend, name, "weight") not in running.touched
     row[_CONFIGURED_WEIGHT] = str(weight)
     if not by_hand or old != weight:
         row[_WEIGHT] = str(weight)

@@ -103,7 +103,9 @@ def test_a_server_that_a_step_has_just_changed_is_nobody_elses() -> None:
     (lost,) = found(seen(s1(weight=3)), known)
     assert not lost.held, "the step was lost"
     settle(known, [lost])
-    assert known.touched == {("be_a", "s1")}
+    assert known.touched == {("be_a", "s1", "weight")}
+    (moved, drained) = found(seen(s1(port=3, admin_state=8)), known)
+    assert not moved.held and drained.held, "another field of it is another matter"
     settle(known, found(seen(), known))
     assert known.touched == set()
     (held,) = found(seen(s1(weight=3)), known)

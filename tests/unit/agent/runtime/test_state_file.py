@@ -66,11 +66,13 @@ def test_what_a_person_set_stays(admin: int) -> None:
     by_hand = row(op=0 if admin == 1 else 2, admin=admin)
     assert kept(by_hand, S, S) == by_hand
     assert kept(by_hand, None, S) == by_hand
+    assert kept(row(op=0, admin=9), S, S) == row(op=0, admin=1), "HAProxy reads no two at once"
 
 
 def test_what_the_configuration_asked_for_is_asked_for_anew() -> None:
     ours = row(op=0, admin=1)
     assert kept(ours, S + " disabled", S) == "", "the maintenance was that of the old one"
+    assert kept(row(op=0, admin=5), None, S) == "", "even where nobody remembers that"
     drained = row(admin=8)
     assert kept(drained, "", S, RetireServer("be", "s")) == "", "it was on its way out"
     readied = row(admin=4)
