@@ -91,8 +91,10 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     hold_id: str = ""
     draining: str = ""
     """Why this host is drained; empty: it is not."""
-    mismatches: tuple[str, ...] = ()
-    """What runs otherwise than the configuration says, one sentence each."""
+    by_hand: tuple[str, ...] = ()
+    """What a person set on the running HAProxy and is kept until `lbsync release`."""
+    healed: int = 0
+    """Differences that read-backs found and put right since the agent started."""
     services: int = 0
     servers: int = 0
     last_pass: LastPass | None = None

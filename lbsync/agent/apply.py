@@ -8,17 +8,18 @@ This is one plain synchronous call: who wants to stop lets it end first.
 import contextlib
 import fcntl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from lbsync.agent import durable, server_state
-from lbsync.agent.directives import Section
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.readback import Mismatch, differences
-from lbsync.agent.reload import Reloaded, Reloader, Running
+from lbsync.agent.reload import Before, Reloaded, Reloader
+from lbsync.agent.runtime import state_file
+from lbsync.agent.runtime.model import Running
 from lbsync.agent.sections import Config
 from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
@@ -26,18 +27,7 @@ from lbsync.errors import ApplyFailed, Conflict, LbsyncError, Unavailable
 from lbsync.model.rendered import Rendered
 
 _LOCK_POLL_S = 0.05
-LOOK_EVERY_S = 30.0
-"""Seconds between two looks at everything that HAProxy runs."""
-_FEW_BACKENDS = 50
 NO_OLD_WORKERS = processes.OldWorkers(0, 0.0, 0)
-
-
-Ours = Callable[[str, str], bool]
-"""Tells of a backend and a server whether the agent itself took it out of service."""
-
-
-def _nobody(_backend: str, _server: str) -> bool:
-    return False
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -55,6 +45,12 @@ class Applied(msgspec.Struct, frozen=True):
     old_workers: processes.OldWorkers = NO_OLD_WORKERS
     detail: str = ""
     """For `live`: one sentence saying what does not answer."""
+    by_hand: tuple[str, ...] = ()
+    """What a person set on the running HAProxy, and is kept: one sentence each."""
+    healed: tuple[str, ...] = ()
+    """What differed and was put right, one sentence each."""
+    verified_at: float = 0.0
+    """Seconds since 1970 when everything was last read back; 0: this apply did not."""
     steps: int = 0
     """Runtime changes that led here without a reload."""
     reasons: tuple[str, ...] = ()
@@ -72,14 +68,18 @@ class Applier:
         self._reloader = Reloader(options)
         self._master = sockets.master(options)
         self._worker = sockets.worker(options)
-        self._looked_at = float("-inf")
 
     def apply(
-        self, generation: Generation, rendered: Rendered, config: Config, ours: Ours = _nobody
+        self,
+        generation: Generation,
+        rendered: Rendered,
+        config: Config,
+        running: Running | None = None,
     ) -> Applied:
         """Make a validated generation live, reload, prove it, read it back, record it.
 
-        `ours` tells which servers the agent drained or put in maintenance: their state ends here.
+        `running`: what HAProxy is known to run; what that asked for itself ends with the reload,
+        what a person set by hand does not.
 
         Raises `ApplyFailed` with HAProxy's own words when HAProxy did not take it, the previous
         generation being live again by then; `Conflict` when another reload holds the lock for
@@ -88,7 +88,7 @@ class Applier:
         started = time.monotonic()
         try:
             with locked(self._options.lock_path, self._options.reload_timeout_s):
-                return self._apply(generation, rendered, config, started, ours)
+                return self._apply(generation, rendered, config, started, running)
         except LbsyncError:
             if generation.seq == 0:
                 self._store.discard(generation)  # still staged: nothing else names it
@@ -100,7 +100,7 @@ class Applier:
         rendered: Rendered,
         config: Config,
         started: float,
-        ours: Ours,
+        running: Running | None,
     ) -> Applied:
         previous = self._store.live()
         try:
@@ -109,7 +109,7 @@ class Applier:
             live = self._store.make_live(generation)
             self._store.prune()
             return _only_live(live, started, error)
-        self._carry_over(generation, config, ours)
+        self._carry_over(generation, config, running)
         live = self._store.make_live(generation)
         reloaded = self._reload(live, previous, before)
         return self._prove(live, rendered, config, started, reloaded)
@@ -131,35 +131,18 @@ class Applier:
         except Unavailable as error:
             return _only_live(live, started, error)
 
-    def adopt(
-        self,
-        generation: Generation,
-        rendered: Rendered,
-        config: Config,
-        base: str,
-        touched: frozenset[str],
-    ) -> Applied:
-        """Make a generation live that HAProxy runs already, by runtime changes since `base`.
+    def adopt(self, generation: Generation, base: str) -> Applied:
+        """Make a generation live that HAProxy was proved to run already, by runtime changes.
 
-        Of the servers, those of the backends `touched` are read back; all are at the next full look.
-        Raises `ApplyFailed` when the disk does not take it, `Unavailable` when HAProxy does not
-        answer; the generation is live then, but not confirmed.
+        `base`: digest of the generation it had loaded. Raises `ApplyFailed` when the disk does not
+        take it.
         """
         started = time.monotonic()
         with locked(self._options.lock_path, self._options.reload_timeout_s):
-            live = self._store.make_live(generation)
-            if len(touched) <= _FEW_BACKENDS and started - self._looked_at < LOOK_EVERY_S:
-                files = {file.path: file.data for file in rendered.files}
-                few = Config(tuple(p for p in config.placed if _concerns(p.section, touched)))
-                servers = [s for name in sorted(touched) for s in self._worker.show_servers(name)]
-                found = differences(few, files, servers, self._worker.show_maps())
-            else:
-                found = self._read_back(rendered, config)
-            confirmed = self._store.mark_confirmed(live, base)
-            seconds = time.monotonic() - started
-            return Applied("confirmed", confirmed, seconds, mismatches=tuple(found), base=base)
+            live = self._store.mark_confirmed(self._store.make_live(generation), base)
+        return Applied("confirmed", live, time.monotonic() - started, base=base)
 
-    def _carry_over(self, generation: Generation, config: Config, ours: Ours) -> None:
+    def _carry_over(self, generation: Generation, config: Config, running: Running | None) -> None:
         """Let the servers' states outlive the reload, where the configuration asks for it.
 
         An aid, not a condition: without it HAProxy checks every server anew.
@@ -168,10 +151,10 @@ class Applier:
             return
         with contextlib.suppress(OSError, Unavailable):
             (generation.path / place).unlink(missing_ok=True)  # of an earlier time it was live
-            text = server_state.kept(self._worker.servers_state(), config, ours)
+            text = state_file.rows(self._worker.servers_state(), running, config)
             durable.replace_file(generation.path / place, text.encode())
 
-    def _reload(self, live: Generation, previous: Generation | None, before: Running) -> Reloaded:
+    def _reload(self, live: Generation, previous: Generation | None, before: Before) -> Reloaded:
         try:
             return self._reloader.reload(live.digest, before)
         except (ApplyFailed, Unavailable) as error:
@@ -207,16 +190,16 @@ class Applier:
             time.monotonic() - started,
             reloaded,
             tuple(mismatches),
-            self._old_workers(),
+            self.old_workers(),
             base=base or live.digest,
         )
 
     def _read_back(self, rendered: Rendered, config: Config) -> list[Mismatch]:
-        self._looked_at = time.monotonic()
         files = {file.path: file.data for file in rendered.files}
         return read_back(config, files, self._worker)
 
-    def _old_workers(self) -> processes.OldWorkers:
+    def old_workers(self) -> processes.OldWorkers:
+        """Count the workers that were replaced and still live. Raises `Unavailable`."""
         if self._master is None:
             return NO_OLD_WORKERS
         return processes.old_workers(self._master.show_proc())
@@ -227,10 +210,6 @@ def read_back(
 ) -> list[Mismatch]:
     """Compare what HAProxy runs with a configuration. Raises `Unavailable`."""
     return differences(config, files, worker.show_servers(), worker.show_maps())
-
-
-def _concerns(section: Section, touched: frozenset[str]) -> bool:
-    return section.name in touched or section.kind == "defaults"
 
 
 def _only_live(live: Generation, started: float, error: Unavailable) -> Applied:

@@ -4,13 +4,17 @@ The file is on disk and validated before anything is changed, and goes live with
 goes wrong on the short way, the long one is taken: a reload is always right.
 """
 
+import time
+from collections.abc import Iterable
+
 import msgspec
 
 from lbsync import log
 from lbsync.agent.apply import Applied, Applier
+from lbsync.agent.budget import Budget, Cause, Delay
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.live import Live
-from lbsync.agent.readback import Mismatch
+from lbsync.agent.runtime.compare import Finding
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import load, main_text
@@ -18,23 +22,47 @@ from lbsync.agent.trial import Found
 from lbsync.errors import Unavailable
 from lbsync.model.rendered import Rendered
 
-#: What an operator may set by hand; anything else that differs is drift.
-_BY_HAND = frozenset(("weight", "state"))
+_FEW = 3
+NOT_KNOWN = "what HAProxy runs is not known"
+
+
+class Deferred(Exception):
+    """Raised when a reload is wanted, but has to wait; nothing was changed, nothing is lost."""
+
+    def __init__(self, delay: Delay, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"a reload waits: {delay.reason}")
+        self.delay = delay
+        self.reasons = reasons
 
 
 class Bringer:
     """Brings HAProxy to a generation."""
 
-    def __init__(self, store: Store, applier: Applier, live: Live, parser: Parser) -> None:
+    def __init__(
+        self,
+        store: Store,
+        applier: Applier,
+        live: Live,
+        parser: Parser,
+        *,
+        budget: Budget,
+        look_every_s: float,
+    ) -> None:
+        """`look_every_s`: seconds between two looks at everything that runs."""
         self._store = store
         self._applier = applier
         self._live = live
         self._parser = parser
+        self._budget = budget
+        self._look_every_s = look_every_s
+        self._looked_at = float("-inf")
+        self._last: Applied | None = None
 
     def bring(self, found: Found) -> Applied:
         """Apply what was staged; with nothing staged, prove that the live generation is served.
 
-        Raises `ApplyFailed` when HAProxy did not take it; the generation before is live again.
+        Raises `ApplyFailed` when HAProxy did not take it, the generation before being live again;
+        `Deferred` when the reload has to wait.
         """
         rendered, config = found.plan.rendered, found.config
         if found.staged is None:
@@ -45,22 +73,17 @@ class Bringer:
             self._learn()
         todo = self._live.plan(config, rendered)
         reasons = todo.reasons
+        cause: Cause = "change" if self._live.known else "start"
         if not todo.reload:
             try:
                 self._live.carry_out(todo, config, rendered)
-                touched = frozenset(self._live.touched)
-                applied = self._applier.adopt(
-                    found.staged, rendered, config, self._live.base, touched
-                )
-                drift = self._drift(applied)
-                if not drift:
-                    return self._explained(applied)
-                reasons = tuple(str(each) for each in drift[:3])
-            except Deviated as error:
-                reasons = (str(error),)
-            except Unavailable as error:
-                reasons = (str(error),)
+                return self._settled(found.staged)
+            except (Deviated, Unavailable) as error:
+                reasons, cause = (str(error),), "heal"
+            except _Drifted as error:
+                reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
+        self._ask(cause, reasons)
         return self._reload(self._staged_or_live(found.staged), rendered, config, reasons)
 
     def serve(self, wanted: Generation) -> Applied:
@@ -72,19 +95,77 @@ class Bringer:
             return self._prove(live, rendered, config)
         return self._reload(wanted, rendered, config, ("another generation was asked for",))
 
+    def look_again(self) -> None:
+        """Look at everything in the next proof, whenever the last look was."""
+        self._looked_at = float("-inf")
+
+    def release(self) -> bool:
+        """Undo what a person set on the running HAProxy; tell whether it could be looked at."""
+        if not self._live.still():
+            return False
+        self._live.look(release=True)
+        self.look_again()
+        return True
+
+    def _settled(self, staged: Generation) -> Applied:
+        """Read back after runtime changes, and make their file live."""
+        steps = self._live.taken()
+        found = self._live.differences()
+        drift = [finding for finding in found if not finding.held]
+        if drift:
+            raise _Drifted(drift)
+        applied = self._applier.adopt(staged, self._live.base)
+        self._budget.settled()
+        return self._note(applied, found, steps=steps)
+
     def _prove(self, live: Generation, rendered: Rendered, config: Config) -> Applied:
+        """Prove that the live generation is served: quickly, or looking at everything."""
+        if self._live.still() and self._live.base in (live.digest, live.meta.base):
+            return self._look(live, rendered, config)
+        self._live.forget()
         applied = self._applier.confirm(live, rendered, config)
         if applied is None:
             why = "HAProxy serves another configuration than the live one"
             return self._reload(live, rendered, config, (why,))
-        if applied.outcome == "confirmed":
-            if self._live.base != applied.base or not self._live.still():
-                self._live.load(rendered, config, applied.base)
-            drift = self._drift(applied)
-            if drift and applied.base != live.digest:
-                # Half of a runtime change, of an agent that was killed in it.
-                return self._reload(live, rendered, config, tuple(map(str, drift[:3])))
-        return self._explained(applied)
+        if applied.outcome == "live":
+            return applied
+        self._live.load(rendered, config, applied.base)
+        self.look_again()
+        return self._look(live, rendered, config) if self._live.known else applied
+
+    def _look(self, live: Generation, rendered: Rendered, config: Config) -> Applied:
+        now = time.monotonic()
+        if now - self._looked_at < self._look_every_s and self._last is not None:
+            return msgspec.structs.replace(
+                self._last, reload=None, steps=self._live.taken(), reasons=(), healed=()
+            )
+        try:
+            found, well = self._live.look()
+        except Deviated as error:
+            return self._reload(live, rendered, config, (str(error),))
+        drift = [finding for finding in found if not finding.held]
+        if drift:
+            log.get().warning(f"HAProxy ran otherwise than written: {_some(drift)}", healed=well)
+        if not well:
+            return self._reload(live, rendered, config, tuple(map(str, drift[:_FEW])))
+        self._looked_at = now
+        confirmed = self._store.confirmed()
+        if confirmed is None or confirmed.name != live.name:
+            confirmed = self._store.mark_confirmed(live, _base(live, self._live.base))
+        applied = Applied("confirmed", confirmed, time.monotonic() - now, base=self._live.base)
+        self._live.taken()
+        return self._note(applied, found)
+
+    def _note(self, applied: Applied, found: Iterable[Finding], steps: int = 0) -> Applied:
+        findings = list(found)
+        self._last = msgspec.structs.replace(
+            applied,
+            by_hand=tuple(str(finding) for finding in findings if finding.held),
+            healed=tuple(str(finding) for finding in findings if not finding.held),
+            steps=steps,
+            verified_at=time.time(),
+        )
+        return self._last
 
     def _learn(self) -> None:
         """Find out what runs, where that is the live generation: after a start of the agent."""
@@ -94,29 +175,55 @@ class Bringer:
         rendered = load(live)
         config = self._parser.parse(main_text(rendered))
         applied = self._applier.confirm(live, rendered, config)
-        if applied is not None and applied.outcome == "confirmed" and not self._drift(applied):
-            self._live.load(rendered, config, applied.base)
+        if applied is None or applied.outcome != "confirmed":
+            return
+        self._live.load(rendered, config, applied.base)
+        if self._live.known and not self._live.look()[1]:
+            self._live.forget()
+
+    def _ask(self, cause: Cause, reasons: tuple[str, ...]) -> None:
+        try:
+            old = self._applier.old_workers().count
+        except Unavailable:
+            old = 0  # then there is no worker to spare, old or new
+        delay = self._budget.ask(cause, time.monotonic(), old)
+        if delay is not None:
+            raise Deferred(delay, reasons)
 
     def _reload(
         self, wanted: Generation, rendered: Rendered, config: Config, reasons: tuple[str, ...]
     ) -> Applied:
-        ours = self._live.ours()
+        running = self._live.running
         self._live.forget()
-        applied = self._applier.apply(wanted, rendered, config, ours)
+        try:
+            applied = self._applier.apply(wanted, rendered, config, running)
+        finally:
+            self._budget.reloaded(time.monotonic())
+            self._live.taken()
         if applied.outcome == "confirmed":
             self._live.load(rendered, config, applied.base)
-        self._live.taken()
-        return msgspec.structs.replace(applied, reasons=reasons)
+            self._looked_at = time.monotonic()
+        found = self._live.differences() if self._live.known else []
+        return msgspec.structs.replace(self._note(applied, found), reasons=reasons)
 
     def _staged_or_live(self, staged: Generation) -> Generation:
         """Return the generation to reload: it may have been made live already."""
         live = self._store.live()
         return live if live is not None and not staged.path.exists() else staged
 
-    def _drift(self, applied: Applied) -> list[Mismatch]:
-        found = self._live.unexplained(applied.mismatches)
-        return [mismatch for mismatch in found if mismatch.field not in _BY_HAND]
 
-    def _explained(self, applied: Applied) -> Applied:
-        mismatches = tuple(self._live.unexplained(applied.mismatches))
-        return msgspec.structs.replace(applied, mismatches=mismatches, steps=self._live.taken())
+class _Drifted(Exception):
+    """Raised when HAProxy runs something else after runtime changes that it all acknowledged."""
+
+    def __init__(self, drift: list[Finding]) -> None:
+        super().__init__(_some(drift))
+
+
+def _some(findings: list[Finding]) -> str:
+    more = f" and {len(findings) - _FEW} more" if len(findings) > _FEW else ""
+    return "; ".join(map(str, findings[:_FEW])) + more
+
+
+def _base(live: Generation, base: str) -> str:
+    """Return what a generation's record says of where it came from: nothing where it was loaded."""
+    return "" if base == live.digest else base

@@ -12,14 +12,15 @@ import msgspec
 
 from lbsync.errors import LbsyncError
 
-Name = Literal["confirm", "rollback", "drain"]
+Name = Literal["confirm", "rollback", "drain", "release"]
 
 
 class Request(msgspec.Struct, frozen=True):
     """One standing request."""
 
     value: str
-    """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason."""
+    """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;
+    `release`: nothing."""
     since: str
     """RFC 3339, UTC."""
 

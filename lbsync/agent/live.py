@@ -1,23 +1,18 @@
 """The running HAProxy as the agent knows it, and changes to it without a reload."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable
 
 from lbsync.agent.directives import Section, read_sections
-from lbsync.agent.readback import Mismatch
 from lbsync.agent.reload import speaks
+from lbsync.agent.runtime.compare import Finding, compare, healing, settle
 from lbsync.agent.runtime.drafts import Plan
 from lbsync.agent.runtime.execute import Executor
+from lbsync.agent.runtime.look import look
 from lbsync.agent.runtime.model import Running
 from lbsync.agent.runtime.plan import plan, plan_map, plan_one, together
-from lbsync.agent.runtime.steps import (
-    AddServer,
-    DeleteServer,
-    RetireServer,
-    SetAddress,
-    SetState,
-    SetWeight,
-)
+from lbsync.agent.runtime.removal import Removal
 from lbsync.agent.sections import Config
 from lbsync.agent.shift import Shift
 from lbsync.clients.haproxy import sockets
@@ -28,8 +23,6 @@ from lbsync.model.rendered import Rendered
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
 
-SERVER_STEPS = (AddServer, DeleteServer, RetireServer, SetAddress, SetState, SetWeight)
-
 Print = Callable[[Backend], str]
 """Renders one backend by its template."""
 
@@ -37,9 +30,12 @@ Print = Callable[[Backend], str]
 class Live:
     """What runs, kept equal to it step by step; forgotten as soon as there is a doubt."""
 
-    def __init__(self, options: HaproxyOptions) -> None:
+    def __init__(self, options: HaproxyOptions, leave_within_s: float) -> None:
+        """`leave_within_s`: how long a removed server may finish its sessions."""
         self._worker = sockets.worker(options)
         self._executor = Executor(self._worker)
+        self._leave_within_s = leave_within_s
+        self._removal = Removal(self._worker, leave_within_s)
         self._running: Running | None = None
         self._version = (0, 0, 0)
         self._pid = ""
@@ -47,8 +43,6 @@ class Live:
         """Digest that HAProxy gives in `show info`: of the generation it loaded."""
         self.steps = 0
         """Steps done since `taken`; what a pass tells of."""
-        self.touched: set[str] = set()
-        """Backends of which servers were changed since `taken`."""
 
     @property
     def known(self) -> bool:
@@ -65,6 +59,7 @@ class Live:
         self._version = (int(found[1]), int(found[2]), int(found[3] or 0))
         self._pid = info["Pid"]
         self._running = Running(config, files_of(rendered))
+        self._removal = Removal(self._worker, self._leave_within_s)
         self.base = base
 
     def still(self) -> bool:
@@ -128,41 +123,45 @@ class Live:
             self._running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
         return done, left
 
-    def unexplained(self, mismatches: Iterable[Mismatch]) -> list[Mismatch]:
-        """Leave out differences that are known: servers that were removed and still have sessions."""
-        leaving = self._running.leaving if self._running else {}
-        return [
-            found
-            for found in mismatches
-            if not (
-                found.field == "server"
-                and found.running == "present"
-                and _has(leaving, found.where)
-            )
-        ]
+    def look(self, *, release: bool = False) -> tuple[list[Finding], bool]:
+        """Read everything back, heal what drifted; return what differed, and whether all is well.
 
-    def ours(self) -> Callable[[str, str], bool]:
-        """Return what tells whether a server was taken out of service by the agent.
-
-        Holds for what is known now, also after `forget`.
+        What a person set by hand is kept, unless `release` says that it shall go. Raises
+        `Unavailable`, `Deviated`; what runs is in doubt then.
         """
-        running = self._running
+        assert self._running is not None
+        found = compare(self._running, look(self._worker, self._running), self._version)
+        todo = healing(found, release=release)
+        if not todo.empty and not todo.reload:
+            self._execute(todo)
+            self._running.adopt_steps(todo.steps)
+            again = compare(self._running, look(self._worker, self._running), self._version)
+            todo = healing(again)
+            settle(self._running, again)
+        else:
+            settle(self._running, found)
+        return found, todo.empty
 
-        def out(backend: str, name: str) -> bool:
-            if running is None:
-                return False
-            if name in running.leaving.get(backend, {}):
-                return True
-            section = running.sections.get(("backend", backend))
-            found = [s for s in section.servers if s.name == name] if section else []
-            return bool(found and found[0].disabled)
+    def differences(self) -> list[Finding]:
+        """Read servers and sizes of maps back, and compare; nothing is healed."""
+        assert self._running is not None
+        seen = look(self._worker, self._running, contents=(), certificates=False)
+        return compare(self._running, seen, self._version)
 
-        return out
+    def tidy(self) -> bool:
+        """See removed servers off; tell whether some still have to be looked after."""
+        if self._running is None or not self._running.leaving:
+            return False
+        return bool(self._removal.tidy(self._running, time.monotonic()).waiting)
+
+    @property
+    def running(self) -> Running | None:
+        """What runs; None where that is in doubt."""
+        return self._running
 
     def taken(self) -> int:
         """Return how many steps were done since this was last asked."""
         steps, self.steps = self.steps, 0
-        self.touched.clear()
         return steps
 
     def _execute(self, todo: Plan) -> None:
@@ -174,7 +173,6 @@ class Live:
             self.forget()
             raise
         self.steps += len(todo.steps)
-        self.touched.update(step.backend for step in todo.steps if isinstance(step, SERVER_STEPS))
 
 
 def _entry_changes(
@@ -189,11 +187,6 @@ def _entry_changes(
             leaving += gone
             coming += come
     return found
-
-
-def _has(leaving: Mapping[str, Mapping[str, object]], where: str) -> bool:
-    backend, _, name = where.partition("/")
-    return name in leaving.get(backend, {})
 
 
 def _sections(text: str) -> list[Section]:

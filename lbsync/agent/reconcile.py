@@ -14,7 +14,8 @@ from lbsync import log
 from lbsync.agent import inputs, report, shift
 from lbsync.agent.accepted import Accepted
 from lbsync.agent.apply import Applied, Applier
-from lbsync.agent.bring import Bringer
+from lbsync.agent.bring import Bringer, Deferred
+from lbsync.agent.budget import Budget, Limits
 from lbsync.agent.control import Control
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.guard import Hold
@@ -34,6 +35,9 @@ from lbsync.model.desired import Backend, Service
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
+#: How soon to look again whether a server that was taken out has ended its sessions.
+_LOOK_AFTER_LEAVING_S = 1.0
+
 
 class Agent:
     """The agent of one host: all that a pass needs, and what it remembers between two."""
@@ -46,6 +50,7 @@ class Agent:
         self._accepted = Accepted(state / "accepted.db")
         self._control = Control(state)
         self._parser = Parser()
+        self._budget = Budget(Limits.of(settings.agent))
         self._served: Served | None = None
         self._hold: Hold | None = None
         self._hold_since = 0.0
@@ -71,9 +76,15 @@ class Agent:
         directory = settings.proxy.certificates
         self._settings = settings
         options = from_settings(settings)
-        self._live = Live(options)
+        self._live = Live(options, settings.agent.leave_within.seconds)
+        self._budget.limits = Limits.of(settings.agent)
         self._bringer = Bringer(
-            self._store, Applier(options, self._store), self._live, self._parser
+            self._store,
+            Applier(options, self._store),
+            self._live,
+            self._parser,
+            budget=self._budget,
+            look_every_s=settings.agent.verify.seconds,
         )
         self._settler = Settler(
             renderer,
@@ -114,7 +125,13 @@ class Agent:
         found = self._trial.find(self._question(snapshot), self._served, ready)
         self._note_hold(found.plan.hold)
         before = self._accepted.entries
-        applied = self._bringer.bring(found)
+        if self._control.get("release") is not None and self._bringer.release():
+            self._control.forget("release")
+        try:
+            applied = self._bringer.bring(found)
+        except Deferred as wait:
+            self._ready = found
+            return self._stale(report.deferred(found.plan, wait, self._served is not None))
         installed = install(self._settings.outputs, found.plan.outside)
         if applied.outcome == "confirmed":
             self._accepted.replace(found.plan.entries)
@@ -125,7 +142,22 @@ class Agent:
                 self._control.forget("confirm")
         self.last, self.applied = found.plan, applied
         seconds = time.monotonic() - began
-        return self._stale(report.outcome(found.plan, applied, installed, before, seconds))
+        outcome = report.outcome(found.plan, applied, installed, before, seconds)
+        return self._stale(msgspec.structs.replace(outcome, again_in=self._again_in()))
+
+    def _again_in(self) -> float:
+        """Return after how many seconds there is something to do although nothing changed."""
+        try:
+            leaving = self._live.tidy()
+        except Unavailable:
+            leaving = False
+        waits = [self._settings.agent.verify.seconds]
+        if leaving:
+            waits.append(_LOOK_AFTER_LEAVING_S)
+        release = self._settings.agent.guard_release
+        if self._hold is not None and release is not None:
+            waits.append(max(0.0, self._hold_since + release.seconds - time.time()))
+        return min(waits)
 
     def ahead(self) -> bool:
         """Do at once what need not wait for the debounce: called right after each wake.

@@ -42,7 +42,7 @@ class Reloaded(msgspec.Struct, frozen=True):
     worker_pid: int
 
 
-class Running(msgspec.Struct, frozen=True):
+class Before(msgspec.Struct, frozen=True):
     """What HAProxy was before a reload."""
 
     master: Master | None
@@ -70,16 +70,16 @@ class Reloader:
         """Tell whether the worker that serves now says `digest`. Raises `Unavailable`."""
         return speaks(self._worker.show_info(), digest)
 
-    def running(self) -> Running:
+    def running(self) -> Before:
         """Return what runs now. Raises `Unavailable` when HAProxy does not answer."""
         if self._master is not None:
             master = self._master.show_proc()
-            return Running(master, startup_log.mark(master.pid), self._worker_pid())
+            return Before(master, startup_log.mark(master.pid), self._worker_pid())
         worker = self._worker.show_info()["Pid"]
         if self._options.reload == "signal":
             pid = processes.master_pid(self._options.pid_file)
-            return Running(None, startup_log.mark(pid), worker)
-        return Running(None, None, worker)
+            return Before(None, startup_log.mark(pid), worker)
+        return Before(None, None, worker)
 
     def _worker_pid(self) -> str:
         """Return the worker's process id; empty while a master is there without one."""
@@ -88,7 +88,7 @@ class Reloader:
         except Unavailable:
             return ""
 
-    def reload(self, digest: str, before: Running) -> Reloaded:
+    def reload(self, digest: str, before: Before) -> Reloaded:
         """Reload and wait until the new worker says `digest`.
 
         `before` was taken before the live link moved. Raises `ApplyFailed` with HAProxy's own
@@ -105,7 +105,7 @@ class Reloader:
             if info is not None:
                 return Reloaded(time.monotonic() - started, requests, int(info["Pid"]))
 
-    def _request(self, before: Running) -> None:
+    def _request(self, before: Before) -> None:
         """Ask once. Whether it was heard is found out afterwards."""
         if self._options.reload == "command":
             outcome = programs.run(self._options.reload_command, self._options.reload_timeout_s)
@@ -121,7 +121,7 @@ class Reloader:
                 raise _failed(parse_alerts(answer), f"HAProxy said: {answer.strip()}")
 
     def _outcome(
-        self, digest: str, before: Running, deadline: float, patience: int
+        self, digest: str, before: Before, deadline: float, patience: int
     ) -> dict[str, str] | None:
         """Wait for the proof; None when the request was lost. Raises `ApplyFailed`."""
         silent_since: float | None = None
@@ -148,7 +148,7 @@ class Reloader:
             f"no proof of the reload within {self._options.reload_timeout_s:g} s: {problem}",
         )
 
-    def _lost_after(self, before: Running) -> float:
+    def _lost_after(self, before: Before) -> float:
         """Return for how many seconds HAProxy may answer as before until the request was lost.
 
         Raises `ApplyFailed` when the reload has failed.
@@ -172,11 +172,11 @@ class Reloader:
             f"is it started with `-f {main_file}`?"
         )
 
-    def _alerts(self, before: Running) -> tuple[Alert, ...]:
+    def _alerts(self, before: Before) -> tuple[Alert, ...]:
         return startup_log.alerts_since(before.mark, self._master) if before.mark else ()
 
 
-def _no_words(before: Running) -> str:
+def _no_words(before: Before) -> str:
     pid = before.mark.pid if before.mark else 0
     return (
         "the reload failed, and the reason is only in the log of HAProxy's master "

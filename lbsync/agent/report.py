@@ -2,6 +2,7 @@
 
 from lbsync.agent import blame
 from lbsync.agent.apply import Applied
+from lbsync.agent.bring import Deferred
 from lbsync.agent.entries import Entries
 from lbsync.agent.guard import Hold
 from lbsync.agent.install import Installed
@@ -54,13 +55,12 @@ def how_applied(applied: Applied) -> str:
     )
 
 
-def troubles(plan: Plan, applied: Applied, installed: Installed) -> list[str]:
+def troubles(plan: Plan, installed: Installed) -> list[str]:
     """Return a sentence for each thing that is not as wanted although the pass went through."""
     found = []
     if plan.hold is not None:
         found.append(f"removal held: {plan.hold}")
     found += [f"{p.key}: {p.reason}" if p.key else p.reason for p in plan.desired.problems]
-    found += [f"HAProxy runs otherwise than written: {m}" for m in applied.mismatches]
     found += installed.failed
     return found
 
@@ -73,7 +73,7 @@ def outcome(
     changed = applied.reload is not None or bool(applied.steps or installed.changed)
     news = what_changed(plan.entries, accepted) if changed or not confirmed else "unchanged"
     sentence = f"revision {plan.desired.revision}: {news}; {how_applied(applied)}; {_ms(seconds)}"
-    wrong = troubles(plan, applied, installed)
+    wrong = troubles(plan, installed)
     if not confirmed:
         wrong.insert(0, applied.detail)
     return Outcome(
@@ -90,6 +90,7 @@ def outcome(
             "ms": round(seconds * 1000, 1),
             "services": len(plan.desired.services),
             "servers": plan.desired.server_count,
+            **({"healed": len(applied.healed)} if applied.healed else {}),
             **({"reload": applied.reasons[0]} if applied.reload and applied.reasons else {}),
         },
     )
@@ -107,6 +108,17 @@ def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
     if wrong:
         return Exit.REJECTED
     return Exit.CHANGED if changed else Exit.OK
+
+
+def deferred(plan: Plan, wait: Deferred, served: bool) -> Outcome:
+    """Return the end of a pass whose reload has to wait. `served`: all but that is confirmed."""
+    return Outcome(
+        f"revision {plan.desired.revision}: {wait}",
+        served,
+        again_in=wait.delay.seconds,
+        # Not `revision`: that says what is served.
+        fields={"wanted": plan.desired.revision, "reload": wait.reasons[0]},
+    )
 
 
 def without_source(applied: Applied, error: Unavailable, wanted_once: bool) -> Outcome:

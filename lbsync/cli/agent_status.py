@@ -19,7 +19,7 @@ from lbsync.loop import Report
 from lbsync.settings import Settings
 from lbsync.status import LastPass, Quarantined, SourceStatus, State, Status
 
-_MOST_MISMATCHES = 100
+_MOST_BY_HAND = 100
 
 
 class StatusKeeper:
@@ -136,11 +136,12 @@ class StatusKeeper:
         self._seen = applied
         facts: dict[str, object] = {
             "old_workers": applied.old_workers.count,
-            "mismatches": tuple(str(found) for found in applied.mismatches[:_MOST_MISMATCHES]),
+            "by_hand": applied.by_hand[:_MOST_BY_HAND],
+            "healed": self._status.healed + is_new * len(applied.healed),
             "reloads": self._status.reloads + bool(is_new and applied.reload is not None),
         }
         if report.outcome is not None and report.outcome.confirmed:
-            facts["verified_at"] = now
+            facts["verified_at"] = applied.verified_at or now
             # A pass that looked at the source says at which revision; others serve what is stored.
             facts["revision"] = report.outcome.fields.get("revision", generation.meta.revision)
             if generation.digest != self._status.digest:

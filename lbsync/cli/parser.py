@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "tell what was published of a Kubernetes Service, and why",
     "rollback": "serve an earlier generation and stay with it",
     "confirm": "let a held removal of many servers go through",
+    "release": "undo what was set by hand on the running HAProxy",
     "drain": "answer 503 to the health check of the load balancer in front",
     "undrain": "take part again after a drain",
     "prepare": "make sure that HAProxy has a generation to start from",

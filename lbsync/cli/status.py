@@ -151,8 +151,8 @@ def _troubles(found: Status) -> Iterator[Row]:
         yield "drained", found.draining, "yellow"
     for entry in found.quarantined:
         yield "quarantine", f"{entry.key or 'host'}: {entry.reason}", "yellow"
-    for sentence in found.mismatches:
-        yield "mismatch", sentence, "yellow"
+    for sentence in found.by_hand:
+        yield "held by hand", sentence, "yellow"
 
 
 def _history(found: Status) -> Iterator[Row]:

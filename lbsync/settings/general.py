@@ -85,6 +85,20 @@ class Agent(msgspec.Struct, frozen=True):
              description="A pass runs at least this often, without any change; it finds what "
              "somebody changed behind the agent's back."),
     ] = Duration(300_000)  # fmt: skip
+    verify: Annotated[
+        Duration,
+        Meta(extra={"min": "1s", "max": "1d"},
+             description="How often everything that HAProxy runs is read back and compared; what "
+             "differs is healed, what a person set by hand is kept and shown. 30s: 3,000 servers "
+             "cost a few milliseconds."),
+    ] = Duration(30_000)  # fmt: skip
+    leave_within: Annotated[
+        Duration,
+        Meta(extra={"min": "1s", "max": "1d"},
+             description="How long a server that was taken out may finish the sessions it has; it "
+             "gets no new ones from the first moment. 10m: as long as a replaced worker "
+             "(`haproxy.hard_stop_after`)."),
+    ] = Duration(600_000)  # fmt: skip
     keep_generations: Annotated[
         int,
         Meta(ge=2, le=1000,

@@ -1,0 +1,43 @@
+"""`lbsync release`."""
+
+import argparse
+from pathlib import Path
+
+from lbsync import status
+from lbsync.cli import request
+from lbsync.cli.context import settings_of
+from lbsync.cli.terminal import Terminal
+from lbsync.errors import Exit
+
+_EPILOG = """\
+examples:
+  lbsync status      shows what is held by hand
+  lbsync release     puts it back to what is written
+
+A drain, a maintenance or a weight that somebody set on the running HAProxy is kept, also over
+reloads, until it is released or the server's key changes.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = "Undo what was set by hand on the running HAProxy of this host."
+    parser.epilog = _EPILOG
+    request.add_wait(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Write the request and wait."""
+    state = Path(settings_of(args).state_dir)
+    found = status.read(state)
+    if not found.by_hand:
+        Terminal().line("nothing is held by hand on this host")
+        return Exit.OK
+    request.become_owner(state)
+    request.make(state, "release", "all")
+    return request.wait_for(
+        state,
+        lambda now: not now.by_hand and now.state == "confirmed",
+        args.wait,
+        f"released: {'; '.join(found.by_hand)}",
+    )
