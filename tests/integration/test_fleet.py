@@ -1,0 +1,250 @@
+"""A host's word in a real etcd: there while it lives, whatever happens to etcd."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from harness.etcd import Etcd
+from harness.wait import wait_until
+from lbsync.agent.fleet import Fleet
+from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.clients.etcd.source import EtcdSource
+from lbsync.clients.source import Put
+from lbsync.schema.keys import FOREIGN
+from lbsync.settings import Settings, load
+from lbsync.status import Quarantined, Status
+
+numbers = itertools.count(1)
+LEAST = 2.0
+"""Seconds: the shortest lease that the settings allow."""
+
+
+def settings(host: str = "lb-1", **flags: str) -> Settings:
+    return load(flags={"host": host, "agent.report_ttl": "2s", **flags}, environ={})
+
+
+class Host:
+    """The part of an agent that speaks to the fleet."""
+
+    def __init__(self, etcd: Etcd, prefix: str, name: str = "lb-1", **options: Any) -> None:
+        self.wakes = 0
+        self.key = f"agents/{name}"
+        self.etcd, self.prefix = etcd, prefix
+        self.status = Status("confirmed", name, 7, "", 1.0, revision=1, revision_seen=1)
+        self.source = EtcdSource(
+            EtcdOptions(
+                endpoints=etcd.urls, prefix=prefix, quiet=FOREIGN, **{"timeout": 2.0, **options}
+            )
+        )
+        self.source.start(self._wake)
+        wait_until("the watch", lambda: self.source.health().ok)
+        self.fleet = Fleet(settings(name), self.source)
+        self.fleet.start()
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def note(self, *refused: str, **changes: object) -> None:
+        """A pass has ended."""
+        quarantined = tuple(
+            Quarantined(f"services/{name}", "mode: wrong", name, 3.0) for name in refused
+        )
+        self.status = msgspec.structs.replace(self.status, quarantined=quarantined, **changes)
+        self.fleet.note(self.status)
+
+    def stored(self) -> dict[str, Any]:
+        """All keys below the prefix as etcd has them, with what they hold."""
+        lines = self.etcd.ctl("get", self.prefix, "--prefix").splitlines()
+        pairs = zip(lines[::2], lines[1::2], strict=True)
+        return {key.removeprefix(self.prefix): json.loads(value) for key, value in pairs}
+
+    def told(self) -> Any:
+        """What the host says of itself in etcd."""
+        return self.stored().get(self.key)
+
+    def wait_for(self, revision: int, timeout: float = 10.0) -> None:
+        wait_until(
+            f"revision {revision} to be told",
+            lambda: (self.told() or {}).get("revision") == revision,
+            timeout=timeout,
+        )
+
+    def close(self) -> None:
+        self.fleet.close()
+        self.source.close()
+
+
+Open = Callable[..., Host]
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Open hosts that are closed at the end; the same prefix for one `group` of them."""
+    hosts: list[Host] = []
+    prefix = f"/fleet{next(numbers)}/"
+
+    def make(etcd: Etcd, *arguments: str, **options: Any) -> Host:
+        hosts.append(Host(etcd, options.pop("prefix", prefix), *arguments, **options))
+        return hosts[-1]
+
+    yield make
+    for host in hosts:
+        host.close()
+
+
+def test_a_record_lives_as_long_as_its_host_and_is_taken_back_at_a_polite_end(
+    etcd: Etcd, opened: Open
+) -> None:
+    polite, killed = opened(etcd, "lb-1"), opened(etcd, "lb-2")
+    polite.note(revision=5, digest="ab")
+    killed.note()
+    wait_until("both", lambda: {"agents/lb-1", "agents/lb-2"} <= polite.stored().keys())
+    assert polite.told()["digest"] == "ab"
+
+    polite.fleet.close()
+    assert polite.told() is None
+    killed.source.close()  # renews no more, and has no time to say good-bye
+    wait_until("the lease to end", lambda: killed.told() is None, timeout=LEAST * 5)
+
+
+def test_a_burst_of_passes_is_few_writes_and_the_newest_stands(etcd: Etcd, opened: Open) -> None:
+    host = opened(etcd)
+    began = time.monotonic()
+    for revision in range(1, 301):
+        host.note(revision=revision)
+        host.source.get(host.key)  # as slow as a pass would be at least
+    lasted = time.monotonic() - began
+    host.wait_for(300)
+    item = host.source.get(host.key)
+    assert item is not None
+    writes = item.mod_revision - item.create_revision + 1
+    assert writes <= lasted / 0.1 + 3
+
+
+def test_a_record_that_was_removed_or_whose_lease_was_lost_is_written_again(
+    etcd: Etcd, opened: Open
+) -> None:
+    host = opened(etcd)
+    host.note(revision=5)
+    host.wait_for(5)
+    etcd.delete(host.prefix + host.key)
+    host.wait_for(5)
+
+    lease = json.loads(etcd.ctl("get", host.prefix + host.key, "-w", "json"))["kvs"][0]["lease"]
+    etcd.ctl("lease", "revoke", f"{lease:x}")
+    host.wait_for(5)
+    host.note(revision=6)
+    host.wait_for(6)
+
+
+def test_a_wiped_etcd_hears_everything_again(clusters: Callable[..., Etcd], opened: Open) -> None:
+    etcd = clusters().start()
+    host = opened(etcd)
+    host.note("shop/bad", revision=5)
+    wait_until("both keys", lambda: len(host.stored()) == 2)
+
+    etcd.stop()
+    etcd.node.wipe()
+    etcd.start()
+    wait_until("both keys again", lambda: len(host.stored()) == 2, timeout=20)
+    host.wait_for(5)
+
+
+def test_many_reasons_are_written_and_taken_back_and_the_same_one_is_not_written_again(
+    etcd: Etcd, opened: Open
+) -> None:
+    host = opened(etcd)
+    etcd.put(
+        host.prefix + "quarantine/shop/old", '{"reason":"","revision":1,"host":"lb-1","since":""}'
+    )
+    bad = [f"shop/bad-{number}" for number in range(120)]
+    host.note(*bad)
+    wanted = {host.key, *(f"quarantine/{name}" for name in bad)}
+    wait_until("all reasons", lambda: host.stored().keys() == wanted)
+
+    before = host.stored()
+    host.note(*bad, revision=6)
+    host.wait_for(6)
+    assert {k: v for k, v in host.stored().items() if k != host.key} == {
+        k: v for k, v in before.items() if k != host.key
+    }
+    host.note(revision=7)
+    wait_until("silence", lambda: host.stored().keys() == {host.key})
+
+
+def test_the_reason_of_a_host_that_went_is_taken_over_by_another(etcd: Etcd, opened: Open) -> None:
+    one, two = opened(etcd, "lb-1"), opened(etcd, "lb-2")
+    key = "quarantine/shop/bad"
+    one.note("shop/bad")
+    wait_until("the reason", lambda: key in one.stored())
+    two.note("shop/bad")
+    wait_until("the second host", lambda: two.told() is not None)
+    assert two.stored()[key]["host"] == "lb-1"
+
+    one.note()
+    wait_until("the other's reason", lambda: two.stored().get(key, {}).get("host") == "lb-2")
+    two.fleet.close()
+    wait_until("it to be removed for the dead", lambda: key not in one.stored())
+
+
+def test_what_the_fleet_writes_wakes_nobody(etcd: Etcd, opened: Open) -> None:
+    hosts = [opened(etcd, f"lb-{number}") for number in range(1, 6)]
+    first = hosts[0]
+    woken = first.wakes
+    for revision in range(1, 6):
+        for host in hosts:
+            host.note(f"shop/bad-{revision}", revision=revision)
+        for host in hosts:
+            host.wait_for(revision)
+    newest = first.source.commit([], [])
+    assert first.wakes == woken
+
+    first.source.commit([], [Put("services/shop/a", b"{}")])
+    wait_until("the mirror", lambda: first.source.revision > newest)
+    wait_until("a change that matters", lambda: first.wakes == woken + 1)
+
+
+def test_without_the_right_to_write_it_is_said_once_and_tried_again(
+    clusters: Callable[..., Etcd], opened: Open
+) -> None:
+    etcd = clusters().start()
+    etcd.demand_password("lb", "secret", prefix="/lbsync/")
+    etcd.ctl("role", "revoke-permission", "part", "/lbsync/", "--prefix=true")
+    etcd.ctl("role", "grant-permission", "part", "read", "/lbsync/", "--prefix=true")
+    with capture_logs() as logs:
+
+        def said(words: str) -> list[str]:
+            return [entry["event"] for entry in logs if words in entry["event"]]
+
+        host = opened(etcd, prefix="/lbsync/", user="lb", password="secret")
+        for revision in range(1, 300):
+            host.note("shop/bad", revision=revision)
+        wait_until("both warnings", lambda: len(said("permission denied")) == 2)
+        etcd.ctl("role", "grant-permission", "part", "readwrite", "/lbsync/", "--prefix=true")
+        wait_until("both recoveries", lambda: len(said("again")) == 2, timeout=20)
+        assert len(said("permission denied")) == 2
+    assert host.stored().keys() == {host.key, "quarantine/shop/bad"}
+
+
+def test_two_agents_under_one_name_are_found_out(etcd: Etcd, opened: Open) -> None:
+    with capture_logs() as logs:
+        one, two = opened(etcd, "lb-1"), opened(etcd, "lb-1")
+        one.note()
+        two.note(pid=8)
+        wait_until("the complaint", lambda: any("another agent" in e["event"] for e in logs))
+
+
+def test_the_settings_switch_it_off_and_on(etcd: Etcd, opened: Open) -> None:
+    host = opened(etcd)
+    host.note(revision=5)
+    host.wait_for(5)
+    host.fleet.follow(settings(**{"agent.report": "false"}))
+    wait_until("silence", lambda: host.told() is None)
+    host.fleet.follow(settings())
+    host.wait_for(5)
