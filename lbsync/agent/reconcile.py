@@ -159,6 +159,10 @@ class Agent:
             waits.append(max(0.0, self._hold_since + release.seconds - time.time()))
         return min(waits)
 
+    def look_again(self) -> None:
+        """Let the next pass read everything back, whenever that was last done."""
+        self._bringer.look_again()
+
     def ahead(self) -> bool:
         """Do at once what need not wait for the debounce: called right after each wake.
 

@@ -3,80 +3,18 @@
 import shutil
 import socket
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import etcd as etcd_harness
-from harness.haproxy import binaries
 from harness.ports import free_port
-from harness.stack import Stack, servers
-from lbsync.agent.control import Control, Request
-from lbsync.agent.generations import Store
-from lbsync.agent.reconcile import Agent
+from harness.stack import servers
+from lbsync.agent.control import Request
 from lbsync.agent.validate import Refused
-from lbsync.cli.prepare import prepare
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.source import EtcdSource
 from lbsync.errors import Exit, Unavailable
-from lbsync.settings import load
-from tests.conftest import demand
+from tests.pass_host import Host
 
 NOW = "2026-01-01T00:00:00Z"
-
-
-class Host:
-    """A stack with one agent, run pass by pass."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.agent = self.fresh_agent()
-        self.control = Control(stack.state)
-
-    def fresh_agent(self) -> Agent:
-        """An agent that knows no more than the disk does, as after a restart."""
-        settings = load(self.stack.config_file)
-        endpoints = tuple(node.url for node in self.stack.etcd.nodes)
-        self.source = EtcdSource(EtcdOptions(endpoints=endpoints, timeout=1.0))
-        return Agent(settings, self.source)
-
-    def prepare(self) -> None:
-        settings = load(self.stack.config_file)
-        prepare(settings, Store(self.stack.state, 5))
-
-    def restart_agent(self) -> None:
-        self.source.close()
-        self.agent = self.fresh_agent()
-
-    def text(self) -> str:
-        return (self.stack.state / "live" / "haproxy.cfg").read_text()
-
-
-@pytest.fixture(params=["2.6", "2.8"])
-def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
-    """A host that serves one service, `shop/web` on shop.example, confirmed."""
-    demand(etcd_harness.installed(), "etcd")
-    demand(request.param in binaries(), f"HAProxy {request.param}")
-    stack = Stack(tmp_path, binaries()[request.param])
-    made: Host | None = None
-    try:
-        stack.start()
-        stack.put(
-            {
-                "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},
-                "endpoints/shop/web/default": servers(stack.web("web")),
-            }
-        )
-        made = Host(stack)
-        made.prepare()
-        stack.haproxy.start()
-        assert made.agent.run_pass().confirmed
-        yield made
-    finally:
-        if made:
-            made.source.close()
-        stack.stop()
 
 
 def test_a_change_is_served_and_a_second_pass_does_nothing(host: Host) -> None:

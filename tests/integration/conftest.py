@@ -1,0 +1,38 @@
+"""A host whose agent is run pass by pass, within the test's own process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import etcd as etcd_harness
+from harness.haproxy import binaries
+from harness.stack import Stack, servers
+from tests.conftest import demand
+from tests.pass_host import Host
+
+
+@pytest.fixture(params=["2.6", "2.8"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    """A host that serves one service, `shop/web` on shop.example, confirmed."""
+    demand(etcd_harness.installed(), "etcd")
+    demand(request.param in binaries(), f"HAProxy {request.param}")
+    stack = Stack(tmp_path, binaries()[request.param])
+    made: Host | None = None
+    try:
+        stack.start()
+        stack.put(
+            {
+                "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},
+                "endpoints/shop/web/default": servers(stack.web("web")),
+            }
+        )
+        made = Host(stack)
+        made.prepare()
+        stack.haproxy.start()
+        assert made.agent.run_pass().confirmed
+        yield made
+    finally:
+        if made:
+            made.source.close()
+        stack.stop()

@@ -1,0 +1,158 @@
+"""Changes without a reload: what is done, what is kept, what is healed; on both versions."""
+
+from harness.stack import servers
+from harness.wait import wait_until
+from lbsync.agent.control import Request
+from tests.pass_host import Host
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+def pid(host: Host) -> str:
+    """The worker that serves; another one means that there was a reload."""
+    lines = host.stack.haproxy.ask("@1 show info").splitlines()
+    return next(line for line in lines if line.startswith("Pid:"))
+
+
+def test_servers_weights_states_routes_and_hosts_change_without_a_reload(host: Host) -> None:
+    green = host.stack.web("green")
+    host.stack.put({"endpoints/shop/web/green": servers(green)})
+    assert host.agent.run_pass().confirmed
+    worker = pid(host)
+    web = host.stack.web("new")
+    for change, body in (
+        ({"endpoints/shop/web/default": servers(web)}, {"new", "green"}),
+        ({"routes/shop/web": {"groups": {"green": 1}}}, {"green"}),
+        ({"routes/shop/web": {"groups": {"default": 1}}}, {"new"}),
+        ({"endpoints/shop/web/default": servers(web, weight=7)}, {"new"}),
+        ({"endpoints/shop/web/default": servers(web, state="maint")}, {"<!doc"}),
+        ({"endpoints/shop/web/default": servers(web)}, {"new"}),
+    ):
+        host.stack.put(change)
+        assert host.agent.run_pass().confirmed
+        assert {host.stack.get("shop.example").body[:5] for _ in range(6)} == body
+    record = {"mode": "http", "hosts": ["shop.example", "more.example"]}
+    host.stack.put({"services/shop/web": record})
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("more.example").body == "new"
+    assert pid(host) == worker
+
+
+def test_what_is_done_ahead_is_found_right_by_the_pass(host: Host) -> None:
+    worker = pid(host)
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("ahead"))})
+    assert host.agent.ahead()
+    assert host.stack.get("shop.example").body == "ahead"
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert "changed without a reload" in outcome.sentence
+    assert pid(host) == worker
+    assert "ahead 127.0.0.1" in host.text()
+
+
+def test_a_restarted_agent_knows_what_runs_and_reloads_nothing(host: Host) -> None:
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
+    assert host.agent.run_pass().confirmed
+    worker = pid(host)
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    host.restart_agent()
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("three"))})
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "three"
+    assert pid(host) == worker
+
+
+def test_an_agent_killed_between_the_change_and_its_file_converges(host: Host) -> None:
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
+    host.agent.ahead()
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    assert {host.stack.get("shop.example").body for _ in range(4)} == {"two"}
+    assert "two 127.0.0.1" in host.text()
+
+
+def test_drift_is_healed_and_told(host: Host) -> None:
+    other = host.stack.web("other")
+    host.stack.haproxy.ask(
+        f"@1 set server be_shop_web_default/web addr 127.0.0.1 port {other.port}"
+    )
+    assert host.stack.get("shop.example").body == "other"
+    host.agent.look_again()
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.fields["healed"]) == (True, 1)
+    assert host.stack.get("shop.example").body == "web"
+
+
+def test_a_map_entry_somebody_deleted_is_put_back(host: Host) -> None:
+    host.stack.haproxy.ask("@1 del map maps/routes.map shop.example/")
+    assert host.stack.get("shop.example").status == 404
+    host.agent.look_again()
+    assert host.agent.run_pass().fields["healed"] == 1
+    assert host.stack.get("shop.example").body == "web"
+
+
+def test_what_a_person_set_is_kept_over_changes_and_reloads_until_released(host: Host) -> None:
+    two = host.stack.web("two")
+    web = servers(host.stack.web("one"), two)
+    host.stack.put({"endpoints/shop/web/default": web})
+    host.agent.look_again()
+    assert host.agent.run_pass().confirmed
+    host.agent.look_again()
+    host.agent.run_pass()
+    host.stack.haproxy.ask("@1 set server be_shop_web_default/two state maint")
+    host.agent.look_again()
+    assert host.agent.run_pass().confirmed
+    assert host.agent.applied is not None
+    assert "be_shop_web_default/two" in host.agent.applied.by_hand[0]
+    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    assert "reloaded" in host.agent.run_pass().sentence
+    assert {host.stack.get("shop.example").body for _ in range(4)} == {"one"}
+    assert host.agent.applied.by_hand
+    host.control.set("release", Request("all", NOW))
+    assert host.agent.run_pass().confirmed
+    assert {host.stack.get("shop.example").body for _ in range(4)} == {"one", "two"}
+    assert host.agent.applied.by_hand == ()
+    assert host.control.get("release") is None
+
+
+def test_a_removed_server_is_seen_off_and_may_come_back(host: Host) -> None:
+    one, two = host.stack.web("one"), host.stack.web("two")
+    host.stack.put({"endpoints/shop/web/default": servers(one, two)})
+    assert host.agent.run_pass().confirmed
+    host.stack.put({"endpoints/shop/web/default": servers(one)})
+    assert host.agent.run_pass().confirmed
+
+    def gone() -> bool:
+        host.agent.run_pass()
+        return " two " not in host.stack.haproxy.ask("@1 show servers state be_shop_web_default")
+
+    wait_until("the server to be deleted", gone, every=0.05)
+    host.stack.put({"endpoints/shop/web/default": servers(one, two)})
+    assert host.agent.run_pass().confirmed
+    assert {host.stack.get("shop.example").body for _ in range(4)} == {"one", "two"}
+
+
+def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
+    host.stack.write_settings("[agent.more]\n")
+    text = host.stack.config_file.read_text().replace(
+        "[agent]\n", '[agent]\nreload_interval = "1h"\n'
+    )
+    host.stack.config_file.write_text(text.replace("[agent.more]\n", ""))
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    host.stack.put({"services/shop/a": {"mode": "http", "hosts": ["a.example"]}})
+    assert "reloaded" in host.agent.run_pass().sentence
+    two = host.stack.web("two")
+    host.stack.put(
+        {
+            "services/shop/b": {"mode": "http", "hosts": ["b.example"]},
+            "endpoints/shop/web/default": servers(two),
+        }
+    )
+    assert not host.agent.ahead()
+    outcome = host.agent.run_pass()
+    assert "a reload waits" in outcome.sentence
+    assert outcome.again_in is not None
+    assert host.stack.get("shop.example").body == "two", "what needs no reload does not wait"
+    assert host.stack.get("b.example").status == 404
