@@ -19,7 +19,7 @@ from lbsync.agent.runtime.look import Seen
 from lbsync.agent.runtime.maps import Change
 from lbsync.agent.runtime.model import Running
 from lbsync.agent.runtime.options import Unfit, Version
-from lbsync.agent.runtime.section import addition, both_of, plain
+from lbsync.agent.runtime.section import Both, addition, plain
 from lbsync.agent.runtime.steps import (
     ListCertificate,
     RetireServer,
@@ -112,7 +112,7 @@ def _lost(running: Running, section: Section, server: Server, version: Version) 
     mismatch = Mismatch(f"{section.name}/{server.name}", "server", "present", "absent")
     draft = Draft()
     try:
-        both = both_of(Pair(section, section, 1, running.base(section)), version)
+        both = Both(Pair(section, section, 1, running.base(section)), version)
         draft.do(Phase.ADD, addition(both, server))
     except Unfit as error:
         draft.reload(f"{mismatch.where}: it is gone, and {error}")

@@ -1,8 +1,7 @@
 """The lines of a section besides its servers: any change of them is a reload. Pure."""
 
-from collections.abc import Iterable, Sequence
-
-import msgspec
+from collections.abc import Sequence
+from functools import cached_property
 
 from lbsync.agent.directives import Section
 from lbsync.agent.runtime.drafts import Draft
@@ -11,15 +10,25 @@ from lbsync.agent.words import words
 _SHOWN_CHARACTERS = 100
 
 
-class Pair(msgspec.Struct, frozen=True):
+class Pair:
     """One section, then and now."""
 
-    old: Section
-    new: Section
-    line: int
-    """Line of the new one's keyword in the configuration, from 1."""
-    base: Section | None
-    """The `defaults` section of both."""
+    def __init__(self, old: Section, new: Section, line: int, base: Section | None) -> None:
+        """`line`: of the new one's keyword in the configuration, from 1; `base`: the `defaults`
+        section of both."""
+        self.old, self.new = old, new
+        self.line = line
+        self.base = base
+
+    @cached_property
+    def old_lines(self) -> list[str]:
+        """The lines of the old section."""
+        return self.old.text.split("\n")
+
+    @cached_property
+    def new_lines(self) -> list[str]:
+        """The lines of the new section."""
+        return self.new.text.split("\n")
 
     def at(self, line: int) -> str:
         """Return the place of a line of the new section in words."""
@@ -35,33 +44,33 @@ def frame_differs(draft: Draft, pair: Pair) -> bool:
     """Look at all lines but those of servers; comments, blanks and the digest do not count."""
     # What a condition leaves of a section's servers, only HAProxy knows: all lines count then.
     whole = pair.old.conditional or pair.new.conditional
-    old, new = _frame(pair.old, whole), _frame(pair.new, whole)
-    if [line for _, line in old] == [line for _, line in new]:
+    skipped = set() if whole else _servers(pair.old, pair.old_lines)
+    skipping = set() if whole else _servers(pair.new, pair.new_lines)
+    old = [line for number, line in enumerate(pair.old_lines) if number not in skipped]
+    new = [line for number, line in enumerate(pair.new_lines) if number not in skipping]
+    if old == new:
         return False
-    then, now = _meanings(old, pair.old.kind), _meanings(new, pair.new.kind)
+    then = _meanings(pair.old_lines, skipped, pair.old.kind)
+    now = _meanings(pair.new_lines, skipping, pair.new.kind)
     if (found := first_difference([w for _, w in then], [w for _, w in now])) is None:
         return False
     index, what = found
-    line = now[index][0] if index < len(now) else new[-1][0] if new else 0
+    line = now[min(index, len(now) - 1)][0] if now else 0
     draft.reload(f"{pair.at(line)}: {what}")
     return True
 
 
-def _frame(section: Section, whole: bool) -> list[tuple[int, str]]:
-    numbered = list(enumerate(section.text.split("\n")))
-    if whole:
-        return numbered
-    servers = {server.line for server in section.servers}
-    # `server-template` makes many servers of one line: what changes in it is left to a reload.
-    return [
-        (number, line)
-        for number, line in numbered
-        if number not in servers or line.split(maxsplit=1)[0] != "server"
-    ]
+def _servers(section: Section, lines: list[str]) -> set[int]:
+    """Return the numbers of `server` lines.
+
+    `server-template` makes many servers of one line: what changes in it is left to a reload.
+    """
+    numbers = {server.line for server in section.servers}
+    return {number for number in numbers if lines[number].split(maxsplit=1)[0] == "server"}
 
 
-def _meanings(lines: Iterable[tuple[int, str]], kind: str) -> list[tuple[int, list[str]]]:
-    read = ((number, words(line)) for number, line in lines)
+def _meanings(lines: list[str], skipped: set[int], kind: str) -> list[tuple[int, list[str]]]:
+    read = ((number, words(line)) for number, line in enumerate(lines) if number not in skipped)
     own = ("description",) if kind == "global" else ()
     return [(number, said) for number, said in read if said and said[0] not in own]
 

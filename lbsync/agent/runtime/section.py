@@ -1,5 +1,7 @@
 """One section as it runs and as it is wanted: steps for its servers, reasons for the rest. Pure."""
 
+from functools import cached_property
+
 import msgspec
 
 from lbsync.agent.directives import Server
@@ -46,8 +48,8 @@ def plan_section(draft: Draft, pair: Pair, version: Version, leaving: dict[str, 
         return
     before = {server.name: server for server in old.servers}
     after = {server.name: server for server in new.servers}
-    both = both_of(pair, version)
-    if both.now.balance == "first" and not _same_order(before, after):
+    both = Both(pair, version)
+    if both.in_order and not _same_order(before, after):
         draft.reload(f"{pair.at(0)}: 'balance first' takes its servers in another order")
         return
     for server in new.servers:
@@ -63,38 +65,40 @@ def plan_section(draft: Draft, pair: Pair, version: Version, leaving: dict[str, 
             _retire(draft, both, server)
 
 
-class Both(msgspec.Struct, frozen=True):
-    """A pair of sections, with what their servers inherit."""
+class Both:
+    """A pair of sections, with what their servers inherit; read when first asked for."""
 
-    pair: Pair
-    version: Version
-    then: Proxy
-    now: Proxy
-    lines: tuple[list[str], list[str]]
-    """Of the old section and of the new one."""
-    loaded: frozenset[str]
-    """Files that servers of the old section use."""
+    def __init__(self, pair: Pair, version: Version) -> None:
+        self.pair = pair
+        self.version = version
+        self.backend = pair.new.name
 
-    @property
-    def backend(self) -> str:
-        """The proxy's name."""
-        return self.pair.new.name
+    @cached_property
+    def then(self) -> Proxy:
+        """What the old section says to all its servers."""
+        return proxy(self.pair.old, self.pair.base)
 
+    @cached_property
+    def now(self) -> Proxy:
+        """What the new section says to all its servers."""
+        return proxy(self.pair.new, self.pair.base)
 
-def both_of(pair: Pair, version: Version) -> Both:
-    """Read a pair of sections."""
-    then, now = proxy(pair.old, pair.base), proxy(pair.new, pair.base)
-    said = pair.old.text + (pair.base.text if pair.base else "")
-    some = pair.old.servers if "ca-file" in said or "crl-file" in said or "crt" in said else ()
-    used = (files_of((*then.inherited(server), *server.options)) for server in some)
-    return Both(
-        pair,
-        version,
-        then,
-        now,
-        (pair.old.text.split("\n"), pair.new.text.split("\n")),
-        frozenset[str]().union(*used),
-    )
+    @cached_property
+    def own_defaults(self) -> bool:
+        """One of the sections has a `default-server` of its own."""
+        return "default-server" in self.pair.old.text or "default-server" in self.pair.new.text
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Servers are tried in the order of their ids."""
+        texts = (self.pair.new.text, self.pair.base.text if self.pair.base else "")
+        return any("first" in text for text in texts) and self.now.balance == "first"
+
+    @cached_property
+    def loaded(self) -> frozenset[str]:
+        """Files that servers of the old section use."""
+        words = ((*self.then.inherited(s), *s.options) for s in self.pair.old.servers)
+        return frozenset[str]().union(*map(files_of, words))
 
 
 def _same_order(before: dict[str, Server], after: dict[str, Server]) -> bool:
@@ -105,35 +109,25 @@ def _same_order(before: dict[str, Server], after: dict[str, Server]) -> bool:
 
 def _change(draft: Draft, both: Both, old: Server, new: Server) -> None:
     pair, name = both.pair, new.name
-    if _unchanged(both, old, new):
-        return
-    was, now = _words(both.then, old), _words(both.now, new)
-    if not same_options(was, now):
-        found = first_difference(was, now)
-        what = found[1] if found else "its options changed"
-        draft.reload(f"{pair.at(new.line)}: server {name}: {what}")
-        return
-    if not plain(old) or not plain(new):
-        if _address_word(both.lines[0], old) != _address_word(both.lines[1], new):
+    same_words = old.options == new.options and not both.own_defaults
+    if not same_words:
+        was, now = _words(both.then, old), _words(both.now, new)
+        if not same_options(was, now):
+            found = first_difference(was, now)
+            what = found[1] if found else "its options changed"
+            draft.reload(f"{pair.at(new.line)}: server {name}: {what}")
+            return
+    if (old.address, old.port) != (new.address, new.port) or not (new.address and new.port):
+        if plain(old) and plain(new):
+            draft.do(Phase.RAISE, SetAddress(both.backend, name, new.address, new.port))
+        elif _address_word(pair.old_lines, old) != _address_word(pair.new_lines, new):
             draft.reload(
                 f"{pair.at(new.line)}: server {name} is given otherwise than by IP address and port"
             )
             return
-    elif (old.address, old.port) != (new.address, new.port):
-        draft.do(Phase.RAISE, SetAddress(both.backend, name, new.address, new.port))
-    _weigh(draft, both, weight_of(old, pair.base), new)
-    _place(draft, both, is_disabled(old, pair.base), new)
-
-
-def _unchanged(both: Both, old: Server, new: Server) -> bool:
-    """Tell the common case cheaply."""
-    return (
-        old.options == new.options
-        and old.address == new.address != ""
-        and old.port == new.port != 0
-        and not both.then.own.default_server
-        and not both.now.own.default_server
-    )
+    if not same_words:
+        _weigh(draft, both, weight_of(old, pair.base), new)
+        _place(draft, both, is_disabled(old, pair.base), new)
 
 
 def _weigh(draft: Draft, both: Both, old: int, server: Server) -> None:
@@ -186,7 +180,9 @@ def addition(both: Both, server: Server) -> AddServer:
         raise Unfit("'dynamic-cookie-key' needs a start")
     if not plain(server) or not sendable(server.name):
         raise Unfit("it is not given by IP address and port")
-    said = for_add(both.now.inherited(server), server.options, both.version, both.loaded)
+    inherited = both.now.inherited(server)
+    loaded = both.loaded if files_of((*inherited, *server.options)) else frozenset[str]()
+    said = for_add(inherited, server.options, both.version, loaded)
     return AddServer(both.backend, server.name, server.address, server.port, said)
 
 

@@ -189,6 +189,25 @@ def test_a_server_with_a_connection_stays_until_it_ends_or_its_time_is_up(beds: 
         assert "be_a/s1" not in bed.servers()
 
 
+def test_an_added_server_serves_at_once_and_is_checked_as_its_backend_says(beds: Beds) -> None:
+    with WebServer("new") as web:
+        world = World({"be_a": {}, "be_b": {}})
+        world.balance["be_a"] = "leastconn\n    option httpchk GET /health"
+        bed = beds(world)
+        new = world.copy()
+        new.servers["be_a"]["s1"] = Spot(web.address, more=" check inter 50ms fall 1 rise 1")
+        bed.apply(new)
+        client = http.client.HTTPConnection("127.0.0.1", bed.place.port, timeout=5)
+        client.request("GET", "/", headers={"Host": "a.test"})
+        assert client.getresponse().read() == b"new"
+        client.close()
+        wait_until("a check", lambda: web.requests["/health"])
+        web.health = 500
+        wait_until("it to be down", lambda: look(bed.worker, bed.running).servers[0].op_state == 0)
+        web.health = 200
+        wait_until("it to be up", lambda: look(bed.worker, bed.running).servers[0].op_state == 2)
+
+
 def test_a_name_that_comes_back_while_it_leaves_serves_again(beds: Beds) -> None:
     world = a_world()
     bed = beds(world)
