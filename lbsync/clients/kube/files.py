@@ -17,7 +17,7 @@ class RotatedFile:
         self.path = path
         self._every = every
         self._look_at = float("-inf")
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: tuple[int, int, int, int] | None = None
         self._content: bytes | None = None
 
     def read(self) -> bytes:
@@ -30,9 +30,10 @@ class RotatedFile:
         if self._content is not None and now < self._look_at:
             return self._content
         try:
-            # A projected volume swaps a symbolic link: the inode tells what equal times would hide.
+            # A projected volume swaps a symbolic link, and a copy may keep the old mtime: inode
+            # and ctime tell what an equal mtime would hide.
             stat = self.path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
             if self._content is None or stamp != self._stamp:
                 self._content = self.path.read_bytes()
                 self._stamp = stamp

@@ -283,10 +283,12 @@ def test_an_expired_token_is_asked_for_again(fake: FakeKube, plugin: Plugin) -> 
     plugin.says(token=ADMIN, expirationTimestamp="2020-01-01T00:00:00+00:00")
     assert names(config) == []
     plugin.says(token="next")
-    fake.users = {"next": User("next")}
+    fake.users["next"] = User("next")
     assert names(config) == []
     assert names(config) == []
     assert plugin.count == 2
+    # Nothing was refused on the way.
+    assert [request.token for request in fake.requests] == [ADMIN, "next", "next"]
 
 
 def test_a_refused_token_makes_the_program_run_again(fake: FakeKube, plugin: Plugin) -> None:

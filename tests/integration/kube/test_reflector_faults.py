@@ -204,8 +204,9 @@ def test_an_answer_that_is_no_list_is_not_an_empty_one(
     assert heard.names() == {"a"}
 
 
-def test_retry_after_is_honoured(fake: FakeKube, watching: Watching) -> None:
-    fake.faults.refuse(1, 429, retry_after=1)
+@pytest.mark.parametrize("code", [429, 503])
+def test_retry_after_is_honoured(code: int, fake: FakeKube, watching: Watching) -> None:
+    fake.faults.refuse(1, code, retry_after=1)
     open_watch(watching(SERVICES))
     first, second = fake.requests[:2]
     assert second.at - first.at >= 1.0

@@ -57,13 +57,17 @@ def test_an_answer_lets_everybody_go_at_once() -> None:
         thread.start()
     reach.failed("down")
     assert reach.away == "down"
-    while any(thread.is_alive() for thread in waiting):
+    deadline = time.monotonic() + 20
+    while any(thread.is_alive() for thread in waiting) and time.monotonic() < deadline:
         reach.failed("down")
         reach.answered()
         for thread in waiting:
             thread.join(0.01)
+    ended = [not thread.is_alive() for thread in waiting]
+    stop.set()
+    reach.nudge()
+    assert ended == [True] * 3
     assert reach.away is None
-    reach.pause(0.0, stop)
 
 
 def test_stopping_ends_a_pause() -> None:
@@ -91,14 +95,15 @@ def test_a_file_is_looked_at_only_now_and_then(tmp_path: Path) -> None:
 def test_a_file_is_read_again_when_it_changed_and_kept_while_it_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("one")
+    os.utime(path, ns=(0, 0))
     rotated = RotatedFile(path, every=0.0)
     assert rotated.read() == b"one"
     path.unlink()
     assert rotated.read() == b"one"
     # The same size and time; only the inode tells.
     path.with_suffix(".new").write_text("two")
+    os.utime(path.with_suffix(".new"), ns=(0, 0))
     path.with_suffix(".new").rename(path)
-    os.utime(path, ns=(0, 0))
     assert rotated.read() == b"two"
     path.unlink()
     rotated.expire()
