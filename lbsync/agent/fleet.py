@@ -126,16 +126,22 @@ class Fleet:
             self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            status = self._status
-            if not self._wanted:
+        try:
+            while not self._stopped.is_set():
+                self._turn()
+                self._woken.wait(max(0.0, self._due() - time.monotonic()))
+                self._woken.clear()
+        finally:
+            # Also after a fault of ours: a record that is only kept alive would be a lie.
+            if self._is_reachable():
                 self._fall_silent()
-            elif status is not None and self._is_reachable():
-                self._round(status)
-            self._woken.wait(max(0.0, self._due() - time.monotonic()))
-            self._woken.clear()
-        if self._is_reachable():
+
+    def _turn(self) -> None:
+        status = self._status
+        if not self._wanted:
             self._fall_silent()
+        elif status is not None and self._is_reachable():
+            self._round(status)
 
     def _is_reachable(self) -> bool:
         """Tell whether etcd answers; while it does not, the watch speaks of it, and retries."""

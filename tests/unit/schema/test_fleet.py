@@ -1,0 +1,53 @@
+"""What agents wrote is read whatever their version, and garbage is told from absence."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync.errors import BadKey
+from lbsync.model.records import AgentRecord, QuarantineRecord
+from lbsync.model.snapshot import Item
+from lbsync.schema import fleet
+
+
+def items(**values: bytes) -> dict[str, Item]:
+    """Keys with `/` written as `__`."""
+    names = ((name.replace("__", "/"), value) for name, value in values.items())
+    return {name: Item(name, value, 1, 1) for name, value in names}
+
+
+GOOD = msgspec.json.encode(AgentRecord(5, 1, "ab", "", "", "2.6.12"))
+REASON = b'{"reason":"no","revision":1,"host":"a","since":""}'
+
+
+def test_a_field_of_a_later_version_is_passed_over() -> None:
+    later = GOOD[:-1] + b',"colour":"blue"}'
+    assert fleet.read(AgentRecord, Item("agents/a", later, 1, 1)).revision == 5
+
+
+def test_a_host_that_cannot_be_read_is_there_all_the_same() -> None:
+    found = fleet.agents(items(agents__b=GOOD, agents__a=b"{", services__x__y=b"{}"))
+    assert list(found) == ["a", "b"]
+    assert found["a"] is None
+
+
+def test_a_reason_that_cannot_be_read_is_none() -> None:
+    found = fleet.quarantines(items(quarantine__s__a=REASON, quarantine__s__b=b""))
+    assert list(found) == ["s/a"]
+
+
+@given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.text(max_size=3),
+       lambda inner: st.dictionaries(st.sampled_from(["revision", "host", "reason"]), inner)
+       ).map(msgspec.json.encode))  # fmt: skip
+def test_no_bytes_break_the_reader(data: bytes) -> None:
+    for kind in (AgentRecord, QuarantineRecord):
+        try:
+            fleet.read(kind, Item("agents/a", data, 1, 1))
+        except BadKey as error:
+            assert "was not written by an agent" in str(error)
+
+
+def test_the_sentence_names_the_key_and_the_cure() -> None:
+    with pytest.raises(BadKey, match=r"^quarantine/s/b: .*; remove it$"):
+        fleet.read(QuarantineRecord, Item("quarantine/s/b", b"[]", 1, 1))
