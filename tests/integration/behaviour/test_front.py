@@ -1,14 +1,18 @@
 """The side that faces the balancer in front: trust, PROXY protocol, health, log, statistics."""
 
+import contextlib
 import datetime
 import json
+import os
 import re
+import signal
 import socket
 import struct
 from collections.abc import Callable
 
 import pytest
 
+from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.agent.control import Control, Request
 from tests.site import Site
@@ -98,6 +102,15 @@ def test_the_proxy_protocol_tells_who_the_client_is(
     assert behind.get("office.test", before=header("198.51.100.1")).status == 403
 
 
+def test_where_no_balancer_is_trusted_nobodys_word_counts(behind: Site, web: Web) -> None:
+    assert behind.get("page.test", before=v1(), headers={**FORGED, "X-Mine": "kept"}).status == 200
+    received = web("front").last_headers
+    assert received["x-forwarded-for"] == "203.0.113.9"
+    assert received["x-forwarded-proto"] == "http"
+    assert received["x-mine"] == "kept"
+    assert not {"x-forwarded-port", "x-forwarded-host", "forwarded"} & received.keys()
+
+
 def test_who_comes_without_the_proxy_protocol_is_not_served(behind: Site) -> None:
     with behind.connected() as opened:
         opened.sendall(b"GET / HTTP/1.1\r\nHost: page.test\r\n\r\n")
@@ -119,6 +132,30 @@ def test_a_draining_host_fails_the_health_check_and_serves_on(trusting: Site) ->
     control.clear("drain")
     trusting.run_pass()
     assert trusting.get("page.test", "/lbsync-health").status == 200
+
+
+def test_a_haproxy_that_stops_fails_the_health_check_of_connections_it_still_has(
+    build: Callable[..., Site], web: Web
+) -> None:
+    site = build()
+    site.service("page", web("front"))
+    site.start()
+    ask = b"GET %s HTTP/1.1\r\nHost: page.test\r\n\r\n"
+    with site.connected() as opened, contextlib.closing(opened.makefile("rb")) as stream:
+        opened.sendall(ask % b"/")
+        assert stream.readline().startswith(b"HTTP/1.1 200")
+        while stream.readline().strip():
+            pass
+        assert stream.read(len("front")) == b"front"
+        os.kill(site.haproxy.pid, signal.SIGUSR1)
+        wait_until("HAProxy to stop listening", lambda: not listens(site.port))
+        opened.sendall(ask % b"/lbsync-health")
+        assert b" 503 " in stream.readline()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as trying:
+        return trying.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize(
