@@ -107,16 +107,16 @@ class Cluster:
 
     def get(self, kind: Kind[T], namespace: str, name: str) -> T | None:
         """Return one known object."""
-        stores = (reflector.store for reflector in self._of(kind))
-        return next((s[namespace, name] for s in stores if (namespace, name) in s), None)
+        found = (reflector.store.get((namespace, name)) for reflector in self._of(kind))
+        return next((value for value in found if value is not None), None)
 
     def group(self, kind: Kind[T], namespace: str, index: str) -> list[T]:
         """Return the known objects with this `Kind.index`: the slices of one Service."""
-        return [
-            found
-            for reflector in self._of(kind)
-            for found in reflector.store.group(namespace, index)
-        ]
+        found: dict[Key, T] = {}
+        # Two watches may overlap: one by label, one of everything.
+        for reflector in self._of(kind):
+            found |= reflector.store.group(namespace, index)
+        return list(found.values())
 
     def post_event(self, about: ObjectReference, *, reason: str, message: str, kind: str) -> None:
         """See `Client.post_event`."""

@@ -33,7 +33,9 @@ class Follower(Generic[T]):
         self.stats = Stats()
         self.version = ""
         """resourceVersion up to which the store follows; "" before the first list."""
-        self.name = f"{kind.plural} in {namespace}" if namespace else kind.plural
+        place = f" in {namespace}" if namespace else ""
+        self.name = kind.plural + place + (f" with {selector}" if selector else "")
+        """For messages, and to tell the watches of one cluster apart."""
         self._client = client
         self._kind = kind
         self._namespace = namespace

@@ -49,10 +49,10 @@ class Store(Mapping[Key, T], Generic[T]):
         with self._lock:
             return dict(self._values)
 
-    def group(self, namespace: str, index: str) -> list[T]:
+    def group(self, namespace: str, index: str) -> dict[Key, T]:
         """Return the objects whose `Kind.index` says `index`, such as all slices of a Service."""
         with self._lock:
-            return list(self._groups.get((namespace, index), {}).values())
+            return dict(self._groups.get((namespace, index), {}))
 
     def shared(self, entry: Entry[T]) -> Entry[T]:
         """Return the entry with the value we have, where that says the same: one copy is enough."""

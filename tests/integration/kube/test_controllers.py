@@ -38,7 +38,7 @@ def test_a_deployment_and_a_service_make_ready_endpoints(
     control()
 
     def endpoints() -> list[Endpoint]:
-        return [e for s in heard.store.group("default", "web") for e in s.endpoints]
+        return [e for s in heard.store.group("default", "web").values() for e in s.endpoints]
 
     wait_until("three", lambda: [e.ready for e in endpoints()] == [True] * 3)
     assert {(e.node, e.zone) for e in endpoints()} == {("n1", "z1")}

@@ -19,7 +19,7 @@ from lbsync.clients.kube import (
     ClusterConfig,
     Watch,
 )
-from tests.kube import Watching, config_for
+from tests.kube import FAST, Watching, config_for
 
 
 def test_what_there_is_is_listed_in_pages_and_then_followed(
@@ -67,11 +67,11 @@ def test_slices_are_found_by_their_service(fake: FakeKube, watching: Watching) -
     heard = watching(ENDPOINT_SLICES)
     wait_until("the watch", lambda: heard.health().ok)
     found = heard.store.group("default", "web")
-    assert {s.name for s in found} == {"web-1", "web-2"}
+    assert {name for _, name in found} == {"web-1", "web-2"}
     labels = {"metadata": {"labels": {"kubernetes.io/service-name": "api"}}}
     fake.patch("EndpointSlice", "default", "web-2", labels)
     wait_until("the move", lambda: len(heard.store.group("default", "api")) == 2)
-    assert [s.name for s in heard.store.group("default", "web")] == ["web-1"]
+    assert set(heard.store.group("default", "web")) == {("default", "web-1")}
 
 
 def test_one_namespace_alone_can_be_watched(fake: FakeKube, watching: Watching) -> None:
@@ -190,4 +190,26 @@ def test_a_cluster_is_synced_when_all_its_watches_are(
         assert states
     finally:
         cluster.close()
+        cluster.close()
+
+
+def test_two_watches_of_one_kind_may_overlap(fake: FakeKube, config: ClusterConfig) -> None:
+    label = {"lbsync.io/publish": "true"}
+    fake.put(endpoint_slice("labelled", "web", [endpoint("10.0.0.1")], labels=label))
+    cluster = Cluster(
+        config,
+        [Watch(ENDPOINT_SLICES, selector="lbsync.io/publish=true")],
+        lambda change: None,
+        timing=FAST,
+    )
+    cluster.start()
+    try:
+        wait_until("the first", lambda: cluster.health().ok)
+        cluster.add(Watch(ENDPOINT_SLICES))
+        fake.put(endpoint_slice("bare", "web", [endpoint("10.0.0.2")]))
+        wait_until("both", lambda: len(cluster.group(ENDPOINT_SLICES, "default", "web")) == 2)
+        assert cluster.get(ENDPOINT_SLICES, "default", "bare") is not None
+        assert len(cluster.stats()) == 2
+        wait_until("both watches", lambda: cluster.health().ok)
+    finally:
         cluster.close()
