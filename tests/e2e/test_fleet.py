@@ -132,7 +132,8 @@ def test_the_owner_of_a_bad_service_is_told_why_until_it_is_mended(
     item = one.client.get("quarantine/shop/bad")
     assert item is not None
     told = json.loads(item.value)
-    assert (told["revision"], told["host"] in ("lb-1", "lb-2")) == (bad, True)
+    assert told["revision"] >= bad
+    assert told["host"] in ("lb-1", "lb-2")
     assert [m["record"]["quarantined"] for m in of_fleet(one)["agents"]] == [["shop/bad"]] * 2
 
     one.put({"services/shop/bad": {"mode": "http", "hosts": ["bad.example"]}})
