@@ -167,6 +167,9 @@ class Live:
     def _execute(self, todo: Plan) -> None:
         if todo.empty:
             return
+        if self._running is not None:
+            # Before: what is then found to differ is our half-done doing, and nobody's else.
+            self._running.touch(todo.steps)
         try:
             self._executor.run(todo)
         except BaseException:
