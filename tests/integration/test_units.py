@@ -15,6 +15,7 @@ from harness.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 AGENT = ROOT / "systemd/lbsync-agent.service"
+PUBLISHER = ROOT / "systemd/lbsync-publisher.service"
 DROP_IN = ROOT / "systemd/haproxy.service.d/lbsync.conf"
 DEBIAN_UNIT = """\
 [Unit]
@@ -40,9 +41,15 @@ def stage(folder: Path, agent: str, drop_in: str) -> list[str]:
     """Lay the units out as systemd would find them, with programs that exist on any machine."""
     (folder / "haproxy.service.d").mkdir(parents=True)
     (folder / "haproxy.service").write_text(DEBIAN_UNIT)
-    for name, text in (("lbsync-agent.service", agent), ("haproxy.service.d/lbsync.conf", drop_in)):
+    texts = {
+        "lbsync-agent.service": agent,
+        "lbsync-publisher.service": PUBLISHER.read_text(),
+        "haproxy.service.d/lbsync.conf": drop_in,
+    }
+    for name, text in texts.items():
         (folder / name).write_text(re.sub(r"/usr/bin/lbsync|/bin/kill", "/bin/true", text))
-    return [str(folder / "lbsync-agent.service"), str(folder / "haproxy.service")]
+    names = ("lbsync-agent.service", "lbsync-publisher.service", "haproxy.service")
+    return [str(folder / name) for name in names]
 
 
 def verify(folder: Path, units: list[str]) -> str:
@@ -76,7 +83,8 @@ def test_a_misspelt_line_would_be_found(tmp_path: Path, where: str) -> None:
     assert "Unknown key" in verify(tmp_path / "units", units)
 
 
-def test_the_agent_is_exposed_as_little_as_systemd_calls_ok(tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", [0, 1], ids=["agent", "publisher"])
+def test_our_services_are_exposed_as_little_as_systemd_calls_ok(which: int, tmp_path: Path) -> None:
     """Nearer to 0 is safer; systemd calls up to 2.5 "OK", and an unhardened service has 9.6."""
     units = stage(tmp_path / "units", AGENT.read_text(), DROP_IN.read_text())
     answer = subprocess.run(
@@ -86,7 +94,7 @@ def test_the_agent_is_exposed_as_little_as_systemd_calls_ok(tmp_path: Path) -> N
             "--offline=true",
             "--threshold=25",
             "--no-pager",
-            *units[:1],
+            units[which],
         ],
         capture_output=True,
         text=True,
@@ -96,11 +104,12 @@ def test_the_agent_is_exposed_as_little_as_systemd_calls_ok(tmp_path: Path) -> N
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_every_line_of_the_agents_service_has_its_reason() -> None:
+@pytest.mark.parametrize("unit", [AGENT, PUBLISHER], ids=["agent", "publisher"])
+def test_every_line_of_a_service_has_its_reason(unit: Path) -> None:
     """A comment stands above each setting, or above the block it belongs to."""
     explained = False
     bare = []
-    for line in AGENT.read_text().partition("[Service]")[2].partition("[Install]")[0].splitlines():
+    for line in unit.read_text().partition("[Service]")[2].partition("[Install]")[0].splitlines():
         if line.startswith("#"):
             explained = True
         elif not line:
