@@ -1,0 +1,200 @@
+"""publish, explain and status as an operator types them."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.fake_kube import FakeKube
+from harness.fake_kube.objects import PUBLISH, endpoint, endpoint_slice, node, service
+from harness.ports import free_port
+from harness.publisher import PublisherProcess, Store
+from harness.wait import wait_until
+
+Make = Callable[..., PublisherProcess]
+HOST = {"lbsync.io/hosts": "cart.example"}
+
+
+@pytest.fixture
+def publisher(publishers: Make, fake: FakeKube) -> PublisherProcess:
+    """Not started; the cluster has shop/cart with two pods, and shop/broken, which is refused."""
+    fake.put(service("cart", "shop", labels=PUBLISH, annotations=HOST))
+    pods = [
+        endpoint("10.0.0.1", pod="cart-1"),
+        endpoint("10.0.0.2", pod="cart-2", ready=False),
+        endpoint("10.0.0.3", pod="cart-3", ready=False, serving=True, terminating=True),
+    ]
+    fake.put(endpoint_slice("cart-1", "cart", pods, "shop", labels=PUBLISH))
+    bad = {**HOST, "lbsync.io/maxconn": "many"}
+    fake.put(service("broken", "shop", labels=PUBLISH, annotations=bad))
+    fake.put(service("silent", "shop"))
+    return publishers()
+
+
+def test_a_dry_run_shows_everything_and_writes_nothing(
+    publisher: PublisherProcess, store: Store
+) -> None:
+    answer = publisher.run("publish", "--dry-run")
+    assert answer.returncode == 3, answer.stderr
+    assert "+++ services/shop/cart" in answer.stdout
+    assert '+      "address": "10.0.0.1",' in answer.stdout
+    assert "lbsync.io/maxconn" in answer.stdout
+    assert store.present() == []
+
+
+def test_once_writes_and_a_second_time_finds_everything_in_step(
+    publisher: PublisherProcess, store: Store, fake: FakeKube
+) -> None:
+    answer = publisher.run("publish", "--once", "--cluster", "prod")
+    assert answer.returncode == 5, "a Service is refused"
+    assert store.value("services/shop/cart")["source"] == "k8s/prod"
+    assert store.leader("prod") == "", "the lead is given back"
+    fake.delete("Service", "shop", "broken")
+    assert publisher.run("publish", "--once", "--cluster", "prod").returncode == 0
+    again = publisher.run("publish", "--dry-run", "--cluster", "prod", "--output", "json")
+    assert again.returncode == 0, again.stdout
+    assert json.loads(again.stdout) == {"changes": [], "troubles": {}}
+    fake.patch("Service", "shop", "cart", {"metadata": {"annotations": {"lbsync.io/maxconn": "9"}}})
+    found = publisher.run("publish", "--dry-run", "--cluster", "prod", "--output", "json")
+    change = json.loads(found.stdout)["changes"][0]
+    assert (change["action"], change["key"]) == ("change", "services/shop/cart")
+    assert change["after"] == change["before"] | {"maxconn": 9}
+    assert publisher.run("publish", "--once", "--cluster", "prod").returncode == 3
+
+
+def test_once_waits_for_further_kinds_before_it_says_how_it_ended(
+    publisher: PublisherProcess, store: Store, fake: FakeKube
+) -> None:
+    fake.put(node("n1", "10.5.0.1"))
+    annotations = {**HOST, "lbsync.io/address-mode": "nodeport"}
+    fake.put(service("np", "shop", labels=PUBLISH, annotations=annotations, type="NodePort"))
+    pods = [endpoint("10.0.0.7", nodeName="n1")]
+    fake.put(endpoint_slice("np-1", "np", pods, "shop", labels=PUBLISH))
+    publisher.run("publish", "--once")
+    assert store.addresses("shop/np") == ["10.5.0.1"]
+
+
+def test_once_does_not_write_beside_a_leader(
+    publisher: PublisherProcess, store: Store, publishers: Make
+) -> None:
+    publisher.start()
+    wait_until("a leader", store.leader)
+    answer = publishers().run("publish", "--once")
+    assert answer.returncode == 8
+    assert publisher.identity in answer.stderr
+
+
+def test_a_cluster_that_does_not_answer_is_told_in_time(
+    publisher: PublisherProcess, fake: FakeKube, store: Store
+) -> None:
+    fake.stop()
+    answer = publisher.run("publish", "--once", "--wait", "1")
+    assert answer.returncode == 6
+    assert "not listed in time" in answer.stderr
+    assert store.present() == []
+
+
+def test_explain_tells_why_a_service_is_as_it_is(publisher: PublisherProcess) -> None:
+    publisher.run("publish", "--once")
+    answer = publisher.run("explain", "service", "shop/cart")
+    said = answer.stdout
+    assert "services/shop/cart by k8s/default" in said
+    assert "hosts comes from lbsync.io/hosts" in said
+    assert "10.0.0.1 (cart-1, EndpointSlice cart-1): ready" in said
+    assert "10.0.0.2 (cart-2, EndpointSlice cart-1): left out: it is not ready" in said
+    assert "10.0.0.3 (cart-3, EndpointSlice cart-1): terminating and still serving" in said
+    assert "everything is stored as it should be" in said
+    assert answer.returncode == 5, "not every endpoint is used"
+
+
+def test_explain_tells_why_a_service_is_not_there(publisher: PublisherProcess) -> None:
+    publisher.run("publish", "--once")
+    broken = publisher.run("explain", "service", "shop/broken", "--output", "json")
+    assert broken.returncode == 5
+    found = json.loads(broken.stdout)
+    assert found["stored"] == []
+    assert "lbsync.io/maxconn" in found["reports"][0]
+    assert [x["about"] for x in found["cluster"]].count("refused") == 1
+    silent = publisher.run("explain", "service", "shop/silent")
+    assert 'give it lbsync.io/publish: "true"' in silent.stdout
+    absent = publisher.run("explain", "service", "shop/nobody")
+    assert "the cluster has no Service shop/nobody" in absent.stdout
+
+
+def test_explain_works_without_the_cluster(publisher: PublisherProcess, fake: FakeKube) -> None:
+    publisher.run("publish", "--once")
+    fake.stop()
+    answer = publisher.run("explain", "service", "shop/cart")
+    assert "services/shop/cart by k8s/default" in answer.stdout
+    assert "was not asked" in answer.stdout
+    offline = publisher.run("explain", "service", "shop/cart", "--offline")
+    assert "services/shop/cart by k8s/default" in offline.stdout
+
+
+def test_status_shows_publishers_and_what_they_report(
+    publisher: PublisherProcess, store: Store
+) -> None:
+    assert publisher.run("status", "--publishers").returncode == 6
+    publisher.start()
+    wait_until("the heartbeat", lambda: store.value("publishers/default/heartbeat"))
+    answer = publisher.run("status", "--publishers")
+    assert answer.returncode == 1, "a Service is refused"
+    assert f"led by {publisher.identity}; 1 refused" in answer.stdout
+    assert "Service shop/broken: annotation lbsync.io/maxconn" in answer.stdout
+    found = json.loads(publisher.run("status", "--publishers", "--output", "json").stdout)
+    assert "refused" in found["default"]["reports"]["service shop/broken"]
+
+
+def test_probes_are_answered(publishers: Make, fake: FakeKube) -> None:
+    port = free_port()
+    made = publishers(health_bind=f"127.0.0.1:{port}", heartbeat="1s")
+
+    def ask(path: str) -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    fake.faults.refuse(1000)
+    made.start()
+    wait_until("/healthz", lambda: ask("/healthz") == 200, timeout=20)
+    assert ask("/readyz") == 503, "nothing was listed yet"
+    assert ask("/other") == 404
+    fake.faults.heal()
+    wait_until("/readyz", lambda: ask("/readyz") == 200, timeout=20)
+    assert made.stop() == 0
+
+
+def test_an_address_for_probes_that_is_taken_is_named(publishers: Make, tmp_path: Path) -> None:
+    made = publishers(health_bind="192.0.2.1:80")
+    answer = made.run("publish")
+    assert answer.returncode == 1
+    assert "[publisher] health_bind: 192.0.2.1:80 cannot be listened on" in answer.stderr
+
+
+def test_a_kubeconfig_that_is_wrong_is_told_at_once(publishers: Make, tmp_path: Path) -> None:
+    made = publishers(kubeconfig=str(tmp_path / "nowhere"))
+    answer = made.run("publish")
+    assert answer.returncode == 4
+    assert "nowhere" in answer.stderr
+
+
+def test_while_the_api_server_is_away_it_is_hardly_asked_and_seldom_spoken_of(
+    publisher: PublisherProcess, store: Store, fake: FakeKube
+) -> None:
+    publisher.start()
+    wait_until("the Service", lambda: store.addresses("shop/cart"), timeout=20)
+    fake.faults.refuse(10_000)
+    fake.drop()
+    publisher.wait_until_said("API server is away")
+    before = len(fake.requests)
+    lines = len(publisher.log())
+    wait_until("some requests", lambda: len(fake.requests) >= before + 4, timeout=30)
+    asked = [seen.at for seen in fake.requests[before:]]
+    assert asked[-1] - asked[0] > 0.8 * (len(asked) - 1), "about one a second"
+    assert publisher.log()[lines:] == []

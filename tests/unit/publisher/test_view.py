@@ -1,0 +1,84 @@
+"""What a translation reads, and what has to be watched for it."""
+
+from typing import Any
+
+import pytest
+
+from lbsync.model.kube import Pod
+from lbsync.publisher.dirty import Dirt
+from lbsync.publisher.translate import Options
+from lbsync.publisher.view import View
+from tests.kube_objects import endpoint, ingress, node, rule, service, slice_
+from tests.publishing import EVERYTHING, Objects
+
+
+def view(*found: Any, mode: Any = "pod", ingress: bool = False) -> tuple[View, Objects]:
+    objects = Objects(*found)
+    made = View(objects, Options(address_mode=mode), ingress=ingress)
+    made.refresh(EVERYTHING)
+    return made, objects
+
+
+@pytest.mark.parametrize(
+    ("mode", "annotations", "fields", "needs"),
+    [
+        ("pod", {}, {}, []),
+        ("nodeport", {}, {}, ["nodes"]),
+        ("nodeport", {"lbsync.io/address-mode": "pod"}, {}, []),
+        ("pod", {"lbsync.io/address-mode": " NodePort "}, {}, ["nodes"]),
+        ("pod", {"lbsync.io/group-label": "color"}, {}, ["pods"]),
+        ("pod", {}, {"selects": False}, ["slices"]),
+        ("pod", {}, {"selects": False, "type": "ExternalName"}, []),
+    ],
+)
+def test_further_kinds_are_watched_only_for_who_needs_them(
+    mode: Any, annotations: dict[str, str], fields: dict[str, Any], needs: list[str]
+) -> None:
+    made, _ = view(mode=mode)
+    assert made.needs(service(annotations=annotations, **fields)) == needs
+
+
+def test_an_ingress_may_ask_for_nodes_on_behalf_of_its_services() -> None:
+    web = ingress(rule("a.example", "/"), annotations={"lbsync.io/address-mode": "nodeport"})
+    made, _ = view(web, ingress=True)
+    assert made.needs(service()) == ["nodes"]
+    assert made.needs(service("other")) == []
+
+
+def test_an_ingress_of_another_class_is_not_read() -> None:
+    made, _ = view(ingress(rule("a.example", "/"), class_name="nginx"), ingress=True)
+    assert made.ours == []
+    assert made.inputs(service(), []).ingresses == ()
+
+
+def test_nodes_that_say_the_same_are_the_same_pool() -> None:
+    made, objects = view(node("n1", ("InternalIP", "10.0.0.1")), service(), mode="nodeport")
+    before = made.inputs(service(), ["nodes"])
+    objects.put(node("n1", ("InternalIP", "10.0.0.1"), labels={"news": "none"}))
+    made.refresh(Dirt(nodes=True))
+    assert made.inputs(service(), ["nodes"]).pool is before.pool
+    objects.put(node("n1", ("InternalIP", "10.0.0.2")))
+    made.refresh(Dirt(nodes=True))
+    assert made.inputs(service(), ["nodes"]).pool is not before.pool
+
+
+def test_inputs_are_the_same_only_while_every_object_is() -> None:
+    own, part = service(), slice_(endpoint("10.0.0.1", "p"))
+    made, objects = view(own, part)
+    before = made.inputs(own, [])
+    assert before.same(made.inputs(own, []))
+    assert not before.same(made.inputs(service(), []))
+    objects.put(slice_(endpoint("10.0.0.1", "p"), name="cart-b"))
+    assert not before.same(made.inputs(own, []))
+    objects.drop(slice_(name="cart-b"))
+    objects.put(slice_(endpoint("10.0.0.1", "p")))
+    assert not before.same(made.inputs(own, []))
+
+
+def test_labels_of_pods_are_read_for_the_pods_of_the_service_only() -> None:
+    def pod(name: str) -> Pod:
+        return Pod(namespace="shop", name=name, uid="", labels={"color": name})
+
+    made, _ = view(slice_(endpoint("10.0.0.1", "mine")), pod("mine"), pod("other"))
+    assert made.inputs(service(), ["pods"]).pods == {"mine": {"color": "mine"}}
+    assert made.inputs(service(), []).pods == {}
