@@ -1,11 +1,19 @@
 """What HAProxy was last proved to serve, and reading a generation back from disk."""
 
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import msgspec
 
 from lbsync.agent.generations import MAIN_FILE, Generation
 from lbsync.agent.sections import Config
 from lbsync.errors import LbsyncError
 from lbsync.model.rendered import Rendered, RenderedFile
+
+_STATE_FILE = re.compile(rb"^[ \t]*server-state-file[ \t]+(\S+)", re.MULTILINE)
 
 
 class Served(msgspec.Struct, frozen=True, eq=False):
@@ -17,12 +25,14 @@ class Served(msgspec.Struct, frozen=True, eq=False):
 
 
 def load(generation: Generation) -> Rendered:
-    """Read a generation's files. Raises `LbsyncError` naming the file that cannot be read."""
+    """Read a generation's files, as they were rendered: without what was added to it since.
+
+    Raises `LbsyncError` naming the file that cannot be read.
+    """
     files = []
+    added = {generation.path / "meta.json", *_state_files(generation)}
     for path in sorted(generation.path.rglob("*")):
-        if path.name == "meta.json" and path.parent == generation.path:
-            continue
-        if path.is_file():
+        if path.is_file() and path not in added:
             try:
                 name = str(path.relative_to(generation.path))
                 files.append(RenderedFile(name, path.read_bytes(), path.stat().st_mode & 0o777))
@@ -31,6 +41,13 @@ def load(generation: Generation) -> Rendered:
                     f"{path}: cannot be read ({error.strerror}); give lbsync's user the right to"
                 ) from error
     return Rendered(generation.digest, tuple(files))
+
+
+def _state_files(generation: Generation) -> Iterator[Path]:
+    """Yield where the servers' states of the last reload were left for HAProxy."""
+    with contextlib.suppress(OSError):
+        for found in _STATE_FILE.findall(generation.main_file.read_bytes()):
+            yield generation.path / Path(os.fsdecode(found)).name
 
 
 def main_text(rendered: Rendered) -> str:

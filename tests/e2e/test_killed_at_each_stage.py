@@ -1,0 +1,77 @@
+"""kill -9 at each stage of a pass: the live path starts, and the next agent converges."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.agent import command
+from harness.stack import Stack, servers
+
+#: Where the agent dies, as `module:Class.method`: right before the method does its work, and right
+#: after it. In the order of a pass.
+STAGES = [
+    "lbsync.agent.generations:Store.stage",
+    "lbsync.clients.haproxy.binary:check",
+    "lbsync.agent.runtime.execute:Executor.run",
+    "lbsync.agent.generations:Store.make_live",
+    "lbsync.agent.reload:Reloader._request",
+    "lbsync.agent.generations:Store.mark_confirmed",
+    "lbsync.agent.accepted:Accepted.replace",
+]
+_DIES = """
+import importlib, os, signal, sys
+place, when = sys.argv[1], sys.argv[2]
+module, _, path = place.partition(":")
+*owners, name = path.split(".")
+owner = importlib.import_module(module)
+for each in owners:
+    owner = getattr(owner, each)
+real = getattr(owner, name)
+def dying(*args, **kwargs):
+    if when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*args, **kwargs)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, name, dying)
+from lbsync.cli import main
+sys.argv = ["lbsync", "--config", sys.argv[3], "agent", "--once"]
+sys.exit(main())
+"""
+
+
+def die(stack: Stack, place: str, when: str) -> int:
+    """Run one pass of an agent that kills itself at `place`; return how it ended."""
+    argv = [sys.executable, "-c", _DIES, place, when, str(stack.config_file)]
+    return subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_next_start_converges_wherever_the_last_one_died(stack: Stack, when: str) -> None:
+    first = command(stack, "agent", "--once")
+    assert first.returncode == 3, first.stderr
+    web = [stack.web("even"), stack.web("odd")]
+    for number, place in enumerate(STAGES):
+        for change in ("servers", "service"):
+            expected = "even" if number % 2 == 0 else "odd"
+            key, host = "endpoints/shop/web/default", "shop.example"
+            values: dict[str, object] = {key: servers(web[number % 2], weight=number + 1)}
+            if change == "service":
+                host = f"{when}{number}.example"
+                name = f"{when}/n{number}"
+                values = {
+                    f"services/{name}": {"mode": "http", "hosts": [host]},
+                    f"endpoints/{name}/default": servers(web[number % 2]),
+                }
+            stack.put(values)
+            ended = die(stack, place, when)
+            assert ended in (-9, 3), f"{place} {change}: {ended}"
+            live = Path(stack.state) / "live" / "haproxy.cfg"
+            checked = subprocess.run(
+                [stack.haproxy.binary, "-c", "-f", str(live)], capture_output=True, check=False
+            )
+            assert checked.returncode == 0, f"{place} {change}: {checked.stderr.decode()}"
+            again = command(stack, "agent", "--once")
+            assert again.returncode in (0, 3), f"{place} {change}: {again.stderr}"
+            assert {stack.get(host).body for _ in range(3)} == {expected}, f"{place} {change}"
