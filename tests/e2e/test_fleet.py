@@ -57,7 +57,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host
 
 
 def wait(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    return command(stack, "wait", *words)
+    return command(stack, "wait", "--timeout", "30s", *words)
 
 
 def of_fleet(stack: Stack) -> dict[str, Any]:
@@ -98,7 +98,9 @@ def test_who_has_not_verified_it_is_named_and_the_dead_are_not_waited_for(
     (one, _), (two, agent) = fleet
     two.haproxy.stop()
     revision = one.put({"services/shop/late": {"mode": "http", "hosts": ["late.example"]}})
-    wait_until("the agent to notice", lambda: agent.status().get("state") == "unconfirmed")
+    wait_until(
+        "the agent to notice", lambda: agent.status().get("state") == "unconfirmed", timeout=30
+    )
     wait(one, "--revision", str(revision), "--hosts", "lb-1")
 
     late = wait(one, "--revision", str(revision), "--timeout", "500ms")
