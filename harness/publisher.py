@@ -77,11 +77,11 @@ class PublisherProcess:
         )
         return self
 
-    def start(self) -> "PublisherProcess":
-        """Start it."""
+    def start(self, level: str = "info") -> "PublisherProcess":
+        """Start it, with this level of its log."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._argv(), "--log-format", "json", "publish"],
+                [*self._argv(), "--log-format", "json", "--log-level", level, "publish"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
