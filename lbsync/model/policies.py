@@ -16,8 +16,9 @@ from lbsync.model.policy_values import (
 )
 from lbsync.model.record import Record
 from lbsync.model.rewriting import PathPattern, PathTarget, StripPaths
-from lbsync.model.values import Age, Duration, Host, PathPrefix, Text, Token
+from lbsync.model.values import Age, Host, PathPrefix, Text, Token
 from lbsync.settings.addresses import Network
+from lbsync.settings.values import Duration
 
 Networks = Annotated[tuple[Network, ...], Meta(max_length=2000)]
 HeaderMap = Annotated[dict[HeaderName, Text], Meta(max_length=50)]

@@ -24,7 +24,8 @@ from lbsync.model.policies import (
     Sticky,
 )
 from lbsync.model.record import Record
-from lbsync.model.values import Address, Duration, Host, PathPrefix, ServerName, Text
+from lbsync.model.values import Address, Host, PathPrefix, ServerName, Text
+from lbsync.settings.values import Duration
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Weight = Annotated[int, Meta(ge=0, le=256)]

@@ -9,17 +9,15 @@ what its writer meant is refused here.
 import ipaddress
 import re
 
+from lbsync.settings.values import Duration, milliseconds
+
 _HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\Z|\*\Z")
 _DNS = re.compile(rf"(?:{_HOST_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?\Z")
 # The characters of RFC 3986 `pchar` and "/"; a map file's key ends at white space, and "#" would
 # make the line a comment.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
-_DURATION = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d)\Z")
-_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _MAX_AGE = 730 * 86_400
-# HAProxy keeps timeouts in signed 32-bit milliseconds (manual 2.5).
-_MAX_MS = 2**31 - 1
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}\Z")
@@ -98,32 +96,6 @@ class PathPrefix(str):
         return cls(text.rstrip("/") or "/")
 
 
-class Duration(int):
-    """A time span in whole milliseconds, written `500ms`, `2s`, `1m`, `1h`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, raw: object) -> "Duration":
-        """Return the span. A bare number is refused: its unit would be a guess. ValueError."""
-        match = _DURATION.match(raw) if isinstance(raw, str) else None
-        if match is None:
-            raise ValueError(
-                f"{raw!r} is no duration: write a number with its unit, like 500ms, 2s or 1m"
-            )
-        value = int(match[1]) * _UNIT_MS[match[2]]
-        if value > _MAX_MS:
-            raise ValueError(f"{raw!r} is longer than HAProxy can keep: at most 24d")
-        return cls(value)
-
-    def __str__(self) -> str:
-        """The shortest exact form, as HAProxy and `parse` read it."""
-        for unit in ("d", "h", "m", "s"):
-            if self and self % _UNIT_MS[unit] == 0:
-                return f"{self // _UNIT_MS[unit]}{unit}"
-        return f"{int(self)}ms"
-
-
 class Age(int):
     """A time span in whole seconds for HTTP headers (`max-age`), written `30s`, `10m`, `365d`."""
 
@@ -132,10 +104,10 @@ class Age(int):
     @classmethod
     def parse(cls, raw: object) -> "Age":
         """Return the span. Raises ValueError; two years at most."""
-        match = _DURATION.match(raw) if isinstance(raw, str) else None
-        if match is None or match[2] == "ms":
+        span = milliseconds(raw)
+        if span is None or str(raw).endswith("ms"):
             raise ValueError(f"{raw!r} is no age: write a number with its unit, like 30s or 365d")
-        value = int(match[1]) * _UNIT_MS[match[2]] // 1000
+        value = span // 1000
         if value > _MAX_AGE:
             raise ValueError(f"{raw!r} is longer than two years, 730d")
         return cls(value)

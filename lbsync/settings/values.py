@@ -24,6 +24,12 @@ def text_of(raw: object, what: str) -> str:
     return raw
 
 
+def milliseconds(raw: object) -> int | None:
+    """Return what a number with its unit (`500ms`, `2s`, `1d`) stands for; None for all else."""
+    match = _DURATION.match(raw) if isinstance(raw, str) else None
+    return int(match[1]) * _UNIT_MS[match[2]] if match else None
+
+
 class Duration(int):
     """A time span in whole milliseconds, written `50ms`, `2s`, `5m`, `1h`, `1d` everywhere."""
 
@@ -32,12 +38,11 @@ class Duration(int):
     @classmethod
     def parse(cls, raw: object) -> "Duration":
         """Return the span. A bare number is refused: its unit would be a guess."""
-        match = _DURATION.match(raw) if isinstance(raw, str) else None
-        if match is None:
+        value = milliseconds(raw)
+        if value is None:
             raise ValueError(
                 f"{raw!r} is no duration: write a number with its unit, like 50ms, 2s or 5m"
             )
-        value = int(match[1]) * _UNIT_MS[match[2]]
         if value > _MAX_MS:
             raise ValueError(f"{raw!r} is longer than HAProxy can keep: at most 24d")
         return cls(value)

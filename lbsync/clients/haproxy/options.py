@@ -31,7 +31,7 @@ class HaproxyOptions(msgspec.Struct, frozen=True):
     not resolve take longer."""
     reload_timeout_s: float = 30.0
     """Seconds from the request to reload until the new worker must have answered."""
-    start_timeout_s: float = 3.0
+    start_timeout_s: float = 1.5
     """Seconds to go on trying a socket that refuses before HAProxy counts as not running. It is
     re-created in each reload, so a few refusals are normal (measured: 10 to 100 ms)."""
     state_dir: str = "/var/lib/lbsync"
