@@ -26,6 +26,7 @@ class Driven:
     def __init__(self, store: Store, fake: FakeKube, directory: Path, **fields: Any) -> None:
         """`fields` are those of `[publisher]`, and of `Timing`; `name` is who it is."""
         name = str(fields.pop("name", "driven"))
+        adopt = bool(fields.pop("adopt", False))
         times = {key: fields.pop(key) for key in tuple(fields) if key in FAST.__struct_fields__}
         given: dict[str, Any] = {"address_mode": "pod", "brake_hold": Duration(1000), **fields}
         if "cluster" in given:
@@ -40,6 +41,7 @@ class Driven:
             self.source,
             config_for(fake, directory),
             name=name,
+            adopt=adopt,
             clock=lambda: time.monotonic() + self.now,
             timing=msgspec.structs.replace(FAST, **times),
         )

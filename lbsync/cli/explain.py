@@ -16,10 +16,9 @@ from lbsync.clients.kube.kinds import Key
 from lbsync.errors import Exit, LbsyncError
 from lbsync.model.kube import Node, Service
 from lbsync.model.snapshot import Snapshot
+from lbsync.publisher.chosen import identity_of, options_of
 from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.explain import Line, absent, explain
-from lbsync.publisher.mirror import Identity
-from lbsync.publisher.reconcile import options_of
 from lbsync.publisher.stored import Held, Stored
 from lbsync.publisher.view import View
 from lbsync.schema.keys import ServiceId
@@ -156,9 +155,8 @@ def _explained(
     if "pods" in needs:
         kinds["pods"] = _values(client.list_all(kube.PODS, ns))
     view.refresh(Dirt(everything=True))
-    me = Identity(chosen.cluster, options.source)
     keys = stored.of(f"{ns}/{service.name}")
-    return explain(me, view.inputs(service, needs), nodes, keys, options)
+    return explain(identity_of(chosen), view.inputs(service, needs), nodes, keys, options)
 
 
 def _values(listing: Any) -> list[Any]:

@@ -55,6 +55,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="show what would be written; write nothing"
     )
     parser.add_argument(
+        "--adopt", action="store_true",
+        help="take the cluster's name over from another Kubernetes cluster that is no more",
+    )  # fmt: skip
+    parser.add_argument(
         "--wait", type=float, default=30.0, metavar="SECONDS",
         help="with --once and --dry-run: how long to wait for Kubernetes (default 30)",
     )  # fmt: skip
@@ -68,7 +72,10 @@ def run(args: argparse.Namespace) -> Exit:
             args.flags[f"publisher.{name}"] = getattr(args, name)
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
-    with opened(settings, quiet=_QUIET) as source, publisher_of(settings, source) as publisher:
+    with (
+        opened(settings, quiet=_QUIET) as source,
+        publisher_of(args, settings, source) as publisher,
+    ):
         if args.dry_run:
             return _dry_run(args, publisher)
         if args.once:
@@ -78,13 +85,15 @@ def run(args: argparse.Namespace) -> Exit:
 
 
 @contextlib.contextmanager
-def publisher_of(settings: Settings, source: Source) -> Iterator[Publisher]:
+def publisher_of(
+    args: argparse.Namespace, settings: Settings, source: Source
+) -> Iterator[Publisher]:
     """Make a publisher and close it afterwards. Raises `SettingsError`."""
     chosen = settings.publisher
     cluster = kube.load(
         Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context or None
     )
-    publisher = Publisher(chosen, source, cluster)
+    publisher = Publisher(chosen, source, cluster, adopt=args.adopt)
     try:
         yield publisher
     finally:
@@ -138,7 +147,7 @@ def _settled(args: argparse.Namespace, publisher: Publisher) -> Outcome:
         _wait_for_lists(publisher, waker, deadline)
         outcome = publisher.run_pass()
         if outcome.exit_code is Exit.CONFLICT and not outcome.retry:
-            raise Conflict(f"{outcome.sentence}; it publishes what there is")
+            raise Conflict(outcome.error or f"{outcome.sentence}; it publishes what there is")
         changed = outcome if outcome.changed else changed
         over = time.monotonic() >= deadline
         if over or not (outcome.retry or publisher.waiting):

@@ -16,6 +16,15 @@ class LeaderRecord(msgspec.Struct, frozen=True):
     """RFC 3339, UTC."""
 
 
+class OriginRecord(msgspec.Struct, frozen=True):
+    """`publishers/<cluster>/origin`: which Kubernetes cluster goes by this name."""
+
+    uid: str
+    """Of its Service `default/kubernetes`."""
+    server: str
+    """The API server's URL, as the publisher that wrote it was told; for people."""
+
+
 class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """`publishers/<cluster>/heartbeat`, on a lease of its own: how the leader does."""
 

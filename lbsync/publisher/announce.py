@@ -6,11 +6,15 @@ published. What cannot be written is dropped; the report in the store stays.
 
 import queue
 import threading
+from collections.abc import Iterable
 
 from lbsync import log
 from lbsync.clients.kube import Cluster, ObjectReference
 from lbsync.errors import LbsyncError
 from lbsync.model.publishing import ReportRecord
+from lbsync.publisher.reports import news
+from lbsync.publisher.units import Unit
+from lbsync.publisher.view import View
 
 _MOST = 500
 _MOST_SENTENCES = 5
@@ -26,12 +30,18 @@ class Announcer:
         self._thread = threading.Thread(target=self._run, name="kubernetes-events", daemon=True)
         self._thread.start()
 
-    def tell(self, about: ObjectReference, report: ReportRecord) -> None:
-        """Post what a report says, soon. Never blocks."""
-        try:
-            self._queue.put_nowait((about, report))
-        except queue.Full:
-            log.get().warning("too many events at once; some are dropped", name=about.name)
+    def tell(self, units: Iterable[Unit], view: View) -> None:
+        """Post what was written for owners to read and not said before, soon. Never blocks."""
+        for unit in units:
+            said = news(unit.report) if unit.report else None
+            about = _reference(unit, view) if said is not None else None
+            if said is None or about is None:
+                continue
+            try:
+                self._queue.put_nowait((about, said))
+            except queue.Full:
+                log.get().warning("too many events at once; some are dropped", name=unit.name)
+                return
 
     def close(self) -> None:
         """End, without what has not been posted yet."""
@@ -56,3 +66,18 @@ class Announcer:
             self._failing.failed(str(error))
             return
         self._failing.recovered()
+
+
+def _reference(unit: Unit, view: View) -> ObjectReference | None:
+    ns, _, name = unit.name.partition("/")
+    version, kind, uid = "v1", "Service", ""
+    if unit.kind == "service":
+        service = view.service(unit.name)
+        uid = service.uid if service is not None else ""
+    else:
+        version, kind = "networking.k8s.io/v1", "Ingress"
+        uids = {(found.namespace, found.name): found.uid for found in view.ours}
+        uid = uids.get((ns, name), "")
+    if not uid:
+        return None
+    return ObjectReference(api_version=version, kind=kind, namespace=ns, name=name, uid=uid)

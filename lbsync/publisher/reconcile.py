@@ -12,45 +12,29 @@ from typing import Any
 import lbsync
 from lbsync import log
 from lbsync.clients.kube import Change as KubeChange
-from lbsync.clients.kube import ClusterConfig, ObjectReference, Timing
+from lbsync.clients.kube import Client, ClusterConfig, Timing
 from lbsync.clients.source import Expect, Source
 from lbsync.errors import Exit
 from lbsync.loop import Outcome
 from lbsync.model.publishing import HeartbeatRecord
 from lbsync.publisher.announce import Announcer
-from lbsync.publisher.brake import Limits
+from lbsync.publisher.chosen import identity_of, limits_of, options_of
 from lbsync.publisher.commit import Committer, LostLead
 from lbsync.publisher.dirty import Dirt, Dirty
 from lbsync.publisher.election import Election, identity, stamp
 from lbsync.publisher.heartbeat import Heartbeat
-from lbsync.publisher.mirror import Change, Identity
-from lbsync.publisher.reports import news
+from lbsync.publisher.mirror import Change
+from lbsync.publisher.origin import Origin, ask
 from lbsync.publisher.result import outcome
 from lbsync.publisher.stored import Stored
-from lbsync.publisher.translate import Options
 from lbsync.publisher.units import State, Summary, Unit, summary
 from lbsync.publisher.view import View
 from lbsync.publisher.watching import Watching
 from lbsync.publisher.work import Work
-from lbsync.schema.publishing import source_of
 from lbsync.settings import Publisher as Settings
 
 _JUST_LISTED_S = 5.0
 """That Services are gone, told within this time after a list, was found by comparing."""
-
-
-def options_of(settings: Settings) -> Options:
-    """Return what the settings say of translation."""
-    return Options(
-        source=source_of(settings.cluster),
-        address_mode=settings.address_mode,
-        ip_family=settings.ip_family,
-        node_address=settings.node_address,
-        node_selector=dict(label.pair for label in settings.node_selector),
-        default_group=settings.group,
-        external_names=settings.external_names,
-        ingress_class=settings.ingress_class,
-    )
 
 
 class Publisher:
@@ -63,10 +47,12 @@ class Publisher:
         cluster: ClusterConfig,
         *,
         name: str = "",
+        adopt: bool = False,
         clock: Callable[[], float] = time.monotonic,
         timing: Timing | None = None,
     ) -> None:
-        """`name`: who this is, among the replicas; by default host and process."""
+        """`name`: who this is, among the replicas; by default host and process. `adopt`: take the
+        cluster's name over from another Kubernetes cluster."""
         self._settings = settings
         self._source = source
         self._clock = clock
@@ -85,15 +71,19 @@ class Publisher:
         if options.address_mode == "nodeport":
             self._watching.demand("nodes")
         view = View(self._watching.cluster, options, ingress=settings.ingress)
-        limits = Limits(
-            settings.brake_service_percent,
-            settings.brake_total_percent,
-            settings.brake_hold.seconds,
-        )
-        me = Identity(settings.cluster, options.source)
         self._view = view
-        self._work = Work(me, view, options, limits, self._watching.demand)
+        self._work = Work(
+            identity_of(settings), view, options, limits_of(settings), self._watching.demand
+        )
         self._stored = Stored(settings.cluster)
+        self._client = Client(cluster, timing)
+        self._origin = Origin(
+            source,
+            settings.cluster,
+            cluster.server,
+            lambda: ask(self._client),
+            adopt=adopt,
+        )
         ttl = round(settings.lease_ttl.seconds)
         self._election = Election(source, settings.cluster, self._name, ttl, clock=clock)
         self._committer = Committer(
@@ -123,6 +113,7 @@ class Publisher:
         self._heartbeat.stop()
         if self._announcer is not None:
             self._announcer.close()
+        self._client.close()
         self._watching.close()
 
     @property
@@ -143,8 +134,7 @@ class Publisher:
     @property
     def healthy(self) -> str:
         """Why the cluster is not watched right now; empty when it is."""
-        health = self._watching.cluster.health()
-        return "" if health.ok else health.detail
+        return self._watching.trouble
 
     def run_pass(self) -> Outcome:
         """Bring the store to what the cluster says. Raises `Unavailable`."""
@@ -156,9 +146,12 @@ class Publisher:
             )
         snapshot = self._source.snapshot()
         self._dirty.mark(self._stored.update(snapshot))
+        if refusal := self._origin.refusal(snapshot):
+            return self._keep_out(refusal)
         fence = self._election.step(snapshot)
         if fence is None:
             return self._stand_by()
+        self._origin.mark(snapshot, fence)
         now = self._clock()
         if not self._leads or now >= self._next_full:
             if not self._leads:
@@ -190,7 +183,8 @@ class Publisher:
                 self._dirty.put_back(dirt)
         self._work.done(written.done, self._stored)
         self._dirty.mark(written.failed)
-        self._tell(written.done)
+        if self._announcer is not None:
+            self._announcer.tell(written.done, self._view)
         found = summary(self.states)
         self._beat(fence, found)
         ended = self._clock()
@@ -203,10 +197,23 @@ class Publisher:
             again_in=self._again_in(ended),
         )
 
-    def _stand_by(self) -> Outcome:
+    def _keep_out(self, why: str) -> Outcome:
+        self._step_down()
+        self._election.resign()
+        return Outcome(
+            "publishes nothing: its name is another cluster's",
+            confirmed=False,
+            error=why,
+            exit_code=Exit.CONFLICT,
+        )
+
+    def _step_down(self) -> None:
         if self._leads:
             self._leads = False
             self._heartbeat.stop()
+
+    def _stand_by(self) -> Outcome:
+        self._step_down()
         leader = self._election.leader
         return Outcome(
             f"stands by: {leader} leads" if leader else "stands by: another publisher leads",
@@ -259,27 +266,3 @@ class Publisher:
 
     def _wrote(self, revision: int, changes: Sequence[Change]) -> None:
         self._stored.wrote(revision, [(change.key, change.after) for change in changes])
-
-    def _tell(self, units: Sequence[Unit]) -> None:
-        """Have what is said for the first time told in the cluster too, where that is wanted."""
-        if self._announcer is None:
-            return
-        for unit in units:
-            said = news(unit.report) if unit.report else None
-            about = self._reference(unit) if said is not None else None
-            if said is not None and about is not None:
-                self._announcer.tell(about, said)
-
-    def _reference(self, unit: Unit) -> ObjectReference | None:
-        ns, _, name = unit.name.partition("/")
-        version, kind, uid = "v1", "Service", ""
-        if unit.kind == "service":
-            service = self._view.service(unit.name)
-            uid = service.uid if service is not None else ""
-        else:
-            version, kind = "networking.k8s.io/v1", "Ingress"
-            uids = {(found.namespace, found.name): found.uid for found in self._view.ours}
-            uid = uids.get((ns, name), "")
-        if not uid:
-            return None
-        return ObjectReference(api_version=version, kind=kind, namespace=ns, name=name, uid=uid)

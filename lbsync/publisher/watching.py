@@ -66,6 +66,17 @@ class Watching:
         return [reflector.name for reflector in self._needed if not reflector.synced]
 
     @property
+    def trouble(self) -> str:
+        """Why the cluster is not watched right now; empty: it is.
+
+        Of what only some Services need, as long as it cannot be read at all, their reports tell.
+        """
+        extras = [found for extra in self._extras.values() for found in extra if found.synced]
+        if all(reflector.health().ok for reflector in [*self._needed, *extras]):
+            return ""
+        return self.cluster.health().detail
+
+    @property
     def lists(self) -> int:
         """How often Services were listed: after one, a Service that is gone was found missing and
         not seen to be deleted."""

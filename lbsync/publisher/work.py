@@ -40,6 +40,7 @@ class Work:
         self._demand = demand
         self._waiting: dict[str, float] = {}
         self._deleted: set[str] = set()
+        self._renewed: set[str] = set()
         self.brake = Brake(limits)
         self.states: dict[str, State] = {}
 
@@ -82,6 +83,8 @@ class Work:
             if unit.kind != "service" or (state := self.states.get(unit.name)) is None:
                 continue
             state.in_step = True
+            if not state.held:
+                self._renewed.discard(unit.name)
             state.stored = self._fingerprint(unit.name, stored)
             if state.standing == "gone" and not state.held:
                 del self.states[unit.name]
@@ -118,6 +121,8 @@ class Work:
         self._waiting.pop(name, None)
         inputs = self._view.inputs(service, needs)
         known = self.states.get(name)
+        if known is not None and known.inputs and known.inputs.service.uid != service.uid:
+            self._renewed.add(name)
         if (
             known is not None
             and known.in_step
@@ -164,7 +169,7 @@ class Work:
 
     def _hold(self, drafts: list[Draft], now: float, *, compared: bool) -> None:
         losses = {
-            draft.name: draft.loss(meant=not compared and draft.name in self._deleted)
+            draft.name: draft.loss(meant=self._is_meant(draft, compared=compared))
             for draft in drafts
         }
         others = sum(state.servers for n, state in self.states.items() if n not in losses)
@@ -178,6 +183,13 @@ class Work:
                 draft.after = count(wanted)
             draft.state.servers = draft.after
             self.states[draft.name] = draft.state
+
+    def _is_meant(self, draft: Draft, *, compared: bool) -> bool:
+        """Tell whether somebody deleted the Service; one made anew has its own servers, once it has
+        any: until then those of its earlier self are likely to be the same."""
+        if draft.name in self._renewed:
+            return draft.after > 0
+        return not compared and draft.name in self._deleted
 
     def _unit(self, draft: Draft, stored: Stored, stamp: str) -> Unit:
         state = draft.state

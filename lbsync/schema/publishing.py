@@ -33,6 +33,11 @@ def heartbeat_key(cluster: str) -> str:
     return f"{ROOT}{cluster}/heartbeat"
 
 
+def origin_key(cluster: str) -> str:
+    """Return the key that tells which Kubernetes cluster this is."""
+    return f"{ROOT}{cluster}/origin"
+
+
 def reports_prefix(cluster: str) -> str:
     """Return what all reports of a cluster begin with."""
     return f"{ROOT}{cluster}/reports/"

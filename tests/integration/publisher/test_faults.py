@@ -355,3 +355,56 @@ def test_kubernetes_events_tell_owners_where_that_is_wanted(
     made.now += 3600
     made.run_pass()
     assert len(fake.objects("Event")) == 1, "the same is not told twice"
+
+
+def kubernetes(fake: FakeKube) -> None:
+    """Put the Service that every cluster makes for itself."""
+    fake.put(service("kubernetes", "default", selector={}))
+
+
+def test_a_second_cluster_of_the_same_name_stays_out(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    """Each would take the other's Services for deleted."""
+    kubernetes(fake)
+    cart(fake, "10.0.0.1")
+    first = driven()
+    follow(first, store, "10.0.0.1")
+    first.close()
+    other = FakeKube().start()
+    try:
+        kubernetes(other)
+        second = driven(other, name="second")
+        second.until("it to be refused", lambda: second.outcomes)
+        assert "default is the name of another Kubernetes cluster" in second.run_pass().error
+        assert store.addresses("shop/cart") == ["10.0.0.1"]
+        assert store.leader() == ""
+        second.close()
+        third = driven(other, name="third", adopt=True)
+        third.until("the old Services to go", lambda: not store.present("services"))
+    finally:
+        other.stop()
+    again = driven(name="again")
+    again.until("the first one to be refused", lambda: again.outcomes)
+    assert not again.run_pass().confirmed
+
+
+def test_a_right_that_is_missing_concerns_only_who_needs_it(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    fake.users[ADMIN] = User(
+        "weak", {(v, r) for v in ("list", "watch") for r in ("services", "endpointslices")}
+    )
+    cart(fake, "10.0.0.1")
+    annotations = {**HOST, "lbsync.io/address-mode": "nodeport"}
+    fake.put(service("np", "shop", labels=PUBLISH, annotations=annotations, type="NodePort"))
+    made = driven()
+    follow(made, store, "10.0.0.1")
+    made.now += 16
+    report = "publishers/default/reports/service/shop/np"
+    made.until("the report", lambda: store.value(report))
+    assert "nodes" in store.value(report)["refused"]
+    assert made.publisher.healthy == ""
+    fake.users[ADMIN] = User("admin")
+    made.until("the Service", lambda: store.value("services/shop/np"))
+    assert store.value(report) is None

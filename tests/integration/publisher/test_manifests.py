@@ -324,8 +324,9 @@ def asked_for(fake: FakeKube) -> Pairs:
     for seen in fake.requests:
         path, _, query = seen.target.partition("?")
         verb = "watch" if "watch=true" in query else "list"
-        verb = "create" if seen.method == "POST" else verb
-        found.add((verb, locate(path, fake.minor).resource.plural))
+        place = locate(path, fake.minor)
+        verb = "create" if seen.method == "POST" else "get" if place.name else verb
+        found.add((verb, place.resource.plural))
     return found
 
 

@@ -196,6 +196,20 @@ def test_deleting_a_held_service_removes_it_at_once() -> None:
     assert found.stored_keys() == []
 
 
+def test_a_service_made_anew_keeps_its_servers_until_it_has_its_own() -> None:
+    found = bench()
+    found.write()
+    found.objects.put(service(uid="new", annotations=HOST))
+    found.write(CART)
+    assert len(addresses(found)) == 4
+    found.objects.put(slice_(endpoint("10.0.7.1", "other-1"), owner_uid="new"))
+    found.write(CART)
+    assert addresses(found) == ["10.0.7.1"], "which may be other pods altogether"
+    found.objects.put(slice_(owner_uid="new"))
+    found.write(CART)
+    assert addresses(found) == ["10.0.7.1"], "from then on it is a Service like any other"
+
+
 def test_a_service_waits_for_nodes_and_the_others_do_not() -> None:
     other = service("other", annotations=HOST)
     node_port = cart(address_mode="nodeport")

@@ -1,0 +1,77 @@
+"""Two clusters never take turns under one name."""
+
+from lbsync.clients.source import Expect
+from lbsync.errors import Unavailable
+from lbsync.publisher.origin import Origin
+from tests.fakes import FakeSource
+
+KEY = "publishers/blue/origin"
+
+
+def origin(store: FakeSource, uid: str, *, adopt: bool = False) -> Origin:
+    return Origin(store, "blue", f"https://{uid}", lambda: uid, adopt=adopt)
+
+
+def mark(store: FakeSource, found: Origin) -> None:
+    item = store.get("leader")
+    fence = Expect("leader", create_revision=item.create_revision if item else 0)
+    found.mark(store.snapshot(), fence)
+
+
+def test_the_first_one_leaves_its_mark_and_another_stays_out() -> None:
+    store = FakeSource()
+    mark(store, origin(store, "one"))
+    assert origin(store, "one").refusal(store.snapshot()) == ""
+    why = origin(store, "two").refusal(store.snapshot())
+    assert "https://one, one" in why
+    assert "--adopt" in why
+
+
+def test_a_name_can_be_taken_over_on_purpose_and_only_once() -> None:
+    store = FakeSource()
+    mark(store, origin(store, "one"))
+    two = origin(store, "two", adopt=True)
+    assert two.refusal(store.snapshot()) == ""
+    mark(store, two)
+    assert two.refusal(store.snapshot()) == ""
+    assert origin(store, "one").refusal(store.snapshot())
+    store.put(KEY, b'{"uid": "three", "server": "x"}')
+    assert two.refusal(store.snapshot())
+
+
+def test_who_may_not_know_its_own_identity_publishes_without_a_mark() -> None:
+    store = FakeSource()
+    mark(store, origin(store, ""))
+    assert store.get(KEY) is None
+    mark(store, origin(store, "one"))
+    assert origin(store, "").refusal(store.snapshot()) == ""
+
+
+def test_an_api_server_that_is_away_is_no_reason_and_asked_again_later() -> None:
+    answers: list[str | None] = [None, "one"]
+    now = 0.0
+
+    def ask() -> str:
+        answer = answers.pop(0)
+        if answer is None:
+            raise Unavailable("away")
+        return answer
+
+    store = FakeSource({KEY: b'{"uid": "two", "server": "x"}'})
+    found = Origin(store, "blue", "x", ask, adopt=False, clock=lambda: now)
+    assert found.refusal(store.snapshot()) == ""
+    assert found.refusal(store.snapshot()) == ""
+    now = 31.0
+    assert found.refusal(store.snapshot()) != ""
+    assert answers == []
+
+
+def test_one_who_lost_the_lead_leaves_no_mark() -> None:
+    store = FakeSource({"leader": b"{}"})
+    origin(store, "one").mark(store.snapshot(), Expect("leader", create_revision=99))
+    assert store.get(KEY) is None
+
+
+def test_a_mark_that_cannot_be_read_is_none() -> None:
+    store = FakeSource({KEY: b"nonsense"})
+    assert origin(store, "one").refusal(store.snapshot()) == ""
