@@ -82,7 +82,8 @@ def describe(found: Known, now: float | None = None) -> tuple[str, bool]:
         text += f"; {', '.join(counts)}"
     if beat.kubernetes:
         text += f"; Kubernetes is not watched: {beat.kubernetes}"
-    return text, not (beat.kubernetes or beat.refused or beat.held)
+    is_old = not at or (beat.every > 0 and now - at > 3 * beat.every)
+    return text, not (is_old or beat.kubernetes or beat.refused or beat.held)
 
 
 def _sentences(found: Known) -> Iterator[str]:

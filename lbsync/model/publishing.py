@@ -33,6 +33,8 @@ class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 3339, UTC: when etcd was last found equal to what Kubernetes says."""
     services: int
     """Services of this cluster that are published."""
+    every: float = 0.0
+    """Seconds after which it is written again at the latest; beyond three times that, doubt it."""
     refused: int = 0
     """Services that are not published, or no longer followed; `reports/…` tell why."""
     held: int = 0

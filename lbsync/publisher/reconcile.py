@@ -246,6 +246,7 @@ class Publisher:
             self._name,
             self._synced_at,
             services=found.published,
+            every=self._settings.heartbeat.seconds,
             refused=len(found.refused),
             held=len(found.held),
             kubernetes=away,
