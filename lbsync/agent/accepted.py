@@ -34,8 +34,19 @@ class Accepted:
         self._entries: dict[str, Entry] = {}
         self.lost: str = ""
         """Why what was stored could not be read; empty when it could."""
+        self.unread = False
+        """It is there, but cannot be read now: a disk that is full or fails. Try `read` again."""
+        self.read()
+
+    def read(self) -> None:
+        """Read what is stored; see `lost` and `unread`."""
+        path = self._path
         try:
             self._entries = _load(path)
+            self.unread = False
+        except sqlite3.OperationalError as error:
+            # Not damaged: what is written there is good, and must not be thrown away.
+            self.lost, self.unread = f"{path} cannot be read now: {error}", True
         except sqlite3.DatabaseError as error:
             # A damaged file costs the memory of last good versions, not the service: what HAProxy
             # runs and the live generation are untouched. Kept aside for whoever wants to look.

@@ -12,7 +12,7 @@ import msgspec
 
 from lbsync.errors import LbsyncError
 
-Name = Literal["confirm", "rollback", "drain", "release"]
+Name = Literal["confirm", "rollback", "drain", "release", "held"]
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class Request(msgspec.Struct, frozen=True):
 
     value: str
     """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;
-    `release`: nothing."""
+    `release`: nothing; `held`: services of which a removal is held (the agent's own note)."""
     since: str
     """RFC 3339, UTC."""
 

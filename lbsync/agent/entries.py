@@ -39,13 +39,18 @@ def read_entry(item: Item) -> Entry | Problem | None:
     try:
         key = parse_key(item.key)
     except ValueError as error:
-        return Problem(item.key, _service_in(item.key), str(error))
+        return Problem(_shown(item.key), _service_in(item.key), str(error))
     if key is None:
         return None
     try:
         return Entry(item, key, decode(item.key, key, item.value))
     except BadKey as error:
         return Problem(item.key, str(key.service or ""), error.reason)
+
+
+def _shown(key: str) -> str:
+    """Return a key as it may be printed: a terminal must not obey what somebody wrote to etcd."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in key)
 
 
 def _service_in(key: str) -> str:

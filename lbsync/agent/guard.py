@@ -5,7 +5,7 @@ new addresses for the same number of servers are no removal.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -33,10 +33,8 @@ class Hold(msgspec.Struct, frozen=True):
         """One sentence for the log and the status."""
         names = ", ".join(sorted(self.losses)[:3])
         more = f" and {len(self.losses) - 3} more" if len(self.losses) > 3 else ""
-        return (
-            f"{self.lost} of {self.total} servers would go at once ({names}{more}); "
-            f"they stay until 'lbsync confirm'"
-        )
+        what = f"{self.lost} of {self.total} servers" if self.total else "every service"
+        return f"{what} would go at once ({names}{more}); they stay until 'lbsync confirm'"
 
 
 def _servers(entry: Entry | None) -> int:
@@ -79,21 +77,37 @@ def loses(accepted: Entries, changed: Iterable[Entry], percent: int) -> bool:
     return bool(lost) and lost * 100 > sum(map(_servers, accepted.values())) * percent
 
 
-def check(accepted: Entries, wanted: Entries, percent: int) -> Hold | None:
+def check(
+    accepted: Entries, wanted: Entries, percent: int, standing: frozenset[str] = frozenset()
+) -> Hold | None:
     """Return the removal to hold, or None when everything may go on.
 
-    A removal is held when more than `percent` (0 to 100) of all accepted servers would go; at 100
-    nothing ever is.
+    A removal is held when more than `percent` (0 to 100) of all accepted servers would go, or every
+    service; at 100 nothing ever is. `standing` names services that are held already: they stay so
+    until the removal is confirmed or taken back, however many servers others have gained since.
     """
     if percent >= 100:
         return None
     losses = {str(service): loss for service, loss in _losses(accepted, wanted).items()}
-    lost = sum(old - new for old, new in losses.values())
-    total = sum(map(_servers, accepted.values())) if lost else 0
-    if not lost or lost * 100 <= total * percent:
+    gone = {str(entry.key.service) for entry in _services(accepted, wanted)}
+    if not losses and not gone:
         return None
-    name = hashlib.sha256(msgspec.json.encode(sorted(losses.items()))).hexdigest()[:12]
-    return Hold(name, dict(sorted(losses.items())), total)
+    lost = sum(old - new for old, new in losses.values())
+    total = sum(map(_servers, accepted.values()))
+    emptied = bool(gone) and not any(e.key.kind == "services" for e in wanted.values())
+    if lost * 100 > total * percent or emptied:
+        held = losses | {name: losses.get(name, (0, 0)) for name in gone}
+    else:
+        held = {name: losses.get(name, (0, 0)) for name in (losses.keys() | gone) & standing}
+    if not held:
+        return None
+    name = hashlib.sha256(msgspec.json.encode(sorted(held.items()))).hexdigest()[:12]
+    return Hold(name, dict(sorted(held.items())), total)
+
+
+def _services(accepted: Entries, wanted: Entries) -> Iterator[Entry]:
+    """Yield the accepted services that are not wanted any more."""
+    return (e for name, e in accepted.items() if e.key.kind == "services" and name not in wanted)
 
 
 def kept(hold: Hold) -> set[ServiceId]:

@@ -11,7 +11,9 @@ import lbsync
 from lbsync.agent.render.environment import Delimiters
 from lbsync.agent.render.renderer import OutputSpec, Renderer
 from lbsync.clients.certificates import CertificateFile
+from lbsync.errors import TemplateError
 from lbsync.model.desired import Desired
+from lbsync.model.rendered import Rendered
 from lbsync.settings import Settings
 
 #: Where certificates stand within a generation.
@@ -59,6 +61,16 @@ def output_specs(settings: Settings) -> list[OutputSpec]:
     return [*(packaged if settings.templates.packaged else ()), *own]
 
 
+def certificates_in(rendered: Rendered) -> tuple[CertificateFile, ...]:
+    """Return the certificates of a set."""
+    start = f"{CERTIFICATES}/"
+    return tuple(
+        CertificateFile(file.path.removeprefix(start), file.data)
+        for file in rendered.files
+        if file.path.startswith(start)
+    )
+
+
 def own_templates(settings: Settings) -> set[str]:
     """Return the names of the templates in the user's own directory."""
     if not settings.templates.directory:
@@ -71,7 +83,11 @@ def make_renderer(settings: Settings) -> Renderer:
     """Return a renderer of everything the settings ask for. Raises `TemplateError`."""
     directories = [packaged_templates()]
     if settings.templates.directory:
-        directories.insert(0, Path(settings.templates.directory))
+        own = Path(settings.templates.directory)
+        if not own.is_dir():
+            # Without this, packaged templates would quietly take the place of the operator's own.
+            raise TemplateError(f"{own}: there is no such directory; correct templates.directory")
+        directories.insert(0, own)
     constants = {
         "proxy": settings.proxy,
         "haproxy": settings.haproxy,

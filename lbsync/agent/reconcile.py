@@ -19,6 +19,7 @@ from lbsync.agent.budget import Budget, Limits
 from lbsync.agent.control import Control
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.guard import Hold
+from lbsync.agent.holding import Holding
 from lbsync.agent.install import install
 from lbsync.agent.live import Live
 from lbsync.agent.runtime.execute import Deviated
@@ -37,6 +38,8 @@ from lbsync.settings import Settings
 
 #: How soon to look again whether a server that was taken out has ended its sessions.
 _LOOK_AFTER_LEAVING_S = 1.0
+#: How soon to notice that HAProxy is gone, or is another process: one question on its socket.
+_IS_IT_THERE_S = 10.0
 
 
 class Agent:
@@ -52,8 +55,7 @@ class Agent:
         self._parser = Parser()
         self._budget = Budget(Limits.of(settings.agent))
         self._served: Served | None = None
-        self._hold: Hold | None = None
-        self._hold_since = 0.0
+        self._holding = Holding(self._control, settings.agent)
         self._watching = False
         self._ready: Found | None = None
         self._went_ahead = False
@@ -93,6 +95,8 @@ class Agent:
             CertificateDirectory(Path(directory)) if directory else None,
             raw_keys=bool(settings.templates.directory or settings.outputs),
         )
+        self._holding.settings = settings.agent
+        self._settler.standing = self._holding.standing()
         self._trial = Trial(self._store, self._settler, self._parser, options)
         self._foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
         self._in_force = {}
@@ -122,8 +126,26 @@ class Agent:
             # What `lbsync prepare` left for HAProxy's first start was never what anybody wanted.
             wanted_once = live.meta.confirmed_at is not None
             return report.without_source(self._serve(live), error, wanted_once)
+        if self._accepted.unread:
+            self._accepted.read()
         found = self._trial.find(self._question(snapshot), self._served, ready)
-        self._note_hold(found.plan.hold)
+        hold = found.plan.hold
+        if hold is None and not self._accepted.entries:
+            hold = self._holding.without_memory(found, self._store, self._parser)
+        self._holding.note(hold)
+        if hold is not None and found.plan.hold is None:
+            return self._hold_all(found, hold)
+        return self._stale(self._apply(found, began))
+
+    def _hold_all(self, found: Found, hold: Hold) -> Outcome:
+        self._trial.forget(found)
+        self.last = msgspec.structs.replace(found.plan, hold=hold)
+        live = self._store.live()
+        assert live is not None
+        return report.held_whole(self._serve(live), hold)
+
+    def _apply(self, found: Found, began: float) -> Outcome:
+        """Bring what was found into force, and accept it once it is proved."""
         before = self._accepted.entries
         if self._control.get("release") is not None and self._bringer.release():
             self._control.forget("release")
@@ -131,19 +153,20 @@ class Agent:
             applied = self._bringer.bring(found)
         except Deferred as wait:
             self._ready = found
-            return self._stale(report.deferred(found.plan, wait, self._served is not None))
+            return report.deferred(found.plan, wait, self._served is not None)
         installed = install(self._settings.outputs, found.plan.outside)
         if applied.outcome == "confirmed":
             self._accepted.replace(found.plan.entries)
             self._served = Served(applied.generation, found.plan.rendered, found.config)
             self._in_force = {service.id: service for service in found.plan.desired.services}
+            self._settler.last_certificates = inputs.certificates_in(found.plan.rendered)
             self._store.prune()
             if found.plan.hold is None:
                 self._control.forget("confirm")
         self.last, self.applied = found.plan, applied
         seconds = time.monotonic() - began
         outcome = report.outcome(found.plan, applied, installed, before, seconds)
-        return self._stale(msgspec.structs.replace(outcome, again_in=self._again_in()))
+        return msgspec.structs.replace(outcome, again_in=self._again_in())
 
     def _again_in(self) -> float:
         """Return after how many seconds there is something to do although nothing changed."""
@@ -151,12 +174,10 @@ class Agent:
             leaving = self._live.tidy()
         except Unavailable:
             leaving = False
-        waits = [self._settings.agent.verify.seconds]
+        waits = [min(self._settings.agent.verify.seconds, _IS_IT_THERE_S)]
         if leaving:
             waits.append(_LOOK_AFTER_LEAVING_S)
-        release = self._settings.agent.guard_release
-        if self._hold is not None and release is not None:
-            waits.append(max(0.0, self._hold_since + release.seconds - time.time()))
+        waits += self._holding.waits()
         return min(waits)
 
     def look_again(self) -> None:
@@ -184,9 +205,9 @@ class Agent:
         if not self._foreseen or not self._live.still():
             return True
         accepted = self._accepted.entries
-        changed = None if self._hold else self._settler.nudge(snapshot, accepted)
+        changed = None if self._holding.hold else self._settler.nudge(snapshot, accepted)
         if changed is None:
-            settled = self._settler.settle(snapshot, accepted, self._let_go)
+            settled = self._settler.settle(snapshot, accepted, self._holding.let_go)
             moves = shift.shifts(self._in_force, settled.desired.services)
         else:
             moves = shift.of(self._in_force, changed)
@@ -205,7 +226,7 @@ class Agent:
 
     def _question(self, snapshot: Snapshot) -> Question:
         draining = self._control.get("drain") is not None
-        return Question(snapshot, self._accepted.entries, draining, self._let_go)
+        return Question(snapshot, self._accepted.entries, draining, self._holding.let_go)
 
     def _serve(self, wanted: Generation) -> Applied:
         self.applied = self._bringer.serve(wanted)
@@ -220,21 +241,6 @@ class Agent:
                 "`lbsync rollback --release` follows the source again"
             )
         return wanted
-
-    def _let_go(self, hold: Hold) -> bool:
-        """Tell whether a removal was confirmed, or has waited for as long as the settings say."""
-        request = self._control.get("confirm")
-        if request is not None and request.value == hold.id:
-            return True
-        release = self._settings.agent.guard_release
-        if release is None or self._hold is None:
-            return False
-        return time.time() - self._hold_since >= release.seconds
-
-    def _note_hold(self, hold: Hold | None) -> None:
-        if hold is not None and self._hold is None:
-            self._hold_since = time.time()
-        self._hold = hold
 
     def _stale(self, outcome: Outcome) -> Outcome:
         """Add that what is served may be old, while the source does not answer."""

@@ -121,6 +121,19 @@ def deferred(plan: Plan, wait: Deferred, served: bool) -> Outcome:
     )
 
 
+def held_whole(applied: Applied, hold: Hold) -> Outcome:
+    """Return the end of a pass that holds everything, because it does not know what was accepted."""
+    served = applied.outcome == "confirmed"
+    return Outcome(
+        f"removal held: generation {applied.generation.name} stays",
+        served,
+        error=f"removal held: {hold}",
+        retry=not served,
+        exit_code=Exit.REJECTED,
+        fields={"digest": applied.generation.digest},
+    )
+
+
 def without_source(applied: Applied, error: Unavailable, wanted_once: bool) -> Outcome:
     """Return the end of a pass that had nothing but a generation from before.
 

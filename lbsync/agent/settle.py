@@ -3,6 +3,7 @@
 Everything here is decided from values; nothing outside is touched but the certificates' directory.
 """
 
+import time
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -29,6 +30,8 @@ class Bar(msgspec.Struct, frozen=True):
     reason: str
     """In HAProxy's words."""
     line: int = 0
+    until: float = float("inf")
+    """On the clock of `time.monotonic`: then it is tried again, whatever its keys are."""
 
 
 class Settled(msgspec.Struct, frozen=True, eq=False):
@@ -71,8 +74,12 @@ class Settler:
         self._certificates = certificates
         self._raw_keys = raw_keys
         self.bars: dict[ServiceId, Bar] = {}
+        self.standing: frozenset[str] = frozenset()
+        """Services of which a removal is held."""
         self.barred_certificates: dict[str, bytes] = {}
         """Name to content of certificates that HAProxy refused."""
+        self.last_certificates: tuple[CertificateFile, ...] = ()
+        """Those that HAProxy was last proved to serve."""
         self._last: tuple[object, dict[str, bytes], Rendered] | None = None
 
     def settle(
@@ -95,9 +102,10 @@ class Settler:
             Problem(service_key(service), str(service), bar.reason, bar.line)
             for service, bar in self.bars.items()
         ]
-        hold = guard.check(accepted, entries, self._guard_percent)
+        hold = guard.check(accepted, entries, self._guard_percent, self.standing)
         if hold is not None and let_go(hold):
             hold = None
+        self.standing = frozenset(hold.losses if hold else ())
         if hold is not None:
             entries = hold_back(entries, accepted, guard.kept(hold))
         desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))
@@ -147,20 +155,38 @@ class Settler:
 
     def _drop_old_bars(self, entries: dict[str, Entry]) -> None:
         for service, bar in list(self.bars.items()):
-            if fingerprint(entries, service) != bar.fingerprint:
+            if fingerprint(entries, service) != bar.fingerprint or time.monotonic() >= bar.until:
                 del self.bars[service]
 
     def _read_certificates(self) -> tuple[list[CertificateFile], list[str]]:
+        """Return the certificates to serve: the last good one in place of one that is refused.
+
+        A directory that was emptied takes nothing away: without any certificate HAProxy would stop
+        to listen for TLS.
+        """
         if self._certificates is None:
             return [], []
         files, left_out = self._certificates.read()
-        good = [file for file in files if self.barred_certificates.get(file.name) != file.data]
-        left_out += [
-            f"{file.name}: HAProxy does not take this certificate; replace it"
-            for file in files
-            if self.barred_certificates.get(file.name) == file.data
-        ]
-        return good, left_out
+        if self.last_certificates and not any(file.served for file in files):
+            left_out.append(
+                "proxy.certificates: there is none left; the last ones are served: put them back, "
+                "or set certificates to nothing"
+            )
+            return list(self.last_certificates), left_out
+        last = {file.name: file for file in self.last_certificates}
+        found = []
+        for file in files:
+            if self.barred_certificates.get(file.name) != file.data:
+                found.append(file)
+                continue
+            good = last.get(file.name)
+            stays = "the last good one is served" if good else "it is left out"
+            left_out.append(
+                f"{file.name}: HAProxy does not take this certificate; {stays}: replace it"
+            )
+            if good is not None:
+                found.append(good)
+        return found, left_out
 
     def _render(
         self,

@@ -5,6 +5,7 @@ certificate), which then stays at its last good version while the others go on.
 """
 
 import re
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -28,6 +29,9 @@ from lbsync.schema.keys import ServiceId
 
 #: Each round holds back at least one more; a pass that needs more rounds has another cause.
 _MOST_ROUNDS = 12
+#: Seconds after which a service that was held back is tried again as it is: a port may be free by
+#: then, another service gone.
+_TRY_AGAIN_S = 60.0
 _CERTIFICATE = re.compile(r"certs/([A-Za-z0-9][A-Za-z0-9._-]*\.(?:pem|crt))")
 
 
@@ -159,14 +163,15 @@ class Trial:
             raise refusal
         for service, finding in fresh.items():
             mark = blame.fingerprint(plan.entries, service)
-            self._settler.bars[service] = Bar(mark, f"haproxy -c: {finding}", finding.line)
-            log.get().error(
-                f"{service} is held at its last good version: {finding}", service=str(service)
-            )
+            until = time.monotonic() + _TRY_AGAIN_S
+            self._settler.bars[service] = Bar(mark, str(finding), finding.line, until)
+            had = f"services/{service}" in question.accepted
+            state = "is held at its last good version" if had else "is left out"
+            log.get().error(f"{service} {state}: {finding}", service=str(service))
         contents = {file.path: file.data for file in plan.rendered.files}
         for name in newly:
             self._settler.barred_certificates[name] = contents.get(f"certs/{name}", b"")
-            log.get().error(f"certificate {name} is left out: {refusal}")
+            log.get().error(f"HAProxy does not take certificate {name}: {refusal}")
 
     def _accused(self, plan: Plan, findings: tuple[Finding, ...]) -> dict[ServiceId, Finding]:
         owners = blame.section_owners(plan.desired)

@@ -41,7 +41,7 @@ class StatusKeeper:
             pid=os.getpid(),
             pid_namespace=status.pid_namespace(),
             written_at=now,
-            every=settings.agent.resync.seconds,
+            every=settings.agent.verify.seconds,
             lbsync=lbsync.__version__,
             haproxy=_version(settings.haproxy.binary),
             started_at=now,
@@ -69,7 +69,7 @@ class StatusKeeper:
         now = time.time()
         facts: dict[str, object] = {
             "written_at": now,
-            "every": self.settings.agent.resync.seconds,
+            "every": self.settings.agent.verify.seconds,
             "error": report.error or report.reload_error,
             "failing_since": report.failing_since or 0.0,
             "source": self._source_status(),

@@ -1,5 +1,6 @@
 """The layout of keys under the prefix, and nothing else."""
 
+import difflib
 from typing import Literal
 
 import msgspec
@@ -75,6 +76,9 @@ def parse_key(key: str) -> Key | None:
         return Key("settings", None)
     depth = _DEPTH.get(kind)
     if depth is None:
+        near = difflib.get_close_matches(kind, _DEPTH, n=1, cutoff=0.85)
+        if near and len(parts) == _DEPTH[near[0]]:
+            raise ValueError(f"no keys begin with {kind}/; did you mean {near[0]}/?")
         return None
     if len(parts) != depth or not all(map(is_name, parts[1:])):
         shape = f"{kind}/<ns>/<name>" + ("/<group>" if depth == 4 else "")

@@ -14,7 +14,7 @@ class Templates(msgspec.Struct, frozen=True):
     directory: Annotated[
         FilePath | None,
         Meta(description="Directory of your own templates; one with the name of a packaged template "
-             "(`haproxy/backends.cfg.j2`) takes its place. Empty: the packaged ones only."),
+             "(`backends.cfg.j2`, `maps/routes.map.j2`) takes its place. Empty: the packaged ones only."),
     ] = None  # fmt: skip
     packaged: Annotated[
         bool,

@@ -11,7 +11,7 @@ from harness.ports import free_port
 from harness.stack import servers
 from lbsync.agent.control import Request
 from lbsync.agent.validate import Refused
-from lbsync.errors import Exit, Unavailable
+from lbsync.errors import Exit, TemplateError, Unavailable
 from tests.pass_host import Host
 
 NOW = "2026-01-01T00:00:00Z"
@@ -284,3 +284,52 @@ def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:
         while chunk := connection.recv(4096):
             answer += chunk
     assert answer.endswith(b"green")
+
+
+def test_a_hold_is_not_diluted_by_what_others_gain(host: Host) -> None:
+    webs = [host.stack.web(f"w{number}") for number in range(4)]
+    host.stack.put(
+        {
+            "services/d/a": {"mode": "http", "hosts": ["da.example"]},
+            "endpoints/d/a/default": servers(*webs),
+        }
+    )
+    assert host.agent.run_pass().confirmed
+    host.stack.delete("services/d/a", "endpoints/d/a/default")
+    assert "removal held" in host.agent.run_pass().error
+    host.stack.put(
+        {
+            "services/d/c": {"mode": "http", "hosts": ["dc.example"]},
+            "endpoints/d/c/default": servers(*webs, host.stack.web("w4")),
+        }
+    )
+    host.agent.run_pass()
+    host.restart_agent()
+    host.stack.put(
+        {"services/shop/web": {"mode": "http", "hosts": ["shop.example"], "maxconn": 77}}
+    )
+    assert "removal held" in host.agent.run_pass().error
+    assert host.stack.get("da.example").status == 200
+
+
+def test_a_lost_memory_and_an_emptied_store_together_empty_nothing(host: Host) -> None:
+    host.source.close()
+    for file in host.stack.state.glob("accepted.db*"):
+        file.unlink()
+    host.stack.delete("services/shop/web", "endpoints/shop/web/default")
+    host.agent = host.fresh_agent()
+    assert "removal held" in host.agent.run_pass().error
+    assert host.stack.get("shop.example").body == "web"
+    assert host.agent.last is not None
+    assert host.agent.last.hold is not None
+    host.control.set("confirm", Request(host.agent.last.hold.id, NOW))
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").status == 404
+
+
+def test_templates_that_vanish_are_not_replaced_by_packaged_ones(
+    host: Host, tmp_path: Path
+) -> None:
+    host.stack.write_settings(f'[templates]\ndirectory = "{tmp_path / "no-such"}"\n')
+    with pytest.raises(TemplateError, match="there is no such directory"):
+        host.restart_agent()

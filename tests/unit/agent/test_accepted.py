@@ -44,3 +44,19 @@ def test_a_disk_that_refuses_leaves_the_old_ones_accepted(tmp_path: Path) -> Non
     with pytest.raises(StateError, match=r"accepted\.db"):
         store.replace(entries_of(a_shop()))
     assert not store.entries
+
+
+def test_a_disk_that_cannot_be_read_now_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.db"
+    Accepted(path).replace(entries_of(a_shop()))
+    kept = path.with_name("kept")
+    path.rename(kept)
+    path.mkdir()
+    store = Accepted(path)
+    assert store.unread
+    assert not store.entries
+    path.rmdir()
+    kept.rename(path)
+    store.read()
+    assert not store.unread
+    assert len(store.entries) == len(a_shop())

@@ -74,3 +74,13 @@ def test_holding_back_a_service_takes_all_its_keys_from_what_was_accepted() -> N
     assert mixed["services/shop/web"] is accepted["services/shop/web"]
     assert "endpoints/shop/web/green" not in mixed
     assert mixed["services/shop/cart"] is wanted["services/shop/cart"]
+
+
+def test_a_mistyped_kind_of_key_is_told() -> None:
+    resolved = Decoder().resolve(a_snapshot({"service/shop/web": {"mode": "http"}}), {})
+    assert "did you mean services/?" in resolved.problems[0].reason
+
+
+def test_a_key_cannot_speak_to_a_terminal() -> None:
+    resolved = Decoder().resolve(a_snapshot({"services/a/\x1b[31mred\n": {}}), {})
+    assert resolved.problems[0].key == "services/a/\\x1b[31mred\\n"

@@ -51,3 +51,36 @@ def test_another_removal_has_another_id() -> None:
 
 def test_a_hundred_percent_switches_the_guard_off() -> None:
     assert guard.check(entries_of(a_shop()), {}, 100) is None
+
+
+def test_what_is_held_stays_held_however_many_servers_others_gain() -> None:
+    accepted = entries_of(
+        {
+            "services/a/gone": {"mode": "http", "hosts": ["a"]},
+            "endpoints/a/gone/default": servers(1, 2, 3),
+            "services/b/stays": {"mode": "http", "hosts": ["b"]},
+            "endpoints/b/stays/default": servers(*range(10, 20)),
+        }
+    )
+    wanted = {name: entry for name, entry in accepted.items() if "gone" not in name}
+    assert guard.check(accepted, wanted, 50) is None
+    hold = guard.check(accepted, wanted, 50, frozenset({"a/gone"}))
+    assert hold is not None
+    assert set(hold.losses) == {"a/gone"}
+    assert guard.check(accepted, accepted, 50, frozenset({"a/gone"})) is None
+
+
+def test_an_emptied_prefix_is_held_also_where_no_service_has_servers() -> None:
+    accepted = entries_of({"services/a/red": {"mode": "http", "hosts": ["a"]}})
+    hold = guard.check(accepted, {}, 50)
+    assert hold is not None
+    assert "every service would go" in str(hold)
+    assert hold_back({}, accepted, guard.kept(hold)) == dict(accepted)
+
+
+def test_a_mass_removal_keeps_services_without_servers_too() -> None:
+    values = {**a_shop(), "services/shop/red": {"mode": "http", "hosts": ["red.example"]}}
+    accepted = entries_of(values)
+    hold = guard.check(accepted, entries_of({"services/shop/web": values["services/shop/web"]}), 50)
+    assert hold is not None
+    assert "shop/red" in hold.losses

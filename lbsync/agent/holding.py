@@ -1,0 +1,75 @@
+"""A removal that is held: since when, until when, and remembered over a restart."""
+
+import time
+
+from lbsync.agent.control import Control, Request
+from lbsync.agent.generations import Store
+from lbsync.agent.guard import Hold
+from lbsync.agent.sections import Parser
+from lbsync.agent.served import load, main_text
+from lbsync.agent.trial import Found
+from lbsync.settings import Agent as AgentSettings
+
+
+class Holding:
+    """Knows what is held, and when it may go."""
+
+    def __init__(self, control: Control, settings: AgentSettings) -> None:
+        """`settings` may be exchanged at any time."""
+        self._control = control
+        self.settings = settings
+        self.hold: Hold | None = None
+        self._since = 0.0
+
+    def let_go(self, hold: Hold) -> bool:
+        """Tell whether a removal was confirmed, or has waited for as long as the settings say."""
+        request = self._control.get("confirm")
+        if request is not None and request.value == hold.id:
+            return True
+        release = self.settings.guard_release
+        if release is None or self.hold is None:
+            return False
+        return time.time() - self._since >= release.seconds
+
+    def note(self, hold: Hold | None) -> None:
+        """Remember what is held now, on disk, too."""
+        if hold is not None and self.hold is None:
+            self._since = time.time()
+        self.hold = hold
+        names = ",".join(hold.losses) if hold else ""
+        standing = self._control.get("held")
+        if names and (standing is None or standing.value != names):
+            self._control.set("held", Request(names, ""))
+        elif not names and standing is not None:
+            self._control.forget("held")
+
+    def standing(self) -> frozenset[str]:
+        """Return the services that were held when the last agent ended."""
+        found = self._control.get("held")
+        return frozenset(found.value.split(",")) if found else frozenset()
+
+    def waits(self) -> list[float]:
+        """Return after how many seconds a hold goes by itself; nothing where it does not."""
+        release = self.settings.guard_release
+        if self.hold is None or release is None:
+            return []
+        return [max(0.0, self._since + release.seconds - time.time())]
+
+    def without_memory(self, found: Found, store: Store, parser: Parser) -> Hold | None:
+        """Guard a removal where nothing is known of what was accepted: by what the live file serves.
+
+        Nothing can be held service by service then, so all of it waits.
+        """
+        live = store.live()
+        percent = self.settings.guard_percent
+        if found.staged is None or live is None or percent >= 100:
+            return None
+        if live.meta.confirmed_at is None:
+            return None  # what lets HAProxy start for the first time serves nothing
+        config = parser.parse(main_text(load(live)))
+        before = sum(len(placed.section.servers) for placed in config.placed)
+        after = found.plan.desired.server_count
+        if (before - after) * 100 <= before * percent:
+            return None
+        hold = Hold(live.digest, {"what was accepted is not known": (before, after)}, before)
+        return None if self.let_go(hold) else hold
