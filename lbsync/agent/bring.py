@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from lbsync import log
+from lbsync.agent import durable, inputs
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.budget import Budget, Cause, Delay
 from lbsync.agent.generations import Generation, Store
@@ -68,6 +69,7 @@ class Bringer:
         if found.staged is None:
             live = self._store.live()
             assert live is not None
+            rendered = _with_host_map(live, rendered, _host_map_of(rendered))
             return self._prove(live, rendered, config)
         if not self._live.still():
             self._learn()
@@ -86,9 +88,12 @@ class Bringer:
         self._ask(cause, reasons)
         return self._reload(self._staged_or_live(found.staged), rendered, config, reasons)
 
-    def serve(self, wanted: Generation) -> Applied:
-        """See to it that HAProxy serves a generation that is on disk."""
-        rendered = load(wanted)
+    def serve(self, wanted: Generation, *, draining: bool) -> Applied:
+        """See to it that HAProxy serves a generation that is on disk.
+
+        `draining` is as the host is now, not as it was when that generation was made.
+        """
+        rendered = _with_host_map(wanted, load(wanted), inputs.host_map(draining))
         config = self._parser.parse(main_text(rendered))
         live = self._store.live()
         if live is not None and live.name == wanted.name:
@@ -121,6 +126,10 @@ class Bringer:
     def _prove(self, live: Generation, rendered: Rendered, config: Config) -> Applied:
         """Prove that the live generation is served: quickly, or looking at everything."""
         if self._live.still() and self._live.base in (live.digest, live.meta.base):
+            todo = self._live.plan(config, rendered)
+            if not todo.empty and not todo.reload:
+                self._live.carry_out(todo, config, rendered)
+                self.look_again()
             return self._look(live, rendered, config)
         self._live.forget()
         applied = self._applier.confirm(live, rendered, config)
@@ -131,6 +140,7 @@ class Bringer:
             return applied
         self._live.load(rendered, config, applied.base)
         self.look_again()
+        # Where it differs from the file (the host's own state, say), the look puts it right.
         return self._look(live, rendered, config) if self._live.known else applied
 
     def _look(self, live: Generation, rendered: Rendered, config: Config) -> Applied:
@@ -153,8 +163,7 @@ class Bringer:
         if confirmed is None or confirmed.name != live.name:
             confirmed = self._store.mark_confirmed(live, _base(live, self._live.base))
         applied = Applied("confirmed", confirmed, time.monotonic() - now, base=self._live.base)
-        self._live.taken()
-        return self._note(applied, found)
+        return self._note(applied, found, steps=self._live.taken())
 
     def _note(self, applied: Applied, found: Iterable[Finding], steps: int = 0) -> Applied:
         findings = list(found)
@@ -210,6 +219,24 @@ class Bringer:
         """Return the generation to reload: it may have been made live already."""
         live = self._store.live()
         return live if live is not None and not staged.path.exists() else staged
+
+
+def _host_map_of(rendered: Rendered) -> bytes | None:
+    return next((file.data for file in rendered.files if file.path == inputs.HOST_MAP), None)
+
+
+def _with_host_map(generation: Generation, rendered: Rendered, data: bytes | None) -> Rendered:
+    """Bring the host map of a generation up to date, on disk and in what was read of it."""
+    path = generation.path / inputs.HOST_MAP
+    if data is None or not path.is_file():
+        return rendered
+    if path.read_bytes() != data:
+        durable.replace_file(path, data)
+    files = tuple(
+        msgspec.structs.replace(file, data=data) if file.path == inputs.HOST_MAP else file
+        for file in rendered.files
+    )
+    return msgspec.structs.replace(rendered, files=files)
 
 
 class _Drifted(Exception):

@@ -21,11 +21,15 @@ CERTIFICATES = "certs"
 #: They hold private keys: for HAProxy, which starts as root, and the agent's group.
 CERTIFICATE_MODE = 0o640
 
+#: Whether this host drains. Changed in place, in whatever generation is live, so that a rollback
+#: neither drains a host nor ends a drain; and so it does not count for the digest.
+HOST_MAP = "maps/host.map"
+
 _PACKAGED = (
     OutputSpec("haproxy.cfg.j2", "haproxy.cfg", "haproxy"),
     OutputSpec("certs.list.j2", "certs.list", "map"),
     OutputSpec("maps/backends.map.j2", "maps/backends.map", "map"),
-    OutputSpec("maps/host.map.j2", "maps/host.map", "map"),
+    OutputSpec("maps/host.map.j2", HOST_MAP, "map"),
     OutputSpec("maps/routes.map.j2", "maps/routes.map", "map"),
     OutputSpec("maps/splits.map.j2", "maps/splits.map", "map"),
     OutputSpec("maps/trusted.lst.j2", "maps/trusted.lst", "map"),
@@ -59,6 +63,11 @@ def output_specs(settings: Settings) -> list[OutputSpec]:
     taken = {spec.path for spec in own}
     packaged = [spec for spec in _PACKAGED if spec.path not in taken]
     return [*(packaged if settings.templates.packaged else ()), *own]
+
+
+def host_map(draining: bool) -> bytes:
+    """Return the content of the host map, as the packaged template makes it."""
+    return b"host drain\n" if draining else b"host up\n"
 
 
 def certificates_in(rendered: Rendered) -> tuple[CertificateFile, ...]:

@@ -229,7 +229,7 @@ class Agent:
         return Question(snapshot, self._accepted.entries, draining, self._holding.let_go)
 
     def _serve(self, wanted: Generation) -> Applied:
-        self.applied = self._bringer.serve(wanted)
+        self.applied = self._bringer.serve(wanted, draining=self._control.get("drain") is not None)
         self._in_force = {}
         return self.applied
 

@@ -207,7 +207,7 @@ class Settler:
         for file in certificates:
             path = f"{inputs.CERTIFICATES}/{file.name}"
             inside[path], modes[path] = file.data, inputs.CERTIFICATE_MODE
-        rendered = seal(inside, modes)
+        rendered = seal(inside, modes, frozenset({inputs.HOST_MAP}))
         self._last = (mark, texts, rendered)
         return texts, rendered
 

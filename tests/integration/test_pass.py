@@ -333,3 +333,28 @@ def test_templates_that_vanish_are_not_replaced_by_packaged_ones(
     host.stack.write_settings(f'[templates]\ndirectory = "{tmp_path / "no-such"}"\n')
     with pytest.raises(TemplateError, match="there is no such directory"):
         host.restart_agent()
+
+
+def test_a_rollback_neither_drains_a_host_nor_ends_a_drain(host: Host) -> None:
+    def health() -> int:
+        return host.stack.get("any", "/lbsync-health").status
+
+    digest = str(host.agent.run_pass().fields["digest"])
+    host.control.set("drain", Request("kernel", NOW))
+    assert host.agent.run_pass().fields["digest"] == digest
+    host.control.clear("drain")
+    host.agent.run_pass()
+    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    assert host.agent.run_pass().changed
+    host.control.set("rollback", Request(digest, NOW))
+    assert host.agent.run_pass().confirmed
+    assert health() == 200
+    host.control.set("drain", Request("kernel", NOW))
+    assert host.agent.run_pass().confirmed
+    assert health() == 503
+    host.control.clear("rollback")
+    assert host.agent.run_pass().confirmed
+    assert health() == 503
+    host.control.clear("drain")
+    assert host.agent.run_pass().confirmed
+    assert health() == 200

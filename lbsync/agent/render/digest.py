@@ -26,17 +26,22 @@ _SECTION = re.compile(
 _DESCRIPTION = re.compile(rb"^[ \t]*description(?=[ \t])", re.MULTILINE)
 
 
-def seal(files: Mapping[str, bytes], modes: Mapping[str, int] | None = None) -> Rendered:
+def seal(
+    files: Mapping[str, bytes],
+    modes: Mapping[str, int] | None = None,
+    apart: frozenset[str] = frozenset(),
+) -> Rendered:
     """Return `files` as one set with its digest, written into `haproxy.cfg`.
 
-    `modes` gives permission bits by path; 0o644 where it says nothing. A template may print
+    `modes` gives permission bits by path; 0o644 where it says nothing. Files in `apart` do not count
+    for the digest: they say how this host is, not what is wanted of it. A template may print
     `{{ digest }}` itself; else the digest becomes the first word of the `description` in `global`,
     line and section being added where missing. Raises `TemplateError` without a `haproxy.cfg`.
     """
     if MAIN_FILE not in files:
         raise TemplateError(f"no output writes {MAIN_FILE}; name one with that path")
     opened = {**files, MAIN_FILE: describe(files[MAIN_FILE])}
-    digest = _digest(opened)
+    digest = _digest({path: data for path, data in opened.items() if path not in apart})
     written = digest.encode()
     return Rendered(
         digest,
