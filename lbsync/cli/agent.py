@@ -103,6 +103,8 @@ def _forever(
             keeper.note(report)
         finally:
             fleet.note(keeper.status)
+            if watches.overlooked():
+                loop.reread()
 
     fleet = Fleet(settings, source)
     waker = Waker()

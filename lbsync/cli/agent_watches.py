@@ -1,11 +1,26 @@
 """The agent's files besides the source: settings, templates, certificates, operators' requests."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 from lbsync.clients.files.contents import Names
 from lbsync.clients.files.notices import Notices
 from lbsync.settings import DEFAULT_FILE, Settings
+
+Marks = frozenset[tuple[str, int, int]]
+"""Path, time and size of each template."""
+
+
+def _marks(directory: str | None) -> Marks | None:
+    if not directory:
+        return None
+    found = set()
+    for path in Path(directory).rglob("*"):
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.add((str(path), stat.st_mtime_ns, stat.st_size))
+    return frozenset(found)
 
 
 class Watches:
@@ -16,6 +31,8 @@ class Watches:
     ) -> None:
         """`config`: the settings file that was named, if any."""
         self._file = Path(config or DEFAULT_FILE).absolute()
+        self._templates: str | None = None
+        self._seen: Marks | None = None
         self._rereads = Notices(reread)
         self._wakes = Notices(wake)
 
@@ -23,6 +40,8 @@ class Watches:
         """Watch what these settings name, instead of what others named before."""
         # An editor, and Kubernetes' ConfigMaps (`..data`), replace the file: so its directory.
         rereads: dict[Path, Names] = {self._file.parent: frozenset({self._file.name, "..data"})}
+        self._templates = settings.templates.directory
+        self._seen = _marks(self._templates)
         if settings.templates.directory:
             rereads[Path(settings.templates.directory)] = None
         control = Path(settings.state_dir) / "control"
@@ -32,6 +51,15 @@ class Watches:
             wakes[Path(settings.proxy.certificates)] = None
         self._rereads.watch(rereads)
         self._wakes.watch(wakes)
+
+    def overlooked(self) -> bool:
+        """Tell, once, whether templates changed since this was last asked.
+
+        A directory that is taken away and made anew takes its watch with it; so it is also looked
+        at after each pass.
+        """
+        before, self._seen = self._seen, _marks(self._templates)
+        return before is not None and before != self._seen
 
     def close(self) -> None:
         """Stop watching."""

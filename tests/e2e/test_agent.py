@@ -1,6 +1,8 @@
 """The agent as it runs in production: a process that watches, and must not drop a request."""
 
+import shutil
 import signal
+from pathlib import Path
 
 from harness.agent import AgentProcess, command
 from harness.load import Load
@@ -84,3 +86,18 @@ def test_a_worker_that_is_killed_is_served_again_from_the_live_path(
     stack.haproxy.stop()
     stack.haproxy.start()
     assert stack.get("shop.example").body == "new"
+
+
+def test_templates_that_are_replaced_with_their_directory_are_noticed(
+    stack: Stack, agent: AgentProcess, tmp_path: Path
+) -> None:
+    mine = tmp_path / "templates"
+    mine.mkdir()
+    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "errors" / "503.http.j2"
+    stack.write_settings(f'[templates]\ndirectory = "{mine}"\n')
+    agent.signal(signal.SIGHUP)
+    shutil.rmtree(mine)
+    (mine / "errors").mkdir(parents=True)
+    (mine / "errors" / "503.http.j2").write_text(packaged.read_text().replace("moment", "minute"))
+    stack.put({"services/shop/idle": {"mode": "http", "hosts": ["idle.example"]}})
+    wait_until("the new page", lambda: "in a minute" in stack.get("idle.example").body, timeout=40)
