@@ -11,8 +11,10 @@ from harness.fake_kube.place import User
 from harness.publisher import Store
 from harness.wait import wait_until
 from lbsync.clients.source import Delete
+from lbsync.errors import Unavailable
 from lbsync.settings.values import Duration
 from tests.driven import Driven
+from tests.fakes import FakeSource
 
 Drive = Callable[..., Driven]
 SLICES = "endpointslices with lbsync.io/publish=true"
@@ -340,6 +342,35 @@ def test_an_etcd_that_was_wiped_is_filled_again(
     store.client.commit([], [Delete(key) for key in store.present()])
     follow(running, store, "10.0.0.1")
     assert store.leader() == "driven"
+
+
+def test_no_change_is_lost_while_the_store_is_away(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    memory = FakeSource()
+    cart(fake, "10.0.0.1")
+    made = driven(source=memory)
+    key = "endpoints/shop/cart/default"
+    made.until("the first pod", lambda: memory.get(key))
+    commit = memory.commit
+
+    def refuse(*_: object) -> int:
+        raise Unavailable("etcd does not answer")
+
+    memory.commit = refuse  # type: ignore[method-assign]
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    refused: list[bool] = []
+
+    def is_refused() -> bool:
+        try:
+            made.run_pass()
+        except Unavailable:
+            refused.append(True)
+        return bool(refused)
+
+    made.until("a write to be refused", is_refused)
+    memory.commit = commit  # type: ignore[method-assign]
+    made.until("the change", lambda: b"10.0.0.2" in (memory.snapshot().items[key].value))
 
 
 def test_kubernetes_events_tell_owners_where_that_is_wanted(

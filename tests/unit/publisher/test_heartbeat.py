@@ -85,3 +85,18 @@ def test_it_goes_with_the_publisher_unless_another_one_has_written_it(store: Fak
     assert stored(store)["identity"] == "two"
     two.stop()
     assert stored(store) is None
+
+
+def test_a_lease_that_ran_out_is_replaced(store: FakeSource) -> None:
+    clock = Clock()
+    heart = Heartbeat(store, "blue", 30.0, clock=clock)
+    heart.beat(record(), fence(store))
+    ended = store.snapshot().items[KEY]
+    heart._lease.end()  # type: ignore[union-attr]
+    assert stored(store) is None
+    clock.now += 30
+    heart.beat(record(), fence(store))
+    hanging = store._hanging[KEY]
+    assert hanging == heart._lease.id  # type: ignore[union-attr]
+    assert heart._lease.remaining()  # type: ignore[union-attr]
+    assert ended.key == KEY

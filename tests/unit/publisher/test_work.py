@@ -186,6 +186,18 @@ def test_servers_that_drained_may_go_all_at_once() -> None:
     assert len(addresses(found)) == 4
 
 
+def test_who_leads_again_holds_anew() -> None:
+    """Nobody knows what happened while another one led."""
+    found = bench()
+    found.write()
+    found.objects.put(slice_())
+    found.write(CART)
+    found.work.reset()
+    found.now += 31
+    found.write()
+    assert found.value(DEFAULT)["servers"], "not taken for held long enough"
+
+
 def test_deleting_a_held_service_removes_it_at_once() -> None:
     found = bench()
     found.write()
