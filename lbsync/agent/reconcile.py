@@ -24,7 +24,7 @@ from lbsync.agent.install import install
 from lbsync.agent.live import Live
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.sections import Parser
-from lbsync.agent.served import Served
+from lbsync.agent.served import Served, load
 from lbsync.agent.settle import Plan, Settler
 from lbsync.agent.trial import Found, Question, Trial
 from lbsync.clients.certificates import CertificateDirectory
@@ -97,6 +97,8 @@ class Agent:
         )
         self._holding.settings = settings.agent
         self._settler.standing = self._holding.standing()
+        if directory and (live := self._store.live()) is not None:
+            self._settler.last_certificates = inputs.certificates_in(load(live))
         self._trial = Trial(self._store, self._settler, self._parser, options)
         self._foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
         self._in_force = {}

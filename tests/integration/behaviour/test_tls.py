@@ -147,6 +147,37 @@ def test_a_bad_certificate_is_left_out_and_named(site: Site, certificates: Certi
     assert served_name(site, "cured.test") == f"made-{certificates.served}"
 
 
+def test_a_half_written_certificate_leaves_the_last_good_one(
+    site: Site, certificates: Certificates
+) -> None:
+    certificates.put("a.pem", "a.test")
+    site.run_pass()
+    file = certificates.directory / "a.pem"
+    good = file.read_bytes()
+    file.write_bytes(good[: len(good) // 2])
+    outcome = site.run_pass()
+    assert "a.pem" in outcome.error
+    assert "last good one is served" in outcome.error
+    assert served_name(site, "a.test") == f"made-{certificates.served}"
+    file.write_bytes(good)
+    assert not site.run_pass().error
+
+
+def test_an_emptied_directory_of_certificates_takes_nothing_away(
+    site: Site, certificates: Certificates
+) -> None:
+    kept = {path: path.read_bytes() for path in certificates.directory.iterdir()}
+    name = served_name(site, "a.test")
+    for path in kept:
+        path.unlink()
+    outcome = site.run_pass()
+    assert "there is none left" in outcome.error
+    assert served_name(site, "a.test") == name
+    for path, data in kept.items():
+        path.write_bytes(data)
+    assert not site.run_pass().error
+
+
 def test_old_versions_of_tls_are_refused(site: Site) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
