@@ -43,7 +43,7 @@ def outcome(
     more = f" (and {len(wrong) - 1} more: see 'lbsync status')" if len(wrong) > 1 else ""
     return Outcome(
         f"revision {written.revision or revision}: {what_changed(written.done, states)}; "
-        f"{found.published} services published",
+        f"{found.published} {'service' if found.published == 1 else 'services'} published",
         confirmed=not written.failed,
         changed=changed,
         error=f"{wrong[0]}{more}" if wrong else "",
