@@ -5,6 +5,8 @@ python -m bench.runtime [--binary PATH] [--changes N] [--sizes 1000,10000] [--ra
 
 import argparse
 import json
+import socket
+import ssl
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,13 +17,16 @@ from bench.pressure import Pressure
 from bench.responder import Responder
 from bench.scale import cpu_seconds, fill, name_of, service
 from harness.agent import AgentProcess, command
+from harness.certificates import Authority
 from harness.haproxy import binaries
+from harness.ports import free_port
 from harness.stack import Stack
 from harness.wait import wait_until
 from lbsync.clients.source import Put
 
 _MEDIAN_MS = {1000: 10.0, 10_000: 20.0}
 _P99_MS = {1000: 50.0}
+_ROUNDS = 5
 _CPU_MS = {1000: 5.0, 10_000: 20.0}
 
 
@@ -33,7 +38,7 @@ def main() -> None:
     parser.add_argument("--binary", default=binaries().get("2.6"))
     parser.add_argument("--changes", type=int, default=200)
     parser.add_argument("--sizes", default="1000,10000")
-    parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--rate", type=int, default=1050)
     args = parser.parse_args()
     for size in map(int, args.sizes.split(",")):
         with tempfile.TemporaryDirectory() as directory:
@@ -45,7 +50,16 @@ class Bench:
 
     def __init__(self, directory: Path, binary: str, size: int) -> None:
         self._size = size
-        self._stack = Stack(directory, binary)
+        self._https_port = free_port()
+        self._certificates = directory / "certificates"
+        self._certificates.mkdir()
+        self._authority = Authority(directory / "authority")
+        chain, key = self._authority.sign("made-first", names=["h9.example"])
+        (self._certificates / "a.pem").write_bytes(chain.read_bytes() + key.read_bytes())
+        tls = f'''https_bind = ["127.0.0.1:{self._https_port}"]
+certificates = "{self._certificates}"
+'''
+        self._stack = Stack(directory, binary, extra=tls)
         self._agent = AgentProcess(self._stack)
         self._loaded = Responder(directory / "load", binary, "load")
         self._targets = [
@@ -62,6 +76,7 @@ class Bench:
             time.sleep(1.0)
             self._series("server changed", changes, self._server)
             self._series("new host on an existing backend", changes // 4, self._host)
+            self._series("certificate renewed", changes // 4, self._certificate)
             self._readdress(1000)
             reached, failed = pressure.stop()
             pressure = None
@@ -69,7 +84,7 @@ class Bench:
                 f"{self._size} services: load kept meanwhile",
                 f"{reached:.0f} req/s",
                 "at least 1,000 req/s",
-                reached >= rate * 0.97,
+                reached >= 1000,
             )
             row(f"{self._size} services: requests that failed", str(failed), "0", failed == 0)
         finally:
@@ -132,6 +147,26 @@ class Bench:
         record = {**service(8), "hosts": ["h8.example", host]}
         return self._until({f"services/{name_of(8)}": record}, host, "")
 
+    def _certificate(self, number: int) -> float:
+        """Put a new file in place of the certificate; time until it is shown to clients."""
+        chain, key = self._authority.sign(f"made-{number}", names=["h9.example"])
+        draft = self._certificates / ".new"
+        draft.write_bytes(chain.read_bytes() + key.read_bytes())
+        began = time.monotonic()
+        draft.replace(self._certificates / "a.pem")
+        wait_until("the new certificate", lambda: self._shows(number), every=0.0005, timeout=30)
+        return time.monotonic() - began
+
+    def _shows(self, number: int) -> bool:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        address = ("127.0.0.1", self._https_port)
+        with (
+            socket.create_connection(address, timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname="h9.example") as shown,
+        ):
+            return f"made-{number}".encode() in (shown.getpeercert(binary_form=True) or b"")
+
     def _until(self, values: dict[str, object], host: str, body: str) -> float:
         began = time.monotonic()
         self._stack.put(values)
@@ -145,27 +180,31 @@ class Bench:
     def _readdress(self, count: int) -> None:
         """Move `count` servers in as few transactions as etcd takes; time from the last put."""
         services = count // 3
-        puts = [
-            Put(
-                f"endpoints/{name_of(number)}/default",
-                json.dumps(_three(self._targets[0].port)).encode(),
-            )
-            for number in range(services)
-        ]
+        spent = [self._move(services, number % 2) for number in range(_ROUNDS)]
+        middle = median(spent) * 1000
+        limited = self._size <= 1000
+        row(
+            f"{self._size} services: {services * 3} servers readdressed, after the last put, median",
+            f"{middle:.0f} ms",
+            "at most 150 ms" if limited else "",
+            middle <= 150 if limited else None,
+        )
+
+    def _move(self, services: int, target: int) -> float:
+        value = json.dumps(_three(self._targets[target].port)).encode()
+        puts = [Put(f"endpoints/{name_of(n)}/default", value) for n in range(services)]
         for start in range(0, len(puts), 100):
-            self._stack.client.commit([], puts[start : start + 100])
+            revision = self._stack.client.commit([], puts[start : start + 100])
         began = time.monotonic()
         hosts = [f"h{number}.example" for number in (0, services // 2, services - 1)]
         wait_until(
-            "all of them", lambda: all(self._served(h, "target0") for h in hosts), every=0.001
+            "all of them",
+            lambda: all(self._served(host, f"target{target}") for host in hosts),
+            every=0.001,
         )
-        spent = (time.monotonic() - began) * 1000
-        row(
-            f"{self._size} services: {services * 3} servers readdressed, after the last put",
-            f"{spent:.0f} ms",
-            "at most 150 ms",
-            spent <= 150,
-        )
+        spent = time.monotonic() - began
+        self._agent.wait_for_revision(revision)
+        return spent
 
 
 def _one(name: str, port: int) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from lbsync.agent.directives import Section, read_sections
 from lbsync.agent.reload import speaks
+from lbsync.agent.runtime.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.compare import Finding, compare, healing, settle
-from lbsync.agent.runtime.drafts import Plan
+from lbsync.agent.runtime.drafts import Draft, Plan
 from lbsync.agent.runtime.execute import Executor
 from lbsync.agent.runtime.look import look
 from lbsync.agent.runtime.model import Running
@@ -122,6 +123,27 @@ class Live:
             stay = dict(come)
             self._running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
         return done, left
+
+    def renew(self, files: Mapping[str, bytes]) -> bool:
+        """Change certificates that are served already; tell whether that was all there was to do.
+
+        `files`: path to content of all certificates that are wanted. Raises `Deviated` where HAProxy
+        does not take one; what runs is in doubt then.
+        """
+        assert self._running is not None
+        held = self._running.files
+        changed = [path for path, data in files.items() if held.get(path) != data]
+        known = Certificates(self._running.uses, held, {**held, **files})
+        if not all(path in held and known.concerns(path) for path in changed):
+            return False
+        draft = Draft()
+        plan_certificates(draft, known, changed)
+        todo = draft.finish()
+        if todo.reload:
+            return False
+        self._execute(todo)
+        self._running.files.update(files)
+        return True
 
     def look(self, *, release: bool = False) -> tuple[list[Finding], bool]:
         """Read everything back, heal what drifted; return what differed, and whether all is well.

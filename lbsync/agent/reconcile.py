@@ -213,15 +213,18 @@ class Agent:
             moves = shift.shifts(self._in_force, settled.desired.services)
         else:
             moves = shift.of(self._in_force, changed)
-        if not moves.at_once:
-            return moves.rest
         try:
             done, left = self._live.shift(moves.at_once, self._print)
+            self._in_force.update((move.new.id, move.new) for move in done)
+            renewed = self._live.renew(self._certificates())
         except Deviated as error:
             log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
             return True
-        self._in_force.update((move.new.id, move.new) for move in done)
-        return moves.rest or left
+        return moves.rest or left or not renewed
+
+    def _certificates(self) -> dict[str, bytes]:
+        found, _ = self._settler.read_certificates()
+        return {f"{inputs.CERTIFICATES}/{file.name}": file.data for file in found}
 
     def _print(self, backend: Backend) -> str:
         return self._settler.fragment(shift.BACKEND, backend)

@@ -140,7 +140,7 @@ class Settler:
         Raises `TemplateError` and `Rejected`, both naming template and line.
         """
         settled = self.settle(snapshot, accepted, let_go, held)
-        files, left_out = self._read_certificates()
+        files, left_out = self.read_certificates()
         desired = settled.desired
         if left_out:
             problems = [Problem("", "", sentence) for sentence in left_out]
@@ -158,7 +158,7 @@ class Settler:
             if fingerprint(entries, service) != bar.fingerprint or time.monotonic() >= bar.until:
                 del self.bars[service]
 
-    def _read_certificates(self) -> tuple[list[CertificateFile], list[str]]:
+    def read_certificates(self) -> tuple[list[CertificateFile], list[str]]:
         """Return the certificates to serve: the last good one in place of one that is refused.
 
         A directory that was emptied takes nothing away: without any certificate HAProxy would stop
