@@ -98,6 +98,8 @@ class AgentProcess:
 
     def status(self) -> dict[str, Any]:
         """Return what the agent last wrote of itself; empty before it wrote anything."""
+        if self._notify is not None:
+            self.notified()  # as systemd would: a queue nobody reads would hold the agent up
         try:
             path = Path(self._stack.state) / "status.json"
             found: dict[str, Any] = json.loads(path.read_bytes())

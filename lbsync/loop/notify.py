@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 #: systemd cuts longer ones; and nobody reads them.
 _MAX_STATUS = 500
+#: Seconds to wait for a manager that does not listen; a pass must not wait long for it.
+_SEND_S = 0.2
 
 
 class Notifier:
@@ -53,8 +55,11 @@ class Notifier:
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
         ):
-            sender.settimeout(1.0)
-            sender.sendto(message.encode(), self._address)
+            sender.settimeout(_SEND_S)
+            # Connected, because only then does the kernel tell when a full queue has room again;
+            # waiting for it without that would be a busy loop.
+            sender.connect(self._address)
+            sender.send(message.encode())
 
 
 def _beat_every(environ: Mapping[str, str]) -> float | None:
