@@ -116,7 +116,7 @@ class Trial:
                 self._parser,
                 self._options,
                 known_binds=known,
-                own_ports=self._own_ports(),
+                own_ports=self._own_ports,
             )
         except LbsyncError:
             self._store.discard(staged)

@@ -5,7 +5,7 @@ since the root configuration says `default-path config`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -51,12 +51,12 @@ def validate(
     options: HaproxyOptions,
     *,
     known_binds: Iterable[Bind] = (),
-    own_ports: frozenset[int] = frozenset(),
+    own_ports: Callable[[], frozenset[int]] = frozenset,
     backend_maps: frozenset[str] = BACKEND_MAPS,
 ) -> Accepted:
     """Return the parsed configuration of a staged generation that may go live.
 
-    `known_binds` are those of the generations that HAProxy may serve now, `own_ports` the ports it
+    `known_binds` are those of the generations that HAProxy may serve now, `own_ports` gives the ports it
     is seen to listen on: these are not probed. `backend_maps` are the map files whose values name
     backends. Raises `Refused` with all findings of the first of the three steps that has any, and
     `Unavailable` when `haproxy -c` cannot be run or takes too long.
@@ -74,12 +74,15 @@ def validate(
 
 
 def taken_binds(
-    config: Config, known: Sequence[Bind], own_ports: frozenset[int]
+    config: Config, known: Sequence[Bind], own_ports: Callable[[], frozenset[int]]
 ) -> Iterator[Finding]:
     """Yield the binds that are new in `config` and that HAProxy could not have to itself."""
     places = {id(bind): placed for placed, bind in config.binds()}
-    for bind in probe.added((bind for _, bind in config.binds()), known):
-        if bind.port not in own_ports and (reason := probe.obstacle(bind)):
+    added = probe.added((bind for _, bind in config.binds()), known)
+    # Asked only now: it means a walk through HAProxy's open files.
+    held = own_ports() if added else frozenset()
+    for bind in added:
+        if bind.port not in held and (reason := probe.obstacle(bind)):
             placed = places[id(bind)]
             yield Finding(MAIN_FILE, placed.line + bind.line, placed.section.name, reason)
 

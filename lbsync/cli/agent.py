@@ -40,7 +40,7 @@ _PATIENCE_S = 2.0
 #: Settings that are fixed while the agent runs: others depend on what was opened with them.
 _FIXED = ("source", "prefix", "host", "state_dir", "etcd")
 
-#: `M_ARENA_MAX` of glibc's malloc.h; elsewhere the call changes nothing.
+#: `M_ARENA_MAX` of glibc's malloc.h.
 _M_ARENA_MAX = -8
 #: New objects until a collection; and of each generation, until one of the next. Python's own are
 #: 700, 10, 10: with those a pass over 10,000 services spends half of its time here (measured).
@@ -127,7 +127,8 @@ def _forever(
     # look for cycles would cost more than the passes do.
     gc.set_threshold(*_GC_THRESHOLDS)
     # glibc gives each of some twenty threads (most of them gRPC's, and idle) memory of its own.
-    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+    with contextlib.suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
     try:
         watches.follow(settings)
         agent.watch(loop.wake)
