@@ -20,7 +20,8 @@ class Request(msgspec.Struct, frozen=True):
 
     value: str
     """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;
-    `release`: nothing; `held`: services of which a removal is held (the agent's own note)."""
+    `release`: nothing; `held`: how many servers there were when a hold began (the
+    agent's own note)."""
     since: str
     """RFC 3339, UTC."""
 

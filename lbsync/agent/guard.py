@@ -22,7 +22,7 @@ class Hold(msgspec.Struct, frozen=True):
     losses: dict[str, tuple[int, int]]
     """Service to (servers before, servers wanted), for each service that would lose some."""
     total: int
-    """Servers in all accepted endpoints."""
+    """Servers in all accepted endpoints, when the hold began."""
 
     @property
     def lost(self) -> int:
@@ -77,14 +77,12 @@ def loses(accepted: Entries, changed: Iterable[Entry], percent: int) -> bool:
     return bool(lost) and lost * 100 > sum(map(_servers, accepted.values())) * percent
 
 
-def check(
-    accepted: Entries, wanted: Entries, percent: int, standing: frozenset[str] = frozenset()
-) -> Hold | None:
+def check(accepted: Entries, wanted: Entries, percent: int, standing: int = 0) -> Hold | None:
     """Return the removal to hold, or None when everything may go on.
 
     A removal is held when more than `percent` (0 to 100) of all accepted servers would go, or every
-    service; at 100 nothing ever is. `standing` names services that are held already: they stay so
-    until the removal is confirmed or taken back, however many servers others have gained since.
+    service; at 100 nothing ever is. `standing` is the number of servers there were when a hold
+    began that still stands: it goes on being the measure, however many others have gained since.
     """
     if percent >= 100:
         return None
@@ -94,13 +92,12 @@ def check(
         return None
     lost = sum(old - new for old, new in losses.values())
     total = sum(map(_servers, accepted.values()))
+    if standing:
+        total = min(total, standing)
     emptied = bool(gone) and not any(e.key.kind == "services" for e in wanted.values())
-    if lost * 100 > total * percent or emptied:
-        held = losses | {name: losses.get(name, (0, 0)) for name in gone}
-    else:
-        held = {name: losses.get(name, (0, 0)) for name in (losses.keys() | gone) & standing}
-    if not held:
+    if lost * 100 <= total * percent and not emptied:
         return None
+    held = losses | {name: losses.get(name, (0, 0)) for name in gone}
     name = hashlib.sha256(msgspec.json.encode(sorted(held.items()))).hexdigest()[:12]
     return Hold(name, dict(sorted(held.items())), total)
 

@@ -36,17 +36,18 @@ class Holding:
         if hold is not None and self.hold is None:
             self._since = time.time()
         self.hold = hold
-        names = ",".join(hold.losses) if hold else ""
+        total = str(hold.total) if hold else ""
         standing = self._control.get("held")
-        if names and (standing is None or standing.value != names):
-            self._control.set("held", Request(names, ""))
-        elif not names and standing is not None:
+        if total and (standing is None or standing.value != total):
+            self._control.set("held", Request(total, ""))
+        elif not total and standing is not None:
             self._control.forget("held")
 
-    def standing(self) -> frozenset[str]:
-        """Return the services that were held when the last agent ended."""
+    def standing(self) -> int:
+        """Return how many servers there were when a hold began that stood when the last agent
+        ended; 0: none did."""
         found = self._control.get("held")
-        return frozenset(found.value.split(",")) if found else frozenset()
+        return int(found.value) if found and found.value.isdecimal() else 0
 
     def waits(self) -> list[float]:
         """Return after how many seconds a hold goes by itself; nothing where it does not."""

@@ -74,8 +74,8 @@ class Settler:
         self._certificates = certificates
         self._raw_keys = raw_keys
         self.bars: dict[ServiceId, Bar] = {}
-        self.standing: frozenset[str] = frozenset()
-        """Services of which a removal is held."""
+        self.standing = 0
+        """Servers there were when the hold that stands began; 0: none stands."""
         self.barred_certificates: dict[str, bytes] = {}
         """Name to content of certificates that HAProxy refused."""
         self.last_certificates: tuple[CertificateFile, ...] = ()
@@ -105,7 +105,7 @@ class Settler:
         hold = guard.check(accepted, entries, self._guard_percent, self.standing)
         if hold is not None and let_go(hold):
             hold = None
-        self.standing = frozenset(hold.losses if hold else ())
+        self.standing = hold.total if hold else 0
         if hold is not None:
             entries = hold_back(entries, accepted, guard.kept(hold))
         desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))

@@ -152,7 +152,7 @@ def test_without_authorities_of_its_own_the_systems_count(tls: Site) -> None:
     tls.put({"endpoints/t/system/main": {"servers": [server]}})
     outcome = tls.run_pass()
     if outcome.error:
-        assert "services/t/system: haproxy -c" in outcome.error
+        assert "services/t/system: haproxy.cfg" in outcome.error
         assert "@system-ca" in outcome.error
     else:
         tls.wait_for("system.test", 503)

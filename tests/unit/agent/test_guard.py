@@ -64,10 +64,19 @@ def test_what_is_held_stays_held_however_many_servers_others_gain() -> None:
     )
     wanted = {name: entry for name, entry in accepted.items() if "gone" not in name}
     assert guard.check(accepted, wanted, 50) is None
-    hold = guard.check(accepted, wanted, 50, frozenset({"a/gone"}))
+    hold = guard.check(accepted, wanted, 50, standing=5)
     assert hold is not None
     assert set(hold.losses) == {"a/gone"}
-    assert guard.check(accepted, accepted, 50, frozenset({"a/gone"})) is None
+    assert hold.total == 5
+    assert guard.check(accepted, accepted, 50, standing=5) is None
+
+
+def test_what_little_is_left_of_a_removal_that_was_taken_back_may_go() -> None:
+    accepted = entries_of(a_shop())
+    hold = guard.check(accepted, {}, 50)
+    assert hold is not None
+    rest = {name: entry for name, entry in accepted.items() if "/db" not in name}
+    assert guard.check(accepted, rest, 50, standing=hold.total) is None
 
 
 def test_an_emptied_prefix_is_held_also_where_no_service_has_servers() -> None:
