@@ -212,7 +212,8 @@ class Bringer:
         if applied.outcome == "confirmed":
             self._live.load(rendered, config, applied.base)
             self._looked_at = time.monotonic()
-        found = self._live.differences() if self._live.known else []
+        # The proof has read everything back; whose doing a difference is, only a closer look tells.
+        found = self._live.differences() if self._live.known and applied.mismatches else []
         return msgspec.structs.replace(self._note(applied, found), reasons=reasons)
 
     def _staged_or_live(self, staged: Generation) -> Generation:
