@@ -1,7 +1,6 @@
 """Stores of many services, and what a host with them costs."""
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -76,8 +75,3 @@ def idle_share(pid: int, seconds: float) -> float:
     while (left := began + seconds - time.monotonic()) > 0:
         time.sleep(min(left, 1.0))
     return (cpu_seconds(pid) - before) / (time.monotonic() - began)
-
-
-def cores() -> int:
-    """Return how many cores this machine has."""
-    return os.cpu_count() or 1

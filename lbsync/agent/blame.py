@@ -4,7 +4,7 @@ Pure. First the place that HAProxy names is led back to a service; where it name
 services that changed are divided until the culprits stand alone.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from lbsync.agent.entries import Entries
 from lbsync.model.desired import Desired
@@ -72,8 +72,3 @@ def _release(
     middle = len(suspects) // 2
     _release(suspects[:middle], held, accepts)
     _release(suspects[middle:], held, accepts)
-
-
-def services_named(names: Iterable[str]) -> set[ServiceId]:
-    """Turn `ns/name` texts into ids."""
-    return {ServiceId.parse(name) for name in names}

@@ -24,7 +24,6 @@ from lbsync.errors import Unavailable
 from lbsync.model.rendered import Rendered
 
 _FEW = 3
-NOT_KNOWN = "what HAProxy runs is not known"
 
 
 class Deferred(Exception):
@@ -80,9 +79,7 @@ class Bringer:
             try:
                 self._live.carry_out(todo, config, rendered)
                 return self._settled(found.staged)
-            except (Deviated, Unavailable) as error:
-                reasons, cause = (str(error),), "heal"
-            except _Drifted as error:
+            except (Deviated, Unavailable, _Drifted) as error:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
         self._ask(cause, reasons)

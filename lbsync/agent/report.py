@@ -164,6 +164,3 @@ def pinned(applied: Applied, since: str) -> Outcome:
         retry=not served,
         fields={"digest": applied.generation.digest},
     )
-
-
-__all__ = ["Hold", "outcome", "pinned", "troubles", "without_source"]

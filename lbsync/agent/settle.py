@@ -17,7 +17,7 @@ from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
 from lbsync.model.desired import Desired, Problem, Service
-from lbsync.model.rendered import Rendered, RenderedFile
+from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId, service_key
 
@@ -210,11 +210,3 @@ class Settler:
         rendered = seal(inside, modes, frozenset({inputs.HOST_MAP}))
         self._last = (mark, texts, rendered)
         return texts, rendered
-
-
-def file_of(rendered: Rendered, path: str) -> RenderedFile:
-    """Return one file of a set. Raises KeyError where there is none."""
-    for file in rendered.files:
-        if file.path == path:
-            return file
-    raise KeyError(path)
