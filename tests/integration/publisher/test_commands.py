@@ -187,6 +187,8 @@ def test_a_kubeconfig_that_is_wrong_is_told_at_once(publishers: Make, tmp_path: 
 def test_while_the_api_server_is_away_it_is_hardly_asked_and_seldom_spoken_of(
     publisher: PublisherProcess, store: Store, fake: FakeKube
 ) -> None:
+    # Refused, it would be reminded of meanwhile.
+    fake.delete("Service", "shop", "broken")
     publisher.start()
     wait_until("the Service", lambda: store.addresses("shop/cart"), timeout=20)
     fake.faults.refuse(10_000)
