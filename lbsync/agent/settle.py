@@ -81,6 +81,8 @@ class Settler:
         self.last_certificates: tuple[CertificateFile, ...] = ()
         """Those that HAProxy was last proved to serve."""
         self._last: tuple[object, dict[str, bytes], Rendered] | None = None
+        self._undisturbed: tuple[Snapshot, Entries, Settled] | None = None
+        """The last decision in which nothing was held back, and what it was made from."""
 
     def settle(
         self,
@@ -90,7 +92,15 @@ class Settler:
         held: frozenset[ServiceId] = frozenset(),
     ) -> Settled:
         """Decide what is wanted. `let_go` tells whether a removal may pass the guard; `held` are
-        services to leave at their accepted version, for a trial."""
+        services to leave at their accepted version, for a trial.
+
+        Asked again of the same snapshot, by the look ahead and by the pass, it answers at once.
+        """
+        if self._undisturbed is not None and not self.bars and not held:
+            of, since, settled = self._undisturbed
+            if of is snapshot and since is accepted:
+                return settled
+        self._undisturbed = None
         resolved = self._decoder.resolve(snapshot, accepted)
         problems = list(resolved.problems)
         entries = resolved.entries
@@ -102,14 +112,16 @@ class Settler:
             Problem(service_key(service), str(service), bar.reason, bar.line)
             for service, bar in self.bars.items()
         ]
-        hold = guard.check(accepted, entries, self._guard_percent, self.standing)
-        if hold is not None and let_go(hold):
-            hold = None
+        removal = guard.check(accepted, entries, self._guard_percent, self.standing)
+        hold = None if removal is None or let_go(removal) else removal
         self.standing = hold.total if hold else 0
         if hold is not None:
             entries = hold_back(entries, accepted, guard.kept(hold))
         desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))
-        return Settled(entries, desired, hold)
+        settled = Settled(entries, desired, hold)
+        if removal is None and not self.bars and not held:
+            self._undisturbed = snapshot, accepted, settled
+        return settled
 
     def nudge(self, snapshot: Snapshot, accepted: Entries) -> list[Service] | None:
         """Return the services that changed, where nothing but them is concerned; else None.

@@ -40,9 +40,10 @@ def plan(
     """
     servers, rest = Draft(), Draft()
     _plan_sections(servers, running, config, version)
-    _plan_files(rest, running, config, files, backend_maps)
-    if servers.reasons or rest.reasons:
-        reasons = (*servers.reasons, *rest.reasons)
+    # Files need not be compared where a section asks for a reload already: it reads them all.
+    if not servers.reasons:
+        _plan_files(rest, running, config, files, backend_maps)
+    if reasons := servers.reasons or rest.reasons:
         return Plan(servers.finish(_BEFORE_A_RELOAD).stages, reasons)
     servers.take(rest)
     return servers.finish()
