@@ -150,7 +150,7 @@ def _check_haproxy(findings: Findings, settings: Settings) -> None:
     options = from_settings(settings)
 
     def ask() -> str:
-        info = sockets.worker(options).show_info(retry_s=1.0)
+        info = sockets.stats(options).show_info(retry_s=1.0)
         master = sockets.master(options)
         if master is not None and settings.haproxy.reload == "master":
             master.show_proc(retry_s=1.0)

@@ -66,6 +66,17 @@ def test_a_question_answered_with_nothing_is_asked_again(path: str) -> None:
         assert WorkerSocket(path, 5.0, "@1 ").show_info()["Pid"] == "7"
 
 
+def test_a_master_between_two_workers_is_asked_again(path: str) -> None:
+    with answering(path, says("Can't find the target PID matching the prefix '@1'\n"), says(INFO)):
+        assert WorkerSocket(path, 5.0, "@1 ").show_info()["Pid"] == "7"
+
+
+def test_commands_that_go_through_the_master_instead_are_each_marked(path: str) -> None:
+    with answering(path, says("\n\n")) as asked:
+        WorkerSocket(f"{path}.gone", 1.0, instead=path).run(["add map a b", "add map"], "c d\n")
+    assert asked == ["@1 add map a b;@1 add map <<\nc d\n\n"]
+
+
 def test_a_reload_answered_with_nothing_is_not_asked_again(path: str) -> None:
     with answering(path, nothing) as asked:
         assert MasterSocket(path, 5.0).reload(5.0) == ""

@@ -6,6 +6,7 @@ that is refused, reset, or closed without an answer is tried again for a few sec
 """
 
 import errno
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +29,9 @@ _NOT_YET = {
     errno.EAGAIN,
     errno.ENOTCONN,
 }
+_CURRENT = "@1 "
+"""How the master is told that a command is for the worker that serves (management guide, 9.4)."""
+_NO_WORKER = re.compile(r"Can't (?:find|connect to) the target ")
 _DENIED = {errno.EACCES, errno.EPERM}
 
 
@@ -41,29 +45,29 @@ class CommandSocket:
 
     def ask(
         self,
-        command: str,
-        *,
+        *commands: str,
+        payload: str = "",
         retry_s: float | None = None,
         answer_s: float = _ANSWER_S,
         may_be_empty: bool = True,
     ) -> str:
-        """Send one line, return the whole answer.
+        """Send commands as one line, with the last one's payload; return the whole answer.
 
         `retry_s`: seconds to go on trying a socket that refuses; `answer_s`: seconds to wait for
         each part of the answer.
         With `may_be_empty=False` an empty answer counts as a connection lost in a reload and the
-        command is sent again; only for commands that change nothing. Raises `Unavailable`.
+        commands are sent again; only for commands that change nothing. Raises `Unavailable`.
         """
         deadline = time.monotonic() + (self._retry_s if retry_s is None else retry_s)
         while True:
             try:
-                answer = self._exchange(command, answer_s)
+                answer = self._exchange(commands, payload, answer_s)
                 if answer or may_be_empty:
                     return answer
                 problem: OSError | str = "it closed without an answer"
             except TimeoutError as error:
                 raise Unavailable(
-                    f"{self.path}: no answer to {command!r} within {answer_s:g} s"
+                    f"{self.path}: no answer to {';'.join(commands)!r} within {answer_s:g} s"
                 ) from error
             except OSError as error:
                 problem = error
@@ -74,16 +78,8 @@ class CommandSocket:
                 raise Unavailable(self._why(problem)) from cause
             time.sleep(_RETRY_EVERY_S)
 
-    def _exchange(self, command: str, answer_s: float) -> str:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(answer_s)
-            connection.connect(self.path)
-            connection.sendall(command.encode() + b"\n")
-            connection.shutdown(socket.SHUT_WR)
-            parts = bytearray()
-            while data := connection.recv(1 << 18):
-                parts += data
-        return parts.decode(errors="replace")
+    def _exchange(self, commands: Sequence[str], payload: str, answer_s: float) -> str:
+        return _say(self.path, ";".join(commands), payload, answer_s)
 
     def _why(self, problem: OSError | str) -> str:
         if not isinstance(problem, OSError):
@@ -122,9 +118,12 @@ class MasterSocket(CommandSocket):
 class WorkerSocket(CommandSocket):
     """The runtime API of the worker that serves now: directly, or through the master (`@1`)."""
 
-    def __init__(self, path: str, retry_s: float, prefix: str = "") -> None:
+    def __init__(self, path: str, retry_s: float, prefix: str = "", instead: str = "") -> None:
+        """`prefix` of each command. `instead`: the master's socket, for when nobody listens at
+        `path`: a socket file that was removed comes back only when HAProxy starts anew."""
         super().__init__(path, retry_s)
         self._prefix = prefix
+        self._instead = instead
 
     def show_info(self, *, retry_s: float | None = None) -> dict[str, str]:
         """Return `show info` as field to value. Raises `Unavailable`."""
@@ -156,8 +155,7 @@ class WorkerSocket(CommandSocket):
         """
         replies: list[str] = []
         for batch in self.batches(commands):
-            line = ";".join(self._prefix + command for command in batch)
-            replies += answers.split_replies(self.ask(line), len(batch))
+            replies += answers.split_replies(self.ask(*batch), len(batch))
         return replies
 
     def run(self, commands: Sequence[str], payload: str = "") -> str:
@@ -167,15 +165,14 @@ class WorkerSocket(CommandSocket):
         line and the payload below `BATCH_BYTES` each. Never tried again, since nobody knows how
         much of it ran: raises `Unavailable` at the first refusal.
         """
-        line = ";".join(self._prefix + command for command in commands)
-        return self.ask(f"{line} <<\n{payload}" if payload else line, retry_s=0.0)
+        return self.ask(*commands, payload=payload, retry_s=0.0)
 
     def batches(self, commands: Iterable[str]) -> Iterator[list[str]]:
         """Cut commands into groups of which each fits into one line of `BATCH_BYTES`."""
         batch: list[str] = []
         size = 0
         for command in commands:
-            length = len(self._prefix) + len(command.encode()) + 1
+            length = len(_CURRENT) + len(command.encode()) + 1
             if batch and size + length > BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
@@ -185,7 +182,43 @@ class WorkerSocket(CommandSocket):
             yield batch
 
     def _show(self, command: str, retry_s: float | None = None) -> str:
-        return self.ask(self._prefix + command, retry_s=retry_s, may_be_empty=False)
+        return self.ask(command, retry_s=retry_s, may_be_empty=False)
+
+    def _exchange(self, commands: Sequence[str], payload: str, answer_s: float) -> str:
+        try:
+            return _through(self.path, self._prefix, commands, payload, answer_s)
+        except OSError as error:
+            # These two come from connecting: nothing of the line was heard.
+            if not self._instead or error.errno not in (errno.ENOENT, errno.ECONNREFUSED):
+                raise
+            try:
+                return _through(self._instead, _CURRENT, commands, payload, answer_s)
+            except OSError:
+                raise error from None
+
+
+def _through(
+    path: str, prefix: str, commands: Sequence[str], payload: str, answer_s: float
+) -> str:
+    line = ";".join(prefix + command for command in commands)
+    answer = _say(path, line, payload, answer_s)
+    if prefix and _NO_WORKER.match(answer):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "the master has no worker")
+    return answer
+
+
+def _say(path: str, line: str, payload: str, answer_s: float) -> str:
+    """Send one line, close the writing side, return the whole answer. Raises `OSError`."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(answer_s)
+        connection.connect(path)
+        text = f"{line} <<\n{payload}\n" if payload else f"{line}\n"
+        connection.sendall(text.encode())
+        connection.shutdown(socket.SHUT_WR)
+        parts = bytearray()
+        while data := connection.recv(1 << 18):
+            parts += data
+    return parts.decode(errors="replace")
 
 
 def master(options: HaproxyOptions) -> MasterSocket | None:
@@ -196,7 +229,19 @@ def master(options: HaproxyOptions) -> MasterSocket | None:
 
 
 def worker(options: HaproxyOptions) -> WorkerSocket:
-    """Return the runtime API: the stats socket where the settings name one, else the master's."""
+    """Return the runtime API: the stats socket where the settings name one, else the master's.
+
+    A stats socket that nobody listens on any more is done without, where there is a master's.
+    """
+    if options.stats_socket:
+        return WorkerSocket(
+            options.stats_socket, options.start_timeout_s, instead=options.master_socket
+        )
+    return WorkerSocket(options.master_socket, options.start_timeout_s, _CURRENT)
+
+
+def stats(options: HaproxyOptions) -> WorkerSocket:
+    """Return the stats socket itself, or the master's where the settings name none."""
     if options.stats_socket:
         return WorkerSocket(options.stats_socket, options.start_timeout_s)
-    return WorkerSocket(options.master_socket, options.start_timeout_s, "@1 ")
+    return worker(options)

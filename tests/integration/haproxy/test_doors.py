@@ -55,6 +55,20 @@ def test_both_sockets_tell_the_same(served: Bench) -> None:
     assert direct.show_maps() == through_master.show_maps()
 
 
+def test_a_stats_socket_that_was_removed_is_done_without(served: Bench) -> None:
+    served.with_options(stats_socket=str(served.stats))
+    served.stats.unlink()
+    worker = sockets.worker(served.options)
+    assert worker.runtime(["set server be_shop/web weight 7"] * 300) == [""] * 300
+    (state,) = worker.show_servers()
+    assert state.weight == 7
+    with pytest.raises(Unavailable, match=f"{served.stats}: No such file"):
+        sockets.stats(served.options).show_info(retry_s=0)
+    served.haproxy.stop()
+    with pytest.raises(Unavailable, match=f"{served.stats}: No such file"):
+        worker.show_info(retry_s=0)
+
+
 def test_the_master_and_its_workers_are_found(served: Bench) -> None:
     assert processes.master_pid(served.options.pid_file) == served.haproxy.pid
     master = sockets.MasterSocket(served.options.master_socket, 1.0).show_proc()
