@@ -3,8 +3,10 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from lbsync.agent.directives import Section, read_sections
+from lbsync.agent.journal import Journal
 from lbsync.agent.reload import speaks
 from lbsync.agent.runtime.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.compare import Finding, compare, healing, settle
@@ -33,6 +35,7 @@ class Live:
 
     def __init__(self, options: HaproxyOptions, leave_within_s: float) -> None:
         """`leave_within_s`: how long a removed server may finish its sessions."""
+        self._journal = Journal(Path(options.state_dir))
         self._worker = sockets.worker(options)
         self._executor = Executor(self._worker)
         self._leave_within_s = leave_within_s
@@ -60,6 +63,8 @@ class Live:
         self._version = (int(found[1]), int(found[2]), int(found[3] or 0))
         self._pid = info["Pid"]
         self._running = Running(config, files_of(rendered))
+        self._running.touched |= self._journal.read(self._pid)
+        self._journal.begin(self._pid, self._running.touched)
         self._removal = Removal(self._worker, self._leave_within_s)
         self.base = base
 
@@ -162,6 +167,7 @@ class Live:
             settle(self._running, again)
         else:
             settle(self._running, found)
+        self._journal.begin(self._pid, self._running.touched)
         return found, todo.empty
 
     def differences(self) -> list[Finding]:
@@ -191,7 +197,7 @@ class Live:
             return
         if self._running is not None:
             # Before: what is then found to differ is our half-done doing, and nobody's else.
-            self._running.touch(todo.steps)
+            self._journal.note(self._running.touch(todo.steps))
         try:
             self._executor.run(todo)
         except BaseException:

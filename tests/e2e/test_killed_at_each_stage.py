@@ -75,3 +75,29 @@ def test_the_next_start_converges_wherever_the_last_one_died(stack: Stack, when:
             again = command(stack, "agent", "--once")
             assert again.returncode in (0, 3), f"{place} {change}: {again.stderr}"
             assert {stack.get(host).body for _ in range(3)} == {expected}, f"{place} {change}"
+
+
+def test_what_a_killed_agent_had_changed_is_no_persons_doing(stack: Stack) -> None:
+    web = stack.web("w")
+    key = "endpoints/shop/web/default"
+    before = {key: servers(web, weight=10)}
+    stack.put(before)
+    assert command(stack, "agent", "--once").returncode == 3
+    for changed in ({"weight": 20}, {"weight": 10, "state": "drain"}):
+        stack.put({key: servers(web, **changed)})
+        assert die(stack, "lbsync.agent.runtime.execute:Executor.run", "after") == -9
+        assert _running(stack) != ("10", "0")
+        stack.put(before)
+        again = command(stack, "agent", "--once")
+        assert again.returncode in (0, 3), again.stderr
+        assert _running(stack) == ("10", "0"), again.stderr
+    stack.haproxy.ask("@1 set server be_shop_web_default/w weight 30")
+    assert command(stack, "agent", "--once").returncode == 0
+    assert _running(stack) == ("30", "0"), "a person's doing is kept"
+
+
+def _running(stack: Stack) -> tuple[str, str]:
+    """Return weight and administrative state of the one server of shop/web, as HAProxy runs it."""
+    rows = stack.haproxy.ask("@1 show servers state be_shop_web_default").split("\n")
+    row = rows[2].split(" ")
+    return row[7], row[6]

@@ -8,6 +8,7 @@ ten thousand. Sections that did not change are the same objects from one configu
 from collections.abc import Iterable, Mapping, Sequence
 
 from lbsync.agent.directives import Section
+from lbsync.agent.journal import Touch
 from lbsync.agent.rules import MAIN_FILE
 from lbsync.agent.runtime import certificates, maps
 from lbsync.agent.runtime.certificates import BESIDE, Certificates, Uses
@@ -27,8 +28,6 @@ from lbsync.agent.sections import Config, Placed
 PROXIES = frozenset(("frontend", "backend", "listen"))
 Key = tuple[str, str]
 """Kind and name of a section."""
-Touch = tuple[str, str, str]
-"""Backend, server, and `weight` or `state`: what a person may set by hand, too."""
 
 
 class Running:
@@ -168,13 +167,17 @@ class Running:
             for server in section.servers:
                 self.forget(section.name, server.name)
 
-    def touch(self, steps: Iterable[Step]) -> None:
-        """Note what steps are about to change; call it before they are run."""
+    def touch(self, steps: Iterable[Step]) -> set[Touch]:
+        """Note what steps are about to change; call it before they are run. Return what is new."""
+        found: set[Touch] = set()
         for step in steps:
             if isinstance(step, AddServer | SetWeight):
-                self.touched.add((step.backend, step.name, "weight"))
-            if isinstance(step, AddServer | SetState):
-                self.touched.add((step.backend, step.name, "state"))
+                found.add((step.backend, step.name, "weight"))
+            if isinstance(step, AddServer | SetState | RetireServer):
+                found.add((step.backend, step.name, "state"))
+        found -= self.touched
+        self.touched |= found
+        return found
 
     def verified(self, but: Iterable[Touch] = ()) -> None:
         """A read-back found all servers as wanted, but these."""

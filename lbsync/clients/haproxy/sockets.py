@@ -197,9 +197,7 @@ class WorkerSocket(CommandSocket):
                 raise error from None
 
 
-def _through(
-    path: str, prefix: str, commands: Sequence[str], payload: str, answer_s: float
-) -> str:
+def _through(path: str, prefix: str, commands: Sequence[str], payload: str, answer_s: float) -> str:
     line = ";".join(prefix + command for command in commands)
     answer = _say(path, line, payload, answer_s)
     if prefix and _NO_WORKER.match(answer):

@@ -1,0 +1,64 @@
+"""What the agent is changing in the running HAProxy, noted before it does, for the agent after it.
+
+An agent that is killed in the middle leaves weights and states behind that no file asks for. Without
+these notes its successor would take them for somebody's doing, and keep them.
+"""
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+Touch = tuple[str, str, str]
+"""Backend, server, and `weight` or `state`: what a person may set by hand, too."""
+
+
+class Journal:
+    """`<state_dir>/touched`: the worker's process id, then a line for each touch.
+
+    An aid, not a condition: a disk that does not take it stops nothing. It need not survive a power
+    cut either, since HAProxy would not.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        """`state_dir`: the agent's state directory."""
+        self._path = state_dir / "touched"
+        self._written: tuple[str, set[Touch]] | None = None
+
+    def read(self, pid: str) -> set[Touch]:
+        """Return what was noted of the worker with this process id."""
+        try:
+            head, *lines = self._path.read_bytes().split(b"\n")
+        except OSError:
+            return set()
+        found: set[Touch] = set()
+        if head.decode(errors="replace") == pid:
+            for line in lines:
+                # The last one may be cut short: what it meant was not done then.
+                with contextlib.suppress(msgspec.DecodeError):
+                    found.add(msgspec.json.decode(line, type=Touch))
+        return found
+
+    def begin(self, pid: str, touched: Iterable[Touch] = ()) -> None:
+        """Forget what was noted, but this; further notes are about the worker with this id."""
+        wanted = pid, set(touched)
+        if self._written == wanted:
+            return
+        self._written = None
+        with contextlib.suppress(OSError):
+            draft = self._path.with_name(f".{self._path.name}.next")
+            draft.write_bytes(_lines([pid.encode(), *map(msgspec.json.encode, sorted(wanted[1]))]))
+            draft.replace(self._path)
+            self._written = wanted
+
+    def note(self, touched: Iterable[Touch]) -> None:
+        """Add what is about to be changed."""
+        if lines := [msgspec.json.encode(each) for each in sorted(touched)]:
+            self._written = None
+            with contextlib.suppress(OSError), self._path.open("ab") as file:
+                file.write(_lines(lines))
+
+
+def _lines(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
