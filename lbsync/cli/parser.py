@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import lbsync
+
 COMMANDS = {
     "agent": "keep this host's HAProxy equal to the wanted state",
     "render": "show the configuration that the wanted state asks for",
@@ -102,6 +104,12 @@ def build_parser() -> argparse.ArgumentParser:
         prog="lbsync", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Formatter
     )
     _add_global_flags(parser, level=0)
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"lbsync {lbsync.__version__}",
+        help="show the version",
+    )
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("argv", [["version"], ["--help"]])
+@pytest.mark.parametrize("argv", [["version"], ["--version"], ["--help"]])
 def test_version_and_help_do_not_wait_for_heavy_libraries(argv: list[str]) -> None:
     code = (
         "import sys\n"
