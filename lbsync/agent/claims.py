@@ -32,8 +32,9 @@ class Grant(msgspec.Struct, frozen=True):
 
 def grant(
     claimants: Iterable[Claimant], reserved_ports: frozenset[int]
-) -> tuple[dict[ServiceId, Grant], list[Problem]]:
-    """Return what each service gets, sorted by name, and the claims that were refused.
+) -> tuple[dict[ServiceId, Grant], list[Problem], bool]:
+    """Return what each service gets, sorted by name; the claims that were refused; and whether any
+    asked for the twin of a host, which it gets only while nobody names that host.
 
     A tcp service whose port is taken gets nothing, and is left out.
     """
@@ -64,7 +65,8 @@ def grant(
         if owners.setdefault(key, service) == service:
             routes[service].append(key)
     names = sorted(routes, key=lambda service: (service.ns, service.name))
-    return {name: Grant(tuple(routes[name]), _wildcards(routes[name])) for name in names}, problems
+    grants = {name: Grant(tuple(routes[name]), _wildcards(routes[name])) for name in names}
+    return grants, problems, bool(twins)
 
 
 def explicit(record: ServiceRecord) -> tuple[str, ...] | None:

@@ -3,13 +3,14 @@
 Pure apart from a cache: the result depends on the entries alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import gcd
 
 import msgspec
 
-from lbsync.agent.claims import Claimant, Grant, asks_for, explicit, grant, granted
+from lbsync.agent.claims import Claimant, Grant, asks_for
 from lbsync.agent.entries import Entries, Entry
+from lbsync.agent.ownership import Ownership, Turn
 from lbsync.model.desired import Backend, Choice, Desired, Problem, Service
 from lbsync.model.records import (
     EndpointsRecord,
@@ -62,14 +63,11 @@ class Assembler:
 
     def __init__(self, reserved_ports: Iterable[int] = ()) -> None:
         """`reserved_ports`: ports of HAProxy's own frontends, which no tcp service can have."""
-        self._reserved = frozenset(reserved_ports)
         self._seen: dict[str, Entry] = {}
         self._parts: dict[ServiceId, _Parts] = {}
-        self._grants: dict[ServiceId, Grant] = {}
-        self._conflicts: list[Problem] = []
+        self._owned = Ownership(frozenset(reserved_ports))
         self._built: dict[ServiceId, Service] = {}
         self._settings = GlobalRecord()
-        self._owners: dict[str, ServiceId] | None = None
 
     def nudge(self, changed: Iterable[Entry]) -> list[Service] | None:
         """Take over entries that changed, where each leaves the structure as it is.
@@ -78,62 +76,35 @@ class Assembler:
         `assemble` can tell: new services or groups, settings, claims that meet others.
         """
         changed = list(changed)
-        grants: dict[ServiceId, Grant] = {}
+        turns: dict[ServiceId, Turn] = {}
         for entry in changed:
             service, parts = entry.key.service, self._parts.get(entry.key.service or _NOBODY)
-            if service is None or parts is None or service not in self._grants:
+            if service is None or parts is None or service not in self._owned.grants:
                 return None
             if entry.key.kind == "endpoints" and entry.key.group not in parts.groups:
                 return None
             if entry.key.kind == "routes" and not _leads_on(entry, parts):
                 return None
             if entry.key.kind == "services":
-                given = self._regrant(service, parts, entry)
-                if given is None:
-                    return None
-                grants[service] = given
+                assert parts.service is not None
+                if (turn := _changed(parts.service, entry)) is not None:
+                    turns[service] = turn
+        given = self._owned.alone(turns) if turns else {}
+        if given is None:
+            return None
+        self._owned.take(given)
         for entry in changed:
             assert entry.key.service is not None
             self._parts[entry.key.service].set(entry.key, entry)
             self._seen[entry.item.key] = entry
-        for service, given in grants.items():
-            self._own(service, given)
         return [
             self._rebuild(service)
             for service in dict.fromkeys(entry.key.service for entry in changed)
             if service is not None
         ]
 
-    def _regrant(self, service: ServiceId, parts: _Parts, entry: Entry) -> Grant | None:
-        """Return what the changed record is given, where nobody else is concerned."""
-        old, new = _record(parts), entry.record
-        assert isinstance(new, ServiceRecord)
-        assert parts.service is not None
-        if entry.item.create_revision != parts.service.item.create_revision:
-            return None
-        if asks_for(old) == asks_for(new):
-            return self._grants[service]
-        routes = explicit(new)
-        if old.mode == "tcp" or new.mode == "tcp" or self._conflicts or routes is None:
-            return None
-        if explicit(old) is None or any(self._owner(key) not in (None, service) for key in routes):
-            return None
-        return granted(routes)
-
-    def _owner(self, key: str) -> ServiceId | None:
-        if self._owners is None:
-            self._owners = {key: s for s, given in self._grants.items() for key in given.routes}
-        return self._owners.get(key)
-
-    def _own(self, service: ServiceId, given: Grant) -> None:
-        if self._owners is not None:
-            for key in self._grants[service].routes:
-                self._owners.pop(key, None)
-            self._owners.update(dict.fromkeys(given.routes, service))
-        self._grants[service] = given
-
     def _rebuild(self, service: ServiceId) -> Service:
-        given = self._grants[service]
+        given = self._owned.grants[service]
         self._built[service] = _build(service, self._parts[service], given, self._settings)
         return self._built[service]
 
@@ -141,21 +112,24 @@ class Assembler:
         """Return what `entries` ask for; `problems` found earlier are passed on."""
         changes = self._changes(entries)
         services = {key.service for key, _ in changes if key.service is not None}
-        before = {service: self._claimed(service) for service in services}
+        before = {service: self._service_entry(service) for service in services}
         self._take(changes)
         self._seen = dict(entries)
-        dirty = set(services)
-        if any(self._claimed(service) != before[service] for service in services):
-            dirty |= self._grant()
+        turns = {s: turn for s in services if (turn := self._turned(s, before[s])) is not None}
+        turned = self._owned.settle(turns, self._claimants) if turns else set()
+        dirty = services | turned
+        grants = self._owned.grants
+        for service in turned - grants.keys():
+            self._built.pop(service, None)
         settings = _settings(entries)
         if settings != self._settings:
-            self._settings, dirty = settings, set(self._grants)
-        for service in dirty & self._grants.keys():
+            self._settings, dirty = settings, set(grants)
+        for service in dirty & grants.keys():
             self._rebuild(service)
-        found = {*problems, *self._conflicts}
+        found = {*problems, *self._owned.conflicts}
         return Desired(
             revision,
-            tuple(self._built[service] for service in self._grants),
+            tuple(self._built[service] for service in grants),
             settings,
             tuple(sorted(found, key=lambda problem: (problem.key, problem.reason))),
         )
@@ -175,26 +149,31 @@ class Assembler:
             if parts.empty():
                 del self._parts[key.service]
 
-    def _claimed(self, service: ServiceId) -> object:
-        """Return all that decides about a service's claims; None where it makes none."""
+    def _service_entry(self, service: ServiceId) -> Entry | None:
         parts = self._parts.get(service)
-        if parts is None or parts.service is None:
-            return None
-        return parts.service.item.create_revision, asks_for(_record(parts))
+        return parts.service if parts is not None else None
 
-    def _grant(self) -> set[ServiceId]:
-        """Decide all claims anew; return the services that got something else than before."""
-        old = self._grants
-        self._owners = None
-        claimants = (
-            Claimant(parts.service.item.create_revision, service, _record(parts))
-            for service, parts in self._parts.items()
-            if parts.service is not None
-        )
-        self._grants, self._conflicts = grant(claimants, self._reserved)
-        for service in old.keys() - self._grants.keys():
-            del self._built[service]
-        return {service for service, given in self._grants.items() if old.get(service) != given}
+    def _turned(self, service: ServiceId, before: Entry | None) -> Turn | None:
+        """Return what became of a service's claims; None where they are as before."""
+        after = self._service_entry(service)
+        if before is None and after is None:
+            return None
+        if before is not None and after is not None:
+            return _changed(before, after)
+        return Turn(_record(before) if before else None, _record(after) if after else None)
+
+    def _claimants(self) -> Iterator[Claimant]:
+        for service, parts in self._parts.items():
+            if parts.service is not None:
+                entry = parts.service
+                yield Claimant(entry.item.create_revision, service, _record(entry))
+
+
+def _changed(before: Entry, after: Entry) -> Turn | None:
+    """Return what became of claims that were there and are there; None where they are as before."""
+    old, new = _record(before), _record(after)
+    same = before.item.create_revision == after.item.create_revision
+    return None if same and asks_for(old) == asks_for(new) else Turn(old, new, same)
 
 
 def _settings(entries: Entries) -> GlobalRecord:
@@ -205,11 +184,9 @@ def _settings(entries: Entries) -> GlobalRecord:
     return entry.record
 
 
-def _record(parts: _Parts) -> ServiceRecord:
-    assert parts.service is not None
-    record = parts.service.record
-    assert isinstance(record, ServiceRecord)
-    return record
+def _record(entry: Entry) -> ServiceRecord:
+    assert isinstance(entry.record, ServiceRecord)
+    return entry.record
 
 
 def _servers(entry: Entry) -> tuple[ServerRecord, ...]:
@@ -218,7 +195,8 @@ def _servers(entry: Entry) -> tuple[ServerRecord, ...]:
 
 
 def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalRecord) -> Service:
-    record = _record(parts)
+    assert parts.service is not None
+    record = _record(parts.service)
     redirect = record.redirect.https
     https = settings.https == "only" if isinstance(redirect, msgspec.UnsetType) else redirect
     https = https and settings.https != "disabled"

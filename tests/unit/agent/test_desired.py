@@ -153,7 +153,9 @@ def test_slots_follow_the_weights_and_leave_nobody_out(shares: dict[str, int]) -
 CHANGES = st.lists(
     st.tuples(
         st.sampled_from(["a/one", "a/two", "b/three", "b/new"]),
-        st.sampled_from(["hosts", "servers", "route", "www", "tcp", "paths", "group"]),
+        st.sampled_from(
+            ["hosts", "servers", "route", "www", "tcp", "paths", "group", "twin", "gone"]
+        ),
         st.integers(0, 4),
     ),
     max_size=12,
@@ -168,6 +170,11 @@ def changed(values: dict[str, object], name: str, what: str, number: int) -> Non
     record["mode"] = "http"
     if what == "hosts":
         values[key] = {**record, "hosts": [f"h{n}.x" for n in range(number)]}
+    elif what == "twin":
+        values[key] = {**record, "hosts": [f"www.h{n}.x" for n in range(number)]}
+    elif what == "gone":
+        for gone in [each for each in values if each.split("/")[1:3] == name.split("/")]:
+            del values[gone]
     elif what == "www":
         values[key] = {**record, "hosts": [f"h{number}.x"], "redirect": {"www": "strip"}}
     elif what == "paths":
@@ -183,7 +190,7 @@ def changed(values: dict[str, object], name: str, what: str, number: int) -> Non
 
 
 @given(CHANGES)
-def test_what_is_nudged_is_what_would_be_assembled_anew(
+def test_what_is_nudged_or_assembled_step_by_step_is_what_would_be_assembled_anew(
     changes: list[tuple[str, str, int]],
 ) -> None:
     values: dict[str, object] = {
@@ -193,25 +200,31 @@ def test_what_is_nudged_is_what_would_be_assembled_anew(
         "endpoints/a/two/default": servers(3),
         "services/b/three": {"mode": "http", "hosts": ["h1.x"]},
     }
-    assembler, entries = Assembler([80]), dict(entries_of(values))
+    assembler, slow, entries = Assembler([80]), Assembler([80]), dict(entries_of(values))
+    slow.assemble(entries, 1, ())
     last = assembler.assemble(entries, 1, ()).services
     known = {found.id: found for found in last}
     for name, what, number in changes:
         changed(values, name, what, number)
         created = {key: entry.item.create_revision for key, entry in entries.items()}
-        fresh = dict(entries)
+        fresh = {key: entry for key, entry in entries.items() if key in values}
         for key, entry in entries_of(values).items():
             if key not in entries or entries[key].item.value != entry.item.value:
                 item = an_item(key, entry.item.value, 99, created.get(key, 50 + len(entries)))
                 fresh[key] = msgspec.structs.replace(entry, item=item)
         news = [entry for key, entry in fresh.items() if entries.get(key) is not entry]
+        nudged = assembler.nudge(news) if entries.keys() <= fresh.keys() else None
         entries = fresh
-        nudged = assembler.nudge(news)
+        found = slow.assemble(entries, 1, ())
         if nudged is None:
             nudged = list(assembler.assemble(entries, 1, ()).services)
             known = {}
         known.update((found.id, found) for found in nudged)
-        wanted = {s.id: s for s in Assembler([80]).assemble(entries, 1, ()).services}
+        anew = Assembler([80]).assemble(entries, 1, ())
+        assert [s.id for s in found.services] == [s.id for s in anew.services]
+        assert found.problems == anew.problems
+        assert [s.routes for s in found.services] == [s.routes for s in anew.services]
+        wanted = {s.id: s for s in anew.services}
         assert {k: msgspec.to_builtins(v, enc_hook=str) for k, v in known.items()} == {
             k: msgspec.to_builtins(v, enc_hook=str) for k, v in wanted.items()
         }
