@@ -2,15 +2,14 @@
 
 import argparse
 import contextlib
-import ctypes
 import fcntl
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 from lbsync import log
 from lbsync.agent.fleet import Fleet
 from lbsync.agent.reconcile import Agent
+from lbsync.cli import memory
 from lbsync.cli.agent_status import StatusKeeper
 from lbsync.cli.agent_watches import Watches
 from lbsync.cli.context import opened, settings_of
@@ -39,12 +38,6 @@ take it (the last good generation is back), 8 another agent runs on this host.
 _PATIENCE_S = 2.0
 #: Settings that are fixed while the agent runs: others depend on what was opened with them.
 _FIXED = ("source", "prefix", "host", "state_dir", "etcd")
-
-#: `M_ARENA_MAX` of glibc's malloc.h.
-_M_ARENA_MAX = -8
-#: New objects until a collection; and of each generation, until one of the next. Python's own are
-#: 700, 10, 10: with those a pass over 10,000 services spends half of its time here (measured).
-_GC_THRESHOLDS = (20_000, 20, 50)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +97,8 @@ def _forever(
     def note(report: Report) -> None:
         try:
             keeper.note(report)
+            if report.outcome is not None and report.outcome.changed:
+                memory.give_back()
         finally:
             fleet.note(keeper.status)
             if watches.overlooked():
@@ -123,12 +118,7 @@ def _forever(
     )
     watches = Watches(args.config, wake=loop.wake, reread=loop.reread)
     keeper.starting()
-    # Ten thousand services are a million objects that stay. Walking them all, again and again, to
-    # look for cycles would cost more than the passes do.
-    gc.set_threshold(*_GC_THRESHOLDS)
-    # glibc gives each of some twenty threads (most of them gRPC's, and idle) memory of its own.
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+    memory.settle_in()
     try:
         watches.follow(settings)
         agent.watch(loop.wake)

@@ -1,0 +1,29 @@
+"""How a long-running agent treats its memory: what the collector and glibc's malloc are told."""
+
+import contextlib
+import ctypes
+import gc
+
+#: `M_ARENA_MAX` of glibc's malloc.h.
+_M_ARENA_MAX = -8
+#: New objects until a collection; and of each generation, until one of the next. Python's own are
+#: 700, 10, 10: with those a pass over 10,000 services spends half of its time here (measured).
+_GC_THRESHOLDS = (20_000, 20, 50)
+
+
+def settle_in() -> None:
+    """Prepare for ten thousand services: a million objects that stay."""
+    # Walking them all, again and again, to look for cycles would cost more than the passes do.
+    gc.set_threshold(*_GC_THRESHOLDS)
+    # glibc gives each of some twenty threads (most of them gRPC's, and idle) memory of its own.
+    with contextlib.suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+def give_back() -> None:
+    """Return to the system what a pass needed for a moment.
+
+    3 MB after a reload with 1,000 services, 15 with 10,000, for about 1 ms (measured).
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
