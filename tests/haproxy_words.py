@@ -17,7 +17,7 @@ _SHORT = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def cut(line: str) -> list[str]:
-    """Return the words of `line`; a variable becomes `<VARIABLE>`, an error a ValueError."""
+    """Return the words of `line`; `$NAME` becomes `<VARIABLE>NAME`, an error a ValueError."""
     words: list[str] = []
     word: list[str] | None = None
     quoted, at = False, 0
@@ -50,4 +50,4 @@ def _meaning(kind: str | None, text: str, line: str) -> str:
         return chr(int(text, 16))
     if kind == "short":
         return _SHORT[text]
-    return "<VARIABLE>" if kind == "variable" else text
+    return f"<VARIABLE>{text[1:]}" if kind == "variable" else text

@@ -112,6 +112,7 @@ class Applier:
         self._carry_over(generation, config, running)
         live = self._store.make_live(generation)
         reloaded = self._reload(live, previous, before)
+        self._forget_states(live, config)
         return self._prove(live, rendered, config, started, reloaded)
 
     def confirm(self, live: Generation, rendered: Rendered, config: Config) -> Applied | None:
@@ -153,6 +154,12 @@ class Applier:
             (generation.path / place).unlink(missing_ok=True)  # of an earlier time it was live
             text = state_file.rows(self._worker.servers_state(), running, config)
             durable.replace_file(generation.path / place, text.encode())
+
+    def _forget_states(self, live: Generation, config: Config) -> None:
+        """Leave nothing that a later start would take for news, such as a maintenance long ended."""
+        if (place := server_state.place(config, self._store.live_link)) is not None:
+            with contextlib.suppress(OSError):
+                durable.replace_file(live.path / place, state_file.NONE)
 
     def _reload(self, live: Generation, previous: Generation | None, before: Before) -> Reloaded:
         try:

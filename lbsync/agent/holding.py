@@ -5,7 +5,7 @@ import time
 from lbsync.agent.control import Control, Request
 from lbsync.agent.generations import Store
 from lbsync.agent.guard import Hold
-from lbsync.agent.sections import Parser
+from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import load, main_text
 from lbsync.agent.trial import Found
 from lbsync.settings import Agent as AgentSettings
@@ -68,9 +68,13 @@ class Holding:
         if live.meta.confirmed_at is None:
             return None  # what lets HAProxy start for the first time serves nothing
         config = parser.parse(main_text(load(live)))
-        before = sum(len(placed.section.servers) for placed in config.placed)
-        after = found.plan.desired.server_count
+        # Counted in the files, since templates of raw keys know of no services.
+        before, after = _servers(config), _servers(found.config)
         if (before - after) * 100 <= before * percent:
             return None
         hold = Hold(live.digest, {"what was accepted is not known": (before, after)}, before)
         return None if self.let_go(hold) else hold
+
+
+def _servers(config: Config) -> int:
+    return sum(len(placed.section.servers) for placed in config.placed)

@@ -16,6 +16,7 @@ from lbsync.agent.guard import Hold
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
+from lbsync.errors import Rejected
 from lbsync.model.desired import Desired, Problem, Service
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
@@ -173,12 +174,17 @@ class Settler:
     def read_certificates(self) -> tuple[list[CertificateFile], list[str]]:
         """Return the certificates to serve: the last good one in place of one that is refused.
 
-        A directory that was emptied takes nothing away: without any certificate HAProxy would stop
-        to listen for TLS.
+        A directory that was emptied, or cannot be read, takes nothing away: without any certificate
+        HAProxy would stop to listen for TLS. Raises `Rejected` where it cannot be read at first.
         """
         if self._certificates is None:
             return [], []
-        files, left_out = self._certificates.read()
+        try:
+            files, left_out = self._certificates.read()
+        except Rejected as error:
+            if not self.last_certificates:
+                raise
+            files, left_out = [], [str(error)]
         if self.last_certificates and not any(file.served for file in files):
             left_out.append(
                 "proxy.certificates: there is none left; the last ones are served: put them back, "

@@ -3,8 +3,8 @@ r"""Cutting a line of haproxy.cfg into words (configuration manual, section 2.2:
 import re
 
 UNKNOWN = "\0"
-"""Stands in a word for what only HAProxy knows: the value of an environment variable. A real word
-never holds it, since HAProxy refuses the byte."""
+"""Stands in a word for what only HAProxy knows: the value of the environment variable whose name
+follows. A real word never holds it, since HAProxy refuses the byte."""
 
 _PLAIN = re.compile(r"[\t !%-&(-\[\]-~$]*")
 r"""Printable ASCII without `"`, `#`, `'` and `\`: blanks alone separate the words."""
@@ -50,7 +50,9 @@ def _value(part: re.Match[str]) -> str:
     if part.lastgroup == "escape":
         return _escaped(text)
     if part.lastgroup == "double":
-        return _IN_DOUBLE.sub(lambda inner: UNKNOWN if inner[2] else _escaped(inner[1]), text)
+        return _IN_DOUBLE.sub(
+            lambda inner: UNKNOWN + inner[2][1:] if inner[2] else _escaped(inner[1]), text
+        )
     return text
 
 

@@ -116,6 +116,22 @@ def test_what_a_person_set_is_kept_over_changes_and_reloads_until_released(host:
     assert host.control.get("release") is None
 
 
+def test_what_was_released_does_not_come_back_when_haproxy_starts_anew(host: Host) -> None:
+    host.stack.haproxy.ask("@1 set server be_shop_web_default/web state maint")
+    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    assert "reloaded" in host.agent.run_pass().sentence
+    assert host.stack.get("shop.example").status == 503
+    host.control.set("release", Request("all", NOW))
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "web"
+    host.stack.haproxy.stop()
+    host.stack.haproxy.start()
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "web"
+    assert host.agent.applied is not None
+    assert host.agent.applied.by_hand == ()
+
+
 def test_a_removed_server_is_seen_off_and_may_come_back(host: Host) -> None:
     one, two = host.stack.web("one"), host.stack.web("two")
     host.stack.put({"endpoints/shop/web/default": servers(one, two)})

@@ -159,8 +159,15 @@ def _plan_files(
             change = Change(path, lookup, path in backend_maps)
             wanted = maps.read(files[path], lookup.kind)
             plan_entries(draft, change, running.entries(path), wanted)
-        elif _mentioned(config, path):
+        elif _mentioned(config, path) or _listed(running, files, path):
             draft.reload(f"{path}: it changed, and HAProxy reads it only when it starts")
+
+
+def _listed(running: Running, files: Mapping[str, bytes], path: str) -> bool:
+    """Tell whether a crt-list may mean a file: by its name, in the options of a line."""
+    name = path.encode()
+    held = (files.get(each, b"") + running.files.get(each, b"") for each in running.uses.lists)
+    return any(name in data for data in held)
 
 
 def _mentioned(config: Config, path: str) -> bool:

@@ -15,7 +15,7 @@ from tests.haproxy_words import cut
         ("a\\ b 'c d'\"e f\" g", ["a b", "c de f", "g"]),
         ("x#y z", ["x"]),
         ('description "lbsync 1f0c" x', ["description", "lbsync 1f0c", "x"]),
-        ('bind "${ADDRESS}:80"', ["bind", f"{UNKNOWN}:80"]),
+        ('bind "${ADDRESS}:80"', ["bind", f"{UNKNOWN}{{ADDRESS}}:80"]),
         ("bind $ADDRESS:80", ["bind", "$ADDRESS:80"]),
         (r'"\x41\$\"\n" \q', ['A$"\n', r"\q"]),
         ("", []),

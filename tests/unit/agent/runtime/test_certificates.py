@@ -112,6 +112,16 @@ def test_everything_else_is_a_reload(changes: dict[str, str | None], words: str)
     assert len(reasons) == 1 and words in reasons[0]
 
 
+def test_a_file_that_only_a_line_of_a_list_names_is_read_at_a_start() -> None:
+    listed = "certs/a.pem\ncerts/b.pem [ca-file own/ca.pem verify required] b.test\n"
+    old = {**FILES, "certs.list": listed, "own/ca.pem": PEM.format("YQ==")}
+    new = {**old, "own/ca.pem": PEM.format("Yg==")}
+    config = Parser().parse(BINDS)
+    running = Running(config, {path: text.encode() for path, text in old.items()})
+    made = plan(running, config, {path: text.encode() for path, text in new.items()}, (2, 6, 12))
+    assert made.reasons == ("own/ca.pem: it changed, and HAProxy reads it only when it starts",)
+
+
 def test_where_names_are_hidden_a_change_is_a_reload() -> None:
     text = "global\n    crt-base /etc/certs\n" + BINDS
     _, reasons = planned({"certs/a.pem": PEM.format("Wg==")}, text)
