@@ -76,6 +76,15 @@ class BadKey(Rejected):
         self.reason = reason
 
 
+class ItemsRefused(Rejected):
+    """Raised when some of many services cannot be printed; concerns those alone."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        """`reasons`: service (`ns/name`) to a sentence."""
+        super().__init__("; ".join(reasons.values()))
+        self.reasons = reasons
+
+
 class ApplyFailed(LbsyncError):
     """Raised when HAProxy did not take a valid configuration: roll back, retry later."""
 

@@ -11,13 +11,15 @@ from contextlib import closing
 from pathlib import Path
 
 from lbsync.agent.entries import Entries, Entry, read_entry
+from lbsync.agent.rawkeys import Raw
 from lbsync.errors import LbsyncError
 from lbsync.model.snapshot import Item
 
 _LAYOUT = """
 CREATE TABLE IF NOT EXISTS accepted (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS raw (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
 """
 
 
@@ -32,6 +34,8 @@ class Accepted:
         """`path`: the database file; its directory exists."""
         self._path = path
         self._entries: dict[str, Entry] = {}
+        self.raw: Raw = {}
+        """The keys as templates saw them, where they see them as they are stored."""
         self.lost: str = ""
         """Why what was stored could not be read; empty when it could."""
         self.unread = False
@@ -42,7 +46,7 @@ class Accepted:
         """Read what is stored; see `lost` and `unread`."""
         path = self._path
         try:
-            self._entries = _load(path)
+            self._entries, self.raw = _load(path)
             self.unread = False
         except sqlite3.OperationalError as error:
             # Not damaged: what is written there is good, and must not be thrown away.
@@ -58,23 +62,27 @@ class Accepted:
         """Key to accepted entry."""
         return self._entries
 
-    def replace(self, entries: Mapping[str, Entry]) -> None:
-        """Make `entries` the accepted ones. Raises `StateError` when the disk refuses."""
-        old = self._entries
+    def replace(self, entries: Mapping[str, Entry], raw: Raw) -> None:
+        """Make `entries` and `raw` the accepted ones. Raises `StateError` when the disk refuses."""
+        before = old, old_raw = self._entries, self.raw
         changed = [e for name, e in entries.items() if name not in old or old[name].item != e.item]
-        gone = [name for name in old if name not in entries]
-        self._entries = dict(entries)
-        if not changed and not gone:
+        gone = [(name,) for name in old if name not in entries]
+        rows = [pair for pair in raw.items() if old_raw.get(pair[0]) != pair[1]]
+        rows_gone = [(name,) for name in old_raw if name not in raw]
+        self._entries, self.raw = dict(entries), raw
+        if not changed and not gone and not rows and not rows_gone:
             return
         try:
             with closing(_open(self._path)) as db, db:
-                db.executemany("DELETE FROM accepted WHERE key = ?", [(name,) for name in gone])
+                db.executemany("DELETE FROM accepted WHERE key = ?", gone)
                 db.executemany(
                     "INSERT OR REPLACE INTO accepted VALUES (?, ?, ?, ?)",
                     [_row(entry.item) for entry in changed],
                 )
+                db.executemany("DELETE FROM raw WHERE key = ?", rows_gone)
+                db.executemany("INSERT OR REPLACE INTO raw VALUES (?, ?)", rows)
         except sqlite3.Error as error:
-            self._entries = dict(old)
+            self._entries, self.raw = before
             raise StateError(
                 f"{self._path}: what was accepted cannot be written: {error}"
             ) from error
@@ -104,15 +112,16 @@ def _open(path: Path) -> sqlite3.Connection:
     # file is not: WAL with NORMAL gives just that, without an fsync per pass.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
-    db.execute(_LAYOUT)
+    db.executescript(_LAYOUT)
     return db
 
 
-def _load(path: Path) -> dict[str, Entry]:
+def _load(path: Path) -> tuple[dict[str, Entry], Raw]:
     if not path.exists():
-        return {}
+        return {}, {}
     with closing(_open(path)) as db:
-        return _rows(db)
+        raw = {key: bytes(value) for key, value in db.execute("SELECT * FROM raw")}
+        return _rows(db), raw
 
 
 def _rows(db: sqlite3.Connection) -> dict[str, Entry]:

@@ -56,8 +56,8 @@ class Holding:
             return []
         return [max(0.0, self._since + release.seconds - time.time())]
 
-    def without_memory(self, found: Found, store: Store, parser: Parser) -> Hold | None:
-        """Guard a removal where nothing is known of what was accepted: by what the live file serves.
+    def by_files(self, found: Found, store: Store, parser: Parser) -> Hold | None:
+        """Guard a removal by what the live file serves: where entries tell nothing of it.
 
         Nothing can be held service by service then, so all of it waits.
         """
@@ -72,7 +72,7 @@ class Holding:
         before, after = _servers(config), _servers(found.config)
         if (before - after) * 100 <= before * percent:
             return None
-        hold = Hold(live.digest, {"what was accepted is not known": (before, after)}, before)
+        hold = Hold(live.digest, {"counted in haproxy.cfg": (before, after)}, before)
         return None if self.let_go(hold) else hold
 
 

@@ -30,10 +30,10 @@ class Installed(msgspec.Struct, frozen=True):
 
 
 def install(outputs: tuple[Output, ...], texts: Mapping[str, bytes]) -> Installed:
-    """Bring every absolute output of `outputs` to the text in `texts` (by path)."""
+    """Bring every output of `outputs` that has a text in `texts` (by absolute path) to it."""
     changed, failed = [], []
     for output in outputs:
-        if output.path.startswith("/"):
+        if output.path in texts:
             try:
                 if _install(output, texts[output.path]):
                     changed.append(output.path)

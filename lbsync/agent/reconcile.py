@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync import log
-from lbsync.agent import inputs, report, shift
+from lbsync.agent import inputs, rawkeys, report, shift
 from lbsync.agent.accepted import Accepted
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.bring import Bringer, Deferred
@@ -95,6 +95,7 @@ class Agent:
             CertificateDirectory(Path(directory)) if directory else None,
             raw_keys=bool(settings.templates.directory or settings.outputs),
         )
+        self._know_raw()
         self._holding.settings = settings.agent
         self._settler.standing = self._holding.standing()
         if directory and (live := self._store.live()) is not None:
@@ -130,10 +131,13 @@ class Agent:
             return report.without_source(self._serve(live), error, wanted_once)
         if self._accepted.unread:
             self._accepted.read()
+            self._know_raw()
         found = self._trial.find(self._question(snapshot), self._served, ready)
         hold = found.plan.hold
-        if hold is None and not self._accepted.entries:
-            hold = self._holding.without_memory(found, self._store, self._parser)
+        # Entries do not tell of servers that templates make of keys as they are stored.
+        blind = not self._accepted.entries or not self._settings.templates.packaged
+        if hold is None and blind and not found.plan.let_go:
+            hold = self._holding.by_files(found, self._store, self._parser)
         self._holding.note(hold)
         if hold is not None and found.plan.hold is None:
             return self._hold_all(found, hold)
@@ -158,7 +162,8 @@ class Agent:
             return report.deferred(found.plan, wait, self._served is not None)
         installed = install(self._settings.outputs, found.plan.outside)
         if applied.outcome == "confirmed":
-            self._accepted.replace(found.plan.entries)
+            self._accepted.replace(found.plan.entries, rawkeys.lasting(found.plan.raw))
+            self._know_raw()
             self._served = Served(applied.generation, found.plan.rendered, found.config)
             self._in_force = {service.id: service for service in found.plan.desired.services}
             self._settler.last_certificates = inputs.certificates_in(found.plan.rendered)
@@ -181,6 +186,10 @@ class Agent:
             waits.append(_LOOK_AFTER_LEAVING_S)
         waits += self._holding.waits()
         return min(waits)
+
+    def _know_raw(self) -> None:
+        if self._settler.raw is not None:
+            self._settler.raw.good = self._accepted.raw
 
     def look_again(self) -> None:
         """Let the next pass read everything back, whenever that was last done."""

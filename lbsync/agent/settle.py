@@ -13,6 +13,7 @@ from lbsync.agent.blame import Fingerprint, fingerprint
 from lbsync.agent.desired import Assembler
 from lbsync.agent.entries import Decoder, Entries, Entry, hold_back, settle_routes
 from lbsync.agent.guard import Hold
+from lbsync.agent.rawkeys import Raw, RawKeys
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
@@ -41,6 +42,8 @@ class Settled(msgspec.Struct, frozen=True, eq=False):
     entries: Entries
     desired: Desired
     hold: Hold | None
+    let_go: bool = False
+    """A removal was wanted that the guard would have held, and may go."""
 
 
 class Plan(msgspec.Struct, frozen=True, eq=False):
@@ -49,9 +52,21 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
     entries: Entries
     desired: Desired
     hold: Hold | None
+    let_go: bool
+    """As in `Settled`."""
     rendered: Rendered
     outside: Mapping[str, bytes]
     """Text of files that are installed outside of the generation, by path."""
+    raw: Raw
+    """The keys as templates saw them; nothing where they see none."""
+
+
+class _Texts(msgspec.Struct, frozen=True):
+    """What was rendered."""
+
+    files: dict[str, bytes]
+    faults: tuple[tuple[str, str], ...]
+    """Files outside of the generation that could not be: path and why."""
 
 
 class Settler:
@@ -73,7 +88,8 @@ class Settler:
         self._assembler = Assembler(reserved_ports)
         self._guard_percent = guard_percent
         self._certificates = certificates
-        self._raw_keys = raw_keys
+        self.raw = RawKeys() if raw_keys else None
+        """What templates see of the keys; None: nothing."""
         self.bars: dict[ServiceId, Bar] = {}
         self.standing = 0
         """Servers there were when the hold that stands began; 0: none stands."""
@@ -81,7 +97,7 @@ class Settler:
         """Name to content of certificates that HAProxy refused."""
         self.last_certificates: tuple[CertificateFile, ...] = ()
         """Those that HAProxy was last proved to serve."""
-        self._last: tuple[object, dict[str, bytes], Rendered] | None = None
+        self._last: tuple[object, _Texts, Rendered] | None = None
         self._undisturbed: tuple[Snapshot, Entries, Settled] | None = None
         """The last decision in which nothing was held back, and what it was made from."""
 
@@ -119,7 +135,7 @@ class Settler:
         if hold is not None:
             entries = hold_back(entries, accepted, guard.kept(hold))
         desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))
-        settled = Settled(entries, desired, hold)
+        settled = Settled(entries, desired, hold, removal is not None and hold is None)
         if removal is None and not self.bars and not held:
             self._undisturbed = snapshot, accepted, settled
         return settled
@@ -150,17 +166,21 @@ class Settler:
     ) -> Plan:
         """Return what to go for, rendered; the arguments are those of `settle`.
 
-        Raises `TemplateError` and `Rejected`, both naming template and line.
+        Raises `TemplateError` and `Rejected`, both naming template and line: `ItemsRefused` where
+        it is known which services are at fault, `BadKey` where it is known which key.
         """
         settled = self.settle(snapshot, accepted, let_go, held)
         files, left_out = self.read_certificates()
         desired = settled.desired
-        if left_out:
-            problems = [Problem("", "", sentence) for sentence in left_out]
+        raw = self.raw.read(snapshot) if self.raw else {}
+        texts, rendered = self._render(desired, files, draining, raw)
+        problems = [Problem("", "", sentence) for sentence in left_out]
+        problems += self.raw.problems() if self.raw else ()
+        problems += [Problem("", "", f"{path} stays as it is: {e}") for path, e in texts.faults]
+        if problems:
             desired = msgspec.structs.replace(desired, problems=(*problems, *desired.problems))
-        texts, rendered = self._render(desired, files, draining, snapshot)
-        outside = {path: text for path, text in texts.items() if path.startswith("/")}
-        return Plan(settled.entries, desired, settled.hold, rendered, outside)
+        outside = {path: text for path, text in texts.files.items() if path.startswith("/")}
+        return Plan(settled.entries, desired, settled.hold, settled.let_go, rendered, outside, raw)
 
     def fragment(self, template: str, item: object) -> str:
         """Return the text of one item of `each`, as the whole rendering prints it."""
@@ -211,15 +231,16 @@ class Settler:
         desired: Desired,
         certificates: list[CertificateFile],
         draining: bool,
-        snapshot: Snapshot,
-    ) -> tuple[dict[str, bytes], Rendered]:
+        raw: Raw,
+    ) -> tuple[_Texts, Rendered]:
         """Render, or return the last result where nothing that goes into it has changed."""
-        raw = {k: i.value for k, i in snapshot.items.items()} if self._raw_keys else {}
         mark = (desired.services, desired.settings, tuple(certificates), draining, raw)
         if self._last is not None and self._last[0] == mark:
             return self._last[1], self._last[2]
-        texts = self._renderer.render(inputs.context(desired, certificates, draining), raw)
-        inside = {path: text for path, text in texts.items() if not path.startswith("/")}
+        context = inputs.context(desired, certificates, draining)
+        files, faults = self._renderer.render_what_can(context, raw)
+        texts = _Texts(files, tuple((path, str(error)) for path, error in faults.items()))
+        inside = {path: text for path, text in files.items() if not path.startswith("/")}
         inside |= desired.authorities
         modes = dict(self._renderer.modes)
         for file in certificates:

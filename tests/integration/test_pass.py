@@ -358,3 +358,174 @@ def test_a_rollback_neither_drains_a_host_nor_ends_a_drain(host: Host) -> None:
     host.control.clear("drain")
     assert host.agent.run_pass().confirmed
     assert health() == 200
+
+
+RAW = """\
+global
+    description {{ digest }}
+    stats socket {{ haproxy.stats_socket }} mode 660 level admin
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend fe
+    bind {{ proxy.http_bind[0] }}
+{% for name in ls("/web") %}
+    use_backend be_{{ name }} if { hdr(host) -m str {{ name }}.example }
+{% endfor %}
+{% for name in ls("/web") %}
+backend be_{{ name }}
+{% for kv in gets("/web/" ~ name ~ "/*") %}
+{% set server = json(kv.Value) %}
+    server {{ base(kv.Key) }} 127.0.0.1:{{ server.Port }}
+{% endfor %}
+{% endfor %}
+"""
+
+
+@pytest.fixture
+def raw(host: Host, tmp_path: Path) -> Host:
+    """The host with a template of its own, which reads keys as they are stored; three servers."""
+    mine = tmp_path / "raw"
+    mine.mkdir()
+    (mine / "mine.cfg.j2").write_text(RAW)
+    host.stack.write_settings(
+        f'[templates]\ndirectory = "{mine}"\npackaged = false\n'
+        '[[outputs]]\ntemplate = "mine.cfg.j2"\npath = "haproxy.cfg"\nquote = "haproxy"\n'
+    )
+    for number in range(3):
+        host.stack.put({f"web/shop/s{number}": {"Port": host.stack.web("raw").port}})
+    host.restart_agent()
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert not outcome.error
+    assert host.stack.get("shop.example").body == "raw"
+    return host
+
+
+def test_raw_keys_are_served_and_changed_without_a_confirmation(raw: Host) -> None:
+    two = raw.stack.web("two")
+    raw.stack.put({f"web/shop/s{number}": {"Port": two.port} for number in range(3)})
+    outcome = raw.agent.run_pass()
+    assert (outcome.confirmed, outcome.error) == (True, "")
+    assert raw.stack.get("shop.example").body == "two"
+    raw.stack.put({"web/new/a": {"Port": two.port}})
+    assert raw.agent.run_pass().error == ""
+    assert raw.stack.get("new.example").body == "two"
+
+
+def test_raw_keys_that_vanish_at_once_are_held(raw: Host) -> None:
+    raw.stack.delete(*(f"web/shop/s{number}" for number in range(3)))
+    assert "removal held: 3 of 3 servers" in raw.agent.run_pass().error
+    assert raw.stack.get("shop.example").body == "raw"
+
+
+def test_a_raw_key_that_cannot_be_read_stays_as_it_was_and_the_rest_goes_on(raw: Host) -> None:
+    two = raw.stack.web("two")
+    raw.stack.put({"web/shop/s0": b"{not json", "web/new/a": {"Port": two.port}})
+    for restart in (False, True):
+        if restart:
+            raw.restart_agent()
+        outcome = raw.agent.run_pass()
+        assert outcome.confirmed
+        assert "web/shop/s0: not JSON" in outcome.error
+        assert "its last good value stays" in outcome.error
+        assert raw.stack.get("new.example").body == "two"
+        assert raw.text().count("    server s") == 3
+    raw.stack.put({"web/shop/s0": {"Port": two.port}, "web/new/b": b"1"})
+    outcome = raw.agent.run_pass()
+    assert "web/new/b: JSON, but no object" in outcome.error
+    assert "it is left out" in outcome.error
+    raw.stack.delete("web/new/b")
+    assert raw.agent.run_pass().error == ""
+
+
+def test_a_value_that_a_template_cannot_print_holds_back_its_service_alone(
+    host: Host, tmp_path: Path
+) -> None:
+    """In a fragment, whose item tells the service; and in a file of its own, where halving does."""
+    mine = tmp_path / "templates"
+    mine.mkdir()
+    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
+    atoi = "{% if s.owner %}\n    retries {{ atoi(s.owner) }}\n{% endif %}\n"
+    (mine / "backend.cfg.j2").write_text(packaged.read_text() + atoi)
+    (mine / "all.map.j2").write_text(
+        "{% for x in services %}{% if x.record.compression %}\n"
+        "{{ atoi(x.id) }}\n{% endif %}\n{{ x.id }} 1\n{% endfor %}\n"
+    )
+    host.stack.write_settings(
+        f'[templates]\ndirectory = "{mine}"\n'
+        '[[outputs]]\ntemplate = "all.map.j2"\npath = "maps/all.map"\nquote = "map"\n'
+    )
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    bad = {"mode": "http", "hosts": ["moved.example"], "owner": "two"}
+    worse = {"mode": "http", "hosts": ["worse.example"], "compression": True}
+    host.stack.put(
+        {
+            "services/shop/web": bad,
+            "services/shop/worse": worse,
+            "services/shop/new": {"mode": "http", "hosts": ["new.example"]},
+            "endpoints/shop/new/default": servers(host.stack.web("new")),
+        }
+    )
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert host.agent.last is not None
+    problems = {problem.service: problem.reason for problem in host.agent.last.desired.problems}
+    assert "'two' is no whole number" in problems["shop/web"]
+    assert "'shop/worse' is no whole number" in problems["shop/worse"]
+    assert host.stack.get("new.example").body == "new"
+    assert host.stack.get("shop.example").body == "web", "its last good version"
+    assert host.stack.get("worse.example").status == 404
+    host.stack.put({"services/shop/web": {**bad, "owner": "2"}})
+    host.stack.delete("services/shop/worse")
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.error) == (True, "")
+    assert host.stack.get("moved.example").body == "web"
+
+
+def test_a_file_beside_that_cannot_be_rendered_stands_in_nobodys_way(
+    host: Host, tmp_path: Path
+) -> None:
+    mine = tmp_path / "templates"
+    mine.mkdir()
+    (mine / "beside.conf.j2").write_text(
+        "{% for x in services %}\n{{ x.record.owner or 'none' }}\n{% endfor %}\n"
+    )
+    beside = tmp_path / "beside.conf"
+    host.stack.write_settings(
+        f'[templates]\ndirectory = "{mine}"\n'
+        f'[[outputs]]\ntemplate = "beside.conf.j2"\npath = "{beside}"\nquote = "strict"\n'
+    )
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    before = beside.read_text()
+    host.stack.put(
+        {
+            "services/shop/new": {"mode": "http", "hosts": ["new.example"], "owner": "two words"},
+            "endpoints/shop/new/default": servers(host.stack.web("new")),
+        }
+    )
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert f"{beside} stays as it is" in outcome.error
+    assert beside.read_text() == before
+    assert host.stack.get("new.example").body == "new"
+
+
+@pytest.mark.parametrize("damage", ["removed", "changed"])
+def test_a_live_file_that_somebody_damaged_is_written_anew(host: Host, damage: str) -> None:
+    live = host.stack.state / "live"
+    before = host.text()
+    if damage == "removed":
+        (live / "maps" / "routes.map").unlink()
+    else:
+        (live / "haproxy.cfg").write_text(before + "garbage\n")
+    worker = host.stack.haproxy.ask("@1 show info").split("Pid:")[1].split()[0]
+    assert host.agent.run_pass().confirmed
+    assert host.text() == before
+    assert (live / "maps" / "routes.map").exists()
+    assert host.stack.haproxy.ask("@1 show info").split("Pid:")[1].split()[0] == worker
+    assert host.stack.get("shop.example").body == "web"

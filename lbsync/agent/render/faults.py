@@ -4,7 +4,7 @@ from types import TracebackType
 
 import jinja2
 
-from lbsync.errors import BadKey, LbsyncError, Rejected, TemplateError
+from lbsync.errors import BadKey, ItemsRefused, LbsyncError, Rejected, TemplateError
 
 #: What the code of a template can raise: our own refusals, Jinja's errors, and Python's for
 #: operations on values of the wrong kind.
@@ -42,6 +42,8 @@ def located(error: Exception, name: str) -> LbsyncError:
     if isinstance(error, jinja2.TemplateSyntaxError):
         return TemplateError(f"{error.name or name}:{error.lineno}: {error.message}")
     place = _line(error.__traceback__) or name
+    if isinstance(error, ItemsRefused):
+        return error  # each reason names its own place
     if isinstance(error, BadKey):
         return BadKey(error.key, f"{error.reason} (read by {place})")
     message = str(error) or type(error).__name__

@@ -13,7 +13,8 @@ from jinja2.runtime import Context
 
 from lbsync.agent.render.faults import FAULTS, located
 from lbsync.agent.render.text import Quoted
-from lbsync.errors import BadKey, LbsyncError
+from lbsync.errors import BadKey, ItemsRefused, LbsyncError
+from lbsync.model.desired import Backend, Service
 
 _Kept = dict[int, tuple[object, str]]
 """Identity of an item to the item itself (so that the identity stays taken) and its text."""
@@ -42,22 +43,30 @@ class Fragments:
         """Render `template_name` for each of `items`, which it sees as `item`; join the texts.
 
         The template sees the constants and the functions that depend on nothing else; neither
-        the rest of the context nor the store's keys.
+        the rest of the context nor the store's keys. Raises `ItemsRefused` where items of some
+        services cannot be printed and others can, so that these alone are held back.
         """
         name = str(template_name)
         kept = self._kept.get(name, {})
         used = self._used.setdefault(name, {})
         texts = []
+        faults: dict[str, LbsyncError] = {}
         for item in items:
             identity = id(item)
             entry = kept.get(identity)
             if entry is None:
-                entry = used.get(identity) or (item, self._render(name, item))
+                try:
+                    entry = used.get(identity) or (item, self._render(name, item))
+                except LbsyncError as error:
+                    faults[_service(item)] = error
+                    continue
                 if not self._is_frozen(type(item)):
                     texts.append(entry[1])
                     continue
             used[identity] = entry
             texts.append(entry[1])
+        if faults:
+            raise _together(faults, some=bool(texts))
         return Quoted("".join(texts))
 
     def one(self, template_name: str, item: object) -> str:
@@ -88,6 +97,21 @@ class Fragments:
                 or bool(getattr(parameters, "frozen", False))
             )
         return known
+
+
+def _service(item: object) -> str:
+    """Return the service that an item is, or is a part of; empty where it is neither."""
+    if isinstance(item, Service):
+        return item.id
+    return item.service if isinstance(item, Backend) else ""
+
+
+def _together(faults: dict[str, LbsyncError], *, some: bool) -> LbsyncError:
+    """Return what to raise; `some` other items went well, so that the template is not at fault."""
+    first = next(iter(faults.values()))
+    if "" in faults or not some or any(isinstance(error, BadKey) for error in faults.values()):
+        return first
+    return ItemsRefused({service: str(error) for service, error in faults.items()})
 
 
 def _about(item: object, error: LbsyncError) -> LbsyncError:

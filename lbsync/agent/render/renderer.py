@@ -11,7 +11,7 @@ from lbsync.agent.render.environment import ConfigEnvironment, Delimiters, Style
 from lbsync.agent.render.faults import FAULTS, located
 from lbsync.agent.render.keys import Keys
 from lbsync.agent.render.text import Quoted
-from lbsync.errors import Rejected, TemplateError
+from lbsync.errors import LbsyncError, Rejected, TemplateError
 
 
 class OutputSpec(msgspec.Struct, frozen=True):
@@ -81,13 +81,31 @@ class Renderer:
         Raises `TemplateError` for faults of a template and `Rejected` for values that cannot be
         written, both with template and line.
         """
+        files, faults = self.render_what_can(context, raw)
+        for error in faults.values():
+            raise error
+        return files
+
+    def render_what_can(
+        self, context: Mapping[str, object], raw: Mapping[str, bytes]
+    ) -> tuple[dict[str, bytes], dict[str, LbsyncError]]:
+        """As `render`, but a file outside of the generation that cannot be rendered stands in no
+        other's way: return the texts, and by path why there are no further ones."""
         names = {**Keys(raw).functions(), **context, "digest": Quoted(STAND_IN)}
         for environment in self._environments.values():
             environment.fragments.begin()
-        files = {spec.path: self._render_one(spec, names) for spec in self.outputs}
+        files: dict[str, bytes] = {}
+        faults: dict[str, LbsyncError] = {}
+        for spec in self.outputs:
+            try:
+                files[spec.path] = self._render_one(spec, names)
+            except LbsyncError as error:
+                if not spec.path.startswith("/"):
+                    raise
+                faults[spec.path] = error
         for environment in self._environments.values():
             environment.fragments.commit()
-        return files
+        return files, faults
 
     def fragment(self, template: str, item: object, style: StyleName = "haproxy") -> str:
         """Return what `each(template, [item])` prints in an output of `style`.

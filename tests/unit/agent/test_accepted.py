@@ -15,12 +15,12 @@ def stored(store: Accepted) -> dict[str, bytes]:
 def test_a_restart_finds_what_was_accepted(tmp_path: Path) -> None:
     path = tmp_path / "accepted.db"
     entries = entries_of(a_shop())
-    Accepted(path).replace(entries)
+    Accepted(path).replace(entries, {})
     changed = {**a_shop(), "endpoints/shop/web/default": servers(1)}
     del changed["services/shop/db"]
     store = Accepted(path)
     assert stored(store) == {name: entry.item.value for name, entry in entries.items()}
-    store.replace(entries_of(changed))
+    store.replace(entries_of(changed), {})
     assert stored(Accepted(path)) == stored(store)
     assert "services/shop/db" not in Accepted(path).entries
 
@@ -32,7 +32,7 @@ def test_a_damaged_file_is_set_aside_and_said_so(tmp_path: Path) -> None:
     assert not store.entries
     assert "set aside" in store.lost
     assert (tmp_path / "accepted.db.damaged").exists()
-    store.replace(entries_of(a_shop()))
+    store.replace(entries_of(a_shop()), {})
     assert len(Accepted(path).entries) == len(a_shop())
 
 
@@ -42,13 +42,13 @@ def test_a_disk_that_refuses_leaves_the_old_ones_accepted(tmp_path: Path) -> Non
     store = Accepted(path)
     path.parent.rmdir()
     with pytest.raises(StateError, match=r"accepted\.db"):
-        store.replace(entries_of(a_shop()))
+        store.replace(entries_of(a_shop()), {})
     assert not store.entries
 
 
 def test_a_disk_that_cannot_be_read_now_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "accepted.db"
-    Accepted(path).replace(entries_of(a_shop()))
+    Accepted(path).replace(entries_of(a_shop()), {})
     kept = path.with_name("kept")
     path.rename(kept)
     path.mkdir()
