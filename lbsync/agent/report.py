@@ -122,7 +122,7 @@ def deferred(plan: Plan, wait: Deferred, served: bool) -> Outcome:
 
 
 def held_whole(applied: Applied, hold: Hold) -> Outcome:
-    """Return the end of a pass that holds everything, because it does not know what was accepted."""
+    """Return the end of a pass that holds everything, because what the files serve is all that is known."""
     served = applied.outcome == "confirmed"
     return Outcome(
         f"removal held: generation {applied.generation.name} stays",

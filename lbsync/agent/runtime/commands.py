@@ -100,7 +100,8 @@ def _server(
         case SetState(state=state):
             yield Command(f"set server {name} state {state}", NOTHING)
         case RetireServer():
-            yield Command(f"set server {name} state drain", NOTHING)
+            # Not `state drain`: that would end a maintenance, and sticky clients come in again.
+            yield Command(f"set server {name} weight 0%", NOTHING)
         case DeleteServer():
             yield Command(f"set server {name} state maint", NOTHING)
             yield Command(f"del server {name}", DELETED, alone=True)

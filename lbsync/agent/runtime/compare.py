@@ -122,13 +122,13 @@ def _lost(running: Running, section: Section, server: Server, version: Version) 
 def _unwanted(running: Running, now: ServerState) -> Iterator[Finding]:
     """A server that is on its way out is no difference, while it takes no new sessions."""
     leaves = now.name in running.leaving.get(now.backend, {})
-    if leaves and readback.admin(now.admin_state) != "up":
+    if leaves and (now.weight == 0 or readback.admin(now.admin_state) != "up"):
         return
     draft = Draft()
     draft.do(Phase.RETIRE, RetireServer(now.backend, now.name))
     where = f"{now.backend}/{now.name}"
     mismatch = (
-        Mismatch(where, "state", "drain", "up")
+        Mismatch(where, "weight", "0", str(now.weight))
         if leaves
         else Mismatch(where, "server", "absent", "present")
     )

@@ -171,7 +171,7 @@ class Running:
         """Note what steps are about to change; call it before they are run. Return what is new."""
         found: set[Touch] = set()
         for step in steps:
-            if isinstance(step, AddServer | SetWeight):
+            if isinstance(step, AddServer | SetWeight | RetireServer):
                 found.add((step.backend, step.name, "weight"))
             if isinstance(step, AddServer | SetState | RetireServer):
                 found.add((step.backend, step.name, "state"))

@@ -240,6 +240,14 @@ def test_after_a_restart_of_the_agent_leaving_servers_are_known_again(beds: Beds
     assert _tidied(bed)
 
 
+def test_a_server_that_is_out_takes_nothing_on_its_way_out(beds: Beds) -> None:
+    """`drain` would end the maintenance, and let those with its cookie in again."""
+    bed = beds(a_world())
+    bed.ask("set server be_a/s1 state maint")
+    bed.executor.run_steps([RetireServer("be_a", "s1")])
+    assert bed.servers()["be_a/s1"][2:] == (0, 1)
+
+
 def test_servers_that_other_lines_name_stay_out(beds: Beds, program: str) -> None:
     world = a_world()
     world.servers["be_a"]["s2"] = Spot("127.0.0.2:80", more=" track be_a/s1")
