@@ -111,11 +111,10 @@ class Bringer:
 
     def _settled(self, staged: Generation) -> Applied:
         """Read back after runtime changes, and make their file live."""
+        found, well = self._live.look(quick=True)
+        if not well:
+            raise _Drifted([finding for finding in found if not finding.held])
         steps = self._live.taken()
-        found = self._live.differences()
-        drift = [finding for finding in found if not finding.held]
-        if drift:
-            raise _Drifted(drift)
         applied = self._applier.adopt(staged, self._live.base)
         self._budget.settled()
         return self._note(applied, found, steps=steps)

@@ -150,19 +150,19 @@ class Live:
         self._running.files.update(files)
         return True
 
-    def look(self, *, release: bool = False) -> tuple[list[Finding], bool]:
+    def look(self, *, release: bool = False, quick: bool = False) -> tuple[list[Finding], bool]:
         """Read everything back, heal what drifted; return what differed, and whether all is well.
 
-        What a person set by hand is kept, unless `release` says that it shall go. Raises
-        `Unavailable`, `Deviated`; what runs is in doubt then.
+        What a person set by hand is kept, unless `release` says that it shall go. `quick`: only the
+        servers and the sizes of maps. Raises `Unavailable`, `Deviated`; what runs is in doubt then.
         """
         assert self._running is not None
-        found = compare(self._running, look(self._worker, self._running), self._version)
+        found = self._differences(quick)
         todo = healing(found, release=release)
         if not todo.empty and not todo.reload:
             self._execute(todo)
             self._running.adopt_steps(todo.steps)
-            again = compare(self._running, look(self._worker, self._running), self._version)
+            again = self._differences(quick)
             todo = healing(again)
             settle(self._running, again)
         else:
@@ -172,8 +172,12 @@ class Live:
 
     def differences(self) -> list[Finding]:
         """Read servers and sizes of maps back, and compare; nothing is healed."""
+        return self._differences(quick=True)
+
+    def _differences(self, quick: bool) -> list[Finding]:
         assert self._running is not None
-        seen = look(self._worker, self._running, contents=(), certificates=False)
+        contents = () if quick else None
+        seen = look(self._worker, self._running, contents=contents, certificates=not quick)
         return compare(self._running, seen, self._version)
 
     def tidy(self) -> bool:

@@ -7,7 +7,7 @@ ten thousand. Sections that did not change are the same objects from one configu
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lbsync.agent.directives import Section
+from lbsync.agent.directives import Section, Server
 from lbsync.agent.journal import Touch
 from lbsync.agent.rules import MAIN_FILE
 from lbsync.agent.runtime import certificates, maps
@@ -132,9 +132,12 @@ class Running:
         if any(map(_structural, (*gone, *(placed.section for placed in fresh)))):
             self._load(config, files)
             return
+        news = {(each.section.kind, each.section.name): each.section for each in fresh}
         for section in gone:
             self._by_id.pop(id(section))
             self.sections.pop((section.kind, section.name), None)
+            if (new := news.get((section.kind, section.name))) is not None:
+                self._end_holds(section, new)
         for placed in fresh:
             self._put(placed.section)
         self._keep(files)
@@ -145,6 +148,7 @@ class Running:
         old = self.sections.get((section.kind, section.name))
         if old is not None:
             self._by_id.pop(id(old), None)
+            self._end_holds(old, section)
         self._put(section)
 
     def adopt_entries(
@@ -159,6 +163,14 @@ class Running:
             values.pop(key, None)
         values.update(come)
         self._stale.add(path)
+
+    def _end_holds(self, old: Section, new: Section) -> None:
+        """What a person set on a server ends when something else is wanted of it."""
+        before = {server.name: server for server in old.servers}
+        for server in new.servers:
+            known = before.get(server.name)
+            if known is not None and wish(known) != wish(server):
+                self.touched |= {(new.name, server.name, f) for f in ("weight", "state")}
 
     def _put(self, section: Section) -> None:
         self.sections[section.kind, section.name] = section
@@ -217,6 +229,11 @@ class Running:
         names.pop(name, None)
         if not names:
             self.leaving.pop(backend, None)
+
+
+def wish(server: Server) -> tuple[object, ...]:
+    """Return what is wanted of a server that a person may set, too, and where it is."""
+    return server.address, server.port, server.weight, server.disabled
 
 
 def _structural(section: Section) -> bool:

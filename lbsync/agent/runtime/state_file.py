@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lbsync.agent import readback
 from lbsync.agent.directives import Section, Server
-from lbsync.agent.runtime.model import Running, bases
+from lbsync.agent.runtime.model import Running, bases, wish
 from lbsync.agent.runtime.options import options
 from lbsync.agent.runtime.proxies import proxy
 from lbsync.agent.sections import Config
@@ -40,8 +40,8 @@ def rows(answer: str, running: Running | None, config: Config) -> str:
 
     A row is kept where backend, server, address and port are those of `config`. Of what `running`
     asked for itself (maintenance, weights) nothing is kept: `config` says it anew. What it did not
-    ask for is a person's doing and stays: maintenance, drain, and a weight while the configured one
-    is as before. None for `running`: it is not known what was asked for; maintenance and drain stay.
+    ask for is a person's doing and stays while the same is wanted of the server: maintenance, drain,
+    weight. None for `running`: it is not known what was asked for; maintenance and drain stay.
     """
     lines = answer.rstrip("\n").split("\n")
     kept = _kept(lines[2:], running, config)
@@ -120,7 +120,7 @@ def _kept(lines: list[str], running: Running | None, config: Config) -> Iterator
         weight = readback.weight_of(server, base)
         if running is None or asked is None:
             row[_WEIGHT] = row[_CONFIGURED_WEIGHT] = str(weight)
-        elif not _settle(row, running, asked, weight):
+        elif not _settle(row, running, asked, server, weight):
             continue
         yield " ".join(row)
 
@@ -195,7 +195,7 @@ def _configured_out(row: list[str]) -> bool:
     return row[_ADMIN].isdecimal() and int(row[_ADMIN]) & both == both
 
 
-def _settle(row: list[str], running: Running, asked: _Side, weight: int) -> bool:
+def _settle(row: list[str], running: Running, asked: _Side, server: Server, weight: int) -> bool:
     """Change a row to mean what is wanted; False where that is nothing at all."""
     backend, name = row[STATE_BACKEND], row[STATE_NAME]
     if name in running.leaving.get(backend, {}):
@@ -203,6 +203,9 @@ def _settle(row: list[str], running: Running, asked: _Side, weight: int) -> bool
     before = asked.find(backend, name)
     if before is None or readback.is_disabled(before[0], before[1]):
         return False  # our own maintenance: checks have not run meanwhile
+    if wish(before[0]) != wish(server):
+        row[_WEIGHT] = row[_CONFIGURED_WEIGHT] = str(weight)
+        return row[_ADMIN] == "0"  # what a person set has ended; no checks have run in it
     old = readback.weight_of(before[0], before[1])
     by_hand = row[_WEIGHT] != str(old) and (backend, name, "weight") not in running.touched
     row[_CONFIGURED_WEIGHT] = str(weight)
