@@ -8,6 +8,7 @@ from math import gcd
 
 import msgspec
 
+from lbsync.agent import hashing
 from lbsync.agent.claims import Claimant, Grant, asks_for
 from lbsync.agent.entries import Entries, Entry
 from lbsync.agent.ownership import Ownership, Turn
@@ -204,11 +205,13 @@ def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalReco
     groups = {name: _servers(parts.groups[name]) for name in sorted(parts.groups)} or {
         "default": ()
     }
+    by_hash = record.balance in hashing.BALANCES
     lead = f"be_{service.ns}_{service.name}_{next(iter(groups))}"
     backends = tuple(
         Backend(
             f"be_{service.ns}_{service.name}_{group}", str(service), group, record, servers, https,
             lead, any(server.address.is_name for server in servers),
+            hashing.ids(server.name for server in servers) if by_hash else {},
         )
         for group, servers in groups.items()
     )  # fmt: skip

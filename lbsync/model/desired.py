@@ -4,6 +4,8 @@ Objects keep their identity from pass to pass while nothing about them changed; 
 that to print only what is new. They compare by identity for the same reason.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import UNSET
 
@@ -27,6 +29,8 @@ class Backend(msgspec.Struct, frozen=True, eq=False):
     """Name of the service's first backend; it keeps what all groups of the service share."""
     by_name: bool
     """Some server is given by a DNS name."""
+    ids: Mapping[str, int] = {}
+    """Server to its `id`, where clients are spread by a hash of it; empty: ids do not matter."""
 
     @property
     def users(self) -> str:
