@@ -7,7 +7,7 @@ down.
 from lbsync.settings.addresses import Bind, Endpoint, IpAddress, LogTarget, Network
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
-from lbsync.settings.load import load, password_of
+from lbsync.settings.load import find_state_dir, load, password_of
 from lbsync.settings.outputs import Output, Templates
 from lbsync.settings.publisher import Publisher
 from lbsync.settings.root import DEFAULT_FILE, Settings
@@ -33,6 +33,7 @@ __all__ = [
     "Publisher",
     "Settings",
     "Templates",
+    "find_state_dir",
     "load",
     "password_of",
 ]

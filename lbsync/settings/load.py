@@ -4,6 +4,7 @@ Precedence in one sentence: a default gives way to the file, the file to `LBSYNC
 those to flags.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +30,7 @@ from lbsync.settings.read import (
 )
 from lbsync.settings.root import Settings
 from lbsync.settings.rules import contradictions
-from lbsync.settings.values import HostName
+from lbsync.settings.values import FilePath, HostName
 
 
 def load(
@@ -64,6 +65,29 @@ def load(
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def find_state_dir(
+    config: Path | None = None,
+    *,
+    flags: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> FilePath:
+    """Return where state is kept, as `load` would, whatever else is wrong with the settings.
+
+    The default where the settings file alone could tell and cannot be read. Raises nothing.
+    """
+    environ = os.environ if environ is None else environ
+    path = find_file(config, environ)
+    layers = [from_flags(flags or {}), from_environ(environ)]
+    if path is not None:
+        with contextlib.suppress(SettingsError):
+            layers.append(from_file(path))
+    for layer in layers:
+        with contextlib.suppress(KeyError, ValueError):
+            place: FilePath = convert(layer.values["", "state_dir"], FilePath)
+            return place
+    return Settings().state_dir
 
 
 def password_of(etcd: Etcd) -> str | None:

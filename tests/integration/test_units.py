@@ -126,6 +126,12 @@ def test_haproxy_never_waits_for_the_agent() -> None:
     assert "haproxy.service" in " ".join(after).split()
 
 
+def test_haproxy_starts_whatever_becomes_of_lbsync() -> None:
+    """`-`: systemd goes on when the command fails, or its user, or its program is not there."""
+    first = re.findall(r"^ExecStartPre=(.*)$", DROP_IN.read_text(), re.MULTILINE)
+    assert [line[0] for line in first] == ["-"]
+
+
 def test_haproxy_opens_its_master_socket_to_the_agents_group_as_the_drop_in_says(
     tmp_path: Path,
 ) -> None:
