@@ -126,6 +126,12 @@ def test_haproxy_never_waits_for_the_agent() -> None:
     assert "haproxy.service" in " ".join(after).split()
 
 
+def test_the_agent_may_use_haproxys_sockets_and_read_its_log() -> None:
+    """2.6 tells the reason of a failed reload only to the journal, which belongs to a group."""
+    groups = re.findall(r"^SupplementaryGroups=(.*)$", AGENT.read_text(), re.MULTILINE)
+    assert set(" ".join(groups).split()) == {"haproxy", "systemd-journal"}
+
+
 def test_haproxy_starts_whatever_becomes_of_lbsync() -> None:
     """`-`: systemd goes on when the command fails, or its user, or its program is not there."""
     first = re.findall(r"^ExecStartPre=(.*)$", DROP_IN.read_text(), re.MULTILINE)
