@@ -1,6 +1,7 @@
 """The scripts behind `make`, run beside programs that stand in for the machine's own."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -86,3 +87,13 @@ def test_a_daemon_that_tests_want_is_required_on_a_build_machine_only(
     done = run(machine, script, ci=ci)
     assert done.returncode == code
     assert "no-such-balancer" in done.stderr
+
+
+def test_the_readme_names_every_step_that_the_installer_names_in_the_same_order() -> None:
+    printed = (ROOT / "scripts/install").read_text().rpartition("<<END\n")[2].partition("\nEND")[0]
+    steps = [line.strip() for line in printed.splitlines()[1:]]
+    settings = {"$settings": "/etc/lbsync/lbsync.toml", "\\$": "$"}
+    wanted = [re.sub(r"\$settings|\\\$", lambda m: settings[m[0]], step) for step in steps]
+    section = (ROOT / "README.md").read_text().partition("## In production\n")[2]
+    lines = [line.partition(" #")[0].strip() for line in section.splitlines() if line[:4] == "    "]
+    assert [line for line in lines if line in wanted] == wanted
