@@ -42,7 +42,12 @@ def binaries() -> dict[str, str]:
 
 
 class Haproxy:
-    """One HAProxy: `haproxy -W -db -S <dir>/master.sock -f <config>`."""
+    """One HAProxy: `haproxy -W -db -S <dir>/master.sock -f <config>`.
+
+    `has_master_socket` false: without `-S`; it is then started without waiting.
+    """
+
+    has_master_socket = True
 
     def __init__(self, directory: Path, config: Path, binary: str, *, max_fds: int = 0) -> None:
         """Keep sockets, pid file and log in `directory`; `max_fds` limits open files (hard)."""
@@ -64,7 +69,9 @@ class Haproxy:
     def start(self, *, wait: bool = True) -> None:
         """Start it; with `wait`, until its worker answers. Raises TimeoutError with the log."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        argv = [self.binary, "-W", "-db", "-S", f"{self.master_socket},mode,600"]
+        argv = [self.binary, "-W", "-db"]
+        if self.has_master_socket:
+            argv += ["-S", f"{self.master_socket},mode,600"]
         argv += ["-p", str(self.pid_file), "-f", str(self.config)]
         if self._max_fds:
             argv = ["prlimit", f"--nofile={self._max_fds}", *argv]

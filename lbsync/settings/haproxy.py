@@ -20,15 +20,16 @@ class Haproxy(msgspec.Struct, frozen=True):
              "each version accepts a different language."),
     ] = Program("/usr/sbin/haproxy")  # fmt: skip
     master_socket: Annotated[
-        FilePath,
-        Meta(
-            description="Socket of the master process (`haproxy -S`); Debian's unit puts it here."
-        ),
-    ] = FilePath("/run/haproxy-master.sock")
+        FilePath | None,
+        Meta(description="Socket of the master process (`haproxy -S`); Debian's unit puts it here. "
+             "Empty: there is none, which takes `reload` by `signal` or `command`; replaced workers "
+             "are then not counted, so `max_old_workers` holds nothing up."),
+    ] = FilePath("/run/haproxy-master.sock")  # fmt: skip
     stats_socket: Annotated[
-        FilePath,
+        FilePath | None,
         Meta(description="Socket of the worker; rendered into the configuration, and where the "
-             "agent reads back what runs."),
+             "agent reads back what runs. Empty: there is none; the worker is asked through "
+             "`master_socket`."),
     ] = FilePath("/run/haproxy/admin.sock")  # fmt: skip
     reload: Annotated[
         Literal["master", "signal", "command"],

@@ -17,6 +17,17 @@ Name = tuple[str, str]
 
 OUTPUTS: Name = ("", "outputs")
 CONFIG_VARIABLE = "LBSYNC_CONFIG"
+#: Those that have a flag of their own, besides `--set`.
+_FLAGS = frozenset(
+    {
+        ("", "source"),
+        ("", "prefix"),
+        ("", "state_dir"),
+        ("etcd", "endpoints"),
+        ("log", "level"),
+        ("log", "format"),
+    }
+)
 # Kubernetes writes such variables into every container for each Service of its namespace
 # (documentation "Accessing the Service"); for one named `lbsync` they begin like ours.
 _SERVICE_LINK = re.compile(
@@ -66,7 +77,9 @@ def variable(name: Name) -> str:
 
 def flag(name: Name) -> str:
     """Return the command line's way to write a setting."""
-    return "--" + "-".join(filter(None, name)).replace("_", "-")
+    if name in _FLAGS:
+        return "--" + "-".join(filter(None, name)).replace("_", "-")
+    return f"--set {'.'.join(filter(None, name))}"
 
 
 def guess(wrong: str, known: Iterable[str], otherwise: str) -> str:

@@ -48,7 +48,7 @@ variables; then flags. Later ones win. The default file may be absent, a named o
   their own, see `lbsync --help`.
 * A duration is a number with its unit: `50ms`, `2s`, `5m`, `1h`, `1d`. A bare number is refused.
 * A relative path in the file begins at the file's directory, elsewhere at the working directory.
-* `""` stands for "none" where the default below is `""`.
+* `""` stands for "none" where the type below says "or none", or the default is `""`.
 * What nobody knows (a key, a section, an `LBSYNC_…` variable) is an error, and all errors are
   reported at once: `lbsync check`.
 """

@@ -26,7 +26,7 @@ def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[
         place = written[0] if written else "[{}] {}".format(*names[0])
         return frozenset(names), f"{place}: {sentence}"
 
-    agent, etcd, haproxy = settings.agent, settings.etcd, settings.haproxy
+    agent, etcd = settings.agent, settings.etcd
     if agent.debounce_max < agent.debounce:
         yield finding(
             f"debounce_max ({agent.debounce_max}) is shorter than debounce ({agent.debounce}); "
@@ -54,19 +54,34 @@ def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[
             "http and https are mixed; the password would travel readable to some members",
             ("etcd", "endpoints"),
         )
-    if haproxy.reload == "command" and not haproxy.reload_command:
-        yield finding(
-            'reload = "command" needs reload_command, such as "systemctl reload haproxy"',
-            ("haproxy", "reload"), ("haproxy", "reload_command"),
-        )  # fmt: skip
     if settings.publisher.heartbeat >= settings.publisher.full_compare:
         yield finding(
             f"heartbeat ({settings.publisher.heartbeat}) is not shorter than full_compare "
             f"({settings.publisher.full_compare}); make it shorter",
             ("publisher", "heartbeat"), ("publisher", "full_compare"),
         )  # fmt: skip
+    yield from _haproxy(settings, finding_at=finding)
     yield from _binds(settings, finding_at=finding)
     yield from _outputs(settings, finding_at=finding)
+
+
+def _haproxy(settings: Settings, finding_at: Place) -> Iterator[Finding]:
+    haproxy = settings.haproxy
+    if haproxy.master_socket is None and haproxy.stats_socket is None:
+        yield finding_at(
+            "without master_socket and stats_socket nothing can be read back; name one of them",
+            ("haproxy", "master_socket"), ("haproxy", "stats_socket"),
+        )  # fmt: skip
+    elif haproxy.master_socket is None and haproxy.reload == "master":
+        yield finding_at(
+            'reload = "master" needs master_socket; name it, or reload by "signal" or "command"',
+            ("haproxy", "master_socket"), ("haproxy", "reload"),
+        )  # fmt: skip
+    if haproxy.reload == "command" and not haproxy.reload_command:
+        yield finding_at(
+            'reload = "command" needs reload_command, such as "systemctl reload haproxy"',
+            ("haproxy", "reload"), ("haproxy", "reload_command"),
+        )  # fmt: skip
 
 
 def _binds(settings: Settings, finding_at: Place) -> Iterator[Finding]:

@@ -53,8 +53,8 @@ def from_settings(settings: Settings) -> HaproxyOptions:
     haproxy = settings.haproxy
     return HaproxyOptions(
         binary=haproxy.binary,
-        master_socket=haproxy.master_socket,
-        stats_socket=haproxy.stats_socket,
+        master_socket=haproxy.master_socket or "",
+        stats_socket=haproxy.stats_socket or "",
         reload=haproxy.reload,
         reload_command=haproxy.reload_command,
         pid_file=haproxy.pid_file,

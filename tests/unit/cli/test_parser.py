@@ -8,6 +8,7 @@ import pytest
 from lbsync.cli import main
 from lbsync.cli.parser import COMMANDS, parse
 from lbsync.errors import Exit
+from lbsync.settings.read import NAMES, OUTPUTS, flag
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,17 @@ def test_flags_may_stand_before_and_after_the_command() -> None:
         "source": "file:x",
         "log.level": "debug",
     }
+
+
+def test_a_message_about_a_flag_names_one_that_exists() -> None:
+    for name in set(NAMES) - {OUTPUTS}:
+        words = flag(name).split()
+        words[-1] += "=x" if words[0] == "--set" else ""
+        assert parse(["check", *words, *(["x"] if len(words) == 1 else [])]).flags == {
+            ".".join(filter(None, name)): "x"
+        }
+    assert flag(("", "state_dir")) == "--state-dir"
+    assert flag(("agent", "resync")) == "--set agent.resync"
 
 
 def test_the_later_of_two_flags_wins() -> None:
@@ -91,7 +103,7 @@ def test_all_wrong_settings_are_listed_and_the_code_is_4(
     assert code == Exit.SETTINGS
     assert capsys.readouterr().err.splitlines() == [
         "lbsync: 2 settings are wrong:",
-        "  --agent-debounce: '5' is no duration: write a number with its unit, like 50ms, 2s or 5m",
+        "  --set agent.debounce: '5' is no duration: write a number with its unit, like 50ms, 2s or 5m",
         "  --log-level: 'loud' is none of debug, info, warning, error",
     ]
 

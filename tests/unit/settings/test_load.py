@@ -72,7 +72,7 @@ def test_all_problems_of_all_places_are_reported_at_once(tmp_path: Path) -> None
         "lbsync.toml: sorce: no such setting or section; did you mean source?",
         "lbsync.toml: [agent] debonce: no such setting; did you mean debounce?",
         "environment: LBSYNC_ETCD_USR: no such setting; did you mean LBSYNC_ETCD_USER?",
-        "--agent-resync: '5' is no duration: write a number with its unit, like 50ms, 2s or 5m",
+        "--set agent.resync: '5' is no duration: write a number with its unit, like 50ms, 2s or 5m",
         "lbsync.toml: [agent] guard_percent: 101 is out of range: int <= 100 is expected",
         "lbsync.toml: [log] level: a string in quotes is expected, this is a whole number",
     ]
@@ -128,6 +128,14 @@ def test_a_wrong_value_is_named_with_its_cure(tmp_path: Path, text: str, sentenc
         ('[etcd]\nuser = "u"', "user and password_file belong together"),
         ('[etcd]\nendpoints = ["http://a", "https://b"]', "http and https are mixed"),
         ('[haproxy]\nreload = "command"', "needs reload_command"),
+        (
+            '[haproxy]\nmaster_socket = ""',
+            'reload = "master" needs master_socket; name it, or reload by "signal" or "command"',
+        ),
+        (
+            '[haproxy]\nmaster_socket = ""\nstats_socket = ""\nreload = "signal"',
+            "without master_socket and stats_socket nothing can be read back; name one of them",
+        ),
         ('[proxy]\nhttps_bind = ["*:80"]', "0.0.0.0:80 is listened on twice (also in http_bind)"),
         ("[templates]\npackaged = false", 'needs an output with path = "haproxy.cfg"'),
         (
@@ -221,10 +229,13 @@ def test_an_empty_string_stands_for_none(tmp_path: Path) -> None:
     settings = load_text(
         tmp_path, '[proxy]\nstats_bind = ""\n[agent]\nguard_release = ""\n', {"LBSYNC_ETCD_CA": ""}
     )
+    sockets = 'master_socket = ""\nreload = "signal"\n'
 
     assert settings.proxy.stats_bind is None
     assert settings.agent.guard_release is None
     assert settings.etcd.ca is None
+    assert load_text(tmp_path, f"[haproxy]\n{sockets}").haproxy.master_socket is None
+    assert load_text(tmp_path, '[haproxy]\nstats_socket = ""').haproxy.stats_socket is None
 
 
 def test_an_output_is_read_in_full(tmp_path: Path) -> None:
