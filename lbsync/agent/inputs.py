@@ -56,7 +56,11 @@ def output_specs(settings: Settings) -> list[OutputSpec]:
             output.path,
             output.quote,
             int(output.mode),
-            Delimiters(variable=(output.left, output.right)),
+            Delimiters(
+                block=(output.block_left, output.block_right),
+                variable=(output.left, output.right),
+                comment=(output.comment_left, output.comment_right),
+            ),
         )
         for output in settings.outputs
     ]

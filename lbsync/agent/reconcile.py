@@ -17,6 +17,7 @@ from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.bring import Bringer, Deferred
 from lbsync.agent.budget import Budget, Limits
 from lbsync.agent.control import Control
+from lbsync.agent.entries import Entries
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.guard import Hold
 from lbsync.agent.holding import Holding
@@ -40,6 +41,7 @@ from lbsync.settings import Settings
 _LOOK_AFTER_LEAVING_S = 1.0
 #: How soon to notice that HAProxy is gone, or is another process: one question on its socket.
 _IS_IT_THERE_S = 10.0
+_NOTHING: Entries = {}
 
 
 class Agent:
@@ -94,6 +96,7 @@ class Agent:
             settings.agent.guard_percent,
             CertificateDirectory(Path(directory)) if directory else None,
             raw_keys=bool(settings.templates.directory or settings.outputs),
+            contract=settings.templates.contract,
         )
         self._know_raw()
         self._holding.settings = settings.agent
@@ -105,6 +108,11 @@ class Agent:
         self._in_force = {}
         self._trial.forget(self._ready)
         self._ready = None
+
+    @property
+    def _known(self) -> Entries:
+        """What was accepted, as far as it still counts."""
+        return self._accepted.entries if self._settings.templates.contract else _NOTHING
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Begin to follow the source; `wake` is called from another thread after each change."""
@@ -135,7 +143,7 @@ class Agent:
         found = self._trial.find(self._question(snapshot), self._served, ready)
         hold = found.plan.hold
         # Entries do not tell of servers that templates make of keys as they are stored.
-        blind = not self._accepted.entries or not self._settings.templates.packaged
+        blind = not self._known or not self._settings.templates.packaged
         if hold is None and blind and not found.plan.let_go:
             hold = self._holding.by_files(found, self._store, self._parser)
         self._holding.note(hold)
@@ -152,7 +160,7 @@ class Agent:
 
     def _apply(self, found: Found, began: float) -> Outcome:
         """Bring what was found into force, and accept it once it is proved."""
-        before = self._accepted.entries
+        before = self._known
         if self._control.get("release") is not None and self._bringer.release():
             self._control.forget("release")
         try:
@@ -215,7 +223,7 @@ class Agent:
         """Change at once what can be; tell whether anything is left for a pass with a reload."""
         if not self._foreseen or not self._live.still():
             return True
-        accepted = self._accepted.entries
+        accepted = self._known
         changed = None if self._holding.hold else self._settler.nudge(snapshot, accepted)
         if changed is None:
             settled = self._settler.settle(snapshot, accepted, self._holding.let_go)
@@ -240,7 +248,7 @@ class Agent:
 
     def _question(self, snapshot: Snapshot) -> Question:
         draining = self._control.get("drain") is not None
-        return Question(snapshot, self._accepted.entries, draining, self._holding.let_go)
+        return Question(snapshot, self._known, draining, self._holding.let_go)
 
     def _serve(self, wanted: Generation) -> Applied:
         self.applied = self._bringer.serve(wanted, draining=self._control.get("drain") is not None)

@@ -80,11 +80,13 @@ class Settler:
         certificates: CertificateDirectory | None,
         *,
         raw_keys: bool,
+        contract: bool,
     ) -> None:
         """`certificates`: None where HAProxy ends no TLS. `raw_keys`: a template may ask for keys
-        as they are stored, so every change of any key asks for a rendering."""
+        as they are stored, so every change of any key asks for a rendering. `contract`: false where
+        keys are nothing but that."""
         self._renderer = renderer
-        self._decoder = Decoder()
+        self._decoder = Decoder(contract=contract)
         self._assembler = Assembler(reserved_ports)
         self._guard_percent = guard_percent
         self._certificates = certificates

@@ -39,8 +39,10 @@ def make_plan(
         settings.agent.guard_percent,
         CertificateDirectory(Path(directory)) if directory else None,
         raw_keys=True,
+        contract=settings.templates.contract,
     )
-    return settler.plan(snapshot, accepted or {}, draining, lambda _: False)
+    known = accepted if accepted and settings.templates.contract else {}
+    return settler.plan(snapshot, known, draining, lambda _: False)
 
 
 def validated(staged: Generation, rendered: Rendered, settings: Settings) -> Accepted:

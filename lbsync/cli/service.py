@@ -11,7 +11,7 @@ from lbsync.cli.service_review import review
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.cli.wait import add_wait, history_of, until_verified
 from lbsync.clients.source import Source
-from lbsync.errors import Conflict, Exit, Rejected
+from lbsync.errors import Conflict, Exit, Rejected, SettingsError
 from lbsync.schema.keys import ServiceId
 
 _EPILOG = """\
@@ -78,7 +78,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Exit:
     """Carry out the action."""
-    with opened(settings_of(args)) as source:
+    settings = settings_of(args)
+    if not settings.templates.contract:
+        raise SettingsError(
+            [
+                f"[templates] contract: it is false, so no key below {settings.prefix} is a service; "
+                "write these keys with the tool they belong to, or name another --prefix with "
+                "--set templates.contract=true"
+            ]
+        )
+    with opened(settings) as source:
         if getattr(args, "wait", None):
             history_of(source)  # before anything is written
         code: Exit = args.action(args, source)

@@ -21,6 +21,12 @@ class Templates(msgspec.Struct, frozen=True):
         Meta(description="Render the packaged set of haproxy.cfg and its maps. `false`: an output "
              "of yours brings haproxy.cfg."),
     ] = True  # fmt: skip
+    contract: Annotated[
+        bool,
+        Meta(description="Read the keys by lbsync's contract. `false`: keys below the prefix belong to "
+             "another tool and are only there for `getv`, `gets`, `ls`; none is decoded, refused or "
+             "reported under `quarantine/`, and templates see no services. Needs `packaged = false`."),
+    ] = True  # fmt: skip
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -61,8 +67,24 @@ class Output(msgspec.Struct, frozen=True):
              "Empty: nothing."),
     ] = Command()  # fmt: skip
     left: Annotated[
-        str, Meta(min_length=1, max_length=10, description="What opens an expression.")
-    ] = "{{"
+        str,
+        Meta(min_length=1, max_length=10,
+             description="What opens an expression. This and the next five: others than Jinja's, for "
+             "a file that is itself full of `{{`, `{%` or `{#`, as log-formats in JSON are; they hold "
+             "for the template and for all that it includes."),
+    ] = "{{"  # fmt: skip
     right: Annotated[
         str, Meta(min_length=1, max_length=10, description="What closes an expression.")
     ] = "}}"
+    block_left: Annotated[
+        str, Meta(min_length=1, max_length=10, description="What opens a tag like `{% if x %}`.")
+    ] = "{%"
+    block_right: Annotated[
+        str, Meta(min_length=1, max_length=10, description="What closes a tag.")
+    ] = "%}"
+    comment_left: Annotated[
+        str, Meta(min_length=1, max_length=10, description="What opens a comment.")
+    ] = "{#"
+    comment_right: Annotated[
+        str, Meta(min_length=1, max_length=10, description="What closes a comment.")
+    ] = "#}"

@@ -122,6 +122,17 @@ def _outputs(settings: Settings, finding_at: Place) -> Iterator[Finding]:
                 "reloaded as a whole; take out check, reload, owner and group",
                 ("", "outputs"),
             )
+        if len({output.left, output.block_left, output.comment_left}) < 3:
+            yield finding_at(
+                f"number {number}: left, block_left and comment_left must be three different texts",
+                ("", "outputs"),
+            )
+    if settings.templates.packaged and not settings.templates.contract:
+        yield finding_at(
+            "contract = false leaves the packaged templates without any service; set packaged = false "
+            "as well, or take it out",
+            ("templates", "contract"), ("templates", "packaged"),
+        )  # fmt: skip
     brings_own = any(output.path == "haproxy.cfg" for output in settings.outputs)
     if not settings.templates.packaged and not brings_own:
         yield finding_at(

@@ -84,3 +84,11 @@ def test_a_mistyped_kind_of_key_is_told() -> None:
 def test_a_key_cannot_speak_to_a_terminal() -> None:
     resolved = Decoder().resolve(a_snapshot({"services/a/\x1b[31mred\n": {}}), {})
     assert resolved.problems[0].key == "services/a/\\x1b[31mred\\n"
+
+
+def test_without_the_contract_no_key_is_an_entry_or_a_problem() -> None:
+    decoder = Decoder(contract=False)
+    values = {**a_shop(), "services/x": b"\xff", "endpoints/1": b"", "settings/y": b""}
+    resolved = decoder.resolve(a_snapshot(values), {})
+    assert (resolved.entries, resolved.problems) == ({}, ())
+    assert decoder.glance(a_snapshot({**values, "services/shop/web": b"{"}, revision=2)) == []

@@ -142,6 +142,11 @@ def test_a_wrong_value_is_named_with_its_cure(tmp_path: Path, text: str, sentenc
             '[templates]\ndirectory = "t"\n[[outputs]]\ntemplate = "t"\npath = "../x"',
             "leads out of the generation",
         ),
+        ("[templates]\ncontract = false", "contract = false leaves the packaged templates"),
+        (
+            '[[outputs]]\ntemplate = "t"\npath = "x"\ncomment_left = "{%"',
+            "number 1: left, block_left and comment_left must be three different texts",
+        ),
         (
             '[templates]\ndirectory = "t"\n[[outputs]]\ntemplate = "t"\npath = "x"\ncheck = "y"',
             "lies inside the generation",
@@ -256,6 +261,8 @@ def test_an_output_is_read_in_full(tmp_path: Path) -> None:
     assert output.check == ("nginx", "-t", "-c", "{src}")
     assert output.reload == ("systemctl", "reload", "nginx")
     assert output.quote == "strict"
+    assert (output.block_left, output.block_right) == ("{%", "%}")
+    assert (output.comment_left, output.comment_right) == ("{#", "#}")
 
 
 def test_ports_of_https_are_reserved_only_where_there_are_certificates(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""Keys of another tool under the prefix, in a layout that only looks like ours."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import etcd as etcd_harness
+from harness.agent import AgentProcess, command
+from harness.haproxy import binaries
+from harness.stack import Stack
+from harness.wait import wait_until
+from lbsync.errors import Exit
+from tests.conftest import demand
+
+TEMPLATE = """\
+global
+    default-path config
+    description {{ digest }}
+    stats socket {{ haproxy.stats_socket }} mode 660 level admin
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend fe
+    bind {{ proxy.http_bind|first }}
+    default_backend {{ getv("/endpoints/default", "nobody") }}
+backend nobody
+{% for name in lsdir("/services") if name != "ours" %}
+backend {{ name }}
+  {% for kv in gets("/services/%s/*" % name) %}
+    server {{ base(kv.Key) }} {{ kv.Value }}
+  {% endfor %}
+{% endfor %}
+"""
+SETTINGS = """
+[templates]
+directory = "{folder}"
+packaged = false
+contract = false
+[[outputs]]
+template = "haproxy.cfg.j2"
+path = "haproxy.cfg"
+quote = "haproxy"
+"""
+
+
+@pytest.fixture(params=["2.6", "2.8"])
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+    """A host that serves such a layout; no agent yet."""
+    demand(etcd_harness.installed(), "etcd")
+    demand(request.param in binaries(), f"HAProxy {request.param}")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/haproxy.cfg.j2").write_text(TEMPLATE)
+    extra = SETTINGS.format(folder=tmp_path / "mine")
+    stack = Stack(tmp_path, binaries()[request.param], extra=extra)
+    try:
+        stack.start()
+        stack.put(
+            {
+                "services/web/1": stack.web("one").address.encode(),
+                "endpoints/default": b"web",
+                "settings/colour": b"blue",
+            }
+        )
+        prepared = command(stack, "prepare")
+        assert prepared.returncode == 0, prepared.stderr
+        stack.haproxy.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def test_such_keys_are_served_and_nothing_is_said_against_them(stack: Stack) -> None:
+    agent = AgentProcess(stack).start()
+    try:
+        assert stack.get("any").body == "one"
+        two = stack.web("two").address.encode()
+        agent.wait_for_revision(stack.put({"services/web/1": two, "services/web/x/y": b"z"}))
+        assert stack.get("any").body == "two"
+        agent.wait_for_revision(
+            stack.put({"services/shop/1": stack.web("s").address.encode(), "endpoints/a/b/c": b"{"})
+        )
+        agent.wait_for_revision(stack.put({"endpoints/default": b"shop"}))
+        assert stack.get("any").body == "s"
+        status = agent.status()
+        assert (status["state"], status.get("quarantined")) == ("confirmed", None)
+        # The record is written after the reasons; by then they would stand there.
+        wait_until("the host's record", lambda: "agents/lb-test" in stack.client.snapshot().items)
+        assert not [key for key in stack.client.snapshot().items if key.startswith("quarantine/")]
+    finally:
+        agent.stop()
+
+
+def test_commands_see_what_the_agent_sees(stack: Stack) -> None:
+    assert command(stack, "agent", "--once").returncode == Exit.CHANGED
+    assert command(stack, "agent", "--once").returncode == Exit.OK
+    for words in (["check"], ["diff"], ["render", "--dry-run"]):
+        ended = command(stack, *words)
+        assert (ended.returncode, ended.stderr) == (Exit.OK, ""), ended.stdout
+    listed = command(stack, "service", "ls")
+    assert listed.returncode == Exit.SETTINGS
+    assert "[templates] contract: it is false" in listed.stderr
+
+
+def test_a_store_that_is_emptied_is_held_by_what_haproxy_serves(stack: Stack) -> None:
+    assert command(stack, "agent", "--once").returncode == Exit.CHANGED
+    stack.delete("services/web/1", "endpoints/default")
+
+    held = command(stack, "agent", "--once")
+
+    assert "removal held: 1 of 1 servers would go at once (counted in haproxy.cfg)" in held.stderr
+    assert stack.get("any").body == "one"
+    command(stack, "confirm")
+    assert command(stack, "agent", "--once").returncode == Exit.CHANGED
+    assert stack.get("any").status == 503
+
+
+def test_what_was_accepted_before_the_contract_was_left_is_forgotten(stack: Stack) -> None:
+    kept = stack.config_file.read_text()
+    stack.config_file.write_text(kept.replace("contract = false", "contract = true"))
+    stack.put({"services/ours/b": {"mode": "http"}, "endpoints/ours/b/c": {"servers": []}})
+    assert command(stack, "agent", "--once").returncode == Exit.REJECTED
+
+    stack.config_file.write_text(kept)
+
+    ended = command(stack, "agent", "--once")
+    assert (ended.returncode, ended.stderr) == (Exit.OK, ""), ended.stdout
+    assert command(stack, "check").returncode == Exit.OK
