@@ -18,12 +18,21 @@ from lbsync.log import span
 
 FILE = "status.json"
 
-State = Literal["starting", "confirmed", "held", "stale", "failing", "rolled-back", "unconfirmed"]
-"""`starting`: no pass has ended yet. `confirmed`: HAProxy was proved to serve what is wanted. `held`:
-the same, but for a removal that waits for confirmation. `stale`: it serves what was wanted when the
-source last answered. `failing`: the last pass failed, and `error` says why. `rolled-back`: it serves
-the generation that an operator chose. `unconfirmed`: HAProxy does not answer, so nothing is known of
-what it serves."""
+State = Literal[
+    "starting",
+    "confirmed",
+    "waiting",
+    "held",
+    "stale",
+    "failing",
+    "rolled-back",
+    "unconfirmed",
+]
+"""`starting`: no pass has ended yet. `confirmed`: HAProxy was proved to serve what is wanted.
+`waiting`: it serves all of it that needs no reload, and the reload has to wait. `held`: what is wanted,
+but for a removal that waits for confirmation. `stale`: what was wanted when the source last answered.
+`failing`: the last pass failed, and `error` says why. `rolled-back`: it serves the generation that an
+operator chose. `unconfirmed`: HAProxy does not answer, so nothing is known of what it serves."""
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -78,6 +87,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """Revision of the source that the last pass looked at."""
     generation: int = 0
     digest: str = ""
+    base: str = ""
+    """Digest that HAProxy gives in `show info`: of the generation it loaded, before runtime changes."""
     confirmed_at: float = 0.0
     """When the generation was first proved to be served."""
     verified_at: float = 0.0
@@ -102,6 +113,12 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """Passes since the agent started."""
     reloads: int = 0
     """Reloads since the agent started."""
+    reloads_by_cause: dict[str, int] = {}
+    """The same by cause: `change`, `start`, `heal` (HAProxy ran something else), `rollback`."""
+    needless_reloads: int = 0
+    """Those that changed nothing of what runs; 0, or it is a fault of lbsync."""
+    reload_reason: str = ""
+    """Why the last reload was needed: section and line, or the file."""
     old_workers: int = 0
     haproxy: str = ""
     """Version of the HAProxy that was validated with."""

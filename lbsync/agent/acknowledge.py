@@ -58,7 +58,7 @@ def record_of(status: Status) -> AgentRecord:
         verified_at=stamp(status.verified_at),
         haproxy=status.haproxy,
         quarantined=tuple(sorted(refusals(status))[:_MOST_NAMES]),
-        held={"removal": f"{status.held} (id {status.hold_id})"} if status.held else {},
+        held=_held(status),
         error=status.error[:_MOST_WORDS] or UNSET,
         state=status.state,
         seen=status.revision_seen,
@@ -67,6 +67,15 @@ def record_of(status: Status) -> AgentRecord:
         pid=status.pid,
         started_at=stamp(status.started_at),
     )
+
+
+def _held(status: Status) -> dict[str, str]:
+    """Return what waits for somebody's decision: a removal, and what somebody set by hand."""
+    held = {"removal": f"{status.held} (id {status.hold_id})"} if status.held else {}
+    for sentence in status.by_hand[:_MOST_NAMES]:
+        what, _, how = sentence.partition(": ")
+        held[what] = how
+    return held
 
 
 def news(told: AgentRecord | None, now: AgentRecord) -> News:

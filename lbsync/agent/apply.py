@@ -55,6 +55,10 @@ class Applied(msgspec.Struct, frozen=True):
     """Runtime changes that led here without a reload."""
     reasons: tuple[str, ...] = ()
     """Why it took a reload."""
+    cause: str = ""
+    """Of a reload, as the budget counts them: `change`, `start`, `heal`, `rollback`."""
+    needless: bool = False
+    """The reload changed nothing of what runs; that must not be."""
     base: str = ""
     """Digest that HAProxy gives in `show info`: of the generation it loaded; empty: unknown."""
 

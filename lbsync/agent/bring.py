@@ -14,7 +14,7 @@ from lbsync.agent import durable, inputs
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.budget import Budget, Cause, Delay
 from lbsync.agent.generations import Generation, Store
-from lbsync.agent.live import Live
+from lbsync.agent.live import Live, files_of
 from lbsync.agent.runtime.compare import Finding
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.sections import Config, Parser
@@ -83,7 +83,7 @@ class Bringer:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
         self._ask(cause, reasons)
-        return self._reload(self._staged_or_live(found.staged), rendered, config, reasons)
+        return self._reload(self._staged_or_live(found.staged), rendered, config, reasons, cause)
 
     def serve(self, wanted: Generation, *, draining: bool) -> Applied:
         """See to it that HAProxy serves a generation that is on disk.
@@ -95,7 +95,8 @@ class Bringer:
         live = self._store.live()
         if live is not None and live.name == wanted.name:
             return self._prove(live, rendered, config)
-        return self._reload(wanted, rendered, config, ("another generation was asked for",))
+        why = "another generation was asked for"
+        return self._reload(wanted, rendered, config, (why,), "rollback")
 
     def look_again(self) -> None:
         """Look at everything in the next proof, whenever the last look was."""
@@ -131,7 +132,7 @@ class Bringer:
         applied = self._applier.confirm(live, rendered, config)
         if applied is None:
             why = "HAProxy serves another configuration than the live one"
-            return self._reload(live, rendered, config, (why,))
+            return self._reload(live, rendered, config, (why,), "start")
         if applied.outcome == "live":
             return applied
         self._live.load(rendered, config, applied.base)
@@ -143,17 +144,23 @@ class Bringer:
         now = time.monotonic()
         if now - self._looked_at < self._look_every_s and self._last is not None:
             return msgspec.structs.replace(
-                self._last, reload=None, steps=self._live.taken(), reasons=(), healed=()
+                self._last,
+                reload=None,
+                steps=self._live.taken(),
+                reasons=(),
+                healed=(),
+                cause="",
+                needless=False,
             )
         try:
             found, well = self._live.look()
         except Deviated as error:
-            return self._reload(live, rendered, config, (str(error),))
+            return self._reload(live, rendered, config, (str(error),), "heal")
         drift = [finding for finding in found if not finding.held]
         if drift:
             log.get().warning(f"HAProxy ran otherwise than written: {_some(drift)}", healed=well)
         if not well:
-            return self._reload(live, rendered, config, tuple(map(str, drift[:_FEW])))
+            return self._reload(live, rendered, config, tuple(map(str, drift[:_FEW])), "heal")
         self._looked_at = now
         confirmed = self._store.confirmed()
         if confirmed is None or confirmed.name != live.name:
@@ -196,9 +203,19 @@ class Bringer:
             raise Deferred(delay, reasons)
 
     def _reload(
-        self, wanted: Generation, rendered: Rendered, config: Config, reasons: tuple[str, ...]
+        self,
+        wanted: Generation,
+        rendered: Rendered,
+        config: Config,
+        reasons: tuple[str, ...],
+        cause: Cause,
     ) -> Applied:
         running = self._live.running
+        needless = (
+            cause == "change"
+            and running is not None
+            and running.is_already(config, files_of(rendered))
+        )
         self._live.forget()
         try:
             applied = self._applier.apply(wanted, rendered, config, running)
@@ -210,7 +227,9 @@ class Bringer:
             self._looked_at = time.monotonic()
         # The proof has read everything back; whose doing a difference is, only a closer look tells.
         found = self._live.differences() if self._live.known and applied.mismatches else []
-        return msgspec.structs.replace(self._note(applied, found), reasons=reasons)
+        return msgspec.structs.replace(
+            self._note(applied, found), reasons=reasons, cause=cause, needless=needless
+        )
 
     def _staged_or_live(self, staged: Generation) -> Generation:
         """Return the generation to reload: it may have been made live already."""

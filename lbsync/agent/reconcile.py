@@ -126,7 +126,10 @@ class Agent:
         pin = self._control.get("rollback")
         if pin is not None:
             self._trial.forget(ready)
-            return report.pinned(self._serve(self._chosen(pin.value)), pin.since)
+            served = self._serve(self._chosen(pin.value))
+            if self._release():
+                served = self._serve(self._chosen(pin.value))
+            return report.pinned(served, pin.since)
         try:
             snapshot = self._source.snapshot()
         except Unavailable as error:
@@ -161,8 +164,7 @@ class Agent:
     def _apply(self, found: Found, began: float) -> Outcome:
         """Bring what was found into force, and accept it once it is proved."""
         before = self._known
-        if self._control.get("release") is not None and self._bringer.release():
-            self._control.forget("release")
+        self._release()
         try:
             applied = self._bringer.bring(found)
         except Deferred as wait:
@@ -194,6 +196,13 @@ class Agent:
             waits.append(_LOOK_AFTER_LEAVING_S)
         waits += self._holding.waits()
         return min(waits)
+
+    def _release(self) -> bool:
+        """Undo what was set by hand, where that was asked for; tell whether it was done."""
+        if self._control.get("release") is None or not self._bringer.release():
+            return False
+        self._control.forget("release")
+        return True
 
     def _know_raw(self) -> None:
         if self._settler.raw is not None:

@@ -115,7 +115,9 @@ def deferred(plan: Plan, wait: Deferred, served: bool) -> Outcome:
     return Outcome(
         f"revision {plan.desired.revision}: {wait}",
         served,
+        waiting=True,
         again_in=wait.delay.seconds,
+        exit_code=Exit.UNVERIFIED,
         # Not `revision`: that says what is served.
         fields={"wanted": plan.desired.revision, "reload": wait.reasons[0]},
     )

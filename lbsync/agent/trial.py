@@ -53,7 +53,6 @@ class Found(msgspec.Struct, frozen=True, eq=False):
     config: Config
     staged: Generation | None
     """None when the live generation already is what the plan asks for."""
-    warnings: tuple[str, ...] = ()
 
 
 class Question(msgspec.Struct, frozen=True, eq=False):
@@ -76,6 +75,7 @@ class Trial:
         self._parser = parser
         self._options = options
         self._intact = Intact(inputs.HOST_MAP)
+        self._warned: set[str] = set()
 
     def find(self, question: Question, served: Served | None, ready: Found | None = None) -> Found:
         """Return a plan that HAProxy accepts, as near to what is wanted as can be.
@@ -92,7 +92,7 @@ class Trial:
                 self.forget(ready)
                 return Found(plan, self._config(plan, served), None)
             if ready is not None and ready.plan.rendered.digest == plan.rendered.digest:
-                return Found(plan, ready.config, ready.staged, ready.warnings)
+                return Found(plan, ready.config, ready.staged)
             self.forget(ready)
             ready = None
             try:
@@ -174,7 +174,10 @@ class Trial:
         except LbsyncError:
             self._store.discard(staged)
             raise
-        return Found(plan, verdict.config, staged, verdict.warnings)
+        for warning in set(verdict.warnings) - self._warned:
+            log.get().warning(f"HAProxy warns: {warning}")
+        self._warned = set(verdict.warnings)
+        return Found(plan, verdict.config, staged)
 
     def _known_binds(self, served: Served | None) -> tuple[Bind, ...]:
         """Return the binds HAProxy may hold now: they are not probed."""

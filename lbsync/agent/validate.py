@@ -21,6 +21,7 @@ from lbsync.errors import Rejected
 from lbsync.model.rendered import Rendered
 
 _SHOWN = 5
+_NO_STATES = "Can't open global server state file"
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -70,7 +71,10 @@ def validate(
         raise Refused([finding(alert, staged.path, config) for alert in verdict.alerts])
     if found := list(taken_binds(config, tuple(known_binds), own_ports)):
         raise Refused(found)
-    return Accepted(config, verdict.warnings, verdict.seconds)
+    # Before its first reload a host has no states to load.
+    told = (text.replace(f"{staged.path}/", "") for text in verdict.warnings)
+    warnings = tuple(text for text in told if _NO_STATES not in text)
+    return Accepted(config, warnings, verdict.seconds)
 
 
 def taken_binds(

@@ -31,7 +31,7 @@ SIGTERM and SIGINT finish the running pass, then end. HAProxy serves on.
 
 exit codes of --once: 0 was confirmed already, 3 applied a change, 4 settings or templates are wrong,
 5 something was refused (the rest is served), 6 source or HAProxy does not answer, 7 HAProxy did not
-take it (the last good generation is back), 8 another agent runs on this host.
+take it (the last good generation is back), 8 another agent runs on this host, 9 a reload has to wait.
 """
 #: How long the first pass waits for the source. Listing takes milliseconds where it answers; where it
 #: does not, the last good generation is looked after instead.

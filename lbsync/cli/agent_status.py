@@ -94,6 +94,8 @@ class StatusKeeper:
             return "unconfirmed"
         if self._request("rollback"):
             return "rolled-back"
+        if outcome.waiting:
+            return "waiting"
         if self._watching and not self._source.health().ok:
             return "stale"
         return "held" if self._agent.last is not None and self._agent.last.hold else "confirmed"
@@ -138,8 +140,9 @@ class StatusKeeper:
             "old_workers": applied.old_workers.count,
             "by_hand": applied.by_hand[:_MOST_BY_HAND],
             "healed": self._status.healed + is_new * len(applied.healed),
-            "reloads": self._status.reloads + bool(is_new and applied.reload is not None),
         }
+        if is_new and applied.reload is not None:
+            facts |= self._of_reload(applied)
         if report.outcome is not None and report.outcome.confirmed:
             facts["verified_at"] = applied.verified_at or now
             # A pass that looked at the source says at which revision; others serve what is stored.
@@ -147,7 +150,17 @@ class StatusKeeper:
             if generation.digest != self._status.digest:
                 facts["confirmed_at"] = now
             facts["digest"], facts["generation"] = generation.digest, generation.seq
+            facts["base"] = applied.base
         return facts
+
+    def _of_reload(self, applied: Applied) -> dict[str, object]:
+        known = self._status.reloads_by_cause
+        return {
+            "reloads": self._status.reloads + 1,
+            "reloads_by_cause": {**known, applied.cause: known.get(applied.cause, 0) + 1},
+            "needless_reloads": self._status.needless_reloads + applied.needless,
+            "reload_reason": applied.reasons[0] if applied.reasons else "",
+        }
 
 
 def _version(program: str) -> str:

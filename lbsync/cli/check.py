@@ -141,9 +141,9 @@ def _validate(plan: Plan, settings: Settings) -> str:
     with tempfile.TemporaryDirectory(prefix="lbsync-check-") as folder:
         staged = Store(folder, keep=1).stage(plan.rendered)
         verdict = validated(staged, plan.rendered, settings)
-    warned = f", with {count(len(verdict.warnings), 'warning')}" if verdict.warnings else ""
+    warned = "".join(f"; warning: {text}" for text in verdict.warnings)
     counts = f"{count(len(plan.desired.services), 'service')}, {count(plan.desired.server_count, 'server')}"
-    return f"accepted by HAProxy {version}{warned}: {counts}"
+    return f"accepted by HAProxy {version}: {counts}{warned}"
 
 
 def _check_haproxy(findings: Findings, settings: Settings) -> None:

@@ -28,7 +28,7 @@ examples:
 
 The agent's word is compared with HAProxy's own: 'serves' is what the running worker answers now.
 
-exit codes: 0 confirmed, held, stale or rolled back, and HAProxy agrees; 1 the agent fails or waits;
+exit codes: 0 confirmed, waiting, held, stale or rolled back, and HAProxy agrees; 1 the agent fails or waits;
 6 the agent or HAProxy does not answer; 7 HAProxy serves something else than the agent says.
 With --fleet: 0 every agent is fine; 1 one fails or waits; 6 etcd does not answer, or no agent reports.
 With --publishers: 0 all is in step; 1 something is not; 6 etcd does not answer, or nobody publishes.
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> Exit:
         return status_publishers.show(settings, as_json=args.output == "json")
     found = status.read(Path(settings.state_dir))
     doubt = status.doubt(found, time.time())
-    serves = _ask_haproxy(settings, found.digest)
+    serves = _ask_haproxy(settings, found)
     if args.output == "json":
         facts = {"agent": found, "doubt": doubt, "haproxy": serves}
         Terminal().line(to_json(facts))
@@ -78,14 +78,15 @@ def run(args: argparse.Namespace) -> Exit:
     return _exit(found, doubt, serves)
 
 
-def _ask_haproxy(settings: Settings, digest: str) -> Serves:
+def _ask_haproxy(settings: Settings, found: Status) -> Serves:
     try:
         info = sockets.worker(from_settings(settings)).show_info(retry_s=1.0)
     except Unavailable as error:
         return Serves(False, str(error))
     detail = f"HAProxy {info['Version']}, worker {info['Pid']}, up {info.get('Uptime', '?')}"
     description = info.get("description", "")
-    return Serves(True, detail, bool(digest) and speaks(info, digest), description)
+    digests = filter(None, (found.digest, found.base))
+    return Serves(True, detail, any(speaks(info, digest) for digest in digests), description)
 
 
 def _exit(found: Status, doubt: str, serves: Serves) -> Exit:
@@ -111,7 +112,7 @@ def _publishers(settings: Settings, found: Status) -> Iterator[Row]:
 
 def _show(terminal: Terminal, rows: list[Row]) -> None:
     for name, text, colour in rows:
-        label = terminal.paint(f"{name:<12}", "dim")
+        label = terminal.paint(f"{name:<13}", "dim")
         terminal.line(f"{label}{terminal.paint(text, colour) if colour else text}")
 
 
@@ -158,4 +159,12 @@ def _troubles(found: Status) -> Iterator[Row]:
 def _history(found: Status) -> Iterator[Row]:
     if found.last_pass is not None:
         yield "last pass", f"{found.last_pass.sentence}; {status.moment(found.last_pass.at)}", None
-    yield "since start", f"{found.passes} passes, {count(found.reloads, 'reload')}", None
+    yield "since start", f"{found.passes} passes, {_reloads(found)}", None
+    if found.reload_reason:
+        yield "last reload", found.reload_reason, None
+
+
+def _reloads(found: Status) -> str:
+    causes = ", ".join(f"{number} {cause}" for cause, number in found.reloads_by_cause.items())
+    needless = f", {found.needless_reloads} NEEDLESS" if found.needless_reloads else ""
+    return f"{count(found.reloads, 'reload')}{f' ({causes})' if causes else ''}{needless}"

@@ -17,11 +17,11 @@ from lbsync.schema import fleet as schema
 from lbsync.settings import Settings
 
 COLOURS: dict[str, Colour] = {
-    "confirmed": "green", "held": "yellow", "stale": "yellow", "rolled-back": "yellow",
+    "confirmed": "green", "waiting": "yellow", "held": "yellow", "stale": "yellow", "rolled-back": "yellow",
     "starting": "yellow", "failing": "red", "unconfirmed": "red",
 }  # fmt: skip
 """Of the states in `lbsync.status.State`."""
-FINE = {"confirmed", "held", "stale", "rolled-back"}
+FINE = {"confirmed", "waiting", "held", "stale", "rolled-back"}
 """States that nobody needs to be woken for."""
 
 _HEAD = (

@@ -12,6 +12,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """One sentence for log and status: revision, digest, what changed, how it was applied."""
     confirmed: bool
     """What is wanted is what runs, and was read back to prove it."""
+    waiting: bool = False
+    """What is wanted needs a reload that has to wait; `confirmed` then speaks of all the rest."""
     changed: bool = False
     """This pass applied something."""
     error: str = ""

@@ -3,7 +3,7 @@
 import json
 
 from harness.agent import AgentProcess, command
-from harness.stack import Stack
+from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.errors import Exit
 
@@ -22,6 +22,24 @@ def test_a_host_is_drained_and_takes_part_again(stack: Stack, agent: AgentProces
 
     assert command(stack, "undrain").returncode == Exit.OK
     assert stack.get("any", HEALTH).status == 200
+
+
+def test_the_status_agrees_with_a_haproxy_that_was_changed_without_a_reload(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    new = {"endpoints/shop/web/default": servers(stack.web("new"))}
+    agent.wait_for_revision(stack.put(new))
+    assert stack.get("shop.example").body == "new"
+    said = command(stack, "status")
+    assert said.returncode == Exit.OK, said.stdout
+    assert "something else" not in said.stdout
+    found = json.loads(command(stack, "status", "--output", "json").stdout)["agent"]
+    assert found["base"] != found["digest"]
+    assert found.get("needless_reloads", 0) == 0
+    agent.wait_for_revision(stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.x"]}}))
+    found = agent.status()
+    assert found["reloads_by_cause"]["change"] >= 1
+    assert "backend be_shop_b_default" in found["reload_reason"]
 
 
 def test_a_host_is_rolled_back_and_released(stack: Stack, agent: AgentProcess) -> None:
@@ -75,7 +93,7 @@ def test_the_status_tells_when_the_agent_or_haproxy_is_gone(
     agent.kill()
     dead = command(stack, "status")
     assert dead.returncode == Exit.UNAVAILABLE
-    assert dead.stdout.startswith("DOUBT       the agent is not running")
+    assert dead.stdout.startswith("DOUBT        the agent is not running")
 
     stack.haproxy.stop()
     silent = json.loads(command(stack, "status", "--output", "json").stdout)

@@ -5,6 +5,7 @@ import pytest
 from harness.stack import servers
 from harness.wait import wait_until
 from lbsync.agent.control import Request
+from lbsync.agent.generations import Store
 from tests.pass_host import Host
 
 NOW = "2026-01-01T00:00:00Z"
@@ -146,6 +147,20 @@ def test_what_a_person_set_ends_when_something_else_is_wanted_of_the_server(
     assert "be_shop_web_default/two: state is maint" in held
 
 
+def test_what_was_set_by_hand_is_released_while_rolled_back_too(host: Host) -> None:
+    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    assert host.agent.run_pass().confirmed
+    (before,) = [g for g in Store(host.stack.state, 5).list() if g.seq == 2]
+    host.control.set("rollback", Request(before.digest, NOW))
+    assert host.agent.run_pass().confirmed
+    host.stack.haproxy.ask("@1 set server be_shop_web_default/web state maint")
+    assert host.stack.get("shop.example").status == 503
+    host.control.set("release", Request("all", NOW))
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == "web"
+    assert host.control.get("release") is None
+
+
 def test_what_was_released_does_not_come_back_when_haproxy_starts_anew(host: Host) -> None:
     host.stack.haproxy.ask("@1 set server be_shop_web_default/web state maint")
     host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
@@ -199,6 +214,7 @@ def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
     assert not host.agent.ahead()
     outcome = host.agent.run_pass()
     assert "a reload waits" in outcome.sentence
+    assert outcome.waiting, "so the state is not called confirmed"
     assert outcome.again_in is not None
     assert host.stack.get("shop.example").body == "two", "what needs no reload does not wait"
     assert host.stack.get("b.example").status == 404

@@ -102,6 +102,12 @@ class Running:
         wanted = {id(placed.section) for placed in config.placed}
         return fresh, [known[each] for each in known.keys() - wanted]
 
+    def is_already(self, config: Config, files: Mapping[str, bytes]) -> bool:
+        """Tell whether this is what runs: nobody can need a reload for it."""
+        fresh, gone = self.differing(config)
+        texts = sorted(placed.section.text for placed in fresh)
+        return texts == sorted(s.text for s in gone) and not self.changed_files(files)
+
     def entries(self, path: str) -> Entries:
         """Return what HAProxy made of a map or list file, read when first asked for."""
         found = self._entries.get(path)

@@ -56,6 +56,11 @@ def test_a_record_says_what_was_verified_and_what_was_only_seen() -> None:
     assert record.quarantined == ("shop/a",)
     assert record.held == {"removal": "3 of 4 would go (id f00)"}
     assert len(record.error or "") == 2000
+    by_hand = ("be_a/s: state is maint, wanted up, set by hand", "be_a/t: weight is 3, wanted 1")
+    assert record_of(a_status(by_hand=by_hand)).held == {
+        "be_a/s": "state is maint, wanted up, set by hand",
+        "be_a/t": "weight is 3, wanted 1",
+    }
     assert "error" not in json.loads(msgspec.json.encode(record_of(a_status())))
 
 
