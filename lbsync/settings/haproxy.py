@@ -128,9 +128,9 @@ class Proxy(msgspec.Struct, frozen=True):
     ] = None  # fmt: skip
     accept_proxy: Annotated[
         bool,
-        Meta(description="Every connection to the two binds above begins with the PROXY protocol, "
-             "as an AWS NLB or classic ELB can send it. All or none: with it on, clients that come "
-             "directly are refused."),
+        Meta(description="Every connection to the two binds above, and to the ports of tcp "
+             "services, begins with the PROXY protocol, as an AWS NLB or classic ELB can send it. "
+             "All or none: with it on, clients that come directly are refused."),
     ] = False  # fmt: skip
     trusted_proxies: Annotated[
         tuple[Network, ...],

@@ -251,3 +251,11 @@ def test_statistics_and_metrics_are_told_on_their_own_address(trusting: Site) ->
         r'haproxy_server_status\{proxy="be_t_page_main",server="front",state="UP"\} 1', metrics.body
     )
     assert trusting.get("page.test", "/metrics").body == "front"
+
+
+def test_a_request_without_a_host_is_led_nowhere(build: Callable[..., Site], web: Web) -> None:
+    site = build()
+    site.service("any", web("front"), hosts=[], redirect={"https": True, "www": "add"})
+    site.start()
+    assert site.get(None).status == 400
+    assert site.get("some.test").location == f"https://www.some.test:{site.tls_port}/"

@@ -43,6 +43,7 @@ def site(build: Callable[..., Site], web: Web) -> Site:
         },
     )  # fmt: skip
     site.service("cors-all", one, cors={"origins": ["*"]})
+    site.service("cors-office", one, cors={"origins": [APP]}, allow=["203.0.113.0/24"])
     site.service("cors-none", cors={"origins": [APP]})
     users = {"ann": crypt("s3cret"), "bob@example.com": crypt("pass: word$#'\"")}
     site.service("auth", one, auth={"users": users, "realm": "It's (100) ours, ok"})
@@ -108,6 +109,9 @@ def test_preflight_requests_are_answered_without_password_or_server(site: Site) 
     }
     assert answer.headers["vary"] == "Origin"
     assert preflight(site, "cors-none.test", APP).status == 204
+    kept_out = site.get("cors-office.test", headers={"Origin": APP})
+    assert (kept_out.status, kept_out.headers["access-control-allow-origin"]) == (403, APP)
+    assert preflight(site, "cors-office.test", APP).status == 403
     plain = preflight(site, "cors-all.test", "https://who.test")
     assert plain.headers["access-control-allow-origin"] == "*"
     assert plain.headers["access-control-allow-methods"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
