@@ -21,8 +21,8 @@ from lbsync.agent.entries import Entries
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.guard import Hold
 from lbsync.agent.holding import Holding
-from lbsync.agent.install import install
 from lbsync.agent.live import Live
+from lbsync.agent.outputs import Outputs
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.sections import Parser
 from lbsync.agent.served import Served, load
@@ -58,6 +58,7 @@ class Agent:
         self._budget = Budget(Limits.of(settings.agent))
         self._served: Served | None = None
         self._holding = Holding(self._control, settings.agent)
+        self._outputs = Outputs(settings)
         self._watching = False
         self._ready: Found | None = None
         self._went_ahead = False
@@ -100,6 +101,7 @@ class Agent:
         )
         self._know_raw()
         self._holding.settings = settings.agent
+        self._outputs.configure(settings)
         self._settler.standing = self._holding.standing()
         if directory and (live := self._store.live()) is not None:
             self._settler.last_certificates = inputs.certificates_in(load(live))
@@ -117,7 +119,12 @@ class Agent:
     def watch(self, wake: Callable[[], None]) -> None:
         """Begin to follow the source; `wake` is called from another thread after each change."""
         self._watching = True
+        self._outputs.watch(wake)
         self._source.start(wake)
+
+    def close(self) -> None:
+        """End what goes on beside the passes; see `Outputs.close`."""
+        self._outputs.close()
 
     def run_pass(self) -> Outcome:
         """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
@@ -170,7 +177,6 @@ class Agent:
         except Deferred as wait:
             self._ready = found
             return report.deferred(found.plan, wait, self._served is not None)
-        installed = install(self._settings.outputs, found.plan.outside)
         if applied.outcome == "confirmed":
             self._accepted.replace(found.plan.entries, rawkeys.lasting(found.plan.raw))
             self._know_raw()
@@ -181,6 +187,7 @@ class Agent:
             if found.plan.hold is None:
                 self._control.forget("confirm")
         self.last, self.applied = found.plan, applied
+        installed = self._outputs.bring(found.plan.outside)
         seconds = time.monotonic() - began
         outcome = report.outcome(found.plan, applied, installed, before, seconds)
         return msgspec.structs.replace(outcome, again_in=self._again_in())
@@ -194,7 +201,7 @@ class Agent:
         waits = [min(self._settings.agent.verify.seconds, _IS_IT_THERE_S)]
         if leaving:
             waits.append(_LOOK_AFTER_LEAVING_S)
-        waits += self._holding.waits()
+        waits += self._holding.waits() + self._outputs.waits()
         return min(waits)
 
     def _release(self) -> bool:

@@ -72,6 +72,8 @@ def outcome(
     confirmed = applied.outcome == "confirmed"
     changed = applied.reload is not None or bool(applied.steps or installed.changed)
     news = what_changed(plan.entries, accepted) if changed or not confirmed else "unchanged"
+    if installed.changed:
+        news = f"{news}; {', '.join(installed.changed)} installed"
     sentence = f"revision {plan.desired.revision}: {news}; {how_applied(applied)}; {_ms(seconds)}"
     wrong = troubles(plan, installed)
     if not confirmed:
@@ -81,7 +83,7 @@ def outcome(
         confirmed,
         changed=changed,
         error=_first(wrong),
-        retry=not confirmed or bool(installed.failed),
+        retry=not confirmed,
         exit_code=_exit(confirmed, changed, wrong),
         fields={
             "revision": plan.desired.revision,

@@ -55,8 +55,11 @@ def run(args: argparse.Namespace) -> Exit:
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
     state = Path(settings.state_dir)
-    with only_one(state), opened(settings, quiet=FOREIGN) as source:
-        agent = Agent(settings, source)
+    with (
+        only_one(state),
+        opened(settings, quiet=FOREIGN) as source,
+        contextlib.closing(Agent(settings, source)) as agent,
+    ):
         keeper = StatusKeeper(settings, agent, source)
         if args.once:
             return _once(agent, keeper)

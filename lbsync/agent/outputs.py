@@ -1,0 +1,117 @@
+"""The installed files' own thread: their commands may be slow or hang, HAProxy waits for none.
+
+One round at a time brings every file to the newest text; what became of it is told in the pass
+after, which the round's end brings about.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import msgspec
+
+from lbsync import log
+from lbsync.agent.install import Installed, install
+from lbsync.loop.schedule import Pace, Schedule
+from lbsync.settings import Output, Settings
+
+_NOTHING = Installed((), ())
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    outputs: tuple[Output, ...] = ()
+    texts: Mapping[str, bytes] = {}
+
+
+class Outputs:
+    """Installs the absolute outputs of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._wake: Callable[[], None] | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="outputs")
+        self._round: Future[Installed] | None = None
+        self._wanted = self._tried = _Wanted()
+        self._failed: tuple[str, ...] = ()
+        self._again = False
+        self._schedule = Schedule(Pace.of(settings.agent), time.monotonic())
+        self._stopped = threading.Event()
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Take over settings."""
+        self._outputs = tuple(one for one in settings.outputs if one.path.startswith("/"))
+        self._schedule.pace = Pace.of(settings.agent)
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Install in the thread from now on; `wake` is called from it when there is news."""
+        self._wake = wake
+
+    def bring(self, texts: Mapping[str, bytes]) -> Installed:
+        """Begin to bring all files to `texts`; return what was installed since the last call, and
+        what failed and has not succeeded since.
+
+        A text that is new is tried at once, after the round that runs; one that failed is tried
+        again with growing pauses. Before `watch` it is done when this returns.
+        Raises whatever a round raised that nobody foresaw.
+        """
+        self._wanted = _Wanted(self._outputs, texts)
+        if self._wake is None:
+            return install(self._outputs, texts)
+        changed = self._collect()
+        is_due = self._wanted != self._tried or time.monotonic() >= self._schedule.due()
+        if self._outputs and self._round is None and is_due:
+            self._tried = self._wanted
+            self._round = self._pool.submit(self._install, self._tried)
+            self._round.add_done_callback(self._ended)
+        return Installed(changed, self._failed if self._outputs else ())
+
+    def waits(self) -> list[float]:
+        """Return in how many seconds what failed is to be tried again; empty: nothing is."""
+        if self._round is not None or not self._again:
+            return []
+        return [max(0.0, self._schedule.due() - time.monotonic())]
+
+    def close(self) -> None:
+        """Wait for the file in hand, up to its commands' time limits; others are left as they are.
+
+        May be called twice.
+        """
+        self._stopped.set()
+        if self._round is None:
+            return
+        if not self._round.done():
+            log.get().info("the end waits for the command of an output")
+        self._pool.shutdown()
+        for sentence in self._round.result().failed:
+            log.get().warning(sentence)
+        self._round = None
+
+    def _collect(self) -> tuple[str, ...]:
+        """Take over how the last round ended, if it did; return what it changed."""
+        ended = self._round
+        if ended is None or not ended.done():
+            return ()
+        self._round = None
+        self._again = ended.exception() is not None or bool(ended.result().failed)
+        again_in = None if self._again else 0.0
+        self._schedule.ended(time.monotonic(), retry=self._again, again_in=again_in)
+        installed = ended.result()
+        self._failed = installed.failed
+        return installed.changed
+
+    def _install(self, wanted: _Wanted) -> Installed:
+        found = _NOTHING
+        for output in wanted.outputs:
+            if self._stopped.is_set():
+                break
+            one = install((output,), wanted.texts)
+            found = Installed(found.changed + one.changed, found.failed + one.failed)
+        return found
+
+    def _ended(self, ended: Future[Installed]) -> None:
+        # `_wanted` is written before the round is asked whether it is done: one of the two sides
+        # sees that there is a newer text.
+        is_news = ended.exception() is not None or ended.result() != _NOTHING
+        if self._wake is not None and (is_news or self._failed or self._wanted != self._tried):
+            self._wake()
