@@ -5,7 +5,7 @@ goes wrong on the short way, the long one is taken: a reload is always right.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -47,14 +47,17 @@ class Bringer:
         *,
         budget: Budget,
         look_every_s: float,
+        beat: Callable[[], None],
     ) -> None:
-        """`look_every_s`: seconds between two looks at everything that runs."""
+        """`look_every_s`: seconds between two looks at everything that runs. `beat` is called before
+        each reload."""
         self._store = store
         self._applier = applier
         self._live = live
         self._parser = parser
         self._budget = budget
         self._look_every_s = look_every_s
+        self._beat = beat
         self._looked_at = float("-inf")
         self._last: Applied | None = None
 
@@ -210,6 +213,7 @@ class Bringer:
         reasons: tuple[str, ...],
         cause: Cause,
     ) -> Applied:
+        self._beat()
         running = self._live.running
         needless = (
             cause == "change"

@@ -16,8 +16,8 @@ from lbsync.clients import programs
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.settings import Output
 
-#: Seconds a check or reload command may take.
-_COMMAND_TIMEOUT_S = 60.0
+COMMAND_TIMEOUT_S = 60.0
+"""Seconds a check or reload command may take."""
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ def _run(command: tuple[str, ...], names: dict[str, str], refusal: str) -> None:
     if not command:
         return
     argv = [_fill(word, names) for word in command]
-    outcome = programs.run(argv, _COMMAND_TIMEOUT_S)
+    outcome = programs.run(argv, COMMAND_TIMEOUT_S)
     if outcome.rc != 0:
         said = outcome.said[-2000:] or "it said nothing"
         raise Unavailable(f"{refusal} ({argv[0]} ended with {outcome.rc}): {said}")

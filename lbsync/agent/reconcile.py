@@ -60,6 +60,7 @@ class Agent:
         self._holding = Holding(self._control, settings.agent)
         self._outputs = Outputs(settings)
         self._watching = False
+        self._beat: Callable[[], None] | None = None
         self._ready: Found | None = None
         self._went_ahead = False
         self._in_force: dict[str, Service] = {}
@@ -90,6 +91,7 @@ class Agent:
             self._parser,
             budget=self._budget,
             look_every_s=settings.agent.verify.seconds,
+            beat=self._alive,
         )
         self._settler = Settler(
             renderer,
@@ -105,7 +107,7 @@ class Agent:
         self._settler.standing = self._holding.standing()
         if directory and (live := self._store.live()) is not None:
             self._settler.last_certificates = inputs.certificates_in(load(live))
-        self._trial = Trial(self._store, self._settler, self._parser, options)
+        self._trial = Trial(self._store, self._settler, self._parser, options, self._alive)
         self._foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
         self._in_force = {}
         self._trial.forget(self._ready)
@@ -116,9 +118,12 @@ class Agent:
         """What was accepted, as far as it still counts."""
         return self._accepted.entries if self._settings.templates.contract else _NOTHING
 
-    def watch(self, wake: Callable[[], None]) -> None:
-        """Begin to follow the source; `wake` is called from another thread after each change."""
-        self._watching = True
+    def watch(self, wake: Callable[[], None], beat: Callable[[], None]) -> None:
+        """Begin to follow the source; `wake` is called from another thread after each change.
+
+        `beat` is called in a pass before each step that may take its time, to show that it goes on.
+        """
+        self._watching, self._beat = True, beat
         self._outputs.watch(wake)
         self._source.start(wake)
 
@@ -191,6 +196,10 @@ class Agent:
         seconds = time.monotonic() - began
         outcome = report.outcome(found.plan, applied, installed, before, seconds)
         return msgspec.structs.replace(outcome, again_in=self._again_in())
+
+    def _alive(self) -> None:
+        if self._beat is not None:
+            self._beat()
 
     def _again_in(self) -> float:
         """Return after how many seconds there is something to do although nothing changed."""

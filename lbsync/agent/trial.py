@@ -68,12 +68,19 @@ class Trial:
     """Tries plans on disk and with `haproxy -c`."""
 
     def __init__(
-        self, store: Store, settler: Settler, parser: Parser, options: HaproxyOptions
+        self,
+        store: Store,
+        settler: Settler,
+        parser: Parser,
+        options: HaproxyOptions,
+        beat: Callable[[], None],
     ) -> None:
+        """`beat` is called before each try."""
         self._store = store
         self._settler = settler
         self._parser = parser
         self._options = options
+        self._beat = beat
         self._intact = Intact(inputs.HOST_MAP)
         self._warned: set[str] = set()
 
@@ -151,6 +158,7 @@ class Trial:
         return True
 
     def _plan(self, question: Question, held: frozenset[ServiceId] = frozenset()) -> Plan:
+        self._beat()
         return self._settler.plan(
             question.snapshot, question.accepted, question.draining, question.let_go, held
         )
@@ -161,6 +169,7 @@ class Trial:
         return self._parser.parse(main_text(plan.rendered))
 
     def _stage(self, plan: Plan, known: tuple[Bind, ...]) -> Found:
+        self._beat()
         staged = self._store.stage(plan.rendered, plan.desired.revision)
         try:
             verdict = validate(

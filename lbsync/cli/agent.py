@@ -124,7 +124,7 @@ def _forever(
     memory.settle_in()
     try:
         watches.follow(settings)
-        agent.watch(loop.wake)
+        agent.watch(loop.wake, loop.beat)
         fleet.start()
         log.get().info(
             "the agent begins", source=settings.source, host=settings.host, state=settings.state_dir

@@ -9,6 +9,7 @@ import pytest
 
 from harness.ports import free_port
 from harness.stack import servers
+from harness.wait import wait_until
 from lbsync.agent.control import Request
 from lbsync.agent.validate import Refused
 from lbsync.errors import Exit, TemplateError, Unavailable
@@ -122,6 +123,38 @@ def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_pa
     cured = host.agent.run_pass()
     assert (cured.confirmed, cured.error) == (True, "")
     assert host.stack.get("moved.example").body == "web"
+
+
+def test_the_watchdog_is_fed_before_each_step_that_may_take_its_time(
+    host: Host, tmp_path: Path
+) -> None:
+    """Before each `haproxy -c` of a pass that has to find out who is at fault, and the reload."""
+    mine, checks = tmp_path / "templates", tmp_path / "checks"
+    mine.mkdir()
+    checks.touch()
+    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
+    text = packaged.read_text() + "{% if s.owner %}\n    {{ s.owner|words }}\n{% endif %}\n"
+    (mine / "backend.cfg.j2").write_text(text)
+    counting = tmp_path / "haproxy"
+    binary = host.stack.haproxy.binary
+    counting.write_text(f'#!/bin/sh\n[ "$1" = -v ] || echo >> {checks}\nexec {binary} "$@"\n')
+    counting.chmod(0o755)
+    host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\n')
+    settings = host.stack.config_file.read_text()
+    host.stack.config_file.write_text(settings.replace(f'"{binary}"', f'"{counting}"'))
+    host.restart_agent()
+    fed: list[int] = []
+    host.agent.watch(lambda: None, lambda: fed.append(len(checks.read_text())))
+    wait_until("the source to be read", lambda: host.source.health().ok)
+    bad = {"mode": "http", "hosts": ["bad.example"], "owner": "no such keyword"}
+    host.stack.put({"services/shop/bad": bad, "services/shop/new": {**bad, "owner": "log global"}})
+    wait_until("the change", lambda: "services/shop/new" in host.source.snapshot().items)
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert "services/shop/bad" in outcome.error
+    count = len(checks.read_text())
+    assert count >= 2
+    assert set(fed) == set(range(count + 1))
 
 
 def test_a_template_that_is_wrong_for_all_leaves_what_is_live(host: Host, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from harness.ports import free_port
 from harness.wait import wait_until
+from lbsync.agent.install import COMMAND_TIMEOUT_S
+from lbsync.settings.haproxy import Haproxy
 
 ROOT = Path(__file__).parents[2]
 AGENT = ROOT / "systemd/lbsync-agent.service"
@@ -117,6 +119,18 @@ def test_every_line_of_a_service_has_its_reason(unit: Path) -> None:
         elif not explained:
             bare.append(line)
     assert bare == []
+
+
+def test_the_agents_time_limits_are_longer_than_what_it_may_take() -> None:
+    """The watchdog's: the longest step between two signs of life; the end's: an output's commands."""
+    limits = dict(
+        re.findall(r"^(WatchdogSec|TimeoutStopSec)=(\d+)$", AGENT.read_text(), re.MULTILINE)
+    )
+    settings = Haproxy()
+    assert float(limits["WatchdogSec"]) >= 2 * settings.reload_timeout.seconds + 60
+    assert float(limits["WatchdogSec"]) >= settings.check_timeout.seconds + 60
+    assert float(limits["TimeoutStopSec"]) > 2 * COMMAND_TIMEOUT_S
+    assert float(limits["TimeoutStopSec"]) > 2 * settings.reload_timeout.seconds + 60
 
 
 def test_haproxy_never_waits_for_the_agent() -> None:
