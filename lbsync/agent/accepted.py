@@ -1,7 +1,8 @@
 """What was last served: every key as it stood when a pass was confirmed, kept on disk.
 
-From here come the last good version of a key that went bad, and the count of servers that the
-guard compares with, also after a restart of the agent. The store is SQLite: a confirmed pass
+From here come the last good version of a key that went bad, the count of servers that the guard
+compares with, and the order in which files of a file source were created, also after a restart of the
+agent. The store is SQLite: a confirmed pass
 writes only what changed, in one transaction.
 """
 
@@ -93,11 +94,14 @@ def peek(path: Path) -> Entries:
 
     Nothing is found where nothing can be read.
     """
-    if not path.exists():
-        return {}
+    return _decoded(remembered(path))
+
+
+def remembered(path: Path) -> dict[str, Item]:
+    """Return the same as it was stored, whether it would still be accepted or not."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            return _rows(db)
+            return _items(db)
     except sqlite3.Error:
         return {}
 
@@ -121,13 +125,18 @@ def _load(path: Path) -> tuple[dict[str, Entry], Raw]:
         return {}, {}
     with closing(_open(path)) as db:
         raw = {key: bytes(value) for key, value in db.execute("SELECT * FROM raw")}
-        return _rows(db), raw
+        return _decoded(_items(db)), raw
 
 
-def _rows(db: sqlite3.Connection) -> dict[str, Entry]:
+def _items(db: sqlite3.Connection) -> dict[str, Item]:
+    rows = db.execute("SELECT * FROM accepted")
+    return {row[0]: Item(row[0], bytes(row[1]), row[2], row[3]) for row in rows}
+
+
+def _decoded(items: Mapping[str, Item]) -> dict[str, Entry]:
     entries = {}
-    for key, value, created, modified in db.execute("SELECT * FROM accepted"):
-        entry = read_entry(Item(key, bytes(value), created, modified))
+    for key, item in items.items():
+        entry = read_entry(item)
         # What an older version accepted may be refused by this one: then it is not known good.
         if isinstance(entry, Entry):
             entries[key] = entry

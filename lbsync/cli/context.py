@@ -3,7 +3,9 @@
 import argparse
 import contextlib
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
+from lbsync.agent.accepted import remembered
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
@@ -34,7 +36,10 @@ def source_of(settings: Settings, *, below: str = "", quiet: Collection[str] = (
         resync=etcd.resync.seconds,
         quiet=frozenset(quiet),
     )
-    return open_source(settings.source, options)
+    if settings.source == "etcd":
+        return open_source(settings.source, options)
+    known = remembered(Path(settings.state_dir) / "accepted.db")
+    return open_source(settings.source, options, known)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """Revisions for a store that has none. Pure; no I/O."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from lbsync.clients.files.contents import Reading
@@ -9,19 +11,22 @@ from lbsync.model.snapshot import Item, Snapshot
 class History:
     """Numbers what changed from one reading to the next.
 
-    A revision counts from 1 in each process. Keys that are first seen together are created in the
-    order of their names, each at a revision of its own, so that there is always an older one.
+    Keys that are first seen together are created in the order of their names, each at a revision of
+    its own, so that there is always an older one.
     """
 
-    def __init__(self) -> None:
-        self._items: dict[str, Item] = {}
+    def __init__(self, known: Mapping[str, Item] | None = None) -> None:
+        """`known`: keys as they were when another process knew them; what is there still keeps its
+        revisions, and those to come are higher. Without them revisions count from 1."""
+        self._items = dict(known or {})
+        self._begin = max((item.mod_revision for item in self._items.values()), default=1)
         self._snapshot: Snapshot | None = None
 
     def take(self, reading: Reading) -> bool:
         """Take over a reading; return whether anything changed (the first always does)."""
         before = self._snapshot
         old = self._items
-        revision = before.revision if before else 1
+        revision = before.revision if before else self._begin
         changed = [
             key for key, item in old.items() if reading.values.get(key, item.value) != item.value
         ]

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -55,11 +55,14 @@ class FileLease:
 class FileSource:
     """All keys in a directory or in one file. Safe to use from several threads."""
 
-    def __init__(self, path: Path) -> None:
-        """Nothing is read yet. A name that ends in .json, .yaml or .yml is one file."""
+    def __init__(self, path: Path, known: Mapping[str, Item] | None = None) -> None:
+        """Nothing is read yet. A name that ends in .json, .yaml or .yml is one file.
+
+        `known`: keys as they were once known, from which the order of creation goes on.
+        """
         single = path.is_file() or (path.suffix in (".json", ".yaml", ".yml") and not path.is_dir())
         self._store: Store = Document(path) if single else Tree(path)
-        self._history = History()
+        self._history = History(known)
         self._lock = threading.RLock()
         self._noticed = threading.Event()
         self._stopped = threading.Event()

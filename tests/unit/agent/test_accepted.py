@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lbsync.agent.accepted import Accepted, StateError
+from lbsync.agent.accepted import Accepted, StateError, peek, remembered
 from tests.builders import a_shop, entries_of, servers
 
 
@@ -60,3 +60,18 @@ def test_a_disk_that_cannot_be_read_now_is_no_damage(tmp_path: Path) -> None:
     store.read()
     assert not store.unread
     assert len(store.entries) == len(a_shop())
+
+
+def test_a_command_beside_the_agent_finds_what_was_accepted_and_touches_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "accepted.db"
+    assert peek(path) == remembered(path) == {}
+    assert not path.exists()
+    Accepted(path).replace(entries_of(a_shop()), {})
+    kept = {name: entry.item for name, entry in Accepted(path).entries.items()}
+    assert {name: entry.item for name, entry in peek(path).items()} == kept
+    assert remembered(path) == kept
+    path.write_bytes(b"no database, but long enough to look like something" * 100)
+    assert peek(path) == remembered(path) == {}
+    assert path.exists()

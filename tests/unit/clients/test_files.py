@@ -15,7 +15,7 @@ from lbsync.clients.files.source import FileSource
 from lbsync.clients.files.tree import Tree
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Rejected, Unavailable
-from lbsync.model.snapshot import Snapshot
+from lbsync.model.snapshot import Item, Snapshot
 
 
 def a_tree(root: Path, files: dict[str, str | bytes]) -> Tree:
@@ -268,6 +268,37 @@ def test_keys_seen_together_are_created_in_the_order_of_their_names() -> None:
     assert snapshot is not None
     order = sorted(snapshot.items.values(), key=lambda item: item.create_revision)
     assert [item.key for item in order] == ["a", "b", "0"]
+
+
+def test_a_history_goes_on_from_what_was_known_before() -> None:
+    """After a restart the order of creation is as it was, not that of names."""
+    known = {"z": Item("z", b"1", 4, 9), "b": Item("b", b"1", 6, 6), "x": Item("x", b"1", 2, 2)}
+    history = History(known)
+    assert history.snapshot() is None
+    assert history.take(Reading({"z": b"1", "b": b"2", "a": b"1"}))
+    snapshot = history.snapshot()
+    assert snapshot is not None
+    assert snapshot.items["z"] == known["z"]
+    assert snapshot.items["b"] == Item("b", b"2", 6, 10)
+    assert snapshot.items["a"] == Item("a", b"1", 11, 11)
+    assert "x" not in snapshot.items
+    assert snapshot.revision == 11
+    assert not history.take(Reading({"z": b"1", "b": b"2", "a": b"1"}))
+
+
+@pytest.mark.parametrize("name", ["keys", "keys.json"])
+def test_a_file_source_keeps_the_order_that_it_is_told(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    known = {"b": Item("b", b"1", 1, 1), "a": Item("a", b"1", 2, 2)}
+    if name == "keys":
+        path.mkdir()
+        (path / "a").write_bytes(b"1")
+        (path / "b").write_bytes(b"1")
+    else:
+        path.write_text('{"a": "1", "b": "1"}')
+    source = FileSource(path, known)
+    assert source.snapshot().items == known
+    source.close()
 
 
 def test_a_document_that_does_not_exist_yet_is_unavailable_and_can_be_committed_to(
