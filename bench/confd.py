@@ -1,23 +1,28 @@
 """The same change through confd, so that both stand in one table: `CONFD=/path/to/confd make bench`.
 
 confd watches the same keys, renders HAProxy's configuration by a Go template (servers and hosts, as
-the packaged templates route them), checks it with `haproxy -c` and reloads with SIGUSR2.
+the packaged templates route them), checks it with `haproxy -c` and reloads with SIGUSR2. The store,
+the load and the change are those of `bench.runtime`.
 """
 
 import os
+import re
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 from bench.figures import median, p99, row
-from bench.scale import endpoints, fill, name_of
+from bench.pressure import Pressure
+from bench.responder import Responder
+from bench.scale import fill, name_of
 from harness.haproxy import Haproxy, binaries
 from harness.stack import Stack
 from harness.wait import wait_until
 
 SIZE = 1000
-CHANGES = 20
+CHANGES = 60
+RATE = 1050
 
 _RESOURCE = """\
 [template]
@@ -62,33 +67,62 @@ def _measure(confd: str, directory: Path, binary: str) -> None:
     config = directory / "haproxy.cfg"
     haproxy = Haproxy(directory / "run-confd", config, binary)
     _write(directory, stack, config, haproxy, binary)
+    names = ("load", "target0", "target1")
+    loaded, *targets = (Responder(directory / name, binary, name) for name in names)
     process: subprocess.Popen[bytes] | None = None
+    pressure: Pressure | None = None
     try:
         stack.start()
-        webs = [stack.web(name) for name in "ab"]
-        fill(stack, SIZE, webs[0])
+        for responder in (loaded, *targets):
+            responder.start()
+        fill(stack, SIZE, *[stack.web(name) for name in "abc"])
+        stack.put(
+            {
+                "services/bench/load": {"mode": "http", "hosts": ["load.example"]},
+                "endpoints/bench/load/default": _one("load", loaded.port),
+            }
+        )
         argv = [confd, "-watch", "-backend", "etcdv3", "-node", stack.etcd.nodes[0].url]
         argv += ["-prefix", "/lbsync", "-confdir", str(directory / "confd")]
         process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until("confd's first file", config.exists, timeout=60)
         haproxy.start()
-        seconds = []
-        for number in range(CHANGES):
-            web = webs[(number + 1) % 2]
-            began = time.monotonic()
-            stack.put({f"endpoints/{name_of(7)}/default": endpoints(web)})
-            wait_until(
-                "the change", lambda w=web: stack.get("h7.example").body == w.name, timeout=30
-            )
-            seconds.append(time.monotonic() - began)
+        pressure = Pressure(stack.http_port, "load.example", RATE)
+        time.sleep(1.0)
+        seconds = [_change(stack, number, targets[number % 2].port) for number in range(CHANGES)]
         figures = f"{median(seconds) * 1000:.0f} / {p99(seconds) * 1000:.0f} ms"
         row(f"{SIZE} services: server changed by confd, median / p99", figures)
+        said = wait_until("the master", lambda: haproxy.ask("show proc"))
+        reloads = re.search(r"^\d+\s+master\s+(\d+)", said, re.MULTILINE)
+        figures = f"{reloads[1] if reloads else '?'} for {CHANGES} changes"
+        row(f"{SIZE} services: server changed by confd, reloads", figures)
+        reached, failed = pressure.stop()
+        pressure = None
+        row(f"{SIZE} services: load kept meanwhile, with confd", f"{reached:.0f} req/s")
+        row(f"{SIZE} services: requests that failed, with confd", str(failed))
     finally:
+        if pressure is not None:
+            pressure.stop()
         if process is not None:
             process.terminate()
             process.wait(10)
         haproxy.stop()
+        for responder in (loaded, *targets):
+            responder.stop()
         stack.stop()
+
+
+def _change(stack: Stack, number: int, port: int) -> float:
+    """Point one service at the other target; return the seconds until a request reaches it."""
+    began = time.monotonic()
+    stack.put({f"endpoints/{name_of(7)}/default": _one(f"t{number}", port)})
+    body = f"target{number % 2}"
+    wait_until(body, lambda: stack.get("h7.example").body == body, every=0.0005, timeout=30)
+    return time.monotonic() - began
+
+
+def _one(name: str, port: int) -> dict[str, object]:
+    return {"servers": [{"name": name, "address": "127.0.0.1", "port": port}]}
 
 
 def _write(directory: Path, stack: Stack, config: Path, haproxy: Haproxy, binary: str) -> None:
