@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ def command(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
 class AgentProcess:
     """One running agent."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, within: Sequence[str] = ()) -> None:
+        """`within`: a program and its arguments that runs the agent in its place, like `unshare`."""
         self._stack = stack
+        self._within = within
         self.log = stack.directory / "agent.log"
         self._notify: socket.socket | None = None
         self._said: list[str] = []
@@ -40,7 +43,7 @@ class AgentProcess:
         argv = [sys.executable, "-m", "lbsync", "--config", str(self._stack.config_file)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*argv, "--log-format", "json", "agent"],
+                [*self._within, *argv, "--log-format", "json", "agent"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

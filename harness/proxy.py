@@ -1,9 +1,11 @@
-"""A TCP proxy that fails on command: cuts connections, stalls them, or cuts in mid-stream."""
+"""A TCP proxy that fails on command: cuts connections, stalls or slows them, or cuts in mid-stream."""
 
 import contextlib
 import selectors
 import socket
 import threading
+import time
+from collections import deque
 
 from harness.ports import free_port
 
@@ -19,6 +21,9 @@ class Proxy:
         """Bytes that went from the server to clients."""
         self.cuts = 0
         """How often `cut_after` has struck."""
+        self.delay_s = 0.0
+        """How long bytes are under way, each way; what is under way when it changes stays so."""
+        self._late: deque[tuple[float, socket.socket, bytes]] = deque()
         self._target = target
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -74,9 +79,21 @@ class Proxy:
         while not self._stopped.is_set():
             if self._stalled.wait(0) and not self._stopped.wait(0.01):
                 continue
-            for key, _ in self._selector.select(0.02):
+            for key, _ in self._selector.select(0.002 if self._late else 0.02):
                 with self._lock:
                     self._ready(key.fileobj)  # type: ignore[arg-type] # only sockets are registered
+            with self._lock:
+                self._arrive()
+
+    def _arrive(self) -> None:
+        """Pass on what was under way for long enough."""
+        while self._late and self._late[0][0] <= time.monotonic():
+            _, one, data = self._late.popleft()
+            if one in self._peer:
+                try:
+                    one.sendall(data)
+                except OSError:
+                    self._drop(one)
 
     def _ready(self, ready: socket.socket) -> None:
         if ready is self._listener:
@@ -95,11 +112,19 @@ class Proxy:
                         self._drop(one)
                     return
             if data:
-                self._peer[ready].sendall(data)
+                self._pass_on(self._peer[ready], data)
         except OSError:
             data = b""
         if not data:
             self._drop(ready)
+
+    def _pass_on(self, one: socket.socket, data: bytes) -> None:
+        if self.delay_s or self._late:
+            due = time.monotonic() + self.delay_s
+            # Never before what was sent earlier.
+            self._late.append((max(due, self._late[-1][0]) if self._late else due, one, data))
+        else:
+            one.sendall(data)
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
