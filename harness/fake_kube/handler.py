@@ -108,14 +108,16 @@ class Handler(BaseHTTPRequestHandler):
         verb = "watch" if watching else ("get" if place.name else "list")
         user.check(verb, place)
         storage = self.fake.storage
-        metadata_only = "as=PartialObjectMetadata" in self.headers.get("Accept", "")
+        # As a real server does: the first clause counts, and it is for a list, or for one object.
+        form = self.headers.get("Accept", "").partition(",")[0]
+        metadata_only = "as=PartialObjectMetadata" in form
         if watching:
             # What is wrong with the request must be known before the answer begins.
             reading.check_watch(query)
             reading.version_of(query.get("resourceVersion") or "0")
             ends = time.monotonic() + float(query.get("timeoutSeconds") or 1800)
             lines = reading.watch(storage, place, query, metadata_only, lambda: self._left(ends))
-            self._stream(lines)
+            self._stream(iter(()) if "as=PartialObjectMetadataList" in form else lines)
         elif place.name:
             self._send_json(200, reading.get_one(storage, place))
         else:

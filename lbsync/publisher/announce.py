@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from lbsync import log
 from lbsync.clients.kube import Cluster, ObjectReference
 from lbsync.errors import LbsyncError
-from lbsync.model.publishing import ReportRecord
-from lbsync.publisher.reports import news
+from lbsync.publisher.reports import Said, news
 from lbsync.publisher.units import Unit
 from lbsync.publisher.view import View
 
@@ -25,7 +24,9 @@ class Announcer:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._queue: queue.Queue[tuple[ObjectReference, ReportRecord] | None] = queue.Queue(_MOST)
+        self._queue: queue.Queue[tuple[ObjectReference, tuple[Said, ...]] | None] = queue.Queue(
+            _MOST
+        )
         self._failing = log.Failing("events cannot be written", "events are written again")
         self._thread = threading.Thread(target=self._run, name="kubernetes-events", daemon=True)
         self._thread.start()
@@ -33,9 +34,9 @@ class Announcer:
     def tell(self, units: Iterable[Unit], view: View) -> None:
         """Post what was written for owners to read and not said before, soon. Never blocks."""
         for unit in units:
-            said = news(unit.report) if unit.report else None
-            about = _reference(unit, view) if said is not None else None
-            if said is None or about is None:
+            said = news(unit.report) if unit.report else ()
+            about = _reference(unit, view) if said else None
+            if about is None:
                 continue
             try:
                 self._queue.put_nowait((about, said))
@@ -54,14 +55,14 @@ class Announcer:
 
     def _run(self) -> None:
         while (told := self._queue.get()) is not None:
-            about, report = told
-            for sentence in report.sentences[:_MOST_SENTENCES]:
-                self._post(about, report, sentence)
+            about, news = told
+            for said in news[:_MOST_SENTENCES]:
+                self._post(about, said)
 
-    def _post(self, about: ObjectReference, report: ReportRecord, sentence: str) -> None:
-        reason = "NotPublished" if sentence == report.refused else "PublishedWithWarning"
+    def _post(self, about: ObjectReference, said: Said) -> None:
+        reason = "NotPublished" if said.is_refusal else "PublishedWithWarning"
         try:
-            self._cluster.post_event(about, reason=reason, message=sentence, kind="Warning")
+            self._cluster.post_event(about, reason=reason, message=said.sentence, kind="Warning")
         except LbsyncError as error:
             self._failing.failed(str(error))
             return

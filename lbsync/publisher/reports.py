@@ -25,14 +25,22 @@ def change(key: str, report: ReportRecord, held: Held | None, now: str) -> Chang
     return Change(key, held, value)
 
 
-def news(found: Change) -> ReportRecord | None:
-    """Return what a change says that was not said before; None: nothing."""
+class Said(msgspec.Struct, frozen=True):
+    """One sentence for the owner of an object."""
+
+    sentence: str
+    is_refusal: bool
+
+
+def news(found: Change) -> tuple[Said, ...]:
+    """Return what a change says that was not said before."""
     if found.after is None:
-        return None
+        return ()
     now = msgspec.json.decode(found.after, type=ReportRecord)
     before = _stored(found.before)
-    said = set(before.sentences) if before is not None else set()
-    return now if any(sentence not in said for sentence in now.sentences) else None
+    known = set(before.sentences) if before is not None else set()
+    fresh = (sentence for sentence in now.sentences if sentence not in known)
+    return tuple(Said(sentence, sentence == now.refused) for sentence in fresh)
 
 
 def _stored(held: Held | None) -> ReportRecord | None:

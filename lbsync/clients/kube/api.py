@@ -20,6 +20,9 @@ T = TypeVar("T")
 PAGE = 500
 """Objects a page, as client-go's pager asks for."""
 
+_MOST_NAME = 220
+"""Of an Event's name, which holds 253 characters: what is left is for a dot and the time."""
+
 
 class Listing(msgspec.Struct, Generic[T]):
     """A whole list, consistent at one version."""
@@ -109,7 +112,7 @@ class Client:
         }
         patience = seconds + self._timing.watch_slack
         deadline = time.monotonic() + patience
-        request = Request(what=what, path=path, query=query, accept=kind.accept)
+        request = Request(what=what, path=path, query=query, accept=kind.accept_watch)
         return WatchStream(self._transport.open(request, patience), kind, what, deadline)
 
     def post_event(self, about: ObjectReference, *, reason: str, message: str, kind: str) -> None:
@@ -123,7 +126,10 @@ class Client:
             "apiVersion": "v1",
             "kind": "Event",
             # The name is how client-go makes it: object, dot, time in hexadecimal.
-            "metadata": {"name": f"{about.name}.{time.time_ns():x}", "namespace": namespace},
+            "metadata": {
+                "name": f"{about.name[:_MOST_NAME]}.{time.time_ns():x}",
+                "namespace": namespace,
+            },
             "involvedObject": {
                 "apiVersion": about.api_version,
                 "kind": about.kind,

@@ -52,6 +52,13 @@ class StreamBroken(ApiUnavailable):
     """Raised when a watch that had begun was cut, fell silent or turned to garbage."""
 
 
+class StreamFaulty(StreamBroken):
+    """Raised when a stream says what no client can use: an `ERROR` event, or no event at all.
+
+    Going on from the same version may bring the same again for ever: list anew.
+    """
+
+
 class Expired(Unavailable):
     """Raised when a resourceVersion or a `continue` token cannot be served: list again.
 

@@ -76,14 +76,19 @@ class Kind(Generic[T]):
 
     @property
     def accept(self) -> str:
-        """The `Accept` header of a list or a watch."""
+        """The `Accept` header of a list."""
+        return self._as("PartialObjectMetadataList")
+
+    @property
+    def accept_watch(self) -> str:
+        """The `Accept` header of a watch: `as` names what each event's object is turned into. A server
+        takes the first clause it knows; asked to make a list of one object it ends the stream."""
+        return self._as("PartialObjectMetadata")
+
+    def _as(self, form: str) -> str:
         if not self.metadata_only:
             return "application/json"
-        # "as" names what each object is turned into; a list of them is turned on its own.
-        return (
-            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
-            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-        )
+        return f"application/json;as={form};g=meta.k8s.io;v=v1,application/json"
 
     def page(self, body: bytes, what: str) -> Page[T]:
         """Read one page of a list. Raises `ApiUnavailable` when it is none."""

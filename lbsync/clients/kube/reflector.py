@@ -13,7 +13,13 @@ from typing import Generic, TypeVar
 
 from lbsync import log
 from lbsync.clients.kube.api import Client
-from lbsync.clients.kube.errors import ApiUnavailable, Expired, StreamBroken, Unauthorized
+from lbsync.clients.kube.errors import (
+    ApiUnavailable,
+    Expired,
+    StreamBroken,
+    StreamFaulty,
+    Unauthorized,
+)
 from lbsync.clients.kube.follower import Follower
 from lbsync.clients.kube.history import Stats
 from lbsync.clients.kube.kinds import Kind
@@ -26,6 +32,10 @@ from lbsync.errors import LbsyncError, Rejected
 T = TypeVar("T")
 _AWAY = (0, 502, 503, 504)
 """HTTP status (0: none) that tells of the server as a whole, and not of one resource."""
+
+
+_IN_VAIN = 3
+"""Streams in a row that ended at once and without an event, until they are not believed."""
 
 
 class Reflector(Generic[T]):
@@ -60,6 +70,8 @@ class Reflector(Generic[T]):
         self._check_at = 0.0
         self._complained: float | None = None
         self._refusals = 0
+        self._in_vain = 0
+        self._stream_told = float("-inf")
         self._health = Health(ok=False, detail=f"{self.name}: not listed yet", since=time.time())
         self._thread = threading.Thread(target=self._run, name=f"watch {self.name}", daemon=True)
 
@@ -129,9 +141,12 @@ class Reflector(Generic[T]):
             self._on_state()
 
     def _watch(self) -> float:
-        started = time.monotonic()
+        started, events = time.monotonic(), self.stats.events
         try:
             self._follower.follow(random.uniform(*self._timing.watch), self._opened)
+            self._ended(time.monotonic() - started, self.stats.events - events)
+        except StreamFaulty as error:
+            self._complain_of_stream(str(error))
         except StreamBroken as error:
             # Nobody knows yet whether the server is away: one of us finds out, the others wait.
             self._reach.doubt()
@@ -141,6 +156,22 @@ class Reflector(Generic[T]):
             if lived >= self._timing.settled:
                 self._backoff.reset()
         return 0.0 if lived >= self._timing.ended_early else self._backoff.pause()
+
+    def _ended(self, lived: float, events: int) -> None:
+        """Take note of a stream that ended in good order, after so many seconds and events."""
+        in_vain = lived < self._timing.ended_early and not events
+        self._in_vain = self._in_vain + 1 if in_vain else 0
+        if self._in_vain >= _IN_VAIN:
+            self._complain_of_stream(f"{self.name}: the server ends each watch at once")
+
+    def _complain_of_stream(self, why: str) -> None:
+        """Nothing is learnt from the watch: list instead of it, until there is one again."""
+        self._must_list = True
+        self._set_health(False, why)
+        now = time.monotonic()
+        if now - self._stream_told >= self._timing.away_reminder:
+            self._stream_told = now
+            log.get().error("the watch says nothing of use", resource=self.name, error=why)
 
     def _opened(self) -> None:
         self._reach.answered()

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 import urllib3
 
-from lbsync.clients.kube.errors import ApiUnavailable, Expired, StreamBroken, parse_status, refusal
+from lbsync.clients.kube.errors import Expired, StreamBroken, StreamFaulty, parse_status, refusal
 from lbsync.clients.kube.kinds import UNREADABLE, Entry, Kind
 
 T = TypeVar("T")
@@ -53,8 +53,8 @@ class WatchStream(Generic[T]):
     def __iter__(self) -> Iterator[Event[T]]:
         """Yield events until the server ends the stream in good order.
 
-        Raises `Expired`, `StreamBroken` when it is cut, silent for too long or no watch stream, and
-        those of `errors.refusal` for an `ERROR` event.
+        Raises `Expired`, `StreamBroken` when it is cut or silent for too long, and `StreamFaulty` for
+        an `ERROR` event and what is no event.
         """
         for line in self._lines():
             yield self._event(line)
@@ -88,17 +88,15 @@ class WatchStream(Generic[T]):
                 mark = msgspec.json.decode(envelope.object, type=_Bookmark)
                 return Event("BOOKMARK", mark.metadata.version, None)
         except UNREADABLE as error:
-            raise StreamBroken(f"{self._what}: not an event: {error}") from error
+            raise StreamFaulty(f"{self._what}: not an event: {error}") from error
         if envelope.type == "ERROR":
             raise self._error(bytes(envelope.object))
         if envelope.type not in ("ADDED", "MODIFIED", "DELETED"):
-            raise StreamBroken(f"{self._what}: unknown event {envelope.type[:40]!r}")
+            raise StreamFaulty(f"{self._what}: unknown event {envelope.type[:40]!r}")
         entry = self._kind.read(envelope.object)
         return Event(envelope.type, entry.version, entry)
 
     def _error(self, body: bytes) -> Exception:
         status = parse_status(body)
         error = refusal(f"{self._what}, within the stream", status.code or 500, status)
-        if isinstance(error, (ApiUnavailable, Expired)):
-            return error
-        return StreamBroken(str(error))
+        return error if isinstance(error, Expired) else StreamFaulty(str(error))

@@ -1,10 +1,13 @@
 """TLS contexts from PEM in memory; keys never touch a disk."""
 
 import os
+import re
 import ssl
 
 from lbsync.clients.kube.access import Access, Certificate
 from lbsync.errors import Unavailable
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def context(access: Access, insecure: bool) -> ssl.SSLContext:
@@ -14,10 +17,14 @@ def context(access: Access, insecure: bool) -> ssl.SSLContext:
     middle of a rotation, so it is tried again.
     """
     try:
-        authority = None if access.authority is None else access.authority.decode("ascii")
+        authority = None if access.authority is None else _blocks(access.authority)
         made = ssl.create_default_context(cadata=authority)
     except (ssl.SSLError, ValueError) as error:
         raise Unavailable(f"certificate-authority: no usable PEM: {error}") from error
+    # As Go's clients judge, whose certificates these are: an authority need not be a root, and many a
+    # cluster's (EKS among them) lack the key identifiers that Python 3.13 began to insist on.
+    made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if insecure:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
@@ -27,6 +34,14 @@ def context(access: Access, insecure: bool) -> ssl.SSLContext:
         except (ssl.SSLError, OSError) as error:
             raise Unavailable(f"client certificate and key do not fit: {error}") from error
     return made
+
+
+def _blocks(pem: bytes) -> str:
+    """Return the certificates alone; what people write between them may be in any script."""
+    found = _CERTIFICATE.findall(pem)
+    if not found:
+        raise ValueError("no certificate in it")
+    return b"\n".join(found).decode("ascii")
 
 
 def _load_pair(made: ssl.SSLContext, pair: Certificate) -> None:

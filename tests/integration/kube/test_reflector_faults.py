@@ -505,3 +505,34 @@ def test_closing_takes_no_time_whatever_it_waits_for(
     heard.close()
     assert time.monotonic() - began < 10
     assert not heard.health().ok
+
+
+def test_a_watch_that_ends_at_once_again_and_again_is_replaced_by_lists(
+    fake: FakeKube, watching: Watching
+) -> None:
+    """Such as from a server that cannot encode what it was asked for."""
+    fake.put(service("a"))
+    heard = open_watch(watching(SERVICES))
+    fake.faults.replace_body(b"", part="watch=true")
+    fake.drop()
+    wait_until("some tries", lambda: heard.stats.watches > 5)
+    fake.put(service("b"))
+    wait_until("b", lambda: heard.names() == {"a", "b"}, timeout=20)
+    wait_until("the trouble to be told", lambda: not heard.health().ok)
+    assert "ends each watch at once" in heard.health().detail
+    fake.faults.heal()
+    open_watch(heard)
+
+
+def test_an_error_within_the_stream_is_followed_by_a_list(
+    fake: FakeKube, watching: Watching
+) -> None:
+    """The same version may bring the same error for ever."""
+    fake.put(service("a"))
+    heard = open_watch(watching(SERVICES))
+    told = {"kind": "Status", "status": "Failure", "code": 500, "message": "PrevKv is nil"}
+    fake.faults.send_instead(msgspec.json.encode({"type": "ERROR", "object": told}) + b"\n")
+    fake.put(service("b"))
+    wait_until("b", lambda: heard.names() == {"a", "b"})
+    assert heard.stats.lists == 2
+    open_watch(heard)
