@@ -76,6 +76,7 @@ class View:
         self._ingress = ingress
         self._pool = _NO_NODES
         self._ingresses: dict[tuple[str, str], list[Ingress]] = {}
+        self._remembered: dict[tuple[str, str], dict[str, Mapping[str, str]]] = {}
         self.ours: list[Ingress] = []
         """The Ingresses of our classes."""
 
@@ -127,14 +128,26 @@ class View:
             tuple(sorted(slices, key=lambda found: found.name)),
             self._pool if "nodes" in needs else _NO_NODES,
             tuple(self._ingresses.get((service.namespace, service.name), ())),
-            self._labels(slices) if "pods" in needs else {},
+            self._labels(service, slices) if "pods" in needs else {},
         )
 
-    def _labels(self, slices: list[EndpointSlice]) -> dict[str, Mapping[str, str]]:
+    def _labels(
+        self, service: Service, slices: list[EndpointSlice]
+    ) -> dict[str, Mapping[str, str]]:
+        """Return the labels of the Pods behind a Service, by name.
+
+        A Pod goes before the slices stop to name it: its labels are remembered until then.
+        """
+        place = (service.namespace, service.name)
+        known = self._remembered.get(place, {})
         found: dict[str, Mapping[str, str]] = {}
         for part in slices:
             for endpoint in part.endpoints:
                 pod = self._objects.get(PODS, part.namespace, endpoint.target)
-                if endpoint.target and pod is not None:
-                    found[endpoint.target] = pod.labels
+                labels = pod.labels if pod is not None else known.get(endpoint.target)
+                if endpoint.target and labels is not None:
+                    found[endpoint.target] = labels
+        self._remembered.pop(place, None)
+        if found:
+            self._remembered[place] = found
         return found

@@ -7,6 +7,7 @@ very same objects and stored keys are there, it is not translated again.
 from collections.abc import Callable, Iterable
 
 from lbsync.model.publishing import ReportRecord
+from lbsync.model.records import ServiceRecord
 from lbsync.publisher import reports
 from lbsync.publisher.brake import Brake, Limits, count, kept
 from lbsync.publisher.dirty import Dirt
@@ -145,12 +146,27 @@ class Work:
         )
         draft = Draft(name, State("published", inputs), keys)
         draft.warnings = tuple(map(str, found.notices))
+        records: Records = found.records
         if found.refusal is not None:
             draft.state.standing, draft.state.refused = "refused", str(found.refusal)
-            return self._frozen(draft)
-        arranged = arrange(self._me, found.records, keys)
+            records = self._followed(found.records, keys)
+            if not records:
+                return self._frozen(draft)
+        arranged = arrange(self._me, records, keys)
         draft.conflicts = arranged.conflicts
         return self._wanting(draft, arranged.records)
+
+    def _followed(self, servers: Records, keys: Keys) -> Records:
+        """Return what a refused Service wants: its services keys as they are stored, and the servers that
+        belong to them; nothing where one of the two is not there."""
+        stored = mine(self._me, keys)
+        policies = {key: r for key, r in stored.items() if isinstance(r, ServiceRecord)}
+        led = {
+            key: record
+            for key, record in servers.items()
+            if key.replace("endpoints/", "services/", 1).rpartition("/")[0] in policies
+        }
+        return {**policies, **led} if led else {}
 
     def _wanting(self, draft: Draft, wanted: Records) -> Draft:
         """Fill in what has to be changed for what is wanted."""

@@ -17,6 +17,7 @@ from lbsync.clients.kube.kubeconfig_file import (
     ClusterEntry,
     ContextEntry,
     Files,
+    NamedUser,
     UserEntry,
     find,
     read_all,
@@ -49,7 +50,10 @@ def load(
     cluster_file, cluster = find(
         [(p, f.clusters) for p, f in files], at.cluster, f"{where}: clusters"
     )
-    user_file, user = find([(p, f.users) for p, f in files], at.user, f"{where}: users")
+    # A context may name no user: nobody then, which some servers let in.
+    user_file, user = cluster_file, NamedUser("")
+    if at.user:
+        user_file, user = find([(p, f.users) for p, f in files], at.user, f"{where}: users")
     server = _server(cluster.cluster, f"{shown}: cluster {at.cluster}")
     authority = _content(
         cluster.cluster.certificate_authority_data,

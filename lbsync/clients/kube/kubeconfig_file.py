@@ -103,7 +103,7 @@ def read_all(paths: Sequence[Path]) -> Files:
                 [f"kubeconfig {path}: cannot be read ({error.strerror})"]
             ) from error
         try:
-            files.append((path, msgspec.convert(yaml.safe_load(text), File)))
+            files.append((path, msgspec.convert(yaml.safe_load(text) or {}, File)))
         except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
             told = " ".join(str(error).split())
             raise SettingsError([f"kubeconfig {path}: is no kubeconfig: {told}"]) from error

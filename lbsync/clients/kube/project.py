@@ -116,7 +116,7 @@ def _endpoint(endpoint: wire.Endpoint, address: str) -> objects.Endpoint:
         ready,
         ready if state.serving is None else state.serving,
         state.terminating is True,
-        target.name or "",
+        (target.name or "") if target.kind in (None, "Pod") else "",
         target.uid or "",
         endpoint.hostname or "",
         sys.intern(endpoint.node_name or topology.get(_NODE) or ""),

@@ -30,7 +30,7 @@ from lbsync.clients.source import Health
 from lbsync.errors import LbsyncError, Rejected
 
 T = TypeVar("T")
-_AWAY = (0, 502, 503, 504)
+_AWAY = (0, 500, 502, 503, 504)
 """HTTP status (0: none) that tells of the server as a whole, and not of one resource."""
 
 

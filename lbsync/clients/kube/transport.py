@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import msgspec
 import urllib3
@@ -164,12 +164,20 @@ class Transport:
                     "the API server's certificate is not verified", server=config.server
                 )
         pool = (
-            urllib3.ProxyManager(config.proxy_url, **options)
+            urllib3.ProxyManager(
+                config.proxy_url, proxy_headers=_login(config.proxy_url), **options
+            )
             if config.proxy_url
             else urllib3.PoolManager(**options)
         )
         pool.pool_classes_by_scheme = _tracking(self._sockets)
         return pool
+
+
+def _login(proxy_url: str) -> dict[str, str]:
+    """Return the header for the name and the password in a proxy's URL, which urllib3 passes over."""
+    found = urllib3.util.parse_url(proxy_url).auth
+    return dict(urllib3.util.make_headers(proxy_basic_auth=unquote(found))) if found else {}
 
 
 def _tracking(sockets: "weakref.WeakSet[socket.socket]") -> dict[str, Any]:

@@ -43,12 +43,15 @@ class Wishes(msgspec.Struct):
     placement: Placement
     rewrite_target: str = ""
     """What stands in the place of the path that matched, which only the record's paths tell."""
+    refused: Refused | None = None
+    """The first thing that cannot be meant of what does not decide where the servers are."""
 
 
 def read_annotations(service: Service, ingresses: Iterable[Ingress], report: Report) -> Wishes:
     """Return what `service` and the Ingresses that lead to it ask for.
 
-    Raises `Refused` for a value that cannot be meant, and for protection that nobody would give.
+    Raises `Refused` for a value that cannot be meant and may decide where the servers are; others, and
+    protection that nobody would give, are in `refused`.
     """
     said = _effective(service, ingresses, report)
     own = {name[len(PREFIX) :]: note for name, note in said.items() if name.startswith(PREFIX)}
@@ -120,8 +123,12 @@ class _Reader(msgspec.Struct, frozen=True):
             try:
                 value = read_value(FIELDS[name].kind, own[name].text)
             except ValueError as error:
-                raise _wrong(own[name], error) from error
+                self._refuse(_wrong(own[name], error))
+                continue
             _put(self.wishes, FIELDS[name].path, value, own[name].name)
+
+    def _refuse(self, why: Refused) -> None:
+        self.wishes.refused = self.wishes.refused or why
 
     def _report_strange(self, name: str) -> None:
         if PREFIX + name == PUBLISH_LABEL:
@@ -168,18 +175,21 @@ class _Reader(msgspec.Struct, frozen=True):
         )
 
     def _report_missing(self, vendor: Vendor, name: str, note: Said) -> None:
-        """Report what is not done. Raises `Refused` where leaving it out would let anybody in."""
+        """Report what is not done; refuse where leaving it out would let anybody in."""
         cure = vendor.lacking.get(name)
         if cure is None:
             self.report.warn(f"annotation {shown(note.name)} is not known", "correct or remove it")
             return
         asked = note.text.strip().lower() not in ("", "false", "off")
         if name in vendor.protecting and asked and not self.accepted:
-            raise Refused(
-                f"annotation {note.name} protects, and lbsync does not do that: without it the "
-                "service would be less safe than its owner wants",
-                f'{cure}, or accept that with annotation {PREFIX}{ACCEPT}: "true"',
+            self._refuse(
+                Refused(
+                    f"annotation {note.name} protects, and lbsync does not do that: without it the "
+                    "service would be less safe than its owner wants",
+                    f'{cure}, or accept that with annotation {PREFIX}{ACCEPT}: "true"',
+                )
             )
+            return
         self.report.warn(f"annotation {note.name} has no effect", cure)
 
 

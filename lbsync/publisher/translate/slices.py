@@ -10,7 +10,7 @@ from lbsync.model.values import Address, is_name
 from lbsync.publisher.translate.families import Family, family_of, ip_address
 from lbsync.publisher.translate.placement import Placement
 from lbsync.publisher.translate.ports import PortChoice
-from lbsync.publisher.translate.report import Refused, Report, shown
+from lbsync.publisher.translate.report import Report, shown
 
 PodLabels = Mapping[str, Mapping[str, str]]
 """Labels of the pods of one namespace, by pod name; needed for groups by pod label only."""
@@ -53,12 +53,13 @@ def gather(
     slices: Iterable[EndpointSlice],
     port: PortChoice,
     families: tuple[Family, ...],
-    group_of: Callable[[EndpointSlice, Endpoint | None], str],
+    group_of: Callable[[EndpointSlice, Endpoint | None], str | None],
     report: Report,
 ) -> Members:
     """Return the members of every group, each (address, port) once, sorted.
 
-    A group whose slices hold no endpoint is there, and empty. A group with no member up has those
+    An endpoint whose group cannot be told is left out. A group whose slices hold no endpoint is there,
+    and empty. A group with no member up has those
     that are terminating and still serve as up, as kube-proxy does.
     """
     best: dict[str, dict[tuple[str, int], Member]] = {}
@@ -73,11 +74,13 @@ def gather(
         if family not in families:
             continue
         number = _number(found, port, report)
-        best.setdefault(group_of(found, None), {})
+        if (whole := group_of(found, None)) is not None:
+            best.setdefault(whole, {})
         for endpoint in found.endpoints if number else ():
             member = _member(endpoint, number, family, report)
-            if member is not None:
-                members = best.setdefault(group_of(found, endpoint), {})
+            group = group_of(found, endpoint) if member is not None else None
+            if member is not None and group is not None:
+                members = best.setdefault(group, {})
                 place = (member.address, member.port)
                 members[place] = _better(members.get(place), member)
     return {group: _promote(list(members.values())) for group, members in sorted(best.items())}
@@ -136,9 +139,12 @@ def _promote(members: list[Member]) -> list[Member]:
 
 
 def grouping(
-    placement: Placement, default: str, pod_labels: PodLabels
-) -> Callable[[EndpointSlice, Endpoint | None], str]:
+    placement: Placement, default: str, pod_labels: PodLabels, report: Report
+) -> Callable[[EndpointSlice, Endpoint | None], str | None]:
     """Return the function that names the group of an endpoint, or of a slice as a whole.
+
+    None where it cannot be told: the Pod is not known yet (its own event will come), or its label
+    names no group, of which the owner is warned.
 
     The pod's label counts before its slice's. The endpoint slice controller gives slices the labels
     of their Service, so a slice's own label is of use on slices that others make.
@@ -146,16 +152,22 @@ def grouping(
     fallback = placement.group or default
     label = placement.group_label
 
-    def named(found: EndpointSlice, endpoint: Endpoint | None) -> str:
+    def named(found: EndpointSlice, endpoint: Endpoint | None) -> str | None:
         if not label:
             return fallback
-        labels = pod_labels.get(endpoint.target, {}) if endpoint is not None else {}
-        group = labels.get(label) or found.labels.get(label) or fallback
+        is_pod = endpoint is not None and bool(endpoint.target)
+        labels = pod_labels.get(endpoint.target) if endpoint is not None and is_pod else {}
+        group = (labels or {}).get(label) or found.labels.get(label)
+        if group is None and labels is None:
+            return None
+        group = group or fallback
         if not is_name(group):
-            raise Refused(
-                f"label {shown(label)} is {shown(group)}, which cannot name a group",
+            report.warn(
+                f"label {shown(label)} is {shown(group)}, which cannot name a group; what bears it "
+                "is left out",
                 "use lower-case letters, digits, - and ., beginning and ending with a letter or digit",
             )
+            return None
         return group
 
     return named

@@ -32,9 +32,10 @@ class Translation(msgspec.Struct, frozen=True):
     service: str
     """`<ns>/<name>` of the Service."""
     records: dict[str, Published] = {}
-    """By key, sorted; all of them, or none where the Service is refused or not published."""
+    """By key, sorted; where the Service is refused, only those that are not in doubt: servers."""
     refusal: Refusal | None = None
-    """Why nothing is published. What was published before is to be left as it is."""
+    """Why it is not published as it stands. Where it was published before, that is to be left as it is,
+    but for `records`."""
     notices: tuple[Notice, ...] = ()
 
     def owns(self, key: str) -> bool:
@@ -86,14 +87,17 @@ def translate(
     own = slices_of(service, slices)
     mine = leading_to(service, ingresses)
     try:
-        records = _records(_Case(service, own, pool, mine, options, pod_labels, report))
-    except Refused as error:
-        refusal = Refusal(report.subject, error.reason, error.cure)
-        return Translation(name, {}, refusal, report.notices())
-    return Translation(name, dict(sorted(records.items())), None, report.notices())
+        records, error = _records(_Case(service, own, pool, mine, options, pod_labels, report))
+    except Refused as refused:
+        records, error = {}, refused
+    refusal = Refusal(report.subject, error.reason, error.cure) if error else None
+    return Translation(name, dict(sorted(records.items())), refusal, report.notices())
 
 
-def _records(case: _Case) -> dict[str, Published]:
+def _records(case: _Case) -> tuple[dict[str, Published], Refused | None]:
+    """Return the records, and why a services key cannot be written; the servers go on being followed
+    then: a wrong policy must not send requests to pods that are gone. Raises `Refused` where nothing can
+    be told."""
     service, options, report = case.service, case.options, case.report
     if not is_name(service.namespace) or not is_name(service.name) or "." in service.name:
         raise Refused(
@@ -106,16 +110,22 @@ def _records(case: _Case) -> dict[str, Published]:
     families = choose_families(service, wishes.placement.ip_family or options.ip_family)
     source = Text.parse(options.source)
     records: dict[str, Published] = {}
+    refused = wishes.refused
     servers: dict[PortChoice, dict[str, tuple[ServerRecord, ...]]] = {}
     for shape in shapes(service, case.ingresses, wishes, report):
         id_ = ServiceId(service.namespace, shape.name)
         warn_of_protocol(shape, wishes.draft, report)
-        records[service_key(id_)] = service_record(id_, shape, wishes)
+        try:
+            records[service_key(id_)] = service_record(id_, shape, wishes)
+        except Refused as error:
+            refused = refused or error
         if shape.port not in servers:
             servers[shape.port] = _servers(case, shape.port, families, wishes.placement)
         for group, members in servers[shape.port].items():
             records[endpoints_key(id_, group)] = EndpointsRecord(members, source)
-    return records
+    if refused is not None:
+        records = {key: r for key, r in records.items() if isinstance(r, EndpointsRecord)}
+    return records, refused
 
 
 def _servers(
@@ -123,7 +133,7 @@ def _servers(
 ) -> dict[str, tuple[ServerRecord, ...]]:
     """Return the servers of every group for one port. Raises `Refused`."""
     options, report = case.options, case.report
-    group_of = grouping(placement, options.default_group, case.pod_labels)
+    group_of = grouping(placement, options.default_group, case.pod_labels, report)
     members = gather(case.slices, port, families, group_of, report)
     scene = Scene(case.service, port, families, members, case.pool, placement, options, report)
     drafts = MODES[placement.address_mode or options.address_mode](scene)

@@ -373,8 +373,11 @@ def test_groups_come_from_pod_labels_then_slice_labels_then_the_default() -> Non
     assert servers(found, "blue") == ["a 10.1.0.1:8080"]
     assert servers(found, "default") == ["b 10.1.0.2:8080"]
     assert servers(found, "green") == ["c 10.1.0.3:8080"]
-    bad = run(notes, slices, pods={"a": {"color": "Dark_Blue"}})
-    assert "label 'color' is 'Dark_Blue', which cannot name a group" in str(bad.refusal)
+    assert servers(run(notes, slices), "default") == [], "of Pods not known yet nobody can tell"
+    bad = run(notes, slices, pods={"a": {"color": "Dark_Blue"}, "b": {}})
+    assert bad.refusal is None
+    assert "label 'color' is 'Dark_Blue', which cannot name a group" in str(bad.notices)
+    assert servers(bad, "default") == ["b 10.1.0.2:8080"]
 
 
 def test_each_group_keeps_a_server_while_it_drains() -> None:

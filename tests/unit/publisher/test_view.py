@@ -82,3 +82,16 @@ def test_labels_of_pods_are_read_for_the_pods_of_the_service_only() -> None:
     made, _ = view(slice_(endpoint("10.0.0.1", "mine")), pod("mine"), pod("other"))
     assert made.inputs(service(), ["pods"]).pods == {"mine": {"color": "mine"}}
     assert made.inputs(service(), []).pods == {}
+
+
+def test_a_pod_that_is_gone_keeps_its_labels_while_a_slice_names_it() -> None:
+    """It goes first, and must not change its group on the way out."""
+    pod = Pod(namespace="shop", name="mine", uid="", labels={"color": "blue"})
+    made, objects = view(slice_(endpoint("10.0.0.1", "mine"), endpoint("10.0.0.2", "new")), pod)
+    assert made.inputs(service(), ["pods"]).pods == {"mine": {"color": "blue"}}
+    objects.drop(pod)
+    assert made.inputs(service(), ["pods"]).pods == {"mine": {"color": "blue"}}
+    objects.put(slice_(endpoint("10.0.0.2", "new")))
+    assert made.inputs(service(), ["pods"]).pods == {}
+    objects.put(slice_(endpoint("10.0.0.1", "mine")))
+    assert made.inputs(service(), ["pods"]).pods == {}

@@ -86,18 +86,33 @@ def test_what_is_in_step_is_not_translated_again(monkeypatch: Any) -> None:
     assert len(calls) == 1
 
 
-def test_a_refusal_is_reported_and_what_was_published_stays() -> None:
+def test_a_policy_that_is_refused_stays_as_it_was_and_its_servers_are_followed() -> None:
     found = bench()
     found.write()
-    found.objects.put(cart(maxconn="many"), slice_(endpoint("10.0.0.9", "cart-9")))
-    assert found.write(CART) == [REPORT]
-    assert addresses(found) == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
+    before = found.value(SERVICE)
+    found.objects.put(cart(maxconn="many"), slice_(*PODS[:3], endpoint("10.0.0.9", "cart-9")))
+    assert found.write(CART) == [DEFAULT, REPORT]
+    assert found.value(SERVICE) == before
+    assert addresses(found) == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.9"]
     report = found.value(REPORT)
     assert "maxconn" in report["refused"]
     assert report["since"] == "2026-01-01T00:00:00Z"
     found.objects.put(cart(), slice_(*PODS))
-    assert found.write(CART) == [REPORT]
+    assert found.write(CART) == [DEFAULT, REPORT]
     assert found.value(REPORT) is None
+
+
+def test_a_service_that_was_never_published_gets_no_servers_while_it_is_refused() -> None:
+    found = Bench(cart(maxconn="many"), slice_(*PODS))
+    assert found.write() == [REPORT]
+
+
+def test_a_service_whose_addresses_cannot_be_told_stays_as_it_was() -> None:
+    found = bench()
+    found.write()
+    found.objects.put(cart(address_mode="nowhere"), slice_(*PODS[:3]))
+    assert found.write(CART) == [REPORT]
+    assert len(addresses(found)) == 4
 
 
 def test_a_warning_is_reported_beside_what_is_published() -> None:

@@ -160,3 +160,13 @@ def test_an_address_of_a_pod_may_be_ipv6(tmp_path: Path) -> None:
     found = incluster.load(env, tmp_path)
     assert (found.server, found.namespace) == ("https://[fd00::1]:443", "default")
     assert found.credentials.current().token == "t"
+
+
+def test_a_context_without_a_user_is_nobody_and_an_empty_file_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "empty").write_text("")
+    path = write(tmp_path / "config", contexts=[{"name": "x", "context": {"cluster": "c"}}])
+    access = kubeconfig.load([tmp_path / "empty", path]).credentials.current()
+    assert not access.token
+    assert access.certificate is None
