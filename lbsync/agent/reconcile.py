@@ -13,6 +13,7 @@ import msgspec
 from lbsync import log
 from lbsync.agent import inputs, rawkeys, report, shift
 from lbsync.agent.accepted import Accepted
+from lbsync.agent.ahead import Ahead
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.bring import Bringer, Deferred
 from lbsync.agent.budget import Budget, Limits
@@ -23,17 +24,15 @@ from lbsync.agent.guard import Hold
 from lbsync.agent.holding import Holding
 from lbsync.agent.live import Live
 from lbsync.agent.outputs import Outputs
-from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.sections import Parser
 from lbsync.agent.served import Served, load
-from lbsync.agent.settle import Plan, Settler
-from lbsync.agent.trial import Found, Question, Trial
+from lbsync.agent.settle import Plan, Question, Settler
+from lbsync.agent.trial import Found, Trial
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
 from lbsync.errors import Rejected, Unavailable
 from lbsync.loop.outcome import Outcome
-from lbsync.model.desired import Backend, Service
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
@@ -63,7 +62,6 @@ class Agent:
         self._beat: Callable[[], None] | None = None
         self._ready: Found | None = None
         self._went_ahead = False
-        self._in_force: dict[str, Service] = {}
         self.last: Plan | None = None
         """The plan of the last pass that had one: what was found wrong is in there."""
         self.applied: Applied | None = None
@@ -108,8 +106,8 @@ class Agent:
         if directory and (live := self._store.live()) is not None:
             self._settler.last_certificates = inputs.certificates_in(load(live))
         self._trial = Trial(self._store, self._settler, self._parser, options, self._alive)
-        self._foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
-        self._in_force = {}
+        foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
+        self._ahead = Ahead(self._live, self._settler, self._holding, foreseen=foreseen)
         self._trial.forget(self._ready)
         self._ready = None
 
@@ -186,7 +184,7 @@ class Agent:
             self._accepted.replace(found.plan.entries, rawkeys.lasting(found.plan.raw))
             self._know_raw()
             self._served = Served(applied.generation, found.plan.rendered, found.config)
-            self._in_force = {service.id: service for service in found.plan.desired.services}
+            self._ahead.starts_from(found.plan.desired.services)
             self._settler.last_certificates = inputs.certificates_in(found.plan.rendered)
             self._store.prune()
             if found.plan.hold is None:
@@ -238,38 +236,11 @@ class Agent:
         if self._served is None or self._control.get("rollback"):
             return False
         snapshot = self._source.snapshot()
-        left = self._at_once(snapshot)
+        left = self._ahead.change(snapshot, self._known)
         if left and not self._went_ahead:
             self._went_ahead = True
             self._ready = self._trial.find(self._question(snapshot), self._served)
         return not left
-
-    def _at_once(self, snapshot: Snapshot) -> bool:
-        """Change at once what can be; tell whether anything is left for a pass with a reload."""
-        if not self._foreseen or not self._live.still():
-            return True
-        accepted = self._known
-        changed = None if self._holding.hold else self._settler.nudge(snapshot, accepted)
-        if changed is None:
-            settled = self._settler.settle(snapshot, accepted, self._holding.let_go)
-            moves = shift.shifts(self._in_force, settled.desired.services)
-        else:
-            moves = shift.of(self._in_force, changed)
-        try:
-            done, left = self._live.shift(moves.at_once, self._print)
-            self._in_force.update((move.new.id, move.new) for move in done)
-            renewed = self._live.renew(self._certificates())
-        except Deviated as error:
-            log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
-            return True
-        return moves.rest or left or not renewed
-
-    def _certificates(self) -> dict[str, bytes]:
-        found, _ = self._settler.read_certificates()
-        return {f"{inputs.CERTIFICATES}/{file.name}": file.data for file in found}
-
-    def _print(self, backend: Backend) -> str:
-        return self._settler.fragment(shift.BACKEND, backend)
 
     def _question(self, snapshot: Snapshot) -> Question:
         draining = self._control.get("drain") is not None
@@ -277,7 +248,7 @@ class Agent:
 
     def _serve(self, wanted: Generation) -> Applied:
         self.applied = self._bringer.serve(wanted, draining=self._control.get("drain") is not None)
-        self._in_force = {}
+        self._ahead.starts_from(())
         return self.applied
 
     def _chosen(self, digest: str) -> Generation:

@@ -61,6 +61,15 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
     """The keys as templates saw them; nothing where they see none."""
 
 
+class Question(msgspec.Struct, frozen=True, eq=False):
+    """What a pass starts from."""
+
+    snapshot: Snapshot
+    accepted: Entries
+    draining: bool
+    let_go: Callable[[Hold], bool]
+
+
 class _Texts(msgspec.Struct, frozen=True):
     """What was rendered."""
 

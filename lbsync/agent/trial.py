@@ -5,35 +5,29 @@ certificate), which then stays at its last good version while the others go on.
 """
 
 import re
-import time
 from collections.abc import Callable
 
 import msgspec
 
 from lbsync import log
-from lbsync.agent import blame, inputs
+from lbsync.agent import inputs
+from lbsync.agent.culprits import Culprits
 from lbsync.agent.directives import Bind
-from lbsync.agent.entries import Entries
 from lbsync.agent.generations import Generation, Store
-from lbsync.agent.guard import Hold
 from lbsync.agent.intact import Intact
-from lbsync.agent.rules import Finding
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import Served, load, main_text
-from lbsync.agent.settle import Bar, Plan, Settled, Settler
+from lbsync.agent.settle import Plan, Question, Settler
 from lbsync.agent.validate import Refused, validate
 from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import (
-    BadKey,
-    ItemsRefused,
     LbsyncError,
     Rejected,
     TemplateError,
     Unavailable,
 )
 from lbsync.model.rendered import Rendered
-from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
 
 #: Each round holds back at least one more; a pass that needs more rounds has another cause.
@@ -55,15 +49,6 @@ class Found(msgspec.Struct, frozen=True, eq=False):
     """None when the live generation already is what the plan asks for."""
 
 
-class Question(msgspec.Struct, frozen=True, eq=False):
-    """What a pass starts from."""
-
-    snapshot: Snapshot
-    accepted: Entries
-    draining: bool
-    let_go: Callable[[Hold], bool]
-
-
 class Trial:
     """Tries plans on disk and with `haproxy -c`."""
 
@@ -81,6 +66,7 @@ class Trial:
         self._parser = parser
         self._options = options
         self._beat = beat
+        self._culprits = Culprits(settler)
         self._intact = Intact(inputs.HOST_MAP)
         self._warned: set[str] = set()
 
@@ -105,7 +91,9 @@ class Trial:
             try:
                 return self._stage(plan, known)
             except Refused as refusal:
-                self._hold_back(question, plan, refusal, known)
+                self._culprits.refused(
+                    question, plan, refusal, lambda held: self._accepts(question, held, known)
+                )
         raise LbsyncError(
             f"after holding back {len(self._settler.bars)} services HAProxy still refuses; "
             "what is live stays; see the reasons above"
@@ -131,30 +119,24 @@ class Trial:
             try:
                 return self._plan(question)
             except (Rejected, TemplateError) as error:
-                self._leave_out(question, error)
+                self._culprits.unprintable(
+                    question, error, lambda held: self._can_print(question, held)
+                )
         return self._plan(question)
-
-    def _leave_out(self, question: Question, error: LbsyncError) -> None:
-        """Hold back whoever cannot be rendered; raise the error where it is nobody's fault."""
-        settler = self._settler
-        if isinstance(error, BadKey):
-            if settler.raw is None or not settler.raw.bar(question.snapshot, error):
-                raise error
-            return
-        settled = settler.settle(question.snapshot, question.accepted, question.let_go)
-        reasons = error.reasons if isinstance(error, ItemsRefused) else {}
-        if not reasons:
-            suspects = blame.changed_services(settled.entries, question.accepted)
-            guilty = blame.bisect(suspects, lambda held: self._can_print(question, held))
-            reasons = dict.fromkeys(map(str, guilty), str(error))
-        found = {ServiceId.parse(name): Finding("", 0, "", why) for name, why in reasons.items()}
-        self._bar(question, settled, found, error, most=len(settled.desired.services) - 1)
 
     def _can_print(self, question: Question, held: set[ServiceId]) -> bool:
         try:
             self._plan(question, frozenset(held))
         except (Rejected, TemplateError):
             return False
+        return True
+
+    def _accepts(self, question: Question, held: set[ServiceId], known: tuple[Bind, ...]) -> bool:
+        try:
+            found = self._stage(self._plan(question, frozenset(held)), known)
+        except (Rejected, TemplateError):
+            return False
+        self.forget(found)
         return True
 
     def _plan(self, question: Question, held: frozenset[ServiceId] = frozenset()) -> Plan:
@@ -208,69 +190,3 @@ class Trial:
             return frozenset()
         workers = [proc.current, *proc.old_workers]
         return processes.listening_ports([worker.pid for worker in workers if worker is not None])
-
-    def _hold_back(
-        self, question: Question, plan: Plan, refusal: Refused, known: tuple[Bind, ...]
-    ) -> None:
-        """Bar whoever is at fault; raise the refusal when that is nobody, or nearly everybody."""
-        reasons = self._accused(plan, refusal.findings)
-        certificates = _certificates(refusal.findings) - self._settler.barred_certificates.keys()
-        most = len(plan.desired.services) - 1
-        if not reasons and not certificates:
-            reasons = self._bisect(question, plan, refusal, known)
-            most //= 2
-        if reasons or not certificates:
-            self._bar(question, plan, reasons, refusal, most)
-        contents = {file.path: file.data for file in plan.rendered.files}
-        for name in certificates:
-            self._settler.barred_certificates[name] = contents.get(f"certs/{name}", b"")
-            log.get().error(f"HAProxy does not take certificate {name}: {refusal}")
-
-    def _bar(
-        self,
-        question: Question,
-        found: Plan | Settled,
-        reasons: dict[ServiceId, Finding],
-        refusal: LbsyncError,
-        most: int,
-    ) -> None:
-        """Bar services for these reasons; raise the refusal when none of them is new, or when more
-        than `most` would be barred: then it is not theirs."""
-        bars = self._settler.bars
-        fresh = {service: why for service, why in reasons.items() if service not in bars}
-        if not fresh or len(bars) + len(fresh) > max(3, most):
-            raise refusal
-        for service, finding in fresh.items():
-            mark = blame.fingerprint(found.entries, service)
-            until = time.monotonic() + _TRY_AGAIN_S
-            bars[service] = Bar(mark, str(finding), finding.line, until)
-            had = f"services/{service}" in question.accepted
-            state = "is held at its last good version" if had else "is left out"
-            log.get().error(f"{service} {state}: {finding}", service=str(service))
-
-    def _accused(self, plan: Plan, findings: tuple[Finding, ...]) -> dict[ServiceId, Finding]:
-        owners = blame.section_owners(plan.desired)
-        accused: dict[ServiceId, Finding] = {}
-        for finding in findings:
-            if finding.section in owners:
-                accused.setdefault(ServiceId.parse(owners[finding.section]), finding)
-        return accused
-
-    def _bisect(
-        self, question: Question, plan: Plan, refusal: Refused, known: tuple[Bind, ...]
-    ) -> dict[ServiceId, Finding]:
-        def accepts(held: set[ServiceId]) -> bool:
-            try:
-                found = self._stage(self._plan(question, frozenset(held)), known)
-            except (Rejected, TemplateError):
-                return False
-            if found.staged is not None:
-                self._store.discard(found.staged)
-            return True
-
-        suspects = blame.changed_services(plan.entries, question.accepted)
-        return dict.fromkeys(blame.bisect(suspects, accepts), refusal.findings[0])
-
-
-def _certificates(findings: tuple[Finding, ...]) -> set[str]:
-    return {name for finding in findings for name in _CERTIFICATE.findall(finding.text)}

@@ -1,0 +1,55 @@
+"""What is changed at once, right after a wake and before its pass; the pass would mend a wrong forecast."""
+
+from collections.abc import Iterable
+
+from lbsync import log
+from lbsync.agent import inputs, shift
+from lbsync.agent.entries import Entries
+from lbsync.agent.holding import Holding
+from lbsync.agent.live import Live
+from lbsync.agent.runtime.execute import Deviated
+from lbsync.agent.settle import Settler
+from lbsync.model.desired import Backend, Service
+from lbsync.model.snapshot import Snapshot
+
+
+class Ahead:
+    """Changes services in the running HAProxy on their own fragments."""
+
+    def __init__(self, live: Live, settler: Settler, holding: Holding, *, foreseen: bool) -> None:
+        """`foreseen`: the templates in use are those that the forecast knows."""
+        self._live = live
+        self._settler = settler
+        self._holding = holding
+        self._foreseen = foreseen
+        self._in_force: dict[str, Service] = {}
+
+    def starts_from(self, services: Iterable[Service]) -> None:
+        """These are what HAProxy was proved to serve; nothing: it is not known."""
+        self._in_force = {service.id: service for service in services}
+
+    def change(self, snapshot: Snapshot, accepted: Entries) -> bool:
+        """Change at once what can be; tell whether anything is left for a pass with a reload."""
+        if not self._foreseen or not self._live.still():
+            return True
+        changed = None if self._holding.hold else self._settler.nudge(snapshot, accepted)
+        if changed is None:
+            settled = self._settler.settle(snapshot, accepted, self._holding.let_go)
+            moves = shift.shifts(self._in_force, settled.desired.services)
+        else:
+            moves = shift.of(self._in_force, changed)
+        try:
+            done, left = self._live.shift(moves.at_once, self._print)
+            self._in_force.update((move.new.id, move.new) for move in done)
+            renewed = self._live.renew(self._certificates())
+        except Deviated as error:
+            log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
+            return True
+        return moves.rest or left or not renewed
+
+    def _certificates(self) -> dict[str, bytes]:
+        found, _ = self._settler.read_certificates()
+        return {f"{inputs.CERTIFICATES}/{file.name}": file.data for file in found}
+
+    def _print(self, backend: Backend) -> str:
+        return self._settler.fragment(shift.BACKEND, backend)
