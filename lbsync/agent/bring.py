@@ -214,7 +214,7 @@ class Bringer:
         cause: Cause,
     ) -> Applied:
         self._beat()
-        running = self._live.running
+        running = self._live.asked
         needless = (
             cause == "change"
             and running is not None

@@ -5,6 +5,7 @@ They work while the agent is down, too: it obeys when it starts.
 """
 
 import contextlib
+import errno
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,10 @@ import msgspec
 
 from lbsync.errors import LbsyncError
 
+_CURES = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EROFS: "mount that disk for writing",
+}
 Name = Literal["confirm", "rollback", "drain", "release", "held"]
 
 
@@ -51,7 +56,7 @@ class Control:
         except OSError as error:
             raise LbsyncError(
                 f"{target}: the request cannot be written ({error.strerror}); "
-                "run the command as root or as the agent's user"
+                + _CURES.get(error.errno or 0, "run the command as root or as the agent's user")
             ) from error
 
     def clear(self, name: Name) -> bool:

@@ -50,7 +50,13 @@ class Culprits:
         """Hold back whoever HAProxy refuses; raise the refusal when that is nobody, or nearly all."""
         settler = self._settler
         reasons = _accused(plan, refusal.findings)
-        certificates = _certificates(refusal.findings) - settler.barred_certificates.keys()
+        contents = {file.path: file.data for file in plan.rendered.files}
+        certificates = {
+            name
+            for name in _certificates(refusal.findings)
+            # One that was bad before, was mended, and is bad again is news.
+            if settler.barred_certificates.get(name) != contents.get(f"certs/{name}", b"")
+        }
         most = len(plan.desired.services) - 1
         if not reasons and not certificates:
             suspects = blame.changed_services(plan.entries, question.accepted)
@@ -58,7 +64,6 @@ class Culprits:
             most //= 2
         if reasons or not certificates:
             self._bar(question, plan, reasons, refusal, most)
-        contents = {file.path: file.data for file in plan.rendered.files}
         for name in certificates:
             settler.barred_certificates[name] = contents.get(f"certs/{name}", b"")
             log.get().error(f"HAProxy does not take certificate {name}: {refusal}")

@@ -22,7 +22,7 @@ class Hold(msgspec.Struct, frozen=True):
     losses: dict[str, tuple[int, int]]
     """Service to (servers before, servers wanted), for each service that would lose some."""
     total: int
-    """Servers in all accepted endpoints, when the hold began."""
+    """Servers of all accepted services, when the hold began."""
 
     @property
     def lost(self) -> int:
@@ -54,6 +54,12 @@ def _count(entries: Entries, services: set[ServiceId]) -> dict[ServiceId, int]:
     return counts
 
 
+def _total(entries: Entries) -> int:
+    """Count the servers that can be reached: those of a service that is there."""
+    there = {entry.key.service for entry in entries.values() if entry.key.kind == "services"}
+    return sum(_servers(entry) for entry in entries.values() if entry.key.service in there)
+
+
 def _losses(accepted: Entries, wanted: Entries) -> dict[ServiceId, tuple[int, int]]:
     """Return (before, after) for each service that would have fewer servers than before."""
     shrunk: set[ServiceId] = set()
@@ -74,7 +80,7 @@ def loses(accepted: Entries, changed: Iterable[Entry], percent: int) -> bool:
     lost = sum(
         max(0, _servers(accepted.get(entry.item.key)) - _servers(entry)) for entry in changed
     )
-    return bool(lost) and lost * 100 > sum(map(_servers, accepted.values())) * percent
+    return bool(lost) and lost * 100 > _total(accepted) * percent
 
 
 def check(accepted: Entries, wanted: Entries, percent: int, standing: int = 0) -> Hold | None:
@@ -91,7 +97,7 @@ def check(accepted: Entries, wanted: Entries, percent: int, standing: int = 0) -
     if not losses and not gone:
         return None
     lost = sum(old - new for old, new in losses.values())
-    total = sum(map(_servers, accepted.values()))
+    total = _total(accepted)
     if standing:
         total = min(total, standing)
     emptied = bool(gone) and not any(e.key.kind == "services" for e in wanted.values())

@@ -123,6 +123,7 @@ def context(
         "tcp_services": desired.tcp_services,
         "split_services": desired.split_services,
         "wildcards": desired.wildcards,
+        "nested_wildcards": desired.nested_wildcards,
         "global": desired.settings,
         "certificates": [f"{CERTIFICATES}/{file.name}" for file in certificates if file.served],
         "draining": draining,

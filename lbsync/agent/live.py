@@ -41,6 +41,7 @@ class Live:
         self._leave_within_s = leave_within_s
         self._removal = Removal(self._worker, leave_within_s)
         self._running: Running | None = None
+        self._asked: Running | None = None
         self._version = (0, 0, 0)
         self._pid = ""
         self.base = ""
@@ -82,7 +83,7 @@ class Live:
 
     def forget(self) -> None:
         """What runs is in doubt; only a proof or a reload tells."""
-        self._running = None
+        self._running = self._asked = None
         self.base = ""
 
     def plan(self, config: Config, rendered: Rendered) -> Plan:
@@ -187,9 +188,9 @@ class Live:
         return bool(self._removal.tidy(self._running, time.monotonic()).waiting)
 
     @property
-    def running(self) -> Running | None:
-        """What runs; None where that is in doubt."""
-        return self._running
+    def asked(self) -> Running | None:
+        """What this worker was asked for so far, also where it did not do all of it; None: not known."""
+        return self._running or self._asked
 
     def taken(self) -> int:
         """Return how many steps were done since this was last asked."""
@@ -205,7 +206,10 @@ class Live:
         try:
             self._executor.run(todo)
         except BaseException:
+            asked = self._running
             self.forget()
+            # For the reload that follows: what half a plan has set is our doing, and ends with it.
+            self._asked = asked
             raise
         self.steps += len(todo.steps)
 

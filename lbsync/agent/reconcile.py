@@ -27,6 +27,7 @@ from lbsync.agent.outputs import Outputs
 from lbsync.agent.sections import Parser
 from lbsync.agent.served import Served, load
 from lbsync.agent.settle import Plan, Question, Settler
+from lbsync.agent.spoken import Spoken
 from lbsync.agent.trial import Found, Trial
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.haproxy.options import from_settings
@@ -58,6 +59,7 @@ class Agent:
         self._served: Served | None = None
         self._holding = Holding(self._control, settings.agent)
         self._outputs = Outputs(settings)
+        self._spoken = Spoken()
         self._watching = False
         self._beat: Callable[[], None] | None = None
         self._ready: Found | None = None
@@ -190,6 +192,7 @@ class Agent:
             if found.plan.hold is None:
                 self._control.forget("confirm")
         self.last, self.applied = found.plan, applied
+        self._spoken.tell(found.plan.desired.problems)
         installed = self._outputs.bring(found.plan.outside)
         seconds = time.monotonic() - began
         outcome = report.outcome(found.plan, applied, installed, before, seconds)

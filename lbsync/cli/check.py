@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> Exit:
     settings = findings.attempt("settings", lambda: settings_of(args))
     if settings is not None:
         findings.good("settings", str(args.config or "in order"))
+        _check_state(findings, settings)
         _check_templates(findings, settings)
         snapshot = _check_source(findings, settings)
         _check_configuration(findings, settings, snapshot)
@@ -96,6 +97,27 @@ def run(args: argparse.Namespace) -> Exit:
             _check_haproxy(findings, settings)
     _show(findings, args.output)
     return findings.code
+
+
+def _check_state(findings: Findings, settings: Settings) -> None:
+    """Find out whether the disk of the state directory takes a file; who may write is not asked here."""
+    place = Path(settings.state_dir)
+    if not place.is_dir():
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=place, prefix=".check-") as file:
+            file.write(b"x" * 65536)
+            file.flush()
+    except PermissionError:
+        return
+    except OSError as error:
+        findings.bad(
+            "state",
+            [
+                f"{place}: nothing can be written ({error.strerror}): make room, or mount it for writing"
+            ],
+            Exit.FAILED,
+        )
 
 
 def _check_templates(findings: Findings, settings: Settings) -> None:

@@ -113,6 +113,13 @@ class Desired(msgspec.Struct, frozen=True, eq=False):
         return sorted(found, key=lambda suffix: (-len(suffix), suffix))
 
     @property
+    def nested_wildcards(self) -> int:
+        """How many further suffixes the longest chain of suffixes within suffixes has: 1 for
+        `*.a.example` and `*.example`, 0 where no suffix lies within another."""
+        found = self.wildcards
+        return max((sum(one.endswith(o) for o in found if o != one) for one in found), default=0)
+
+    @property
     def by_name(self) -> bool:
         """Some server is given by a DNS name, which HAProxy must resolve."""
         return any(backend.by_name for service in self.services for backend in service.backends)

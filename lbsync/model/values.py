@@ -55,7 +55,9 @@ class Host(str):
     @classmethod
     def parse(cls, raw: object) -> "Host":
         """Return the host in lower case. Raises ValueError."""
-        text = string_of(raw, "a host").lower().removesuffix(".")
+        text = string_of(raw, "a host").lower()
+        # A dot at the end is allowed, but what is left of `*.` would be any host.
+        text = text if text == "*." else text.removesuffix(".")
         if len(text) > 253:
             raise ValueError("a host has at most 253 characters")
         if not _HOST.match(text):

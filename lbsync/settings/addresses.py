@@ -72,6 +72,8 @@ class Network(str):
     def parse(cls, raw: object) -> "Network":
         """Return the network in canonical form."""
         text = text_of(raw, "network")
+        if "%" in text:
+            raise ValueError(f"{text!r} is no network: leave the zone out, it belongs to one host")
         try:
             return cls(str(ipaddress.ip_network(text)))
         except ValueError as error:

@@ -1,11 +1,15 @@
 """Changes without a reload: what is done, what is kept, what is healed; on both versions."""
 
+import contextlib
+import http.client
+
 import pytest
 
 from harness.stack import servers
 from harness.wait import wait_until
 from lbsync.agent.control import Request
 from lbsync.agent.generations import Store
+from lbsync.settings import load
 from tests.pass_host import Host
 
 NOW = "2026-01-01T00:00:00Z"
@@ -218,3 +222,36 @@ def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
     assert outcome.again_in is not None
     assert host.stack.get("shop.example").body == "two", "what needs no reload does not wait"
     assert host.stack.get("b.example").status == 404
+
+
+@pytest.mark.parametrize("how", ["restarted", "reconfigured"])
+def test_a_server_that_comes_back_while_it_leaves_serves_whoever_looks_after_it(
+    host: Host, how: str
+) -> None:
+    """It still has a request when the agent forgets that it is leaving."""
+    one, two = host.stack.web("one"), host.stack.web("two")
+    one.delay_s = 5.0
+    host.stack.put({"endpoints/shop/web/default": servers(one)})
+    assert host.agent.run_pass().confirmed
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", host.stack.http_port)
+    ) as asking:
+        asking.request("GET", "/slow", headers={"Host": "shop.example"})
+        wait_until("the request to arrive", lambda: one.requests["/slow"])
+        one.delay_s = 0.0
+        host.stack.put({"endpoints/shop/web/default": servers(two)})
+        assert host.agent.run_pass().confirmed
+        if how == "restarted":
+            host.restart_agent()
+        else:
+            host.agent.configure(load(host.stack.config_file))
+        assert host.agent.run_pass().confirmed
+        assert host.stack.get("shop.example").body == "two"
+        host.stack.put({"endpoints/shop/web/default": servers(one)})
+        assert host.agent.run_pass().confirmed
+        assert {host.stack.get("shop.example").body for _ in range(4)} == {"one"}
+        host.agent.look_again()
+        assert host.agent.run_pass().confirmed
+        assert host.agent.applied is not None
+        assert host.agent.applied.by_hand == ()
+        assert asking.getresponse().read() == b"one"

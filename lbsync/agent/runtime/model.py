@@ -189,9 +189,9 @@ class Running:
         """Note what steps are about to change; call it before they are run. Return what is new."""
         found: set[Touch] = set()
         for step in steps:
-            if isinstance(step, AddServer | SetWeight | RetireServer):
+            if isinstance(step, AddServer | SetWeight | RetireServer | DeleteServer):
                 found.add((step.backend, step.name, "weight"))
-            if isinstance(step, AddServer | SetState | RetireServer):
+            if isinstance(step, AddServer | SetState | RetireServer | DeleteServer):
                 found.add((step.backend, step.name, "state"))
         found -= self.touched
         self.touched |= found

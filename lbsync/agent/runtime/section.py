@@ -192,9 +192,14 @@ def _bring_back(draft: Draft, both: Both, left: Leaving, server: Server) -> None
     if both.now.static:
         draft.reload(f"{pair.at(server.line)}: server {server.name} is new")
         return
-    was = () if old is None else (*lasting(left.inherited), *lasting(old.options))
-    same = old is not None and same_options(was, _words(both.now, server))
-    if not same or not plain(server):
+    if old is None:
+        # It may have connections, which nothing but their end lets it go for; and a maintenance that was
+        # begun for its sake would look like a person's.
+        why = "one of that name is on its way out, and what it is like is not known"
+        draft.reload(f"{pair.at(server.line)}: server {server.name} is new; {why}")
+        return
+    was = (*lasting(left.inherited), *lasting(old.options))
+    if not same_options(was, _words(both.now, server)) or not plain(server):
         # What runs under this name is another server: it has to go first, even with connections.
         draft.do(Phase.ADD, DeleteServer(both.backend, server.name))
         _add(draft, both, server)

@@ -17,6 +17,8 @@ def site(build: Callable[..., Site], web: Web) -> Site:
     site.service("exact", web("exact"), hosts=["a.example.com", "Two.Example.COM."])
     site.service("zone", web("zone"), hosts=["*.example.com"])
     site.service("deep", web("deep"), hosts=["*.b.example.com"])
+    site.service("part", web("part"), hosts=["*.c.b.example.com"], paths=["/only"])
+    site.service("atom", web("atom"), hosts=["*.d.c.b.example.com"], paths=["/only/atom"])
     site.service("any", web("any"), hosts=[], paths=["/anywhere"])
     site.service("shop", web("shop"), hosts=["shop.test"])
     site.service("api", web("api"), hosts=["shop.test"], paths=["/api"])
@@ -59,6 +61,16 @@ def test_an_exact_host_goes_before_a_suffix_and_the_longest_suffix_before_others
     site: Site, host: str, served: str
 ) -> None:
     assert site.get(host).body == served
+
+
+@pytest.mark.parametrize(
+    ("path", "served"),
+    [("/only/atom", "atom"), ("/only/x", "part"), ("/", "deep"), ("/anywhere", "deep")],
+)
+def test_a_suffix_without_the_path_leaves_the_request_to_the_next_around_it(
+    site: Site, path: str, served: str
+) -> None:
+    assert site.get("x.d.c.b.example.com", path).body == served
 
 
 @pytest.mark.parametrize(

@@ -93,3 +93,12 @@ def test_a_mass_removal_keeps_services_without_servers_too() -> None:
     hold = guard.check(accepted, entries_of({"services/shop/web": values["services/shop/web"]}), 50)
     assert hold is not None
     assert "shop/red" in hold.losses
+
+
+def test_servers_that_no_service_leads_to_are_no_part_of_the_measure() -> None:
+    orphan = {"endpoints/old/left/main": servers(*range(1, 12))}
+    before = {"services/a/b": {"mode": "http"}, "endpoints/a/b/main": servers(1, 2), **orphan}
+    after = {**before, "endpoints/a/b/main": servers()}
+    hold = guard.check(entries_of(before), entries_of(after), 50)
+    assert hold is not None
+    assert (hold.lost, hold.total) == (2, 2)

@@ -39,6 +39,7 @@ def test_a_full_service_survives_a_round_trip() -> None:
         (b'{"mode":"http","check":{"pth":"/"}}', "check.pth: no such field; did you mean path?"),
         (b'{"mode":"http","check":{"interval":2000}}', "check.interval: 2000 is no duration"),
         (b'{"mode":"http","hosts":["a.example:80"]}', "leave the port out"),
+        (b'{"mode":"http","hosts":["*."]}', "hosts[0]: '*.' is no host name"),
         (b'{"mode":"http","hosts":["a b"]}', "hosts[0]: 'a b' is no host name"),
         (b'{"mode":"http","paths":["api"]}', "paths[0]: 'api' is no path"),
         (b'{"mode":"http","paths":["/a b"]}', "is no path"),

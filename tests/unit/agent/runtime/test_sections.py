@@ -199,19 +199,24 @@ def test_a_name_that_was_leaving_comes_back_elsewhere() -> None:
     assert running.leaving == {}
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_another_server_of_a_leaving_name_waits_until_that_one_is_gone(known: bool) -> None:
+def test_another_server_of_a_leaving_name_waits_until_that_one_is_gone() -> None:
     parser = Parser()
     empty = parser.parse(f"{HEAD}backend be\n")
-    running = Running(parser.parse(f"{HEAD}backend be\n{A}\n") if known else empty, {})
-    if known:
-        running.adopt(empty, {}, plan(running, empty, {}, OLD).steps)
-    else:
-        running.adopt_steps([RetireServer("be", "a")])
+    running = Running(parser.parse(f"{HEAD}backend be\n{A}\n"), {})
+    running.adopt(empty, {}, plan(running, empty, {}, OLD).steps)
     other = parser.parse(f"{HEAD}backend be\n server a 10.0.0.1:80 maxconn 3\n")
     first, second = plan(running, other, {}, OLD).steps
     assert first == DeleteServer("be", "a")
     assert isinstance(second, AddServer)
+
+
+def test_a_leaving_server_of_which_nothing_is_known_comes_back_by_a_reload() -> None:
+    parser = Parser()
+    running = Running(parser.parse(f"{HEAD}backend be\n"), {})
+    running.adopt_steps([RetireServer("be", "a")])
+    made = plan(running, parser.parse(f"{HEAD}backend be\n{A}\n"), {}, OLD)
+    assert made.steps == ()
+    assert "what it is like is not known" in made.reasons[0]
 
 
 def test_a_server_of_a_section_that_needs_a_reload_waits_and_others_do_not() -> None:
