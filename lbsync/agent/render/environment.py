@@ -93,12 +93,16 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
             loader=ShadowingLoader(directories),
             extensions=("jinja2.ext.do", "jinja2.ext.loopcontrols"),
         )
-        self.filters = {**confd.ON_VALUES, **filters.build(printer, style)}
+        self.filters = {**confd.FILTERS, **filters.build(printer, style)}
         self.fragments = Fragments(self, self.style.close_lines)
         for name in ("lipsum", "joiner"):
             del self.globals[name]
         self.globals |= confd.functions(keys.NAMES)
         self.globals |= {"each": self.fragments.each, "join": self.filters["join"]}
+        if style == "haproxy":
+            # Quotes that are data would be escaped when printed; here they mean: one word.
+            self.filters["squote"] = self.filters["quote"]
+            self.globals |= dict.fromkeys(("quote", "squote"), self.filters["quote"])
         self.globals |= constants or {}
         self._backslash_escapes = style == "haproxy"
         self._references: dict[str, list[str]] = {}

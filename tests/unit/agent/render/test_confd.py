@@ -164,10 +164,59 @@ def test_gets_agrees_with_a_walk_over_all_keys(store: dict[str, bytes], pattern:
         ("append([1], 2)|join", "12"),
         ("'yes' if hasKey({'a': 1}, 'a') and not empty('x') else 'no'", "yes"),
         ("list(1, 2)|length", "2"),
+        ("'yes' if regexMatch('^a.c$', 'abc') else 'no'", "yes"),
+        ("'yes' if 'abc'|regexMatch('^b') else 'no'", "no"),
+        ("regexFind('[0-9]+', 'web-12-a')", "12"),
+        ("'web-12-a'|regexFind('[a-z]+$')", "a"),
+        ("regexReplaceAll('a(x*)b', 'ab-axxb', '${1}W')", "W-xxW"),
+        ("toPrettyJson({'b': 1, 'a': [true]})|length", "35"),
+        ("repeat(3, 'ab')", "ababab"),
+        ("'ab'|repeat(2)", "abab"),
+        ("repeat(0, 'ab')|length", "0"),
+        ("nospace(' a\t b ')", "ab"),
+        ("' a b'|nospace", "ab"),
+        ("snakecase('FirstName')", "first_name"),
+        ("snakecase('HTTPServer-two words')", "http_server_two_words"),
+        ("camelcase('http_server')", "httpServer"),
+        ("'webServer01'|kebabcase", "web-server01"),
+        ("pluck('a', {'a': 1}, {'b': 2}, {'a': 3})|join(',')", "1,3"),
+        ("dict('a', 1).a + dict(b=2).b + dict({'c': 3}).c", "6"),
+        ("indent(2, 'a\nb')|length", "7"),
+        ("indent(2, '')|length", "0"),
+        ("nindent(2, 'a\nb')|length", "8"),
+        ("('a'|nindent(2))|length", "4"),
+        ("quote('a b')", '"a b"'),
+        ("squote('a b')", '"a b"'),
+        ("'a b'|squote", '"a b"'),
     ],
 )
 def test_a_helper_gives_what_confd_gives(render: Render, expression: str, printed: str) -> None:
     assert render(f"x {{{{ {expression} }}}}") == f"x {printed}\n"
+
+
+@pytest.mark.parametrize(
+    ("expression", "printed"),
+    [
+        ("toPrettyJson({'b': 1, 'a': [true]})", '{\n  "a": [\n    true\n  ],\n  "b": 1\n}'),
+        ("indent(2, 'a\\n\\nb')", "  a\n  \n  b"),
+        ("'x'|nindent(2)", "\n  x"),
+        (r"""quote('a "b\\ é\n')""", r'"a \"b\\ é\n"'),
+        (r"quote('\x01\x7f')", r'"\x01\x7f"'),
+        ("squote('a b')", "'a b'"),
+        ("'a'|squote", "'a'"),
+    ],
+)
+def test_in_a_text_file_a_helper_prints_what_confd_prints(
+    render: Render, expression: str, printed: str
+) -> None:
+    assert render(f"x{{{{ {expression} }}}}", style="none") == f"x{printed}\n"
+
+
+def test_text_that_is_quoted_already_is_indented_as_it_is(render: Render) -> None:
+    source = (
+        "{% set block %}\nserver {{ x }}\nserver b\n{% endset %}\nbackend a{{ nindent(4, block) }}"
+    )
+    assert render(source, {"x": "a b"}) == 'backend a\n    server "a b"\n    server b\n'
 
 
 def test_pairs_are_sorted_by_the_length_of_their_keys(render: Render) -> None:
@@ -200,6 +249,16 @@ def test_pairs_are_sorted_by_the_length_of_their_keys(render: Render) -> None:
         "toUpper(none)",
         "toUpper('a b'|quote)",
         "getv('/nope')",
+        "regexMatch('(', 'a')",
+        "regexMatch('a', none)",
+        "repeat(-1, 'a')",
+        "repeat(10000000, 'a')",
+        "repeat('2', 'a')",
+        "indent(-1, 'a')",
+        "indent(10000000, 'a')",
+        "dict('a')",
+        "pluck('a', 'b')",
+        "nospace('a b'|quote)",
     ],
 )
 def test_a_helper_refuses_what_go_refuses(render: Render, expression: str) -> None:
@@ -211,6 +270,24 @@ def test_a_helper_refuses_what_go_refuses(render: Render, expression: str) -> No
 def test_what_is_not_offered_says_why(render: Render, name: str) -> None:
     with pytest.raises(TemplateError, match=rf"main\.j2:1: {name} (is|depends)"):
         render(f"x {{{{ {name}('a', 'b') }}}}")
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        (
+            "lookupIP",
+            "write the name into the `server` line and give HAProxy a `resolvers` section",
+        ),
+        ("lookupSRV", "a line `server-template web 10 _web._tcp.example.com resolvers NAME`"),
+        ("lookupIfaceIPV4", "getenv"),
+        ("eq", "write a == b"),
+        ("include", "{% include"),
+    ],
+)
+def test_what_is_not_offered_names_its_cure(render: Render, name: str, cure: str) -> None:
+    with pytest.raises(TemplateError, match=re.escape(cure)):
+        render(f"x {{{{ {name}('a') }}}}")
 
 
 def test_a_refused_value_names_the_key_it_was_read_from(render: Render) -> None:
