@@ -56,12 +56,6 @@ class Bind(str):
         """The port, 1 to 65535."""
         return int(self.rpartition(":")[2])
 
-    @property
-    def is_ipv6(self) -> bool:
-        """True for an IPv6 address; HAProxy should get `v6only` with it, so that an IPv4 bind of
-        the same port does not collide with it whatever net.ipv6.bindv6only says."""
-        return self.startswith("[")
-
 
 class Network(str):
     """A network in CIDR form: `10.0.0.0/8`, `fd00::/8`; a bare address is a network of one."""

@@ -11,9 +11,7 @@ import msgspec
 
 from lbsync.agent.runtime.commands import DELETED
 from lbsync.agent.runtime.model import Running
-from lbsync.agent.runtime.steps import RetireServer
 from lbsync.clients.haproxy import answers
-from lbsync.clients.haproxy.answers import ServerState
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
 Name = tuple[str, str]
@@ -111,24 +109,3 @@ def ready(
     names = sorted(name for name in since if name in used and name not in stuck)
     due = [name for name in names if not used[name] or now - since[name] >= limit_s]
     return due, [name for name in names if name not in set(due)]
-
-
-def leftovers(running: Running, servers: Iterable[ServerState]) -> list[RetireServer]:
-    """Return steps for servers that run but are wanted nowhere, as after a restart of the agent.
-
-    `Running.adopt_steps` takes them over, when they were run. A backend that is not known is left alone: what runs
-    is then another configuration.
-    """
-    found = []
-    known: dict[str, set[str]] = {}
-    for state in servers:
-        section = running.server_section(state.backend)
-        if section is None or section.conditional:
-            continue
-        names = known.get(state.backend)
-        if names is None:
-            names = known[state.backend] = {server.name for server in section.servers}
-        left = running.leaving.get(state.backend, {})
-        if state.name not in names and state.name not in left:
-            found.append(RetireServer(state.backend, state.name))
-    return found

@@ -13,7 +13,7 @@ from lbsync.agent.runtime.drafts import Plan
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.look import look
 from lbsync.agent.runtime.model import Running
-from lbsync.agent.runtime.removal import Removal, leftovers
+from lbsync.agent.runtime.removal import Removal
 from lbsync.agent.runtime.steps import (
     AddEntry,
     DeleteServer,
@@ -232,10 +232,10 @@ def test_after_a_restart_of_the_agent_leaving_servers_are_known_again(beds: Beds
     del new.servers["be_a"]["s1"]
     bed.apply(new)
     bed.running = Running(bed.config(new), new.data())
-    steps = leftovers(bed.running, look(bed.worker, bed.running).servers)
-    assert steps == [RetireServer("be_a", "s1")]
-    bed.executor.run_steps(steps)
-    bed.running.adopt_steps(steps)
+    todo = healing(compare(bed.running, look(bed.worker, bed.running), bed.version))
+    assert todo.steps == (RetireServer("be_a", "s1"),)
+    bed.executor.run(todo)
+    bed.running.adopt_steps(todo.steps)
     agrees(bed, new)
     assert _tidied(bed)
 

@@ -3,10 +3,10 @@
 import pytest
 
 from lbsync.agent.runtime.model import Running
-from lbsync.agent.runtime.removal import Removal, leftovers, ready
+from lbsync.agent.runtime.removal import Removal, ready
 from lbsync.agent.runtime.steps import RetireServer
 from lbsync.agent.sections import Parser
-from lbsync.clients.haproxy.answers import ServerState, parse_connections
+from lbsync.clients.haproxy.answers import parse_connections
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
 TEXT = "backend be\n    server s1 10.0.0.1:80\nbackend cond\n    .if defined(X)\n    .endif\n"
@@ -95,20 +95,6 @@ def test_a_server_that_is_gone_or_wanted_again_is_forgotten() -> None:
     assert removal.tidy(known, 40.0).waiting == ()
     known.adopt_steps([RetireServer("be", "b")])
     assert removal.tidy(known, 50.0).waiting == (("be", "b"),), "its time begins anew"
-
-
-def test_what_leaves_is_found_again_after_a_restart() -> None:
-    states = [
-        ServerState("be", "s1", "10.0.0.1", 80, 2, 0, 1),
-        ServerState("be", "old", "10.0.0.2", 80, 2, 8, 1),
-        ServerState("cond", "s1", "10.0.0.2", 80, 2, 8, 1),
-        ServerState("unknown", "s1", "10.0.0.2", 80, 2, 8, 1),
-    ]
-    known = leaving()
-    steps = leftovers(known, states)
-    assert steps == [RetireServer("be", "old")]
-    known.adopt_steps(steps)
-    assert leftovers(known, states) == []
 
 
 @pytest.mark.parametrize(
