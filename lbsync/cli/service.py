@@ -38,7 +38,9 @@ A part that is left out stays as it is; "endpoints" names all groups, others are
 they are, and --server replaces the servers of one group.
 
 Everything is validated before anything is written, and written in one step; if somebody else
-changed the same keys meanwhile, nothing is (exit code 8).
+changed the same keys meanwhile, nothing is (exit code 8). Which ports are HAProxy's own is known
+from the settings of this command ([proxy] http_bind, https_bind, stats_bind); where they are not
+those of the hosts, name theirs with --config or --set.
 """
 
 
@@ -136,7 +138,7 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     document.refuse_foreign(stored, force=args.force)
     changes = document.changes(stored, wanted, service)
     document.validate(changes)
-    review(snapshot, changes, service)
+    review(snapshot, changes, service, settings_of(args).proxy.reserved_ports)
     terminal = Terminal()
     if not changes:
         terminal.line(f"{service}: unchanged")

@@ -9,13 +9,16 @@ from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.keys import ServiceId
 
 
-def review(snapshot: Snapshot, changes: list[Change], service: ServiceId) -> None:
+def review(
+    snapshot: Snapshot, changes: list[Change], service: ServiceId, reserved_ports: frozenset[int]
+) -> None:
     """Raise `Rejected` when the change would be quarantined although each key reads well.
 
-    What is wrong already, before the change, is no reason to refuse it.
+    What is wrong already, before the change, is no reason to refuse it. `reserved_ports`: ports of
+    HAProxy's own frontends, by the settings of this command, which may run beside no HAProxy.
     """
-    before = {problem.reason for problem in _desired(snapshot).problems}
-    after = _desired(_with(snapshot, changes))
+    before = {problem.reason for problem in _desired(snapshot, reserved_ports).problems}
+    after = _desired(_with(snapshot, changes), reserved_ports)
     found = [
         f"{problem.key}: {problem.reason}"
         for problem in after.problems
@@ -25,11 +28,11 @@ def review(snapshot: Snapshot, changes: list[Change], service: ServiceId) -> Non
         raise Rejected("nothing was written: " + "; ".join(found))
 
 
-def _desired(snapshot: Snapshot) -> Desired:
+def _desired(snapshot: Snapshot, reserved_ports: frozenset[int]) -> Desired:
     resolved = Decoder().resolve(snapshot, {})
     entries = dict(resolved.entries)
     problems = (*resolved.problems, *settle_routes(entries, {}))
-    return Assembler().assemble(entries, snapshot.revision, problems)
+    return Assembler(reserved_ports).assemble(entries, snapshot.revision, problems)
 
 
 def _with(snapshot: Snapshot, changes: list[Change]) -> Snapshot:

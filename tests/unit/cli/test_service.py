@@ -153,6 +153,18 @@ def test_a_host_that_belongs_to_another_service_is_refused_before_it_is_written(
     assert keys.get("services/shop/other") is None
 
 
+def test_a_port_of_haproxys_own_is_refused_before_the_agents_do(
+    keys: Keys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tcp = ("put", "data/db", "--mode", "tcp", "--server", "a=10.0.0.1:5432", "--listen")
+    assert keys.run(*tcp, "80") == Exit.REJECTED
+    said = capsys.readouterr().err
+    assert "port 80 is one of HAProxy's own on these hosts; choose another" in said
+    assert keys.get("services/data/db") is None
+    elsewhere = ("--set", "proxy.http_bind=0.0.0.0:8080")
+    assert keys.run(*tcp, "80", *elsewhere) == Exit.OK, "the settings say which ports these are"
+
+
 def test_an_old_fault_elsewhere_does_not_stand_in_the_way(keys: Keys) -> None:
     keys.put("services/shop/broken", {"mode": "udp"})
 
