@@ -77,9 +77,16 @@ def alive(state_dir: Path) -> Status | None:
 def wait_for(
     state_dir: Path, done: Callable[[Status], bool], wait: Duration, sentence: str
 ) -> Exit:
-    """Wait until the status says `done`; print `sentence`, or why it did not come to that.
+    """Wait as `until` does, then print `sentence`. Raises what that raises."""
+    until(state_dir, done, wait)
+    Terminal().line(sentence)
+    return Exit.OK
 
-    Raises `Unavailable` when the agent does not run, or says nothing in time.
+
+def until(state_dir: Path, done: Callable[[Status], bool], wait: Duration) -> Status:
+    """Wait until the agent's status says `done`; return it.
+
+    Raises `Unavailable` when the agent does not run, or does not say so in time, and why.
     """
     begun = time.time()
     deadline = time.monotonic() + wait.seconds
@@ -92,8 +99,7 @@ def wait_for(
         now = alive(state_dir)
         if now is not None and now.written_at >= begun:
             if done(now):
-                Terminal().line(sentence)
-                return Exit.OK
+                return now
             error = now.error
         time.sleep(_POLL_S)
     said = f"; it says: {error}" if error else ""

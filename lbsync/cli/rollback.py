@@ -4,6 +4,8 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from lbsync import log
 from lbsync.agent.control import Control
 from lbsync.agent.generations import Generation, Store
@@ -28,6 +30,27 @@ running agent does it; where none runs, this command does it itself.
 """
 
 
+#: States of a host that is not rolled back, and whose agent gets on.
+_FOLLOWING = {"confirmed", "waiting", "held", "stale"}
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How it ended."""
+
+    sentence: str
+    confirmed: bool
+    """HAProxy was proved to serve it."""
+    digest: str = ""
+    """Of the generation that is live now; empty where nothing was to be done."""
+    revision: int = 0
+    """Of the source, which that serves; 0 where unknown."""
+    error: str = ""
+
+    def __str__(self) -> str:
+        """For people."""
+        return "\n".join(filter(None, (self.sentence, self.error)))
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.description = "Serve an earlier generation and stay with it."
@@ -49,18 +72,22 @@ def run(args: argparse.Namespace) -> Exit:
     if args.list:
         return _list(store, state, args.output)
     request.become_owner(state)
-    if args.release:
-        return _release(args, state)
+    ended = _release(args, state) if args.release else _go_back(args, settings, store)
+    Terminal().line(to_json(ended) if args.output == "json" else str(ended))
+    return Exit.OK if ended.confirmed else Exit.UNAVAILABLE
+
+
+def _go_back(args: argparse.Namespace, settings: Settings, store: Store) -> Ended:
+    state = Path(settings.state_dir)
     wanted = find(store, args.generation) if args.generation else _previous(store)
     request.make(state, "rollback", wanted.digest)
     if request.alive(state) is None:
-        return _do_it(settings, state)
-    return request.wait_for(
-        state,
-        lambda now: now.state == "rolled-back" and now.digest == wanted.digest,
-        args.wait,
-        f"rolled back to generation {wanted.name}; it stays until 'lbsync rollback --release'",
+        return _do_it(settings, state, wanted)
+    now = request.until(
+        state, lambda now: now.state == "rolled-back" and now.digest == wanted.digest, args.wait
     )
+    said = f"rolled back to generation {wanted.name}; it stays until 'lbsync rollback --release'"
+    return Ended(said, True, now.digest, now.revision)
 
 
 def _previous(store: Store) -> Generation:
@@ -73,27 +100,19 @@ def _previous(store: Store) -> Generation:
     raise Rejected("there is no earlier generation that was served; 'lbsync rollback --list'")
 
 
-def _release(args: argparse.Namespace, state: Path) -> Exit:
+def _release(args: argparse.Namespace, state: Path) -> Ended:
     if not Control(state).clear("rollback"):
-        Terminal().line("this host was not rolled back; it follows the source")
-        return Exit.OK
-    return request.wait_for(
-        state,
-        lambda now: now.state in {"confirmed", "held", "stale"},
-        args.wait,
-        "released: this host follows the source again",
-    )
+        return Ended("this host was not rolled back; it follows the source", True)
+    now = request.until(state, lambda now: now.state in _FOLLOWING, args.wait)
+    return Ended("released: this host follows the source again", True, now.digest, now.revision)
 
 
-def _do_it(settings: Settings, state: Path) -> Exit:
+def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:
     """Be the agent for one pass, which obeys the request and asks no source."""
     with only_one(state), opened(settings) as source:
         outcome = Agent(settings, source).run_pass()
-    terminal = Terminal()
-    terminal.line(outcome.sentence)
-    if outcome.error:
-        terminal.line(outcome.error)
-    return Exit.OK if outcome.confirmed else Exit.UNAVAILABLE
+    revision = wanted.meta.revision
+    return Ended(outcome.sentence, outcome.confirmed, wanted.digest, revision, outcome.error)
 
 
 def _list(store: Store, state: Path, output: str) -> Exit:

@@ -58,6 +58,19 @@ def test_a_host_is_rolled_back_and_released(stack: Stack, agent: AgentProcess) -
     assert stack.get("new.example").status == 200
 
 
+def test_a_script_reads_how_a_rollback_ended(stack: Stack, agent: AgentProcess) -> None:
+    revision = stack.put({"services/shop/web": {"mode": "http", "hosts": ["new.example"]}})
+    agent.wait_for_revision(revision)
+    words = ("rollback", "--output", "json")
+    said = [json.loads(command(stack, *words, *more).stdout) for more in ((), ("--release",))]
+    assert [one["confirmed"] for one in said] == [True, True]
+    assert said[1]["digest"] == agent.status()["digest"] != said[0]["digest"]
+    assert said[1]["revision"] >= revision > said[0]["revision"]
+    agent.stop()
+    by_itself = json.loads(command(stack, *words).stdout)
+    assert (by_itself["confirmed"], by_itself["digest"]) == (True, said[0]["digest"])
+
+
 def test_without_an_agent_rollback_does_it_by_itself(stack: Stack, agent: AgentProcess) -> None:
     revision = stack.put({"services/shop/web": {"mode": "http", "hosts": ["new.example"]}})
     agent.wait_for_revision(revision)
