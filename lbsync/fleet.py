@@ -153,5 +153,5 @@ def _verdict(
     said = f"at revision {record.revision}, {record.state}"
     if record.state in SERVING and not behind(record.revision):
         return Verdict(host, True, said)
-    kept = "; ".join([record.error] if record.error else record.held.values())
-    return Verdict(host, False, f"{said}: {kept}" if kept else said)
+    why = record.waits or record.error or record.held.get("removal", "")
+    return Verdict(host, False, f"{said}: {why}" if why else said)

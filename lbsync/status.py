@@ -29,7 +29,8 @@ State = Literal[
     "unconfirmed",
 ]
 """`starting`: no pass has ended yet. `confirmed`: HAProxy was proved to serve what is wanted.
-`waiting`: it serves all of it that needs no reload, and the reload has to wait. `held`: what is wanted,
+`waiting`: what is wanted needs a reload that has to wait, and `waits` says why; what is served meanwhile
+was proved. `held`: what is wanted,
 but for a removal that waits for confirmation. `stale`: what was wanted when the source last answered.
 `failing`: the last pass failed, and `error` says why. `rolled-back`: it serves the generation that an
 operator chose. `unconfirmed`: HAProxy does not answer, so nothing is known of what it serves."""
@@ -93,6 +94,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the generation was first proved to be served."""
     verified_at: float = 0.0
     """When what HAProxy runs was last read back and found equal."""
+    waits: str = ""
+    """Why a reload has to wait, and what it is for; empty: none does."""
     error: str = ""
     failing_since: float = 0.0
     source: SourceStatus | None = None
@@ -103,7 +106,10 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     draining: str = ""
     """Why this host is drained; empty: it is not."""
     by_hand: tuple[str, ...] = ()
-    """What a person set on the running HAProxy and is kept until `lbsync release`."""
+    """What a person set on the running HAProxy and is kept until `lbsync release`; the first
+hundred."""
+    by_hand_count: int = 0
+    """How many there are."""
     healed: int = 0
     """Differences that read-backs found and put right since the agent started."""
     services: int = 0

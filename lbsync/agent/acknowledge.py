@@ -61,6 +61,7 @@ def record_of(status: Status) -> AgentRecord:
         held=_held(status),
         error=status.error[:_MOST_WORDS] or UNSET,
         state=status.state,
+        waits=status.waits[:_MOST_WORDS],
         seen=status.revision_seen,
         draining=status.draining,
         lbsync=status.lbsync,

@@ -29,10 +29,12 @@ _FEW = 3
 class Deferred(Exception):
     """Raised when a reload is wanted, but has to wait; nothing was changed, nothing is lost."""
 
-    def __init__(self, delay: Delay, reasons: tuple[str, ...]) -> None:
+    def __init__(self, delay: Delay, reasons: tuple[str, ...], applied: Applied) -> None:
+        """`applied`: what is served meanwhile, as it was read back."""
         super().__init__(f"a reload waits: {delay.reason}")
         self.delay = delay
         self.reasons = reasons
+        self.applied = applied
 
 
 class Bringer:
@@ -85,8 +87,14 @@ class Bringer:
             except (Deviated, Unavailable, _Drifted) as error:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
-        self._ask(cause, reasons)
-        return self._reload(self._staged_or_live(found.staged), rendered, config, reasons, cause)
+        wanted = self._staged_or_live(found.staged)
+        delay = self._delay(cause)
+        if delay is None:
+            return self._reload(wanted, rendered, config, reasons, cause)
+        meanwhile = self._meanwhile(wanted, rendered, config)
+        if meanwhile.reload is None:
+            raise Deferred(delay, reasons, meanwhile)
+        return meanwhile
 
     def serve(self, wanted: Generation, *, draining: bool) -> Applied:
         """See to it that HAProxy serves a generation that is on disk.
@@ -143,7 +151,28 @@ class Bringer:
         # Where it differs from the file (the host's own state, say), the look puts it right.
         return self._look(live, rendered, config) if self._live.known else applied
 
-    def _look(self, live: Generation, rendered: Rendered, config: Config) -> Applied:
+    def _meanwhile(self, wanted: Generation, rendered: Rendered, config: Config) -> Applied:
+        """Look after what runs while the reload to `wanted` has to wait.
+
+        What only a reload heals does not wait, and so brings what is wanted.
+        """
+        live = self._store.live()
+        assert live is not None  # what runs is known from it
+        try:
+            return self._look(live, rendered, config, wanted)
+        except Unavailable:
+            self._store.discard(wanted)  # the next pass stages anew
+            raise
+
+    def _look(
+        self,
+        live: Generation,
+        rendered: Rendered,
+        config: Config,
+        wanted: Generation | None = None,
+    ) -> Applied:
+        """Read everything back where that is due. `wanted`, with its texts, is what a reload that
+        heals goes to; left out: what is live."""
         now = time.monotonic()
         if now - self._looked_at < self._look_every_s and self._last is not None:
             return msgspec.structs.replace(
@@ -158,12 +187,13 @@ class Bringer:
         try:
             found, well = self._live.look()
         except Deviated as error:
-            return self._reload(live, rendered, config, (str(error),), "heal")
+            return self._reload(wanted or live, rendered, config, (str(error),), "heal")
         drift = [finding for finding in found if not finding.held]
         if drift:
             log.get().warning(f"HAProxy ran otherwise than written: {_some(drift)}", healed=well)
         if not well:
-            return self._reload(live, rendered, config, tuple(map(str, drift[:_FEW])), "heal")
+            why = tuple(map(str, drift[:_FEW]))
+            return self._reload(wanted or live, rendered, config, why, "heal")
         self._looked_at = now
         confirmed = self._store.confirmed()
         if confirmed is None or confirmed.name != live.name:
@@ -196,14 +226,13 @@ class Bringer:
         if self._live.known and not self._live.look()[1]:
             self._live.forget()
 
-    def _ask(self, cause: Cause, reasons: tuple[str, ...]) -> None:
+    def _delay(self, cause: Cause) -> Delay | None:
+        """Return for how long a reload has to wait; None: not at all."""
         try:
             old = self._applier.old_workers().count
         except Unavailable:
             old = 0  # then there is no worker to spare, old or new
-        delay = self._budget.ask(cause, time.monotonic(), old)
-        if delay is not None:
-            raise Deferred(delay, reasons)
+        return self._budget.ask(cause, time.monotonic(), old)
 
     def _reload(
         self,

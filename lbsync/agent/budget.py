@@ -80,8 +80,7 @@ class Budget:
         if free > now:
             return Delay(
                 free - now,
-                f"the last reload was {now - (self._last or now):.0f} s ago, and the next may be "
-                f"after {self.limits.interval:g} s (reload_interval)",
+                f"two reloads are at least {self.limits.interval:g} s apart (reload_interval)",
             )
         if old_workers >= self.limits.old_workers:
             return Delay(

@@ -133,15 +133,16 @@ class Agent:
 
     def run_pass(self) -> Outcome:
         """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
+        outcome = self._pass()
+        return msgspec.structs.replace(outcome, again_in=self._again_in(outcome))
+
+    def _pass(self) -> Outcome:
         began = time.monotonic()
         ready, self._ready, self._went_ahead = self._ready, None, False
         pin = self._control.get("rollback")
         if pin is not None:
             self._trial.forget(ready)
-            served = self._serve(self._chosen(pin.value))
-            if self._release():
-                served = self._serve(self._chosen(pin.value))
-            return report.pinned(served, pin.since)
+            return report.pinned(self._serve(self._chosen(pin.value)), pin.since)
         try:
             snapshot = self._source.snapshot()
         except Unavailable as error:
@@ -171,7 +172,7 @@ class Agent:
         self.last = msgspec.structs.replace(found.plan, hold=hold)
         live = self._store.live()
         assert live is not None
-        return report.held_whole(self._serve(live), hold)
+        return _within(report.held_whole(self._serve(live), hold), self._holding.waits())
 
     def _apply(self, found: Found, began: float) -> Outcome:
         """Bring what was found into force, and accept it once it is proved."""
@@ -180,8 +181,8 @@ class Agent:
         try:
             applied = self._bringer.bring(found)
         except Deferred as wait:
-            self._ready = found
-            return report.deferred(found.plan, wait, self._served is not None)
+            self._ready, self.last, self.applied = found, found.plan, wait.applied
+            return _within(report.deferred(found.plan, wait), self._holding.waits())
         if applied.outcome == "confirmed":
             self._accepted.replace(found.plan.entries, rawkeys.lasting(found.plan.raw))
             self._know_raw()
@@ -196,23 +197,22 @@ class Agent:
         installed = self._outputs.bring(found.plan.outside)
         seconds = time.monotonic() - began
         outcome = report.outcome(found.plan, applied, installed, before, seconds)
-        return msgspec.structs.replace(outcome, again_in=self._again_in())
+        return _within(outcome, self._holding.waits() + self._outputs.waits())
 
     def _alive(self) -> None:
         if self._beat is not None:
             self._beat()
 
-    def _again_in(self) -> float:
+    def _again_in(self, outcome: Outcome) -> float:
         """Return after how many seconds there is something to do although nothing changed."""
         try:
             leaving = self._live.tidy()
         except Unavailable:
             leaving = False
-        waits = [min(self._settings.agent.verify.seconds, _IS_IT_THERE_S)]
+        waits = [self._settings.agent.verify.seconds, _IS_IT_THERE_S]
         if leaving:
             waits.append(_LOOK_AFTER_LEAVING_S)
-        waits += self._holding.waits() + self._outputs.waits()
-        return min(waits)
+        return min(waits if outcome.again_in is None else [*waits, outcome.again_in])
 
     def _release(self) -> bool:
         """Undo what was set by hand, where that was asked for; tell whether it was done."""
@@ -250,7 +250,10 @@ class Agent:
         return Question(snapshot, self._known, draining, self._holding.let_go)
 
     def _serve(self, wanted: Generation) -> Applied:
-        self.applied = self._bringer.serve(wanted, draining=self._control.get("drain") is not None)
+        draining = self._control.get("drain") is not None
+        self.applied = self._bringer.serve(wanted, draining=draining)
+        if self._release():
+            self.applied = self._bringer.serve(wanted, draining=draining)
         self._ahead.starts_from(())
         return self.applied
 
@@ -271,3 +274,10 @@ class Agent:
         if health.ok:
             return outcome
         return msgspec.structs.replace(outcome, error=f"what is served may be old: {health.detail}")
+
+
+def _within(outcome: Outcome, waits: list[float]) -> Outcome:
+    """Let a pass come after the shortest of `waits`, in seconds, whatever happens."""
+    if outcome.again_in is not None:
+        waits = [*waits, outcome.again_in]
+    return msgspec.structs.replace(outcome, again_in=min(waits, default=None))

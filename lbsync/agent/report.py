@@ -112,12 +112,13 @@ def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
     return Exit.CHANGED if changed else Exit.OK
 
 
-def deferred(plan: Plan, wait: Deferred, served: bool) -> Outcome:
-    """Return the end of a pass whose reload has to wait. `served`: all but that is confirmed."""
+def deferred(plan: Plan, wait: Deferred) -> Outcome:
+    """Return the end of a pass whose reload has to wait."""
     return Outcome(
         f"revision {plan.desired.revision}: {wait}",
-        served,
-        waiting=True,
+        wait.applied.outcome == "confirmed",
+        waits=f"{wait.delay.reason}; it is for {wait.reasons[0]}",
+        error=_first(troubles(plan, Installed((), ()))),
         again_in=wait.delay.seconds,
         exit_code=Exit.UNVERIFIED,
         # Not `revision`: that says what is served.

@@ -10,6 +10,7 @@ import lbsync
 from lbsync import status
 from lbsync.agent.apply import Applied
 from lbsync.agent.control import Control, Name
+from lbsync.agent.generations import Generation
 from lbsync.agent.reconcile import Agent
 from lbsync.agent.settle import Plan
 from lbsync.clients.haproxy import binary
@@ -70,6 +71,7 @@ class StatusKeeper:
         facts: dict[str, object] = {
             "written_at": now,
             "every": self.settings.agent.verify.seconds,
+            "waits": report.outcome.waits if report.outcome else "",
             "error": report.error or report.reload_error,
             "failing_since": report.failing_since or 0.0,
             "source": self._source_status(),
@@ -81,6 +83,9 @@ class StatusKeeper:
             facts["last_pass"] = LastPass(report.outcome.sentence, now, report.seconds)
             if self._agent.last is not None:
                 facts |= self._of_plan(self._agent.last, now)
+            if self._agent.last is not None and not report.outcome.waits:
+                desired = self._agent.last.desired
+                facts |= {"services": len(desired.services), "servers": desired.server_count}
             if self._agent.applied is not None:
                 facts |= self._of_applied(self._agent.applied, report, now)
         self._status = msgspec.structs.replace(self._status, **facts)
@@ -94,7 +99,7 @@ class StatusKeeper:
             return "unconfirmed"
         if self._request("rollback"):
             return "rolled-back"
-        if outcome.waiting:
+        if outcome.waits:
             return "waiting"
         if self._watching and not self._source.health().ok:
             return "stale"
@@ -115,8 +120,6 @@ class StatusKeeper:
         names = {f"{problem.key} {problem.reason}" for problem in problems}
         self._since = {name: self._since.get(name, now) for name in names}
         return {
-            "services": len(plan.desired.services),
-            "servers": plan.desired.server_count,
             "revision_seen": plan.desired.revision,
             "held": str(plan.hold) if plan.hold else "",
             "hold_id": plan.hold.id if plan.hold else "",
@@ -139,19 +142,24 @@ class StatusKeeper:
         facts: dict[str, object] = {
             "old_workers": applied.old_workers.count,
             "by_hand": applied.by_hand[:_MOST_BY_HAND],
+            "by_hand_count": len(applied.by_hand),
             "healed": self._status.healed + is_new * len(applied.healed),
         }
         if is_new and applied.reload is not None:
             facts |= self._of_reload(applied)
         if report.outcome is not None and report.outcome.confirmed:
             facts["verified_at"] = applied.verified_at or now
-            # A pass that looked at the source says at which revision; others serve what is stored.
-            facts["revision"] = report.outcome.fields.get("revision", generation.meta.revision)
+            facts["revision"] = report.outcome.fields.get("revision", self._stored(generation))
             if generation.digest != self._status.digest:
                 facts["confirmed_at"] = now
             facts["digest"], facts["generation"] = generation.digest, generation.seq
             facts["base"] = applied.base
         return facts
+
+    def _stored(self, generation: Generation) -> int:
+        """Return at which revision a generation was wanted, where a pass did not ask the source."""
+        is_same = generation.digest == self._status.digest
+        return self._status.revision if is_same else generation.meta.revision
 
     def _of_reload(self, applied: Applied) -> dict[str, object]:
         known = self._status.reloads_by_cause

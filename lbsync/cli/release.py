@@ -6,6 +6,7 @@ from pathlib import Path
 from lbsync import status
 from lbsync.cli import request
 from lbsync.cli.context import settings_of
+from lbsync.cli.status_fleet import FINE
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit
 
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> Exit:
     request.make(state, "release", "all")
     return request.wait_for(
         state,
-        lambda now: not now.by_hand and now.state == "confirmed",
+        lambda now: not now.by_hand and now.state in FINE,
         args.wait,
         f"released: {'; '.join(found.by_hand)}",
     )

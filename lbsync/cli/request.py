@@ -100,7 +100,7 @@ def until(state_dir: Path, done: Callable[[Status], bool], wait: Duration) -> St
         if now is not None and now.written_at >= begun:
             if done(now):
                 return now
-            error = now.error
+            error = now.waits or now.error
         time.sleep(_POLL_S)
     said = f"; it says: {error}" if error else ""
     raise Unavailable(f"the request is written, but the agent did not confirm it in {wait}{said}")

@@ -14,6 +14,7 @@ from lbsync.cli import request
 from lbsync.cli.agent import only_one
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.generation import find
+from lbsync.cli.status_fleet import FINE
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected
 from lbsync.settings import Settings
@@ -30,8 +31,7 @@ running agent does it; where none runs, this command does it itself.
 """
 
 
-#: States of a host that is not rolled back, and whose agent gets on.
-_FOLLOWING = {"confirmed", "waiting", "held", "stale"}
+_FOLLOWING = FINE - {"rolled-back"}
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -104,7 +104,10 @@ def _release(args: argparse.Namespace, state: Path) -> Ended:
     if not Control(state).clear("rollback"):
         return Ended("this host was not rolled back; it follows the source", True)
     now = request.until(state, lambda now: now.state in _FOLLOWING, args.wait)
-    return Ended("released: this host follows the source again", True, now.digest, now.revision)
+    said = "released: this host follows the source again"
+    if now.waits:
+        said += f", when a reload may be: {now.waits}"
+    return Ended(said, True, now.digest, now.revision)
 
 
 def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:

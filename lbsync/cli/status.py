@@ -143,6 +143,8 @@ def _troubles(found: Status) -> Iterator[Row]:
     if found.source is not None:
         text = found.source.detail if found.source.ok else f"AWAY: {found.source.detail}"
         yield "source", text, None if found.source.ok else "red"
+    if found.waits:
+        yield "waits", f"a reload: {found.waits}", "yellow"
     if found.error:
         since = f", since {status.moment(found.failing_since)}" if found.failing_since else ""
         yield "error", f"{found.error}{since}", "red"
@@ -154,6 +156,8 @@ def _troubles(found: Status) -> Iterator[Row]:
         yield "quarantine", f"{entry.key or 'host'}: {entry.reason}", "yellow"
     for sentence in found.by_hand:
         yield "held by hand", sentence, "yellow"
+    if found.by_hand_count > len(found.by_hand):
+        yield "held by hand", f"and {found.by_hand_count - len(found.by_hand)} more", "yellow"
 
 
 def _history(found: Status) -> Iterator[Row]:

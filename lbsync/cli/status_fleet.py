@@ -113,6 +113,8 @@ def _details(report: Report) -> Iterator[tuple[str, str, str]]:
     for service, told in report.quarantine.items():
         yield told.host, f"{service} is quarantined since {told.since}", told.reason
     for member in report.agents:
+        if member.record and member.record.waits:
+            yield member.host, "a reload waits", member.record.waits
         for what, why in (member.record.held if member.record else {}).items():
             yield member.host, f"{what} is held", why
 

@@ -12,8 +12,9 @@ class Outcome(msgspec.Struct, frozen=True):
     """One sentence for log and status: revision, digest, what changed, how it was applied."""
     confirmed: bool
     """What is wanted is what runs, and was read back to prove it."""
-    waiting: bool = False
-    """What is wanted needs a reload that has to wait; `confirmed` then speaks of all the rest."""
+    waits: str = ""
+    """Why what is wanted is not served yet: a reload for it has to wait, and what for. `confirmed`
+    then speaks of what is served meanwhile."""
     changed: bool = False
     """This pass applied something."""
     error: str = ""

@@ -179,9 +179,11 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     error: str | UnsetType = UNSET
     state: str = ""
     """In the words of `lbsync.status.State`."""
+    waits: str = ""
+    """Why a reload has to wait, and what it is for; empty: none does. `revision` is behind until then."""
     seen: int = 0
     """Revision of the source that the last pass looked at; `revision` is behind it while passes
-    fail."""
+    fail, or a reload waits."""
     draining: str = ""
     """Why the host is drained; empty: it is not."""
     lbsync: str = ""

@@ -82,6 +82,52 @@ def test_without_an_agent_rollback_does_it_by_itself(stack: Stack, agent: AgentP
     assert stack.get("shop.example").status == 200
 
 
+def agent_setting(stack: Stack, line: str) -> None:
+    text = stack.config_file.read_text()
+    stack.config_file.write_text(text.replace("[agent]\n", f"[agent]\n{line}\n"))
+
+
+def test_what_was_set_by_hand_is_released_while_rolled_back(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    agent_setting(stack, 'verify = "1s"')
+    agent.wait_for_revision(stack.put({"services/shop/web": {"mode": "http", "hosts": ["a.x"]}}))
+    assert command(stack, "rollback").returncode == Exit.OK
+    stack.haproxy.ask("@1 set server be_shop_web_default/one weight 3")
+    wait_until("the hand to be seen", lambda: agent.status().get("by_hand"))
+    shown = command(stack, "status").stdout
+    assert "held by hand be_shop_web_default/one: weight is 3" in shown
+    released = command(stack, "release")
+    assert (released.returncode, released.stdout[:9]) == (Exit.OK, "released:"), released.stderr
+    assert agent.status()["state"] == "rolled-back"
+
+
+def test_a_reload_that_waits_is_told_everywhere_and_is_no_success(stack: Stack) -> None:
+    agent_setting(stack, 'reload_interval = "1h"')
+    agent = AgentProcess(stack).start()  # whose first pass is a reload
+    try:
+        late = stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.x"]}})
+        wait_until("it to wait", lambda: agent.status().get("state") == "waiting")
+        found = agent.status()
+        assert found["revision"] < late <= found["revision_seen"]
+        why = "two reloads are at least 3600 s apart (reload_interval); it is for "
+        assert found["waits"].startswith(why)
+        shown = command(stack, "status")
+        assert shown.returncode == Exit.OK
+        assert f"waits        a reload: {why}" in shown.stdout
+        waited = command(stack, "wait", "--revision", str(late), "--timeout", "1s")
+        assert waited.returncode == Exit.UNVERIFIED
+        assert f"waiting: {why}" in waited.stdout
+        fleet = command(stack, "status", "--fleet").stdout
+        assert f"lb-test: a reload waits: {why}" in fleet
+    finally:
+        agent.stop()
+    agent_setting(stack, 'splay = "1h"')
+    once = command(stack, "agent", "--once")
+    assert once.returncode == Exit.UNVERIFIED, once.stdout + once.stderr
+    assert "a reload waits" in once.stdout
+
+
 def test_a_held_removal_goes_through_when_it_is_confirmed(
     stack: Stack, agent: AgentProcess
 ) -> None:

@@ -198,16 +198,19 @@ def test_a_removed_server_is_seen_off_and_may_come_back(host: Host) -> None:
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"one", "two"}
 
 
-def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
-    host.stack.write_settings("[agent.more]\n")
-    text = host.stack.config_file.read_text().replace(
-        "[agent]\n", '[agent]\nreload_interval = "1h"\n'
-    )
-    host.stack.config_file.write_text(text.replace("[agent.more]\n", ""))
+def wait_between_reloads(host: Host) -> None:
+    """From now on a second reload waits for an hour; the first was just now."""
+    text = host.stack.config_file.read_text()
+    text = text.replace("[agent]\n", '[agent]\nreload_interval = "1h"\n')
+    host.stack.config_file.write_text(text)
     host.restart_agent()
     assert host.agent.run_pass().confirmed
     host.stack.put({"services/shop/a": {"mode": "http", "hosts": ["a.example"]}})
     assert "reloaded" in host.agent.run_pass().sentence
+
+
+def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
+    wait_between_reloads(host)
     two = host.stack.web("two")
     host.stack.put(
         {
@@ -218,7 +221,8 @@ def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
     assert not host.agent.ahead()
     outcome = host.agent.run_pass()
     assert "a reload waits" in outcome.sentence
-    assert outcome.waiting, "so the state is not called confirmed"
+    assert outcome.waits, "so the state is not called confirmed"
+    assert "backend be_shop_b_default" in outcome.waits
     assert outcome.again_in is not None
     assert host.stack.get("shop.example").body == "two", "what needs no reload does not wait"
     assert host.stack.get("b.example").status == 404
@@ -255,3 +259,42 @@ def test_a_server_that_comes_back_while_it_leaves_serves_whoever_looks_after_it(
         assert host.agent.applied is not None
         assert host.agent.applied.by_hand == ()
         assert asking.getresponse().read() == b"one"
+
+
+def test_while_a_reload_waits_what_runs_is_read_back_and_requests_are_obeyed(host: Host) -> None:
+    wait_between_reloads(host)
+    worker = pid(host)
+    host.stack.haproxy.ask("@1 set server be_shop_web_default/web weight 3")
+    host.stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]}})
+    host.agent.look_again()
+    outcome = host.agent.run_pass()
+    assert outcome.waits
+    assert outcome.again_in is not None
+    assert outcome.again_in <= 30, "the next read-back is not put off with the reload"
+    assert host.agent.applied is not None
+    assert "weight is 3" in host.agent.applied.by_hand[0]
+    host.control.set("release", Request("all", NOW))
+    assert host.agent.run_pass().waits
+    assert host.agent.applied.by_hand == ()
+    assert host.control.get("release") is None
+    host.stack.haproxy.ask("@1 del map maps/routes.map shop.example/")
+    host.agent.look_again()
+    assert host.agent.run_pass().waits
+    assert host.agent.applied.healed
+    assert pid(host) == worker
+
+
+def test_a_restarted_agent_whose_reload_waits_knows_what_is_served_meanwhile(host: Host) -> None:
+    wait_between_reloads(host)
+    assert host.agent.applied is not None
+    before = host.agent.applied.generation.digest
+    text = host.stack.config_file.read_text()
+    host.stack.config_file.write_text(text.replace("[agent]\n", '[agent]\nsplay = "1h"\n'))
+    host.stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]}})
+    host.restart_agent()
+    outcome = host.agent.run_pass()
+    assert outcome.waits
+    assert outcome.confirmed, "or the agent would not be ready for an hour"
+    assert host.agent.applied is not None
+    assert host.agent.applied.generation.digest == before
+    assert host.agent.applied.verified_at

@@ -54,6 +54,16 @@ def test_a_later_revision_is_enough_and_an_earlier_one_is_not() -> None:
     assert verdicts[1].why == "at revision 9, confirmed"
 
 
+def test_a_reload_that_waits_is_in_the_way_and_what_is_held_by_hand_is_not() -> None:
+    by_hand = {"be_a/s": "state is maint, wanted up, set by hand"}
+    (late,) = judge({"a": a_record(5, held=by_hand)}, (), lambda _: 1)
+    assert late.why == "at revision 5, confirmed"
+    record = a_record(9, "waiting", waits="splay; it is for backend be_b", held=by_hand)
+    (waiting,) = judge({"a": record}, (), lambda _: 0)
+    assert not waiting.verified
+    assert waiting.why == "at revision 9, waiting: splay; it is for backend be_b"
+
+
 @pytest.mark.parametrize("state", ["held", "failing", "rolled-back", "unconfirmed", "starting", ""])
 def test_a_host_that_may_serve_something_else_has_not_verified(state: str) -> None:
     record = a_record(99, state, error="because", held={"removal": "waits"})

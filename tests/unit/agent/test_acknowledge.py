@@ -61,6 +61,7 @@ def test_a_record_says_what_was_verified_and_what_was_only_seen() -> None:
         "be_a/s": "state is maint, wanted up, set by hand",
         "be_a/t": "weight is 3, wanted 1",
     }
+    assert record_of(a_status(state="waiting", waits="splay")).waits == "splay"
     assert "error" not in json.loads(msgspec.json.encode(record_of(a_status())))
 
 
