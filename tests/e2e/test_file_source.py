@@ -39,8 +39,9 @@ def test_who_claimed_a_host_first_keeps_it_over_restarts_and_for_other_commands(
     keys = Keys(stack, tmp_path)
     first, second = stack.web("first"), stack.web("second")
     keys.claim("zzz", first)
-    agent = AgentProcess(stack).start()
+    agent = AgentProcess(stack)
     try:
+        agent.start()
         wait_until("the first", lambda: stack.get("zzz.example").body == "first")
         keys.claim("aaa", second)  # by name it would be the older one
         wait_until("the second", lambda: stack.get("aaa.example").body == "second")

@@ -60,9 +60,13 @@ def own_mounts() -> tuple[str, ...]:
 
 
 def test_a_state_directory_that_became_read_only_is_said_and_costs_no_request(stack: Stack) -> None:
-    agent = AgentProcess(stack, within=own_mounts()).start()
-    load = Load(stack.http_port, "shop.example", rate=100).start()
-    try:
+    agent = AgentProcess(stack, within=own_mounts())
+    load = Load(stack.http_port, "shop.example", rate=100)
+    with contextlib.ExitStack() as ends:
+        ends.callback(agent.stop)
+        agent.start()
+        load.start()
+        ends.callback(load.stop)
         before = worker(stack)
         new = {"services/shop/new": {"mode": "http", "hosts": ["new.example"]}}
         with read_only(agent, stack.state):
@@ -77,10 +81,8 @@ def test_a_state_directory_that_became_read_only_is_said_and_costs_no_request(st
         agent.wait_for_revision(revision)
         assert stack.get("shop.example").body == "after"
         assert agent.status()["state"] == "confirmed"
-    finally:
-        load.stop()
-        agent.stop()
     assert load.failures == []
+    assert load.requests
 
 
 def test_a_stats_socket_whose_file_is_gone_is_done_without(

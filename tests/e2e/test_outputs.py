@@ -59,8 +59,9 @@ def output(stack: Stack, tmp_path: Path) -> Output:
 def test_haproxy_does_not_wait_for_a_slow_command_and_the_last_text_is_installed(
     stack: Stack, output: Output
 ) -> None:
-    agent = AgentProcess(stack).start()
+    agent = AgentProcess(stack)
     try:
+        agent.start()
         wait_until("the command to run", output.tellings)
         webs = [stack.web(f"w{number}") for number in range(4)]
         for web in webs:
@@ -84,8 +85,9 @@ def test_a_command_that_fails_is_reported_and_tried_again_at_growing_intervals(
     stack: Stack, output: Output
 ) -> None:
     output.tell("echo no such reader; exit 7")
-    agent = AgentProcess(stack).start()
+    agent = AgentProcess(stack)
     try:
+        agent.start()
         wait_until("the report", lambda: "no such reader" in agent.status().get("error", ""))
         assert agent.status()["state"] == "confirmed"
         assert f"{output.path}: its reload command failed" in agent.status()["error"]
@@ -105,17 +107,18 @@ def test_a_command_that_fails_is_reported_and_tried_again_at_growing_intervals(
 
 
 def test_the_end_waits_for_the_command_that_runs(stack: Stack, output: Output) -> None:
-    agent = AgentProcess(stack).start()
+    agent = AgentProcess(stack)
     try:
+        agent.start()
         wait_until("the command to run", output.tellings)
         output.tell("exit 0")
-    finally:
         agent.signal(signal.SIGTERM)
-    wait_until("the agent to be ending", lambda: "STOPPING=1" in agent.notified())
-    assert agent.status()["state"] == "confirmed"
-    output.open()
-    assert agent.wait() == 0
-    assert agent.stop() == 0
+        wait_until("the agent to be ending", lambda: "STOPPING=1" in agent.notified())
+        assert agent.status()["state"] == "confirmed"
+        output.open()
+        assert agent.wait() == 0
+    finally:
+        agent.stop()
     assert output.path.exists(), "neither put back nor left half done"
     assert AgentProcess(stack).start().stop() == 0
     assert len(output.tellings()) == 1, "the next one finds it done"
