@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from lbsync import log
-from lbsync.agent import durable, inputs
+from lbsync.agent import host_map, inputs
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.budget import Budget, Cause, Delay
 from lbsync.agent.generations import Generation, Store
@@ -73,7 +73,7 @@ class Bringer:
         if found.staged is None:
             live = self._store.live()
             assert live is not None
-            rendered = _with_host_map(live, rendered, _host_map_of(rendered))
+            rendered = host_map.brought_up_to_date(live, rendered, host_map.content_of(rendered))
             return self._prove(live, rendered, config)
         if not self._live.still():
             self._learn()
@@ -101,7 +101,7 @@ class Bringer:
 
         `draining` is as the host is now, not as it was when that generation was made.
         """
-        rendered = _with_host_map(wanted, load(wanted), inputs.host_map(draining))
+        rendered = host_map.brought_up_to_date(wanted, load(wanted), inputs.host_map(draining))
         config = self._parser.parse(main_text(rendered))
         live = self._store.live()
         if live is not None and live.name == wanted.name:
@@ -268,24 +268,6 @@ class Bringer:
         """Return the generation to reload: it may have been made live already."""
         live = self._store.live()
         return live if live is not None and not staged.path.exists() else staged
-
-
-def _host_map_of(rendered: Rendered) -> bytes | None:
-    return next((file.data for file in rendered.files if file.path == inputs.HOST_MAP), None)
-
-
-def _with_host_map(generation: Generation, rendered: Rendered, data: bytes | None) -> Rendered:
-    """Bring the host map of a generation up to date, on disk and in what was read of it."""
-    path = generation.path / inputs.HOST_MAP
-    if data is None or not path.is_file():
-        return rendered
-    if path.read_bytes() != data:
-        durable.replace_file(path, data)
-    files = tuple(
-        msgspec.structs.replace(file, data=data) if file.path == inputs.HOST_MAP else file
-        for file in rendered.files
-    )
-    return msgspec.structs.replace(rendered, files=files)
 
 
 class _Drifted(Exception):
