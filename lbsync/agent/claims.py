@@ -3,7 +3,9 @@
 Pure. A claim that somebody older holds is refused by name; the rest of that service goes on.
 """
 
+import re
 from collections.abc import Iterable, Iterator
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
@@ -25,7 +27,7 @@ class Grant(msgspec.Struct, frozen=True):
     """What a service was given of what it claims."""
 
     routes: tuple[str, ...] = ()
-    """Keys of the route map: `host/path/`."""
+    """Keys of the route map: `host/path/`, the path in its plain spelling."""
     wildcards: tuple[str, ...] = ()
     """Suffixes of its `*.` hosts."""
 
@@ -92,7 +94,7 @@ def _www_twin(host: str) -> str:
 def _claims(record: ServiceRecord) -> Iterator[tuple[str, bool]]:
     """Yield (route key, explicit) for all a service claims; twins of `www` come second."""
     hosts = dict.fromkeys(record.hosts or ("*",))
-    paths = dict.fromkeys(record.paths or ("/",))
+    paths = dict.fromkeys(map(_plain, record.paths or ("/",)))
     for host in hosts:
         for path in paths:
             yield _route_key(host, path), True
@@ -102,6 +104,12 @@ def _claims(record: ServiceRecord) -> Iterator[tuple[str, bool]]:
             if host[0] != "*" and twin not in hosts:
                 for path in paths:
                     yield _route_key(twin, path), False
+
+
+def _plain(path: str) -> str:
+    """Return the one spelling of all that servers read alike, as the http frontend makes it."""
+    merged = re.sub("/+", "/", quote(unquote_to_bytes(path), safe="/"))
+    return merged.rstrip("/") or "/"
 
 
 def _route_key(host: str, path: str) -> str:

@@ -8,6 +8,7 @@ what its writer meant is refused here.
 
 import ipaddress
 import re
+from urllib.parse import unquote
 
 from lbsync.settings.values import Duration, milliseconds
 
@@ -17,6 +18,7 @@ _DNS = re.compile(rf"(?:{_HOST_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?\Z")
 # The characters of RFC 3986 `pchar` and "/"; a map file's key ends at white space, and "#" would
 # make the line a comment.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
+_DOTS = re.compile(r"/\.\.?(?:/|\Z)")
 _MAX_AGE = 730 * 86_400
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -94,6 +96,11 @@ class PathPrefix(str):
             raise ValueError(
                 f"{text[:80]!r} is no path: it begins with / and holds no space, ?, # or quote; "
                 "write other characters as %XX"
+            )
+        if _DOTS.search(unquote(text)):
+            raise ValueError(
+                f"{text[:80]!r} is a path with . or .. in it, and such requests are refused: "
+                "write the path that it stands for"
             )
         return cls(text.rstrip("/") or "/")
 

@@ -181,7 +181,7 @@ def test_clients_of_a_trusted_balancer_are_spread_by_their_own_addresses(
 )
 def test_each_line_of_the_access_log_is_json(trusting: Site, path: str, shown: str) -> None:
     marker = f"m{abs(hash(path))}.test"
-    assert trusting.get(marker, path).status in (200, 404)
+    assert trusting.get(marker, path).status == (400 if "%[" in path else 404)
     line = trusting.logged(marker.encode())
     assert line["path"] == shown
     assert line["host"] == marker

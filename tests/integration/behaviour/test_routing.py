@@ -1,5 +1,6 @@
 """From host and path to a service, and from a service to one of its groups, through HAProxy."""
 
+import random
 from collections import Counter
 from collections.abc import Callable
 
@@ -94,10 +95,55 @@ def test_what_only_looks_like_a_host_is_not_served(site: Site, host: str) -> Non
         ("/api/v22", "api"),
         ("/API", "shop"),
         ("/odd%20path/(x)/y", "v2"),
+        ("/odd%20path/%28x%29", "v2"),
+        ("/odd+path/(x)", "shop"),
+        ("//api", "api"),
+        ("/%61pi", "api"),
+        ("/%2Fapi%2fv2", "v2"),
+        ("/" * 10_000 + "api", "api"),
+        ("/api%2561", "shop"),
+        ("/.api", "shop"),
+        ("/api/...", "api"),
+        ("/%00/api", "shop"),
+        ("/" + "(" * 8000, "shop"),
     ],
 )
 def test_the_longest_path_wins_and_is_cut_at_slashes(site: Site, path: str, served: str) -> None:
     assert site.get("shop.test", path).body == served
+
+
+def test_no_spelling_of_a_path_leads_past_its_service_and_servers_see_it_as_it_came(
+    site: Site, web: Web
+) -> None:
+    chance = random.Random(7)
+    web("v2").requests.clear()
+    for _ in range(100):
+        path = spelled("/api/v2/x", chance)
+        assert site.get("shop.test", path).body == "v2", path
+        # The toy server itself merges the slashes that a path begins with.
+        assert web("v2").requests["/" + path.lstrip("/")]
+
+
+def spelled(path: str, chance: random.Random) -> str:
+    """Another spelling of a path that means the same to servers."""
+    ways = {"/": ["/", "//", "/%2F", "/%2f/"]}
+    return "".join(
+        chance.choice(ways.get(sign, [sign, f"%{ord(sign):02x}", f"%{ord(sign):02X}"]))
+        for sign in path
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../api", "/api/..", "/apis/../api", "/./api", "/api/.", "/%2e/api", "/x/.%2E/api", "/x%2f..%2fapi",
+     "/%00/../api", "/" + "(" * 8000 + "/../../api", "/100%", "/%zz/api", "/api%2"],
+)  # fmt: skip
+def test_a_path_that_servers_read_in_several_ways_is_refused(site: Site, path: str) -> None:
+    assert site.get("shop.test", path).status == 400
+
+
+def test_a_request_for_no_path_is_served(site: Site) -> None:
+    assert site.get("shop.test", "*", method="OPTIONS").status == 501
 
 
 def test_a_service_without_hosts_takes_what_nobody_names(site: Site) -> None:

@@ -45,6 +45,19 @@ def test_the_service_created_first_keeps_a_host() -> None:
     assert "b.example with path / belongs to z/first" in problem.reason
 
 
+def test_paths_that_servers_read_alike_are_one_claim() -> None:
+    odd = ["/a%20b/(x)", "/a%20b//%28%78)", "/a%20b/(x)%2F"]
+    desired = assemble(
+        {
+            "services/a/first": {"mode": "http", "hosts": ["a.example"], "paths": ["/api", *odd]},
+            "services/a/second": {"mode": "http", "hosts": ["a.example"], "paths": ["/%61pi"]},
+        }
+    )
+    assert service(desired, "a/first").routes == ("a.example/api/", "a.example/a%20b/%28x%29/")
+    assert service(desired, "a/second").routes == ()
+    assert "a.example with path /api belongs to a/first" in desired.problems[0].reason
+
+
 def test_a_tcp_port_has_one_owner_and_is_none_of_haproxys_own() -> None:
     desired = assemble(
         {

@@ -43,6 +43,8 @@ def test_a_full_service_survives_a_round_trip() -> None:
         (b'{"mode":"http","hosts":["a b"]}', "hosts[0]: 'a b' is no host name"),
         (b'{"mode":"http","paths":["api"]}', "paths[0]: 'api' is no path"),
         (b'{"mode":"http","paths":["/a b"]}', "is no path"),
+        (b'{"mode":"http","paths":["/a/../b"]}', "'/a/../b' is a path with . or .. in it"),
+        (b'{"mode":"http","paths":["/a/%2E"]}', "write the path that it stands for"),
         (b'{"mode":"tcp"}', "listen: a tcp service needs"),
         (
             b'{"mode":"tcp","listen":0}',
