@@ -199,6 +199,13 @@ class Proxy(msgspec.Struct, frozen=True):
              description="Silence on a WebSocket or a tcp connection. 1h: longer than the pings of "
              "common libraries."),
     ] = Duration(3_600_000)  # fmt: skip
+    timeout_half_closed: Annotated[
+        Duration,
+        Meta(extra={"min": "1s", "max": "24d"},
+             description="Silence on a connection that one side has closed; it would keep a "
+             "replaced worker. Longer where clients of a tcp service close theirs and then wait "
+             "for a slow answer."),
+    ] = Duration(30_000)  # fmt: skip
     compression_types: Annotated[
         tuple[MediaType, ...],
         Meta(min_length=1, max_length=30,

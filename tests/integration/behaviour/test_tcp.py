@@ -76,3 +76,21 @@ def test_a_connection_leaves_one_line_of_json(site: Site, ports: dict[str, int])
         "127.0.0.1",
     )
     assert line["bytes_out"] > 0
+
+
+def test_a_connection_that_one_side_has_closed_ends_after_its_own_time(
+    build: Callable[..., Site],
+) -> None:
+    """Else it would hold the old process after a reload for as long as a tunnel may be silent."""
+    site, port = build(proxy='timeout_half_closed = "1s"'), free_port()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = {"name": "silent", "address": "127.0.0.1", "port": silent.getsockname()[1]}
+        fields = {"mode": "tcp", "listen": port, "check": {"type": "none"}}
+        site.put({"services/t/slow": fields, "endpoints/t/slow/main": {"servers": [server]}})
+        site.start()
+        with socket.create_connection(("127.0.0.1", port), 10) as opened:
+            opened.sendall(b"question")
+            taken, _ = silent.accept()
+            with taken:
+                opened.shutdown(socket.SHUT_WR)
+                assert opened.recv(10) == b""
