@@ -166,6 +166,11 @@ def test_clients_of_a_trusted_balancer_are_spread_by_their_own_addresses(
     assert set(found.values()) == {"one", "two"}
     assert all(server(client) == known for client, known in found.items())
 
+    site.service("page", web("one"), web("two"), web("three"), balance="source")
+    assert "without a reload" in site.run_pass().sentence
+    moved = {server(client) for client, known in found.items() if server(client) != known}
+    assert moved == {"three"}
+
 
 @pytest.mark.parametrize(
     ("path", "shown"),

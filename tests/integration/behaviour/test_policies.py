@@ -44,6 +44,9 @@ def site(build: Callable[..., Site], web: Web) -> Site:
     )  # fmt: skip
     site.service("cors-all", one, cors={"origins": ["*"]})
     site.service("cors-office", one, cors={"origins": [APP]}, allow=["203.0.113.0/24"])
+    site.service(
+        "cors-limited", one, cors={"origins": [APP]}, rate_limit={"requests": 1, "period": "1m"}
+    )
     site.service("cors-none", cors={"origins": [APP]})
     users = {"ann": crypt("s3cret"), "bob@example.com": crypt("pass: word$#'\"")}
     site.service("auth", one, auth={"users": users, "realm": "It's (100) ours, ok"})
@@ -112,6 +115,9 @@ def test_preflight_requests_are_answered_without_password_or_server(site: Site) 
     kept_out = site.get("cors-office.test", headers={"Origin": APP})
     assert (kept_out.status, kept_out.headers["access-control-allow-origin"]) == (403, APP)
     assert preflight(site, "cors-office.test", APP).status == 403
+    assert site.get("cors-limited.test").status == 200
+    slowed = site.get("cors-limited.test", headers={"Origin": APP})
+    assert (slowed.status, slowed.headers["access-control-allow-origin"]) == (429, APP)
     plain = preflight(site, "cors-all.test", "https://who.test")
     assert plain.headers["access-control-allow-origin"] == "*"
     assert plain.headers["access-control-allow-methods"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
