@@ -6,7 +6,7 @@ The first words of a line are a sentence; what a program may want to pick out co
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TextIO
 
 import structlog
@@ -70,6 +70,27 @@ def get() -> Logger:
     """Return the logger; it follows later calls of `setup`."""
     log: Logger = structlog.get_logger()
     return log
+
+
+class News:
+    """Tells what was not said before, so that a fault found again and again is spoken of once."""
+
+    def __init__(self, most: int = 1000) -> None:
+        """`most`: how many subjects are remembered; the one said longest ago makes room."""
+        self._most = most
+        self._said: dict[str, str] = {}
+
+    def of(self, subject: str, text: str) -> bool:
+        """Tell whether `text` is not what was last said of the subject; it counts as said then."""
+        is_new = self._said.pop(subject, None) != text
+        self._said[subject] = text
+        if len(self._said) > self._most:
+            del self._said[next(iter(self._said))]
+        return is_new
+
+    def keep(self, subjects: Collection[str]) -> None:
+        """Forget all others: if they come back, they are news."""
+        self._said = {one: text for one, text in self._said.items() if one in subjects}
 
 
 class Failing:

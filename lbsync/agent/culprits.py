@@ -29,7 +29,11 @@ class Culprits:
 
     def __init__(self, settler: Settler) -> None:
         self._settler = settler
-        self._told: dict[ServiceId, tuple[blame.Fingerprint, str]] = {}
+        self._told = log.News()
+
+    def begin(self) -> None:
+        """Forget what was said of services that are not barred any more."""
+        self._told.keep(set(map(str, self._settler.bars)))
 
     def unprintable(self, question: Question, error: LbsyncError, prints: Does) -> None:
         """Hold back whoever cannot be rendered; raise the error where it is nobody's fault."""
@@ -86,16 +90,14 @@ class Culprits:
             mark = blame.fingerprint(found.entries, service)
             until = time.monotonic() + _TRY_AGAIN_S
             bars[service] = Bar(mark, str(finding), finding.line, until)
-            self._tell(question, service, str(finding))
+            self._tell(question, service, finding)
 
-    def _tell(self, question: Question, service: ServiceId, reason: str) -> None:
+    def _tell(self, question: Question, service: ServiceId, finding: Finding) -> None:
         """Say it once, and not at each new try; the status goes on to say it."""
         had = f"services/{service}" in question.accepted
-        sentence = f"{'is held at its last good version' if had else 'is left out'}: {reason}"
-        told = self._settler.bars[service].fingerprint, sentence
-        if self._told.get(service) != told:
-            log.get().error(f"{service} {sentence}", service=str(service))
-        self._told[service] = told
+        state = "is held at its last good version" if had else "is left out"
+        say = log.get().error if self._told.of(str(service), finding.text) else log.get().debug
+        say(f"{service} {state}: {finding}", service=str(service))
 
 
 def _accused(plan: Plan, findings: tuple[Finding, ...]) -> dict[ServiceId, Finding]:

@@ -37,6 +37,7 @@ _MOST_UNPRINTABLE = 200
 #: Seconds after which a service that was held back is tried again as it is: a port may be free by
 #: then, another service gone.
 _TRY_AGAIN_S = 60.0
+_LINE = re.compile(r":\d+(?=\])")
 _CERTIFICATE = re.compile(r"certs/([A-Za-z0-9][A-Za-z0-9._-]*\.(?:pem|crt))")
 
 
@@ -68,7 +69,7 @@ class Trial:
         self._beat = beat
         self._culprits = Culprits(settler)
         self._intact = Intact(inputs.HOST_MAP)
-        self._warned: set[str] = set()
+        self._warned = log.News()
 
     def find(self, question: Question, served: Served | None, ready: Found | None = None) -> Found:
         """Return a plan that HAProxy accepts, as near to what is wanted as can be.
@@ -79,6 +80,7 @@ class Trial:
         generation; `Unavailable` when `haproxy -c` cannot be run.
         """
         known = self._known_binds(served)
+        self._culprits.begin()
         for _ in range(_MOST_ROUNDS):
             plan = self._printable(question)
             if self._is_live(plan.rendered):
@@ -165,9 +167,10 @@ class Trial:
         except LbsyncError:
             self._store.discard(staged)
             raise
-        for warning in set(verdict.warnings) - self._warned:
-            log.get().warning(f"HAProxy warns: {warning}")
-        self._warned = set(verdict.warnings)
+        for warning in verdict.warnings:
+            # Its line moves with whatever stands above it.
+            if self._warned.of(_LINE.sub("", warning), ""):
+                log.get().warning(f"HAProxy warns: {warning}")
         return Found(plan, verdict.config, staged)
 
     def _known_binds(self, served: Served | None) -> tuple[Bind, ...]:

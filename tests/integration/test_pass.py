@@ -6,10 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from harness.ports import free_port
 from harness.stack import servers
 from harness.wait import wait_until
+from lbsync.agent import trial
 from lbsync.agent.control import Request
 from lbsync.agent.validate import Refused
 from lbsync.errors import Exit, TemplateError, Unavailable
@@ -123,6 +125,26 @@ def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_pa
     cured = host.agent.run_pass()
     assert (cured.confirmed, cured.error) == (True, "")
     assert host.stack.get("moved.example").body == "web"
+
+
+def test_a_service_that_is_tried_again_and_again_is_spoken_of_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "_TRY_AGAIN_S", 0.5)
+    with capture_logs() as said, socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        host.stack.put({"services/db/pg": {"mode": "tcp", "listen": other.getsockname()[1]}})
+
+        def levels() -> list[str]:
+            assert host.agent.run_pass().confirmed
+            return [x["log_level"] for x in said if "db/pg is left out" in x["event"]]
+
+        assert levels() == ["error"]
+        wait_until("two more tries", lambda: len(levels()) > 2)
+        assert set(levels()[1:]) == {"debug"}
+        other.close()
+        wait_until("the free port to be taken", lambda: levels() and "fe_db_pg" in host.text())
 
 
 def test_the_watchdog_is_fed_before_each_step_that_may_take_its_time(

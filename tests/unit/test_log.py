@@ -53,6 +53,16 @@ def test_a_line_that_is_piped_is_one_json_object_with_a_utc_time() -> None:
     assert str(line["timestamp"]).endswith("Z")
 
 
+def test_of_a_subject_only_what_was_not_said_last_is_news() -> None:
+    news = log.News(most=2)
+    assert [news.of("a", "one"), news.of("a", "one"), news.of("a", "two")] == [True, False, True]
+    assert news.of("b", "one")
+    news.keep({"b"})
+    assert news.of("a", "two"), "it was well in between"
+    assert news.of("c", ""), "what was said longest ago makes room"
+    assert news.of("b", "one")
+
+
 def test_a_terminal_gets_colours_and_a_pipe_does_not() -> None:
     terminal, pipe = Terminal(), io.StringIO()
 
