@@ -110,13 +110,15 @@ class Applier:
         try:
             before = self._reloader.running()
         except Unavailable as error:
+            server_state.empty(generation, config, self._store.live_link)
             live = self._store.make_live(generation)
             self._store.prune()
             return _only_live(live, started, error)
         self._carry_over(generation, config, running)
         live = self._store.make_live(generation)
         reloaded = self._reload(live, previous, before)
-        self._forget_states(live, config)
+        # A later start must not take for news what is long ended, such as a maintenance.
+        server_state.empty(live, config, self._store.live_link)
         return self._prove(live, rendered, config, started, reloaded)
 
     def confirm(self, live: Generation, rendered: Rendered, config: Config) -> Applied | None:
@@ -136,7 +138,7 @@ class Applier:
         except Unavailable as error:
             return _only_live(live, started, error)
 
-    def adopt(self, generation: Generation, base: str) -> Applied:
+    def adopt(self, generation: Generation, config: Config, base: str) -> Applied:
         """Make a generation live that HAProxy was proved to run already, by runtime changes.
 
         `base`: digest of the generation it had loaded. Raises `ApplyFailed` when the disk does not
@@ -144,6 +146,7 @@ class Applier:
         """
         started = time.monotonic()
         with locked(self._options.lock_path, self._options.reload_timeout_s):
+            server_state.empty(generation, config, self._store.live_link)
             live = self._store.mark_confirmed(self._store.make_live(generation), base)
         return Applied("confirmed", live, time.monotonic() - started, base=base)
 
@@ -158,12 +161,6 @@ class Applier:
             (generation.path / place).unlink(missing_ok=True)  # of an earlier time it was live
             text = state_file.rows(self._worker.servers_state(), running, config)
             durable.replace_file(generation.path / place, text.encode())
-
-    def _forget_states(self, live: Generation, config: Config) -> None:
-        """Leave nothing that a later start would take for news, such as a maintenance long ended."""
-        if (place := server_state.place(config, self._store.live_link)) is not None:
-            with contextlib.suppress(OSError):
-                durable.replace_file(live.path / place, state_file.NONE)
 
     def _reload(self, live: Generation, previous: Generation | None, before: Before) -> Reloaded:
         try:

@@ -83,7 +83,7 @@ class Bringer:
         if not todo.reload:
             try:
                 self._live.carry_out(todo, config, rendered)
-                return self._settled(found.staged)
+                return self._settled(found.staged, config)
             except (Deviated, Unavailable, _Drifted) as error:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
@@ -121,13 +121,13 @@ class Bringer:
         self.look_again()
         return True
 
-    def _settled(self, staged: Generation) -> Applied:
+    def _settled(self, staged: Generation, config: Config) -> Applied:
         """Read back after runtime changes, and make their file live."""
         found, well = self._live.look(quick=True)
         if not well:
             raise _Drifted([finding for finding in found if not finding.held])
         steps = self._live.taken()
-        applied = self._applier.adopt(staged, self._live.base)
+        applied = self._applier.adopt(staged, config, self._live.base)
         self._budget.settled()
         return self._note(applied, found, steps=steps)
 

@@ -1,8 +1,14 @@
-"""Where a configuration wants the servers' states to be kept over a reload. Pure."""
+"""Where a configuration wants the servers' states to be kept over a reload."""
 
+import contextlib
 from pathlib import Path
 
+from lbsync.agent import durable
+from lbsync.agent.generations import Generation
 from lbsync.agent.sections import Config
+
+NONE = b"1\n"
+"""A state file without states; HAProxy warns of one that is missing or empty (measured)."""
 
 
 def place(config: Config, live: Path) -> str | None:
@@ -17,3 +23,20 @@ def place(config: Config, live: Path) -> str | None:
         if live in path.parents and ".." not in path.parts:
             return str(path.relative_to(live))
     return None
+
+
+def empty(generation: Generation, config: Config, live: Path) -> None:
+    """Put a file without states into a generation, where its configuration names one there.
+
+    HAProxy warns of one that is missing. An aid: what cannot be written is left.
+    """
+    if (where := place(config, live)) is None:
+        return
+    file = generation.path / where
+    with contextlib.suppress(OSError):
+        if file.exists():
+            durable.replace_file(file, NONE)
+        else:
+            # Lost by a power cut it costs no more than that warning; syncing costs milliseconds.
+            file.write_bytes(NONE)
+            file.chmod(0o644)

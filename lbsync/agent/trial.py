@@ -18,7 +18,7 @@ from lbsync.agent.intact import Intact
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import Served, load, main_text
 from lbsync.agent.settle import Plan, Question, Settler
-from lbsync.agent.validate import Refused, validate
+from lbsync.agent.validate import Refused, alike, validate
 from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import (
@@ -37,7 +37,6 @@ _MOST_UNPRINTABLE = 200
 #: Seconds after which a service that was held back is tried again as it is: a port may be free by
 #: then, another service gone.
 _TRY_AGAIN_S = 60.0
-_LINE = re.compile(r":\d+(?=\])")
 _CERTIFICATE = re.compile(r"certs/([A-Za-z0-9][A-Za-z0-9._-]*\.(?:pem|crt))")
 
 
@@ -167,10 +166,9 @@ class Trial:
         except LbsyncError:
             self._store.discard(staged)
             raise
-        for warning in verdict.warnings:
-            # Its line moves with whatever stands above it.
-            if self._warned.of(_LINE.sub("", warning), ""):
-                log.get().warning(f"HAProxy warns: {warning}")
+        for what, warnings in alike(verdict.warnings).items():
+            if self._warned.of(what, ""):
+                log.get().warning(f"HAProxy warns: {warnings[0]}")
         return Found(plan, verdict.config, staged)
 
     def _known_binds(self, served: Served | None) -> tuple[Bind, ...]:

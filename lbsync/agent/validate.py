@@ -21,6 +21,7 @@ from lbsync.errors import Rejected
 from lbsync.model.rendered import Rendered
 
 _SHOWN = 5
+_AT_LINE = re.compile(r":\d+(?=\])")
 _NO_STATES = "Can't open global server state file"
 
 
@@ -32,6 +33,14 @@ class Accepted(msgspec.Struct, frozen=True):
     """What `haproxy -c` warned of."""
     check_seconds: float
     """How long `haproxy -c` took."""
+
+
+def alike(warnings: Iterable[str]) -> dict[str, list[str]]:
+    """Group warnings that say the same of other lines, by what they say."""
+    found: dict[str, list[str]] = {}
+    for text in warnings:
+        found.setdefault(_AT_LINE.sub("", text), []).append(text)
+    return found
 
 
 class Refused(Rejected):

@@ -12,7 +12,7 @@ from lbsync.agent import inputs
 from lbsync.agent.accepted import peek
 from lbsync.agent.generations import Store
 from lbsync.agent.settle import Plan
-from lbsync.agent.validate import Refused
+from lbsync.agent.validate import Accepted, Refused, alike
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.plan import make_plan, validated
 from lbsync.cli.terminal import Terminal, count, to_json
@@ -43,6 +43,8 @@ class Line(msgspec.Struct, frozen=True):
     """`settings`, `templates`, `source`, `keys`, `configuration` or `haproxy`."""
     ok: bool
     text: str
+    warning: bool = False
+    """In order, but HAProxy finds it odd."""
 
 
 class Findings:
@@ -55,6 +57,10 @@ class Findings:
     def good(self, about: str, text: str) -> None:
         """Note that something is in order."""
         self.lines.append(Line(about, True, text))
+
+    def warn(self, about: str, text: str) -> None:
+        """Note what is in order, but odd."""
+        self.lines.append(Line(about, True, text, warning=True))
 
     def bad(self, about: str, texts: list[str], code: Exit) -> None:
         """Note what is wrong."""
@@ -154,18 +160,25 @@ def _check_configuration(findings: Findings, settings: Settings, snapshot: Snaps
         if not problems:
             findings.good("keys", "all of them read well")
     verdict = findings.attempt("configuration", lambda: _validate(plan, settings))
-    if verdict is not None:
-        findings.good("configuration", verdict)
+    if verdict is None:
+        return
+    said = findings.attempt("configuration", lambda: _accepted(plan, settings))
+    if said is not None:
+        findings.good("configuration", said)
+    for first, *others in alike(verdict.warnings).values():
+        findings.warn("configuration", f"{first} (and {len(others)} like it)" if others else first)
 
 
-def _validate(plan: Plan, settings: Settings) -> str:
+def _accepted(plan: Plan, settings: Settings) -> str:
     version = ".".join(map(str, binary.version(settings.haproxy.binary)))
+    counts = f"{count(len(plan.desired.services), 'service')}, {count(plan.desired.server_count, 'server')}"
+    return f"accepted by HAProxy {version}: {counts}"
+
+
+def _validate(plan: Plan, settings: Settings) -> Accepted:
     with tempfile.TemporaryDirectory(prefix="lbsync-check-") as folder:
         staged = Store(folder, keep=1).stage(plan.rendered)
-        verdict = validated(staged, plan.rendered, settings)
-    warned = "".join(f"; warning: {text}" for text in verdict.warnings)
-    counts = f"{count(len(plan.desired.services), 'service')}, {count(plan.desired.server_count, 'server')}"
-    return f"accepted by HAProxy {version}: {counts}{warned}"
+        return validated(staged, plan.rendered, settings)
 
 
 def _check_haproxy(findings: Findings, settings: Settings) -> None:
@@ -190,4 +203,6 @@ def _show(findings: Findings, output: str) -> None:
         return
     for line in findings.lines:
         mark = terminal.paint("ok   ", "green") if line.ok else terminal.paint("WRONG", "red")
+        if line.warning:
+            mark = terminal.paint("warn ", "yellow")
         terminal.line(f"{mark} {line.about:<14} {line.text}")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lbsync import log
+from lbsync.agent import server_state
 from lbsync.agent.apply import locked
 from lbsync.agent.generations import Store
 from lbsync.cli.context import settings_of
@@ -74,7 +75,8 @@ def prepare(settings: Settings, store: Store) -> str:
     plan = make_plan(settings, Snapshot(0, 0, {}), draining=True)
     staged = store.stage(plan.rendered)
     try:
-        validated(staged, plan.rendered, settings)
+        verdict = validated(staged, plan.rendered, settings)
+        server_state.empty(staged, verdict.config, store.live_link)
         live = store.make_live(staged)
     finally:
         store.discard(staged)  # nothing is left of it once it went live

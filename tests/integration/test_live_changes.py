@@ -298,3 +298,18 @@ def test_a_restarted_agent_whose_reload_waits_knows_what_is_served_meanwhile(hos
     assert host.agent.applied is not None
     assert host.agent.applied.generation.digest == before
     assert host.agent.applied.verified_at
+
+
+def test_haproxy_finds_a_file_of_states_whenever_it_starts(host: Host) -> None:
+    """It warns of one that is missing, on each start and each check; that would hide others."""
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
+    assert "without a reload" in host.agent.run_pass().sentence
+    host.stack.haproxy.stop()
+    host.stack.haproxy.start()
+    assert host.agent.run_pass().confirmed
+    host.stack.haproxy.stop()
+    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    assert not host.agent.run_pass().confirmed, "made live, but nobody is there"
+    host.stack.haproxy.start()
+    assert host.agent.run_pass().confirmed
+    assert "state file" not in host.stack.haproxy.log.read_text()

@@ -14,6 +14,7 @@ from harness.wait import wait_until
 from lbsync.agent import trial
 from lbsync.agent.control import Request
 from lbsync.agent.validate import Refused
+from lbsync.cli import main
 from lbsync.errors import Exit, TemplateError, Unavailable
 from tests.pass_host import Host
 
@@ -125,6 +126,30 @@ def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_pa
     cured = host.agent.run_pass()
     assert (cured.confirmed, cured.error) == (True, "")
     assert host.stack.get("moved.example").body == "web"
+
+
+def test_what_haproxy_warns_of_is_said_once_and_shown_by_check(
+    host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "templates"
+    mine.mkdir()
+    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
+    odd = "    http-request set-var(txn.a) int(1)\n    tcp-request content accept\n"
+    (mine / "backend.cfg.j2").write_text(packaged.read_text() + odd)
+    host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\n')
+    host.restart_agent()
+    warning = "a 'tcp-request' rule placed after an 'http-request' rule"
+    with capture_logs() as said:
+        for name in ("a", "b", "c"):
+            host.stack.put({f"services/shop/{name}": {"mode": "http", "hosts": [f"{name}.x"]}})
+            assert "reloaded" in host.agent.run_pass().sentence
+    (told,) = [x for x in said if x["log_level"] == "warning"]
+    assert told["event"].startswith("HAProxy warns: ")
+    assert warning in told["event"]
+    assert main(["--config", str(host.stack.config_file), "check"]) == Exit.OK
+    (shown,) = [line for line in capsys.readouterr().out.splitlines() if warning in line]
+    assert shown.startswith("warn  configuration  parsing [haproxy.cfg:")
+    assert shown.endswith("(and 3 like it)")
 
 
 def test_a_service_that_is_tried_again_and_again_is_spoken_of_once(

@@ -26,8 +26,6 @@ from lbsync.clients.haproxy.answers import (
     STATE_PORT,
 )
 
-NONE = b"1\n"
-"""A state file without states; HAProxy warns of one that is missing or empty (measured)."""
 _OP, _ADMIN, _WEIGHT, _CONFIGURED_WEIGHT = 5, 6, 7, 8
 _STATE = slice(STATE_ADDRESS, _CONFIGURED_WEIGHT + 1)
 _COLUMNS = STATE_PORT + 1
