@@ -36,6 +36,11 @@ but for a removal that waits for confirmation. `stale`: what was wanted when the
 operator chose. `unconfirmed`: HAProxy does not answer, so nothing is known of what it serves."""
 
 
+CAUSES = ("change", "start", "heal", "rollback")
+"""Of reloads. `change`: something else is wanted; `start`: HAProxy served nothing of ours; `heal`: it
+ran otherwise than was confirmed; `rollback`: an operator chose another generation."""
+
+
 class Quarantined(msgspec.Struct, frozen=True):
     """One service (or key) that is held at its last good version, and why."""
 
@@ -120,9 +125,11 @@ hundred."""
     reloads: int = 0
     """Reloads since the agent started."""
     reloads_by_cause: dict[str, int] = {}
-    """The same by cause: `change`, `start`, `heal` (HAProxy ran something else), `rollback`."""
+    """The same by cause; see `CAUSES`."""
     needless_reloads: int = 0
     """Those that changed nothing of what runs; 0, or it is a fault of lbsync."""
+    steps: int = 0
+    """Changes made without a reload since the agent started."""
     reload_reason: str = ""
     """Why the last reload was needed: section and line, or the file."""
     old_workers: int = 0

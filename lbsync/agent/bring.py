@@ -73,7 +73,7 @@ class Bringer:
         if found.staged is None:
             live = self._store.live()
             assert live is not None
-            rendered = host_map.brought_up_to_date(live, rendered, host_map.content_of(rendered))
+            rendered = host_map.bring(live, rendered, host_map.of(rendered))
             return self._prove(live, rendered, config)
         if not self._live.still():
             self._learn()
@@ -101,7 +101,7 @@ class Bringer:
 
         `draining` is as the host is now, not as it was when that generation was made.
         """
-        rendered = host_map.brought_up_to_date(wanted, load(wanted), inputs.host_map(draining))
+        rendered = host_map.bring(wanted, load(wanted), inputs.host_map(draining))
         config = self._parser.parse(main_text(rendered))
         live = self._store.live()
         if live is not None and live.name == wanted.name:
@@ -254,14 +254,14 @@ class Bringer:
             applied = self._applier.apply(wanted, rendered, config, running)
         finally:
             self._budget.reloaded(time.monotonic())
-            self._live.taken()
+            steps = self._live.taken()
         if applied.outcome == "confirmed":
             self._live.load(rendered, config, applied.base)
             self._looked_at = time.monotonic()
         # The proof has read everything back; whose doing a difference is, only a closer look tells.
         found = self._live.differences() if self._live.known and applied.mismatches else []
         return msgspec.structs.replace(
-            self._note(applied, found), reasons=reasons, cause=cause, needless=needless
+            self._note(applied, found, steps), reasons=reasons, cause=cause, needless=needless
         )
 
     def _staged_or_live(self, staged: Generation) -> Generation:

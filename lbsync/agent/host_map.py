@@ -1,4 +1,4 @@
-"""The one file of a generation that is changed in place: whether this host drains."""
+"""Whether this host drains, in a generation on disk: as the host is now, not as it was then."""
 
 import msgspec
 
@@ -7,12 +7,12 @@ from lbsync.agent.generations import Generation
 from lbsync.model.rendered import Rendered
 
 
-def content_of(rendered: Rendered) -> bytes | None:
-    """Return the host map of a rendered set; None where it has none."""
+def of(rendered: Rendered) -> bytes | None:
+    """Return the host map among the files; None where the templates make none."""
     return next((file.data for file in rendered.files if file.path == inputs.HOST_MAP), None)
 
 
-def brought_up_to_date(generation: Generation, rendered: Rendered, data: bytes | None) -> Rendered:
+def bring(generation: Generation, rendered: Rendered, data: bytes | None) -> Rendered:
     """Bring the host map of a generation up to date, on disk and in what was read of it."""
     path = generation.path / inputs.HOST_MAP
     if data is None or not path.is_file():

@@ -25,14 +25,14 @@ from lbsync.agent.holding import Holding
 from lbsync.agent.live import Live
 from lbsync.agent.outputs import Outputs
 from lbsync.agent.sections import Parser
-from lbsync.agent.served import Served, load
+from lbsync.agent.served import Served, chosen, load
 from lbsync.agent.settle import Plan, Question, Settler
 from lbsync.agent.spoken import Spoken
 from lbsync.agent.trial import Found, Trial
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
-from lbsync.errors import Rejected, Unavailable
+from lbsync.errors import Unavailable
 from lbsync.loop.outcome import Outcome
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
@@ -133,8 +133,7 @@ class Agent:
 
     def run_pass(self) -> Outcome:
         """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
-        outcome = self._pass()
-        return msgspec.structs.replace(outcome, again_in=self._again_in(outcome))
+        return self._pass().within(self._look_in())
 
     def _pass(self) -> Outcome:
         began = time.monotonic()
@@ -142,7 +141,8 @@ class Agent:
         pin = self._control.get("rollback")
         if pin is not None:
             self._trial.forget(ready)
-            return report.pinned(self._serve(self._chosen(pin.value)), pin.since)
+            wanted = chosen(self._store, pin.value)
+            return report.pinned(self._serve(wanted), pin.since)
         try:
             snapshot = self._source.snapshot()
         except Unavailable as error:
@@ -172,7 +172,7 @@ class Agent:
         self.last = msgspec.structs.replace(found.plan, hold=hold)
         live = self._store.live()
         assert live is not None
-        return _within(report.held_whole(self._serve(live), hold), self._holding.waits())
+        return report.held_whole(self._serve(live), hold).within(self._holding.waits())
 
     def _apply(self, found: Found, began: float) -> Outcome:
         """Bring what was found into force, and accept it once it is proved."""
@@ -182,7 +182,7 @@ class Agent:
             applied = self._bringer.bring(found)
         except Deferred as wait:
             self._ready, self.last, self.applied = found, found.plan, wait.applied
-            return _within(report.deferred(found.plan, wait), self._holding.waits())
+            return report.deferred(found.plan, wait).within(self._holding.waits())
         if applied.outcome == "confirmed":
             self._accepted.replace(found.plan.entries, rawkeys.lasting(found.plan.raw))
             self._know_raw()
@@ -197,14 +197,14 @@ class Agent:
         installed = self._outputs.bring(found.plan.outside)
         seconds = time.monotonic() - began
         outcome = report.outcome(found.plan, applied, installed, before, seconds)
-        return _within(outcome, self._holding.waits() + self._outputs.waits())
+        return outcome.within(self._holding.waits() + self._outputs.waits())
 
     def _alive(self) -> None:
         if self._beat is not None:
             self._beat()
 
-    def _again_in(self, outcome: Outcome) -> float:
-        """Return after how many seconds there is something to do although nothing changed."""
+    def _look_in(self) -> list[float]:
+        """Return after how many seconds what runs is to be looked after, although nothing changed."""
         try:
             leaving = self._live.tidy()
         except Unavailable:
@@ -212,7 +212,7 @@ class Agent:
         waits = [self._settings.agent.verify.seconds, _IS_IT_THERE_S]
         if leaving:
             waits.append(_LOOK_AFTER_LEAVING_S)
-        return min(waits if outcome.again_in is None else [*waits, outcome.again_in])
+        return waits
 
     def _release(self) -> bool:
         """Undo what was set by hand, where that was asked for; tell whether it was done."""
@@ -257,15 +257,6 @@ class Agent:
         self._ahead.starts_from(())
         return self.applied
 
-    def _chosen(self, digest: str) -> Generation:
-        wanted = self._store.by_digest(digest)
-        if wanted is None:
-            raise Rejected(
-                f"rolled back to {digest}, but there is no such generation any more; "
-                "`lbsync rollback --release` follows the source again"
-            )
-        return wanted
-
     def _stale(self, outcome: Outcome) -> Outcome:
         """Add that what is served may be old, while the source does not answer."""
         if not self._watching or outcome.error:
@@ -274,10 +265,3 @@ class Agent:
         if health.ok:
             return outcome
         return msgspec.structs.replace(outcome, error=f"what is served may be old: {health.detail}")
-
-
-def _within(outcome: Outcome, waits: list[float]) -> Outcome:
-    """Let a pass come after the shortest of `waits`, in seconds, whatever happens."""
-    if outcome.again_in is not None:
-        waits = [*waits, outcome.again_in]
-    return msgspec.structs.replace(outcome, again_in=min(waits, default=None))

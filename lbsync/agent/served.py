@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from lbsync.agent.generations import MAIN_FILE, Generation
+from lbsync.agent.generations import MAIN_FILE, Generation, Store
 from lbsync.agent.sections import Config
-from lbsync.errors import LbsyncError
+from lbsync.errors import LbsyncError, Rejected
 from lbsync.model.rendered import Rendered, RenderedFile
 
 _STATE_FILE = re.compile(rb"^[ \t]*server-state-file[ \t]+(\S+)", re.MULTILINE)
@@ -22,6 +22,17 @@ class Served(msgspec.Struct, frozen=True, eq=False):
     generation: Generation
     rendered: Rendered
     config: Config
+
+
+def chosen(store: Store, digest: str) -> Generation:
+    """Return the generation that an operator chose. Raises `Rejected` when it is gone."""
+    wanted = store.by_digest(digest)
+    if wanted is None:
+        raise Rejected(
+            f"rolled back to {digest}, but there is no such generation any more; "
+            "`lbsync rollback --release` follows the source again"
+        )
+    return wanted
 
 
 def load(generation: Generation) -> Rendered:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 import lbsync
-from lbsync import status
+from lbsync import log, metrics, status
 from lbsync.agent.apply import Applied
 from lbsync.agent.control import Control, Name
 from lbsync.agent.generations import Generation
@@ -15,7 +15,7 @@ from lbsync.agent.reconcile import Agent
 from lbsync.agent.settle import Plan
 from lbsync.clients.haproxy import binary
 from lbsync.clients.source import Source
-from lbsync.errors import Unavailable
+from lbsync.errors import LbsyncError, Unavailable
 from lbsync.loop import Report
 from lbsync.settings import Settings
 from lbsync.status import LastPass, Quarantined, SourceStatus, State, Status
@@ -34,6 +34,7 @@ class StatusKeeper:
         self._control = Control(self._state_dir)
         self._seen: Applied | None = None
         self._watching = False
+        self._unmeasured = log.Failing("no metrics", "metrics are written again")
         self._since: dict[str, float] = {}
         now = time.time()
         self._status = Status(
@@ -59,6 +60,7 @@ class StatusKeeper:
         Raises `LbsyncError` when the file cannot be written.
         """
         self._watching = True
+        self._write_metrics()
         status.write(self._state_dir, self._status)
 
     def ended(self) -> None:
@@ -89,7 +91,17 @@ class StatusKeeper:
             if self._agent.applied is not None:
                 facts |= self._of_applied(self._agent.applied, report, now)
         self._status = msgspec.structs.replace(self._status, **facts)
+        self._write_metrics()
         status.write(self._state_dir, self._status)
+
+    def _write_metrics(self) -> None:
+        if (path := self.settings.agent.metrics_file) is None:
+            return
+        try:
+            metrics.write(Path(path), self._status)
+            self._unmeasured.recovered()
+        except LbsyncError as error:
+            self._unmeasured.failed(str(error))
 
     def _state(self, report: Report) -> State:
         outcome = report.outcome
@@ -144,6 +156,7 @@ class StatusKeeper:
             "by_hand": applied.by_hand[:_MOST_BY_HAND],
             "by_hand_count": len(applied.by_hand),
             "healed": self._status.healed + is_new * len(applied.healed),
+            "steps": self._status.steps + is_new * applied.steps,
         }
         if is_new and applied.reload is not None:
             facts |= self._of_reload(applied)

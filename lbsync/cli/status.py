@@ -163,7 +163,9 @@ def _troubles(found: Status) -> Iterator[Row]:
 def _history(found: Status) -> Iterator[Row]:
     if found.last_pass is not None:
         yield "last pass", f"{found.last_pass.sentence}; {status.moment(found.last_pass.at)}", None
-    yield "since start", f"{found.passes} passes, {_reloads(found)}", None
+    done = f"{found.passes} passes, {_reloads(found)}, {count(found.steps, 'step')} without one"
+    healed = f", {found.healed} healed" if found.healed else ""
+    yield "since start", f"{done}{healed}", None
     if found.reload_reason:
         yield "last reload", found.reload_reason, None
 

@@ -1,5 +1,7 @@
 """What a pass says when it is over, and what the loop makes of it."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from lbsync.errors import Exit
@@ -27,6 +29,11 @@ class Outcome(msgspec.Struct, frozen=True):
     """For `agent --once`."""
     fields: dict[str, object] = {}
     """More for the log line: `revision=…, digest=…, ms=…`."""
+
+    def within(self, waits: Iterable[float]) -> "Outcome":
+        """Return the same, with a pass wanted after the shortest of `waits`, too (seconds)."""
+        known = () if self.again_in is None else (self.again_in,)
+        return msgspec.structs.replace(self, again_in=min((*waits, *known), default=None))
 
 
 class Report(msgspec.Struct, frozen=True):

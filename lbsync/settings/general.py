@@ -154,6 +154,13 @@ class Agent(msgspec.Struct, frozen=True):
              "15s: longer than an election of etcd's, short enough that `lbsync wait` does not wait "
              "for the dead. Renewed three times within it."),
     ] = Duration(15_000)  # fmt: skip
+    metrics_file: Annotated[
+        FilePath | None,
+        Meta(description="File in which the agent leaves its metrics for Prometheus after each pass, "
+             "for node-exporter's textfile collector, which reads `*.prom`. The agent's user must "
+             "have the right to write in its directory, and the unit `ReadWritePaths=` for it. "
+             "Empty: none. HAProxy's own metrics are another matter: `proxy.stats_bind`."),
+    ] = None  # fmt: skip
 
 
 class Log(msgspec.Struct, frozen=True):

@@ -208,3 +208,31 @@ def test_settings_and_templates_are_taken_over_when_their_files_change(
     (own / "errors" / "503.http.j2").write_text("{{ nonsense")
     wait_until("the refusal", lambda: "503.http.j2" in agent.status().get("error", ""))
     assert "back soon" in stack.get("empty.example").body
+
+
+def test_what_the_agent_does_is_counted_for_monitoring(stack: Stack) -> None:
+    file = stack.directory / "metrics" / "lbsync.prom"
+    agent_setting(stack, f'metrics_file = "{file}"')
+    agent = AgentProcess(stack).start()
+
+    def metric(name: str) -> float:
+        lines = [x for x in file.read_text().splitlines() if x.startswith(f"{name} ")]
+        return float(lines[0].split(" ")[1])
+
+    try:
+        wait_until("a first try", lambda: "no metrics" in agent.log.read_text())
+        assert agent.status()["state"] == "confirmed", "it is no fault of what is served"
+        file.parent.mkdir()
+        new = {"endpoints/shop/web/default": servers(stack.web("new"))}
+        agent.wait_for_revision(stack.put(new))
+        last = stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.x"]}})
+        agent.wait_for_revision(last)
+        wait_until("the metrics", lambda: metric("lbsync_revision_verified") >= last)
+        assert metric("lbsync_runtime_steps_total") > 0
+        assert metric('lbsync_reloads_total{cause="change"}') == 2
+        assert metric("lbsync_needless_reloads_total") == 0
+        assert metric("lbsync_source_up") == 1
+        assert agent.log.read_text().count("no metrics") == 1
+        assert "2 change" in command(stack, "status").stdout
+    finally:
+        agent.stop()
