@@ -221,7 +221,8 @@ def test_what_the_agent_does_is_counted_for_monitoring(stack: Stack) -> None:
 
     try:
         wait_until("a first try", lambda: "no metrics" in agent.log.read_text())
-        assert agent.status()["state"] == "confirmed", "it is no fault of what is served"
+        # It is no fault of what is served.
+        wait_until("the first pass", lambda: agent.status()["state"] == "confirmed")
         file.parent.mkdir()
         new = {"endpoints/shop/web/default": servers(stack.web("new"))}
         agent.wait_for_revision(stack.put(new))
@@ -232,7 +233,7 @@ def test_what_the_agent_does_is_counted_for_monitoring(stack: Stack) -> None:
         assert metric('lbsync_reloads_total{cause="change"}') == 2
         assert metric("lbsync_needless_reloads_total") == 0
         assert metric("lbsync_source_up") == 1
-        assert agent.log.read_text().count("no metrics") == 1
+        assert "metrics are written again" in agent.log.read_text()
         assert "2 change" in command(stack, "status").stdout
     finally:
         agent.stop()
