@@ -34,9 +34,6 @@ from lbsync.schema.keys import ServiceId
 _MOST_ROUNDS = 12
 #: The same for rendering, which is cheap and may have to find many bad keys one by one.
 _MOST_UNPRINTABLE = 200
-#: Seconds after which a service that was held back is tried again as it is: a port may be free by
-#: then, another service gone.
-_TRY_AGAIN_S = 60.0
 _CERTIFICATE = re.compile(r"certs/([A-Za-z0-9][A-Za-z0-9._-]*\.(?:pem|crt))")
 
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from harness.ports import free_port
 from harness.stack import servers
 from harness.wait import wait_until
-from lbsync.agent import trial
+from lbsync.agent import culprits
 from lbsync.agent.control import Request
 from lbsync.agent.validate import Refused
 from lbsync.cli import main
@@ -155,7 +155,7 @@ def test_what_haproxy_warns_of_is_said_once_and_shown_by_check(
 def test_a_service_that_is_tried_again_and_again_is_spoken_of_once(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "_TRY_AGAIN_S", 0.5)
+    monkeypatch.setattr(culprits, "_TRY_AGAIN_S", 0.5)
     with capture_logs() as said, socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
