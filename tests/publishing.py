@@ -85,6 +85,11 @@ class Bench:
         self.stored = Stored(me.cluster)
         self.now = 1000.0
 
+    def reads_ingresses(self, reads: bool) -> None:
+        """Switch the reading of Ingresses on or off, as a restart with other settings would."""
+        self.view._ingress = reads
+        self.view.ours, self.view._ingresses = [], {}
+
     def look(self, dirt: Dirt = EVERYTHING, *, compared: bool = False) -> list[Unit]:
         """Return what would be written."""
         self.stored.update(self.store.snapshot())

@@ -148,7 +148,8 @@ def _explained(
     options = options_of(chosen)
     view = View(_Fetched(kinds), options, ingress=chosen.ingress)
     view.refresh(Dirt(everything=True))
-    needs = view.needs(service)
+    leading = view.leading_to(service)
+    needs = view.needs(service, leading)
     nodes: list[Node] = []
     if "nodes" in needs:
         nodes = kinds["nodes"] = _values(client.list_all(kube.NODES))
@@ -156,7 +157,8 @@ def _explained(
         kinds["pods"] = _values(client.list_all(kube.PODS, ns))
     view.refresh(Dirt(everything=True))
     keys = stored.of(f"{ns}/{service.name}")
-    return explain(identity_of(chosen), view.inputs(service, needs), nodes, keys, options)
+    inputs = view.inputs(service, view.leading_to(service), needs)
+    return explain(identity_of(chosen), inputs, nodes, keys, options)
 
 
 def _values(listing: Any) -> list[Any]:

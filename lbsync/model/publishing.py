@@ -6,6 +6,8 @@ They bear no wanted state; agents pass them over, `lbsync status` and `lbsync ex
 
 import msgspec
 
+from lbsync.model.kube import Ingress
+
 
 class LeaderRecord(msgspec.Struct, frozen=True):
     """`publishers/<cluster>/leader`, on a lease: who writes for this cluster."""
@@ -45,6 +47,13 @@ class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Version of the publisher."""
 
 
+class Accepted(msgspec.Struct, frozen=True):
+    """What said where a Service's servers are when it was last published as it stood."""
+
+    annotations: dict[str, str] = {}
+    ingresses: tuple[Ingress, ...] = ()
+
+
 class ReportRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """`publishers/<cluster>/reports/<kind>/<ns>/<name>`: what the owner of one object is told."""
 
@@ -58,6 +67,8 @@ class ReportRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A removal of servers that waits."""
     warnings: tuple[str, ...] = ()
     """What has no effect, or not the one that was meant."""
+    accepted: Accepted | None = None
+    """By what a refused Service is followed, for the publisher itself."""
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ def change(key: str, report: ReportRecord, held: Held | None, now: str) -> Chang
     """
     if not report.sentences:
         return Change(key, held, None) if held is not None else None
-    before = _stored(held)
+    before = stored(held)
     if before is not None and msgspec.structs.replace(before, since="") == report:
         return None
     since = before.since if before is not None and before.refused == report.refused != "" else now
@@ -37,13 +37,14 @@ def news(found: Change) -> tuple[Said, ...]:
     if found.after is None:
         return ()
     now = msgspec.json.decode(found.after, type=ReportRecord)
-    before = _stored(found.before)
+    before = stored(found.before)
     known = set(before.sentences) if before is not None else set()
     fresh = (sentence for sentence in now.sentences if sentence not in known)
     return tuple(Said(sentence, sentence == now.refused) for sentence in fresh)
 
 
-def _stored(held: Held | None) -> ReportRecord | None:
+def stored(held: Held | None) -> ReportRecord | None:
+    """Return a stored report; None where there is none that can be read."""
     if held is None:
         return None
     try:

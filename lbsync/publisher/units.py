@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from lbsync.model.publishing import Accepted
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.publisher.brake import Loss
 from lbsync.publisher.mirror import Change
@@ -44,6 +45,8 @@ class State(msgspec.Struct):
     held: str = ""
     """Why a removal of servers waits."""
     refused: str = ""
+    accepted: Accepted | None = None
+    """What it was last accepted with, while it is refused."""
     in_step: bool = False
     """Nothing was to be written, or it has been."""
 

@@ -1,6 +1,6 @@
 """What the cluster says of one Service, all that its translation reads, and when it may be read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -104,9 +104,15 @@ class View:
         ns, _, own = name.partition("/")
         return self._objects.get(SERVICES, ns, own)
 
-    def needs(self, service: Service) -> list[Extra]:
-        """Return what has to be watched, beyond the usual, for a Service; rather too much."""
-        leading = self._ingresses.get((service.namespace, service.name), ())
+    def leading_to(self, service: Service) -> tuple[Ingress, ...]:
+        """Return the Ingresses of our classes that lead to a Service."""
+        return tuple(self._ingresses.get((service.namespace, service.name), ()))
+
+    def needs(self, service: Service, leading: Sequence[Ingress]) -> list[Extra]:
+        """Return what has to be watched, beyond the usual, for a Service; rather too much.
+
+        `leading`: the Ingresses that lead to it.
+        """
         notes = [service.annotations, *(ingress.annotations for ingress in leading)]
         modes = [found[_MODE].strip().lower() for found in notes if _MODE in found]
         if _MODE not in service.annotations:
@@ -120,14 +126,14 @@ class View:
             needed.append("slices")
         return needed
 
-    def inputs(self, service: Service, needs: list[Extra]) -> Inputs:
+    def inputs(self, service: Service, leading: tuple[Ingress, ...], needs: list[Extra]) -> Inputs:
         """Return what the translation of a Service reads."""
         slices = self._objects.group(ENDPOINT_SLICES, service.namespace, service.name)
         return Inputs(
             service,
             tuple(sorted(slices, key=lambda found: found.name)),
             self._pool if "nodes" in needs else _NO_NODES,
-            tuple(self._ingresses.get((service.namespace, service.name), ())),
+            leading,
             self._labels(service, slices) if "pods" in needs else {},
         )
 

@@ -6,14 +6,22 @@ very same objects and stored keys are there, it is not translated again.
 
 from collections.abc import Callable, Iterable
 
-from lbsync.model.publishing import ReportRecord
-from lbsync.model.records import ServiceRecord
+from lbsync.model.kube import Service
+from lbsync.model.publishing import Accepted, ReportRecord
+from lbsync.model.records import EndpointsRecord
 from lbsync.publisher import reports
 from lbsync.publisher.brake import Brake, Limits, count, kept
 from lbsync.publisher.dirty import Dirt
+from lbsync.publisher.followed import accepted, before, followed
 from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
 from lbsync.publisher.stored import Keys, Stored
-from lbsync.publisher.translate import Options, inspect_ingress, is_published, translate
+from lbsync.publisher.translate import (
+    Options,
+    Translation,
+    inspect_ingress,
+    is_published,
+    translate,
+)
 from lbsync.publisher.units import Draft, Records, State, Unit, fingerprint
 from lbsync.publisher.view import Inputs, View
 from lbsync.publisher.watching import Extra
@@ -112,31 +120,58 @@ class Work:
         if service is None or not is_published(service):
             self._waiting.pop(name, None)
             return self._wanting(Draft(name, State("gone"), keys), {})
-        needs = self._view.needs(service)
+        leading = self._view.leading_to(service)
+        needs = self._view.needs(service, leading)
         waits = [reason for extra in needs if (reason := self._demand(extra))]
         if waits:
-            state = State("waits")
+            draft = Draft(name, State("waits"), keys)
             if now - self._waiting.setdefault(name, now) >= PATIENCE_S:
-                state.refused = f"Service {name} waits for what it needs: {waits[0]}"
-            return self._frozen(Draft(name, state, keys))
+                draft.state.refused = f"Service {name} waits for what it needs: {waits[0]}"
+            return self._as_before(draft, service, {}, stored)
         self._waiting.pop(name, None)
-        inputs = self._view.inputs(service, needs)
+        inputs = self._view.inputs(service, leading, needs)
         known = self.states.get(name)
         if known is not None and known.inputs and known.inputs.service.uid != service.uid:
             self._renewed.add(name)
         if (
             known is not None
             and known.in_step
+            and known.standing == "published"
             and known.inputs is not None
             and known.inputs.same(inputs)
             and known.stored == self._fingerprint(name, stored)
             and name not in self.brake.waiting
         ):
             return None
-        return self._translated(name, inputs, keys)
+        return self._translated(name, inputs, keys, stored)
 
-    def _translated(self, name: str, inputs: Inputs, keys: Keys) -> Draft:
-        found = translate(
+    def _translated(self, name: str, inputs: Inputs, keys: Keys, stored: Stored) -> Draft:
+        found = self._translate(inputs)
+        draft = Draft(name, State("published", inputs), keys)
+        draft.warnings = tuple(map(str, found.notices))
+        if found.refusal is not None:
+            draft.state.standing, draft.state.refused = "refused", str(found.refusal)
+            return self._as_before(draft, inputs.service, found.records, stored)
+        return self._arranged(draft, found.records)
+
+    def _as_before(self, draft: Draft, service: Service, servers: Records, stored: Stored) -> Draft:
+        """Keep what is published of a Service that is not accepted as it stands, and follow its
+        servers: by what it was last accepted with, else by `servers`, those of now."""
+        draft.state.accepted = self._last_accepted(draft.name, stored)
+        told = self._as_accepted(service, draft.state.accepted) or servers
+        records = followed(self._me, told, draft.stored)
+        if not records:
+            draft.before = draft.after = count(mine(self._me, draft.stored))
+            return draft
+        return self._arranged(draft, records)
+
+    def _arranged(self, draft: Draft, records: Records) -> Draft:
+        arranged = arrange(self._me, records, draft.stored)
+        draft.conflicts = arranged.conflicts
+        return self._wanting(draft, arranged.records)
+
+    def _translate(self, inputs: Inputs) -> Translation:
+        return translate(
             inputs.service,
             inputs.slices,
             inputs.pool,
@@ -144,29 +179,28 @@ class Work:
             options=self._options,
             pod_labels=inputs.pods,
         )
-        draft = Draft(name, State("published", inputs), keys)
-        draft.warnings = tuple(map(str, found.notices))
-        records: Records = found.records
-        if found.refusal is not None:
-            draft.state.standing, draft.state.refused = "refused", str(found.refusal)
-            records = self._followed(found.records, keys)
-            if not records:
-                return self._frozen(draft)
-        arranged = arrange(self._me, records, keys)
-        draft.conflicts = arranged.conflicts
-        return self._wanting(draft, arranged.records)
 
-    def _followed(self, servers: Records, keys: Keys) -> Records:
-        """Return what a refused Service wants: its services keys as they are stored, and the servers that
-        belong to them; nothing where one of the two is not there."""
-        stored = mine(self._me, keys)
-        policies = {key: r for key, r in stored.items() if isinstance(r, ServiceRecord)}
-        led = {
-            key: record
-            for key, record in servers.items()
-            if key.replace("endpoints/", "services/", 1).rpartition("/")[0] in policies
-        }
-        return {**policies, **led} if led else {}
+    def _last_accepted(self, name: str, stored: Stored) -> Accepted | None:
+        """Return what a Service was last accepted with, as this leader or an earlier one knows."""
+        known = self.states.get(name)
+        if known is not None and known.standing == "published" and known.inputs is not None:
+            return accepted(known.inputs)
+        if known is not None and known.accepted is not None:
+            return known.accepted
+        report = reports.stored(stored.report("service", name))
+        return report.accepted if report is not None else None
+
+    def _as_accepted(self, service: Service, last: Accepted | None) -> Records:
+        """Return the servers of a Service by what it was last accepted with; nothing where that
+        cannot be told any more."""
+        if last is None:
+            return {}
+        past, leading = before(service, last)
+        needs = self._view.needs(past, leading)
+        if any(self._demand(extra) for extra in needs):
+            return {}
+        found = self._translate(self._view.inputs(past, leading, needs))
+        return {k: r for k, r in found.records.items() if isinstance(r, EndpointsRecord)}
 
     def _wanting(self, draft: Draft, wanted: Records) -> Draft:
         """Fill in what has to be changed for what is wanted."""
@@ -176,11 +210,6 @@ class Work:
             draft.before = count(mine(self._me, draft.stored))
         if draft.before > draft.after:
             draft.wanted = wanted
-        return draft
-
-    def _frozen(self, draft: Draft) -> Draft:
-        """Leave everything as it is stored."""
-        draft.before = draft.after = count(mine(self._me, draft.stored))
         return draft
 
     def _hold(self, drafts: list[Draft], now: float, *, compared: bool) -> None:
@@ -210,12 +239,13 @@ class Work:
     def _unit(self, draft: Draft, stored: Stored, stamp: str) -> Unit:
         state = draft.state
         if state.standing == "waits" and not state.refused:
-            return Unit("service", draft.name, ())
+            return Unit("service", draft.name, draft.changes)
         report = ReportRecord(
             refused=state.refused,
             conflicts=draft.conflicts,
             held=state.held,
             warnings=draft.warnings,
+            accepted=state.accepted,
         )
         change = self._report("service", draft.name, report, stored, stamp)
         return Unit("service", draft.name, draft.changes, change)

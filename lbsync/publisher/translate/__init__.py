@@ -3,6 +3,7 @@
 `translate` is the one that counts; the rest prepares what it takes.
 """
 
+from lbsync.publisher.translate.annotations import decides_servers
 from lbsync.publisher.translate.ingress import (
     IngressClasses,
     inspect_ingress,
@@ -29,4 +30,5 @@ __all__ = [
     "is_ours",
     "leading_to",
     "inspect_ingress",
+    "decides_servers",
 ]

@@ -24,6 +24,10 @@ PLACE = "@"
 """First step of a path that is no field of the record but says where the servers are."""
 
 
+PLACING = ("service-upstream", "tcp-service-port")
+"""Annotations of vendors that have a say in where servers are, or in which records they stand."""
+
+
 class NoCounterpart(Exception):
     """Raised where a value means something to its own controller that lbsync cannot do."""
 

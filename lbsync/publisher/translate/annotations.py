@@ -13,9 +13,9 @@ import msgspec
 from lbsync.model.kube import Ingress, Service
 from lbsync.publisher.translate.alias_policies import REWRITE_TARGET
 from lbsync.publisher.translate.alias_tables import VENDORS
-from lbsync.publisher.translate.aliases import PLACE, Convert, NoCounterpart, Vendor
+from lbsync.publisher.translate.aliases import PLACE, PLACING, Convert, NoCounterpart, Vendor
 from lbsync.publisher.translate.fields import FIELDS, Path, read_value
-from lbsync.publisher.translate.options import PREFIX, PUBLISH_LABEL
+from lbsync.publisher.translate.options import EVERY_HOST, HOSTS, PREFIX, PUBLISH_LABEL
 from lbsync.publisher.translate.placement import PLACE_NAMES, Placement, read_placement
 from lbsync.publisher.translate.report import Refused, Report, shown
 
@@ -23,6 +23,19 @@ ACCEPT = "accept-unprotected"
 _OURS = (PREFIX, *(prefix for vendor in VENDORS for prefix in vendor.prefixes))
 _ON_SERVICE_ONLY = frozenset({"hosts", "paths", "mode", "listen", "port"})
 _OWN_NAMES = frozenset({*FIELDS, *PLACE_NAMES, ACCEPT})
+
+
+_PLACE_DECIDES = frozenset(
+    {
+        *(PREFIX + name for name in (*PLACE_NAMES, *_ON_SERVICE_ONLY)),
+        *(prefix + name for vendor in VENDORS for prefix in vendor.prefixes for name in PLACING),
+    }
+)
+
+
+def decides_servers(name: str) -> bool:
+    """Tell whether an annotation has a say in where servers are, or in which records they stand."""
+    return name in _PLACE_DECIDES
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -80,6 +93,8 @@ def _effective(service: Service, ingresses: Iterable[Ingress], report: Report) -
         for name, text in sorted(ingress.annotations.items()):
             if not name.startswith(_OURS):
                 continue
+            if name == HOSTS and text.strip() == EVERY_HOST:
+                continue  # speaks of this Ingress' own rules without host
             if name.removeprefix(PREFIX) in _ON_SERVICE_ONLY:
                 report.warn(f"annotation {name} has no effect on an Ingress",
                             "write it on the Service", where)  # fmt: skip

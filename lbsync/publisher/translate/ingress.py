@@ -7,7 +7,14 @@ import msgspec
 
 from lbsync.model.kube import Backend, Ingress, IngressClass, IngressPath, Service
 from lbsync.model.values import Host, PathPrefix
-from lbsync.publisher.translate.options import CONTROLLER, OLD_CLASS, PUBLISH_LABEL, Options
+from lbsync.publisher.translate.options import (
+    CONTROLLER,
+    EVERY_HOST,
+    HOSTS,
+    OLD_CLASS,
+    PUBLISH_LABEL,
+    Options,
+)
 from lbsync.publisher.translate.report import Notice, Report, shown
 
 
@@ -74,23 +81,20 @@ def rules_for(service: Service, ingress: Ingress, report: Report) -> list[Rule]:
 
     A host or path that HAProxy cannot serve is reported to the Ingress and left out.
     """
-    label = label_of(ingress)
-    found = [
-        rule
+    named = [
+        (entry.host, path)
         for entry in ingress.rules
         for path in entry.paths
         if path.backend.service == service.name
-        and (rule := _rule(label, entry.host, path, report)) is not None
     ]
     default = ingress.default_backend
     if default is not None and default.service == service.name:
         # Of a rule without paths, the default backend takes everything (API reference, `http`).
         hosts = [entry.host for entry in ingress.rules if not entry.paths]
         whole = IngressPath("/", "Prefix", default)
-        found += [
-            rule for host in (*hosts, "") if (rule := _rule(label, host, whole, report)) is not None
-        ]
-    return found
+        named += [(host, whole) for host in dict.fromkeys((*hosts, ""))]
+    found = [_rule(ingress, host, path, report) for host, path in named]
+    return [rule for rule in found if rule is not None]
 
 
 def label_of(ingress: Ingress) -> str:
@@ -98,7 +102,16 @@ def label_of(ingress: Ingress) -> str:
     return f"Ingress {ingress.namespace}/{ingress.name}"
 
 
-def _rule(label: str, host: str, path: IngressPath, report: Report) -> Rule | None:
+def _rule(ingress: Ingress, host: str, path: IngressPath, report: Report) -> Rule | None:
+    label = label_of(ingress)
+    if not host and ingress.annotations.get(HOSTS, "").strip() != EVERY_HOST:
+        # Often a host that got lost, by a slip or an empty value in somebody's template.
+        report.warn(
+            f"path {shown(path.path or '/')} is of no host, and is left out: it would take every host",
+            f'name the host, or, if that is meant, set annotation {HOSTS}: "{EVERY_HOST}" here',
+            label,
+        )
+        return None
     if path.path_type == "Exact":
         report.warn(
             f"path {shown(path.path)} of type Exact is served as a prefix: it also takes what lies "

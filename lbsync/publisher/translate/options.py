@@ -12,6 +12,10 @@ PREFIX = "lbsync.io/"
 PUBLISH_LABEL = PREFIX + "publish"
 CONTROLLER = PREFIX + "publisher"
 """`spec.controller` of the IngressClasses that this publisher serves."""
+HOSTS = PREFIX + "hosts"
+EVERY_HOST = "*"
+"""What `HOSTS` must say for a Service, or on an Ingress for its rules without host, to take every host:
+that is never concluded from nobody naming one."""
 OLD_CLASS = "kubernetes.io/ingress.class"
 """The annotation that named an Ingress' class before `spec.ingressClassName` did."""
 

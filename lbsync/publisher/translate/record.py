@@ -16,7 +16,7 @@ from lbsync.publisher.translate.fields import FIELDS, Path
 from lbsync.publisher.translate.modes import local_check
 from lbsync.publisher.translate.options import PREFIX
 from lbsync.publisher.translate.report import Refused, Report
-from lbsync.publisher.translate.shapes import Shape
+from lbsync.publisher.translate.shapes import Shape, require_hosts
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import Key, ServiceId, service_key
 from lbsync.settings.publisher import AddressMode
@@ -94,6 +94,7 @@ def service_record(service: ServiceId, shape: Shape, wishes: Wishes) -> ServiceR
         reason = _explain(error.reason, origins)
         raise Refused(reason, "correct it, or take it out") from error
     assert isinstance(record, ServiceRecord)
+    require_hosts(draft)
     return record
 
 

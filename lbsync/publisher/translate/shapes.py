@@ -6,7 +6,8 @@ each to be such a product: `<name>`, `<name>.2`, … for more sets of paths, `<n
 ports. Names of Services hold no dot, so these are free.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from lbsync.model.kube import Ingress, Service
 from lbsync.model.values import Host, PathPrefix, is_name
 from lbsync.publisher.translate.annotations import Wishes
 from lbsync.publisher.translate.ingress import Rule, label_of, rules_for
+from lbsync.publisher.translate.options import EVERY_HOST, HOSTS
 from lbsync.publisher.translate.ports import PortChoice, choose_port
 from lbsync.publisher.translate.report import Refused, Report
 
@@ -45,8 +47,12 @@ def shapes(
                         "say it in one place", label_of(ingress))  # fmt: skip
         ingresses, rules = [], []
     if not ingresses:
-        _warn_of_no_hosts(wishes, report)
-        port = choose_port(service, wishes.placement.port, _asked(wishes))
+        try:
+            port = choose_port(service, wishes.placement.port, _asked(wishes))
+        except Refused:
+            # The graver of two reasons, and often that of the other: Ingresses name ports, too.
+            require_hosts(wishes.draft)
+            raise
         return [Shape(service.name, port)]
     ported = _with_ports(service, rules, report)
     if not ported:
@@ -55,6 +61,20 @@ def shapes(
             "correct them, or write annotation lbsync.io/hosts",
         )
     return _divide(service, ported, wishes)
+
+
+def require_hosts(draft: Mapping[str, Any]) -> None:
+    """Raise `Refused` for a draft that takes every host because nobody named one.
+
+    For the contract no hosts are all hosts. Here they are mostly what is left when the Ingress that
+    named them is gone, of another class or not read any more: nothing may be opened by that.
+    """
+    if draft.get("mode") != "tcp" and not draft.get("hosts"):
+        raise Refused(
+            "nothing names its hosts, and without hosts it would take every request",
+            f'write annotation {HOSTS} (with "{EVERY_HOST}" if every host is meant), or let an '
+            "Ingress that the publisher reads lead to it",
+        )
 
 
 def _asked(wishes: Wishes) -> str:
@@ -69,14 +89,6 @@ def _set_aside(wishes: Wishes) -> str:
         if origin := wishes.origins.get((field,)):
             return f"annotation {origin} says it"
     return ""
-
-
-def _warn_of_no_hosts(wishes: Wishes, report: Report) -> None:
-    if wishes.draft.get("mode") != "tcp" and not wishes.draft.get("hosts"):
-        report.warn(
-            "it names no hosts, so it takes every host that no other service names",
-            'write annotation lbsync.io/hosts (with "*" if that is meant), or make an Ingress',
-        )
 
 
 def _with_ports(

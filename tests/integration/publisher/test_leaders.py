@@ -113,7 +113,14 @@ def test_two_clusters_publish_into_one_prefix(
         cart(green, "10.9.0.1")
         for cluster in (fake, green):
             name = "blue" if cluster is fake else "green"
-            cluster.put(service(f"only-{name}", "shop", labels=PUBLISH))
+            cluster.put(
+                service(
+                    f"only-{name}",
+                    "shop",
+                    labels=PUBLISH,
+                    annotations={"lbsync.io/hosts": f"{name}.example"},
+                )
+            )
         one = publishers(cluster="blue", **QUICK)
         two = publishers(of=green, cluster="green", **QUICK)
         one.start()

@@ -14,7 +14,9 @@ HOST = {"lbsync.io/hosts": "cart.example"}
 def told(*found: Any, nodes: Any = (), options: Options = OPTIONS) -> dict[str, list[str]]:
     bench = Bench(*found)
     bench.look()
-    inputs = bench.view.inputs(found[0], ["nodes"] if nodes else [])
+    inputs = bench.view.inputs(
+        found[0], bench.view.leading_to(found[0]), ["nodes"] if nodes else []
+    )
     said: dict[str, list[str]] = {}
     for line in explain(ME, inputs, list(nodes), bench.stored.of("shop/cart"), options):
         said.setdefault(line.about if line.good else f"!{line.about}", []).append(line.text)

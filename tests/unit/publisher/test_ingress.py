@@ -17,6 +17,7 @@ from lbsync.publisher.translate import (
 )
 from tests.kube_objects import HTTP, endpoint, ingress, rule, service, slice_
 
+EVERY_HOST = {"lbsync.io/hosts": "*"}
 ADMIN = ServicePort("admin", 8081, 30081, "TCP", "")
 
 
@@ -51,7 +52,6 @@ def test_the_rules_that_lead_to_a_service_become_its_hosts_and_paths() -> None:
     ("rules", "expected"),
     [
         ([rule("a.example", "/")], {"cart": "a.example"}),
-        ([rule("", "/")], {"cart": "*"}),
         ([rule("a.example", "")], {"cart": "a.example"}),
         ([rule("a.example", "/", "/x")], {"cart": "a.example /,/x"}),
         (
@@ -130,7 +130,7 @@ def test_the_same_host_and_path_with_two_ports_belongs_to_the_first() -> None:
 
 def test_the_default_backend_takes_what_no_path_takes() -> None:
     backend = Backend("cart", "http", 0)
-    bare = ingress(IngressRule("a.example", ()), default_backend=backend)
+    bare = ingress(IngressRule("a.example", ()), default_backend=backend, annotations=EVERY_HOST)
     assert claims(run(bare)) == {"cart": "*,a.example"}
 
 
@@ -174,17 +174,58 @@ def test_hosts_of_the_service_itself_count_before_ingresses() -> None:
     )
 
 
-def test_without_hosts_and_ingress_a_service_takes_every_host_and_is_told() -> None:
-    found = run()
-    assert claims(found) == {"cart": ""}
-    assert "takes every host that no other service names" in found.notices[0].reason
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {},
+        {"lbsync.io/hosts": ""},
+        {"lbsync.io/hosts": "[]"},
+        {"lbsync.io/hosts": " ,\n"},
+        {"lbsync.io/paths": "/admin"},
+        {"lbsync.io/mode": "http"},
+        {"lbsync.io/publish": "true", "lbsync.io/allow": "10.0.0.0/8"},
+    ],
+)
+def test_a_service_takes_every_host_only_when_it_says_so(annotations: dict[str, str]) -> None:
+    refused = run(annotations=annotations)
+    assert not [key for key in refused.records if key.startswith("services/")]
+    assert refused.refusal is not None
+    assert claims(run(annotations=EVERY_HOST)) == {"cart": "*"}
+
+
+def test_a_service_without_hosts_is_told_what_to_write() -> None:
+    said = str(run().refusal)
+    assert "nothing names its hosts" in said
+    assert 'write annotation lbsync.io/hosts (with "*" if every host is meant)' in said
+
+
+def test_paths_of_the_service_do_not_stand_for_the_hosts_of_its_ingress() -> None:
+    found = run(ingress(rule("a.example", "/")), annotations={"lbsync.io/paths": "/x"})
+    assert "nothing names its hosts" in str(found.refusal)
+
+
+def test_a_rule_without_host_takes_every_host_only_when_its_ingress_says_so() -> None:
+    lost = ingress(rule("", "/"), rule("a.example", "/"))
+    assert claims(run(lost)) == {"cart": "a.example"}
+    assert "it would take every host" in str(run(lost).notices[0])
+    assert "without hosts it would take every request" in str(run(ingress(rule("", "/"))).refusal)
+    said = ingress(rule("", "/x"), annotations=EVERY_HOST)
+    assert claims(run(said)) == {"cart": "* /x"}
+    assert run(said).notices == ()
+
+
+def test_a_default_backend_takes_every_host_only_when_its_ingress_says_so() -> None:
+    backend = Backend("cart", "http", 0)
+    assert run(ingress(default_backend=backend)).refusal is not None
+    named = run(ingress(IngressRule("a.example", ()), default_backend=backend))
+    assert claims(named) == {"cart": "a.example"}
 
 
 def test_ingresses_of_other_namespaces_and_services_are_not_read() -> None:
     elsewhere = ingress(rule("a.example", "/"), namespace="other")
     other = ingress(rule("b.example", "/", to="pay"))
     going = ingress(rule("c.example", "/"), deleting=True)
-    assert claims(run(elsewhere, other, going)) == {"cart": ""}
+    assert "nothing names its hosts" in str(run(elsewhere, other, going).refusal)
 
 
 def test_too_many_hosts_are_refused_with_the_ingress_named() -> None:

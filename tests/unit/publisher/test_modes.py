@@ -67,6 +67,7 @@ def pods(*states: dict[str, bool]) -> list[EndpointSlice]:
     return [slice_(*(endpoint(f"10.1.0.{i}", f"p{i}", **s) for i, s in enumerate(states, 1)))]
 
 
+HOST = {"lbsync.io/hosts": "web.example"}
 POD = {"address-mode": "pod"}
 
 
@@ -95,7 +96,7 @@ def test_ready_pods_are_up_and_terminating_ones_drain_while_another_is_up(
 def test_what_a_real_api_server_says_is_understood() -> None:
     slices = recorded_slices()
     uid = {found.service: found.owner_uid for found in slices}
-    web = service("web", namespace="default", uid=uid["web"], annotations={})
+    web = service("web", namespace="default", uid=uid["web"], annotations=HOST)
     pool = node_pool([], Options())
     found = translate(web, slices, pool, options=Options(address_mode="pod"))
     assert servers(found) == [
@@ -104,7 +105,7 @@ def test_what_a_real_api_server_says_is_understood() -> None:
         "web-7f5f7cbd6b-wzkkh 10.244.0.3:8080",
     ]
     local = service("np-local", namespace="default", uid=uid["np-local"], type="NodePort",
-                    external_traffic_policy="Local")  # fmt: skip
+                    annotations=HOST, external_traffic_policy="Local")  # fmt: skip
     nodes = [node(f"node-{i}", ("InternalIP", f"192.0.2.{i}")) for i in (1, 2, 3)]
     found = translate(local, slices, node_pool(nodes, Options()))
     assert servers(found) == ["node-3 192.0.2.3:30080"]
@@ -112,7 +113,9 @@ def test_what_a_real_api_server_says_is_understood() -> None:
 
 def test_a_recorded_service_without_slices_is_published_and_empty() -> None:
     for recorded in recorded_services():
-        found = msgspec.structs.replace(recorded, labels={"lbsync.io/publish": "true"})
+        found = msgspec.structs.replace(
+            recorded, labels={"lbsync.io/publish": "true"}, annotations=HOST
+        )
         result = translate(found, [], node_pool(NODES, Options()))
         assert list(result.records) == [
             f"endpoints/golden/{recorded.name}/default",

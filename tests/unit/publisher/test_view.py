@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from lbsync.model.kube import Pod
+from lbsync.model.kube import Pod, Service
 from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.translate import Options
-from lbsync.publisher.view import View
+from lbsync.publisher.view import Inputs, View
+from lbsync.publisher.watching import Extra
 from tests.kube_objects import endpoint, ingress, node, rule, service, slice_
 from tests.publishing import EVERYTHING, Objects
 
@@ -17,6 +18,14 @@ def view(*found: Any, mode: Any = "pod", ingress: bool = False) -> tuple[View, O
     made = View(objects, Options(address_mode=mode), ingress=ingress)
     made.refresh(EVERYTHING)
     return made, objects
+
+
+def needed(made: View, found: Service) -> list[Extra]:
+    return made.needs(found, made.leading_to(found))
+
+
+def read(made: View, found: Service, needs: list[Extra]) -> Inputs:
+    return made.inputs(found, made.leading_to(found), needs)
 
 
 @pytest.mark.parametrize(
@@ -35,44 +44,44 @@ def test_further_kinds_are_watched_only_for_who_needs_them(
     mode: Any, annotations: dict[str, str], fields: dict[str, Any], needs: list[str]
 ) -> None:
     made, _ = view(mode=mode)
-    assert made.needs(service(annotations=annotations, **fields)) == needs
+    assert needed(made, service(annotations=annotations, **fields)) == needs
 
 
 def test_an_ingress_may_ask_for_nodes_on_behalf_of_its_services() -> None:
     web = ingress(rule("a.example", "/"), annotations={"lbsync.io/address-mode": "nodeport"})
     made, _ = view(web, ingress=True)
-    assert made.needs(service()) == ["nodes"]
-    assert made.needs(service("other")) == []
+    assert needed(made, service()) == ["nodes"]
+    assert needed(made, service("other")) == []
 
 
 def test_an_ingress_of_another_class_is_not_read() -> None:
     made, _ = view(ingress(rule("a.example", "/"), class_name="nginx"), ingress=True)
     assert made.ours == []
-    assert made.inputs(service(), []).ingresses == ()
+    assert read(made, service(), []).ingresses == ()
 
 
 def test_nodes_that_say_the_same_are_the_same_pool() -> None:
     made, objects = view(node("n1", ("InternalIP", "10.0.0.1")), service(), mode="nodeport")
-    before = made.inputs(service(), ["nodes"])
+    before = read(made, service(), ["nodes"])
     objects.put(node("n1", ("InternalIP", "10.0.0.1"), labels={"news": "none"}))
     made.refresh(Dirt(nodes=True))
-    assert made.inputs(service(), ["nodes"]).pool is before.pool
+    assert read(made, service(), ["nodes"]).pool is before.pool
     objects.put(node("n1", ("InternalIP", "10.0.0.2")))
     made.refresh(Dirt(nodes=True))
-    assert made.inputs(service(), ["nodes"]).pool is not before.pool
+    assert read(made, service(), ["nodes"]).pool is not before.pool
 
 
 def test_inputs_are_the_same_only_while_every_object_is() -> None:
     own, part = service(), slice_(endpoint("10.0.0.1", "p"))
     made, objects = view(own, part)
-    before = made.inputs(own, [])
-    assert before.same(made.inputs(own, []))
-    assert not before.same(made.inputs(service(), []))
+    before = read(made, own, [])
+    assert before.same(read(made, own, []))
+    assert not before.same(read(made, service(), []))
     objects.put(slice_(endpoint("10.0.0.1", "p"), name="cart-b"))
-    assert not before.same(made.inputs(own, []))
+    assert not before.same(read(made, own, []))
     objects.drop(slice_(name="cart-b"))
     objects.put(slice_(endpoint("10.0.0.1", "p")))
-    assert not before.same(made.inputs(own, []))
+    assert not before.same(read(made, own, []))
 
 
 def test_labels_of_pods_are_read_for_the_pods_of_the_service_only() -> None:
@@ -80,18 +89,18 @@ def test_labels_of_pods_are_read_for_the_pods_of_the_service_only() -> None:
         return Pod(namespace="shop", name=name, uid="", labels={"color": name})
 
     made, _ = view(slice_(endpoint("10.0.0.1", "mine")), pod("mine"), pod("other"))
-    assert made.inputs(service(), ["pods"]).pods == {"mine": {"color": "mine"}}
-    assert made.inputs(service(), []).pods == {}
+    assert read(made, service(), ["pods"]).pods == {"mine": {"color": "mine"}}
+    assert read(made, service(), []).pods == {}
 
 
 def test_a_pod_that_is_gone_keeps_its_labels_while_a_slice_names_it() -> None:
     """It goes first, and must not change its group on the way out."""
     pod = Pod(namespace="shop", name="mine", uid="", labels={"color": "blue"})
     made, objects = view(slice_(endpoint("10.0.0.1", "mine"), endpoint("10.0.0.2", "new")), pod)
-    assert made.inputs(service(), ["pods"]).pods == {"mine": {"color": "blue"}}
+    assert read(made, service(), ["pods"]).pods == {"mine": {"color": "blue"}}
     objects.drop(pod)
-    assert made.inputs(service(), ["pods"]).pods == {"mine": {"color": "blue"}}
+    assert read(made, service(), ["pods"]).pods == {"mine": {"color": "blue"}}
     objects.put(slice_(endpoint("10.0.0.2", "new")))
-    assert made.inputs(service(), ["pods"]).pods == {}
+    assert read(made, service(), ["pods"]).pods == {}
     objects.put(slice_(endpoint("10.0.0.1", "mine")))
-    assert made.inputs(service(), ["pods"]).pods == {}
+    assert read(made, service(), ["pods"]).pods == {}

@@ -1,13 +1,17 @@
 """From objects in a cluster to keys in the store, one look after the other."""
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
+import pytest
+
 from lbsync.clients.kube import SERVICES, Change
-from lbsync.model.kube import Service
+from lbsync.model.kube import Ingress, Service, ServicePort, SlicePort
 from lbsync.publisher import work as module
 from lbsync.publisher.dirty import Dirt, Dirty
 from tests.fakes import FakeSource
-from tests.kube_objects import endpoint, ingress, rule, service, slice_
+from tests.kube_objects import HTTP, endpoint, ingress, rule, service, slice_
 from tests.publishing import OTHER, Bench
 
 SERVICE = "services/shop/cart"
@@ -107,12 +111,68 @@ def test_a_service_that_was_never_published_gets_no_servers_while_it_is_refused(
     assert found.write() == [REPORT]
 
 
-def test_a_service_whose_addresses_cannot_be_told_stays_as_it_was() -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"address_mode": "nowhere"},
+        {"address_mode": "nodeport"},
+        {"address_mode": "clusterip", "group_label": "color"},
+        {"port": "nosuch"},
+        {"ip_family": "v6"},
+        {"group": "No Name"},
+    ],
+)
+def test_a_wrong_word_about_its_servers_does_not_stop_them_from_being_followed(
+    wrong: dict[str, str],
+) -> None:
+    """The addresses of pods that are gone are soon those of other pods."""
+    found = Bench(service(annotations=HOST, type="ClusterIP"), slice_(*PODS))
+    found.write()
+    policy = found.value(SERVICE)
+    bad = msgspec.structs.replace(cart(**wrong), type="ClusterIP")
+    found.objects.put(bad)
+    assert found.write(CART) == [REPORT]
+    for fresh in (endpoint("10.0.0.9", "cart-9"), endpoint("10.0.0.8", "cart-8")):
+        found.objects.put(slice_(*PODS[:3], fresh))
+        found.write(CART)
+        assert addresses(found)[-1] == fresh.address
+    later = Bench(bad, slice_(*PODS[:3]), store=found.store)
+    later.write()
+    assert len(addresses(later)) == 3, "by whoever leads next, too"
+    assert later.value(SERVICE) == policy
+    later.objects.put(cart())
+    later.write(CART)
+    assert later.value(REPORT) is None
+
+
+def test_a_right_that_is_missing_does_not_stop_servers_from_being_followed() -> None:
     found = bench()
     found.write()
-    found.objects.put(cart(address_mode="nowhere"), slice_(*PODS[:3]))
-    assert found.write(CART) == [REPORT]
-    assert len(addresses(found)) == 4
+    found.unread["pods"] = "list pods: forbidden"
+    found.objects.put(cart(group_label="color"), slice_(*PODS[:3]))
+    found.write(CART)
+    assert len(addresses(found)) == 3
+    found.now += module.PATIENCE_S
+    found.write(CART)
+    assert "list pods: forbidden" in found.value(REPORT)["refused"]
+
+
+def test_what_says_where_servers_are_is_kept_without_secrets() -> None:
+    hash_ = "$6$saltsalt$" + "a" * 86
+    found = Bench(cart(auth_users=f"admin: {hash_}"), slice_(*PODS))
+    found.write()
+    found.objects.put(cart(maxconn="many"))
+    found.write(CART)
+    assert "accepted" in found.value(REPORT)
+    assert hash_ not in str(found.value(REPORT))
+
+
+def test_a_service_whose_servers_were_never_known_stays_as_it_was() -> None:
+    found = bench()
+    found.write()
+    later = Bench(cart(address_mode="nowhere"), slice_(*PODS[:3]), store=found.store)
+    later.write()
+    assert len(addresses(later)) == 4
 
 
 def test_a_warning_is_reported_beside_what_is_published() -> None:
@@ -148,7 +208,9 @@ def test_what_is_left_of_services_deleted_meanwhile_goes_with_the_full_compariso
 
 def test_many_services_found_missing_are_held() -> None:
     """A kubeconfig that leads to another, empty cluster must not empty the balancers."""
-    found = Bench(*[service(name) for name in "abc"], *[_slice_of(name) for name in "abc"])
+    found = Bench(
+        *[service(name, annotations=HOST) for name in "abc"], *[_slice_of(name) for name in "abc"]
+    )
     found.write()
     later = Bench(store=found.store)
     later.write(compared=True)
@@ -264,6 +326,79 @@ def test_ingresses_say_hosts_and_are_reported_about() -> None:
     found.write(Dirt(services=frozenset({"shop/cart"}), ingresses=True))
     assert found.value(said) is None
     assert found.value(SERVICE)["hosts"] == ["cart.example"]
+
+
+def _without_ingress(found: Bench, web: Ingress) -> None:
+    found.objects.drop(web)
+
+
+def _of_another_class(found: Bench, web: Ingress) -> None:
+    found.objects.put(msgspec.structs.replace(web, class_name="nginx"))
+
+
+def _without_hosts(found: Bench, web: Ingress) -> None:
+    lost = [msgspec.structs.replace(rule, host="") for rule in web.rules]
+    found.objects.put(msgspec.structs.replace(web, rules=tuple(lost)))
+
+
+def _led_elsewhere(found: Bench, web: Ingress) -> None:
+    found.objects.put(ingress(rule("a.example", "/", to="other"), name=web.name))
+
+
+def _on_its_way_out(found: Bench, web: Ingress) -> None:
+    found.objects.put(msgspec.structs.replace(web, deleting=True))
+
+
+def _not_read_any_more(found: Bench, web: Ingress) -> None:
+    found.reads_ingresses(False)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        _without_ingress,
+        _of_another_class,
+        _without_hosts,
+        _led_elsewhere,
+        _on_its_way_out,
+        _not_read_any_more,
+    ],
+)
+def test_what_an_ingress_published_never_becomes_open_to_all_when_the_ingress_is_lost(
+    happens: Callable[[Bench, Ingress], None],
+) -> None:
+    """Its hosts, paths and allow list stay, its owner is told, and its servers are followed."""
+    two_ports = (HTTP, ServicePort("admin", 8081, 30081, "TCP", ""))
+    ports = tuple(
+        SlicePort(port, number, "TCP", "") for port, number in (("http", 8080), ("admin", 9090))
+    )
+    web = ingress(
+        rule("a.example", "/admin", port="admin"),
+        rule("b.example", "/b", port="admin"),
+        annotations={"haproxy-ingress.github.io/allowlist-source-range": "10.0.0.0/8"},
+    )
+    found = Bench(
+        service(annotations={}, ports=two_ports), slice_(*PODS, ports=ports), web, ingress=True
+    )
+    found.write()
+    before = [found.value(key) for key in (SERVICE, f"{SERVICE}.2")]
+    assert before[0]["allow"] == before[1]["allow"] == ["10.0.0.0/8"]
+    happens(found, web)
+    moved = slice_(*PODS[:3], endpoint("10.0.0.9", "cart-9"), ports=ports)
+    found.objects.put(moved)
+    found.write(Dirt(services=frozenset({"shop/cart"}), ingresses=True))
+    assert [found.value(key) for key in (SERVICE, f"{SERVICE}.2")] == before
+    for key in (DEFAULT, "endpoints/shop/cart.2/default"):
+        assert addresses(found, key)[-1] == "10.0.0.9"
+        assert {server["port"] for server in found.value(key)["servers"]} == {9090}
+    assert "hosts" in found.value(REPORT)["refused"]
+    # Who leads next knows it too, whatever it did not see.
+    later = Bench(
+        service(annotations={}, ports=two_ports), slice_(*PODS[:3], ports=ports), store=found.store
+    )
+    later.write()
+    assert [later.value(key) for key in (SERVICE, f"{SERVICE}.2")] == before
+    assert len(addresses(later)) == len(addresses(later, "endpoints/shop/cart.2/default")) == 3
 
 
 def test_two_clusters_publish_one_service_side_by_side() -> None:
