@@ -24,6 +24,7 @@ from lbsync.schema.decode import encode
 from lbsync.schema.fleet import agent_key
 from lbsync.settings import Settings
 from lbsync.status import Status
+from lbsync.threads import KeptThread
 
 #: Between two writes of the same record; a burst of passes is one write at each end.
 _APART_S = 0.1
@@ -99,7 +100,7 @@ class Fleet:
         self._explaining = Trouble("tell the owners of services why they are held back")
         self._woken = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
+        self._thread = KeptThread(self._run, "fleet")
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:
@@ -122,8 +123,7 @@ class Fleet:
         """Take the record back and end the thread, as far as etcd answers in time."""
         self._stopped.set()
         self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN_S)
+        self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         try:

@@ -7,12 +7,13 @@ after, which the round's end brings about.
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import msgspec
 
 from lbsync import log
 from lbsync.agent.install import Installed, install
+from lbsync.errors import LbsyncError
 from lbsync.loop.schedule import Pace, Schedule
 from lbsync.settings import Output, Settings
 
@@ -24,13 +25,47 @@ class _Wanted(msgspec.Struct, frozen=True):
     texts: Mapping[str, bytes] = {}
 
 
+class _Round:
+    """One round in a thread of its own. It ends with its thread, however that ended."""
+
+    def __init__(
+        self,
+        work: Callable[[_Wanted], Installed],
+        wanted: _Wanted,
+        ended: Callable[[Future[Installed]], None],
+    ) -> None:
+        """`ended` is called from the thread, with the result."""
+        self._work = work
+        self._wanted = wanted
+        self._future: Future[Installed] = Future()
+        self._future.add_done_callback(ended)
+        self._thread = threading.Thread(target=self._run, name="outputs", daemon=True)
+        self._thread.start()
+
+    def done(self) -> bool:
+        """Tell whether it has ended."""
+        return self._future.done() or not self._thread.is_alive()
+
+    def result(self) -> Future[Installed]:
+        """Wait until it has ended; return its result, or what it raised."""
+        self._thread.join()
+        if not self._future.done():
+            self._future.set_exception(LbsyncError("the thread that installs outputs was ended"))
+        return self._future
+
+    def _run(self) -> None:
+        try:
+            self._future.set_result(self._work(self._wanted))
+        except BaseException as fault:  # noqa: BLE001 (told by the pass that asks for the result)
+            self._future.set_exception(fault)
+
+
 class Outputs:
     """Installs the absolute outputs of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._wake: Callable[[], None] | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="outputs")
-        self._round: Future[Installed] | None = None
+        self._round: _Round | None = None
         self._wanted = self._tried = _Wanted()
         self._failed: tuple[str, ...] = ()
         self._again = False
@@ -62,8 +97,7 @@ class Outputs:
         is_due = self._wanted != self._tried or time.monotonic() >= self._schedule.due()
         if self._outputs and self._round is None and is_due:
             self._tried = self._wanted
-            self._round = self._pool.submit(self._install, self._tried)
-            self._round.add_done_callback(self._ended)
+            self._round = _Round(self._install, self._tried, self._ended)
         return Installed(changed, self._failed if self._outputs else ())
 
     def waits(self) -> list[float]:
@@ -82,16 +116,15 @@ class Outputs:
             return
         if not self._round.done():
             log.get().info("the end waits for the command of an output")
-        self._pool.shutdown()
-        for sentence in self._round.result().failed:
+        for sentence in self._round.result().result().failed:
             log.get().warning(sentence)
         self._round = None
 
     def _collect(self) -> tuple[str, ...]:
         """Take over how the last round ended, if it did; return what it changed."""
-        ended = self._round
-        if ended is None or not ended.done():
+        if self._round is None or not self._round.done():
             return ()
+        ended = self._round.result()
         self._round = None
         self._again = ended.exception() is not None or bool(ended.result().failed)
         again_in = None if self._again else 0.0

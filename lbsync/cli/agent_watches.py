@@ -9,14 +9,13 @@ from lbsync.clients.files.notices import Notices
 from lbsync.settings import DEFAULT_FILE, Settings
 
 Marks = frozenset[tuple[str, int, int]]
-"""Path, time and size of each template."""
+"""Path, time and size of each file."""
 
 
-def _marks(directory: str | None) -> Marks | None:
-    if not directory:
-        return None
+def _marks(settings: Path, templates: str | None) -> Marks:
+    """Return the marks of the settings file and of the templates, as far as they can be seen."""
     found = set()
-    for path in Path(directory).rglob("*"):
+    for path in [settings, *(Path(templates).rglob("*") if templates else ())]:
         with contextlib.suppress(OSError):
             stat = path.stat()
             found.add((str(path), stat.st_mtime_ns, stat.st_size))
@@ -32,7 +31,7 @@ class Watches:
         """`config`: the settings file that was named, if any."""
         self._file = Path(config or DEFAULT_FILE).absolute()
         self._templates: str | None = None
-        self._seen: Marks | None = None
+        self._seen: Marks = frozenset()
         self._rereads = Notices(reread)
         self._wakes = Notices(wake)
 
@@ -41,7 +40,7 @@ class Watches:
         # An editor, and Kubernetes' ConfigMaps (`..data`), replace the file: so its directory.
         rereads: dict[Path, Names] = {self._file.parent: frozenset({self._file.name, "..data"})}
         self._templates = settings.templates.directory
-        self._seen = _marks(self._templates)
+        self._seen = _marks(self._file, self._templates)
         if settings.templates.directory:
             rereads[Path(settings.templates.directory)] = None
         control = Path(settings.state_dir) / "control"
@@ -53,13 +52,13 @@ class Watches:
         self._wakes.watch(wakes)
 
     def overlooked(self) -> bool:
-        """Tell, once, whether templates changed since this was last asked.
+        """Tell, once, whether settings or templates changed since this was last asked.
 
-        A directory that is taken away and made anew takes its watch with it; so it is also looked
-        at after each pass.
+        A directory that is taken away and made anew takes its watch with it, and a watch may fail;
+        so they are also looked at after each pass.
         """
-        before, self._seen = self._seen, _marks(self._templates)
-        return before is not None and before != self._seen
+        before, self._seen = self._seen, _marks(self._file, self._templates)
+        return before != self._seen
 
     def close(self) -> None:
         """Stop watching."""

@@ -3,14 +3,15 @@
 import contextlib
 import http.server
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 
 from lbsync.errors import LbsyncError
 from lbsync.loop import Report
 from lbsync.settings import Bind
+from lbsync.threads import KeptThread
 
+_JOIN_S = 10.0
 _SLACK_S = 60.0
 """A first sync or a store that dawdles is no reason to be killed."""
 
@@ -58,14 +59,15 @@ def serving(bind: Bind | None, health: Health) -> Iterator[None]:
         raise LbsyncError(
             f"[publisher] health_bind: {bind} cannot be listened on: {error.strerror}; name another"
         ) from error
-    thread = threading.Thread(target=server.serve_forever, args=(0.2,), name="health", daemon=True)
+    thread = KeptThread(lambda: server.serve_forever(0.2), "health")
     thread.start()
     try:
         yield
     finally:
+        thread.stop()
         server.shutdown()
         server.server_close()
-        thread.join()
+        thread.join(_JOIN_S)
 
 
 class _Server(http.server.ThreadingHTTPServer):

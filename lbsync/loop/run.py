@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Protocol, TypeVar
 
-from lbsync import log
+from lbsync import log, threads
 from lbsync.errors import LbsyncError
 from lbsync.loop.notify import Notifier
 from lbsync.loop.outcome import Outcome, Report
 from lbsync.loop.schedule import Pace, Schedule
 
 T = TypeVar("T")
+#: Seconds between two looks at the other threads, whether they are still there.
+_LOOK_AFTER_S = 5.0
 Pass = Callable[[], Outcome]
 """One pass, from the present state of everything; may be run at any time, twice."""
 
@@ -102,10 +104,12 @@ class Loop:
         with self._signals():
             while not self._stop:
                 self._notifier.beat()
+                self._attempt(threads.look_after)
                 pause = self._schedule.due() - self._clock()
+                longest = min(self._notifier.beat_every or math.inf, _LOOK_AFTER_S)
                 if pause <= 0:
                     self._one_pass()
-                elif self._waker.wait(min(pause, self._notifier.beat_every or math.inf)):
+                elif self._waker.wait(min(pause, longest)):
                     self._schedule.woken(self._clock())
                     if self._ahead and not self._reload_asked and not self._stop:
                         done, _ = self._attempt(self._ahead)

@@ -5,7 +5,6 @@ published. What cannot be written is dropped; the report in the store stays.
 """
 
 import queue
-import threading
 from collections.abc import Iterable
 
 from lbsync import log
@@ -14,6 +13,7 @@ from lbsync.errors import LbsyncError
 from lbsync.publisher.reports import Said, news
 from lbsync.publisher.units import Unit
 from lbsync.publisher.view import View
+from lbsync.threads import KeptThread
 
 _MOST = 500
 _MOST_SENTENCES = 5
@@ -28,7 +28,7 @@ class Announcer:
             _MOST
         )
         self._failing = log.Failing("events cannot be written", "events are written again")
-        self._thread = threading.Thread(target=self._run, name="kubernetes-events", daemon=True)
+        self._thread = KeptThread(self._run, "kubernetes-events")
         self._thread.start()
 
     def tell(self, units: Iterable[Unit], view: View) -> None:
@@ -46,6 +46,7 @@ class Announcer:
 
     def close(self) -> None:
         """End, without what has not been posted yet."""
+        self._thread.stop()
         while True:
             try:
                 self._queue.get_nowait()

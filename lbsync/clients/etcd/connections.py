@@ -184,5 +184,12 @@ class Connections:
 
 def _stamp(options: EtcdOptions) -> tuple[int, ...]:
     """Return what changes when one of the certificate files is replaced."""
-    paths = [Path(path) for path in (options.ca, options.cert, options.key) if path]
-    return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+    return tuple(_changed_at(path) for path in (options.ca, options.cert, options.key) if path)
+
+
+def _changed_at(path: str) -> int:
+    """Return when a file was changed, in ns; 0 for one that cannot be looked at just now."""
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0

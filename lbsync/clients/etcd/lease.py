@@ -9,6 +9,7 @@ import structlog
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.errors import Unavailable
+from lbsync.threads import KeptThread
 
 _RENEWALS = 3
 """Renewals within one time to live, so that two may fail."""
@@ -32,7 +33,7 @@ class EtcdLease:
         self._id = int(granted.ID)
         self._ttl = float(granted.TTL)
         self._until = began + self._ttl
-        self._thread = threading.Thread(target=self._run, name="etcd-lease", daemon=True)
+        self._thread = KeptThread(self._run, "etcd-lease")
         self._thread.start()
 
     @property
@@ -47,6 +48,7 @@ class EtcdLease:
     def stop(self) -> None:
         """Stop renewing; etcd removes the keys when the time is up."""
         self._stopped.set()
+        self._thread.stop()
 
     def join(self) -> None:
         """Wait until the thread has ended, which a call in progress may delay."""

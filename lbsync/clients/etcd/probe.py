@@ -19,12 +19,16 @@ from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.clients.etcd.watch import Relist, Watch
 from lbsync.errors import Unavailable
 from lbsync.model.snapshot import Item
+from lbsync.threads import KeptThread
 
 _EVERY = 5.0
 _DEADLINE = 3.0
 _FAILURES = 2
 _JITTER = 0.1
 _JOIN = 10.0
+#: Seconds after which a thread that has not come round is not at work: longer than a probe and a full
+#: comparison take where etcd answers slowly.
+LATE_S = 60.0
 
 log = structlog.get_logger()
 
@@ -53,7 +57,8 @@ class Probe:
         self._failures = 0
         self._suspects: dict[str, tuple[Item | None, Item | None]] = {}
         self._compare_at = self._next_comparison()
-        self._thread = threading.Thread(target=self._run, name="etcd-probe", daemon=True)
+        self._turned_at = time.monotonic()
+        self._thread = KeptThread(self._run, "etcd-probe")
         self.differences = 0
         """Keys that full comparisons found to be wrong in the mirror, since the start."""
 
@@ -64,14 +69,19 @@ class Probe:
     def stop(self) -> None:
         """Ask the thread to end; `join` waits for it."""
         self._stopped.set()
+        self._thread.stop()
+
+    def silent_for(self) -> float:
+        """Return for how many seconds the thread has not come round; see `LATE_S`."""
+        return time.monotonic() - self._turned_at
 
     def join(self) -> None:
         """Wait until the thread has ended, which a call in progress may delay."""
-        if self._thread.is_alive():
-            self._thread.join(_JOIN)
+        self._thread.join(_JOIN)
 
     def _run(self) -> None:
         while not self._stopped.wait(min(self._every, self._resync)):
+            self._turned_at = time.monotonic()
             connection = self._watch.connection()
             if connection is None:
                 self._failures = 0

@@ -9,7 +9,7 @@ from lbsync.clients.etcd.kv import Kv
 from lbsync.clients.etcd.lease import EtcdLease
 from lbsync.clients.etcd.mirror import Mirror
 from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.probe import Probe
+from lbsync.clients.etcd.probe import LATE_S, Probe
 from lbsync.clients.etcd.watch import Watch
 from lbsync.clients.source import Delete, Expect, Health, Put
 from lbsync.errors import Unavailable
@@ -58,6 +58,9 @@ class EtcdSource:
         if self._watch is None or self._probe is None:
             return Health(False, f"not watching; {self._connections.describe()}", 0.0)
         health = self._watch.health()
+        if health.ok and (silent := self._probe.silent_for()) > LATE_S:
+            # An open watch alone proves nothing: it is as silent when its member is frozen.
+            health = Health(False, f"etcd was not asked for {silent:.0f} s", health.since)
         held = f"revision {self.revision} of cluster {self.cluster_id:x}"
         if self._probe.differences:
             held += f", {self._probe.differences} lost changes healed"

@@ -5,6 +5,7 @@ resumed at the last event's revision + 1, never at the header's: while etcd catc
 is ahead of the events.
 """
 
+import math
 import queue
 import random
 import threading
@@ -23,12 +24,15 @@ from lbsync.clients.etcd.mirror import Change, Mirror
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.clients.source import Health
 from lbsync.errors import LbsyncError, Unavailable
+from lbsync.threads import KeptThread
 
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 1.0
 _REFUSED_PAUSE = 5.0
 _SETTLED_AFTER = 2.0
 _JOIN = 10.0
+#: A stream that was given up ends in milliseconds; one that does not is read by nobody.
+_GIVEN_UP_AFTER = 15.0
 _NOT_YET = "etcd was not listed yet"
 
 log = structlog.get_logger()
@@ -56,7 +60,8 @@ class Watch:
         self._relist: str | None = "first listing"
         self._proven = False
         self._health = Health(False, _NOT_YET, time.time())
-        self._thread = threading.Thread(target=self._run, name="etcd-watch", daemon=True)
+        self._interrupted_at = math.inf
+        self._thread = KeptThread(self._run, "etcd-watch", on_fault=self._failed)
 
     def start(self) -> None:
         """Begin in a thread of its own. Once only."""
@@ -65,18 +70,25 @@ class Watch:
     def stop(self) -> None:
         """End the stream and ask the thread to end; `join` waits for it."""
         self._stopped.set()
+        self._thread.stop()
         with self._lock:
             if self._call is not None:
                 self._call.cancel()
 
     def join(self) -> None:
         """Wait until the thread has ended, which a call in progress may delay."""
-        if self._thread.is_alive():
-            self._thread.join(_JOIN)
+        self._thread.join(_JOIN)
 
     def health(self) -> Health:
         """Return whether the watch is open, or why not and since when."""
-        return self._health
+        health = self._health
+        if health.ok and not self._thread.is_alive():
+            return Health(False, "the thread that watches etcd has ended", health.since)
+        if health.ok and time.monotonic() - self._interrupted_at > _GIVEN_UP_AFTER:
+            return Health(
+                False, "a watch that was given up does not end; restart lbsync", health.since
+            )
+        return health
 
     def connection(self) -> Connection | None:
         """Return the endpoint that the stream hangs on; None while there is no stream."""
@@ -87,6 +99,7 @@ class Watch:
         with self._lock:
             if self._connection is connection and self._call is not None:
                 self._interrupt = why
+                self._interrupted_at = min(self._interrupted_at, time.monotonic())
                 self._call.cancel()
 
     def _run(self) -> None:
@@ -159,6 +172,7 @@ class Watch:
         finally:
             with self._lock:
                 self._call = self._connection = None
+                self._interrupted_at = math.inf
             call.cancel()
             requests.put(None)
 
@@ -209,6 +223,11 @@ class Watch:
             log.info("watching etcd", endpoint=connection.url, revision=self._mirror.revision)
             self._health = Health(True, f"watching {connection.url}", time.time())
             self._wake()
+
+    def _failed(self, why: str) -> None:
+        # Nobody knows how far the mirror got: it is listed anew.
+        self._relist = "the watch failed"
+        self._down(why)
 
     def _down(self, reason: str) -> None:
         if self._stopped.is_set():

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from lbsync.clients.files.contents import Names
+from lbsync.threads import keep
 
 # Without opening and closing: reading the files would report itself, for ever.
 _EVENTS: list[type[FileSystemEvent]] = [
@@ -68,6 +70,16 @@ class Notices:
         self._observer: BaseObserver | None = None
         self._folders: dict[Path, tuple[Names, int]] = {}
         self._outdated = False
+        self._asked: dict[Path, Names] = {}
+        self._lock = threading.Lock()
+        keep(self)
+
+    def look_after(self) -> None:
+        """Watch anew where a thread of watchdog has ended, or a directory has come back."""
+        with self._lock:
+            is_new = bool(self._asked) and self._watch(self._asked)
+        if is_new:
+            self._notice()  # of what was missed meanwhile
 
     def watch(self, folders: Mapping[Path, Names]) -> None:
         """Watch these directories from now on, instead of others.
@@ -75,14 +87,26 @@ class Notices:
         A directory that was removed and made again is another one under the same name: inotify
         follows the old one. One that cannot be watched is left to the regular reading.
         """
+        with self._lock:
+            self._asked = dict(folders)
+            self._watch(folders)
+
+    def close(self) -> None:
+        """Stop watching. May be called twice."""
+        with self._lock:
+            self._asked = {}
+            self._close()
+
+    def _watch(self, folders: Mapping[Path, Names]) -> bool:
+        """Return whether that took a new observer; without one, all is watched already."""
         wanted = {
             folder: (names, inode)
             for folder, names in folders.items()
             if (inode := _inode(folder)) is not None
         }
         if wanted == self._folders and self._healthy() and not self._outdated:
-            return
-        self.close()
+            return False
+        self._close()
         self._outdated = False
         self._observer = Observer()
         # Started empty: an observer that fails to watch one directory at its start does not start.
@@ -90,9 +114,9 @@ class Notices:
         for folder, (names, _) in wanted.items():
             self._schedule(self._observer, folder, names)
         self._folders = wanted
+        return True
 
-    def close(self) -> None:
-        """Stop watching. May be called twice."""
+    def _close(self) -> None:
         self._folders = {}
         if self._observer is not None:
             self._observer.stop()
@@ -113,8 +137,10 @@ class Notices:
 
     def _healthy(self) -> bool:
         """Return whether every directory still has its thread; it ends with the directory."""
-        return self._observer is not None and all(
-            emitter.is_alive() for emitter in self._observer.emitters
+        return (
+            self._observer is not None
+            and self._observer.is_alive()
+            and all(emitter.is_alive() for emitter in self._observer.emitters)
         )
 
 

@@ -16,6 +16,7 @@ from lbsync.clients.files.tree import Tree
 from lbsync.clients.source import Delete, Expect, Health, Put
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.threads import KeptThread
 
 _QUIET = 0.05
 _QUIET_AT_MOST = 0.5
@@ -67,7 +68,7 @@ class FileSource:
         self._noticed = threading.Event()
         self._stopped = threading.Event()
         self._wake: Callable[[], None] | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: KeptThread | None = None
         self._fault: Unavailable | Rejected | None = None
         self._problems: tuple[str, ...] = ()
         self._since = time.time()
@@ -88,7 +89,7 @@ class FileSource:
         """Begin to watch; see `Source.start`."""
         if self._thread is None:
             self._wake = wake
-            self._thread = threading.Thread(target=self._run, name="file-watch", daemon=True)
+            self._thread = KeptThread(self._run, "file-watch", on_fault=self._thread_failed)
             self._thread.start()
 
     def health(self) -> Health:
@@ -189,6 +190,9 @@ class FileSource:
         if snapshot is None:
             raise Unavailable(f"{self._store.path}: was not read yet")
         return snapshot
+
+    def _thread_failed(self, why: str) -> None:
+        self._failed(Unavailable(f"{self._store.path}: {why}"))
 
     def _failed(self, error: Unavailable | Rejected) -> None:
         if str(error) != str(self._fault):

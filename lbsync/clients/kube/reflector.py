@@ -28,6 +28,7 @@ from lbsync.clients.kube.store import Change, Store
 from lbsync.clients.kube.timing import Backoff, Timing
 from lbsync.clients.source import Health
 from lbsync.errors import LbsyncError, Rejected
+from lbsync.threads import KeptThread
 
 T = TypeVar("T")
 _AWAY = (0, 500, 502, 503, 504)
@@ -73,7 +74,7 @@ class Reflector(Generic[T]):
         self._in_vain = 0
         self._stream_told = float("-inf")
         self._health = Health(ok=False, detail=f"{self.name}: not listed yet", since=time.time())
-        self._thread = threading.Thread(target=self._run, name=f"watch {self.name}", daemon=True)
+        self._thread = KeptThread(self._run, f"watch {self.name}", on_fault=self._failed)
 
     @property
     def store(self) -> Store[T]:
@@ -92,7 +93,7 @@ class Reflector(Generic[T]):
 
     def health(self) -> Health:
         """Return whether the watch is open; if not, why and since when."""
-        if self._thread.ident is not None and not self._thread.is_alive():
+        if self._thread.is_started and not self._thread.is_alive():
             return Health(ok=False, detail=f"{self.name}: ended", since=self._health.since)
         return self._health
 
@@ -103,14 +104,14 @@ class Reflector(Generic[T]):
     def stop(self) -> None:
         """Begin to end, without waiting: several can then end at the same time."""
         self._stop.set()
+        self._thread.stop()
         self._client.close()
         self._reach.nudge()
 
     def close(self) -> None:
         """End the watch and its thread. May be called twice."""
         self.stop()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         pause = 0.0
@@ -212,6 +213,11 @@ class Reflector(Generic[T]):
         if self._complained is None or now - self._complained >= every:
             self._complained = now
             log.get().error("cannot watch", resource=self.name, error=str(error))
+
+    def _failed(self, why: str) -> None:
+        # Nobody knows how far the store got: it is listed anew.
+        self._must_list = True
+        self._set_health(False, f"{self.name}: {why}")
 
     def _set_health(self, ok: bool, detail: str) -> None:
         changed = ok != self._health.ok
