@@ -1,19 +1,24 @@
 """The log: one event a line on standard error, for people on a terminal, JSON otherwise.
 
-The first words of a line are a sentence; what a program may want to pick out comes as fields.
+The first words of a line are a sentence; what a program may want to pick out comes as fields. Under
+systemd each line carries its priority, and is text for whoever reads the journal. Logging never raises.
 """
 
 import logging
 import sys
 import time
 from collections.abc import Callable, Collection
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
+
+from lbsync.log_stream import LogStream
 
 #: Seconds between the first two reminders of a lasting failure, and the longest pause between two.
 FIRST_REMINDER = 2.0
 LAST_REMINDER = 60.0
+#: Levels in the words of syslog(3), as the journal keeps them.
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 #: How many different messages of one failure are remembered as said.
 _KNOWN_MESSAGES = 16
 
@@ -32,21 +37,28 @@ def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None
     """Configure the log of this process; called once by a command, again after SIGHUP.
 
     `level`: `debug`, `info`, `warning` or `error`. `style`: `console`, `json`, or `auto`: console
-    where `stream` (standard error) is a terminal. Colours only on a terminal.
+    where `stream` (standard error) is a terminal or the journal. Colours only on a terminal.
     """
-    stream = stream or sys.stderr
-    console = style == "console" or (style == "auto" and stream.isatty())
+    output = LogStream(stream or sys.stderr)
+    is_terminal = _is_terminal(stream or sys.stderr)
+    is_journal = output.is_journal()
+    console = style == "console" or (style == "auto" and (is_terminal or is_journal))
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    if not (console and is_journal):  # which has a time of its own
+        shared.insert(2, structlog.processors.TimeStamper(fmt="iso", utc=True))
+    rendering = _console(colours=is_terminal) if console else _json()
+    if is_journal:
+        rendering = _prioritized(rendering)
     structlog.configure(
-        processors=[*shared, _console(stream) if console else _json()],
+        processors=[*shared, rendering],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        # It only ever calls write and flush.
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),
         cache_logger_on_first_use=False,
     )
     # Libraries only get a word in when something is wrong, whatever our own level is.
@@ -54,9 +66,28 @@ def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None
     logging.captureWarnings(True)
 
 
-def _console(stream: TextIO) -> structlog.typing.Processor:
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether people read this stream as it is written; one that was closed is none."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def _prioritized(render: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Render with the priority that the journal reads before each line: sd-daemon(3)."""
+
+    def prioritized(logger: Any, method: str, event: structlog.typing.EventDict) -> str:
+        priority = _PRIORITIES.get(str(event.get("level")), _PRIORITIES["info"])
+        text = str(render(logger, method, event))
+        return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+
+    return prioritized
+
+
+def _console(*, colours: bool) -> structlog.typing.Processor:
     return structlog.dev.ConsoleRenderer(
-        colors=stream.isatty(),
+        colors=colours,
         exception_formatter=structlog.dev.plain_traceback,
         pad_event_to=0,
     )

@@ -173,5 +173,6 @@ class Log(msgspec.Struct, frozen=True):
     format: Annotated[
         Literal["auto", "console", "json"],
         Meta(description="`console` is for people, `json` one object per line; `auto` is `console` "
-             "on a terminal and `json` otherwise."),
+             "on a terminal and in systemd's journal, where each line has its priority "
+             "(`journalctl -p warning`), and `json` otherwise."),
     ] = "auto"  # fmt: skip

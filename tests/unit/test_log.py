@@ -3,8 +3,13 @@
 import io
 import json
 import logging
+import os
+import re
+import sys
+import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -169,3 +174,71 @@ def test_success_without_a_failure_before_says_nothing() -> None:
 
     assert stream.getvalue() == ""
     assert failing.since is None
+
+
+def test_a_full_disk_costs_the_line_and_the_next_one_tells_how_many(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+") as file, Path("/dev/full").open("w") as full:
+        there = os.dup(file.fileno())
+        log.setup(stream=file)
+        os.dup2(full.fileno(), file.fileno())
+        log.get().info("lost")
+        log.get().error("lost, too")
+        os.dup2(there, file.fileno())
+        os.close(there)
+        log.get().info("told")
+        written = (tmp_path / "log").read_text().splitlines()
+    assert written[0] == "2 lines of this log could not be written"
+    assert [json.loads(line)["event"] for line in written[1:]] == ["told"]
+
+
+def test_a_pipe_that_nobody_empties_holds_nobody_up_for_long() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w") as pipe:
+        log.setup(stream=pipe)
+        began = time.monotonic()
+        for _ in range(50):
+            log.get().info("x" * 10_000)
+        assert time.monotonic() - began < 10
+        os.set_blocking(reading, False)
+        while reader.read(65536):
+            pass
+        log.get().info("after")
+        lines = reader.read().decode().splitlines()
+    assert re.fullmatch(r"\d+ lines of this log could not be written", lines[-2])
+    assert json.loads(lines[-1])["event"] == "after"
+
+
+def test_a_stream_that_is_closed_or_was_never_there_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    stream.close()
+    log.setup(stream=stream)
+    log.get().error("nobody hears")
+    monkeypatch.setattr(sys, "stderr", None)
+    log.setup()
+    log.get().error("nobody hears")
+
+
+def test_a_text_that_no_encoding_takes_is_written_all_the_same(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+") as file:
+        log.setup(stream=file)
+        log.get().info("lone \ud800")
+    assert "lone" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("style", ["auto", "json"])
+def test_the_journal_gets_a_priority_before_each_line(
+    style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "log").open("w+") as file:
+        about = os.fstat(file.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
+        log.setup(style=style, stream=file)
+        log.get().info("well", revision=7)
+        log.get().warning("odd")
+        log.get().error("bad\nin two lines")
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line[:3] for line in lines[:2]] == ["<6>", "<4>"]
+    assert all(line.startswith("<3>") for line in lines[2:])
+    assert ("revision=7" in lines[0]) is (style == "auto")
