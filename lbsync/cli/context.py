@@ -2,14 +2,14 @@
 
 import argparse
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from lbsync.agent.accepted import remembered
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
-from lbsync.settings import Settings, load, password_of
+from lbsync.settings import Etcd, Settings, load, password_of
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -31,7 +31,7 @@ def source_of(settings: Settings, *, below: str = "", quiet: Collection[str] = (
         cert=etcd.cert,
         key=etcd.key,
         user=etcd.user or None,
-        password=password_of(etcd),
+        password=_password_reader(etcd),
         timeout=etcd.timeout.seconds,
         resync=etcd.resync.seconds,
         quiet=frozenset(quiet),
@@ -40,6 +40,16 @@ def source_of(settings: Settings, *, below: str = "", quiet: Collection[str] = (
         return open_source(settings.source, options)
     known = remembered(Path(settings.state_dir) / "accepted.db")
     return open_source(settings.source, options, known)
+
+
+def _password_reader(etcd: Etcd) -> Callable[[], str] | None:
+    """Return what reads the password at each login; None without a user.
+
+    Raises `SettingsError` when it cannot be read now, so that a wrong path is told at the start.
+    """
+    if password_of(etcd) is None:
+        return None
+    return lambda: password_of(etcd) or ""
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from lbsync.clients.etcd.probe import Probe
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.etcd.watch import Watch
 from lbsync.clients.source import Delete, Expect, Put
-from lbsync.errors import Conflict, Rejected, Unavailable
+from lbsync.errors import Conflict, Rejected, SettingsError, Unavailable
 from lbsync.model.snapshot import Snapshot
 
 Clusters = Callable[..., Etcd]
@@ -83,7 +83,7 @@ def test_a_token_that_ran_out_or_died_with_a_restart_is_replaced(
     cluster = clusters()
     cluster.node.extra += ["--auth-token", "simple", "--auth-token-ttl", "1"]
     cluster.start().demand_password("lb", "secret", prefix="/lbsync/")
-    watching = source(*cluster.urls, user="lb", password="secret")
+    watching = source(*cluster.urls, user="lb", password=lambda: "secret")
     watching.start(nothing)
     wait_until("the watch", lambda: watching.health().ok)
     watching.commit([], [Put("a", b"1")])
@@ -101,17 +101,58 @@ def test_a_token_that_ran_out_or_died_with_a_restart_is_replaced(
     wait_until("the change", lambda: "c" in watching.snapshot().items)
 
 
+def test_a_password_that_was_rotated_is_read_again_at_the_next_login(
+    clusters: Clusters, source: Open
+) -> None:
+    cluster = clusters().start()
+    cluster.demand_password("lb", "old", prefix="/lbsync/")
+    password = ["old"]
+    watching = source(*cluster.urls, user="lb", password=lambda: password[0])
+    watching.start(nothing)
+    wait_until("the watch", lambda: watching.health().ok)
+
+    cluster.ctl("user", "delete", "lb")
+    cluster.ctl("user", "add", "lb:new")
+    cluster.ctl("user", "grant-role", "lb", "part")
+    cluster.node.kill()
+    cluster.start()
+    wait_until("the refusal", lambda: "authentication failed" in watching.health().detail)
+    password[0] = "new"
+    wait_until("the watch", lambda: watching.health().ok, timeout=15)
+    watching.commit([], [Put("a", b"1")])
+    wait_until("the change", lambda: "a" in watching.snapshot().items)
+
+
+def test_a_password_that_cannot_be_read_is_named_and_waited_for(
+    clusters: Clusters, source: Open
+) -> None:
+    cluster = clusters().start()
+    cluster.demand_password("lb", "secret", prefix="/lbsync/")
+    missing = [True]
+
+    def password() -> str:
+        if missing:
+            raise SettingsError(["[etcd] password_file: /x cannot be read: no"])
+        return "secret"
+
+    watching = source(*cluster.urls, user="lb", password=password)
+    watching.start(nothing)
+    wait_until("the reason", lambda: "password_file: /x" in watching.health().detail)
+    missing.clear()
+    wait_until("the watch", lambda: watching.health().ok)
+
+
 def test_wrong_credentials_are_named_and_can_be_put_right(clusters: Clusters, source: Open) -> None:
     cluster = clusters().start()
-    early = source(*cluster.urls, user="lb", password="secret")
+    early = source(*cluster.urls, user="lb", password=lambda: "secret")
     assert early.get("a") is None, "a user may be set before authentication is switched on"
     cluster.demand_password("lb", "secret", prefix="/lbsync/")
     assert early.get("a") is None, "authentication was switched on under a running agent"
     with pytest.raises(Unavailable, match="authentication failed"):
-        source(*cluster.urls, user="lb", password="wrong").get("a")
+        source(*cluster.urls, user="lb", password=lambda: "wrong").get("a")
     with pytest.raises(Unavailable, match="set etcd user and password"):
         source(*cluster.urls).get("a")
-    outside = source(*cluster.urls, user="lb", password="secret", prefix="/other/")
+    outside = source(*cluster.urls, user="lb", password=lambda: "secret", prefix="/other/")
     with pytest.raises(Unavailable, match="permission denied"):
         outside.commit([], [Put("a", b"1")])
     outside.start(nothing)

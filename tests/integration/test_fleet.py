@@ -222,7 +222,7 @@ def test_without_the_right_to_write_it_is_said_once_and_tried_again(
         def said(words: str) -> list[str]:
             return [entry["event"] for entry in logs if words in entry["event"]]
 
-        host = opened(etcd, prefix="/lbsync/", user="lb", password="secret")
+        host = opened(etcd, prefix="/lbsync/", user="lb", password=lambda: "secret")
         for revision in range(1, 300):
             host.note("shop/bad", revision=revision)
         wait_until("both warnings", lambda: len(said("permission denied")) == 2)

@@ -166,11 +166,20 @@ class Connections:
         self._told[connection.url] = "answers"
         return response
 
+    def _password(self) -> str:
+        if self._options.password is None:
+            return ""
+        try:
+            return self._options.password()
+        except Unavailable:
+            raise
+        except LbsyncError as error:
+            # The file may be replaced just now: that is waited for, like an etcd that is away.
+            raise Unavailable(str(error)) from error
+
     def _authenticate(self) -> str | None:
         connection = self.current()
-        request = etcdrpc.AuthenticateRequest(
-            name=self._options.user, password=self._options.password
-        )
+        request = etcdrpc.AuthenticateRequest(name=self._options.user, password=self._password())
         try:
             token: str = connection.authenticate(request, timeout=self._options.timeout).token
         except CALL_ERRORS as error:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 
 import msgspec
 
@@ -33,7 +34,9 @@ class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
     """File with the client's private key (PEM); goes with `cert`."""
     user: str | None = None
     """etcd user for password authentication; goes with `password`."""
-    password: str | None = None
+    password: Callable[[], str] | None = None
+    """Called at each login, so that a password that was rotated is the one that is sent. Raises
+    `LbsyncError` when there is none to be had."""
     timeout: float = 5.0
     """Seconds until a single read or write gives up, all endpoints and retries together."""
     resync: float = 600.0

@@ -98,10 +98,11 @@ class Probe:
             header = self._connections.once(
                 connection, lambda client: client.kvstub.Range, request, _DEADLINE
             ).header
-        except RpcFailure as error:
+        except Unavailable as error:
             self._failures += 1
-            if error.timed_out or self._failures >= _FAILURES:
-                self._watch.interrupt(connection, error)
+            known = error if isinstance(error, RpcFailure) else None
+            if known is not None and (known.timed_out or self._failures >= _FAILURES):
+                self._watch.interrupt(connection, known)
             return False
         self._failures = 0
         if header.cluster_id != cluster_id or header.revision < held:
