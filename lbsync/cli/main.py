@@ -9,9 +9,13 @@ from lbsync.cli.parser import parse
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import LbsyncError, SettingsError
 
+#: Commands that run until they are ended, and take SIGHUP as a request.
+_SERVICES = frozenset({"agent", "publish"})
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (see `lbsync.errors.Exit`)."""
+    _await_hangups(sys.argv[1:] if argv is None else argv)
     args = parse(argv)
     try:
         code = int(args.run(args))
@@ -26,6 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _await_hangups(words: Sequence[str]) -> None:
+    """Keep SIGHUP waiting until the loop can take it, which lets it through again.
+
+    Unhandled it would end a service that was told to read its settings while it still began.
+    """
+    if not _SERVICES.isdisjoint(words):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def _complain(error: LbsyncError) -> None:

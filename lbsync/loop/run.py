@@ -202,6 +202,8 @@ class Loop:
             signal.SIGHUP: self._on_hangup,
         }
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        # One that came while the process began was kept waiting: now it is heard.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers.keys())
         try:
             yield
         finally:

@@ -265,6 +265,20 @@ def test_sighup_reads_settings_again_and_runs_a_pass(lines: Callable[[], list[st
     assert "settings and templates were read again" in lines()
 
 
+def test_a_sighup_that_came_before_the_loop_is_kept_and_heard_then(
+    lines: Callable[[], list[str]],
+) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        bench = Bench([CONFIRMED], [(5.0, STOP)])
+        bench.reload = lambda: PACE
+        signal.raise_signal(signal.SIGHUP)
+        bench.run()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert "settings and templates were read again" in lines()
+
+
 def test_many_requests_to_reread_are_one(lines: Callable[[], list[str]]) -> None:
     hangup = raise_signal(signal.SIGHUP)
     bench = Bench([CONFIRMED], [(5.0, hangup), (5.01, hangup), (5.02, hangup), (20.0, STOP)])
