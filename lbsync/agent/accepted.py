@@ -2,13 +2,13 @@
 
 From here come the last good version of a key that went bad, the count of servers that the guard
 compares with, and the order in which files of a file source were created, also after a restart of the
-agent. The store is SQLite: a confirmed pass
-writes only what changed, in one transaction.
+agent. The store is SQLite: a confirmed pass writes only what changed, in one transaction.
 """
 
+import os
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from lbsync.agent.entries import Entries, Entry, read_entry
@@ -115,6 +115,10 @@ def _row(item: Item) -> tuple[str, bytes, int, int]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        # Keys hold password hashes. SQLite gives its other files the rights of this one.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o640))
     db = sqlite3.connect(path, timeout=5)
     # Losing the last transaction with the power is harmless (the next pass accepts again), a torn
     # file is not: WAL with NORMAL gives just that, without an fsync per pass.

@@ -1,12 +1,15 @@
 """Writing that survives a power cut: on disk before anything names it."""
 
+import contextlib
 import ctypes
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from lbsync.errors import LbsyncError
 
+_OTHERS = stat.S_IRWXO
 _FEW_FILES = 8
 """Above this many files one `syncfs` is cheaper than an `fsync` for each."""
 
@@ -23,7 +26,8 @@ def write_tree(root: Path, files: Iterable[tuple[str, bytes, int]]) -> None:
     }
     for directory in sorted(directories):
         directory.mkdir()
-        directory.chmod(0o755)  # whatever the umask: HAProxy may run as another user
+        # Whatever the umask: HAProxy may run as another user. The door is `closed_directory` above.
+        directory.chmod(0o755)
     one_by_one = len(wanted) <= _FEW_FILES
     for path, data, mode in wanted:
         _write(path, data, mode, one_by_one)
@@ -42,6 +46,19 @@ def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     _write(following, data, mode, durable=True)
     following.replace(path)
     sync(path.parent)
+
+
+def closed_directory(path: Path) -> None:
+    """Make a directory that is there afterwards, with its parents, and is open to nobody but its owner
+    and its group, whatever the umask: below it are password hashes and names of private networks.
+
+    Raises OSError when it cannot be made. One that belongs to somebody else is left as it is.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o750)
+    mode = path.stat().st_mode
+    if mode & _OTHERS:
+        with contextlib.suppress(PermissionError):
+            path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
 
 
 def sync(directory: Path) -> None:

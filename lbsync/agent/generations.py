@@ -92,7 +92,7 @@ class Store:
         path = self._root / f"{_STAGING}{os.getpid()}-{time.monotonic_ns()}"
         meta = Meta(rendered.digest, revision, time.time())
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
+            durable.closed_directory(self._root)
             files = [(file.path, file.data, file.mode) for file in rendered.files]
             files.append((_META_FILE, msgspec.json.encode(meta), 0o644))
             durable.write_tree(path, files)

@@ -154,7 +154,7 @@ def only_one(state_dir: Path) -> Iterator[None]:
     """
     path = state_dir / "agent.lock"
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
         file = path.open("a")
     except OSError as error:
         raise LbsyncError(

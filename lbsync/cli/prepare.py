@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> Exit:
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
     try:
-        Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
+        Path(settings.state_dir).mkdir(parents=True, exist_ok=True, mode=0o750)
     except OSError as error:
         raise LbsyncError(
             f"{settings.state_dir}: cannot be made ({error.strerror}); "

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbsync.agent.accepted import Accepted
 from lbsync.agent.generations import Store
 from lbsync.errors import ApplyFailed, LbsyncError
 from lbsync.model.rendered import Rendered, RenderedFile
@@ -26,6 +27,23 @@ def rendered(digest: str, extra: int = 0, text: bytes = b"global\n") -> Rendered
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "state", keep=3)
+
+
+@pytest.mark.parametrize("before", [None, 0o755, 0o2775])
+def test_no_umask_lets_others_read_the_generations(tmp_path: Path, before: int | None) -> None:
+    root = tmp_path / "state/generations"
+    if before is not None:
+        root.mkdir(parents=True)
+        root.chmod(before)
+    umask = os.umask(0)
+    try:
+        Store(tmp_path / "state", keep=3).stage(rendered("aa"), revision=7)
+        accepted = Accepted(tmp_path / "accepted.db")
+        accepted.replace({}, {"/a": b"1"})
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(root.stat().st_mode) == (0o750 if before is None else before & ~0o007)
+    assert stat.S_IMODE((tmp_path / "accepted.db").stat().st_mode) == 0o640
 
 
 @pytest.mark.parametrize("extra", [0, 30])
