@@ -44,10 +44,12 @@ def binaries() -> dict[str, str]:
 class Haproxy:
     """One HAProxy: `haproxy -W -db -S <dir>/master.sock -f <config>`.
 
-    `has_master_socket` false: without `-S`; it is then started without waiting.
+    `has_master_socket` false: without `-S`; it is then started without waiting. `socket_mode`: who
+    may use that socket.
     """
 
     has_master_socket = True
+    socket_mode = "600"
 
     def __init__(self, directory: Path, config: Path, binary: str, *, max_fds: int = 0) -> None:
         """Keep sockets, pid file and log in `directory`; `max_fds` limits open files (hard)."""
@@ -71,7 +73,7 @@ class Haproxy:
         self.directory.mkdir(parents=True, exist_ok=True)
         argv = [self.binary, "-W", "-db"]
         if self.has_master_socket:
-            argv += ["-S", f"{self.master_socket},mode,600"]
+            argv += ["-S", f"{self.master_socket},mode,{self.socket_mode}"]
         argv += ["-p", str(self.pid_file), "-f", str(self.config)]
         if self._max_fds:
             argv = ["prlimit", f"--nofile={self._max_fds}", *argv]

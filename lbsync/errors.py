@@ -61,6 +61,10 @@ class Unavailable(LbsyncError):
     exit_code = Exit.UNAVAILABLE
 
 
+class Denied(Unavailable):
+    """Raised when something is there, but this user lacks the right to use it."""
+
+
 class Rejected(LbsyncError):
     """Raised when input is refused: keep the last good version, wait for new input."""
 

@@ -23,7 +23,7 @@ from lbsync.agent.runtime.model import Running
 from lbsync.agent.sections import Config
 from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
-from lbsync.errors import ApplyFailed, Conflict, LbsyncError, Unavailable
+from lbsync.errors import ApplyFailed, Conflict, Denied, LbsyncError, Unavailable
 from lbsync.model.rendered import Rendered
 
 _LOCK_POLL_S = 0.05
@@ -109,6 +109,9 @@ class Applier:
         previous = self._store.live()
         try:
             before = self._reloader.running()
+        except Denied as error:
+            # It may well run, and what it then takes could never be proved.
+            raise ApplyFailed(f"{error}; nothing was changed") from error
         except Unavailable as error:
             server_state.empty(generation, config, self._store.live_link)
             live = self._store.make_live(generation)
@@ -170,13 +173,32 @@ class Applier:
                 raise ApplyFailed(
                     f"{error}; there is no generation before it to go back to"
                 ) from error
-            # First the file, then the report: a HAProxy that restarts now must find a
-            # configuration that starts.
-            self._store.make_live(previous)
-            if live.meta.confirmed_at is None and live.name != previous.name:
-                # Tried again and again, it would push out the generations one can go back to.
-                self._store.discard(live)
-            raise ApplyFailed(f"{error}; generation {previous.name} is live again") from error
+            raise ApplyFailed(f"{error}; {self._go_back(live, previous)}") from error
+
+    def _go_back(self, live: Generation, previous: Generation) -> str:
+        """Make the generation before live again, in a HAProxy that took the new one, too.
+
+        Return what is so now. A reload without a proof may have taken place all the same, and then
+        the link alone would change nothing until the next one.
+        """
+        # First the file, then the report: a HAProxy that restarts now must find a configuration
+        # that starts.
+        self._store.make_live(previous)
+        again = f"generation {previous.name} is live again"
+        starts = f"generation {previous.name} is what it starts from"
+        try:
+            runs = self._reloader.runs()
+            if live.digest in runs and live.digest not in (previous.digest, previous.meta.base):
+                self._reloader.reload(previous.digest, self._reloader.running())
+                again = f"HAProxy had taken it and was reloaded once more: {again}"
+            elif not runs & {previous.digest, previous.meta.base}:
+                return f"HAProxy runs neither generation {live.name} nor the one before; {starts}"
+        except (ApplyFailed, Unavailable) as error:
+            return f"HAProxy may run generation {live.name} now ({error}); {starts}"
+        if live.meta.confirmed_at is None and live.name != previous.name:
+            # Tried again and again, it would push out the generations one can go back to.
+            self._store.discard(live)
+        return again
 
     def _prove(
         self,

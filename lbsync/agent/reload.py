@@ -16,7 +16,7 @@ from lbsync.clients.haproxy import processes, sockets, startup_log
 from lbsync.clients.haproxy.answers import Master
 from lbsync.clients.haproxy.binary import Alert, parse_alerts
 from lbsync.clients.haproxy.options import HaproxyOptions
-from lbsync.errors import ApplyFailed, Unavailable
+from lbsync.errors import ApplyFailed, Denied, Unavailable
 
 _POLL_S = 0.01
 _UNSEEN_POLL_S = 0.1
@@ -65,19 +65,34 @@ class Reloader:
         self._options = options
         self._master = sockets.master(options)
         self._worker = sockets.worker(options)
+        self._witness = sockets.through_master(options) or self._worker
 
     def served(self, digest: str) -> bool:
         """Tell whether the worker that serves now says `digest`. Raises `Unavailable`."""
         return speaks(self._worker.show_info(), digest)
 
+    def runs(self) -> set[str]:
+        """Return the words of the serving worker's description; its digest is one of them.
+
+        Through the master where there is one, which knows the worker that it started itself.
+        Raises `Unavailable`.
+        """
+        return set(self._witness.show_info().get("description", "").split())
+
     def running(self) -> Before:
-        """Return what runs now. Raises `Unavailable` when HAProxy does not answer."""
+        """Return what runs now, and prove that this process may reload it and ask it afterwards.
+
+        Raises `Unavailable` when HAProxy does not answer, `Denied` when a right is missing.
+        """
         if self._master is not None:
             master = self._master.show_proc()
+            if self._options.reload == "signal":
+                processes.may_signal(master.pid)
             return Before(master, startup_log.mark(master.pid), self._worker_pid())
         worker = self._worker.show_info()["Pid"]
         if self._options.reload == "signal":
             pid = processes.master_pid(self._options.pid_file)
+            processes.may_signal(pid)
             return Before(None, startup_log.mark(pid), worker)
         return Before(None, None, worker)
 
@@ -85,6 +100,8 @@ class Reloader:
         """Return the worker's process id; empty while a master is there without one."""
         try:
             return self._worker.show_info(retry_s=_PROBE_S)["Pid"]
+        except Denied:
+            raise  # it is there, and its proof could never be read
         except Unavailable:
             return ""
 

@@ -11,7 +11,7 @@ import msgspec
 import psutil
 
 from lbsync.clients.haproxy.answers import Master
-from lbsync.errors import Unavailable
+from lbsync.errors import Denied, Unavailable
 
 
 class OldWorkers(msgspec.Struct, frozen=True):
@@ -51,15 +51,24 @@ def master_pid(pid_file: str) -> int:
 
 
 def request_reload(pid: int) -> None:
-    """Send the master SIGUSR2. Raises `Unavailable` when it is gone or not ours to signal."""
+    """Send the master SIGUSR2. Raises `Unavailable` when it is gone, `Denied` when not ours."""
+    _signal(pid, signal.SIGUSR2)
+
+
+def may_signal(pid: int) -> None:
+    """Raise what `request_reload` would raise, having sent nothing."""
+    _signal(pid, 0)  # kill(2): with 0, only existence and rights are checked
+
+
+def _signal(pid: int, number: int) -> None:
     try:
-        psutil.Process(pid).send_signal(signal.SIGUSR2)
+        psutil.Process(pid).send_signal(number)
     except psutil.NoSuchProcess as error:
         raise Unavailable(
             f"HAProxy's master {pid} is gone (or in another pid namespace)"
         ) from error
     except psutil.AccessDenied as error:
-        raise Unavailable(
+        raise Denied(
             f"HAProxy's master {pid} belongs to another user; reload through the master socket"
         ) from error
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lbsync.clients.haproxy import answers
 from lbsync.clients.haproxy.options import HaproxyOptions
-from lbsync.errors import Unavailable
+from lbsync.errors import Denied, Unavailable
 
 _RETRY_EVERY_S = 0.01
 _ANSWER_S = 10.0
@@ -33,6 +33,7 @@ _CURRENT = "@1 "
 """How the master is told that a command is for the worker that serves (management guide, 9.4)."""
 _NO_WORKER = re.compile(r"Can't (?:find|connect to) the target ")
 _DENIED = {errno.EACCES, errno.EPERM}
+_NEVER_HEARD = {errno.ENOENT, errno.ECONNREFUSED, *_DENIED}
 
 
 class CommandSocket:
@@ -56,7 +57,8 @@ class CommandSocket:
         `retry_s`: seconds to go on trying a socket that refuses; `answer_s`: seconds to wait for
         each part of the answer.
         With `may_be_empty=False` an empty answer counts as a connection lost in a reload and the
-        commands are sent again; only for commands that change nothing. Raises `Unavailable`.
+        commands are sent again; only for commands that change nothing. Raises `Unavailable`, which
+        is `Denied` where this user may not open the socket.
         """
         deadline = time.monotonic() + (self._retry_s if retry_s is None else retry_s)
         while True:
@@ -71,6 +73,8 @@ class CommandSocket:
                 ) from error
             except OSError as error:
                 problem = error
+                if error.errno in _DENIED:
+                    raise Denied(self._why(error)) from error
                 if error.errno not in _NOT_YET:
                     raise Unavailable(self._why(error)) from error
             if time.monotonic() >= deadline:
@@ -120,7 +124,8 @@ class WorkerSocket(CommandSocket):
 
     def __init__(self, path: str, retry_s: float, prefix: str = "", instead: str = "") -> None:
         """`prefix` of each command. `instead`: the master's socket, for when nobody listens at
-        `path`: a socket file that was removed comes back only when HAProxy starts anew."""
+        `path` (a socket file that was removed comes back only when HAProxy starts anew), or this
+        user may not open it."""
         super().__init__(path, retry_s)
         self._prefix = prefix
         self._instead = instead
@@ -188,8 +193,8 @@ class WorkerSocket(CommandSocket):
         try:
             return _through(self.path, self._prefix, commands, payload, answer_s)
         except OSError as error:
-            # These two come from connecting: nothing of the line was heard.
-            if not self._instead or error.errno not in (errno.ENOENT, errno.ECONNREFUSED):
+            # These come from connecting: nothing of the line was heard.
+            if not self._instead or error.errno not in _NEVER_HEARD:
                 raise
             try:
                 return _through(self._instead, _CURRENT, commands, payload, answer_s)
@@ -229,12 +234,20 @@ def master(options: HaproxyOptions) -> MasterSocket | None:
 def worker(options: HaproxyOptions) -> WorkerSocket:
     """Return the runtime API: the stats socket where the settings name one, else the master's.
 
-    A stats socket that nobody listens on any more is done without, where there is a master's.
+    A stats socket that nobody listens on any more, or that this user may not open, is done without
+    where there is a master's.
     """
     if options.stats_socket:
         return WorkerSocket(
             options.stats_socket, options.start_timeout_s, instead=options.master_socket
         )
+    return WorkerSocket(options.master_socket, options.start_timeout_s, _CURRENT)
+
+
+def through_master(options: HaproxyOptions) -> WorkerSocket | None:
+    """Return the runtime API through the master socket, or None where the settings name none."""
+    if not options.master_socket:
+        return None
     return WorkerSocket(options.master_socket, options.start_timeout_s, _CURRENT)
 
 
