@@ -201,10 +201,7 @@ def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalReco
     redirect = record.redirect.https
     https = settings.https == "only" if isinstance(redirect, msgspec.UnsetType) else redirect
     https = https and settings.https != "disabled"
-    # A service nobody wrote endpoints for still answers: 503, with a page that says so.
-    groups = {name: _servers(parts.groups[name]) for name in sorted(parts.groups)} or {
-        "default": ()
-    }
+    groups = _groups(parts)
     by_hash = record.balance in hashing.BALANCES
     lead = f"be_{service.ns}_{service.name}_{next(iter(groups))}"
     backends = tuple(
@@ -222,13 +219,32 @@ def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalReco
     )  # fmt: skip
 
 
+def _groups(parts: _Parts) -> dict[str, tuple[ServerRecord, ...]]:
+    """Return the servers of each group, sorted by name; never empty.
+
+    A service without any group still answers: 503, with a page that says so. So does one whose
+    route leads only to groups that are not there: these count as empty, since the groups that are
+    there were given no share.
+    """
+    groups = {name: _servers(entry) for name, entry in parts.groups.items()}
+    led_to = _led_to(parts)
+    if led_to and not led_to.keys() & groups.keys():
+        groups |= dict.fromkeys(led_to, ())
+    return dict(sorted(groups.items())) or {"default": ()}
+
+
+def _led_to(parts: _Parts) -> dict[str, int]:
+    """Return the groups to which the route gives a share above 0, and that share."""
+    if parts.route is None:
+        return {}
+    assert isinstance(parts.route.record, RouteRecord)
+    return {group: share for group, share in parts.route.record.groups.items() if share}
+
+
 def _shares(parts: _Parts, groups: dict[str, tuple[ServerRecord, ...]]) -> dict[str, int]:
     """Return the weight of each group that gets traffic; never empty."""
     if parts.route is not None:
-        assert isinstance(parts.route.record, RouteRecord)
-        wanted = {g: w for g, w in parts.route.record.groups.items() if w and g in groups}
-        if wanted:
-            return wanted
+        return {group: share for group, share in _led_to(parts).items() if group in groups}
     # No route: every group, equally; but one without servers would only answer 503.
     return {g: 1 for g, servers in groups.items() if servers} or dict.fromkeys(groups, 1)
 

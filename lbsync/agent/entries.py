@@ -3,7 +3,7 @@
 A stage of the pass; holds no state but a cache, so that a pass costs what has changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -89,6 +89,8 @@ class Decoder:
         self._items = new
         entries = dict(self._good)
         entries.update((name, accepted[name]) for name in self._bad if name in accepted)
+        for name in self._unrouted(accepted):
+            entries.pop(name, None)
         problems = [*self._bad.values(), *map(_unreadable, snapshot.unreadable)]
         return Resolved(entries, tuple(sorted(problems, key=lambda problem: problem.key)))
 
@@ -118,6 +120,16 @@ class Decoder:
         """Take over what `glance` found in this snapshot."""
         self._items = snapshot.items
         self._good.update((entry.item.key, entry) for entry in changed)
+
+    def _unrouted(self, accepted: Entries) -> Iterator[str]:
+        """Yield the keys of new services whose route cannot be read.
+
+        Without the route every group would take its share, also one that it gives nothing.
+        """
+        for name, problem in self._bad.items():
+            service = f"services/{problem.service}"
+            if name == f"routes/{problem.service}" and not {name, service} & accepted.keys():
+                yield service
 
     def _read(self, item: Item, accepted: Entry | None) -> None:
         self._good.pop(item.key, None)
@@ -154,9 +166,12 @@ def settle_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem]
         if not lost or service_key(service) not in entries:
             continue
         cure = f"write endpoints/{service}/{lost[0]} or correct the name"
+        led_to = sum(share > 0 for share in entry.record.groups.values())
         if name in accepted and accepted[name] is not entry:
             entries[name] = accepted[name]
             cure += "; the route before it stays"
+        elif len(lost) == led_to:
+            cure += "; until then the service answers 503"
         problems.append(
             Problem(name, str(service), f"groups: {lost[0]} has no endpoints key: {cure}")
         )

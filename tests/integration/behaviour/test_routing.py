@@ -182,3 +182,46 @@ def test_weights_of_groups_split_the_traffic(site: Site) -> None:
     assert found.keys() == {"blue", "green"}
     # 300 of 400 are expected; six standard deviations of chance are 52.
     assert 248 <= found["blue"] <= 352
+
+
+def test_a_group_without_a_share_gets_nothing_whatever_becomes_of_the_others(
+    build: Callable[..., Site], web: Web
+) -> None:
+    site = build()
+    site.put(
+        {
+            "services/t/page": {"mode": "http", "hosts": ["page.test"]},
+            "endpoints/t/page/blue": servers(web("blue")),
+            "endpoints/t/page/green": servers(web("green")),
+            "routes/t/page": {"groups": {"blue": 1, "green": 0}},
+        }
+    )
+    site.start()
+    site.put(
+        {
+            "services/t/new": {"mode": "http", "hosts": ["new.test"]},
+            "endpoints/t/new/green": servers(web("green")),
+            "routes/t/new": {"groups": {"bleu": 1, "green": 0}},
+        }
+    )
+    site.run_pass()
+
+    def served() -> set[str]:
+        site.agent.ahead()
+        found = {site.get("page.test").body[:5] for _ in range(8)}
+        site.run_pass()
+        return found | {site.get("page.test").body[:5] for _ in range(8)}
+
+    assert site.get("new.test").status == 503
+    assert served() == {"blue"}
+    site.put({"endpoints/t/page/blue": servers()})
+    assert served() == {"<!doc"}
+    site.source.delete("endpoints/t/page/blue")
+    assert served() == {"<!doc"}
+    site.reconfigure()
+    assert served() == {"<!doc"}
+    site.put({"endpoints/t/page/blue": servers(web("blue"))})
+    site.run_pass()
+    assert served() == {"blue"}
+    site.put({"routes/t/page": {"groups": {"blue": 0, "green": 0}}})
+    assert served() == {"blue"}

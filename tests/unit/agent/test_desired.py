@@ -119,6 +119,29 @@ def test_a_route_is_obeyed_and_one_taker_needs_no_slots() -> None:
     assert [(c.key, c.backend) for c in found.choices] == [("a/b", "be_a_b_green")]
 
 
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), min_size=1).filter(
+        lambda shares: any(shares.values())
+    ),
+    st.dictionaries(st.sampled_from("abcd"), st.integers(0, 2)),
+)
+def test_only_groups_with_a_share_get_traffic_whatever_is_there(
+    shares: dict[str, int], there: dict[str, int]
+) -> None:
+    """Servers by group are `there`; a group can be missing, empty, or unknown to the route."""
+    values = {
+        "services/t/s": {"mode": "http"},
+        "routes/t/s": {"groups": shares},
+        **{f"endpoints/t/s/{group}": servers(*range(1, n + 1)) for group, n in there.items()},
+    }
+    found = service(assemble(values), "t/s")
+    led_to = {backend.group for c in found.choices for backend in found.backends
+              if backend.name == c.backend}  # fmt: skip
+    named = {group for group, share in shares.items() if share}
+    assert led_to
+    assert led_to == (named & there.keys() or named)
+
+
 def test_a_service_without_endpoints_still_has_a_backend() -> None:
     found = service(assemble({"services/a/b": {"mode": "http"}}), "a/b")
     assert [(b.name, b.servers) for b in found.backends] == [("be_a_b_default", ())]

@@ -61,6 +61,25 @@ def test_a_route_to_a_group_that_is_not_there_leaves_the_old_route() -> None:
     assert "gren has no endpoints key" in problems[0].reason
 
 
+def test_a_first_route_to_a_group_that_is_not_there_leads_to_no_other() -> None:
+    values = {**a_shop(), "routes/shop/web": {"groups": {"gren": 1, "default": 0}}}
+    entries = dict(entries_of(values))
+    (problem,) = settle_routes(entries, {})
+    assert entries["routes/shop/web"].record == RouteRecord({"gren": 1, "default": 0})
+    assert "until then the service answers 503" in problem.reason
+
+
+def test_a_new_service_waits_for_a_route_that_can_be_read() -> None:
+    """Without it a group would get traffic that the route may have given nothing."""
+    bad = {**a_shop(), "routes/shop/web": {"groups": {"default": 0}}}
+    resolved = Decoder().resolve(a_snapshot(bad), {})
+    assert "services/shop/web" not in resolved.entries
+    assert "services/shop/cart" in resolved.entries
+    assert [p.key for p in resolved.problems] == ["routes/shop/web"]
+    served_before = entries_of(a_shop())
+    assert "services/shop/web" in Decoder().resolve(a_snapshot(bad), served_before).entries
+
+
 def test_holding_back_a_service_takes_all_its_keys_from_what_was_accepted() -> None:
     accepted = entries_of(a_shop())
     wanted = entries_of(
