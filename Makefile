@@ -87,6 +87,11 @@ install: ## program, systemd units and example settings; DESTDIR= PREFIX=/usr/lo
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
 	    scripts/install
 
+.PHONY: uninstall
+uninstall: ## take away what install brought, but settings, state and HAProxy's drop-in
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
+	    scripts/uninstall
+
 .PHONY: clean
 clean: ## remove what was built, but not .venv
 	rm -rf build dist .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -92,8 +92,118 @@ def test_a_daemon_that_tests_want_is_required_on_a_build_machine_only(
 def test_the_readme_names_every_step_that_the_installer_names_in_the_same_order() -> None:
     printed = (ROOT / "scripts/install").read_text().rpartition("<<END\n")[2].partition("\nEND")[0]
     steps = [line.strip() for line in printed.splitlines()[1:]]
+    assert "systemctl enable --now lbsync-agent" in steps
     settings = {"$settings": "/etc/lbsync/lbsync.toml", "\\$": "$"}
     wanted = [re.sub(r"\$settings|\\\$", lambda m: settings[m[0]], step) for step in steps]
     section = (ROOT / "README.md").read_text().partition("## In production\n")[2]
     lines = [line.partition(" #")[0].strip() for line in section.splitlines() if line[:4] == "    "]
     assert [line for line in lines if line in wanted] == wanted
+
+
+class Host:
+    """A place to install into, with a Python that stands in for venv and pip."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "root"
+        self.tree = root / "tree"
+        for name in ("systemd", "examples"):
+            shutil.copytree(ROOT / name, self.tree / name)
+        (self.tree / "scripts").mkdir()
+        for script in ("install", "uninstall"):
+            shutil.copy(ROOT / "scripts" / script, self.tree / "scripts")
+        program(
+            self.tree,
+            "python",
+            """case "$*" in
+"-c "*) ;;
+"-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+*" pip install "*) [ -z "$PIP" ] || { [ "$PIP" = wait ] && kill -TERM $PPID && sleep 1; exit 1; } ;;
+*"-m lbsync version") [ -z "$BROKEN" ] ;;
+*) echo "$(dirname "$0")" ;;
+esac""",
+        )
+
+    def run(self, script: str = "install", **more: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "PYTHON": str(self.tree / "python"), "PREFIX": "/usr", **more}
+        env |= {"DESTDIR": str(self.root)}
+        return subprocess.run(
+            [str(self.tree / "scripts" / script)],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def files(self) -> dict[str, str]:
+        return {
+            str(path.relative_to(self.root)): str(path.readlink()) if path.is_symlink() else ""
+            for path in self.root.rglob("*")
+            if path.is_symlink() or path.is_file()
+        }
+
+    def current(self) -> str:
+        return str((self.root / "usr/lib/lbsync/current").readlink())
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_an_upgrade_keeps_the_release_before_and_tells_nobody_to_restart_haproxy(
+    host: Host,
+) -> None:
+    first = host.run()
+    assert first.returncode == 0, first.stderr
+    assert "systemctl restart haproxy" in first.stdout
+    before = host.current()
+    again = host.run()
+    assert again.returncode == 0, again.stderr
+    assert "systemctl restart haproxy" not in again.stdout
+    assert "systemctl try-restart lbsync-agent" in again.stdout
+    folder = host.root / "usr/lib/lbsync"
+    assert host.current() != before
+    assert str((folder / "previous").readlink()) == before
+    assert {path.name for path in folder.iterdir()} == {
+        "current", "previous", before, host.current(),
+    }  # fmt: skip
+    wrapper = (host.root / "usr/bin/lbsync").read_text()
+    assert "readlink -f /usr/lib/lbsync/current" in wrapper
+    assert not [name for name in host.files() if name.endswith(".part")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"PIP": "offline"}, "pip could not bring"),
+        ({"PIP": "wait"}, "interrupted"),
+        ({"BROKEN": "yes"}, "does not start"),
+    ],
+)
+def test_an_install_that_fails_or_is_cut_off_changes_nothing(
+    host: Host, fault: dict[str, str], said: str
+) -> None:
+    empty = host.run(**fault)
+    assert empty.returncode != 0
+    assert "nothing was installed" in empty.stderr
+    assert host.files() == {}
+    assert host.run().returncode == 0
+    before = host.files()
+    failed = host.run(**fault)
+    assert failed.returncode != 0
+    assert said in failed.stderr
+    assert "untouched" in failed.stderr
+    assert host.files() == before
+
+
+def test_an_uninstall_leaves_what_haproxy_lives_on_and_says_so(host: Host) -> None:
+    host.run()
+    gone = host.run("uninstall")
+    assert gone.returncode == 0, gone.stderr
+    assert set(host.files()) == {
+        "usr/lib/systemd/system/haproxy.service.d/lbsync.conf",
+        "etc/lbsync/lbsync.toml",
+    }
+    for place in ("haproxy.service.d/lbsync.conf", "/var/lib/lbsync", "/etc/lbsync"):
+        assert place in gone.stdout
