@@ -12,6 +12,7 @@ from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.generations import Generation, Store
+from lbsync.agent.master_directory import MasterDirectory
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.validate import Refused, validate
 from lbsync.clients.haproxy.options import HaproxyOptions
@@ -64,7 +65,7 @@ class Bench:
             state_dir=str(self.state),
             reload_timeout_s=10.0,
         )
-        self.store = Store(self.state, keep=5)
+        self.store = Store(self.state, 5, MasterDirectory(self.options))
         self.parser = Parser()
 
     def close(self) -> None:

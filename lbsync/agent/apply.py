@@ -118,6 +118,7 @@ class Applier:
             self._store.prune()
             return _only_live(live, started, error)
         self._carry_over(generation, config, running)
+        self._store.look_for_failure()
         live = self._store.make_live(generation)
         reloaded = self._reload(live, previous, before)
         # A later start must not take for news what is long ended, such as a maintenance.
@@ -184,6 +185,7 @@ class Applier:
         # First the file, then the report: a HAProxy that restarts now must find a configuration
         # that starts.
         self._store.make_live(previous)
+        live = self._store.note_failure(live)
         again = f"generation {previous.name} is live again"
         starts = f"generation {previous.name} is what it starts from"
         try:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -46,6 +47,16 @@ def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     _write(following, data, mode, durable=True)
     following.replace(path)
     sync(path.parent)
+
+
+def empty(directory: Path) -> None:
+    """Remove what is in a directory, but not the directory. Never fails; nothing is synced."""
+    with contextlib.suppress(OSError):
+        for entry in list(directory.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink()
 
 
 def closed_directory(path: Path) -> None:

@@ -2,6 +2,7 @@
 
     <state>/generations/.staging-…    being written or checked; never live
     <state>/generations/7-1f0c…/      complete; `haproxy.cfg`, `maps/`, `meta.json`
+    <state>/generations/.left-…       empty, and kept: HAProxy's master may stand in it
     <state>/live -> generations/7-1f0c…       what HAProxy reads when it starts or reloads
     <state>/confirmed -> generations/7-1f0c…  what a running HAProxy was last proved to serve
 
@@ -20,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync.agent import durable
+from lbsync.agent.master_directory import MasterDirectory
 from lbsync.errors import ApplyFailed, LbsyncError
 from lbsync.model.rendered import Rendered
 
@@ -28,6 +30,7 @@ _META_FILE = "meta.json"
 _NAME = re.compile(r"(\d+)-([0-9a-f]+)")
 _STAGING = ".staging-"
 _DOOMED = ".doomed-"
+_LEFT = ".left-"
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -43,6 +46,8 @@ class Meta(msgspec.Struct, frozen=True):
     base: str = ""
     """Digest of the generation that HAProxy loaded, where runtime changes then made it this one:
     `show info` goes on to say that digest. Empty: HAProxy loaded this one itself."""
+    entered: bool = False
+    """A reload failed while it was live, so HAProxy's master may have stayed in its directory."""
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -72,8 +77,13 @@ class Generation(msgspec.Struct, frozen=True):
 class Store:
     """The generations under one state directory. One process writes at a time (see `apply`)."""
 
-    def __init__(self, state_dir: Path | str, keep: int) -> None:
-        """`keep`: how many generations `prune` leaves, besides the live and the confirmed one."""
+    def __init__(
+        self, state_dir: Path | str, keep: int, master: MasterDirectory | None = None
+    ) -> None:
+        """`keep`: how many generations `prune` leaves, besides the live and the confirmed one.
+        `master`: tells which directories must stay; None where no HAProxy is asked, as all do then.
+        It may be exchanged at any time."""
+        self.master = master
         self._state = Path(state_dir)
         self._root = self._state / "generations"
         self._keep = keep
@@ -157,6 +167,23 @@ class Store:
             ) from error
         return msgspec.structs.replace(generation, meta=meta)
 
+    def note_failure(self, live: Generation) -> Generation:
+        """Remember that the reload to a generation failed. Never fails: it is a precaution."""
+        if self.master is not None:
+            self.master.failed_anew()  # this one is known now
+        return _mark_entered(live)
+
+    def look_for_failure(self) -> bool:
+        """See whether somebody else's reload failed; then the master may stand in any of these.
+
+        To be asked before a reload, since one that succeeds takes the trace away. Never fails.
+        """
+        if self.master is None or not self.master.failed_anew():
+            return False
+        for found in self.list():
+            _mark_entered(found)
+        return True
+
     def live(self) -> Generation | None:
         """Return the generation that HAProxy reads at its next start, or None."""
         return self._target(self.live_link)
@@ -187,6 +214,8 @@ class Store:
         """
         pinned = self._pinned()
         doomed = [found for found in self.list()[self._keep :] if found.name not in pinned]
+        if doomed and self.look_for_failure():
+            doomed = [_load(found.path) for found in doomed]
         for found in doomed:
             self._doom(found)
         self._remove(_DOOMED)
@@ -209,12 +238,24 @@ class Store:
     def _doom(self, generation: Generation) -> None:
         # Renamed first: a removal that is cut short must not leave half a generation behind under
         # a name that promises a whole one.
+        entered = generation.meta.entered or self._master_is_in(generation)
+        prefix = _LEFT if entered else _DOOMED
         with contextlib.suppress(OSError):
-            generation.path.rename(self._root / f"{_DOOMED}{generation.name}")
+            generation.path.rename(self._root / f"{prefix}{generation.name}")
+
+    def _master_is_in(self, generation: Generation) -> bool:
+        if generation.seq == 0 or self.master is None:
+            return False  # what was never live was never entered
+        return bool(self.master.is_in(generation.path))
 
     def _remove(self, prefix: str) -> None:
         for leftover in self._root.glob(f"{prefix}*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in self._root.glob(f"{_LEFT}*"):
+            durable.empty(leftover)
+            if self.master is not None and not self.master.may_be_in(leftover):
+                with contextlib.suppress(OSError):
+                    leftover.rmdir()
 
     def _number(self, staged: Generation) -> Generation:
         newest = next(iter(self.list()), None)
@@ -240,6 +281,13 @@ class Store:
             return None
         path = self._root / name
         return _load(path) if _NAME.fullmatch(name) and path.is_dir() else None
+
+
+def _mark_entered(generation: Generation) -> Generation:
+    meta = msgspec.structs.replace(generation.meta, entered=True)
+    with contextlib.suppress(OSError):
+        durable.replace_file(generation.path / _META_FILE, msgspec.json.encode(meta))
+    return msgspec.structs.replace(generation, meta=meta)
 
 
 def _load(path: Path) -> Generation:

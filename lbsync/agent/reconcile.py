@@ -23,6 +23,7 @@ from lbsync.agent.generations import Generation, Store
 from lbsync.agent.guard import Hold
 from lbsync.agent.holding import Holding
 from lbsync.agent.live import Live
+from lbsync.agent.master_directory import MasterDirectory
 from lbsync.agent.outputs import Outputs
 from lbsync.agent.sections import Parser
 from lbsync.agent.served import Served, chosen, load
@@ -82,6 +83,7 @@ class Agent:
         directory = settings.proxy.certificates
         self._settings = settings
         options = from_settings(settings)
+        self._store.master = MasterDirectory(options)
         self._live = Live(options, settings.agent.leave_within.seconds)
         self._budget.limits = Limits.of(settings.agent)
         self._bringer = Bringer(

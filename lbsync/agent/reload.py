@@ -31,6 +31,7 @@ _RELOADS_IN_VAIN = 3
 _PROBE_S = 0.5
 """How long one question during a reload may be refused before the clock is looked at again."""
 _MOST_WORDS = 3
+_HOMELESS = "Impossible to retrieve startup directory name"
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -203,4 +204,8 @@ def _no_words(before: Before) -> str:
 
 def _failed(alerts: tuple[Alert, ...], otherwise: str) -> ApplyFailed:
     said = "; ".join(str(alert) for alert in alerts[:_MOST_WORDS])
+    if _HOMELESS in said:
+        said += (
+            "; the directory its master stood in was removed, and only a restart of HAProxy helps"
+        )
     return ApplyFailed(f"HAProxy did not take the configuration: {said or otherwise}")

@@ -28,6 +28,8 @@ class Master(msgspec.Struct, frozen=True):
     failed: int
     """How many of the last reloads failed in a row; a success makes it 0. -1 when not told."""
     workers: tuple[Worker, ...]
+    uptime_s: int = -1
+    """Since it was started; a reload does not begin it anew. -1 when not told."""
 
     @property
     def current(self) -> Worker | None:
@@ -70,7 +72,7 @@ class MapState(msgspec.Struct, frozen=True):
     """Entries in the version in force; -1 when HAProxy does not tell."""
 
 
-_MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed:\s*(\d+)\])?")
+_MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed:\s*(\d+)\])?(?:\s+(\d\S+))?")
 _WORKER = re.compile(r"^(\d+)\s+worker\s+(\d+)\s+(\S+)")
 _UPTIME = re.compile(r"(\d+)d(\d+)h(\d+)m(\d+)s")
 _MAP = re.compile(r"^(-?\d+) \((.*?)\) (?:.*\bentry_cnt=(\d+))?")
@@ -91,7 +93,9 @@ def parse_proc(answer: str) -> Master:
     if master is None:
         raise Unavailable(f"'show proc' answered something else: {answer[:200]!r}")
     failed = int(master[3]) if master[3] is not None else -1
-    return Master(int(master[1]), int(master[2]), failed, tuple(_survivor(workers, failed)))
+    uptime = _seconds(master[4]) if master[4] else -1
+    survivors = tuple(_survivor(workers, failed))
+    return Master(int(master[1]), int(master[2]), failed, survivors, uptime)
 
 
 def _survivor(workers: list[Worker], failed: int) -> list[Worker]:

@@ -50,6 +50,20 @@ def master_pid(pid_file: str) -> int:
     return pid
 
 
+def working_directory(pid: int) -> tuple[int, int] | None:
+    """Return device and inode of the directory that a HAProxy process stands in.
+
+    None where that cannot be seen: another user's process, or one of another pid namespace.
+    """
+    if not is_haproxy(pid):
+        return None
+    try:
+        stat = Path(f"/proc/{pid}/cwd").stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
 def request_reload(pid: int) -> None:
     """Send the master SIGUSR2. Raises `Unavailable` when it is gone, `Denied` when not ours."""
     _signal(pid, signal.SIGUSR2)

@@ -36,7 +36,7 @@ MAPS = (
 
 def test_show_proc_tells_the_serving_worker_from_the_old_ones() -> None:
     master = answers.parse_proc(GOOD)
-    assert (master.pid, master.reloads, master.failed) == (7411, 1, 0)
+    assert (master.pid, master.reloads, master.failed, master.uptime_s) == (7411, 1, 0, 1)
     assert master.current == Worker(7414, 0, 93784, old=False)
     assert master.old_workers == (Worker(7390, 2, 60, old=True),)
 
