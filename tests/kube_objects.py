@@ -69,6 +69,7 @@ def service(name: str = "cart", **fields: Any) -> Service:
         "affinity_timeout": 0,
         "publish_not_ready": False,
         "allocates_node_ports": True,
+        "source_ranges": (),
         "load_balancer": (),
     }
     return Service(**{**given, **fields})

@@ -54,6 +54,8 @@ class Service(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Seconds; 0 when session_affinity is None."""
     publish_not_ready: bool
     allocates_node_ports: bool
+    source_ranges: tuple[str, ...]
+    """`spec.loadBalancerSourceRanges`: whom a load balancer lets in; empty: everybody."""
     load_balancer: tuple[str, ...]
     """Addresses and host names of `status.loadBalancer.ingress`, in the order given."""
 

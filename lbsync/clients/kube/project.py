@@ -54,6 +54,7 @@ def service(wired: wire.Service) -> objects.Service:
         affinity_timeout=(affinity.client_ip and affinity.client_ip.timeout_seconds) or 0,
         publish_not_ready=bool(spec.publish_not_ready_addresses),
         allocates_node_ports=spec.allocate_load_balancer_node_ports is not False,
+        source_ranges=tuple(spec.load_balancer_source_ranges or ()),
         load_balancer=tuple(
             place.ip or place.hostname or ""
             for place in balancer.ingress or ()

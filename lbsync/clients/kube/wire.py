@@ -81,6 +81,7 @@ class ServiceSpec(Part):
     session_affinity_config: AffinityConfig | None = None
     publish_not_ready_addresses: bool | None = None
     allocate_load_balancer_node_ports: bool | None = None
+    load_balancer_source_ranges: list[str] | None = None
 
 
 class LoadBalancerIngress(Part):

@@ -2,6 +2,7 @@
 
 from lbsync.publisher.translate import alias_policies as policy
 from lbsync.publisher.translate import aliases as a
+from lbsync.publisher.translate.alias_nginx import INGRESS_NGINX
 from lbsync.publisher.translate.alias_policies import part
 from lbsync.publisher.translate.aliases import Vendor, span, switch, to
 from lbsync.publisher.translate.fields import read_number
@@ -131,8 +132,9 @@ HAPROXY_INGRESS = Vendor(
     protecting=frozenset(
         (
             *("auth-type", "auth-secret", "auth-url", "oauth", "auth-tls-secret"),
-            *("auth-tls-verify-client", "allowlist-source-header", "waf"),
-            "secure-verify-ca-secret",
+            *("auth-tls-verify-client", "allowlist-source-header", "waf", "limit-connections"),
+            *("secure-verify-ca-secret", "secure-verify-hostname"),
+            *("http-header-match", "http-header-match-regex"),
         )
     ),
 )
@@ -190,8 +192,8 @@ HAPROXY_TECHNOLOGIES = Vendor(
         **_all(_HOSTWIDE, "http-server-close", "maxconn", "nbthread", "proxy-protocol"),
         **_all(_HOSTWIDE, "quic-alt-svc-max-age", "tls-alpn"),
     },
-    protecting=frozenset((*("auth-type", "auth-secret", "client-ca", "server-ca"),)),
+    protecting=frozenset(("auth-type", "auth-secret", "client-ca", "server-ca")),
 )
 
-VENDORS = (HAPROXY_INGRESS, HAPROXY_TECHNOLOGIES)
-"""Where both say something of one field, the first one's word counts."""
+VENDORS = (HAPROXY_INGRESS, HAPROXY_TECHNOLOGIES, INGRESS_NGINX)
+"""Where several say something of one field, the first one's word counts."""

@@ -5,6 +5,7 @@ for one field lbsync's own annotation before those of other controllers.
 """
 
 import difflib
+import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,12 +16,21 @@ from lbsync.publisher.translate.alias_policies import REWRITE_TARGET
 from lbsync.publisher.translate.alias_tables import VENDORS
 from lbsync.publisher.translate.aliases import PLACE, PLACING, Convert, NoCounterpart, Vendor
 from lbsync.publisher.translate.fields import FIELDS, Path, read_value
+from lbsync.publisher.translate.foreign import (
+    asks,
+    controller_of,
+    is_raw_protection,
+    lets_in_some,
+    protects,
+)
 from lbsync.publisher.translate.options import EVERY_HOST, HOSTS, PREFIX, PUBLISH_LABEL
 from lbsync.publisher.translate.placement import PLACE_NAMES, Placement, read_placement
 from lbsync.publisher.translate.report import Refused, Report, shown
 
 ACCEPT = "accept-unprotected"
 _OURS = (PREFIX, *(prefix for vendor in VENDORS for prefix in vendor.prefixes))
+SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+"""What `spec.loadBalancerSourceRanges` was before it was a field."""
 _ON_SERVICE_ONLY = frozenset({"hosts", "paths", "mode", "listen", "port"})
 _OWN_NAMES = frozenset({*FIELDS, *PLACE_NAMES, ACCEPT})
 
@@ -73,6 +83,11 @@ def read_annotations(service: Service, ingresses: Iterable[Ingress], report: Rep
     reader = _Reader(wishes, report, accepted)
     for vendor in VENDORS:
         reader.read_vendor(vendor, said)
+    for name, note in said.items():
+        if not name.startswith(_OURS) and name != SOURCE_RANGES:
+            reader.report_foreign(name, note)
+    if "allow" not in own:
+        reader.read_ranges(service, said.get(SOURCE_RANGES))
     reader.read_own(own)
     place: dict[str, Any] = wishes.draft.pop(PLACE, {})
     wishes.rewrite_target = place.pop(REWRITE_TARGET, "")
@@ -86,12 +101,12 @@ def _effective(service: Service, ingresses: Iterable[Ingress], report: Report) -
     found = {
         name: Said(name, _checked(name, text))
         for name, text in service.annotations.items()
-        if name.startswith(_OURS)
+        if _counts(name)
     }
     for ingress in ingresses:
         where = f"Ingress {ingress.namespace}/{ingress.name}"
         for name, text in sorted(ingress.annotations.items()):
-            if not name.startswith(_OURS):
+            if not _counts(name):
                 continue
             if name == HOSTS and text.strip() == EVERY_HOST:
                 continue  # speaks of this Ingress' own rules without host
@@ -106,6 +121,11 @@ def _effective(service: Service, ingresses: Iterable[Ingress], report: Report) -
                     "give both the same value, or write it on the Service", where,
                 )  # fmt: skip
     return dict(sorted(found.items()))
+
+
+def _counts(name: str) -> bool:
+    """Tell whether an annotation is ours, or of a controller whose users it may protect."""
+    return name.startswith(_OURS) or bool(controller_of(name))
 
 
 def _checked(name: str, text: str) -> str:
@@ -193,19 +213,65 @@ class _Reader(msgspec.Struct, frozen=True):
         """Report what is not done; refuse where leaving it out would let anybody in."""
         cure = vendor.lacking.get(name)
         if cure is None:
-            self.report.warn(f"annotation {shown(note.name)} is not known", "correct or remove it")
+            self.report_foreign(note.name.partition(" ")[0], note)
+        elif (name in vendor.protecting and asks(note.text)) or is_raw_protection(name, note.text):
+            self._refuse_unprotected(note, cure)
+        else:
+            self.report.warn(f"annotation {note.name} has no effect", cure)
+
+    def report_foreign(self, name: str, note: Said) -> None:
+        """Report an annotation that no table knows; refuse where it looks as if it protected."""
+        if protects(name.partition("/")[2], note.text):
+            cure = "write what it stands for in annotations of lbsync, and take it out"
+            self._refuse_unprotected(note, cure)
+        else:
+            whose = controller_of(name)
+            self.report.warn(
+                f"annotation {shown(note.name, 200)} is {f'of {whose}' if whose else 'not known'}, "
+                "and has no effect",
+                "take it out, or write what it stands for in annotations of lbsync",
+            )
+
+    def _refuse_unprotected(self, note: Said, cure: str) -> None:
+        if self.accepted:
+            self.report.warn(f"annotation {shown(note.name, 200)} protects, and is not done", cure)
             return
-        asked = note.text.strip().lower() not in ("", "false", "off")
-        if name in vendor.protecting and asked and not self.accepted:
+        self._refuse(
+            Refused(
+                f"annotation {note.name} protects, and lbsync does not do that: without it the "
+                "service would be less safe than its owner wants",
+                f'{cure}, or accept that with annotation {PREFIX}{ACCEPT}: "true"',
+            )
+        )
+
+    def read_ranges(self, service: Service, note: Said | None) -> None:
+        """Take the API's own allow list over; the annotation counts where there is no field, as there."""
+        ranges, origin = service.source_ranges, "spec.loadBalancerSourceRanges"
+        if not ranges and note is not None:
+            ranges = tuple(filter(None, (part.strip() for part in note.text.split(","))))
+            origin = note.name
+        if not lets_in_some(ranges):
+            return
+        allow = [_network(text) for text in ranges]
+        before = self.wishes.origins.get(("allow",))
+        if before is None:
+            _put(self.wishes, ("allow",), allow, origin)
+        elif self.wishes.draft["allow"] != allow:
+            # Neither may be widened by the other, and who meant which is not known.
             self._refuse(
                 Refused(
-                    f"annotation {note.name} protects, and lbsync does not do that: without it the "
-                    "service would be less safe than its owner wants",
-                    f'{cure}, or accept that with annotation {PREFIX}{ACCEPT}: "true"',
+                    f"{origin} and annotation {before} let in different clients",
+                    f"write those that are meant into annotation {PREFIX}allow",
                 )
             )
-            return
-        self.report.warn(f"annotation {note.name} has no effect", cure)
+
+
+def _network(text: str) -> str:
+    """Return a range without bits beyond its length, which the API takes and the contract does not."""
+    try:
+        return str(ipaddress.ip_network(text.strip(), strict=False))
+    except ValueError:
+        return text
 
 
 def _get(draft: dict[str, Any], path: Path) -> Any:
