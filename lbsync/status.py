@@ -15,6 +15,7 @@ import msgspec
 
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.log import span
+from lbsync.schema import reading
 
 FILE = "status.json"
 
@@ -139,7 +140,6 @@ hundred."""
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Status)
 
 
 def write(state_dir: Path, status: Status) -> None:
@@ -162,14 +162,14 @@ def read(state_dir: Path) -> Status:
     """Return what the agent last wrote. Raises `Unavailable` when there is nothing to read."""
     path = state_dir / FILE
     try:
-        return _DECODER.decode(path.read_bytes())
+        return reading.record(path.read_bytes(), Status)
     except FileNotFoundError as error:
         raise Unavailable(
             f"{path}: there is no such file; no agent has run with this state_dir yet"
         ) from error
     except OSError as error:
         raise Unavailable(f"{path}: cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except reading.Unreadable as error:
         raise Unavailable(
             f"{path}: was written by another version of lbsync ({error}); restart the agent"
         ) from error
@@ -214,6 +214,14 @@ def _is_agent(status: Status) -> bool:
         return True  # /proc hides the processes of others (hidepid)
     # An ended process that nobody has waited for has an empty command line.
     return b"lbsync" in command
+
+
+def seconds(stamp: str) -> float:
+    """Return a time in RFC 3339, as somebody wrote it, in seconds since 1970; 0.0 where it is none."""
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def moment(at: float, now: float | None = None) -> str:

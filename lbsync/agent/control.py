@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from lbsync.errors import LbsyncError
+from lbsync.schema import reading
 
 _CURES = {
     errno.ENOSPC: "make room on that disk",
@@ -41,8 +42,8 @@ class Control:
     def get(self, name: Name) -> Request | None:
         """Return the standing request, or None. A damaged file counts as none."""
         try:
-            return msgspec.json.decode((self.path / name).read_bytes(), type=Request)
-        except (OSError, msgspec.DecodeError):
+            return reading.record((self.path / name).read_bytes(), Request)
+        except (OSError, reading.Unreadable):
             return None
 
     def set(self, name: Name, request: Request) -> None:

@@ -24,6 +24,7 @@ from lbsync.agent import durable
 from lbsync.agent.master_directory import MasterDirectory
 from lbsync.errors import ApplyFailed, LbsyncError
 from lbsync.model.rendered import Rendered
+from lbsync.schema import reading
 
 MAIN_FILE = "haproxy.cfg"
 _META_FILE = "meta.json"
@@ -291,10 +292,9 @@ def _mark_entered(generation: Generation) -> Generation:
 
 
 def _load(path: Path) -> Generation:
-    found = _NAME.fullmatch(path.name)
-    assert found is not None
+    seq, digest = path.name.split("-", 1)
     try:
-        meta = msgspec.json.decode((path / _META_FILE).read_bytes(), type=Meta)
-    except (OSError, msgspec.DecodeError):
-        meta = Meta(found[2])  # the name tells what matters most
-    return Generation(int(found[1]), path, meta)
+        meta = reading.record((path / _META_FILE).read_bytes(), Meta)
+    except (OSError, reading.Unreadable):
+        meta = Meta(digest)  # the name tells what matters most
+    return Generation(int(seq), path, meta)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from lbsync.schema import reading
+
 Touch = tuple[str, str, str]
 """Backend, server, and `weight` or `state`: what a person may set by hand, too."""
 
@@ -36,8 +38,8 @@ class Journal:
         if head.decode(errors="replace") == pid:
             for line in lines:
                 # The last one may be cut short: what it meant was not done then.
-                with contextlib.suppress(msgspec.DecodeError):
-                    found.add(msgspec.json.decode(line, type=Touch))
+                with contextlib.suppress(reading.Unreadable):
+                    found.add(_touch(line))
         return found
 
     def begin(self, pid: str, touched: Iterable[Touch] = ()) -> None:
@@ -58,6 +60,12 @@ class Journal:
             self._written = None
             with contextlib.suppress(OSError), self._path.open("ab") as file:
                 file.write(_lines(lines))
+
+
+def _touch(line: bytes) -> Touch:
+    """Raises `reading.Unreadable`."""
+    found: Touch = reading.total(lambda: msgspec.json.decode(line, type=Touch))
+    return found
 
 
 def _lines(lines: Iterable[bytes]) -> bytes:

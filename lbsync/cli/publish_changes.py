@@ -8,6 +8,7 @@ import msgspec
 from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.publisher.mirror import Change
 from lbsync.publisher.units import State, Unit
+from lbsync.schema import reading
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -60,8 +61,8 @@ def _parsed(value: bytes | None) -> Any:
     if value is None:
         return None
     try:
-        return msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return reading.plain(value)
+    except reading.Unreadable:
         return value.decode(errors="backslashreplace")
 
 

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import yaml
 
+from lbsync.cli.terminal import to_json
+from lbsync.clients.files.contents import parse_yaml
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import BadKey, Conflict, Rejected
 from lbsync.model.record import Record
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema import reading
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import ServiceId, endpoints_key, parse_key, route_key, service_key
 
@@ -66,8 +68,8 @@ class Summary(msgspec.Struct, frozen=True):
 def pretty(value: bytes) -> str:
     """Return JSON indented, anything else as text."""
     try:
-        return msgspec.json.format(value, indent=2).decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return to_json(reading.plain(value))
+    except reading.Unreadable:
         return value.decode(errors="backslashreplace")
 
 
@@ -98,10 +100,9 @@ def compose(items: Mapping[str, Item], service: ServiceId) -> Document:
 def parse(data: bytes, service: ServiceId) -> Document:
     """Read a document from JSON or YAML. Raises `Rejected`."""
     try:
-        raw = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise Rejected(f"{service}: the document is neither JSON nor YAML: {reason}") from error
+        raw = parse_yaml(data)
+    except ValueError as error:
+        raise Rejected(f"{service}: the document is neither JSON nor YAML: {error}") from error
     if not isinstance(raw, dict):
         raise Rejected(f"{service}: the document must be an object with the fields of the service")
     parts = {"service", "endpoints", "route"}
@@ -215,19 +216,19 @@ def _summary(service: ServiceId, records: dict[str, Record | str]) -> Summary:
 def _encode(key: str, value: object) -> bytes:
     try:
         return msgspec.json.encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Rejected(f"{key}: the value cannot be written as JSON: {error}") from error
 
 
 def _raw(item: Item) -> Any:
     try:
-        return msgspec.json.decode(item.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return reading.plain(item.value)
+    except reading.Unreadable:
         return None
 
 
 def _json(item: Item) -> Any:
     try:
-        return msgspec.json.decode(item.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Rejected(f"{item.key}: the stored value is no JSON: {error}") from error
+        return reading.plain(item.value)
+    except reading.Unreadable as error:
+        raise Rejected(f"{item.key}: the stored value cannot be shown: {error}") from error

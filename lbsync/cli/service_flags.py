@@ -4,11 +4,10 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from lbsync.cli.service_document import Document, compose
 from lbsync.errors import Rejected
 from lbsync.model.snapshot import Item
+from lbsync.schema import reading
 from lbsync.schema.keys import ServiceId, service_key
 
 _DEFAULT_GROUP = "main"
@@ -90,8 +89,8 @@ def _fields(args: argparse.Namespace, service: ServiceId) -> dict[str, Any]:
     for text in args.field:
         name, equals, value = text.partition("=")
         try:
-            found[name] = msgspec.json.decode(value)
-        except msgspec.DecodeError as error:
+            found[name] = reading.plain(value)
+        except reading.Unreadable as error:
             raise Rejected(f"{service}: --field {text}: write NAME=JSON ({error})") from error
         if not equals or not name:
             raise Rejected(f"{service}: --field {text}: write NAME=JSON")

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
 
 import msgspec
 
@@ -15,6 +14,7 @@ from lbsync.log import span
 from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.schema import fleet as schema
 from lbsync.settings import Settings
+from lbsync.status import seconds
 
 COLOURS: dict[str, Colour] = {
     "confirmed": "green", "waiting": "yellow", "held": "yellow", "stale": "yellow", "rolled-back": "yellow",
@@ -120,8 +120,5 @@ def _details(report: Report) -> Iterator[tuple[str, str, str]]:
 
 
 def _ago(stamp: str) -> str:
-    try:
-        at = datetime.fromisoformat(stamp).timestamp()
-    except ValueError:
-        return "never"
-    return f"{span(time.time() - at)} ago"
+    at = seconds(stamp)
+    return f"{span(time.time() - at)} ago" if at else "never"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
 
 from lbsync.cli.context import opened
 from lbsync.cli.terminal import Colour, Terminal, to_json
@@ -10,6 +9,7 @@ from lbsync.errors import Exit, Unavailable
 from lbsync.log import span
 from lbsync.schema.publishing import ROOT, Known, known
 from lbsync.settings import Settings
+from lbsync.status import seconds
 
 #: Of many reports a host's own status shows only how many there are; `--publishers` shows all.
 _MOST = 10
@@ -70,7 +70,7 @@ def describe(found: Known, now: float | None = None) -> tuple[str, bool]:
     if beat is None:
         return f"led by {leader.identity}, which has not published yet", False
     now = time.time() if now is None else now
-    at = _seconds(beat.synced_at)
+    at = seconds(beat.synced_at)
     synced = f"in step {span(now - at)} ago" if at else "not in step yet"
     text = f"{beat.services} published, {synced}, led by {leader.identity}"
     counts = [
@@ -90,10 +90,3 @@ def _sentences(found: Known) -> Iterator[str]:
     for _, report in sorted(found.reports.items()):
         for sentence in report.sentences:
             yield f"{sentence} (since {report.since})" if report.since else sentence
-
-
-def _seconds(stamp: str) -> float:
-    try:
-        return datetime.fromisoformat(stamp).timestamp()
-    except ValueError:
-        return 0.0

@@ -32,6 +32,8 @@ Weight = Annotated[int, Meta(ge=0, le=256)]
 """HAProxy's range (manual 5.2, `weight`); 0 takes no new sessions."""
 Share = Annotated[int, Meta(ge=0, le=10_000)]
 Count = Annotated[int, Meta(ge=1, le=1000)]
+Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""What others say in a number: a revision of etcd is of 64 bits, and asking for more is no question."""
 Hosts = Annotated[tuple[Host, ...], Meta(max_length=1000)]
 
 
@@ -146,13 +148,13 @@ class QuarantineRecord(Record, frozen=True, forbid_unknown_fields=False):
     """
 
     reason: str
-    revision: int
+    revision: Whole
     """Of the source, when the reason was first found."""
-    host: str
+    host: Annotated[str, Meta(max_length=63)]
     """The agent that says so; others may say the same, and take over when this one is gone."""
     since: str
     """RFC 3339, UTC."""
-    line: int | UnsetType = UNSET
+    line: Whole | UnsetType = UNSET
     """Of `haproxy.cfg` as it was tried, where HAProxy named one."""
 
 
@@ -162,9 +164,9 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     A field that is not known is passed over, as fleets are upgraded host by host.
     """
 
-    revision: int
+    revision: Whole
     """Revision of the source that HAProxy was proved to serve; what `state` says holds for it."""
-    generation: int
+    generation: Whole
     digest: str
     applied_at: str
     """RFC 3339, UTC, as all times here: when the generation was first proved to be served."""
@@ -181,13 +183,13 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """In the words of `lbsync.status.State`."""
     waits: str = ""
     """Why a reload has to wait, and what it is for; empty: none does. `revision` is behind until then."""
-    seen: int = 0
+    seen: Whole = 0
     """Revision of the source that the last pass looked at; `revision` is behind it while passes
     fail, or a reload waits."""
     draining: str = ""
     """Why the host is drained; empty: it is not."""
     lbsync: str = ""
     """Version of the agent."""
-    pid: int = 0
+    pid: Whole = 0
     started_at: str = ""
     """Of the agent."""

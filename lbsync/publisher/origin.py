@@ -13,10 +13,10 @@ import msgspec
 from lbsync import log
 from lbsync.clients.kube import SERVICES, Client
 from lbsync.clients.source import Expect, Put, Source
-from lbsync.errors import Conflict, Rejected, Unavailable
+from lbsync.errors import BadKey, Conflict, Rejected, Unavailable
 from lbsync.model.publishing import OriginRecord
 from lbsync.model.snapshot import Item, Snapshot
-from lbsync.schema.publishing import origin_key
+from lbsync.schema.publishing import origin_key, read
 
 _RETRY_S = 30.0
 """Between two requests while the API server is away; passes are run more often."""
@@ -97,8 +97,8 @@ def _read(item: Item | None) -> OriginRecord | None:
     if item is None:
         return None
     try:
-        return msgspec.json.decode(item.value, type=OriginRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return read(OriginRecord, item)
+    except BadKey:
         return None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema import reading
 from lbsync.schema.keys import parse_key
 from lbsync.schema.publishing import reports_prefix
 
@@ -24,9 +25,6 @@ _NOTHING: dict[str, Held] = {}
 
 class _Signed(msgspec.Struct):
     source: Any = None
-
-
-_SIGNED = msgspec.json.Decoder(_Signed)
 
 
 def base_of(ns: str, name: str) -> str:
@@ -162,7 +160,7 @@ class Stored:
 
 def _source(value: bytes) -> str:
     try:
-        source = _SIGNED.decode(value).source
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        source = reading.record(value, _Signed).source
+    except reading.Unreadable:
         return ""
     return source if isinstance(source, str) else ""

@@ -10,6 +10,7 @@ from lbsync.model.record import Record
 from lbsync.model.records import EndpointsRecord, GlobalRecord, RouteRecord, ServiceRecord
 from lbsync.schema import consistency
 from lbsync.schema.keys import Key
+from lbsync.schema.reading import Unreadable, strict, total
 from lbsync.schema.sentences import sentence
 
 R = TypeVar("R", bound=Record)
@@ -42,46 +43,41 @@ RECORD_OF: dict[str, type[Record]] = {
 }
 
 
-def _on_one_line(text: str) -> str:
-    """Return `text` with what cannot be seen escaped: names of fields come from outside, too."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
 def decode(key: str, parsed: Key, value: bytes) -> Record:
-    """Return the record that `value` holds. Raises `BadKey` naming key, field and cure."""
+    """Return the record that `value` holds. Raises `BadKey` naming key, field and cure, and nothing
+    else, whatever the bytes are."""
+    try:
+        return total(lambda: _read(RECORD_OF[parsed.kind], value))
+    except Unreadable as error:
+        raise BadKey(key, str(error)) from error
+
+
+def _read(kind: type[Record], value: bytes) -> Record:
     if len(value) > MAX_VALUE:
-        raise BadKey(key, f"the value has {len(value)} bytes; at most {MAX_VALUE} are read")
-    kind = RECORD_OF[parsed.kind]
+        raise Unreadable(f"the value has {len(value)} bytes; at most {MAX_VALUE} are read")
     try:
         record: Record = _DECODERS[kind].decode(value)
     except msgspec.ValidationError as error:
-        raise BadKey(key, _on_one_line(_explained(error, kind, value))) from error
+        raise Unreadable(sentence(kind, _plain(value)) or f"it does not fit: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadKey(key, _no_json(error)) from error
-    except RecursionError as error:
-        raise BadKey(
-            key, "the value is nested too deeply; write the fields of the contract"
-        ) from error
-    wrong = consistency.wrong_with(record)
-    if wrong:
-        raise BadKey(key, wrong)
+        raise _no_json(error) from error
+    strict(value)  # refuses what is given twice
+    if wrong := consistency.wrong_with(record):
+        raise Unreadable(wrong)
     return record
 
 
-def _explained(error: msgspec.ValidationError, kind: type[Record], value: bytes) -> str:
+def _plain(value: bytes) -> object:
     try:
-        plain = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as worse:
-        return _no_json(worse)
-    return sentence(error, kind, plain, lambda raw: _convert(raw, kind))
+        return strict(value)
+    except Unreadable as error:
+        # Of two faults the one that the parser met first was within the value; this one is graver.
+        cause = error.__cause__
+        raise (_no_json(cause) if isinstance(cause, ValueError) else error) from cause
 
 
-def _no_json(error: Exception) -> str:
-    return f"the value is no JSON object in UTF-8 ({error}); write one"
-
-
-def _convert(raw: object, kind: type[Record]) -> Record:
-    return msgspec.convert(raw, kind, dec_hook=_parse_value)
+def _no_json(error: Exception) -> Unreadable:
+    return Unreadable(f"the value is no JSON object in UTF-8 ({error}); write one")
 
 
 def encode(record: Record) -> bytes:

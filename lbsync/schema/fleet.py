@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-import msgspec
-
 from lbsync.errors import BadKey
 from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.model.snapshot import Item
+from lbsync.schema import reading
 from lbsync.schema.keys import ServiceId
 
 AGENTS = "agents/"
@@ -27,10 +26,10 @@ def quarantine_key(service: ServiceId | str) -> str:
 
 
 def read(kind: type[R], item: Item) -> R:
-    """Return the record of one key. Raises `BadKey`."""
+    """Return the record of one key. Raises `BadKey`, and nothing else."""
     try:
-        return msgspec.json.decode(item.value, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return reading.record(item.value, kind)
+    except reading.Unreadable as error:
         raise BadKey(item.key, f"was not written by an agent ({error}); remove it") from error
 
 

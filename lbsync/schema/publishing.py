@@ -7,15 +7,16 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 
 from lbsync.errors import BadKey
-from lbsync.model.publishing import HeartbeatRecord, LeaderRecord, ReportRecord
+from lbsync.model.publishing import HeartbeatRecord, LeaderRecord, OriginRecord, ReportRecord
 from lbsync.model.snapshot import Item
+from lbsync.schema import reading
 
 ROOT = "publishers/"
 SOURCE_PREFIX = "k8s/"
 """How the `source` of every record of a publisher begins; the cluster's name follows."""
 ReportKind = Literal["service", "ingress"]
 
-R = TypeVar("R", LeaderRecord, HeartbeatRecord, ReportRecord)
+R = TypeVar("R", LeaderRecord, HeartbeatRecord, ReportRecord, OriginRecord)
 
 
 def source_of(cluster: str) -> str:
@@ -49,10 +50,10 @@ def report_key(cluster: str, kind: ReportKind, name: str) -> str:
 
 
 def read(kind: type[R], item: Item) -> R:
-    """Return a record of a publisher. Raises `BadKey`."""
+    """Return a record of a publisher. Raises `BadKey`, and nothing else."""
     try:
-        return msgspec.json.decode(item.value, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return reading.record(item.value, kind)
+    except reading.Unreadable as error:
         raise BadKey(item.key, f"was written by another version of lbsync ({error})") from error
 
 

@@ -13,13 +13,13 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
-import msgspec
 from jinja2 import TemplateRuntimeError
 
 from lbsync.agent.render import golang, gopath, sprig
 from lbsync.agent.render.arguments import data, refusal, whole
 from lbsync.agent.render.keys import Pair
 from lbsync.errors import Rejected
+from lbsync.schema import reading
 
 Function = Callable[..., Any]
 
@@ -72,8 +72,8 @@ def _refuse(name: str, reason: str) -> Function:
 
 def _decoded(value: object) -> Any:
     try:
-        return msgspec.json.decode(data(value))
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        return reading.plain(data(value))
+    except reading.Unreadable as error:
         raise refusal(value, f"not JSON: {error}") from error
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
+from lbsync.schema import reading
 
 # libyaml reads ten times as fast as Python; PyYAML may have been built without it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -74,18 +75,24 @@ class _Unique(_Loader):  # type: ignore[misc] # which of the two loaders is know
 
 
 def parse_yaml(data: bytes) -> Any:
-    """Return what YAML (or JSON) text means. Raises `ValueError` with line and reason."""
-    try:
-        parsed = yaml.load(data, _Unique)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"{line}{error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"cannot be read as YAML: {' '.join(str(error).split())}") from error
+    """Return what YAML (or JSON) text means. Raises `ValueError` with line and reason, and nothing
+    else, whatever the bytes are."""
+    parsed = reading.total(lambda: _loaded(data))
     if b"&" in data and b"*" in data:
         _refuse_explosion(parsed)
     return parsed
+
+
+def _loaded(data: bytes) -> Any:
+    try:
+        return yaml.load(data, _Unique)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise reading.Unreadable(f"{line}{error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise reading.Unreadable(f"cannot be read as YAML: {reason}") from error
 
 
 def _refuse_explosion(parsed: Any) -> None:
@@ -118,7 +125,7 @@ def to_value(parsed: Any) -> bytes:
         return parsed.encode(errors="surrogatepass")
     try:
         return msgspec.json.encode(parsed)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"cannot be written as JSON: {error}") from error
 
 

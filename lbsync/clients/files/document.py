@@ -25,6 +25,7 @@ from lbsync.clients.files.contents import (
 )
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Rejected, Unavailable
+from lbsync.schema import reading
 
 
 class Document:
@@ -46,7 +47,7 @@ class Document:
                 values[key] = to_value(value)
             except ValueError as error:
                 problems.append(f"{self.path}: {key}: {error}")
-                values[key] = str(value).encode(errors="backslashreplace")
+                values[key] = b"this value cannot be written as JSON"  # no JSON: refused by itself
         return Reading(values, (), tuple(problems))
 
     def write(self, ops: Sequence[Put | Delete]) -> None:
@@ -93,19 +94,26 @@ class Document:
         return content
 
     def _pairs(self, content: Mapping[Any, Any], above: str) -> Iterator[tuple[str, Any]]:
-        for name, value in content.items():
-            key = f"{above}{name}".lstrip("/")
-            if not key.endswith("/"):
-                yield key, value
-            elif isinstance(value, Mapping):
-                yield from self._pairs(value, key)
-            elif value is not None:
-                raise Rejected(f"{self.path}: {key} ends with '/', so it must hold keys")
+        # Not by recursion: a file may nest deeper than the stack is.
+        open_ = [(above, iter(content.items()))]
+        while open_:
+            above, entries = open_[-1]
+            for name, value in entries:
+                key = f"{above}{name}".lstrip("/")
+                if not key.endswith("/"):
+                    yield key, value
+                elif isinstance(value, Mapping):
+                    open_.append((key, iter(value.items())))
+                    break
+                elif value is not None:
+                    raise Rejected(f"{self.path}: {key} ends with '/', so it must hold keys")
+            else:
+                open_.pop()
 
 
 def _parsed(value: bytes) -> Any:
     """Return what to write for a value: JSON unfolded, text as it is."""
     try:
-        return msgspec.json.decode(value)
-    except msgspec.DecodeError:
+        return reading.plain(value)
+    except reading.Unreadable:
         return value.decode(errors="backslashreplace")

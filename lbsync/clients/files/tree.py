@@ -24,6 +24,7 @@ from lbsync.clients.files.contents import (
 )
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Rejected, Unavailable
+from lbsync.schema import reading
 
 _SUFFIXES = (".json", *YAML)
 # A file changed twice within the clock tick of its file system looks unchanged by its times; so
@@ -175,8 +176,8 @@ def _as_file(path: Path, value: bytes) -> bytes:
     if path.suffix not in YAML:
         return value
     try:
-        return dump_yaml(msgspec.json.decode(value))
-    except msgspec.DecodeError:
+        return dump_yaml(reading.plain(value))
+    except reading.Unreadable:
         return value
 
 

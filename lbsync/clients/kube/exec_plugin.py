@@ -16,6 +16,7 @@ import msgspec
 from lbsync.clients import programs
 from lbsync.clients.kube.access import Access, Certificate
 from lbsync.clients.kube.files import Content
+from lbsync.clients.kube.kinds import UNREADABLE
 from lbsync.errors import Unavailable
 
 VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
@@ -141,7 +142,7 @@ class ExecPlugin:
         name = f"credential plugin {self._argv[0]}"
         try:
             answer = msgspec.json.decode(stdout, type=_ExecCredential)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             # The answer itself may hold a secret: only what is wrong with it is told.
             raise Unavailable(f"{name}: printed no ExecCredential: {error}") from error
         if answer.kind != "ExecCredential" or answer.api_version != self._spec.api_version:

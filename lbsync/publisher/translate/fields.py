@@ -12,6 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from lbsync.model.records import ServiceRecord
+from lbsync.schema import reading
 
 Kind = Literal["text", "number", "switch", "list", "map", "object", "switch or object"]
 Path = tuple[str, ...]
@@ -96,8 +97,8 @@ def read_number(text: str) -> int:
 
 def _read_json(text: str, example: str) -> Any:
     try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+        return reading.plain(text)
+    except reading.Unreadable as error:
         raise ValueError(f"it is no JSON ({error}): write it like {example}") from error
 
 

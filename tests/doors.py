@@ -1,0 +1,131 @@
+"""Every door through which others' bytes come in, each as a function that may raise `LbsyncError` alone."""
+
+from collections.abc import Callable, Mapping
+
+from lbsync.agent.acknowledge import Refusal, chores
+from lbsync.agent.entries import Entry, read_entry
+from lbsync.agent.render.confd import json as template_json
+from lbsync.agent.render.text import Stored
+from lbsync.cli import service_document, status_fleet, status_publishers
+from lbsync.cli.publish_changes import _text as changed_text
+from lbsync.cli.terminal import to_json
+from lbsync.clients.files.contents import parse_yaml, to_value
+from lbsync.errors import BadKey, LbsyncError
+from lbsync.fleet import judge
+from lbsync.model.desired import Problem
+from lbsync.model.records import AgentRecord, QuarantineRecord
+from lbsync.model.snapshot import Item, Snapshot
+from lbsync.publisher import origin
+from lbsync.publisher.stored import Stored as StoredKeys
+from lbsync.schema import fleet, publishing
+from lbsync.schema.keys import ServiceId
+
+CONTRACT = ("services/a/b", "endpoints/a/b/c", "routes/a/b", "settings/global")
+SERVICE = ServiceId("a", "b")
+
+
+def _agent(value: bytes) -> None:
+    for name in CONTRACT:
+        item = Item(name, value, 1, 1)
+        found = read_entry(item)
+        assert isinstance(found, (Entry, Problem))
+        if isinstance(found, Problem):
+            assert found.key == name
+            assert found.reason
+            assert found.reason.isprintable()
+            assert len(found.reason) < 600
+
+
+def _fleet(value: bytes) -> None:
+    for kind, name in ((AgentRecord, "agents/lb-1"), (QuarantineRecord, "quarantine/a/b")):
+        item = Item(name, value, 1, 1)
+        try:
+            fleet.read(kind, item)  # type: ignore[type-var]
+        except BadKey as error:
+            assert error.key == name
+    items = {name: Item(name, value, 1, 1) for name in ("agents/lb-1", "quarantine/a/b")}
+    for chore in chores({"a/b": Refusal("no", 1, 2.0)}, items, "lb-2", 9):
+        assert len(chore.guards) <= 2
+    records = fleet.agents(items)
+    judge(records, (), lambda revision: 5 if -(2**63) <= revision < 2**63 else 1 // 0)
+    members = tuple(status_fleet.Member(host, 0, record) for host, record in records.items())
+    report = status_fleet.Report(9, members, fleet.quarantines(items))
+    to_json(report)
+    list(map(status_fleet._row, report.agents))
+    list(status_fleet._details(report))
+
+
+def _publishers(value: bytes) -> None:
+    names = ("leader", "heartbeat", "origin", "reports/service/a/b", "reports/ingress/a/b")
+    items = {f"publishers/k/{name}": Item(f"publishers/k/{name}", value, 1, 1) for name in names}
+    for found in publishing.known(items).values():
+        status_publishers.describe(found)
+        list(status_publishers._sentences(found))
+        to_json(found)
+    origin._uid(items["publishers/k/origin"])
+
+
+def _service_commands(value: bytes) -> None:
+    items = {name: Item(name, value, 1, 1) for name in CONTRACT}
+    snapshot = Snapshot(1, 1, items)
+    service_document.summaries(snapshot, None)
+    service_document.pretty(value)
+    changed_text(value)
+    stored = service_document.stored(snapshot, SERVICE)
+    document = service_document.compose(stored, SERVICE)
+    to_json(document)
+
+
+def _documents(value: bytes) -> None:
+    document = service_document.parse(value, SERVICE)
+    found = service_document.changes({}, document, SERVICE)
+    service_document.validate(found)
+
+
+def _publisher(value: bytes) -> None:
+    stored = StoredKeys("k")
+    stored.update(Snapshot(1, 1, {name: Item(name, value, 1, 1) for name in CONTRACT}))
+    stored.services_of("k8s/k")
+
+
+def _files(value: bytes) -> None:
+    try:
+        to_value(parse_yaml(value))
+    except ValueError as error:
+        assert str(error)
+
+
+def _templates(value: bytes) -> None:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return  # what templates see of such a value is another matter
+    try:
+        template_json(Stored(text, "/a/b"))
+    except BadKey as error:
+        assert error.key == "/a/b"
+
+
+DOORS: Mapping[str, Callable[[bytes], None]] = {
+    "agent": _agent,
+    "fleet": _fleet,
+    "publishers": _publishers,
+    "service commands": _service_commands,
+    "documents": _documents,
+    "publisher": _publisher,
+    "files": _files,
+    "templates": _templates,
+}
+
+
+def knock(value: bytes) -> list[str]:
+    """Try one document at every door; return what was raised and should not have been."""
+    found = []
+    for name, door in DOORS.items():
+        try:
+            door(value)
+        except LbsyncError:
+            pass
+        except Exception as error:  # noqa: BLE001 - this is what is looked for
+            found.append(f"{name}: {type(error).__name__}: {str(error)[:200]} for {value[:300]!r}")
+    return found
