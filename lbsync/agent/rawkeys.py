@@ -10,7 +10,7 @@ import msgspec
 from lbsync.errors import BadKey
 from lbsync.model.desired import Problem
 from lbsync.model.snapshot import Snapshot
-from lbsync.schema.keys import FOREIGN
+from lbsync.schema.keys import TRANSIENT
 
 Raw = Mapping[str, bytes]
 """Key, without the prefix, to value."""
@@ -18,7 +18,7 @@ Raw = Mapping[str, bytes]
 
 def lasting(raw: Raw) -> Raw:
     """Return the keys worth keeping: not those that the fleet itself writes, again and again."""
-    return {key: value for key, value in raw.items() if key.partition("/")[0] not in FOREIGN}
+    return {key: value for key, value in raw.items() if key.partition("/")[0] not in TRANSIENT}
 
 
 class _Bar(msgspec.Struct, frozen=True):

@@ -158,6 +158,30 @@ class QuarantineRecord(Record, frozen=True, forbid_unknown_fields=False):
     """Of `haproxy.cfg` as it was tried, where HAProxy named one."""
 
 
+class ConfirmationRecord(Record, frozen=True, forbid_unknown_fields=False):
+    """`confirmations/<id>`, on a lease: somebody says that a removal is meant."""
+
+    services: dict[str, Annotated[int, Meta(ge=0)]] = msgspec.field(default_factory=dict)
+    """Service (`<ns>/<name>`) to the number of servers it may be left with."""
+    by: str = ""
+    """User and host; for people."""
+    at: str = ""
+    """RFC 3339, UTC; for people: the lease decides how long it stands."""
+
+
+class HoldRecord(Record, frozen=True, forbid_unknown_fields=False):
+    """A removal that is held back until it is confirmed, as agents and publishers tell of it."""
+
+    id: str
+    """The same wherever the same removal is held back: `lbsync confirm --fleet ID`."""
+    services: dict[str, int] = msgspec.field(default_factory=dict)
+    """Service to the number of servers it would be left with; the first thousands where there are more."""
+    more: int = 0
+    """How many services are not named."""
+    since: str = ""
+    """RFC 3339, UTC."""
+
+
 class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):
     """`agents/<host>`, on a lease: what one host serves, as verified.
 
@@ -178,6 +202,8 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """Services (`<ns>/<name>`) that are held at their last good version, or refused."""
     held: dict[str, str] = msgspec.field(default_factory=dict)
     """What is kept back until somebody decides, and why."""
+    hold: HoldRecord | UnsetType = UNSET
+    """The removal that is held back; what else was wanted at `revision` is served."""
     error: str | UnsetType = UNSET
     state: str = ""
     """In the words of `lbsync.status.State`."""

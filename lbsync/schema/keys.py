@@ -47,6 +47,9 @@ _DEPTH = {"services": 3, "endpoints": 4, "routes": 3}
 #: First segments that others write or that belong to the fleet's own bookkeeping: not for the agent.
 FOREIGN = frozenset({"agents", "quarantine", "publishers", "deployers"})
 
+#: First segments of keys that say nothing lasting of what is to be served.
+TRANSIENT = FOREIGN | {"confirmations"}
+
 
 def service_key(service: ServiceId) -> str:
     """Return the key of the service's own record."""
