@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.wait import wait_until
@@ -51,15 +51,18 @@ class Haproxy:
     has_master_socket = True
     socket_mode = "600"
 
-    def __init__(self, directory: Path, config: Path, binary: str, *, max_fds: int = 0) -> None:
-        """Keep sockets, pid file and log in `directory`; `max_fds` limits open files (hard)."""
+    def __init__(
+        self, directory: Path, config: Path, binary: str, *, under: Sequence[str] = ()
+    ) -> None:
+        """Keep sockets, pid file and log in `directory`; `under`: a program and
+        arguments that start it, with fewer rights say."""
         self.directory = directory
         self.config = config
         self.binary = binary
         self.master_socket = directory / "master.sock"
         self.pid_file = directory / "haproxy.pid"
         self.log = directory / "haproxy.log"
-        self._max_fds = max_fds
+        self.under = tuple(under)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,8 +78,7 @@ class Haproxy:
         if self.has_master_socket:
             argv += ["-S", f"{self.master_socket},mode,{self.socket_mode}"]
         argv += ["-p", str(self.pid_file), "-f", str(self.config)]
-        if self._max_fds:
-            argv = ["prlimit", f"--nofile={self._max_fds}", *argv]
+        argv = [*self.under, *argv]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"

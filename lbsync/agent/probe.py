@@ -6,12 +6,35 @@ and 2.8), and one whose port is shared by SO_REUSEPORT succeeds and loses half o
 
 import errno
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
 
 from lbsync.agent.directives import Bind
 
 _ANY_V4 = "*"
 _ANY_V6 = "::"
+_RIGHTS = {errno.EACCES, errno.EPERM}
+"""What the agent may not do, HAProxy may: it is another process, as a rule with other rights."""
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+"""What the agent itself is short of."""
+
+
+def _nobody() -> list[Bind]:
+    return []
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """What is known of this host's TCP ports."""
+
+    held: frozenset[int] = frozenset()
+    """Those that HAProxy is seen to listen on."""
+    low: bool | None = None
+    """HAProxy may bind ports below `first_free`; None: that cannot be seen."""
+    first_free: int = 0
+    """The lowest port that takes no right (sysctl `net.ipv4.ip_unprivileged_port_start`)."""
+    listeners: Callable[[], Iterable[Bind]] = _nobody
+    """Gives the sockets of everybody that listen, for addresses that the agent may not try."""
 
 
 def overlap(one: Bind, other: Bind) -> bool:
@@ -41,13 +64,31 @@ def added(wanted: Iterable[Bind], known: Sequence[Bind]) -> list[Bind]:
     ]
 
 
-def obstacle(bind: Bind) -> str:
+def obstacle(bind: Bind, ports: Ports) -> str:
     """Return why HAProxy could not have this address to itself; empty when nothing is in the way.
 
-    Also empty where it cannot be told from here: without the right to bind low ports, say. Binds
-    with SO_REUSEADDR, as HAProxy does, but never with SO_REUSEPORT, which would succeed beside
-    another process that uses it too.
+    Also empty where it cannot be told from here. Binds with SO_REUSEADDR, as HAProxy does, but never
+    with SO_REUSEPORT, which would succeed beside another process that uses it too.
     """
+    if bind.port < ports.first_free and ports.low is False:
+        return (
+            f"{_shown(bind)} cannot be bound: HAProxy has no right to ports below {ports.first_free}; "
+            "give it CAP_NET_BIND_SERVICE, or choose another port"
+        )
+    number, words = _try(bind)
+    if number == errno.EADDRINUSE or (
+        number in _RIGHTS and any(overlap(one, bind) for one in ports.listeners())
+    ):
+        return f"{_shown(bind)} is taken by another process; see `ss -ltnp`"
+    if number == errno.EADDRNOTAVAIL:
+        return f"{_shown(bind)} is no address of this host"
+    if number in _RIGHTS or number in _OURS or number <= 0:
+        return ""
+    return f"{_shown(bind)} cannot be bound: {words}"
+
+
+def _try(bind: Bind) -> tuple[int, str]:
+    """Bind for a moment; return errno and words of what was in the way, 0 where nothing was."""
     address = "0.0.0.0" if bind.address == _ANY_V4 else bind.address
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
@@ -57,11 +98,8 @@ def obstacle(bind: Bind) -> str:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not bind.both_families)
             probe.bind((address, bind.port))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return f"{_shown(bind)} is taken by another process; see `ss -ltnp`"
-        if error.errno == errno.EADDRNOTAVAIL:
-            return f"{_shown(bind)} is no address of this host"
-    return ""
+        return error.errno or 0, error.strerror or str(error)
+    return 0, ""
 
 
 def _shown(bind: Bind) -> str:

@@ -15,11 +15,12 @@ from lbsync.agent.culprits import Culprits
 from lbsync.agent.directives import Bind
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.intact import Intact
+from lbsync.agent.probe import Ports
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import Served, load, main_text
 from lbsync.agent.settle import Plan, Question, Settler
 from lbsync.agent.validate import Refused, alike, validate
-from lbsync.clients.haproxy import processes, sockets
+from lbsync.clients.haproxy import listeners, processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import (
     LbsyncError,
@@ -158,7 +159,7 @@ class Trial:
                 self._parser,
                 self._options,
                 known_binds=known,
-                own_ports=self._own_ports,
+                ports=self._ports,
             )
         except LbsyncError:
             self._store.discard(staged)
@@ -178,13 +179,19 @@ class Trial:
         config = self._parser.parse(main_text(load(live)))
         return tuple(bind for _, bind in config.binds())
 
-    def _own_ports(self) -> frozenset[int]:
+    def _ports(self) -> Ports:
+        first_free = listeners.first_free_port()
         master = sockets.master(self._options)
         if master is None:
-            return frozenset()
+            return Ports(first_free=first_free, listeners=_listeners)
         try:
             proc = master.show_proc(retry_s=0)
         except Unavailable:
-            return frozenset()
+            return Ports(first_free=first_free, listeners=_listeners)
         workers = [proc.current, *proc.old_workers]
-        return processes.listening_ports([worker.pid for worker in workers if worker is not None])
+        held = processes.listening_ports([worker.pid for worker in workers if worker is not None])
+        return Ports(held, processes.may_bind_low_ports(proc.pid), first_free, _listeners)
+
+
+def _listeners() -> list[Bind]:
+    return [Bind(address, port, 0) for address, port in listeners.listening()]

@@ -13,6 +13,7 @@ import msgspec
 from lbsync.agent import probe, rules
 from lbsync.agent.directives import Bind
 from lbsync.agent.generations import Generation
+from lbsync.agent.probe import Ports
 from lbsync.agent.rules import BACKEND_MAPS, MAIN_FILE, Finding
 from lbsync.agent.sections import Config, Parser
 from lbsync.clients.haproxy import binary
@@ -61,13 +62,13 @@ def validate(
     options: HaproxyOptions,
     *,
     known_binds: Iterable[Bind] = (),
-    own_ports: Callable[[], frozenset[int]] = frozenset,
+    ports: Callable[[], Ports] = Ports,
     backend_maps: frozenset[str] = BACKEND_MAPS,
 ) -> Accepted:
     """Return the parsed configuration of a staged generation that may go live.
 
-    `known_binds` are those of the generations that HAProxy may serve now, `own_ports` gives the ports it
-    is seen to listen on: these are not probed. `backend_maps` are the map files whose values name
+    `known_binds` are those of the generations that HAProxy may serve now: these are not probed.
+    `ports` gives what is known of the host's ports. `backend_maps` are the map files whose values name
     backends. Raises `Refused` with all findings of the first of the three steps that has any, and
     `Unavailable` when `haproxy -c` cannot be run or takes too long.
     """
@@ -78,7 +79,7 @@ def validate(
     verdict = binary.check(options.binary, staged.main_file, options.check_timeout_s)
     if verdict.alerts:
         raise Refused([finding(alert, staged.path, config) for alert in verdict.alerts])
-    if found := list(taken_binds(config, tuple(known_binds), own_ports)):
+    if found := list(taken_binds(config, tuple(known_binds), ports)):
         raise Refused(found)
     # Before its first reload a host has no states to load.
     told = (text.replace(f"{staged.path}/", "") for text in verdict.warnings)
@@ -87,15 +88,19 @@ def validate(
 
 
 def taken_binds(
-    config: Config, known: Sequence[Bind], own_ports: Callable[[], frozenset[int]]
+    config: Config, known: Sequence[Bind], ports: Callable[[], Ports]
 ) -> Iterator[Finding]:
     """Yield the binds that are new in `config` and that HAProxy could not have to itself."""
     places = {id(bind): placed for placed, bind in config.binds()}
     added = probe.added((bind for _, bind in config.binds()), known)
+    if not added:
+        return
     # Asked only now: it means a walk through HAProxy's open files.
-    held = own_ports() if added else frozenset()
+    now = ports()
+    if now.low is None and any(0 < bind.port < now.first_free for bind in known):
+        now = msgspec.structs.replace(now, low=True)  # it has one
     for bind in added:
-        if bind.port not in held and (reason := probe.obstacle(bind)):
+        if bind.port not in now.held and (reason := probe.obstacle(bind, now)):
             placed = places[id(bind)]
             yield Finding(MAIN_FILE, placed.line + bind.line, placed.section.name, reason)
 

@@ -13,6 +13,8 @@ import psutil
 from lbsync.clients.haproxy.answers import Master
 from lbsync.errors import Denied, Unavailable
 
+_CAP_NET_BIND_SERVICE = 10
+
 
 class OldWorkers(msgspec.Struct, frozen=True):
     """Workers that a reload replaced and that still finish their connections."""
@@ -62,6 +64,21 @@ def working_directory(pid: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
+
+
+def may_bind_low_ports(pid: int) -> bool | None:
+    """Tell whether a HAProxy process holds CAP_NET_BIND_SERVICE (capabilities(7)).
+
+    None where that cannot be seen: a process of another pid namespace.
+    """
+    if not is_haproxy(pid):
+        return None
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+        return bool(int(effective.split()[1], 16) >> _CAP_NET_BIND_SERVICE & 1)
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
 
 
 def request_reload(pid: int) -> None:

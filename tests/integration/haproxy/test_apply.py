@@ -133,7 +133,9 @@ def test_a_missing_certificate_is_refused(served: Bench) -> None:
 
 def test_too_few_file_descriptors_bring_the_generation_before_back(bench: Bench) -> None:
     run = bench.haproxy.directory
-    bench.haproxy = Haproxy(run, bench.haproxy.config, bench.options.binary, max_fds=600)
+    bench.haproxy = Haproxy(
+        run, bench.haproxy.config, bench.options.binary, under=("prlimit", "--nofile=600")
+    )
     bench.start_with(bench.rendered("one"))
     one = bench.live_text()
     with pytest.raises(ApplyFailed, match=r"(?i)fd limit|open files|maxconn|maxsock"):

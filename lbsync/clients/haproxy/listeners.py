@@ -1,0 +1,45 @@
+"""Which TCP sockets of this host listen, whoever they belong to: /proc/net/tcp and tcp6 (proc(5))."""
+
+import contextlib
+import ipaddress
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+_LISTEN = "0A"
+_FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+
+def first_free_port() -> int:
+    """Return the lowest port that every process may bind; 1024 where it cannot be read."""
+    try:
+        return int(_FIRST_FREE.read_text())
+    except (OSError, ValueError):
+        return 1024
+
+
+def listening() -> list[tuple[str, int]]:
+    """Return address and port of each; `*` and `::` for the wildcards. Nothing where it cannot be read."""
+    found = []
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            found += list(parse(Path("/proc/net", table).read_text()))
+    return found
+
+
+def parse(table: str) -> Iterator[tuple[str, int]]:
+    """Yield the listening sockets of one table; lines that read otherwise are passed over."""
+    for line in table.splitlines()[1:]:
+        words = line.split()
+        if len(words) > 3 and words[3] == _LISTEN:
+            address, _, port = words[1].rpartition(":")
+            with contextlib.suppress(ValueError):
+                yield _address(address), int(port, 16)
+
+
+def _address(text: str) -> str:
+    """Read words of 32 bits, each in the machine's byte order."""
+    words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
+    data = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
+    found = str(ipaddress.ip_address(data))
+    return "*" if found == "0.0.0.0" else found
