@@ -4,6 +4,8 @@ import msgspec
 
 from lbsync.agent import durable, inputs
 from lbsync.agent.generations import Generation
+from lbsync.clients.haproxy.sockets import WorkerSocket
+from lbsync.errors import Unavailable
 from lbsync.model.rendered import Rendered
 
 
@@ -24,3 +26,27 @@ def bring(generation: Generation, rendered: Rendered, data: bytes | None) -> Ren
         for file in rendered.files
     )
     return msgspec.structs.replace(rendered, files=files)
+
+
+def command(draining: bool) -> str:
+    """Return the words of the runtime API that drain this host, or end that."""
+    return f"set map {inputs.HOST_MAP} host {_value(draining)}"
+
+
+def tell(worker: WorkerSocket, *, draining: bool) -> None:
+    """Drain the running HAProxy, or end that, and read it back.
+
+    Raises `Unavailable` when it does not answer, or does not do it.
+    """
+    said = worker.run([command(draining)]).strip()
+    rows = worker.run([f"show map {inputs.HOST_MAP}"]).splitlines()
+    # `<address> <key> <value>` (management guide, 9.3, "show map").
+    if not any(row.split()[1:] == ["host", _value(draining)] for row in rows):
+        raise Unavailable(
+            f"HAProxy did not take '{command(draining)}': {said or 'it stays as it was'}; "
+            "do its templates make the host map?"
+        )
+
+
+def _value(draining: bool) -> str:
+    return "drain" if draining else "up"

@@ -13,6 +13,7 @@ from lbsync.cli import memory
 from lbsync.cli.agent_status import StatusKeeper
 from lbsync.cli.agent_watches import Watches
 from lbsync.cli.context import opened, settings_of
+from lbsync.cli.identity import become_owner, make_state_dir
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, LbsyncError, SettingsError
@@ -28,6 +29,8 @@ examples:
 
 signals: SIGHUP reads settings and templates again (wrong ones are refused, the old ones stay);
 SIGTERM and SIGINT finish the running pass, then end. HAProxy serves on.
+
+Run by root, it goes on as the user that owns state_dir, with the rights that the unit gives.
 
 exit codes of --once: 0 was confirmed already, 3 applied a change, 4 settings or templates are wrong,
 5 something was refused (the rest is served), 6 source or HAProxy does not answer, 7 HAProxy did not
@@ -55,6 +58,9 @@ def run(args: argparse.Namespace) -> Exit:
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
     state = Path(settings.state_dir)
+    make_state_dir(state)
+    if user := become_owner(state):
+        log.get().info(f"runs as {user}, who owns {state}")
     with (
         only_one(state),
         opened(settings, quiet=FOREIGN) as source,
@@ -154,7 +160,6 @@ def only_one(state_dir: Path) -> Iterator[None]:
     """
     path = state_dir / "agent.lock"
     try:
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
         file = path.open("a")
     except OSError as error:
         raise LbsyncError(

@@ -14,6 +14,7 @@ from lbsync.agent.generations import Store
 from lbsync.agent.settle import Plan
 from lbsync.agent.validate import Accepted, Refused, alike
 from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.identity import become_owner
 from lbsync.cli.plan import make_plan, validated
 from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.clients.haproxy import binary, sockets
@@ -95,7 +96,8 @@ def run(args: argparse.Namespace) -> Exit:
     settings = findings.attempt("settings", lambda: settings_of(args))
     if settings is not None:
         findings.good("settings", str(args.config or "in order"))
-        _check_state(findings, settings)
+        if _look_as_agent(findings, settings):
+            _check_state(findings, settings)
         _check_templates(findings, settings)
         snapshot = _check_source(findings, settings)
         _check_configuration(findings, settings, snapshot)
@@ -105,11 +107,23 @@ def run(args: argparse.Namespace) -> Exit:
     return findings.code
 
 
+def _look_as_agent(findings: Findings, settings: Settings) -> bool:
+    """As root, go on as the agent's user: what root may read says nothing about the agent.
+
+    Tell whether there is a state directory, whose owner that is.
+    """
+    place = Path(settings.state_dir)
+    if not place.is_dir():
+        return False
+    user = findings.attempt("user", lambda: become_owner(place))
+    if user:
+        findings.good("user", f"looked at all of it as {user}, who owns {place}")
+    return user is not None
+
+
 def _check_state(findings: Findings, settings: Settings) -> None:
     """Find out whether the disk of the state directory takes a file; who may write is not asked here."""
     place = Path(settings.state_dir)
-    if not place.is_dir():
-        return
     try:
         with tempfile.NamedTemporaryFile(dir=place, prefix=".check-") as file:
             file.write(b"x" * 65536)

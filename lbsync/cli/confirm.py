@@ -6,6 +6,7 @@ from pathlib import Path
 from lbsync import status
 from lbsync.cli import request
 from lbsync.cli.context import settings_of
+from lbsync.cli.identity import become_owner
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Conflict, Exit
 
@@ -39,11 +40,13 @@ def run(args: argparse.Namespace) -> Exit:
         return Exit.OK
     if args.hold and not found.hold_id.startswith(args.hold):
         raise Conflict(f"what is held now is {found.hold_id}, not {args.hold}: {found.held}")
-    request.become_owner(state)
-    request.make(state, "confirm", found.hold_id)
-    return request.wait_for(
+    become_owner(state)
+    request.ask(
         state,
+        "confirm",
+        found.hold_id,
         lambda now: now.hold_id != found.hold_id and now.state == "confirmed",
         args.wait,
-        f"confirmed and done: {found.held.partition(';')[0]}",
     )
+    Terminal().line(f"confirmed and done: {found.held.partition(';')[0]}")
+    return Exit.OK

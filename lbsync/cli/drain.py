@@ -1,11 +1,21 @@
-"""`lbsync drain`."""
+"""`lbsync drain`, and what it shares with `lbsync undrain`."""
 
 import argparse
 from pathlib import Path
 
+from lbsync.agent import host_map, inputs
+from lbsync.agent.control import Control
+from lbsync.agent.generations import Store
+from lbsync.agent.served import load
 from lbsync.cli import request
 from lbsync.cli.context import settings_of
-from lbsync.errors import Exit
+from lbsync.cli.identity import become_owner
+from lbsync.cli.terminal import Terminal
+from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy.options import from_settings
+from lbsync.errors import Exit, LbsyncError, Unavailable
+from lbsync.settings import Duration, Settings
+from lbsync.status import Status
 
 _EPILOG = """\
 examples:
@@ -15,7 +25,10 @@ examples:
 
 The health path (setting proxy.health_path) then answers 503, so the load balancer in front sends no new
 clients; everybody who comes all the same is served as before. It lasts over restarts, until 'undrain'.
+The agent does it; where none runs, or it fails, this command tells HAProxy itself.
 """
+_PROVED = frozenset({"confirmed", "waiting", "held", "stale", "rolled-back"})
+"""States in which what is served was read back, the host map included."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +42,65 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit:
-    """Write the request and wait."""
-    state = Path(settings_of(args).state_dir)
-    request.become_owner(state)
-    request.make(state, "drain", args.reason)
-    return request.wait_for(
-        state,
-        lambda now: now.draining == args.reason and now.state in {"confirmed", "held", "stale"},
-        args.wait,
-        "drained: the health path answers 503 since now; everything else is served",
+    """Write the request and see to it that it is obeyed."""
+    settings = settings_of(args)
+    become(settings)
+    request.make(Path(settings.state_dir), "drain", args.reason or "by hand")
+    how = see_to_it(settings, args.wait)
+    Terminal().line(
+        f"drained{how}: the health path answers 503 since now; everything else is served"
     )
+    return Exit.OK
+
+
+def become(settings: Settings) -> None:
+    """Go on as the agent's user, with the right to HAProxy's sockets."""
+    haproxy = settings.haproxy
+    become_owner(Path(settings.state_dir), sockets=(haproxy.stats_socket, haproxy.master_socket))
+
+
+def see_to_it(settings: Settings, wait: Duration) -> str:
+    """Wait until HAProxy was proved to be drained, or not, as the request says; return who did it.
+
+    Raises `Unavailable` when nobody could, with what is left to do by hand.
+    """
+    state = Path(settings.state_dir)
+    wanted = Control(state).get("drain")
+    reason = wanted.value if wanted else ""
+    why = "no agent runs on this host"
+    if request.alive(state) is not None:
+        try:
+            request.until(state, lambda now: _is_done(now, reason), wait, _is_hopeless)
+            return ""
+        except Unavailable as error:
+            why = str(error)
+    _tell_haproxy(settings, draining=wanted is not None)
+    return f" by this command, as {why}"
+
+
+def _is_done(now: Status, reason: str) -> bool:
+    return now.draining == reason and now.state in _PROVED
+
+
+def _is_hopeless(now: Status) -> bool:
+    return now.state in ("failing", "unconfirmed")
+
+
+def _tell_haproxy(settings: Settings, *, draining: bool) -> None:
+    """Put it into the live generation, then into the running HAProxy, and read it back."""
+    state, options = Path(settings.state_dir), from_settings(settings)
+    live = Store(state, settings.agent.keep_generations).live()
+    try:
+        if live is None:
+            raise Unavailable("no generation is live")
+        if not draining and not live.meta.confirmed_at:
+            raise Unavailable(f"generation {live.name} was never proved to serve anybody")
+        host_map.bring(live, load(live), inputs.host_map(draining))
+        host_map.tell(sockets.worker(options), draining=draining)
+    except LbsyncError as error:
+        socket = options.stats_socket or options.master_socket
+        line = ("" if options.stats_socket else "@1 ") + host_map.command(draining)
+        raise Unavailable(
+            f"the request stands for the agent, but nobody obeys it yet: {error}; with the right to "
+            f"HAProxy's socket: echo '{line}' | socat - {socket}"
+        ) from error

@@ -8,10 +8,11 @@ from lbsync.agent import server_state
 from lbsync.agent.apply import locked
 from lbsync.agent.generations import Store
 from lbsync.cli.context import settings_of
+from lbsync.cli.identity import become_owner, make_state_dir
 from lbsync.cli.plan import make_plan, validated
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.haproxy.options import from_settings
-from lbsync.errors import Exit, LbsyncError
+from lbsync.errors import Exit
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings, find_state_dir
 
@@ -41,13 +42,8 @@ def run(args: argparse.Namespace) -> Exit:
         return Exit.OK
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
-    try:
-        Path(settings.state_dir).mkdir(parents=True, exist_ok=True, mode=0o750)
-    except OSError as error:
-        raise LbsyncError(
-            f"{settings.state_dir}: cannot be made ({error.strerror}); "
-            "run as the agent's user, or name another --state-dir"
-        ) from error
+    make_state_dir(Path(settings.state_dir))
+    become_owner(Path(settings.state_dir))
     store = Store(settings.state_dir, settings.agent.keep_generations)
     with locked(from_settings(settings).lock_path, settings.haproxy.reload_timeout.seconds):
         Terminal().line(prepare(settings, store))

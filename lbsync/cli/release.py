@@ -6,6 +6,7 @@ from pathlib import Path
 from lbsync import status
 from lbsync.cli import request
 from lbsync.cli.context import settings_of
+from lbsync.cli.identity import become_owner
 from lbsync.cli.status_fleet import FINE
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit
@@ -34,11 +35,13 @@ def run(args: argparse.Namespace) -> Exit:
     if not found.by_hand:
         Terminal().line("nothing is held by hand on this host")
         return Exit.OK
-    request.become_owner(state)
-    request.make(state, "release", "all")
-    return request.wait_for(
+    become_owner(state)
+    request.ask(
         state,
+        "release",
+        "all",
         lambda now: not now.by_hand and now.state in FINE,
         args.wait,
-        f"released: {'; '.join(found.by_hand)}",
     )
+    Terminal().line(f"released: {'; '.join(found.by_hand)}")
+    return Exit.OK

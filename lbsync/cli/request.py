@@ -1,17 +1,19 @@
-"""Ask the running agent for something, and wait until it says that it is done."""
+"""Ask the running agent for something, and wait until it says that it is done.
+
+What is asked once (confirm, release, rollback) is done or withdrawn: an agent that obeyed hours later
+would surprise everybody. What this host is to be (drained or not) stands until it is undone.
+"""
 
 import argparse
-import os
-import pwd
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lbsync import status
 from lbsync.agent.control import Control, Name, Request
-from lbsync.cli.terminal import Terminal
-from lbsync.errors import Exit, LbsyncError, Unavailable
+from lbsync.errors import Unavailable
 from lbsync.settings import Duration
 from lbsync.status import Status
 
@@ -35,29 +37,6 @@ def duration(text: str) -> Duration:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def become_owner(state_dir: Path) -> None:
-    """As root, go on as the user that owns the state directory: the agent.
-
-    Files that root left there could not be replaced by the agent afterwards. Raises `LbsyncError`
-    when there is no such directory.
-    """
-    try:
-        owner = state_dir.stat()
-    except OSError as error:
-        raise LbsyncError(
-            f"{state_dir}: {error.strerror}; is this the host, and --state-dir right?"
-        ) from error
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        return
-    try:
-        name = pwd.getpwuid(owner.st_uid).pw_name
-    except KeyError as error:
-        raise LbsyncError(f"{state_dir}: belongs to user {owner.st_uid}, who is unknown") from error
-    os.initgroups(name, owner.st_gid)
-    os.setgid(owner.st_gid)
-    os.setuid(owner.st_uid)
-
-
 def make(state_dir: Path, name: Name, value: str) -> Request:
     """Make a request stand; return it. Raises `LbsyncError`."""
     request = Request(value, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -74,26 +53,58 @@ def alive(state_dir: Path) -> Status | None:
     return None if status.doubt(found, time.time()) else found
 
 
-def wait_for(
-    state_dir: Path, done: Callable[[Status], bool], wait: Duration, sentence: str
-) -> Exit:
-    """Wait as `until` does, then print `sentence`. Raises what that raises."""
-    until(state_dir, done, wait)
-    Terminal().line(sentence)
-    return Exit.OK
+@contextlib.contextmanager
+def standing(state_dir: Path, name: Name, value: str) -> Iterator[None]:
+    """Let a request stand for the length of a `with` block, and on if that ends well.
+
+    Else what stood before stands again. Raises `LbsyncError` when it cannot be written.
+    """
+    control = Control(state_dir)
+    before = control.get(name)
+    make(state_dir, name, value)
+    is_done = False
+    try:
+        yield
+        is_done = True
+    finally:
+        if not is_done and before is None:
+            control.forget(name)
+        elif not is_done and before is not None:
+            control.set(name, before)
 
 
-def until(state_dir: Path, done: Callable[[Status], bool], wait: Duration) -> Status:
+def ask(
+    state_dir: Path, name: Name, value: str, done: Callable[[Status], bool], wait: Duration
+) -> Status:
+    """Make a request and wait as `until` does; withdraw it when it is not done by then.
+
+    Raises `Unavailable`; where no agent runs, nothing is asked.
+    """
+    if alive(state_dir) is None:
+        raise Unavailable(
+            "no agent runs on this host, so nothing was asked; `systemctl start lbsync-agent`"
+        )
+    try:
+        with standing(state_dir, name, value):
+            return until(state_dir, done, wait)
+    except Unavailable as error:
+        raise Unavailable(f"{error}; the request is withdrawn") from error
+
+
+def until(
+    state_dir: Path,
+    done: Callable[[Status], bool],
+    wait: Duration,
+    hopeless: Callable[[Status], bool] = lambda _: False,
+) -> Status:
     """Wait until the agent's status says `done`; return it.
 
-    Raises `Unavailable` when the agent does not run, or does not say so in time, and why.
+    Raises `Unavailable` when the agent does not say so in time, or says something `hopeless`, and
+    why.
     """
     begun = time.time()
     deadline = time.monotonic() + wait.seconds
-    if alive(state_dir) is None:
-        raise Unavailable(
-            "the request is written, but no agent runs on this host; it is obeyed when one starts"
-        )
+    now: Status | None = None
     error = ""
     while time.monotonic() < deadline:
         now = alive(state_dir)
@@ -101,6 +112,10 @@ def until(state_dir: Path, done: Callable[[Status], bool], wait: Duration) -> St
             if done(now):
                 return now
             error = now.waits or now.error
+            if hopeless(now):
+                break
         time.sleep(_POLL_S)
+    if now is None:
+        raise Unavailable("the agent does not run any more")
     said = f"; it says: {error}" if error else ""
-    raise Unavailable(f"the request is written, but the agent did not confirm it in {wait}{said}")
+    raise Unavailable(f"the agent did not confirm it in {wait}{said}")

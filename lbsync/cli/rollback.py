@@ -14,9 +14,10 @@ from lbsync.cli import request
 from lbsync.cli.agent import only_one
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.generation import find
+from lbsync.cli.identity import become_owner
 from lbsync.cli.status_fleet import FINE
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.errors import Exit, Rejected
+from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.settings import Settings
 
 _EPILOG = """\
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> Exit:
     store = Store(state, settings.agent.keep_generations)
     if args.list:
         return _list(store, state, args.output)
-    request.become_owner(state)
+    become_owner(state, sockets=(settings.haproxy.stats_socket, settings.haproxy.master_socket))
     ended = _release(args, state) if args.release else _go_back(args, settings, store)
     Terminal().line(to_json(ended) if args.output == "json" else str(ended))
     return Exit.OK if ended.confirmed else Exit.UNAVAILABLE
@@ -80,11 +81,15 @@ def run(args: argparse.Namespace) -> Exit:
 def _go_back(args: argparse.Namespace, settings: Settings, store: Store) -> Ended:
     state = Path(settings.state_dir)
     wanted = find(store, args.generation) if args.generation else _previous(store)
-    request.make(state, "rollback", wanted.digest)
     if request.alive(state) is None:
-        return _do_it(settings, state, wanted)
-    now = request.until(
-        state, lambda now: now.state == "rolled-back" and now.digest == wanted.digest, args.wait
+        with request.standing(state, "rollback", wanted.digest):
+            return _do_it(settings, state, wanted)
+    now = request.ask(
+        state,
+        "rollback",
+        wanted.digest,
+        lambda now: now.state == "rolled-back" and now.digest == wanted.digest,
+        args.wait,
     )
     said = f"rolled back to generation {wanted.name}; it stays until 'lbsync rollback --release'"
     return Ended(said, True, now.digest, now.revision)
@@ -103,7 +108,15 @@ def _previous(store: Store) -> Generation:
 def _release(args: argparse.Namespace, state: Path) -> Ended:
     if not Control(state).clear("rollback"):
         return Ended("this host was not rolled back; it follows the source", True)
-    now = request.until(state, lambda now: now.state in _FOLLOWING, args.wait)
+    if request.alive(state) is None:
+        return Ended(
+            "released, but no agent runs on this host: HAProxy goes on as it is until one starts",
+            False,
+        )
+    try:
+        now = request.until(state, lambda now: now.state in _FOLLOWING, args.wait)
+    except Unavailable as error:
+        raise Unavailable(f"released, but {error}") from error
     said = "released: this host follows the source again"
     if now.waits:
         said += f", when a reload may be: {now.waits}"

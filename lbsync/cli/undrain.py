@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from lbsync.agent.control import Control
-from lbsync.cli import request
+from lbsync.cli import drain, request
 from lbsync.cli.context import settings_of
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit
@@ -18,15 +18,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit:
-    """Withdraw the request and wait."""
-    state = Path(settings_of(args).state_dir)
-    request.become_owner(state)
-    if not Control(state).clear("drain"):
+    """Withdraw the request and see to it that it is obeyed."""
+    settings = settings_of(args)
+    drain.become(settings)
+    if not Control(Path(settings.state_dir)).clear("drain"):
         Terminal().line("this host was not drained")
         return Exit.OK
-    return request.wait_for(
-        state,
-        lambda now: not now.draining and now.state in {"confirmed", "held", "stale"},
-        args.wait,
-        "undrained: the health path answers 200 again",
-    )
+    how = drain.see_to_it(settings, args.wait)
+    Terminal().line(f"undrained{how}: the health path answers 200 again")
+    return Exit.OK
