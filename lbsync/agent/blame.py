@@ -1,25 +1,17 @@
 """Which service is at fault, when `haproxy -c` refuses what all of them make together?
 
-Pure. First the place that HAProxy names is led back to a service; where it names none, the
-services that changed are divided until the culprits stand alone.
+Pure. First the place that HAProxy names is led back to a service; where it names none, all that
+changed is divided until the culprits stand alone.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from lbsync.agent.entries import Entries
 from lbsync.model.desired import Desired
-from lbsync.schema.keys import ServiceId
+from lbsync.schema.keys import ServiceId, service_key
 
-Fingerprint = tuple[tuple[str, int, bytes], ...]
-
-
-def fingerprint(entries: Entries, service: ServiceId) -> Fingerprint:
-    """Return what identifies a service's keys as they are; changes when any of them does."""
-    return tuple(
-        (name, entry.item.mod_revision, entry.item.value)
-        for name, entry in sorted(entries.items())
-        if entry.key.service == service
-    )
+T = TypeVar("T")
 
 
 def section_owners(desired: Desired) -> dict[str, str]:
@@ -32,43 +24,74 @@ def section_owners(desired: Desired) -> dict[str, str]:
 
 def changed_services(entries: Entries, accepted: Entries) -> list[ServiceId]:
     """Return the services of which any key differs from what was accepted, sorted."""
-    names = entries.keys() | accepted.keys()
-    found = set()
-    for name in names:
+    return sorted(s for s in newest_changes(entries, accepted) if service_key(s) in entries)
+
+
+def newest_changes(entries: Entries, accepted: Entries) -> dict[ServiceId, int]:
+    """Return the services that are not as they were accepted, those that are gone included; with the
+    latest revision that is known of their keys."""
+    found: dict[ServiceId, int] = {}
+    for name in entries.keys() | accepted.keys():
         new, old = entries.get(name), accepted.get(name)
         if new is not old:
-            service = (new or old).key.service  # type: ignore[union-attr]
-            if service is not None and f"services/{service}" in entries:
-                found.add(service)
-    return sorted(found)
+            either = new or old
+            assert either is not None
+            service, revision = either.key.service, either.item.mod_revision
+            if service is not None:
+                found[service] = max(revision, found.get(service, 0))
+    return {
+        s: r for s, r in found.items() if service_key(s) in entries or service_key(s) in accepted
+    }
 
 
-def bisect(
-    suspects: Sequence[ServiceId], accepts: Callable[[set[ServiceId]], bool]
-) -> set[ServiceId]:
-    """Return services that must be held back for the rest to be accepted.
+class Search(Generic[T]):
+    """Finds those who must be held back for the rest to be accepted.
 
-    `accepts(held)` tells whether HAProxy takes the configuration with `held` held back. Empty when
-    holding all of them does not help: then no service is at fault. About log2(n) checks for each
-    culprit.
+    At every moment the rest is accepted with `held` held back, also of faults that hide each other, or
+    that only some together make. About 2 log2(n) trials for each culprit.
     """
-    everyone = set(suspects)
-    if not everyone or not accepts(everyone):
-        return set()
-    held = set(everyone)
-    _release(list(suspects), held, accepts)
-    return held
 
+    def __init__(self, suspects: Sequence[Sequence[T]], accepts: Callable[[set[T]], bool]) -> None:
+        """`suspects`: in the order in which they are to be believed innocent, first by groups.
 
-def _release(
-    suspects: list[ServiceId], held: set[ServiceId], accepts: Callable[[set[ServiceId]], bool]
-) -> None:
-    """Take out of `held` all of `suspects` that the rest can be accepted with."""
-    if accepts(held - set(suspects)):
-        held.difference_update(suspects)
-        return
-    if len(suspects) == 1:
-        return
-    middle = len(suspects) // 2
-    _release(suspects[:middle], held, accepts)
-    _release(suspects[middle:], held, accepts)
+        `accepts(held)` tells whether all goes well with `held` held back; it was asked already with
+        nobody held, and said no.
+        """
+        self._suspects = suspects
+        self._accepts = accepts
+        self._most = 0
+        self.trials = 0
+        """How many there were."""
+        self.held: set[T] = set()
+        """Empty: holding all of them does not help, so none is at fault."""
+        self.proved: set[T] = set()
+        """Those of `held` that were tried alone; of the others it is not known."""
+
+    def run(self, most: int) -> None:
+        """Search, with at most so many trials; who was not tried by then stays held."""
+        everyone = {suspect for group in self._suspects for suspect in group}
+        self._most = most
+        if not everyone or not self._goes_well(everyone):
+            return
+        self.held = everyone
+        for group in self._suspects:
+            self._release(list(group))
+
+    def _release(self, suspects: list[T]) -> None:
+        """Take out of `held` all of `suspects` that the rest can be accepted with."""
+        if not suspects or self.trials >= self._most:
+            return
+        rest = self.held - set(suspects)
+        if rest and self._goes_well(rest):
+            self.held = rest
+            return
+        if len(suspects) == 1:
+            self.proved.add(suspects[0])
+            return
+        middle = len(suspects) // 2
+        self._release(suspects[:middle])
+        self._release(suspects[middle:])
+
+    def _goes_well(self, held: set[T]) -> bool:
+        self.trials += 1
+        return self._accepts(held)

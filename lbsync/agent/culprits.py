@@ -1,113 +1,242 @@
 """Who is held back when not all can be rendered, or HAProxy refuses what all of them make together.
 
-One bad service never stops the others: it stays at its last good version, by name and with the reason.
+One bad service, key or certificate never stops the others: it stays at its last good version, by name
+and with the reason.
 """
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lbsync import log
-from lbsync.agent import blame
+from lbsync.agent import blame, certificates, rawkeys
+from lbsync.agent.quarantine import (
+    SETTINGS,
+    Bar,
+    Identity,
+    Suspect,
+    a_service,
+    stored,
+)
 from lbsync.agent.rules import Finding
-from lbsync.agent.settle import Bar, Plan, Question, Settled, Settler
+from lbsync.agent.settle import Plan, Question, Settled, Settler
 from lbsync.agent.validate import Refused
 from lbsync.errors import BadKey, ItemsRefused, LbsyncError
-from lbsync.schema.keys import ServiceId
+from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
 
-#: Seconds after which a service that was held back is tried again as it is: a port may be free by
+#: Seconds after which something that was held back is tried again as it is: a port may be free by
 #: then, another service gone.
 _TRY_AGAIN_S = 60.0
-_CERTIFICATE = re.compile(r"certs/([A-Za-z0-9][A-Za-z0-9._-]*\.(?:pem|crt))")
+#: The same for what is held back untried, since too many were refused at once.
+_TRY_UNTRIED_S = 5.0
+#: So many trials (each one `haproxy -c`) a pass spends on dividing those who changed.
+_MOST_TRIALS = 40
+_MOST_REASONS = 8
+_MOST_OF_FEW = 3
+_CERTIFICATE = re.compile(r"certs/([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
-Does = Callable[[set[ServiceId]], bool]
-"""Tells whether it goes well with these services held back."""
+Tries = Callable[[set[Suspect]], LbsyncError | None]
+"""Returns what is wrong with these held back; None: all goes well."""
+
+Groups = list[list[Suspect]]
 
 
 class Culprits:
-    """Bars services and certificates in the settler; each call bars more, or raises."""
+    """Fills the settler's quarantine; each call holds back more, or raises."""
 
     def __init__(self, settler: Settler) -> None:
         self._settler = settler
+        self._quarantine = settler.quarantine
         self._told = log.News()
+        self._trials = 0
 
     def begin(self) -> None:
-        """Forget what was said of services that are not barred any more."""
-        self._told.keep(set(map(str, self._settler.bars)))
+        """Begin a search: let those be tried again whose time has come."""
+        self._trials = _MOST_TRIALS
+        self._told.keep({f"{suspect.kind} {suspect.name}" for suspect in self._quarantine.bars})
+        self._quarantine.try_again()
 
-    def unprintable(self, question: Question, error: LbsyncError, prints: Does) -> None:
+    def unprintable(
+        self, question: Question, settled: Settled, error: LbsyncError, tries: Tries
+    ) -> None:
         """Hold back whoever cannot be rendered; raise the error where it is nobody's fault."""
-        settler = self._settler
-        if isinstance(error, BadKey):
-            if settler.raw is None or not settler.raw.bar(question.snapshot, error):
-                raise error
+        if isinstance(error, BadKey) and self._bar_key(question, error):
             return
-        settled = settler.settle(question.snapshot, question.accepted, question.let_go)
         reasons = error.reasons if isinstance(error, ItemsRefused) else {}
-        if not reasons:
-            suspects = blame.changed_services(settled.entries, question.accepted)
-            reasons = dict.fromkeys(map(str, blame.bisect(suspects, prints)), str(error))
-        found = {ServiceId.parse(name): Finding("", 0, "", why) for name, why in reasons.items()}
-        self._bar(question, settled, found, error, most=len(settled.desired.services) - 1)
+        named = {Suspect("service", name): _saying(why) for name, why in reasons.items()}
+        if not self._bar(question, settled, named, error):
+            self._search(question, settled, error, tries)
 
-    def refused(self, question: Question, plan: Plan, refusal: Refused, accepts: Does) -> None:
-        """Hold back whoever HAProxy refuses; raise the refusal when that is nobody, or nearly all."""
-        settler = self._settler
-        reasons = _accused(plan, refusal.findings)
-        contents = {file.path: file.data for file in plan.rendered.files}
-        certificates = {
-            name
-            for name in _certificates(refusal.findings)
-            # One that was bad before, was mended, and is bad again is news.
-            if settler.barred_certificates.get(name) != contents.get(f"certs/{name}", b"")
-        }
-        most = len(plan.desired.services) - 1
-        if not reasons and not certificates:
-            suspects = blame.changed_services(plan.entries, question.accepted)
-            reasons = dict.fromkeys(blame.bisect(suspects, accepts), refusal.findings[0])
-            most //= 2
-        if reasons or not certificates:
-            self._bar(question, plan, reasons, refusal, most)
-        for name in certificates:
-            settler.barred_certificates[name] = contents.get(f"certs/{name}", b"")
-            log.get().error(f"HAProxy does not take certificate {name}: {refusal}")
+    def refused(self, question: Question, plan: Plan, refusal: Refused, tries: Tries) -> None:
+        """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
+        if not self._bar(question, plan, _accused(plan, refusal.findings), refusal):
+            self._search(question, plan, refusal, tries)
+
+    def all_that_changed(
+        self, question: Question, found: Plan | Settled, error: LbsyncError, tries: Tries
+    ) -> None:
+        """Hold back everything that changed, of one kind if that will do: too much is refused for each
+        to be found now. Raise the error where that does not help."""
+        groups = self._suspects(question, found)
+        for suspects in (*groups, [suspect for group in groups for suspect in group]):
+            if suspects and tries(set(suspects)) is None:
+                self._put(question, dict.fromkeys(suspects, _untried(error)), _TRY_UNTRIED_S)
+                return
+        raise error
+
+    def _bar_key(self, question: Question, error: BadKey) -> bool:
+        """Hold back a key that a template named; tell whether that makes a difference."""
+        key = rawkeys.as_stored(question.snapshot, error.key)
+        if not key or not self._settler.raw_keys:
+            return False
+        suspect = Suspect("key", key)
+        known = self._quarantine.bars.get(suspect)
+        good = rawkeys.last_good(self._settler.good_raw, key)
+        # A template that was changed may refuse what was good before.
+        out = known is not None or good == question.snapshot.items[key].value
+        if known is not None and known.out:
+            return False
+        identity = stored(question.snapshot, [suspect])[suspect]
+        bar = Bar(identity, error.reason, until=time.monotonic() + _TRY_AGAIN_S, out=out)
+        self._quarantine.bar(suspect, bar)
+        self._tell(question, suspect, _saying(error.reason))
+        return True
+
+    def _search(
+        self, question: Question, found: Plan | Settled, error: LbsyncError, tries: Tries
+    ) -> None:
+        """Divide all that changed until the culprits stand alone."""
+        search = blame.Search(self._suspects(question, found), lambda held: tries(held) is None)
+        before = self._trials
+        search.run(before)
+        self._trials -= min(before, search.trials)
+        reasons = dict.fromkeys(search.proved, _first_finding(error))
+        if len(search.proved) > 1:
+            for suspect in sorted(search.proved)[:_MOST_REASONS]:
+                # What was said may have been said of another.
+                own = tries(search.held - {suspect})
+                reasons[suspect] = _first_finding(own or error)
+        untried = search.held - search.proved
+        if not self._bar(question, found, reasons, error) and not untried:
+            raise error
+        self._put(question, dict.fromkeys(untried, _untried(error)), _TRY_UNTRIED_S)
+
+    def _suspects(self, question: Question, found: Plan | Settled) -> Groups:
+        """Return all that changed and is not held back yet: by kind, the oldest change first, as
+        who was there first is more likely innocent."""
+        settler, accepted = self._settler, question.accepted
+        services = blame.newest_changes(found.entries, accepted)
+        keys = rawkeys.changed(question.snapshot, settler.good_raw) if settler.raw_keys else ()
+        settings = found.entries.get(SETTINGS_GLOBAL) is not accepted.get(SETTINGS_GLOBAL)
+        groups = [
+            [Suspect("key", key) for _, key in sorted(keys)],
+            [Suspect("certificate", name) for name in sorted(settler.certificates.changed())],
+            [SETTINGS] if settings else [],
+            [a_service(s) for s in sorted(services, key=lambda s: (services[s], s))],
+        ]
+        bars = self._quarantine.bars
+        return [[suspect for suspect in group if suspect not in bars] for group in groups]
 
     def _bar(
         self,
         question: Question,
         found: Plan | Settled,
-        reasons: dict[ServiceId, Finding],
-        refusal: LbsyncError,
-        most: int,
-    ) -> None:
-        """Bar services for these reasons; raise the refusal when none of them is new, or when more
-        than `most` would be barred: then it is not theirs."""
-        bars = self._settler.bars
-        fresh = {service: why for service, why in reasons.items() if service not in bars}
-        if not fresh or len(bars) + len(fresh) > max(3, most):
-            raise refusal
-        for service, finding in fresh.items():
-            mark = blame.fingerprint(found.entries, service)
-            until = time.monotonic() + _TRY_AGAIN_S
-            bars[service] = Bar(mark, str(finding), finding.line, until)
-            self._tell(question, service, finding)
+        reasons: dict[Suspect, Finding],
+        error: LbsyncError,
+    ) -> bool:
+        """Hold back those of `reasons` whom it would change; tell whether there are any.
 
-    def _tell(self, question: Question, service: ServiceId, finding: Finding) -> None:
+        Raise the error when nothing would be left of what is wanted: then it is not theirs.
+        """
+        changed = {suspect for group in self._suspects(question, found) for suspect in group}
+        fresh = {suspect: why for suspect, why in reasons.items() if suspect in changed}
+        if self._leaves_nothing({*self._quarantine.bars, *fresh}, question, found):
+            raise error
+        self._put(question, fresh, _TRY_AGAIN_S)
+        return bool(fresh)
+
+    def _put(self, question: Question, reasons: dict[Suspect, Finding], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        identities = self._identities(question, reasons)
+        for suspect, finding in reasons.items():
+            bar = Bar(identities[suspect], str(finding), finding.line, until)
+            self._quarantine.bar(suspect, bar)
+            self._tell(question, suspect, finding)
+
+    def _identities(
+        self, question: Question, suspects: Iterable[Suspect]
+    ) -> dict[Suspect, Identity]:
+        found = stored(question.snapshot, suspects)
+        files = self._settler.certificates.stored
+        for suspect in suspects:
+            if suspect.kind == "certificate":
+                found[suspect] = certificates.identity(files, suspect.name)
+        return found
+
+    def _leaves_nothing(
+        self, held: set[Suspect], question: Question, found: Plan | Settled
+    ) -> bool:
+        """Tell whether nothing would be served with these held back, neither of them nor of others.
+
+        A few may be left out although nothing else is there.
+        """
+        out = {s for s in held if not self._had(question, s)}
+        services = {suspect.name for suspect in out if suspect.kind == "service"}
+        keys = {suspect.name for suspect in out if suspect.kind == "key"}
+        if len(services) > _MOST_OF_FEW:
+            entries = found.entries.values()
+            there = {str(e.key.service) for e in entries if e.key.kind == "services"}
+            if there <= services:
+                return True
+        if len(keys) > _MOST_OF_FEW:
+            return {key for key in question.snapshot.items if rawkeys.is_shown(key)} <= keys
+        return False
+
+    def _tell(self, question: Question, suspect: Suspect, finding: Finding) -> None:
         """Say it once, and not at each new try; the status goes on to say it."""
-        had = f"services/{service}" in question.accepted
-        state = "is held at its last good version" if had else "is left out"
-        say = log.get().error if self._told.of(str(service), finding.text) else log.get().debug
-        say(f"{service} {state}: {finding}", service=str(service))
+        state = (
+            "is held at its last good version" if self._had(question, suspect) else "is left out"
+        )
+        fields = {"service": suspect.name} if suspect.kind == "service" else {}
+        name = f"certificate {suspect.name}" if suspect.kind == "certificate" else suspect.name
+        is_news = self._told.of(f"{suspect.kind} {suspect.name}", finding.text)
+        say = log.get().error if is_news else log.get().debug
+        say(f"{name} {state}: {finding}", **fields)
+
+    def _had(self, question: Question, suspect: Suspect) -> bool:
+        """Tell whether there is a last good version."""
+        if suspect.kind == "certificate":
+            last = self._settler.certificates.last
+            return bool(certificates.identity(last, suspect.name))
+        if suspect.kind == "key":
+            bar = self._quarantine.bars.get(suspect)
+            good = rawkeys.last_good(self._settler.good_raw, suspect.name)
+            return good is not None and not (bar and bar.out)
+        service = suspect.service
+        return (service_key(service) if service else suspect.name) in question.accepted
 
 
-def _accused(plan: Plan, findings: tuple[Finding, ...]) -> dict[ServiceId, Finding]:
+def _accused(plan: Plan, findings: tuple[Finding, ...]) -> dict[Suspect, Finding]:
     owners = blame.section_owners(plan.desired)
-    accused: dict[ServiceId, Finding] = {}
+    accused: dict[Suspect, Finding] = {}
     for finding in findings:
         if finding.section in owners:
-            accused.setdefault(ServiceId.parse(owners[finding.section]), finding)
+            accused.setdefault(a_service(ServiceId.parse(owners[finding.section])), finding)
+        for name in _CERTIFICATE.findall(finding.text):
+            accused.setdefault(Suspect("certificate", name), finding)
     return accused
 
 
-def _certificates(findings: tuple[Finding, ...]) -> set[str]:
-    return {name for finding in findings for name in _CERTIFICATE.findall(finding.text)}
+def _first_finding(error: LbsyncError) -> Finding:
+    return error.findings[0] if isinstance(error, Refused) else _saying(str(error))
+
+
+def _untried(error: LbsyncError) -> Finding:
+    return _saying(
+        "it was not tried yet, as many changes are refused at once; it is tried again in a few "
+        f"seconds ({_first_finding(error)})"
+    )
+
+
+def _saying(text: str) -> Finding:
+    return Finding("", 0, "", text)

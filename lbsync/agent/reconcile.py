@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync import log
-from lbsync.agent import inputs, rawkeys, report, shift
+from lbsync.agent import inputs, report, shift
 from lbsync.agent.accepted import Accepted
 from lbsync.agent.ahead import Ahead
 from lbsync.agent.apply import Applied, Applier
@@ -108,7 +108,7 @@ class Agent:
         self._outputs.configure(settings)
         self._settler.standing = self._holding.standing()
         if directory and (live := self._store.live()) is not None:
-            self._settler.last_certificates = inputs.certificates_in(load(live))
+            self._settler.certificates.last = inputs.certificates_in(load(live))
         self._trial = Trial(self._store, self._settler, self._parser, options, self._alive)
         foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
         self._ahead = Ahead(self._live, self._settler, self._holding, foreseen=foreseen)
@@ -186,11 +186,11 @@ class Agent:
             self._ready, self.last, self.applied = found, found.plan, wait.applied
             return report.deferred(found.plan, wait).within(self._holding.waits())
         if applied.outcome == "confirmed":
-            self._accepted.replace(found.plan.entries, rawkeys.lasting(found.plan.raw))
+            self._accepted.replace(found.plan.entries, found.plan.raw)
             self._know_raw()
             self._served = Served(applied.generation, found.plan.rendered, found.config)
             self._ahead.starts_from(found.plan.desired.services)
-            self._settler.last_certificates = inputs.certificates_in(found.plan.rendered)
+            self._settler.certificates.last = inputs.certificates_in(found.plan.rendered)
             self._store.prune()
             if found.plan.hold is None:
                 self._control.forget("confirm")
@@ -224,8 +224,7 @@ class Agent:
         return True
 
     def _know_raw(self) -> None:
-        if self._settler.raw is not None:
-            self._settler.raw.good = self._accepted.raw
+        self._settler.good_raw = self._accepted.raw
 
     def look_again(self) -> None:
         """Let the next pass read everything back, whenever that was last done."""

@@ -3,37 +3,24 @@
 Everything here is decided from values; nothing outside is touched but the certificates' directory.
 """
 
-import time
 from collections.abc import Callable, Mapping
 
 import msgspec
 
-from lbsync.agent import guard, inputs
-from lbsync.agent.blame import Fingerprint, fingerprint
+from lbsync.agent import guard, inputs, rawkeys
+from lbsync.agent.certificates import Certificates
 from lbsync.agent.desired import Assembler
 from lbsync.agent.entries import Decoder, Entries, Entry, hold_back, settle_routes
 from lbsync.agent.guard import Hold
-from lbsync.agent.rawkeys import Raw, RawKeys
+from lbsync.agent.quarantine import SETTINGS, Quarantine, Suspect
+from lbsync.agent.rawkeys import Raw
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
-from lbsync.errors import Rejected
 from lbsync.model.desired import Desired, Problem, Service
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
-from lbsync.schema.keys import ServiceId, service_key
-
-
-class Bar(msgspec.Struct, frozen=True):
-    """Why a service stays at its last good version although all its keys read well."""
-
-    fingerprint: Fingerprint
-    """Of the keys that were refused; the bar falls as soon as they are others."""
-    reason: str
-    """In HAProxy's words."""
-    line: int = 0
-    until: float = float("inf")
-    """On the clock of `time.monotonic`: then it is tried again, whatever its keys are."""
+from lbsync.schema.keys import SETTINGS_GLOBAL, service_key
 
 
 class Settled(msgspec.Struct, frozen=True, eq=False):
@@ -98,16 +85,14 @@ class Settler:
         self._decoder = Decoder(contract=contract)
         self._assembler = Assembler(reserved_ports)
         self._guard_percent = guard_percent
-        self._certificates = certificates
-        self.raw = RawKeys() if raw_keys else None
-        """What templates see of the keys; None: nothing."""
-        self.bars: dict[ServiceId, Bar] = {}
+        self.certificates = Certificates(certificates)
+        self.raw_keys = raw_keys
+        """Templates see the keys as they are stored."""
+        self.good_raw: Raw = {}
+        """These keys as they were last served."""
+        self.quarantine = Quarantine()
         self.standing = 0
         """Servers there were when the hold that stands began; 0: none stands."""
-        self.barred_certificates: dict[str, bytes] = {}
-        """Name to content of certificates that HAProxy refused."""
-        self.last_certificates: tuple[CertificateFile, ...] = ()
-        """Those that HAProxy was last proved to serve."""
         self._last: tuple[object, _Texts, Rendered] | None = None
         self._undisturbed: tuple[Snapshot, Entries, Settled] | None = None
         """The last decision in which nothing was held back, and what it was made from."""
@@ -117,14 +102,16 @@ class Settler:
         snapshot: Snapshot,
         accepted: Entries,
         let_go: Callable[[Hold], bool],
-        held: frozenset[ServiceId] = frozenset(),
+        held: frozenset[Suspect] = frozenset(),
     ) -> Settled:
-        """Decide what is wanted. `let_go` tells whether a removal may pass the guard; `held` are
-        services to leave at their accepted version, for a trial.
+        """Decide what is wanted. `let_go` tells whether a removal may pass the guard; `held` are to be
+        left as they were accepted, for a trial.
 
         Asked again of the same snapshot, by the look ahead and by the pass, it answers at once.
         """
-        if self._undisturbed is not None and not self.bars and not held:
+        bars = self.quarantine.bars
+        self.quarantine.follow(snapshot)
+        if self._undisturbed is not None and not bars and not held:
             of, since, settled = self._undisturbed
             if of is snapshot and since is accepted:
                 return settled
@@ -132,14 +119,10 @@ class Settler:
         resolved = self._decoder.resolve(snapshot, accepted)
         problems = list(resolved.problems)
         entries = resolved.entries
-        self._drop_old_bars(entries)
-        if self.bars or held:
-            entries = hold_back(entries, accepted, {*self.bars, *held})
+        # Before anything is held back, so that a second fault of the same service is told, too.
         problems += settle_routes(entries, accepted)
-        problems += [
-            Problem(service_key(service), str(service), bar.reason, bar.line)
-            for service, bar in self.bars.items()
-        ]
+        entries = _without(entries, accepted, {*bars, *held})
+        problems += self._problems()
         removal = guard.check(accepted, entries, self._guard_percent, self.standing)
         hold = None if removal is None or let_go(removal) else removal
         self.standing = hold.total if hold else 0
@@ -147,7 +130,7 @@ class Settler:
             entries = hold_back(entries, accepted, guard.kept(hold))
         desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))
         settled = Settled(entries, desired, hold, removal is not None and hold is None)
-        if removal is None and not self.bars and not held:
+        if removal is None and not bars and not held:
             self._undisturbed = snapshot, accepted, settled
         return settled
 
@@ -157,7 +140,7 @@ class Settler:
         What `settle` would decide anew for everybody stays as it was; the cost is that of the
         change, and of one look at each key.
         """
-        if self.bars:
+        if any(suspect.kind in ("service", "settings") for suspect in self.quarantine.bars):
             return None
         changed = self._decoder.glance(snapshot)
         if changed is None or guard.loses(accepted, changed, self._guard_percent):
@@ -173,7 +156,7 @@ class Settler:
         accepted: Entries,
         draining: bool,
         let_go: Callable[[Hold], bool],
-        held: frozenset[ServiceId] = frozenset(),
+        held: frozenset[Suspect] = frozenset(),
     ) -> Plan:
         """Return what to go for, rendered; the arguments are those of `settle`.
 
@@ -181,12 +164,12 @@ class Settler:
         it is known which services are at fault, `BadKey` where it is known which key.
         """
         settled = self.settle(snapshot, accepted, let_go, held)
-        files, left_out = self.read_certificates()
+        files, left_out = self.read_certificates(held)
         desired = settled.desired
-        raw = self.raw.read(snapshot) if self.raw else {}
+        raw = self._raw(snapshot, held)
         texts, rendered = self._render(desired, files, draining, raw)
         problems = [Problem("", "", sentence) for sentence in left_out]
-        problems += self.raw.problems() if self.raw else ()
+        problems += rawkeys.problems(self.quarantine.bars, self.good_raw)
         problems += [Problem("", "", f"{path} stays as it is: {e}") for path, e in texts.faults]
         if problems:
             desired = msgspec.structs.replace(desired, problems=(*problems, *desired.problems))
@@ -197,45 +180,33 @@ class Settler:
         """Return the text of one item of `each`, as the whole rendering prints it."""
         return self._renderer.fragment(template, item)
 
-    def _drop_old_bars(self, entries: dict[str, Entry]) -> None:
-        for service, bar in list(self.bars.items()):
-            if fingerprint(entries, service) != bar.fingerprint or time.monotonic() >= bar.until:
-                del self.bars[service]
+    def read_certificates(
+        self, held: frozenset[Suspect] = frozenset()
+    ) -> tuple[list[CertificateFile], list[str]]:
+        """Return the certificates to serve, and a sentence for each that is not served as it stands.
 
-    def read_certificates(self) -> tuple[list[CertificateFile], list[str]]:
-        """Return the certificates to serve: the last good one in place of one that is refused.
-
-        A directory that was emptied, or cannot be read, takes nothing away: without any certificate
-        HAProxy would stop to listen for TLS. Raises `Rejected` where it cannot be read at first.
+        Raises `Rejected` where the directory cannot be read at first.
         """
-        if self._certificates is None:
-            return [], []
-        try:
-            files, left_out = self._certificates.read()
-        except Rejected as error:
-            if not self.last_certificates:
-                raise
-            files, left_out = [], [str(error)]
-        if self.last_certificates and not any(file.served for file in files):
-            left_out.append(
-                "proxy.certificates: there is none left; the last ones are served: put them back, "
-                "or set certificates to nothing"
-            )
-            return list(self.last_certificates), left_out
-        last = {file.name: file for file in self.last_certificates}
+        return self.certificates.read(self.quarantine, held)
+
+    def _raw(self, snapshot: Snapshot, held: frozenset[Suspect]) -> Raw:
+        """Return the keys that templates see."""
+        if not self.raw_keys:
+            return {}
+        keys = {s.name: bar.out for s, bar in self.quarantine.bars.items() if s.kind == "key"}
+        keys |= {s.name: False for s in held if s.kind == "key" and s.name not in keys}
+        return rawkeys.read(snapshot, self.good_raw, keys)
+
+    def _problems(self) -> list[Problem]:
+        """Return why services, or the settings for all, are held back."""
         found = []
-        for file in files:
-            if self.barred_certificates.get(file.name) != file.data:
-                found.append(file)
-                continue
-            good = last.get(file.name)
-            stays = "the last good one is served" if good else "it is left out"
-            left_out.append(
-                f"{file.name}: HAProxy does not take this certificate; {stays}: replace it"
-            )
-            if good is not None:
-                found.append(good)
-        return found, left_out
+        for suspect, bar in self.quarantine.bars.items():
+            if (service := suspect.service) is not None:
+                key = service_key(service)
+                found.append(Problem(key, suspect.name, bar.reason, bar.line))
+            elif suspect.kind == "settings":
+                found.append(Problem(suspect.name, "", bar.reason, bar.line))
+        return found
 
     def _render(
         self,
@@ -260,3 +231,14 @@ class Settler:
         rendered = seal(inside, modes, frozenset({inputs.HOST_MAP}))
         self._last = (mark, texts, rendered)
         return texts, rendered
+
+
+def _without(entries: Entries, accepted: Entries, suspects: set[Suspect]) -> dict[str, Entry]:
+    """Return `entries` with everything of `suspects` as it was accepted, or absent."""
+    services = {service for suspect in suspects if (service := suspect.service) is not None}
+    mixed = hold_back(entries, accepted, services)
+    if SETTINGS in suspects:
+        mixed.pop(SETTINGS_GLOBAL, None)
+        if SETTINGS_GLOBAL in accepted:
+            mixed[SETTINGS_GLOBAL] = accepted[SETTINGS_GLOBAL]
+    return mixed

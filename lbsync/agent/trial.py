@@ -1,17 +1,11 @@
-"""Find what can go live: stage, validate, and hold back whoever is at fault until the rest passes.
+"""Find what can go live: staged on disk, and validated there."""
 
-One bad service never stops the others: HAProxy's complaint is led back to a service (or a
-certificate), which then stays at its last good version while the others go on.
-"""
-
-import re
 from collections.abc import Callable
 
 import msgspec
 
 from lbsync import log
 from lbsync.agent import inputs
-from lbsync.agent.culprits import Culprits
 from lbsync.agent.directives import Bind
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.intact import Intact
@@ -19,23 +13,12 @@ from lbsync.agent.probe import Ports
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import Served, load, main_text
 from lbsync.agent.settle import Plan, Question, Settler
-from lbsync.agent.validate import Refused, alike, validate
+from lbsync.agent.sift import Sieve
+from lbsync.agent.validate import alike, validate
 from lbsync.clients.haproxy import listeners, processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
-from lbsync.errors import (
-    LbsyncError,
-    Rejected,
-    TemplateError,
-    Unavailable,
-)
+from lbsync.errors import LbsyncError, Unavailable
 from lbsync.model.rendered import Rendered
-from lbsync.schema.keys import ServiceId
-
-#: Each round holds back at least one more; a pass that needs more rounds has another cause.
-_MOST_ROUNDS = 12
-#: The same for rendering, which is cheap and may have to find many bad keys one by one.
-_MOST_UNPRINTABLE = 200
-_CERTIFICATE = re.compile(r"certs/([A-Za-z0-9][A-Za-z0-9._-]*\.(?:pem|crt))")
 
 
 class Found(msgspec.Struct, frozen=True, eq=False):
@@ -60,11 +43,10 @@ class Trial:
     ) -> None:
         """`beat` is called before each try."""
         self._store = store
-        self._settler = settler
         self._parser = parser
         self._options = options
         self._beat = beat
-        self._culprits = Culprits(settler)
+        self._sieve = Sieve(settler, beat)
         self._intact = Intact(inputs.HOST_MAP)
         self._warned = log.News()
 
@@ -77,9 +59,9 @@ class Trial:
         generation; `Unavailable` when `haproxy -c` cannot be run.
         """
         known = self._known_binds(served)
-        self._culprits.begin()
-        for _ in range(_MOST_ROUNDS):
-            plan = self._printable(question)
+
+        def judge(plan: Plan) -> Found:
+            nonlocal ready
             if self._is_live(plan.rendered):
                 self.forget(ready)
                 return Found(plan, self._config(plan, served), None)
@@ -87,16 +69,9 @@ class Trial:
                 return Found(plan, ready.config, ready.staged)
             self.forget(ready)
             ready = None
-            try:
-                return self._stage(plan, known)
-            except Refused as refusal:
-                self._culprits.refused(
-                    question, plan, refusal, lambda held: self._accepts(question, held, known)
-                )
-        raise LbsyncError(
-            f"after holding back {len(self._settler.bars)} services HAProxy still refuses; "
-            "what is live stays; see the reasons above"
-        )
+            return self._stage(plan, known)
+
+        return self._sieve.sift(question, judge, lambda plan: self.forget(self._stage(plan, known)))
 
     def forget(self, found: Found | None) -> None:
         """Remove from disk what was found ahead and is not wanted any more."""
@@ -111,38 +86,6 @@ class Trial:
         if damaged := self._intact.damaged(live, rendered):
             log.get().error(f"somebody changed {live.path / damaged}; it is written anew")
         return not damaged
-
-    def _printable(self, question: Question) -> Plan:
-        """Return a plan of all that can be rendered; hold back who cannot."""
-        for _ in range(_MOST_UNPRINTABLE):
-            try:
-                return self._plan(question)
-            except (Rejected, TemplateError) as error:
-                self._culprits.unprintable(
-                    question, error, lambda held: self._can_print(question, held)
-                )
-        return self._plan(question)
-
-    def _can_print(self, question: Question, held: set[ServiceId]) -> bool:
-        try:
-            self._plan(question, frozenset(held))
-        except (Rejected, TemplateError):
-            return False
-        return True
-
-    def _accepts(self, question: Question, held: set[ServiceId], known: tuple[Bind, ...]) -> bool:
-        try:
-            found = self._stage(self._plan(question, frozenset(held)), known)
-        except (Rejected, TemplateError):
-            return False
-        self.forget(found)
-        return True
-
-    def _plan(self, question: Question, held: frozenset[ServiceId] = frozenset()) -> Plan:
-        self._beat()
-        return self._settler.plan(
-            question.snapshot, question.accepted, question.draining, question.let_go, held
-        )
 
     def _config(self, plan: Plan, served: Served | None) -> Config:
         if served is not None and served.rendered.digest == plan.rendered.digest:

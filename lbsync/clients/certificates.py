@@ -26,6 +26,13 @@ class CertificateFile(msgspec.Struct, frozen=True):
         """True for a certificate, False for what belongs to one (a key, an OCSP answer)."""
         return self.name.endswith(_SERVED)
 
+    @property
+    def certificate(self) -> str:
+        """The name of the certificate that it is, or belongs to."""
+        if self.served:
+            return self.name
+        return self.name.rpartition(".")[0]
+
 
 class CertificateDirectory:
     """Reads the directory; a file is read again only when its time, size or inode changed."""

@@ -95,6 +95,39 @@ def test_a_port_that_is_taken_holds_back_its_service_alone(host: Host) -> None:
         assert "fe_db_pg" not in host.text()
 
 
+def test_two_ordinary_faults_of_one_service_hold_back_that_service_alone(host: Host) -> None:
+    host.stack.put(
+        {
+            "services/a/s": {"mode": "http", "hosts": ["s.example"]},
+            "endpoints/a/s/blue": servers(host.stack.web("s")),
+            "routes/a/s": {"groups": {"blue": 1}},
+        }
+    )
+    assert host.agent.run_pass().confirmed
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        host.stack.put(
+            {
+                "services/a/s": {"mode": "tcp", "listen": other.getsockname()[1]},
+                "routes/a/s": {"groups": {"nosuch": 1}},
+                "services/shop/new": {"mode": "http", "hosts": ["new.example"]},
+                "endpoints/shop/new/default": servers(host.stack.web("new")),
+            }
+        )
+        for _ in range(2):
+            outcome = host.agent.run_pass()
+            assert outcome.confirmed
+            assert host.stack.get("new.example").body == "new"
+            assert host.stack.get("s.example").body == "s"
+        assert host.agent.last is not None
+        told = {problem.key: problem.reason for problem in host.agent.last.desired.problems}
+        assert "taken by another process" in told["services/a/s"]
+        assert "nosuch has no endpoints key" in told["routes/a/s"]
+        host.restart_agent()
+        assert host.agent.run_pass().confirmed
+
+
 def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_path: Path) -> None:
     """A template of the user's prints something of one service that `haproxy -c` chokes on."""
     mine = tmp_path / "templates"

@@ -1,5 +1,6 @@
 """Keys of another tool under the prefix, in a layout that only looks like ours."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,47 @@ def test_what_was_accepted_before_the_contract_was_left_is_forgotten(stack: Stac
     ended = command(stack, "agent", "--once")
     assert (ended.returncode, ended.stderr) == (Exit.OK, ""), ended.stdout
     assert command(stack, "check").returncode == Exit.OK
+
+
+def test_a_value_that_only_haproxy_refuses_holds_back_its_key_alone(stack: Stack) -> None:
+    assert command(stack, "agent", "--once").returncode == Exit.CHANGED
+    two = stack.web("two").address.encode()
+    bad: dict[str, object] = {
+        "services/web/1": b"10.0.0.5:99999",  # its last good value stays
+        "services/web/x": b"10.0.0.6:99999",  # there is none: it is left out
+        "services/web/bad name": two,
+        "services/web/2": two,
+        "services/new/1": two,
+    }
+    stack.put(bad)
+
+    for _ in range(2):
+        held = command(stack, "agent", "--once")
+        assert held.returncode == Exit.REJECTED, held.stderr
+        text = (stack.state / "live/haproxy.cfg").read_text()
+        assert "server 2 127.0.0.1" in text
+        assert "backend new" in text
+        assert "99999" not in text
+        assert {stack.get("any").body for _ in range(4)} == {"one", "two"}
+    told = {
+        one["key"]: one["reason"]
+        for one in json.loads((stack.state / "status.json").read_text())["quarantined"]
+    }
+    assert sorted(told) == ["services/web/1", "services/web/bad name", "services/web/x"]
+    assert "invalid port '99999'" in told["services/web/1"]
+    assert told["services/web/1"].endswith("; its last good value stays")
+    assert told["services/web/x"].endswith("; it is left out")
+    stack.delete("services/web/x", "services/web/bad name")
+    stack.put({"services/web/1": two})
+    assert command(stack, "agent", "--once").returncode == Exit.CHANGED
+    assert stack.get("any").body == "two"
+
+
+def test_values_that_were_bad_before_the_first_start_are_left_out(stack: Stack) -> None:
+    stack.put({f"services/web/bad{n}": f"10.0.0.{n}:99999".encode() for n in range(5)})
+
+    first = command(stack, "agent", "--once")
+
+    assert first.returncode == Exit.REJECTED, first.stderr
+    assert stack.get("any").body == "one"
+    assert "99999" not in (stack.state / "live/haproxy.cfg").read_text()

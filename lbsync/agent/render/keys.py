@@ -12,6 +12,7 @@ import msgspec
 from lbsync.agent.render import gopath
 from lbsync.agent.render.text import Stored
 from lbsync.errors import BadKey, Rejected
+from lbsync.schema.keys import TRANSIENT
 
 #: The functions that need a snapshot.
 NAMES = ("exists", "get", "getv", "gets", "getvs", "ls", "lsdir")
@@ -63,6 +64,8 @@ class Keys:
         if default is not None:
             return default
         hint = "" if path.startswith("/") else "; keys start with '/'"
+        if path.lstrip("/").partition("/")[0] in TRANSIENT:
+            raise Rejected(f"{path!r} is what lbsync itself writes; templates do not see it")
         raise Rejected(f"there is no key {path!r}; write it, or give getv a default{hint}")
 
     def gets(self, pattern: str) -> list[Pair]:

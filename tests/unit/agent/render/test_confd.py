@@ -291,8 +291,9 @@ def test_what_is_not_offered_names_its_cure(render: Render, name: str, cure: str
 
 
 def test_a_refused_value_names_the_key_it_was_read_from(render: Render) -> None:
-    raw = {"svc/a": b"{", "svc/n": b"x1", "svc/t": b"a\nb"}
+    raw = {"svc/a": b"{", "svc/n": b"x1", "svc/t": b"a\nb", "svd/deep": b"[" * 1000 + b"]" * 1000}
     for expression, key in [
+        ("jsonArray(getv('/svd/deep'))", "/svd/deep"),
         ("json(getv('/svc/a'))", "/svc/a"),
         ("(gets('/svc/a')|first).Value|json", "/svc/a"),
         ("atoi(getv('/svc/n'))", "/svc/n"),
