@@ -65,6 +65,11 @@ integration: setup-daemons ## one door at a time, each against the real thing
 e2e: setup-daemons ## whole agent processes, with load that counts every lost request
 	$(PYTEST) tests/e2e $(ARGS)
 
+.PHONY: test-vm
+test-vm: setup ## root only: a Debian host under real systemd, from first start to upgrade and crash
+	@scripts/setup-daemons --required debootstrap systemd-nspawn ip
+	$(PYTEST) tests/vm $(ARGS)
+
 .PHONY: golden
 golden: setup ## rewrite the expected configurations in tests/golden; review the diff
 	LBSYNC_GOLDEN=write $(PYTEST) -q tests/golden $(ARGS)
