@@ -51,6 +51,10 @@ user = "{user}"
 group = "{group}"
 log_target = "stdout"
 
+[claims]
+listen = ["*={orders}"]
+servers = ["*=127.0.0.0/8"]
+
 [proxy]
 http_bind = ["127.0.0.1:{http}"]
 stats_bind = "127.0.0.1:{stats_port}"
@@ -92,6 +96,7 @@ class Stage:
                 group=grp.getgrgid(os.getgid()).gr_name,
                 http=self.http_port,
                 stats_port=self.stats_port,
+                orders=self.orders_port,
             )
         )
 

@@ -14,6 +14,14 @@ from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Delete, Put
 
+#: All that a test claims is on loopback, and on whatever port is free.
+CLAIMS = """\
+[claims]
+hosts = ["*=*"]
+listen = ["*=1-65535"]
+servers = ["*=127.0.0.0/8", "*=::1/128"]
+"""
+
 
 class Answer:
     """What came back through HAProxy."""
@@ -86,7 +94,7 @@ reload_timeout = "10s"
 user = ""
 group = ""
 log_target = ""
-[proxy]
+{CLAIMS}[proxy]
 http_bind = ["127.0.0.1:{self.http_port}"]
 stats_bind = "127.0.0.1:{self.stats_port}"
 tcp_bind_address = "127.0.0.1"

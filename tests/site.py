@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.haproxy import Haproxy
 from harness.ports import free_port
+from harness.stack import CLAIMS
 from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.agent.generations import Store
@@ -70,7 +71,7 @@ user = ""
 group = ""
 log_target = "127.0.0.1:{self._log.getsockname()[1]}"
 {haproxy}
-[proxy]
+{CLAIMS}[proxy]
 http_bind = ["127.0.0.1:{self.port}"]
 https_bind = ["127.0.0.1:{self.tls_port}"]
 public_https_port = {self.tls_port}

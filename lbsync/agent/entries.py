@@ -9,6 +9,7 @@ import msgspec
 
 from lbsync.errors import BadKey
 from lbsync.model.desired import Problem
+from lbsync.model.permission import Permission
 from lbsync.model.record import Record
 from lbsync.model.records import RouteRecord
 from lbsync.model.snapshot import Item, Snapshot
@@ -48,10 +49,6 @@ def read_entry(item: Item) -> Entry | Problem | None:
         return Problem(item.key, str(key.service or ""), error.reason)
 
 
-def _not_ours(item: Item) -> None:
-    del item
-
-
 def _shown(key: str) -> str:
     """Return a key as it may be printed: a terminal must not obey what somebody wrote to etcd."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in key)
@@ -69,9 +66,11 @@ def _service_in(key: str) -> str:
 class Decoder:
     """Decodes snapshot after snapshot, each key once per change."""
 
-    def __init__(self, *, contract: bool = True) -> None:
-        """`contract` false: the keys are not ours, so none is an entry and none is bad."""
-        self._read_entry = read_entry if contract else _not_ours
+    def __init__(self, permission: Permission | None = None, *, contract: bool = True) -> None:
+        """`permission`: what namespaces may claim; None: anything. `contract` false: the keys are
+        not ours, so none is an entry and none is bad."""
+        self._permission = permission
+        self._contract = contract
         self._items: Mapping[str, Item] = {}
         self._good: dict[str, Entry] = {}
         self._bad: dict[str, Problem] = {}
@@ -130,6 +129,13 @@ class Decoder:
             service = f"services/{problem.service}"
             if name == f"routes/{problem.service}" and not {name, service} & accepted.keys():
                 yield service
+
+    def _read_entry(self, item: Item) -> Entry | Problem | None:
+        found = read_entry(item) if self._contract else None
+        if self._permission is None or not isinstance(found, Entry) or found.key.service is None:
+            return found
+        refusal = self._permission.refusal(found.key.service.ns, found.record)
+        return Problem(item.key, str(found.key.service), refusal) if refusal else found
 
     def _read(self, item: Item, accepted: Entry | None) -> None:
         self._good.pop(item.key, None)

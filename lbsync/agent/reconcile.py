@@ -35,6 +35,7 @@ from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
 from lbsync.errors import Unavailable
 from lbsync.loop.outcome import Outcome
+from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
@@ -97,7 +98,8 @@ class Agent:
         )
         self._settler = Settler(
             renderer,
-            settings.proxy.reserved_ports,
+            settings.reserved_ports,
+            Permission(settings.claims),
             settings.agent.guard_percent,
             CertificateDirectory(Path(directory)) if directory else None,
             raw_keys=bool(settings.templates.directory or settings.outputs),

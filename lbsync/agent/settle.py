@@ -18,6 +18,7 @@ from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
 from lbsync.model.desired import Desired, Problem, Service
+from lbsync.model.permission import Permission
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import SETTINGS_GLOBAL, service_key
@@ -72,6 +73,7 @@ class Settler:
         self,
         renderer: Renderer,
         reserved_ports: frozenset[int],
+        permission: Permission,
         guard_percent: int,
         certificates: CertificateDirectory | None,
         *,
@@ -82,7 +84,7 @@ class Settler:
         as they are stored, so every change of any key asks for a rendering. `contract`: false where
         keys are nothing but that."""
         self._renderer = renderer
-        self._decoder = Decoder(contract=contract)
+        self._decoder = Decoder(permission, contract=contract)
         self._assembler = Assembler(reserved_ports)
         self._guard_percent = guard_percent
         self.certificates = Certificates(certificates)

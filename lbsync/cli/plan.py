@@ -13,6 +13,7 @@ from lbsync.agent.validate import Accepted, validate
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.haproxy.options import from_settings
+from lbsync.model.permission import Permission
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
@@ -35,7 +36,8 @@ def make_plan(
     directory = settings.proxy.certificates
     settler = Settler(
         inputs.make_renderer(settings),
-        settings.proxy.reserved_ports,
+        settings.reserved_ports,
+        Permission(settings.claims),
         settings.agent.guard_percent,
         CertificateDirectory(Path(directory)) if directory else None,
         raw_keys=True,

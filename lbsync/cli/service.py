@@ -138,7 +138,7 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     document.refuse_foreign(stored, force=args.force)
     changes = document.changes(stored, wanted, service)
     document.validate(changes)
-    review(snapshot, changes, service, settings_of(args).proxy.reserved_ports)
+    review(snapshot, changes, service, settings_of(args))
     terminal = Terminal()
     if not changes:
         terminal.line(f"{service}: unchanged")

@@ -5,20 +5,22 @@ from lbsync.agent.entries import Decoder, settle_routes
 from lbsync.cli.service_document import Change
 from lbsync.errors import Rejected
 from lbsync.model.desired import Desired
+from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.keys import ServiceId
+from lbsync.settings import Settings
 
 
 def review(
-    snapshot: Snapshot, changes: list[Change], service: ServiceId, reserved_ports: frozenset[int]
+    snapshot: Snapshot, changes: list[Change], service: ServiceId, settings: Settings
 ) -> None:
     """Raise `Rejected` when the change would be quarantined although each key reads well.
 
-    What is wrong already, before the change, is no reason to refuse it. `reserved_ports`: ports of
-    HAProxy's own frontends, by the settings of this command, which may run beside no HAProxy.
+    What is wrong already, before the change, is no reason to refuse it. Who may claim what is known from
+    the settings of this command, which may run beside no HAProxy.
     """
-    before = {problem.reason for problem in _desired(snapshot, reserved_ports).problems}
-    after = _desired(_with(snapshot, changes), reserved_ports)
+    before = {problem.reason for problem in _desired(snapshot, settings).problems}
+    after = _desired(_with(snapshot, changes), settings)
     found = [
         f"{problem.key}: {problem.reason}"
         for problem in after.problems
@@ -28,11 +30,12 @@ def review(
         raise Rejected("nothing was written: " + "; ".join(found))
 
 
-def _desired(snapshot: Snapshot, reserved_ports: frozenset[int]) -> Desired:
-    resolved = Decoder().resolve(snapshot, {})
+def _desired(snapshot: Snapshot, settings: Settings) -> Desired:
+    resolved = Decoder(Permission(settings.claims)).resolve(snapshot, {})
     entries = dict(resolved.entries)
     problems = (*resolved.problems, *settle_routes(entries, {}))
-    return Assembler(reserved_ports).assemble(entries, snapshot.revision, problems)
+    assembler = Assembler(settings.reserved_ports)
+    return assembler.assemble(entries, snapshot.revision, problems)
 
 
 def _with(snapshot: Snapshot, changes: list[Change]) -> Snapshot:

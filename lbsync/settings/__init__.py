@@ -5,6 +5,7 @@ down.
 """
 
 from lbsync.settings.addresses import Bind, Endpoint, IpAddress, LogTarget, Network
+from lbsync.settings.claims import Claims
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.load import find_state_dir, load, password_of
@@ -17,6 +18,7 @@ __all__ = [
     "DEFAULT_FILE",
     "Agent",
     "Bind",
+    "Claims",
     "Command",
     "Duration",
     "Endpoint",

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from lbsync.settings.claims import Claims
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.outputs import Output, Templates
@@ -41,7 +42,15 @@ class Settings(msgspec.Struct, frozen=True):
     agent: Agent = Agent()
     haproxy: Haproxy = Haproxy()
     proxy: Proxy = Proxy()
+    claims: Claims = Claims()
     templates: Templates = Templates()
     outputs: tuple[Output, ...] = ()
     publisher: Publisher = Publisher()
     log: Log = Log()
+
+    @property
+    def reserved_ports(self) -> frozenset[int]:
+        """Ports that no tcp service can have: HAProxy's own, and those of etcd, which may run on this
+        very host: after a restart it would find its port taken, and the agent nothing to follow."""
+        etcd = (int(url.rpartition(":")[2]) for url in self.etcd.endpoints)
+        return self.proxy.reserved_ports | frozenset(etcd)

@@ -46,7 +46,9 @@ def rendered(case: str, workshop: Path) -> Rendered:
     if settings_file.exists():
         config = Path(shutil.copy(settings_file, workshop))
     values = yaml.safe_load((HERE / f"{case}.yaml").read_text()) or {}
-    plan = make_plan(load(config, flags={"host": "lb-1"}, environ={}), a_snapshot(values))
+    plan = make_plan(
+        load(config, flags={"host": "lb-1", "claims.hosts": "*=*"}, environ={}), a_snapshot(values)
+    )
     assert [problem.reason for problem in plan.desired.problems] == []
     return plan.rendered
 

@@ -157,12 +157,12 @@ def test_a_port_of_haproxys_own_is_refused_before_the_agents_do(
     keys: Keys, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tcp = ("put", "data/db", "--mode", "tcp", "--server", "a=10.0.0.1:5432", "--listen")
-    assert keys.run(*tcp, "80") == Exit.REJECTED
+    assert keys.run(*tcp, "8404") == Exit.REJECTED
     said = capsys.readouterr().err
-    assert "port 80 is one of HAProxy's own on these hosts; choose another" in said
+    assert "port 8404 is one of HAProxy's own on these hosts; choose another" in said
     assert keys.get("services/data/db") is None
-    elsewhere = ("--set", "proxy.http_bind=0.0.0.0:8080")
-    assert keys.run(*tcp, "80", *elsewhere) == Exit.OK, "the settings say which ports these are"
+    elsewhere = ("--set", "proxy.stats_bind=127.0.0.1:8405")
+    assert keys.run(*tcp, "8404", *elsewhere) == Exit.OK, "the settings say which ports these are"
 
 
 def test_an_old_fault_elsewhere_does_not_stand_in_the_way(keys: Keys) -> None:
