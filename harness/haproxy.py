@@ -92,13 +92,19 @@ class Haproxy:
                 raise TimeoutError(f"{error}; it said: {said}") from error
 
     def ask(self, command: str) -> str:
-        """Send one line to the master socket and return the answer; "" when it is being reset."""
+        """Send one line to the master socket and return the answer; "" when it is being reset.
+
+        Without a worker, HAProxy 3.2 and 3.4 say so and may leave the connection open.
+        """
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
             connection.connect(str(self.master_socket))
             connection.sendall(command.encode() + b"\n")
             connection.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+            answer = b""
+            while not answer.startswith(b"Can't ") and (data := connection.recv(65536)):
+                answer += data
+            return answer.decode()
 
     def stop(self) -> None:
         """Stop it at once, workers included; no error when it has ended already."""

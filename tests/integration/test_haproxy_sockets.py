@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,6 +70,20 @@ def test_a_question_answered_with_nothing_is_asked_again(path: str) -> None:
 def test_a_master_between_two_workers_is_asked_again(path: str) -> None:
     with answering(path, says("Can't find the target PID matching the prefix '@1'\n"), says(INFO)):
         assert WorkerSocket(path, 5.0, "@1 ").show_info()["Pid"] == "7"
+
+
+def test_a_master_that_leaves_the_connection_open_is_asked_again_at_once(path: str) -> None:
+    kept: list[socket.socket] = []
+
+    def stay(connection: socket.socket, _: str) -> None:
+        connection.sendall(b"Can't find the target PID matching the prefix '@1'\n")
+        kept.append(connection.dup())  # open, although this side lets go of it
+
+    began = time.monotonic()
+    with answering(path, stay, says(INFO)):
+        assert WorkerSocket(path, 5.0, "@1 ").show_info()["Pid"] == "7"
+    assert time.monotonic() - began < 5.0
+    kept[0].close()
 
 
 def test_commands_that_go_through_the_master_instead_are_each_marked(path: str) -> None:
