@@ -37,6 +37,10 @@ Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Hosts = Annotated[tuple[Host, ...], Meta(max_length=1000)]
 
 
+_IN_DOUBT_MS = 50
+_WHILE_DOWN_MS = 250
+
+
 class Check(Record, frozen=True):
     """How a server's health is found out. Left out altogether: a TCP connect every 2 s."""
 
@@ -58,6 +62,23 @@ class Check(Record, frozen=True):
         if self.type is not UNSET:
             return self.type
         return "http" if self.path is not UNSET or self.status is not UNSET else "tcp"
+
+    @property
+    def declared(self) -> bool:
+        """Somebody asked for more than the check that every service has: a new server then waits
+        for its first good answer."""
+        return self.kind != "none" and self != Check()
+
+    @property
+    def fastinter(self) -> int:
+        """Milliseconds between two checks of a server that is new, or did not answer as before."""
+        return min(self.interval, _IN_DOUBT_MS)
+
+    @property
+    def downinter(self) -> int:
+        """Milliseconds between two checks of a server that is down; as long after `add server` comes
+        the first one (measured)."""
+        return min(self.interval, _WHILE_DOWN_MS)
 
 
 class Timeouts(Record, frozen=True):

@@ -58,11 +58,16 @@ def word(text: str) -> str:
     return re.sub(r"([\\; ])", r"\\\1", text)
 
 
-def commands(step: Step) -> Iterator[Command]:
-    """Yield the commands of a step, in order; none for `ReplaceEntries`, which needs answers."""
+def commands(step: Step, *, waits: bool = False) -> Iterator[Command]:
+    """Yield the commands of a step, in order; none for `ReplaceEntries`, which needs answers.
+
+    `waits`: the server gets no request before its next good check.
+    """
     match step:
         case AddServer():
-            yield from _add_server(step)
+            yield from _add_server(step, waits=waits)
+        case SetAddress() | SetState() if waits:
+            yield from _until_good(step)
         case SetAddress() | SetWeight() | SetState() | RetireServer() | DeleteServer():
             yield from _server(step)
         case AddEntry() | SetEntry() | DelEntry():
@@ -73,7 +78,7 @@ def commands(step: Step) -> Iterator[Command]:
             yield from _certificate(step)
 
 
-def _add_server(step: AddServer) -> Iterator[Command]:
+def _add_server(step: AddServer, *, waits: bool) -> Iterator[Command]:
     name = f"{step.backend}/{step.name}"
     address = f"[{step.address}]" if ":" in step.address else step.address
     said = " ".join(map(word, step.options))
@@ -85,7 +90,26 @@ def _add_server(step: AddServer) -> Iterator[Command]:
     if "agent-check" in keywords:
         yield Command(f"enable agent {name}", NOTHING)
     if "disabled" not in keywords:
-        yield Command(f"enable server {name}", NOTHING)
+        yield from _ready_when_good(name) if waits else [Command(f"enable server {name}", NOTHING)]
+
+
+def _until_good(step: SetAddress | SetState) -> Iterator[Command]:
+    name = f"{step.backend}/{step.name}"
+    if isinstance(step, SetState):
+        yield from _ready_when_good(name)
+        return
+    yield Command(f"set server {name} health down", NOTHING)
+    yield from _server(step)
+
+
+def _ready_when_good(name: str) -> Iterator[Command]:
+    """End a maintenance as DOWN, for the next good checks to bring it up.
+
+    A server leaves maintenance as UP, whatever its health was, and only then can be called DOWN.
+    In between it drains, so that no request finds it (2.6 to 3.4, measured).
+    """
+    for words in ("state drain", "health down", "state ready"):
+        yield Command(f"set server {name} {words}", NOTHING)
 
 
 def _server(

@@ -18,7 +18,8 @@ from lbsync.agent.runtime.frame import Pair
 from lbsync.agent.runtime.look import Seen
 from lbsync.agent.runtime.maps import Change
 from lbsync.agent.runtime.model import Running
-from lbsync.agent.runtime.options import Unfit, Version
+from lbsync.agent.runtime.options import Unfit, Version, proves
+from lbsync.agent.runtime.proxies import proxy
 from lbsync.agent.runtime.section import Both, addition, plain
 from lbsync.agent.runtime.steps import (
     ListCertificate,
@@ -155,7 +156,8 @@ def _differing(
             out = readback.is_disabled(server, base)
             # Nobody keeps a server working that the configuration takes out: that is drift.
             held = not out and (*name, "state") not in running.touched
-            draft.do(Phase.RAISE, SetState(*name, "maint" if out else "ready"))
+            words = (*proxy(section, base).inherited(server), *server.options)
+            draft.do(Phase.RAISE, SetState(*name, "maint" if out else "ready", proves(words)))
         yield Finding(mismatch, held, draft.finish(), name)
 
 

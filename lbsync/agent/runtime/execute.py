@@ -4,12 +4,23 @@ What HAProxy did not do as expected stops the execution: the caller then looks w
 reloads. A stage that was begun is safe to leave half done (see `steps.Phase`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
+from lbsync.agent.runtime import newcomers
 from lbsync.agent.runtime.commands import Command, commands, entry_command
 from lbsync.agent.runtime.drafts import Plan
-from lbsync.agent.runtime.steps import AddEntry, ReplaceEntries, SetCertificate, Step
+from lbsync.agent.runtime.newcomers import Name
+from lbsync.agent.runtime.steps import (
+    AddEntry,
+    AddServer,
+    ReplaceEntries,
+    SetAddress,
+    SetCertificate,
+    SetState,
+    Step,
+)
 from lbsync.clients.haproxy import answers
+from lbsync.clients.haproxy.answers import ServerState
 from lbsync.clients.haproxy.sockets import BATCH_BYTES, WorkerSocket
 from lbsync.errors import ApplyFailed, Unavailable
 
@@ -36,12 +47,19 @@ class Executor:
         self._worker = worker
 
     def run(self, plan: Plan) -> None:
-        """Run all steps of a plan in order. Raises `Deviated` at the first that went wrong."""
-        for stage in plan.stages:
-            self.run_steps(stage.steps)
+        """Run all steps of a plan in order. Raises `Deviated` at the first that went wrong.
 
-    def run_steps(self, steps: Iterable[Step]) -> None:
-        """Run steps of which none depends on another's success. Raises `Deviated`."""
+        A server that was never found good gets nothing while another one serves (`newcomers`).
+        """
+        wait = self._newcomers(plan.steps)
+        for stage in plan.stages:
+            self.run_steps(stage.steps, wait)
+
+    def run_steps(self, steps: Iterable[Step], wait: Container[Name] = ()) -> None:
+        """Run steps of which none depends on another's success. Raises `Deviated`.
+
+        `wait`: backend and name of the servers that are to wait for a good check.
+        """
         waiting: list[tuple[Step, Command]] = []
         for step in steps:
             if isinstance(step, ReplaceEntries):
@@ -49,7 +67,7 @@ class Executor:
                 waiting = []
                 self._replace(step)
                 continue
-            for command in commands(step):
+            for command in commands(step, waits=_name(step) in wait):
                 if command.alone:
                     self._send(waiting)
                     waiting = []
@@ -57,6 +75,20 @@ class Executor:
                 else:
                     waiting.append((step, command))
         self._send(waiting)
+
+    def _newcomers(self, steps: Sequence[Step]) -> frozenset[Name]:
+        """Return which servers have to wait, by what the others of their backends do now."""
+        coming = [step for step in steps if newcomers.may_wait(step)]
+        backends = sorted({name[0] for step in coming if (name := _name(step)) is not None})
+        states: list[ServerState] = []
+        for texts in self._worker.batches([f"show servers state {each}" for each in backends]):
+            answer = self._ask(coming[0], texts)
+            try:
+                for reply in answers.split_replies(answer, len(texts)):
+                    states += answers.parse_servers(f"{reply}\n")
+            except Unavailable as error:
+                raise Deviated(coming[0], answer or str(error)) from error
+        return newcomers.waiting(steps, states)
 
     def _send(self, waiting: Sequence[tuple[Step, Command]]) -> None:
         """Send commands in as few lines as their length allows; judge each reply."""
@@ -132,6 +164,15 @@ class Executor:
             return self._worker.run(lines, payload)
         except Unavailable as error:
             raise Deviated(step, str(error)) from error
+
+
+def _name(step: Step) -> Name | None:
+    """Return backend and name of the server that a step is about; None: it is about none."""
+    match step:
+        case AddServer() | SetAddress() | SetState():
+            return step.backend, step.name
+        case _:
+            return None
 
 
 def _suspect(batch: Sequence[tuple[Step, Command]], answer: str) -> Step:

@@ -46,6 +46,7 @@ _ONLY_FOR_NAMES = frozenset(
 """How a name becomes an address: without meaning for a server given by address."""
 _FILES = frozenset(("ca-file", "crl-file", "crt"))
 _COOKIE_SINCE = (2, 8, 0)
+_NO_PROOF = frozenset(("no-check", "track", "init-state"))
 _OWN_STEPS = frozenset(("weight", "disabled", "enabled"))
 """Words that have steps of their own."""
 
@@ -117,6 +118,16 @@ def _require(option: Option, version: Version, loaded: frozenset[str]) -> None:
         raise Unfit(f"HAProxy loads '{keyword} {value}' only when it starts")
     if not sendable(value):
         raise Unfit(f"the value of '{keyword}' cannot be written into a command")
+
+
+def proves(words: Iterable[str]) -> bool:
+    """Tell whether a server with these words is soon found good, or not, by a check of its own.
+
+    `fastinter` sets it off from a check that may take its time. With `track` another server's check
+    decides, and with `init-state` (HAProxy 3.1) the line itself says how it starts.
+    """
+    keywords = {option[0] for option in options(words)}
+    return {"check", "fastinter"} <= keywords and not keywords & _NO_PROOF
 
 
 def files_of(words: Iterable[str]) -> frozenset[str]:

@@ -15,6 +15,7 @@ from lbsync.agent.runtime.options import (
     files_of,
     for_add,
     lasting,
+    proves,
     same_options,
     sendable,
 )
@@ -94,6 +95,10 @@ class Both:
         texts = (self.pair.new.text, self.pair.base.text if self.pair.base else "")
         return any("first" in text for text in texts) and self.now.balance == "first"
 
+    def proves(self, server: Server) -> bool:
+        """Tell whether a check finds out soon if a server of the new section is good."""
+        return proves((*self.now.inherited(server), *server.options))
+
     @cached_property
     def loaded(self) -> frozenset[str]:
         """Files that servers of the old section use."""
@@ -119,7 +124,8 @@ def _change(draft: Draft, both: Both, old: Server, new: Server) -> None:
             return
     if (old.address, old.port) != (new.address, new.port) or not (new.address and new.port):
         if plain(old) and plain(new):
-            draft.do(Phase.RAISE, SetAddress(both.backend, name, new.address, new.port))
+            proved = both.proves(new)
+            draft.do(Phase.RAISE, SetAddress(both.backend, name, new.address, new.port, proved))
         elif _address_word(pair.old_lines, old) != _address_word(pair.new_lines, new):
             draft.reload(
                 f"{pair.at(new.line)}: server {name} is given otherwise than by IP address and port"
@@ -147,7 +153,7 @@ def _place(draft: Draft, both: Both, was_out: bool, server: Server) -> None:
     if out and not was_out:
         draft.do(Phase.LOWER, SetState(both.backend, server.name, "maint"))
     elif was_out and not out:
-        draft.do(Phase.RAISE, SetState(both.backend, server.name, "ready"))
+        draft.do(Phase.RAISE, SetState(both.backend, server.name, "ready", both.proves(server)))
 
 
 def _words(inherits: Proxy, server: Server) -> tuple[Option, ...]:
@@ -204,10 +210,11 @@ def _bring_back(draft: Draft, both: Both, left: Leaving, server: Server) -> None
         draft.do(Phase.ADD, DeleteServer(both.backend, server.name))
         _add(draft, both, server)
         return
-    draft.do(Phase.ADD, SetAddress(both.backend, server.name, server.address, server.port))
+    proved = both.proves(server)
+    draft.do(Phase.ADD, SetAddress(both.backend, server.name, server.address, server.port, proved))
     draft.do(Phase.ADD, SetWeight(both.backend, server.name, weight_of(server, pair.base)))
     out = is_disabled(server, pair.base)
-    draft.do(Phase.ADD, SetState(both.backend, server.name, "maint" if out else "ready"))
+    draft.do(Phase.ADD, SetState(both.backend, server.name, "maint" if out else "ready", proved))
 
 
 def _retire(draft: Draft, both: Both, server: Server) -> None:

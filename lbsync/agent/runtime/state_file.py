@@ -8,6 +8,9 @@ What it makes of a row has traps, all measured on 2.6 and 2.8: the address comes
 configuration but the *port* from the row; a weight from the row wins where the configured weight
 is that of the row; maintenance that a command began goes on, whoever began it. So the file is
 written anew for each configuration, of rows that can only mean what is wanted.
+
+A server that was never found good begins as down where another one of its backend is up: else it
+would get its share of requests until its checks have failed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from lbsync.agent import readback
 from lbsync.agent.directives import Section, Server
 from lbsync.agent.runtime.model import Running, bases, wish
-from lbsync.agent.runtime.options import options
+from lbsync.agent.runtime.options import options, proves
 from lbsync.agent.runtime.proxies import proxy
 from lbsync.agent.sections import Config
 from lbsync.clients.haproxy.answers import (
@@ -27,10 +30,18 @@ from lbsync.clients.haproxy.answers import (
 )
 
 _OP, _ADMIN, _WEIGHT, _CONFIGURED_WEIGHT = 5, 6, 7, 8
+_CHECK_STATUS, _CHECK_STATE, _AGENT_STATE = 10, 13, 14
 _STATE = slice(STATE_ADDRESS, _CONFIGURED_WEIGHT + 1)
 _COLUMNS = STATE_PORT + 1
 _MAINT, _CONFIGURED_MAINT, _DRAIN = 1, 4, 8
 _STOPPED, _RUNNING = "0", "2"
+_SERVING = frozenset(("1", "2"))
+_UNKNOWN, _NEW = "0", "1"
+"""Check states of a server that no check has looked at yet; of one without checks, too."""
+_CONFIGURED, _ENABLED = 2, 4
+"""Bits of a check's state."""
+_AS_WRITTEN = frozenset(("0", "6", "7", "22", "23"))
+"""States of a check, and of an agent's, in which nobody has changed it: none, on, under way."""
 
 
 def rows(answer: str, running: Running | None, config: Config) -> str:
@@ -42,8 +53,9 @@ def rows(answer: str, running: Running | None, config: Config) -> str:
     weight. None for `running`: it is not known what was asked for; maintenance and drain stay.
     """
     lines = answer.rstrip("\n").split("\n")
-    kept = _kept(lines[2:], running, config)
-    return "\n".join([*lines[:2], *kept, ""])
+    wanted, known = _wanted(config), _Known()
+    kept = list(_kept(lines[2:], running, wanted, known))
+    return "\n".join([*lines[:2], *kept, *_unproved(known, wanted), ""])
 
 
 class _Side:
@@ -97,14 +109,31 @@ def _asked(running: Running) -> _Side:
     return _Side(sections, running.base)
 
 
-def _kept(lines: list[str], running: Running | None, config: Config) -> Iterator[str]:
-    wanted, asked = _wanted(config), _asked(running) if running else None
+class _Known:
+    """Which servers have a row, by backend, and where one of them serves."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, set[str]] = {}
+        self.serving: dict[str, str] = {}
+        """Backend to its id in the rows."""
+
+    def add(self, row: list[str]) -> None:
+        """Note a row that is kept."""
+        backend = row[STATE_BACKEND]
+        self.names.setdefault(backend, set()).add(row[STATE_NAME])
+        if row[_OP] in _SERVING and row[_ADMIN] == "0" and row[_WEIGHT] != "0":
+            self.serving[backend] = row[0]
+
+
+def _kept(lines: list[str], running: Running | None, wanted: _Side, known: _Known) -> Iterator[str]:
+    asked = _asked(running) if running else None
     ordinary = _Ordinary(wanted, running)
     for line in lines:
         row = line.split(" ")
         if len(row) < _COLUMNS:
             continue
         if ordinary.has(row):
+            known.add(row)
             yield line
             continue
         found = wanted.find(row[STATE_BACKEND], row[STATE_NAME])
@@ -112,15 +141,49 @@ def _kept(lines: list[str], running: Running | None, config: Config) -> Iterator
             continue
         server, base = found
         out = readback.is_disabled(server, base) or _configured_out(row)
-        if out or not _believable(row, server, wanted):
+        words = wanted.words(row[STATE_BACKEND], server)
+        if out or not _believable(row, words) or _is_unproved(row, words):
             continue
         row[_ADMIN] = str(_admin(row))
+        for column in (_CHECK_STATE, _AGENT_STATE):
+            row[column] = _enabled(row[column])
         weight = readback.weight_of(server, base)
         if running is None or asked is None:
             row[_WEIGHT] = row[_CONFIGURED_WEIGHT] = str(weight)
         elif not _settle(row, running, asked, server, weight):
             continue
+        known.add(row)
         yield " ".join(row)
+
+
+def _is_unproved(row: list[str], words: tuple[str, ...]) -> bool:
+    """Tell whether a server has not been found good yet although a check is going to tell."""
+    new = row[_CHECK_STATUS] in (_UNKNOWN, _NEW) and row[_OP] != _STOPPED
+    return new and proves(words)
+
+
+def _unproved(known: _Known, wanted: _Side) -> Iterator[str]:
+    """Yield a row for each server that nothing is known of, and that must not serve yet."""
+    for backend, be_id in known.serving.items():
+        section = wanted.section(backend)
+        if section is None or len(known.names[backend]) == len(section.servers):
+            continue
+        for each in section.servers:
+            found = wanted.find(backend, each.name)
+            if found is None or each.name in known.names[backend]:
+                continue
+            server, base = found
+            words = wanted.words(backend, server)
+            if not proves(words) or not server.port or readback.is_disabled(server, base):
+                continue
+            weight = readback.weight_of(server, base)
+            # As HAProxy writes it of a server that is down before its first check. What the file
+            # says of TLS holds against the configuration (measured).
+            tls = int("ssl" in words and "no-ssl" not in words)
+            yield (
+                f"{be_id} {backend} 0 {server.name} - {_STOPPED} 0 {weight} {weight} 0 "
+                f"{_NEW} 0 0 {_CONFIGURED | _ENABLED} 0 0 0 - {server.port} - {tls} 0 - - 0"
+            )
 
 
 class _Ordinary:
@@ -139,7 +202,14 @@ class _Ordinary:
             # Rows come proxy by proxy.
             self._backend, self._rows = backend, self._expected(backend)
         known = self._rows.get(row[STATE_NAME])
-        return known is not None and known[1] == row[STATE_PORT] and known[0] == row[_STATE]
+        return (
+            known is not None
+            and known[1] == row[STATE_PORT]
+            and known[0] == row[_STATE]
+            and row[_CHECK_STATE] in _AS_WRITTEN
+            and row[_AGENT_STATE] in _AS_WRITTEN
+            and (row[_CHECK_STATUS] not in (_UNKNOWN, _NEW) or row[_CHECK_STATE] == "0")
+        )
 
     def _expected(self, backend: str) -> dict[str, tuple[list[str], str]]:
         """Return server to columns `_STATE` and port."""
@@ -173,12 +243,17 @@ def _same_place(row: list[str], server: Server) -> bool:
     return readback.is_ip(server.address) and readback.equal_ips(server.address, address)
 
 
-def _believable(row: list[str], server: Server, side: _Side) -> bool:
+def _believable(row: list[str], words: tuple[str, ...]) -> bool:
     """Tell whether something will find out when a server that is down comes up again."""
     if row[_OP] != _STOPPED or _admin(row):
         return True
-    words = side.words(row[STATE_BACKEND], server)
     return any(option[0] in ("check", "agent-check", "track") for option in options(words))
+
+
+def _enabled(state: str) -> str:
+    """Return a check's state without what a command may have done: `disable health` would go on."""
+    bits = int(state) if state.isdecimal() else 0
+    return str(bits | _ENABLED) if bits & _CONFIGURED else state
 
 
 def _admin(row: list[str]) -> int:

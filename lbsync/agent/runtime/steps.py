@@ -30,6 +30,8 @@ class SetAddress(msgspec.Struct, frozen=True):
     name: str
     address: str
     port: int
+    proved: bool = False
+    """A check finds out soon whether it is good (`options.proves`)."""
 
     def __str__(self) -> str:
         return f"move server {self.backend}/{self.name} to {self.address} port {self.port}"
@@ -52,6 +54,8 @@ class SetState(msgspec.Struct, frozen=True):
     backend: str
     name: str
     state: Literal["ready", "drain", "maint"]
+    proved: bool = False
+    """For `ready`: a check finds out soon whether it is good (`options.proves`)."""
 
     def __str__(self) -> str:
         return f"state {self.state} for server {self.backend}/{self.name}"

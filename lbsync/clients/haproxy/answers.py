@@ -44,6 +44,8 @@ class Master(msgspec.Struct, frozen=True):
 
 STATE_BACKEND, STATE_NAME, STATE_ADDRESS, STATE_ADMIN, STATE_FQDN, STATE_PORT = 1, 3, 4, 6, 17, 18
 """Columns of `show servers state`, counted from 0. FQDN: the server's DNS name, `-` without one."""
+OP_STOPPED, OP_STARTING, OP_RUNNING = 0, 1, 2
+"""Operational states in which a server gets nothing, ever more with `slowstart`, its full share."""
 
 
 class ServerState(msgspec.Struct, frozen=True):
@@ -54,7 +56,7 @@ class ServerState(msgspec.Struct, frozen=True):
     address: str
     port: int
     op_state: int
-    """0 stopped, 1 starting, 2 running, 3 stopping (draining)."""
+    """`OP_STOPPED`, `OP_STARTING`, `OP_RUNNING`, or 3: stopping."""
     admin_state: int
     """Bits: 1 maint by command, 2 inherited, 4 maint by configuration, 8 drain by command,
     16 drain inherited, 32 and 64 maint because a name does not resolve."""

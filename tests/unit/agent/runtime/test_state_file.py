@@ -93,3 +93,44 @@ def test_a_weight_is_that_of_the_configuration_unless_a_person_set_it() -> None:
 @pytest.mark.parametrize("answer", ["", "1\n", "nonsense", "a\nb\nc d\n", f"{HEAD}3 be 1 s x\n"])
 def test_an_odd_answer_keeps_nothing(answer: str) -> None:
     assert " be " not in rows(answer, None, Parser().parse(f"backend be\n{S}\n"))
+
+
+CHECKED = " server s 10.0.0.1:80 check fastinter 50ms"
+NEXT = f"{CHECKED}\n server t 10.0.0.2:81 weight 7 check fastinter 50ms"
+
+
+def new_row(tls: int = 0) -> str:
+    return f"3 be 0 t - 0 0 7 7 0 1 0 0 6 0 0 0 - 81 - {tls} 0 - - 0"
+
+
+def test_a_server_that_comes_with_a_reload_begins_as_down_while_another_one_serves() -> None:
+    assert kept(row(), CHECKED, NEXT) == f"{row()}\n{new_row()}"
+    assert kept(row(), None, NEXT) == f"{row()}\n{new_row()}"
+    assert kept(row(), CHECKED, f"{NEXT} ssl verify none") == f"{row()}\n{new_row(1)}"
+    assert kept(row(op=0), CHECKED, NEXT) == row(op=0), "else nobody would serve"
+    for down in (row(admin=8), row(weight=0)):
+        assert kept(down, CHECKED, NEXT).count("\n") == 0
+    for unchecked in (" server t 10.0.0.2:81", " server t 10.0.0.2:81 check", f"{NEXT} disabled"):
+        after = NEXT.replace(NEXT.split("\n")[1], unchecked.split("\n")[-1])
+        assert kept(row(), CHECKED, after) == row()
+
+
+def test_another_address_or_the_end_of_a_maintenance_begins_as_down() -> None:
+    other = row().replace(" 1 s ", " 2 t ").replace("10.0.0.1", "10.0.0.9").replace(" 80 ", " 81 ")
+    assert kept(f"{row()}\n{other}", NEXT.replace("0.2:", "0.9:"), NEXT) == f"{row()}\n{new_row()}"
+    out = row(op=0, admin=1).replace(" 1 s ", " 2 t ").replace("10.0.0.1", "10.0.0.2")
+    out = out.replace(" 80 ", " 81 ")
+    assert kept(f"{row()}\n{out}", f"{NEXT} disabled", NEXT) == f"{row()}\n{new_row()}"
+
+
+def test_a_server_that_no_check_has_looked_at_yet_is_no_proof() -> None:
+    fresh = row().replace(" 8 2 0 6 ", " 1 0 2 6 ")
+    assert kept(fresh, CHECKED, CHECKED) == "", "it starts anew, and its check comes at once"
+    assert kept(fresh, CHECKED, NEXT) == "", "nobody is known to be good"
+    assert kept(fresh, S, S) == fresh
+
+
+def test_checks_that_somebody_switched_off_are_on_again_after_a_reload() -> None:
+    off = row().replace(" 0 6 0 ", " 0 2 0 ")
+    assert kept(off, S, S) == row()
+    assert kept(off, None, S) == row()
