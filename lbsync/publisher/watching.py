@@ -72,9 +72,8 @@ class Watching:
         Of what only some Services need, as long as it cannot be read at all, their reports tell.
         """
         extras = [found for extra in self._extras.values() for found in extra if found.synced]
-        if all(reflector.health().ok for reflector in [*self._needed, *extras]):
-            return ""
-        return self.cluster.health().detail
+        health = self.cluster.health_of([*self._needed, *extras])
+        return "" if health.ok else health.detail
 
     @property
     def lists(self) -> int:

@@ -11,6 +11,7 @@ import msgspec
 from lbsync.clients.kube.access import ClusterConfig
 from lbsync.clients.kube.errors import Expired, NotFound
 from lbsync.clients.kube.kinds import Entry, Kind, Page
+from lbsync.clients.kube.pulse import Pulse
 from lbsync.clients.kube.stream import WatchStream
 from lbsync.clients.kube.timing import Timing
 from lbsync.clients.kube.transport import Request, Transport
@@ -49,15 +50,29 @@ class Client:
     `lbsync.errors.Unavailable` or `lbsync.errors.Rejected`.
     """
 
-    def __init__(self, config: ClusterConfig, timing: Timing | None = None) -> None:
+    def __init__(
+        self, config: ClusterConfig, timing: Timing | None = None, shared: Pulse | None = None
+    ) -> None:
+        """`shared` is told, too, whenever something comes from the server."""
         self.config = config
+        self.pulse = Pulse()
+        """When this client last heard the server."""
+        self._shared = shared or Pulse()
         self._timing = timing or Timing()
-        self._transport = Transport(config, self._timing)
+        self._transport = Transport(config, self._timing, self._heard)
         self._served: dict[str, str] = {}
 
     def close(self) -> None:
         """End all requests, also those of other threads. May be called twice."""
         self._transport.close()
+
+    def drop(self) -> None:
+        """End all requests; new ones get new connections. From any thread."""
+        self._transport.drop()
+
+    def _heard(self) -> None:
+        self.pulse.beat()
+        self._shared.beat()
 
     def list_all(
         self,
@@ -113,7 +128,8 @@ class Client:
         patience = seconds + self._timing.watch_slack
         deadline = time.monotonic() + patience
         request = Request(what=what, path=path, query=query, accept=kind.accept_watch)
-        return WatchStream(self._transport.open(request, patience), kind, what, deadline)
+        response = self._transport.open(request, patience)
+        return WatchStream(response, kind, what, deadline, self._heard)
 
     def post_event(self, about: ObjectReference, *, reason: str, message: str, kind: str) -> None:
         """Attach an Event to an object, for `kubectl describe`.

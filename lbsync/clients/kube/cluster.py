@@ -6,10 +6,12 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from lbsync import log
 from lbsync.clients.kube.access import ClusterConfig
 from lbsync.clients.kube.api import Client, ObjectReference
 from lbsync.clients.kube.history import Stats
 from lbsync.clients.kube.kinds import Key, Kind
+from lbsync.clients.kube.life import Life
 from lbsync.clients.kube.reach import Reach
 from lbsync.clients.kube.reflector import Reflector
 from lbsync.clients.kube.store import Change
@@ -45,19 +47,20 @@ class Cluster:
         self._timing = timing or Timing()
         self._since = time.time()
         self._reach = Reach(config.server, self._timing)
-        self._client = Client(config, self._timing)
+        self._client = Client(config, self._timing, self._reach.pulse)
         self._on_change = on_change
         self._on_state = on_state
         self._started = False
         self.config = config
         self.reflectors: list[Reflector[Any]] = []
+        self._life = Life(config, self._reach, self.reflectors, self._timing)
         for watch in watches:
             self.add(watch)
 
     def add(self, watch: Watch[T]) -> Reflector[T]:
         """Watch something more, from now on or from `start` on. One thread may do this."""
         reflector = Reflector(
-            Client(self.config, self._timing),
+            Client(self.config, self._timing, self._reach.pulse),
             watch.kind,
             self._on_change,
             namespace=watch.namespace,
@@ -76,6 +79,7 @@ class Cluster:
         self._started = True
         for reflector in self.reflectors:
             reflector.start()
+        self._life.start()
 
     @property
     def synced(self) -> bool:
@@ -84,13 +88,23 @@ class Cluster:
         return all(reflector.synced for reflector in self.reflectors)
 
     def health(self) -> Health:
-        """Return the first trouble there is; ok only when every watch is open."""
-        states = [reflector.health() for reflector in self.reflectors]
-        bad = [state for state in states if not state.ok]
+        """Return the newest trouble there is; ok only when every watch is open and the server was
+        heard lately."""
+        return self.health_of(self.reflectors)
+
+    def health_of(self, reflectors: Sequence[Reflector[Any]]) -> Health:
+        """Return the same of some of the watches."""
+        bad = [found for found in reflectors if not found.health().ok]
         if bad:
-            first = min(bad, key=lambda state: state.since)
-            return msgspec.structs.replace(first, detail=self._reach.away or first.detail)
+            since = min(found.health().since for found in bad)
+            newest = max(bad, key=lambda found: found.told)
+            return Health(ok=False, detail=self._reach.away or newest.health().detail, since=since)
+        states = [found.health() for found in reflectors]
         since = max((state.since for state in states), default=self._since)
+        silence = self._reach.pulse.silence
+        if states and silence > self._timing.silent:
+            detail = f"{self.config.server} has given no sign of life for {log.span(silence)}"
+            return Health(ok=False, detail=detail, since=time.time() - silence)
         detail = f"{len(states)} watches on {self.config.server} are open"
         return Health(ok=True, detail=detail, since=since)
 
@@ -124,6 +138,7 @@ class Cluster:
 
     def close(self) -> None:
         """End all watches and their threads. May be called twice."""
+        self._life.close()
         self._client.close()
         for reflector in self.reflectors:
             reflector.stop()

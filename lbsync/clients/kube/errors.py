@@ -48,6 +48,11 @@ class ApiUnavailable(Unavailable):
         self.retry_after = retry_after
         """Seconds the server asked to wait, at most `LONGEST_WAIT`; None when it did not say."""
 
+    @property
+    def is_away(self) -> bool:
+        """Whether this tells of the server as a whole, and not of one resource."""
+        return self.code in (0, 500, 502, 503, 504)
+
 
 class StreamBroken(ApiUnavailable):
     """Raised when a watch that had begun was cut, fell silent or turned to garbage."""

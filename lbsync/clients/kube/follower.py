@@ -42,6 +42,8 @@ class Follower(Generic[T]):
         self._selector = selector
         self._on_change = on_change
         self._just_listed = False
+        self.bookmarked = False
+        """A bookmark came on some stream."""
 
     def take_list(self, check: bool) -> None:
         """Take in a whole list, or raise: the store is never emptied by a list that failed.
@@ -97,6 +99,7 @@ class Follower(Generic[T]):
         if older(event.version, self.version):
             raise Expired(f"{self.name}: version {event.version} came after {self.version}")
         entry = event.entry
+        self.bookmarked |= entry is None
         if entry is not None:
             if event.type == "DELETED":
                 change = self.store.drop(entry.key)

@@ -8,6 +8,7 @@ import threading
 import time
 
 from lbsync import log
+from lbsync.clients.kube.pulse import Pulse
 from lbsync.clients.kube.timing import Timing
 
 
@@ -16,6 +17,8 @@ class Reach:
 
     def __init__(self, server: str, timing: Timing) -> None:
         self._server = server
+        self.pulse = Pulse()
+        """When the server was last heard by anybody."""
         self._timing = timing
         self._changed = threading.Condition()
         # Until the first answer nobody knows: even the first requests take turns.

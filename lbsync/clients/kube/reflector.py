@@ -23,6 +23,7 @@ from lbsync.clients.kube.errors import (
 from lbsync.clients.kube.follower import Follower
 from lbsync.clients.kube.history import Stats
 from lbsync.clients.kube.kinds import Kind
+from lbsync.clients.kube.pulse import Pulse
 from lbsync.clients.kube.reach import Reach
 from lbsync.clients.kube.store import Change, Store
 from lbsync.clients.kube.timing import Backoff, Timing
@@ -31,10 +32,6 @@ from lbsync.errors import LbsyncError, Rejected
 from lbsync.threads import KeptThread
 
 T = TypeVar("T")
-_AWAY = (0, 500, 502, 503, 504)
-"""HTTP status (0: none) that tells of the server as a whole, and not of one resource."""
-
-
 _IN_VAIN = 3
 """Streams in a row that ended at once and without an event, until they are not believed."""
 
@@ -58,6 +55,7 @@ class Reflector(Generic[T]):
         server. `on_change`, and `on_state` (synced, or health changed), are called from the
         reflector's thread; they must not block and must not raise."""
         self.kind = kind
+        self.namespace = namespace
         self._follower = Follower(client, kind, namespace, selector, on_change)
         self.name = self._follower.name
         self._client = client
@@ -73,7 +71,10 @@ class Reflector(Generic[T]):
         self._refusals = 0
         self._in_vain = 0
         self._stream_told = float("-inf")
+        self._dropped = ""
         self._health = Health(ok=False, detail=f"{self.name}: not listed yet", since=time.time())
+        self.told = 0.0
+        """When `health` was last said anew (monotonic): the newest of several reasons is the true one."""
         self._thread = KeptThread(self._run, f"watch {self.name}", on_fault=self._failed)
 
     @property
@@ -96,6 +97,24 @@ class Reflector(Generic[T]):
         if self._thread.is_started and not self._thread.is_alive():
             return Health(ok=False, detail=f"{self.name}: ended", since=self._health.since)
         return self._health
+
+    @property
+    def pulse(self) -> Pulse:
+        """When the server was last heard here."""
+        return self._client.pulse
+
+    @property
+    def has_bookmarks(self) -> bool:
+        """True once the server has sent a bookmark; it then sends one about each minute."""
+        return self._follower.bookmarked
+
+    def drop(self, why: str) -> None:
+        """End the stream that is open, and whatever else is asked for: it has fallen silent.
+
+        From any thread; the reflector goes on as after any broken stream.
+        """
+        self._dropped = why
+        self._client.drop()
 
     def start(self) -> None:
         """Begin."""
@@ -156,6 +175,10 @@ class Reflector(Generic[T]):
             lived = time.monotonic() - started
             if lived >= self._timing.settled:
                 self._backoff.reset()
+        if self._dropped:
+            self._reach.doubt()
+            self._set_health(False, f"{self.name}: {self._dropped}")
+            self._dropped = ""
         return 0.0 if lived >= self._timing.ended_early else self._backoff.pause()
 
     def _ended(self, lived: float, events: int) -> None:
@@ -188,25 +211,38 @@ class Reflector(Generic[T]):
         pause = self._backoff.pause()
         match error:
             case Expired():
+                self._reach.answered()
                 # Part of a watch's life: no complaint.
                 self.stats.expired += 1
                 self._must_list = True
-            case ApiUnavailable() if error.code in _AWAY:
+            case ApiUnavailable() if error.is_away:
                 self._reach.failed(str(error))
                 pause = max(pause, error.retry_after or 0.0)
             case ApiUnavailable():
+                self._reach.answered()
                 self._complain(error, self._timing.away_reminder)
                 pause = max(pause, error.retry_after or 0.0)
-            case Rejected() if not isinstance(error, Unauthorized):
-                # A server that starts may refuse everybody for a moment: ask soon at first.
-                self._complain(error, self._timing.refused)
-                self._must_list = True
-                pause = min(self._timing.backoff_first * 2**self._refusals, self._timing.refused)
-                self._refusals = min(self._refusals + 1, 32)
+            case Rejected():
+                self._reach.answered()
+                pause = self._refused(error, pause)
             case _:
-                # Credentials: refused, or not to be had. Renewed ones must work soon.
+                # No credentials to be had; renewed ones must work soon.
                 self._complain(error, self._timing.away_reminder)
         return pause
+
+    def _refused(self, error: Rejected, pause: float) -> float:
+        """Return how long to wait after 401, 403 or 404."""
+        self._refusals = min(self._refusals + 1, 32)
+        refuses_account = not isinstance(error, Unauthorized)
+        # A server that starts refuses everybody for half a second, until it has read its roles
+        # (measured): the second refusal is one.
+        if self._refusals > 1:
+            every = self._timing.refused if refuses_account else self._timing.away_reminder
+            self._complain(error, every)
+        if not refuses_account:
+            return pause  # renewed credentials must work soon
+        self._must_list = True
+        return min(self._timing.backoff_first * 2.0 ** (self._refusals - 1), self._timing.refused)
 
     def _complain(self, error: Exception, every: float) -> None:
         now = time.monotonic()
@@ -223,5 +259,6 @@ class Reflector(Generic[T]):
         changed = ok != self._health.ok
         since = time.time() if changed else self._health.since
         self._health = Health(ok=ok, detail=detail, since=since)
+        self.told = time.monotonic()
         if changed:
             self._on_state()

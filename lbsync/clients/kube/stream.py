@@ -1,7 +1,7 @@
 """A watch stream: bytes in, events out, and one way to end for each thing that can happen."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -9,6 +9,7 @@ import urllib3
 
 from lbsync.clients.kube.errors import Expired, StreamBroken, StreamFaulty, parse_status, refusal
 from lbsync.clients.kube.kinds import UNREADABLE, Entry, Kind
+from lbsync.clients.kube.plain import plain
 
 T = TypeVar("T")
 _CHUNK = 1 << 16
@@ -42,9 +43,16 @@ class WatchStream(Generic[T]):
     """The events of one watch request, in order. Iterate once, in one thread."""
 
     def __init__(
-        self, response: urllib3.BaseHTTPResponse, kind: Kind[T], what: str, deadline: float
+        self,
+        response: urllib3.BaseHTTPResponse,
+        kind: Kind[T],
+        what: str,
+        deadline: float,
+        heard: Callable[[], None],
     ) -> None:
-        """`deadline` (monotonic) is when the server should have ended the stream."""
+        """`deadline` (monotonic) is when the server should have ended the stream; `heard` is called
+        for all that comes."""
+        self._heard = heard
         self._response = response
         self._kind = kind
         self._what = what
@@ -68,6 +76,7 @@ class WatchStream(Generic[T]):
         rest = b""
         try:
             while part := self._response.read1(_CHUNK):
+                self._heard()
                 lines = (rest + part).split(b"\n")
                 rest = lines.pop()
                 for line in lines:
@@ -76,8 +85,7 @@ class WatchStream(Generic[T]):
                 if time.monotonic() > self._deadline:
                     raise StreamBroken(f"{self._what}: the server did not end the stream in time")
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            told = " ".join(str(error).split()) or type(error).__name__
-            raise StreamBroken(f"{self._what}: the stream was cut: {told}") from error
+            raise StreamBroken(f"{self._what}: the stream was cut: {plain(error)}") from error
         if rest.strip():
             raise StreamBroken(f"{self._what}: the stream was cut in the middle of an event")
 

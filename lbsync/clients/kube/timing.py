@@ -22,6 +22,17 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     fresh token. Spread, so that many watches do not end together."""
     watch_slack: float = 15.0
     """How much longer than `timeoutSeconds` a stream may be silent before it counts as dead."""
+    quiet: float = 30.0
+    """When no stream has brought a byte for so long, the server is asked whether it lives."""
+    probe: float = 10.0
+    """How long it may take to answer that."""
+    silent: float = 45.0
+    """Without any sign of life for so long nobody may say that all is in step: more than `quiet` and
+    `probe` together."""
+    bookmarks: float = 90.0
+    """A stream that had bookmarks, which come each minute, and is silent for so long is dropped."""
+    look: float = 1.0
+    """Between two looks at who is silent."""
     relist: tuple[float, float] = (1500.0, 2100.0)
     """A full list is compared with the store this often, drawn anew each time: it heals what a
     watch cannot notice, such as a cluster restored to an older state, which answers a watch from

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -22,6 +22,7 @@ from lbsync import __version__, log
 from lbsync.clients.kube import tls
 from lbsync.clients.kube.access import Access, ClusterConfig
 from lbsync.clients.kube.errors import ApiUnavailable, Unauthorized, parse_status, refusal
+from lbsync.clients.kube.plain import plain
 from lbsync.clients.kube.timing import Timing
 
 _ERROR_BODY = 1 << 16
@@ -55,8 +56,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Transport:
     """Sends requests. Thread-safe."""
 
-    def __init__(self, config: ClusterConfig, timing: Timing) -> None:
+    def __init__(
+        self, config: ClusterConfig, timing: Timing, heard: Callable[[], None] = lambda: None
+    ) -> None:
+        """`heard` is called whenever something comes from the server."""
         self._config = config
+        self._heard = heard
         self._timing = timing
         self._lock = threading.Lock()
         self._pool: urllib3.PoolManager | None = None
@@ -68,7 +73,7 @@ class Transport:
         """Send a request and return the whole body of a good answer; errors as in `open`."""
         deadline = time.monotonic() + self._timing.page
         response = self.open(request, self._timing.read)
-        return _body(response, request.what, deadline)
+        return self._body(response, request.what, deadline)
 
     def open(self, request: Request, read_timeout: float) -> urllib3.BaseHTTPResponse:
         """Send a request and return a good answer, its body unread.
@@ -91,6 +96,11 @@ class Transport:
         """End all requests at once and refuse new ones. May be called twice, from any thread."""
         with self._lock:
             self._closed = True
+        self.drop()
+
+    def drop(self) -> None:
+        """End all requests at once; new ones get new connections. From any thread."""
+        with self._lock:
             pool, self._pool = self._pool, None
             sockets = list(self._sockets)
         for connected in sockets:
@@ -125,18 +135,49 @@ class Transport:
                 decode_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiUnavailable(f"{request.what}: {_plain(error)}") from error
+            if isinstance(error, urllib3.exceptions.SSLError):
+                # Perhaps a certificate or an authority was renewed: look again before the next try.
+                self._config.credentials.refused(access)
+            raise ApiUnavailable(f"{request.what}: {plain(error)}") from error
+        self._heard()
         if 200 <= response.status < 300:
             return response
         raise self._refusal(request.what, response)
 
     def _refusal(self, what: str, response: urllib3.BaseHTTPResponse) -> Exception:
         deadline = time.monotonic() + self._timing.read
-        body = _body(response, what, deadline, limit=_ERROR_BODY)
+        body = self._body(response, what, deadline, limit=_ERROR_BODY)
         asked = response.headers.get("Retry-After", "")
         # The other form of the header, a date, is not used by API servers.
         retry_after = float(asked) if asked.isdecimal() else None
         return refusal(what, response.status, parse_status(body), retry_after)
+
+    def _body(
+        self,
+        response: urllib3.BaseHTTPResponse,
+        what: str,
+        deadline: float,
+        limit: int | None = None,
+    ) -> bytes:
+        """Read a body to its end, or to `limit`. A body cut short is an error, never a short body."""
+        parts = bytearray()
+        try:
+            while part := response.read1(_CHUNK):
+                parts += part
+                self._heard()
+                if limit is not None and len(parts) >= limit:
+                    response.close()
+                    break
+                if time.monotonic() > deadline:
+                    raise ApiUnavailable(f"{what}: the answer comes too slowly; given up")
+            announced = response.headers.get("Content-Length", "")
+            if limit is None and announced.isdecimal() and int(announced) != len(parts):
+                raise ApiUnavailable(f"{what}: the answer was cut after {len(parts)} bytes")
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiUnavailable(f"{what}: the answer was cut: {plain(error)}") from error
+        finally:
+            response.release_conn()
+        return bytes(parts)
 
     def _pool_for(self, access: Access) -> urllib3.PoolManager:
         """Return connections that show `access`; a renewed certificate needs new ones."""
@@ -196,36 +237,3 @@ def _tracking(sockets: "weakref.WeakSet[socket.socket]") -> dict[str, Any]:
     plain = type("TrackedHTTP", (HTTPConnectionPool,), {"ConnectionCls": Plain})
     secure = type("TrackedHTTPS", (HTTPSConnectionPool,), {"ConnectionCls": Secure})
     return {"http": plain, "https": secure}
-
-
-def _body(
-    response: urllib3.BaseHTTPResponse, what: str, deadline: float, limit: int | None = None
-) -> bytes:
-    """Read a body to its end, or to `limit`. A body cut short is an error, never a short body."""
-    parts = bytearray()
-    try:
-        while part := response.read1(_CHUNK):
-            parts += part
-            if limit is not None and len(parts) >= limit:
-                response.close()
-                break
-            if time.monotonic() > deadline:
-                raise ApiUnavailable(f"{what}: the answer comes too slowly; given up")
-        announced = response.headers.get("Content-Length", "")
-        if limit is None and announced.isdecimal() and int(announced) != len(parts):
-            raise ApiUnavailable(f"{what}: the answer was cut after {len(parts)} bytes")
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise ApiUnavailable(f"{what}: the answer was cut: {_plain(error)}") from error
-    finally:
-        response.release_conn()
-    return bytes(parts)
-
-
-def _plain(error: Exception) -> str:
-    """Return a library's message without the library's objects in it."""
-    text = " ".join(str(error).split())
-    if isinstance(error, urllib3.exceptions.SSLError):
-        return f"TLS failed: {text}; check certificate-authority and tls-server-name"
-    if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return f"cannot connect:{text.rpartition(':')[2]}"
-    return text or type(error).__name__

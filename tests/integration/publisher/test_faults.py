@@ -144,6 +144,28 @@ def test_while_the_api_server_is_away_everything_stays(
     assert "kubernetes" not in store.value("publishers/default/heartbeat")
 
 
+def test_while_the_api_server_hangs_nobody_says_that_all_is_in_step(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    cart(fake, "10.0.0.1")
+    made = driven(quiet=0.3, probe=0.3, silent=0.8, read=0.5)
+    follow(made, store, "10.0.0.1")
+    fake.faults.stall()
+    made.until("the silence to be noticed", lambda: made.publisher.healthy, timeout=3)
+    beat = "publishers/default/heartbeat"
+    made.now += 60
+    made.until("the word", lambda: "no answer in time" in str(store.value(beat)))
+    synced = store.value(beat)["synced_at"]
+    made.now += 3600
+    made.run_pass()
+    assert store.value(beat)["synced_at"] == synced
+    fake.faults.resume()
+    cart(fake, "10.0.0.1", "10.0.0.2")
+    follow(made, store, "10.0.0.1", "10.0.0.2")
+    made.now += 60
+    made.until("the word", lambda: "kubernetes" not in store.value(beat))
+
+
 def test_nothing_is_published_or_removed_before_everything_was_listed(
     fake: FakeKube, store: Store, driven: Drive
 ) -> None:
