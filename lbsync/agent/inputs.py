@@ -111,7 +111,10 @@ def make_renderer(settings: Settings) -> Renderer:
 
 
 def context(
-    desired: Desired, certificates: list[CertificateFile], draining: bool
+    desired: Desired,
+    certificates: list[CertificateFile],
+    draining: bool,
+    name_servers: tuple[str, ...] = (),
 ) -> Mapping[str, object]:
     """Return the names that templates see besides the constants.
 
@@ -128,4 +131,5 @@ def context(
         "certificates": [f"{CERTIFICATES}/{file.name}" for file in certificates if file.served],
         "draining": draining,
         "by_name": desired.by_name,
+        "name_servers": name_servers,
     }

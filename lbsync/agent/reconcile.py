@@ -22,6 +22,7 @@ from lbsync.agent.entries import Entries
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.guard import Hold
 from lbsync.agent.holding import Holding
+from lbsync.agent.host_files import HostFiles
 from lbsync.agent.live import Live
 from lbsync.agent.master_directory import MasterDirectory
 from lbsync.agent.outputs import Outputs
@@ -104,13 +105,17 @@ class Agent:
             CertificateDirectory(Path(directory)) if directory else None,
             raw_keys=bool(settings.templates.directory or settings.outputs),
             contract=settings.templates.contract,
+            host_files=HostFiles(settings.proxy.name_servers),
         )
         self._know_raw()
         self._holding.settings = settings.agent
         self._outputs.configure(settings)
         self._settler.standing = self._holding.standing()
-        if directory and (live := self._store.live()) is not None:
-            self._settler.certificates.last = inputs.certificates_in(load(live))
+        if (live := self._store.live()) is not None:
+            there = load(live)
+            self._settler.host_files.remember(there)
+            if directory:
+                self._settler.certificates.last = inputs.certificates_in(there)
         self._trial = Trial(self._store, self._settler, self._parser, options, self._alive)
         foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
         self._ahead = Ahead(self._live, self._settler, self._holding, foreseen=foreseen)

@@ -12,6 +12,7 @@ from lbsync.agent.certificates import Certificates
 from lbsync.agent.desired import Assembler
 from lbsync.agent.entries import Decoder, Entries, Entry, hold_back, settle_routes
 from lbsync.agent.guard import Hold
+from lbsync.agent.host_files import HostFiles, HostState
 from lbsync.agent.quarantine import SETTINGS, Quarantine, Suspect
 from lbsync.agent.rawkeys import Raw
 from lbsync.agent.render.digest import seal
@@ -79,6 +80,7 @@ class Settler:
         *,
         raw_keys: bool,
         contract: bool,
+        host_files: HostFiles | None = None,
     ) -> None:
         """`certificates`: None where HAProxy ends no TLS. `raw_keys`: a template may ask for keys
         as they are stored, so every change of any key asks for a rendering. `contract`: false where
@@ -93,6 +95,8 @@ class Settler:
         self.good_raw: Raw = {}
         """These keys as they were last served."""
         self.quarantine = Quarantine()
+        self.host_files = host_files or HostFiles()
+        """What is read of the host."""
         self.standing = 0
         """Servers there were when the hold that stands began; 0: none stands."""
         self._last: tuple[object, _Texts, Rendered] | None = None
@@ -169,8 +173,9 @@ class Settler:
         files, left_out = self.read_certificates(held)
         desired = settled.desired
         raw = self._raw(snapshot, held)
-        texts, rendered = self._render(desired, files, draining, raw)
-        problems = [Problem("", "", sentence) for sentence in left_out]
+        host = self.host_files.read(desired)
+        texts, rendered = self._render(desired, files, draining, raw, host)
+        problems = [Problem("", "", sentence) for sentence in (*left_out, *host.problems)]
         problems += rawkeys.problems(self.quarantine.bars, self.good_raw)
         problems += [Problem("", "", f"{path} stays as it is: {e}") for path, e in texts.faults]
         if problems:
@@ -216,16 +221,17 @@ class Settler:
         certificates: list[CertificateFile],
         draining: bool,
         raw: Raw,
+        host: HostState,
     ) -> tuple[_Texts, Rendered]:
         """Render, or return the last result where nothing that goes into it has changed."""
-        mark = (desired.services, desired.settings, tuple(certificates), draining, raw)
+        mark = (desired.services, desired.settings, tuple(certificates), draining, raw, host)
         if self._last is not None and self._last[0] == mark:
             return self._last[1], self._last[2]
-        context = inputs.context(desired, certificates, draining)
+        context = inputs.context(desired, certificates, draining, host.name_servers)
         files, faults = self._renderer.render_what_can(context, raw)
         texts = _Texts(files, tuple((path, str(error)) for path, error in faults.items()))
         inside = {path: text for path, text in files.items() if not path.startswith("/")}
-        inside |= desired.authorities
+        inside |= {**desired.authorities, **dict(host.files)}
         modes = dict(self._renderer.modes)
         for file in certificates:
             path = f"{inputs.CERTIFICATES}/{file.name}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from lbsync.agent import inputs
 from lbsync.agent.entries import Entries
 from lbsync.agent.generations import Generation
+from lbsync.agent.host_files import HostFiles
 from lbsync.agent.sections import Parser
 from lbsync.agent.served import main_text
 from lbsync.agent.settle import Plan, Settler
@@ -42,6 +43,7 @@ def make_plan(
         CertificateDirectory(Path(directory)) if directory else None,
         raw_keys=True,
         contract=settings.templates.contract,
+        host_files=HostFiles(settings.proxy.name_servers),
     )
     known = accepted if accepted and settings.templates.contract else {}
     return settler.plan(snapshot, known, draining, lambda _: False)

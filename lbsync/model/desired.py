@@ -135,6 +135,14 @@ class Desired(msgspec.Struct, frozen=True, eq=False):
         return found
 
     @property
+    def trusts_system(self) -> bool:
+        """Some service verifies its servers by the system's authorities."""
+        found = (service.record.backend_tls for service in self.services)
+        return any(
+            tls is not UNSET and tls.verify == "required" and tls.ca is UNSET for tls in found
+        )
+
+    @property
     def server_count(self) -> int:
         """Number of servers in all backends."""
         return sum(

@@ -4,7 +4,7 @@ Nothing here is read at import; `load` is called once by the command line and th
 down.
 """
 
-from lbsync.settings.addresses import Bind, Endpoint, IpAddress, LogTarget, Network
+from lbsync.settings.addresses import Bind, Endpoint, IpAddress, LogTarget, NameServer, Network
 from lbsync.settings.claims import Claims
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
@@ -29,6 +29,7 @@ __all__ = [
     "IpAddress",
     "Log",
     "LogTarget",
+    "NameServer",
     "Network",
     "Output",
     "Proxy",

@@ -57,6 +57,27 @@ class Bind(str):
         return int(self.rpartition(":")[2])
 
 
+class NameServer(str):
+    """A name server: `10.0.0.2`, `10.0.0.2:5353`, `[fd00::2]:53`; the port is 53 when left out."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "NameServer":
+        """Return it as `IP:PORT`."""
+        text = text_of(raw, "name server")
+        try:
+            address = IpAddress.parse(text)
+        except ValueError:
+            try:
+                return cls(Bind.parse(text))
+            except ValueError:
+                raise ValueError(
+                    f"{text!r} is no name server: write an IP address, or IP:PORT"
+                ) from None
+        return cls(f"[{address}]:53" if ":" in address else f"{address}:53")
+
+
 class Network(str):
     """A network in CIDR form: `10.0.0.0/8`, `fd00::/8`; a bare address is a network of one."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.settings.addresses import Bind, IpAddress, LogTarget, Network
+from lbsync.settings.addresses import Bind, IpAddress, LogTarget, NameServer, Network
 from lbsync.settings.values import Command, Duration, FilePath, MediaType, Program
 
 Account = Annotated[str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_.-]{0,31})?$")]
@@ -156,6 +156,13 @@ class Proxy(msgspec.Struct, frozen=True):
     tcp_bind_address: Annotated[
         IpAddress, Meta(description="The address that tcp services listen on.")
     ] = IpAddress("0.0.0.0")
+    name_servers: Annotated[
+        tuple[NameServer, ...],
+        Meta(max_length=8,
+             description="Who resolves the names of servers: `[\"10.0.0.2\", \"10.0.0.3:53\"]`. "
+             "Empty: those of /etc/resolv.conf, as it is now; written into the configuration, so "
+             "that HAProxy starts without that file."),
+    ] = ()  # fmt: skip
     timeout_connect: Annotated[
         Duration,
         Meta(extra={"min": "10ms", "max": "1m"},

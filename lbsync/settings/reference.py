@@ -27,6 +27,7 @@ _KIND = {
     "LogTarget": "log target",
     "MediaType": "media type",
     "Name": "name",
+    "NameServer": "name server",
     "Network": "network",
     "Pause": "duration or 0",
     "PortClaim": "NAMESPACE=PORTS",

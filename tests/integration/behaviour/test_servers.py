@@ -1,9 +1,12 @@
 """Towards the servers: TLS, and addresses given by name."""
 
 import http.server
+import os
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +17,8 @@ from harness.certificates import Authority
 from harness.ports import free_port
 from harness.wait import wait_until
 from harness.web import WebServer
+from lbsync.clients.host_files import SystemAuthorities
+from tests.conftest import demand
 from tests.site import Site
 
 Web = Callable[[str], WebServer]
@@ -146,14 +151,14 @@ def test_new_authorities_take_effect(tls: Site, tmp_path: Path) -> None:
 
 
 def test_without_authorities_of_its_own_the_systems_count(tls: Site) -> None:
-    """Where HAProxy finds none on the system, it says so of this service alone."""
+    """Where there are none on the system, HAProxy says so of this service alone."""
     tls.service("system", backend_tls={"sni": "inner.test"}, check={"interval": "100ms", "fall": 1})
     server = {"name": "s", "address": "127.0.0.1", "port": free_port()}
     tls.put({"endpoints/t/system/main": {"servers": [server]}})
     outcome = tls.run_pass()
     if outcome.error:
         assert "services/t/system: haproxy.cfg" in outcome.error
-        assert "@system-ca" in outcome.error
+        assert "ca/system.pem" in outcome.error
     else:
         tls.wait_for("system.test", 503)
     assert tls.get("none.test").status == 200
@@ -200,6 +205,9 @@ def names() -> Iterator[NameServer]:
     server.stop()
 
 
+NOBODY = 'name_servers = ["127.0.0.1:9"]'
+
+
 def named(name: str, port: int) -> dict[str, object]:
     return {"servers": [{"name": "s", "address": name, "port": port}]}
 
@@ -207,11 +215,11 @@ def named(name: str, port: int) -> dict[str, object]:
 def test_a_server_is_found_by_its_name_after_it_moved_and_after_a_reload(
     build: Callable[..., Site], web: Web, names: NameServer, tmp_path: Path
 ) -> None:
-    """The section of name servers is replaced as a user would: there is no other way to test it."""
+    """The section of name servers is replaced as a user would, for its short times."""
     (tmp_path / "resolvers.cfg.j2").write_text(
         f"resolvers lbsync\n    nameserver test 127.0.0.1:{names.port}\n    hold valid 100ms\n"
     )
-    site = build(more=f'[templates]\ndirectory = "{tmp_path}"')
+    site = build(proxy=NOBODY, more=f'[templates]\ndirectory = "{tmp_path}"')
     port = web("page").port
     site.service("named", check={"type": "none"})
     site.put({"endpoints/t/named/main": named("db.example.com", port)})
@@ -228,7 +236,7 @@ def test_a_server_is_found_by_its_name_after_it_moved_and_after_a_reload(
 
 
 def test_a_name_that_does_not_resolve_harms_nobody(build: Callable[..., Site], web: Web) -> None:
-    site = build()
+    site = build(proxy=NOBODY)
     site.service("lost", check={"type": "none"})
     site.put({"endpoints/t/lost/main": named("nowhere.invalid", 80)})
     site.service("page", web("page"))
@@ -244,3 +252,22 @@ def test_name_servers_are_asked_only_where_a_server_has_a_name(
     site.service("page", web("page"))
     site.start()
     assert "resolvers" not in site.text()
+
+
+def test_haproxy_starts_whatever_has_become_of_the_hosts_own_files(
+    build: Callable[..., Site], binary: str
+) -> None:
+    """Its name servers and authorities stand in the generation, as they were when they could be read."""
+    demand(shutil.which("unshare") is not None and os.geteuid() == 0, "root's unshare")
+    demand(bool(SystemAuthorities().read()), "authorities of the system")
+    site = build(proxy=NOBODY)
+    site.service("named", check={"type": "none"}, backend_tls={"sni": "inner.test"})
+    site.put({"endpoints/t/named/main": named("db.example.com", 443)})
+    site.start()
+    bare = "mount -t tmpfs none /etc/ssl && mount --bind /dev/null /etc/resolv.conf"
+    config = site.state / "live" / "haproxy.cfg"
+    said = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"{bare} && exec {binary} -c -f {config}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr

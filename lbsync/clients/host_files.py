@@ -1,0 +1,62 @@
+"""What the host itself says: its name servers, and the authorities that it trusts."""
+
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+_RESOLV_CONF = Path("/etc/resolv.conf")
+_MOST_BYTES = 16 << 20
+#: Where distributions keep the bundle, beside the place that OpenSSL was built with.
+_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+def name_servers(path: Path = _RESOLV_CONF) -> tuple[str, ...]:
+    """Return the addresses in resolv.conf(5), sorted; nothing where it cannot be read, or names none.
+
+    One with a zone (`fe80::1%eth0`) is left out: HAProxy does not start with it (measured).
+    """
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return ()
+    return tuple(sorted(set(_addresses(text))))
+
+
+def _addresses(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] == "nameserver":
+            try:
+                address = ipaddress.ip_address(words[1])
+            except ValueError:
+                continue
+            if not getattr(address, "scope_id", None):
+                yield str(address)
+
+
+class SystemAuthorities:
+    """Reads the bundle of the system; again only when its time, size or inode changed."""
+
+    def __init__(self) -> None:
+        self._mark: tuple[str, int, int, int] | None = None
+        self._text = b""
+
+    def read(self) -> bytes:
+        """Return PEM text; empty where there is no bundle, or it holds no certificate."""
+        found = ssl.get_default_verify_paths().cafile
+        for place in (*((found,) if found else ()), *_BUNDLES):
+            path = Path(place)
+            try:
+                stat = path.stat()
+                mark = (place, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                if mark == self._mark:
+                    return self._text
+                text = path.read_bytes() if stat.st_size < _MOST_BYTES else b""
+            except OSError:
+                continue
+            if _BEGIN in text:
+                self._mark, self._text = mark, text
+                return text
+        return b""
