@@ -25,7 +25,9 @@ from lbsync.agent.sift import Sieve
 from lbsync.agent.validate import Refused
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.errors import LbsyncError
+from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.settings import Claims
 from tests.builders import an_item, servers
 
 ALL = """\
@@ -55,7 +57,7 @@ class Bed:
         self.certificates.mkdir()
         renderer = Renderer([folder / "templates"], [OutputSpec("all.j2", "haproxy.cfg")])
         self.settler = Settler(
-            renderer, frozenset(), 100, CertificateDirectory(self.certificates),
+            renderer, frozenset(), Permission(Claims()), 100, CertificateDirectory(self.certificates),
             raw_keys=True, contract=True,
         )  # fmt: skip
         self.sieve = Sieve(self.settler, lambda: None)
