@@ -65,6 +65,10 @@ integration: setup-daemons ## one door at a time, each against the real thing
 e2e: setup-daemons ## whole agent processes, with load that counts every lost request
 	$(PYTEST) tests/e2e $(ARGS)
 
+.PHONY: chaos
+chaos: setup-daemons ## ten minutes of writers and faults at random; LBSYNC_CHAOS_S=, LBSYNC_CHAOS_SEED=
+	LBSYNC_CHAOS_S=$${LBSYNC_CHAOS_S:-600} $(PYTEST) -s tests/e2e/test_chaos.py $(ARGS)
+
 .PHONY: test-vm
 test-vm: setup ## root only: a Debian host under real systemd, from first start to upgrade and crash
 	@scripts/setup-daemons --required debootstrap systemd-nspawn ip
