@@ -63,7 +63,9 @@ def convert(given: Given, kind: Any) -> Any:
     try:
         value = msgspec.convert(raw, kind, dec_hook=parse)
     except msgspec.ValidationError as error:
-        raise ValueError(_sentence(str(error), raw, bare(kind))) from error
+        sentence = _sentence(str(error), raw, bare(kind))
+        cure = (meta(kind).extra or {}).get("cure") if isinstance(raw, (bool, str)) else None
+        raise ValueError(f"{sentence}: {cure}" if cure else sentence) from error
     _check_range(value, meta(kind).extra or {})
     return value
 

@@ -127,11 +127,13 @@ class Proxy(msgspec.Struct, frozen=True):
              "TLS here, as behind a load balancer that ends it."),
     ] = None  # fmt: skip
     accept_proxy: Annotated[
-        bool,
-        Meta(description="Every connection to the two binds above, and to the ports of tcp "
-             "services, begins with the PROXY protocol, as an AWS NLB or classic ELB can send it. "
-             "All or none: with it on, clients that come directly are refused."),
-    ] = False  # fmt: skip
+        tuple[Network, ...],
+        Meta(extra={"cure": 'name the networks that send the PROXY protocol, like ["10.0.0.0/16"]'},
+             description="Networks of the load balancers that begin each connection to the two "
+             "binds above, and to the ports of tcp services, with the PROXY protocol, as an AWS NLB "
+             "or classic ELB can. From these it is required; others speak for themselves, and one "
+             "that sends the header all the same is refused. Empty: nobody sends it."),
+    ] = ()  # fmt: skip
     trusted_proxies: Annotated[
         tuple[Network, ...],
         Meta(description="Networks whose X-Forwarded-* headers are believed: those of the load "

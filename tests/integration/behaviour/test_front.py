@@ -37,10 +37,11 @@ def trusting(build: Callable[..., Site], web: Web) -> Site:
 
 @pytest.fixture(scope="module")
 def behind(build: Callable[..., Site], web: Web) -> Site:
-    """A site whose connections begin with the PROXY protocol."""
-    site = build(proxy="accept_proxy = true")
+    """A site to which 127.0.0.1 sends the PROXY protocol, and nobody else does."""
+    site = build(proxy='accept_proxy = ["127.0.0.1", "fd00::/8"]')
     site.service("page", web("front"))
     site.service("office", web("front"), allow=["203.0.113.0/24"])
+    site.service("barred", web("front"), deny=["192.0.2.1"])
     site.start()
     return site
 
@@ -113,6 +114,36 @@ def test_who_comes_without_the_proxy_protocol_is_not_served(behind: Site) -> Non
         opened.sendall(b"GET / HTTP/1.1\r\nHost: page.test\r\n\r\n")
         with pytest.raises(ConnectionError):
             raise ConnectionResetError if not opened.recv(100) else AssertionError
+
+
+@pytest.mark.parametrize("header", [v1, v2])
+def test_who_may_not_send_the_proxy_protocol_says_nothing_about_himself(
+    behind: Site, web: Web, header: Callable[..., bytes]
+) -> None:
+    web("front").last_headers = {}
+    request = b"GET / HTTP/1.1\r\nHost: office.test\r\nConnection: close\r\n\r\n"
+    with behind.connected(client="127.0.0.2", before=header()) as opened:
+        opened.sendall(request)
+        with contextlib.suppress(ConnectionError):
+            assert opened.recv(100).split()[1:2] in ([b"400"], [])
+    assert not web("front").last_headers
+    assert behind.get("office.test", client="127.0.0.2").status == 403
+    assert behind.get("page.test", client="127.0.0.2").status == 200
+    assert web("front").last_headers["x-forwarded-for"] == "127.0.0.2"
+    # A second header, within what the balancer passes on, is nothing but a bad request.
+    assert behind.get("office.test", before=v1("198.51.100.1") + header()).status == 400
+
+
+def test_a_balancer_that_tells_no_address_speaks_for_itself(behind: Site) -> None:
+    local = b"\r\n\r\n\0\r\nQUIT\n" + struct.pack("!BBH", 0x20, 0x00, 0)
+    for before in (b"PROXY UNKNOWN\r\n", local):
+        assert behind.get("page.test", before=before).status == 200
+        assert behind.get("office.test", before=before).status == 403
+    # A client on a unix socket has no address that a list could name: HAProxy takes none.
+    pipe = b"\r\n\r\n\0\r\nQUIT\n" + struct.pack("!BBH", 0x21, 0x31, 216) + b"/x".ljust(216, b"\0")
+    for host in ("office.test", "barred.test"):
+        with pytest.raises(ConnectionError):
+            behind.get(host, before=pipe)
 
 
 def test_the_balancers_health_check_is_answered_on_any_host(trusting: Site) -> None:

@@ -1,5 +1,6 @@
 """tcp services through HAProxy."""
 
+import http.client
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -76,6 +77,30 @@ def test_a_connection_leaves_one_line_of_json(site: Site, ports: dict[str, int])
         "127.0.0.1",
     )
     assert line["bytes_out"] > 0
+
+
+def test_only_listed_networks_tell_a_tcp_client_by_the_proxy_protocol(
+    build: Callable[..., Site], web: Web
+) -> None:
+    site, office, barred = build(proxy='accept_proxy = ["127.0.0.1"]'), free_port(), free_port()
+    site.service("office", web("blue"), mode="tcp", listen=office, allow=["203.0.113.0/24"])
+    site.service("barred", web("blue"), mode="tcp", listen=barred, deny=["192.0.2.1"])
+    site.start()
+    told = b"PROXY TCP4 203.0.113.9 192.0.2.1 40000 80\r\n"
+    assert site.get("any", port=office, before=told).body == "blue"
+    assert site.get("any", port=barred, client="127.0.0.2").body == "blue"
+    # On a unix socket a client has no address that a list could name.
+    pipe = b"\r\n\r\n\0\r\nQUIT\n\x21\x31\x00\xd8" + b"/x".ljust(216, b"\0")
+    for port, client, before in (
+        (office, "127.0.0.2", told),
+        (office, "127.0.0.2", b""),
+        (office, "127.0.0.1", b""),
+        (office, "127.0.0.1", told.replace(b"203", b"198")),
+        (office, "127.0.0.1", pipe),
+        (barred, "127.0.0.1", pipe),
+    ):
+        with pytest.raises((ConnectionError, EOFError, http.client.HTTPException)):
+            site.get("any", port=port, client=client, before=before)
 
 
 def test_a_connection_that_one_side_has_closed_ends_after_its_own_time(

@@ -193,6 +193,24 @@ def test_old_versions_of_tls_are_refused(site: Site) -> None:
         context.wrap_socket(plain, server_hostname="a.test")
 
 
+def test_the_proxy_protocol_comes_before_tls_from_listed_networks_alone(
+    build: Callable[..., Site], certificates: Certificates, web: Web
+) -> None:
+    lines = f'accept_proxy = ["127.0.0.1"]\ncertificates = "{certificates.directory}"'
+    site = build(proxy=lines)
+    site.service("page", web("one"), allow=["203.0.113.0/24"])
+    site.start()
+    told = b"PROXY TCP4 203.0.113.9 192.0.2.1 40000 443\r\n"
+    assert site.get("page.test", tls="a.test", before=told).status == 200
+    assert site.get("page.test", tls="a.test", client="127.0.0.2").status == 403
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        site.get("page.test", tls="a.test", client="127.0.0.2", before=told)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        site.get("page.test", tls="a.test")
+    assert site.get("page.test", "/lbsync-health", client="127.0.0.2").status == 200
+    assert site.get("page.test", "/lbsync-health", before=b"PROXY UNKNOWN\r\n").status == 200
+
+
 def h2_frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack("!I", len(payload))[1:] + struct.pack("!BBI", kind, flags, stream) + payload
 

@@ -99,7 +99,11 @@ def test_all_problems_of_all_places_are_reported_at_once(tmp_path: Path) -> None
         ('[proxy]\nhttp_bind = ["0.0.0.0:70000"]', "a port is between 1 and 65535"),
         ('[proxy]\nhttp_bind = ["lb:80"]', "'lb' is no IP address"),
         ('[proxy]\ntrusted_proxies = ["10.0.0.1/8"]', "has host bits set"),
-        ('[proxy]\naccept_proxy = "yes"', "true or false is expected"),
+        (
+            "[proxy]\naccept_proxy = true",
+            "accept_proxy: a list is expected, this is true or false: name the networks that send",
+        ),
+        ('[agent]\nreport = "yes"', "true or false is expected"),
         ('source = "consul"', "'consul' is no source: write etcd, or file:PATH"),
         ('prefix = "lbsync"', "'lbsync' is no prefix"),
         ('host = "web_1"', "'web_1' is no name for this host"),
@@ -172,7 +176,7 @@ def test_lists_booleans_and_numbers_arrive_from_variables_as_text(tmp_path: Path
         tmp_path,
         environ={
             "LBSYNC_ETCD_ENDPOINTS": "http://10.0.0.1:2379, http://10.0.0.2",
-            "LBSYNC_PROXY_ACCEPT_PROXY": "true",
+            "LBSYNC_AGENT_REPORT": "false",
             "LBSYNC_AGENT_GUARD_PERCENT": "30",
             "LBSYNC_HAPROXY_RELOAD": "command",
             "LBSYNC_HAPROXY_RELOAD_COMMAND": "sh -c 'echo a,b'",
@@ -181,7 +185,7 @@ def test_lists_booleans_and_numbers_arrive_from_variables_as_text(tmp_path: Path
     )
 
     assert settings.etcd.endpoints == ("http://10.0.0.1:2379", "http://10.0.0.2:2379")
-    assert settings.proxy.accept_proxy is True
+    assert settings.agent.report is False
     assert settings.agent.guard_percent == 30
     assert settings.haproxy.reload_command == ("sh", "-c", "echo a,b")
     assert settings.proxy.trusted_proxies == ()
