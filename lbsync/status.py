@@ -37,6 +37,8 @@ but for a removal that waits for confirmation. `stale`: what was wanted when the
 operator chose. `unconfirmed`: HAProxy does not answer, so nothing is known of what it serves."""
 
 
+PROVED = frozenset({"confirmed", "waiting", "held", "stale", "rolled-back"})
+"""States in which what HAProxy serves was read back, whatever else is wanted."""
 CAUSES = ("change", "start", "heal", "rollback")
 """Of reloads. `change`: something else is wanted; `start`: HAProxy served nothing of ours; `heal`: it
 ran otherwise than was confirmed; `rollback`: an operator chose another generation."""
@@ -104,6 +106,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a reload has to wait, and what it is for; empty: none does."""
     error: str = ""
     failing_since: float = 0.0
+    refused_settings: str = ""
+    """Why new settings or templates were not taken over; empty: those that were read last hold."""
     source: SourceStatus | None = None
     quarantined: tuple[Quarantined, ...] = ()
     held: str = ""

@@ -9,6 +9,7 @@ from lbsync.agent.install import Installed
 from lbsync.agent.settle import Plan
 from lbsync.errors import Exit, Unavailable
 from lbsync.loop.outcome import Outcome
+from lbsync.verdict import gravest
 
 _NAMED = 3
 
@@ -105,11 +106,8 @@ def _first(wrong: list[str]) -> str:
 
 
 def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
-    if not confirmed:
-        return Exit.UNAVAILABLE
-    if wrong:
-        return Exit.REJECTED
-    return Exit.CHANGED if changed else Exit.OK
+    facts = {Exit.UNAVAILABLE: not confirmed, Exit.REJECTED: bool(wrong), Exit.CHANGED: changed}
+    return gravest(code for code, is_so in facts.items() if is_so)
 
 
 def deferred(plan: Plan, wait: Deferred) -> Outcome:
@@ -167,5 +165,6 @@ def pinned(applied: Applied, since: str) -> Outcome:
         changed=applied.reload is not None,
         error="" if served else applied.detail,
         retry=not served,
+        exit_code=_exit(served, applied.reload is not None, []),
         fields={"digest": applied.generation.digest},
     )

@@ -75,6 +75,7 @@ class StatusKeeper:
             "every": self.settings.agent.verify.seconds,
             "waits": report.outcome.waits if report.outcome else "",
             "error": report.error or report.reload_error,
+            "refused_settings": report.reload_error,
             "failing_since": report.failing_since or 0.0,
             "source": self._source_status(),
             "passes": self._status.passes + 1,

@@ -22,6 +22,7 @@ from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Exit, LbsyncError, SettingsError
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
+from lbsync.verdict import gravest
 
 T = TypeVar("T")
 _EPILOG = """\
@@ -32,8 +33,10 @@ examples:
 Looks at settings, templates, source, and the configuration that follows, as 'haproxy -c' judges it;
 without --offline also at the running HAProxy. Nothing is changed.
 
-exit codes, of the first thing that is wrong: 4 settings or templates, 5 keys or configuration are
-refused, 6 source or HAProxy does not answer.
+Run by root, all of it is looked at as the agent's user, who may read less.
+
+exit codes, of the gravest thing that is wrong: 6 source or HAProxy does not answer, 1 the state directory
+takes no file, 4 settings or templates, 5 keys or configuration are refused.
 """
 
 
@@ -66,8 +69,8 @@ class Findings:
     def bad(self, about: str, texts: list[str], code: Exit) -> None:
         """Note what is wrong."""
         self.lines += [Line(about, False, text) for text in texts]
-        if texts and self.code == Exit.OK:
-            self.code = code
+        if texts:
+            self.code = gravest((self.code, code))
 
     def attempt(self, about: str, work: Callable[[], T]) -> T | None:
         """Return what `work` returns; None when it raised, which is noted."""

@@ -15,7 +15,7 @@ from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Exit, LbsyncError, Unavailable
 from lbsync.settings import Duration, Settings
-from lbsync.status import Status
+from lbsync.status import PROVED, Status
 
 _EPILOG = """\
 examples:
@@ -27,8 +27,6 @@ The health path (setting proxy.health_path) then answers 503, so the load balanc
 clients; everybody who comes all the same is served as before. It lasts over restarts, until 'undrain'.
 The agent does it; where none runs, or it fails, this command tells HAProxy itself.
 """
-_PROVED = frozenset({"confirmed", "waiting", "held", "stale", "rolled-back"})
-"""States in which what is served was read back, the host map included."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +77,7 @@ def see_to_it(settings: Settings, wait: Duration) -> str:
 
 
 def _is_done(now: Status, reason: str) -> bool:
-    return now.draining == reason and now.state in _PROVED
+    return now.draining == reason and now.state in PROVED
 
 
 def _is_hopeless(now: Status) -> bool:

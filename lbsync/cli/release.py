@@ -7,9 +7,9 @@ from lbsync import status
 from lbsync.cli import request
 from lbsync.cli.context import settings_of
 from lbsync.cli.identity import become_owner
-from lbsync.cli.status_fleet import FINE
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit
+from lbsync.status import PROVED
 
 _EPILOG = """\
 examples:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> Exit:
         state,
         "release",
         "all",
-        lambda now: not now.by_hand and now.state in FINE,
+        lambda now: not now.by_hand and now.state in PROVED,
         args.wait,
     )
     Terminal().line(f"released: {'; '.join(found.by_hand)}")

@@ -16,6 +16,7 @@ from lbsync.cli.plan import make_plan, show_diff, texts, validated, warn_of_prob
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, LbsyncError, Rejected
 from lbsync.settings import Settings
+from lbsync.verdict import gravest
 
 _EPILOG = """\
 examples:
@@ -29,7 +30,8 @@ The configuration goes to standard output, what is wrong with single keys to sta
 are left out, as if they did not exist. Nothing is ever applied; that is the agent's job. Without
 --dry-run the set is also validated by 'haproxy -c', in a directory that is removed again.
 
-exit codes: 3 with --diff when there is a difference, 4 templates, 5 'haproxy -c' refuses it, 6 source.
+exit codes, of the gravest thing: 3 with --diff when there is a difference, 4 templates, 5 a key is left
+out or 'haproxy -c' refuses all of it, 6 source.
 """
 
 
@@ -54,14 +56,15 @@ def run(args: argparse.Namespace) -> Exit:
     warn_of_problems(Terminal(sys.stderr), plan)
     if not args.dry_run:
         _validate(plan, settings)
+    codes = [Exit.REJECTED] if plan.desired.problems or plan.hold else []
     if args.diff:
-        return _diff(plan, settings)
+        return gravest([*codes, _diff(plan, settings)])
     files = {file.path: file.data for file in plan.rendered.files} | dict(plan.outside)
     if args.to:
         _write(args.to, files, plan)
     else:
         _show(args, files, plan)
-    return Exit.OK
+    return gravest(codes)
 
 
 def _validate(plan: Plan, settings: Settings) -> None:

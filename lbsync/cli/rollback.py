@@ -15,10 +15,10 @@ from lbsync.cli.agent import only_one
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.generation import find
 from lbsync.cli.identity import become_owner
-from lbsync.cli.status_fleet import FINE
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.settings import Settings
+from lbsync.status import PROVED
 
 _EPILOG = """\
 examples:
@@ -32,7 +32,7 @@ running agent does it; where none runs, this command does it itself.
 """
 
 
-_FOLLOWING = FINE - {"rolled-back"}
+_FOLLOWING = PROVED - {"rolled-back"}
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -7,33 +7,40 @@ from pathlib import Path
 
 import msgspec
 
-from lbsync import status
+from lbsync import status, verdict
 from lbsync.agent.reload import speaks
-from lbsync.cli import status_fleet, status_publishers
+from lbsync.cli import status_fleet, status_nagios, status_publishers
 from lbsync.cli.context import add_output, settings_of
-from lbsync.cli.status_fleet import COLOURS, FINE
 from lbsync.cli.terminal import Colour, Terminal, count, to_json
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.options import from_settings
-from lbsync.errors import Exit, Unavailable
+from lbsync.errors import Denied, Exit, LbsyncError, Unavailable
 from lbsync.settings import Settings
 from lbsync.status import Status
+from lbsync.verdict import Degree, Fact, Finding
 
-_EPILOG = """\
+_EPILOG = f"""\
 examples:
   lbsync status
   lbsync status --output json | jq .agent.quarantined
   lbsync status --fleet          every host whose agent is alive, as it says in etcd
   lbsync status --publishers     what publishers of Kubernetes Services could not do, and why
+  lbsync status --nagios         one line for monitoring, and its exit codes; also with --fleet
 
-The agent's word is compared with HAProxy's own: 'serves' is what the running worker answers now.
+The agent's word is compared with HAProxy's own: 'serves' is what the running worker answers now. Whoever may
+not ask HAProxy's socket gets the agent's word, as long as it has just read HAProxy back.
 
-exit codes: 0 confirmed, waiting, held, stale or rolled back, and HAProxy agrees; 1 the agent fails or waits;
-6 the agent or HAProxy does not answer; 7 HAProxy serves something else than the agent says.
-With --fleet: 0 every agent is fine; 1 one fails or waits; 6 etcd does not answer, or no agent reports.
-With --publishers: 0 all is in step; 1 something is not; 6 etcd does not answer, or nobody publishes.
+exit codes, of the gravest thing that is so; beside it the degree of --nagios:
+{verdict.table()}
+With --fleet the same of all hosts, and 6 when no agent reports. With --publishers: 0 all is in step,
+5 something is refused or held back, 6 etcd, Kubernetes or the publisher does not answer.
 """
 
+COLOURS: dict[Degree, Colour] = {
+    Degree.OK: "green", Degree.WARNING: "yellow", Degree.UNKNOWN: "red", Degree.CRITICAL: "red",
+}  # fmt: skip
+_SLACK_S = 30.0
+"""How much later than promised the agent may have read HAProxy back: a pass takes its time."""
 Row = tuple[str, str, Colour | None]
 
 
@@ -47,6 +54,8 @@ class Serves(msgspec.Struct, frozen=True):
     """It serves the generation that the agent says."""
     description: str = ""
     """What `show info` gives as description: the digest of what is served is in it."""
+    closed: bool = False
+    """This user may not ask; only the agent's word is left."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,11 +66,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--publishers", action="store_true", help="publishers of Kubernetes Services, from etcd"
     )
+    parser.add_argument(
+        "--nagios", action="store_true", help="one line with figures, and Nagios' exit codes"
+    )
     add_output(parser)
 
 
-def run(args: argparse.Namespace) -> Exit:
+def run(args: argparse.Namespace) -> Exit | Degree:
     """Show the status."""
+    if args.nagios:
+        return _nagios(args)
     settings = settings_of(args)
     if args.fleet:
         return status_fleet.show(settings, as_json=args.output == "json")
@@ -69,18 +83,56 @@ def run(args: argparse.Namespace) -> Exit:
         return status_publishers.show(settings, as_json=args.output == "json")
     found = status.read(Path(settings.state_dir))
     doubt = status.doubt(found, time.time())
-    serves = _ask_haproxy(settings, found)
+    serves = ask_haproxy(settings, found)
+    findings = list(judge(found, doubt, serves))
     if args.output == "json":
-        facts = {"agent": found, "doubt": doubt, "haproxy": serves}
+        facts = {
+            "agent": found,
+            "doubt": doubt,
+            "haproxy": serves,
+            "exit_code": verdict.code_of(findings),
+            "degree": verdict.degree_of(findings).name,
+            "findings": [str(finding) for finding in findings],
+        }
         Terminal().line(to_json(facts))
     else:
-        _show(Terminal(), [*_rows(found, doubt, serves), *_publishers(settings, found)])
-    return _exit(found, doubt, serves)
+        rows = _rows(found, doubt, serves, findings)
+        _show(Terminal(), [*rows, *_publishers(settings, found)])
+    return verdict.code_of(findings)
 
 
-def _ask_haproxy(settings: Settings, found: Status) -> Serves:
+def _nagios(args: argparse.Namespace) -> Degree:
+    """Print one line. Raises nothing that is known: that is UNKNOWN."""
+    terminal, now = Terminal(), time.time()
+    try:
+        settings = settings_of(args)
+        if args.fleet:
+            report = status_fleet.gather(settings)
+            findings = [
+                msgspec.structs.replace(finding, said=f"{host} {finding.said}".strip())
+                for host, finding in status_fleet.judge(report)
+            ]
+            well = f"{count(len(report.agents), 'host')} at revision {report.revision}"
+            figures = {"hosts": str(len(report.agents))}
+        else:
+            found = status.read(Path(settings.state_dir))
+            serves = ask_haproxy(settings, found)
+            findings = list(judge(found, status.doubt(found, now), serves))
+            well = f"{found.state}: generation {found.generation}-{found.digest}"
+            figures = status_nagios.figures(found, now)
+    except LbsyncError as error:
+        terminal.line(status_nagios.unknown(error))
+        return Degree.UNKNOWN
+    terminal.line(status_nagios.line(findings, well, figures))
+    return verdict.degree_of(findings)
+
+
+def ask_haproxy(settings: Settings, found: Status) -> Serves:
+    """Return what the running worker says of itself."""
     try:
         info = sockets.worker(from_settings(settings)).show_info(retry_s=1.0)
+    except Denied as error:
+        return Serves(False, str(error), closed=True)
     except Unavailable as error:
         return Serves(False, str(error))
     detail = f"HAProxy {info['Version']}, worker {info['Pid']}, up {info.get('Uptime', '?')}"
@@ -89,16 +141,24 @@ def _ask_haproxy(settings: Settings, found: Status) -> Serves:
     return Serves(True, detail, any(speaks(info, digest) for digest in digests), description)
 
 
-def _exit(found: Status, doubt: str, serves: Serves) -> Exit:
-    if doubt or not serves.answers:
-        return Exit.UNAVAILABLE
-    if found.digest and not serves.agrees:
-        return Exit.APPLY_FAILED
-    return Exit.OK if found.state in FINE else Exit.FAILED
+def judge(found: Status, doubt: str, serves: Serves) -> Iterator[Finding]:
+    """Yield everything that is so on this host."""
+    if doubt:
+        yield Finding(Fact.NO_AGENT, doubt)
+    if serves.answers and found.digest and not serves.agrees:
+        yield Finding(Fact.OTHERWISE, serves.description or "no description")
+    elif not serves.answers and not (serves.closed and _just_read_back(found)):
+        yield Finding(Fact.SILENT_HAPROXY, serves.detail)
+    yield from verdict.of_status(found)
 
 
-def _rows(found: Status, doubt: str, serves: Serves) -> Iterator[Row]:
-    yield from _head(found, doubt)
+def _just_read_back(found: Status) -> bool:
+    """Tell whether the agent has read HAProxy back as lately as it promises to."""
+    return time.time() - found.verified_at <= 2 * found.every + _SLACK_S
+
+
+def _rows(found: Status, doubt: str, serves: Serves, findings: list[Finding]) -> Iterator[Row]:
+    yield from _head(found, doubt, findings)
     yield from _haproxy(found, serves)
     yield from _troubles(found)
     yield from _history(found)
@@ -116,10 +176,13 @@ def _show(terminal: Terminal, rows: list[Row]) -> None:
         terminal.line(f"{label}{terminal.paint(text, colour) if colour else text}")
 
 
-def _head(found: Status, doubt: str) -> Iterator[Row]:
+def _head(found: Status, doubt: str, findings: list[Finding]) -> Iterator[Row]:
     if doubt:
         yield "DOUBT", f"{doubt}; what follows is old", "red"
-    yield "state", found.state, COLOURS[found.state]
+    words = dict.fromkeys(finding.fact.word for finding in findings)
+    beside = [word for word in words if word.replace(" ", "-") not in (found.state, "no-agent")]
+    state = f"{found.state}; {', '.join(beside)}" if beside else found.state
+    yield "state", state, COLOURS[verdict.degree_of(findings)]
     yield "host", f"{found.host} (lbsync {found.lbsync}, process {found.pid})", None
     if found.digest:
         name = f"{found.generation}-{found.digest}"
@@ -134,7 +197,10 @@ def _haproxy(found: Status, serves: Serves) -> Iterator[Row]:
         yield "serves", f"something else: {said}", "red"
     elif serves.answers:
         yield "serves", said, "green"
-    yield "haproxy", serves.detail, None if serves.answers else "red"
+    if serves.closed and _just_read_back(found):
+        yield "haproxy", f"by the agent's word; {serves.detail}", None
+    else:
+        yield "haproxy", serves.detail, None if serves.answers else "red"
     if found.old_workers:
         yield "old workers", f"{count(found.old_workers, 'worker')} finishing connections", None
 
@@ -145,6 +211,8 @@ def _troubles(found: Status) -> Iterator[Row]:
         yield "source", text, None if found.source.ok else "red"
     if found.waits:
         yield "waits", f"a reload: {found.waits}", "yellow"
+    if found.refused_settings and found.error != found.refused_settings:
+        yield "settings", f"not taken over, the old ones hold: {found.refused_settings}", "red"
     if found.error:
         since = f", since {status.moment(found.failing_since)}" if found.failing_since else ""
         yield "error", f"{found.error}{since}", "red"

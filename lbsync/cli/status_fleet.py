@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from lbsync import verdict
 from lbsync.cli.context import opened
-from lbsync.cli.terminal import Colour, Terminal, to_json
+from lbsync.cli.terminal import Terminal, to_json
 from lbsync.cli.wait import history_of
 from lbsync.errors import Exit
 from lbsync.fleet import Yardstick
@@ -15,14 +16,7 @@ from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.schema import fleet as schema
 from lbsync.settings import Settings
 from lbsync.status import seconds
-
-COLOURS: dict[str, Colour] = {
-    "confirmed": "green", "waiting": "yellow", "held": "yellow", "stale": "yellow", "rolled-back": "yellow",
-    "starting": "yellow", "failing": "red", "unconfirmed": "red",
-}  # fmt: skip
-"""Of the states in `lbsync.status.State`."""
-FINE = {"confirmed", "waiting", "held", "stale", "rolled-back"}
-"""States that nobody needs to be woken for."""
+from lbsync.verdict import Fact, Finding
 
 _HEAD = (
     "HOST", "STATE", "REVISION", "LAG", "GENERATION", "VERIFIED", "QUARANTINED", "HELD", "ERROR",
@@ -52,7 +46,7 @@ class Report(msgspec.Struct, frozen=True):
 def show(settings: Settings, *, as_json: bool) -> Exit:
     """Print it; return the exit code. Raises `Unavailable`, and `Rejected` for a source without a
     fleet."""
-    report = _gather(settings)
+    report = gather(settings)
     terminal = Terminal()
     if as_json:
         terminal.line(to_json(report))
@@ -60,10 +54,11 @@ def show(settings: Settings, *, as_json: bool) -> Exit:
         terminal.line(f"no agent reports below {settings.prefix}{schema.AGENTS}")
     else:
         _table(terminal, report)
-    return _exit(report)
+    return verdict.code_of(finding for _, finding in judge(report))
 
 
-def _gather(settings: Settings) -> Report:
+def gather(settings: Settings) -> Report:
+    """Read it from etcd. Raises as `show` does."""
     with opened(settings) as source:
         history = history_of(source)
         snapshot = source.snapshot()
@@ -75,11 +70,13 @@ def _gather(settings: Settings) -> Report:
     return Report(snapshot.revision, members, schema.quarantines(snapshot.items))
 
 
-def _exit(report: Report) -> Exit:
+def judge(report: Report) -> Iterator[tuple[str, Finding]]:
+    """Yield everything that is so, with the host that says it; nobody's where none reports."""
     if not report.agents:
-        return Exit.UNAVAILABLE
-    fine = all(member.record and member.record.state in FINE for member in report.agents)
-    return Exit.OK if fine else Exit.FAILED
+        yield "", Finding(Fact.NO_AGENT, "no agent reports")
+    for member in report.agents:
+        for finding in verdict.of_record(member.record):
+            yield member.host, finding
 
 
 def _table(terminal: Terminal, report: Report) -> None:

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator
 
+from lbsync import verdict
 from lbsync.cli.context import opened
 from lbsync.cli.terminal import Colour, Terminal, to_json
-from lbsync.errors import Exit, Unavailable
+from lbsync.errors import Exit, LbsyncError
 from lbsync.log import span
+from lbsync.model.publishing import HeartbeatRecord
 from lbsync.schema.publishing import ROOT, Known, known
 from lbsync.settings import Settings
 from lbsync.status import seconds
@@ -20,7 +22,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     """Yield what belongs into a host's status; nothing where nobody publishes."""
     try:
         clusters = read(settings)
-    except Unavailable as error:
+    except LbsyncError as error:  # also where this user may not read what etcd asks for
         yield "publishers", f"unknown: {error}", "yellow"
         return
     for found in clusters.values():
@@ -50,7 +52,19 @@ def show(settings: Settings, *, as_json: bool) -> Exit:
                 terminal.line(f"  {terminal.paint(sentence, 'yellow')}")
     if not clusters:
         return Exit.UNAVAILABLE
-    return Exit.OK if all(describe(found)[1] for found in clusters.values()) else Exit.FAILED
+    return verdict.gravest(map(_code, clusters.values()))
+
+
+def _code(found: Known) -> Exit:
+    beat = found.heartbeat
+    if found.leader is None or beat is None or beat.kubernetes or _is_old(beat, time.time()):
+        return Exit.UNAVAILABLE
+    return Exit.REJECTED if beat.refused or beat.held else Exit.OK
+
+
+def _is_old(beat: HeartbeatRecord, now: float) -> bool:
+    at = seconds(beat.synced_at)
+    return not at or (beat.every > 0 and now - at > 3 * beat.every)
 
 
 def read(settings: Settings) -> dict[str, Known]:
@@ -82,8 +96,7 @@ def describe(found: Known, now: float | None = None) -> tuple[str, bool]:
         text += f"; {', '.join(counts)}"
     if beat.kubernetes:
         text += f"; Kubernetes is not watched: {beat.kubernetes}"
-    is_old = not at or (beat.every > 0 and now - at > 3 * beat.every)
-    return text, not (is_old or beat.kubernetes or beat.refused or beat.held)
+    return text, not (_is_old(beat, now) or beat.kubernetes or beat.refused or beat.held)
 
 
 def _sentences(found: Known) -> Iterator[str]:

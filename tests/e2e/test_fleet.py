@@ -108,7 +108,7 @@ def test_who_has_not_verified_it_is_named_and_the_dead_are_not_waited_for(
     assert "missing 1 of 2:\n  lb-2: at revision" in late.stdout
     assert "unconfirmed: live, not confirmed: HAProxy does not answer" in late.stdout
     assert late.stdout.endswith("verified by 1 host: lb-1\n")
-    assert command(one, "status", "--fleet").returncode == Exit.FAILED
+    assert command(one, "status", "--fleet").returncode == Exit.UNAVAILABLE
 
     agent.kill()
     gone = wait(one, "--revision", str(revision), "--timeout", "20s")

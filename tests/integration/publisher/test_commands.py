@@ -141,7 +141,7 @@ def test_status_shows_publishers_and_what_they_report(
     publisher.start()
     wait_until("the heartbeat", lambda: store.value("publishers/default/heartbeat"))
     answer = publisher.run("status", "--publishers")
-    assert answer.returncode == 1, "a Service is refused"
+    assert answer.returncode == 5, "a Service is refused"
     assert f"led by {publisher.identity}; 1 refused" in answer.stdout
     assert "Service shop/broken: annotation lbsync.io/maxconn" in answer.stdout
     found = json.loads(publisher.run("status", "--publishers", "--output", "json").stdout)
