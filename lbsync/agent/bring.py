@@ -133,23 +133,24 @@ class Bringer:
 
     def _prove(self, live: Generation, rendered: Rendered, config: Config) -> Applied:
         """Prove that the live generation is served: quickly, or looking at everything."""
-        if self._live.still() and self._live.base in (live.digest, live.meta.base):
-            todo = self._live.plan(config, rendered)
-            if not todo.empty and not todo.reload:
-                self._live.carry_out(todo, config, rendered)
-                self.look_again()
-            return self._look(live, rendered, config)
-        self._live.forget()
-        applied = self._applier.confirm(live, rendered, config)
-        if applied is None:
-            why = "HAProxy serves another configuration than the live one"
-            return self._reload(live, rendered, config, (why,), "start")
-        if applied.outcome == "live":
-            return applied
-        self._live.load(rendered, config, applied.base)
-        self.look_again()
-        # Where it differs from the file (the host's own state, say), the look puts it right.
-        return self._look(live, rendered, config) if self._live.known else applied
+        if not self._live.still() or self._live.base not in (live.digest, live.meta.base):
+            self._live.forget()
+            applied = self._applier.confirm(live, rendered, config)
+            if applied is None:
+                why = "HAProxy serves another configuration than the live one"
+                return self._reload(live, rendered, config, (why,), "start")
+            if applied.outcome == "live":
+                return applied
+            self._live.load(rendered, config, applied.base)
+            self.look_again()
+            if not self._live.known:
+                return applied
+        # The host's own state, say: nobody has changed it, it was loaded so.
+        todo = self._live.plan(config, rendered)
+        if not todo.empty and not todo.reload:
+            self._live.carry_out(todo, config, rendered)
+            self.look_again()
+        return self._look(live, rendered, config)
 
     def _meanwhile(self, wanted: Generation, rendered: Rendered, config: Config) -> Applied:
         """Look after what runs while the reload to `wanted` has to wait.

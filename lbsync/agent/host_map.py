@@ -21,11 +21,25 @@ def bring(generation: Generation, rendered: Rendered, data: bytes | None) -> Ren
         return rendered
     if path.read_bytes() != data:
         durable.replace_file(path, data)
-    files = tuple(
-        msgspec.structs.replace(file, data=data) if file.path == inputs.HOST_MAP else file
-        for file in rendered.files
-    )
-    return msgspec.structs.replace(rendered, files=files)
+    return _with(rendered, data)
+
+
+def as_it_runs(worker: WorkerSocket, rendered: Rendered) -> Rendered:
+    """Return a generation with the host map that HAProxy has, where that is `drain` or `up`.
+
+    What it loaded depends on when it was started, not on what anybody did: to bring it up to date is
+    a step, as any change is. Raises `Unavailable`.
+    """
+    data = of(rendered)
+    if data is None:
+        return rendered
+    rows = worker.run([f"show map {inputs.HOST_MAP}"]).splitlines()
+    for draining in (False, True):
+        theirs = inputs.host_map(draining)
+        words = theirs.decode().split()
+        if data != theirs and [row.split()[1:] for row in rows if row] == [words]:
+            return _with(rendered, theirs)
+    return rendered
 
 
 def command(draining: bool) -> str:
@@ -46,6 +60,14 @@ def tell(worker: WorkerSocket, *, draining: bool) -> None:
             f"HAProxy did not take '{command(draining)}': {said or 'it stays as it was'}; "
             "do its templates make the host map?"
         )
+
+
+def _with(rendered: Rendered, data: bytes) -> Rendered:
+    files = tuple(
+        msgspec.structs.replace(file, data=data) if file.path == inputs.HOST_MAP else file
+        for file in rendered.files
+    )
+    return msgspec.structs.replace(rendered, files=files)
 
 
 def _value(draining: bool) -> str:

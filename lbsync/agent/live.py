@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from lbsync.agent import host_map
 from lbsync.agent.directives import Section, read_sections
 from lbsync.agent.journal import Journal
 from lbsync.agent.reload import speaks
@@ -24,6 +25,8 @@ from lbsync.errors import Unavailable
 from lbsync.model.desired import Backend
 from lbsync.model.rendered import Rendered
 
+_ADDRESS_WITHIN_S = 0.05
+_ADDRESS_EVERY_S = 0.005
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
 
 Print = Callable[[Backend], str]
@@ -55,7 +58,10 @@ class Live:
         return self._running is not None
 
     def load(self, rendered: Rendered, config: Config, base: str) -> None:
-        """HAProxy was proved to run this, having loaded generation `base`. Raises `Unavailable`."""
+        """HAProxy was proved to run this, having loaded generation `base`. Raises `Unavailable`.
+
+        Whether the host drains may stand otherwise in `rendered` than in what was loaded.
+        """
         info = self._worker.show_info()
         found = _VERSION.match(info.get("Version", ""))
         if found is None or not speaks(info, base):
@@ -63,7 +69,7 @@ class Live:
             return
         self._version = (int(found[1]), int(found[2]), int(found[3] or 0))
         self._pid = info["Pid"]
-        self._running = Running(config, files_of(rendered))
+        self._running = Running(config, files_of(host_map.as_it_runs(self._worker, rendered)))
         self._running.touched |= self._journal.read(self._pid)
         self._journal.begin(self._pid, self._running.touched)
         self._removal = Removal(self._worker, self._leave_within_s)
@@ -176,10 +182,14 @@ class Live:
         return self._differences(quick=True)
 
     def _differences(self, quick: bool) -> list[Finding]:
-        assert self._running is not None
         contents = () if quick else None
-        seen = look(self._worker, self._running, contents=contents, certificates=not quick)
-        return compare(self._running, seen, self._version)
+
+        def differences() -> list[Finding]:
+            assert self._running is not None
+            seen = look(self._worker, self._running, contents=contents, certificates=not quick)
+            return compare(self._running, seen, self._version)
+
+        return in_effect(differences)
 
     def tidy(self) -> bool:
         """See removed servers off; tell whether some still have to be looked after."""
@@ -212,6 +222,21 @@ class Live:
             self._asked = asked
             raise
         self.steps += len(todo.steps)
+
+
+def in_effect(differences: Callable[[], list[Finding]]) -> list[Finding]:
+    """Return what differs, once what was just changed has had its time to take effect.
+
+    Since 3.0 `set server … addr` is answered up to 8.5 ms before another connection sees it
+    (measured), so an address that differs is looked at again before it is called wrong.
+    """
+    deadline = time.monotonic() + _ADDRESS_WITHIN_S
+    while True:
+        found = differences()
+        moved = any(finding.mismatch.field in ("address", "port") for finding in found)
+        if not moved or time.monotonic() >= deadline:
+            return found
+        time.sleep(_ADDRESS_EVERY_S)
 
 
 def _entry_changes(

@@ -313,3 +313,28 @@ def test_haproxy_finds_a_file_of_states_whenever_it_starts(host: Host) -> None:
     host.stack.haproxy.start()
     assert host.agent.run_pass().confirmed
     assert "state file" not in host.stack.haproxy.log.read_text()
+
+
+def test_what_haproxy_loaded_of_a_drain_is_a_step_and_nobodys_doing(host: Host) -> None:
+    def passes(steps: int) -> None:
+        host.agent.look_again()
+        outcome = host.agent.run_pass()
+        assert (outcome.confirmed, outcome.fields.get("healed", 0)) == (True, 0)
+        assert host.agent.applied is not None
+        assert (host.agent.applied.healed, host.agent.applied.steps) == ((), steps)
+
+    host.control.set("drain", Request("kernel", NOW))
+    passes(1)
+    host.stack.haproxy.stop()
+    host.stack.haproxy.start()
+    passes(0)
+    host.stack.haproxy.stop()
+    host.stack.haproxy.start()
+    host.control.clear("drain")
+    passes(1)
+    host.restart_agent()
+    host.control.set("drain", Request("kernel", NOW))
+    passes(1)
+    host.stack.haproxy.ask("@1 set map maps/host.map host up")
+    host.agent.look_again()
+    assert host.agent.run_pass().fields["healed"] == 1, "this one was somebody"

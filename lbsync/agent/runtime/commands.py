@@ -30,7 +30,7 @@ from lbsync.agent.runtime.steps import (
 
 NOTHING = re.compile(r"")
 REGISTERED = re.compile(r"New server registered\.")
-MOVED = re.compile(r"(?:IP changed|no need to change the addr|port changed).*")
+MOVED = re.compile(r"(?:IP changed|no need to change the addr|port changed).*|nothing changed")
 DELETED = re.compile(r"Server deleted\.")
 _CREATED = re.compile(r"New empty certificate store .*")
 _OPENED = re.compile(r"Transaction (?:created|updated) for certificate .*")
