@@ -7,10 +7,12 @@ Sources of the rules: configuration manual, sections 4 (proxies), 5.1 (bind), 5.
 import itertools
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from lbsync.agent.expressions import evaluated
+from lbsync.agent.server_options import options
 from lbsync.agent.words import UNKNOWN, words
 
 KINDS = frozenset(
@@ -76,10 +78,13 @@ class Section(msgspec.Struct, frozen=True):
     """What `default-server` of this section says."""
     disabled: bool = False
     """The section itself is `disabled`."""
-    maps: tuple[str, ...] = ()
-    """Files that map converters load."""
-    files: tuple[str, ...] = ()
-    """Files that ACLs load with `-f`, and `errorfile`s."""
+    maps: tuple[tuple[str, str], ...] = ()
+    """Files that map converters load, each with how it is matched (`beg`; empty: by the whole key)."""
+    lists: tuple[str, ...] = ()
+    """Files that ACLs load with `-f`."""
+    keys_of_maps: bool = False
+    """Some ACL has `-M`: it reads a map, for its keys alone."""
+    errorfiles: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     """Backends named outright by `default_backend` and `use_backend`."""
     description: str = ""
@@ -90,6 +95,11 @@ class Section(msgspec.Struct, frozen=True):
     """Of `global`: the word after `server-state-file`."""
     conditional: bool = False
     """Holds `.if`: which of its lines count, only HAProxy knows."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file of ours that it loads, certificates left out."""
+        return (*dict(self.maps), *self.lists, *self.errorfiles)
 
 
 class _Draft:
@@ -105,8 +115,10 @@ class _Draft:
         self.servers: list[Server] = []
         self.default_server: list[str] = []
         self.disabled = False
-        self.maps: set[str] = set()
-        self.files: set[str] = set()
+        self.maps: set[tuple[str, str]] = set()
+        self.lists: set[str] = set()
+        self.keys_of_maps = False
+        self.errorfiles: set[str] = set()
         self.backends: set[str] = set()
         self.globals: dict[str, str] = {}
         self.conditional = False
@@ -124,7 +136,9 @@ class _Draft:
             disabled_servers=_disabled(self.default_server),
             disabled=self.disabled,
             maps=tuple(sorted(self.maps)),
-            files=tuple(sorted(self.files)),
+            lists=tuple(sorted(self.lists)),
+            keys_of_maps=self.keys_of_maps,
+            errorfiles=tuple(sorted(self.errorfiles)),
             backends=tuple(sorted(self.backends)),
             description=self.globals.get("description", ""),
             default_path=self.globals.get("default-path", ""),
@@ -133,7 +147,6 @@ class _Draft:
         )
 
 
-_MAP_CALL = re.compile(r"\bmap(?:_[a-z0-9_]+)?\(\s*([^,)\s\"']+)")
 _GLOBALS = {"description", "default-path", "server-state-file"}
 _PROXIES = {"defaults", "frontend", "backend", "listen"}
 _BIND_APART = {"thread", "process", "interface", "namespace"}
@@ -188,17 +201,11 @@ def _read_proxy(draft: _Draft, keyword: str, rest: list[str], number: int) -> No
         if "%" not in rest[0] and UNKNOWN not in rest[0]:
             draft.backends.add(rest[0])
     elif keyword == "errorfile" and len(rest) > 1:
-        draft.files.add(rest[1])
-    _read_files(draft, keyword, rest)
-
-
-def _read_files(draft: _Draft, keyword: str, rest: list[str]) -> None:
-    for word in rest:
-        if "map" in word:
-            draft.maps.update(file for file in _MAP_CALL.findall(word) if UNKNOWN not in file)
-    if "-f" in rest and keyword not in ("server", "bind"):
-        pairs = itertools.pairwise(rest)
-        draft.files.update(file for flag, file in pairs if flag == "-f" and UNKNOWN not in file)
+        draft.errorfiles.add(rest[1])
+    if (found := evaluated(keyword, rest)) is not None:
+        draft.maps.update(pair for pair in found.maps if UNKNOWN not in pair[0])
+        draft.lists.update(file for file in found.lists if UNKNOWN not in file)
+        draft.keys_of_maps |= found.keys_of_maps
 
 
 def _servers(line: list[str], number: int, defaults: list[str]) -> list[Server]:
@@ -242,18 +249,13 @@ def _server_address(word: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port) if port.isdecimal() else 0
 
 
-def _weight(options: list[str]) -> int | None:
-    value = _last(options, "weight")
-    return int(value) if value is not None and value.isdecimal() else None
+def _weight(words: Iterable[str]) -> int | None:
+    stated = [option[1] for option in options(words) if option[0] == "weight" and option[1:]]
+    return int(stated[-1]) if stated and stated[-1].isdecimal() else None
 
 
-def _last(options: list[str], keyword: str) -> str | None:
-    pairs = itertools.pairwise(options)
-    return next((value for key, value in reversed(list(pairs)) if key == keyword), None)
-
-
-def _disabled(options: list[str]) -> bool | None:
-    stated = [word for word in options if word in ("disabled", "enabled")]
+def _disabled(words: Iterable[str]) -> bool | None:
+    stated = [option[0] for option in options(words) if option[0] in ("disabled", "enabled")]
     return stated[-1] == "disabled" if stated else None
 
 

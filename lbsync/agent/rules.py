@@ -111,7 +111,7 @@ def _referenced_files(config: Config, files: Mapping[str, bytes]) -> Iterator[Fi
     if not any(placed.section.default_path == "config" for placed in config.of("global")):
         return  # relative paths then mean HAProxy's own working directory
     for placed in config.of("defaults", "frontend", "backend", "listen"):
-        for path in (*placed.section.maps, *placed.section.files):
+        for path in placed.section.files:
             if not path.startswith("/") and path not in files and "@" not in path:
                 line = _line_of(placed, path)
                 yield Finding(

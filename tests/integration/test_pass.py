@@ -128,6 +128,31 @@ def test_two_ordinary_faults_of_one_service_hold_back_that_service_alone(host: H
         assert host.agent.run_pass().confirmed
 
 
+def test_a_value_that_looks_like_configuration_is_served_and_slows_down_nobody(
+    host: Host,
+) -> None:
+    odd = "see map(foo) map_reg(maps/routes.map) -f foo @lbsync-digest@"
+    host.stack.put(
+        {
+            "services/a/odd": {
+                "mode": "http",
+                "hosts": ["odd.example"],
+                "headers": {"response": {"set": {"X-Odd": odd}}},
+                "rewrite": {"pattern": "/map([0-9]+)", "replacement": "/\\1"},
+            },
+            "endpoints/a/odd/default": servers(host.stack.web("odd")),
+        }
+    )
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.error) == (True, "")
+    assert host.stack.get("odd.example", "/map7").headers["x-odd"] == odd
+
+    host.stack.put({"services/shop/web": {"mode": "http", "hosts": ["moved.example"]}})
+
+    assert "changed without a reload" in host.agent.run_pass().sentence
+    assert host.stack.get("moved.example").body == "web"
+
+
 def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_path: Path) -> None:
     """A template of the user's prints something of one service that `haproxy -c` chokes on."""
     mine = tmp_path / "templates"

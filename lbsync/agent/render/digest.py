@@ -6,18 +6,22 @@ a running HAProxy which generation it serves.
 
 import hashlib
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 
 from lbsync.errors import TemplateError
 from lbsync.model.rendered import Rendered, RenderedFile
 
-#: Stands where the digest will be, while the digest is being computed.
-STAND_IN = "@lbsync-digest@"
+#: Stands where the digest will be, until it is known. Nobody can guess it and write it into a value, where it
+#: would be replaced like any other.
+STAND_IN = f"@lbsync-digest-{secrets.token_hex(16)}@"
 #: The file that HAProxy is started with.
 MAIN_FILE = "haproxy.cfg"
 
 _DIGITS = 16
 _TOKEN = STAND_IN.encode()
+#: What counts in its place: the digest is the same in every process.
+_PLACE = b"@lbsync-digest@"
 _SECTION = re.compile(
     rb"^[ \t]*(global|defaults|frontend|backend|listen|peers|resolvers|userlist|mailers|cache|"
     rb"program|http-errors|ring|log-forward|log-profile|fcgi-app|crt-store|acme|traces)\b",
@@ -58,9 +62,10 @@ def _digest(files: Mapping[str, bytes]) -> str:
     total = hashlib.sha256()
     for path in sorted(files):
         # Lengths first, so that no two sets share one byte stream.
-        total.update(b"%d %d\n" % (len(path.encode()), len(files[path])))
+        data = files[path].replace(_TOKEN, _PLACE)
+        total.update(b"%d %d\n" % (len(path.encode()), len(data)))
         total.update(path.encode())
-        total.update(files[path])
+        total.update(data)
     return total.hexdigest()[:_DIGITS]
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from lbsync.agent.runtime.options import options
 from lbsync.agent.runtime.steps import (
     AddEntry,
     AddServer,
@@ -27,6 +26,7 @@ from lbsync.agent.runtime.steps import (
     Step,
     UnlistCertificate,
 )
+from lbsync.agent.server_options import options
 
 NOTHING = re.compile(r"")
 REGISTERED = re.compile(r"New server registered\.")

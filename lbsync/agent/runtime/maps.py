@@ -13,7 +13,6 @@ from lbsync.agent.runtime.steps import AddEntry, DelEntry, FileKind, ReplaceEntr
 _BY_TREE = frozenset(("", "str", "beg", "ip"))
 """Matches that look a key up in a tree: the order of the file does not count, and `beg` and `ip`
 take the longest (configuration manual, section 7.3.1, "map"). All others try line by line."""
-_CALL = re.compile(r"\bmap(?:_([a-z0-9]+))?[a-z0-9_]*\(\s*([^,)\s\"']+)")
 _PATH = re.compile(r"[A-Za-z0-9._/-]+")
 _WHOLE_FROM = 100
 """Fewer changes than this are made one by one: at 7 µs each (measured) that is always fast."""
@@ -33,24 +32,15 @@ def lookups(sections: Iterable[Section]) -> dict[str, Lookup | None]:
     """Return each file that maps and ACLs load; None where it cannot be told how."""
     found: dict[str, Lookup | None] = {}
     for section in sections:
-        if not section.maps and not section.files:
+        if not section.files:
             continue
-        matches: dict[str, set[str]] = {}
-        for match, path in _CALL.findall(section.text):
-            matches.setdefault(path, set()).add(match)
-        for path in section.maps:
-            used = matches.get(path, {"?"})
-            _note(found, path, Lookup("map", not used <= _BY_TREE))
-        for path in section.files:
+        for path, match in section.maps:
+            _note(found, path, Lookup("map", match not in _BY_TREE))
+        for path in (*section.lists, *section.errorfiles):
             # `-M` reads a map for its keys alone; an errorfile is no list at all.
-            listed = re.search(rf"-f\s+{re.escape(path)}(?:\s|$)", section.text)
-            odd = listed is None or " -M" in section.text or f" {path}" in _errorfiles(section)
+            odd = section.keys_of_maps or path in section.errorfiles
             _note(found, path, None if odd else Lookup("acl", False))
     return found
-
-
-def _errorfiles(section: Section) -> str:
-    return "\n".join(re.findall(r"^\s*errorfile.*$", section.text, re.MULTILINE))
 
 
 def _note(found: dict[str, Lookup | None], path: str, use: Lookup | None) -> None:

@@ -244,7 +244,7 @@ def wish(server: Server) -> tuple[object, ...]:
 
 def _structural(section: Section) -> bool:
     """Tell whether more than the section itself has to be read anew."""
-    return bool(section.maps or section.files or section.binds) or section.kind == "defaults"
+    return bool(section.files or section.binds) or section.kind == "defaults"
 
 
 def leading_defaults(placed: Sequence[Placed], count: int) -> Section | None:

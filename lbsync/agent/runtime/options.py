@@ -5,34 +5,14 @@ knows fewer of them than the configuration does (management guide, section 9.3, 
 refusals measured on 2.6 and 2.8).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from lbsync.agent.server_options import FLAGS, ONLY_FOR_NAMES, VALUED, Option, options
 from lbsync.agent.words import UNKNOWN
 
 Version = tuple[int, int, int]
 
 
-def _named(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_FLAGS = _named(
-    """
-    agent-check allow-0rtt backup check check-send-proxy check-ssl check-via-socks4 disabled enabled
-    force-sslv3 force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13 no-ssl-reuse no-sslv3
-    no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 send-proxy send-proxy-v2
-    send-proxy-v2-ssl send-proxy-v2-ssl-cn ssl tfo tls-tickets
-    """
-)
-_VALUED = _named(
-    """
-    addr agent-addr agent-inter agent-port agent-send alpn ca-file check-alpn check-proto check-sni
-    ciphers ciphersuites cookie crl-file crt downinter error-limit fall fastinter id inter maxconn
-    maxqueue minconn npn observe on-error on-marked-down on-marked-up pool-low-conn pool-max-conn
-    pool-purge-delay port proto proxy-v2-options rise slowstart sni ssl-max-ver ssl-min-ver track
-    verify verifyhost weight ws
-    """
-)
 _TAKEN_BACK = {
     f"no-{flag}": flag
     for flag in (
@@ -40,29 +20,11 @@ _TAKEN_BACK = {
         *("send-proxy-v2", "send-proxy-v2-ssl", "send-proxy-v2-ssl-cn", "ssl", "tfo"),
     )
 }
-_ONLY_FOR_NAMES = frozenset(
-    ("init-addr", "resolvers", "resolve-opts", "resolve-net", "resolve-prefer")
-)
-"""How a name becomes an address: without meaning for a server given by address."""
 _FILES = frozenset(("ca-file", "crl-file", "crt"))
 _COOKIE_SINCE = (2, 8, 0)
 _NO_PROOF = frozenset(("no-check", "track", "init-state"))
 _OWN_STEPS = frozenset(("weight", "disabled", "enabled"))
 """Words that have steps of their own."""
-
-Option = tuple[str, ...]
-"""A keyword with its value, if it takes one."""
-
-
-def options(words: Iterable[str]) -> Iterator[Option]:
-    """Cut the words of a `server` line into options; an unknown keyword stands alone."""
-    line = iter(words)
-    for word in line:
-        if word in _VALUED or word in _ONLY_FOR_NAMES:
-            value = next(line, None)
-            yield (word,) if value is None else (word, value)
-        else:
-            yield (word,)
 
 
 def lasting(words: Iterable[str]) -> tuple[Option, ...]:
@@ -74,7 +36,7 @@ def same_options(one: tuple[Option, ...], other: tuple[Option, ...]) -> bool:
     """Tell whether two lists of options mean the same; the last of a keyword counts."""
     if one == other:
         return True
-    known = _FLAGS | _VALUED | _ONLY_FOR_NAMES
+    known = FLAGS | VALUED | ONLY_FOR_NAMES
     if any(option[0] not in known for option in (*one, *other)):
         return False  # which words belong together is not known, so the order may matter
     return {option[0]: option for option in one} == {option[0]: option for option in other}
@@ -99,7 +61,7 @@ def for_add(
             kept.pop(_TAKEN_BACK[keyword], None)
         elif keyword == "enabled":
             kept.pop("disabled", None)
-        elif keyword not in _ONLY_FOR_NAMES:
+        elif keyword not in ONLY_FOR_NAMES:
             _require(option, version, loaded)
             kept[keyword] = option
     return tuple(word for option in kept.values() for word in option)
@@ -107,9 +69,9 @@ def for_add(
 
 def _require(option: Option, version: Version, loaded: frozenset[str]) -> None:
     keyword = option[0]
-    if keyword not in _FLAGS and keyword not in _VALUED:
+    if keyword not in FLAGS and keyword not in VALUED:
         raise Unfit(f"HAProxy takes '{keyword}' only when it starts")
-    if keyword in _VALUED and len(option) == 1:
+    if keyword in VALUED and len(option) == 1:
         raise Unfit(f"'{keyword}' has no value")
     if keyword == "cookie" and version < _COOKIE_SINCE:
         raise Unfit("HAProxy before 2.8 takes a 'cookie' only when it starts")

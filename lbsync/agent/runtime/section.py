@@ -9,7 +9,6 @@ from lbsync.agent.readback import is_disabled, is_ip, weight_of
 from lbsync.agent.runtime.drafts import Draft, Phase
 from lbsync.agent.runtime.frame import Pair, first_difference, frame_differs
 from lbsync.agent.runtime.options import (
-    Option,
     Unfit,
     Version,
     files_of,
@@ -28,6 +27,7 @@ from lbsync.agent.runtime.steps import (
     SetState,
     SetWeight,
 )
+from lbsync.agent.server_options import Option
 from lbsync.agent.words import words
 
 _MOST_WEIGHT = 256

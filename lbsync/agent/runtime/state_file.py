@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Mapping
 from lbsync.agent import readback
 from lbsync.agent.directives import Section, Server
 from lbsync.agent.runtime.model import Running, bases, wish
-from lbsync.agent.runtime.options import options, proves
+from lbsync.agent.runtime.options import proves
 from lbsync.agent.runtime.proxies import proxy
 from lbsync.agent.sections import Config
+from lbsync.agent.server_options import options
 from lbsync.clients.haproxy.answers import (
     STATE_ADDRESS,
     STATE_BACKEND,

@@ -118,8 +118,9 @@ def test_servers_carry_what_default_server_gives_them() -> None:
 def test_what_a_section_refers_to_is_known() -> None:
     frontend = section(TEXT, "fe_http")
     assert frontend.inherits == "plain"
-    assert frontend.maps == ("maps/routes.map",)
-    assert frontend.files == ("errors/503.http", "maps/denied.lst")
+    assert frontend.maps == (("maps/routes.map", "beg"),)
+    assert frontend.lists == ("maps/denied.lst",)
+    assert frontend.errorfiles == ("errors/503.http",)
     assert frontend.backends == ("be_a", "be_b")
 
 
