@@ -66,8 +66,8 @@ e2e: setup-daemons ## whole agent processes, with load that counts every lost re
 	$(PYTEST) tests/e2e $(ARGS)
 
 .PHONY: chaos
-chaos: setup-daemons ## ten minutes of writers and faults at random; LBSYNC_CHAOS_S=, LBSYNC_CHAOS_SEED=
-	LBSYNC_CHAOS_S=$${LBSYNC_CHAOS_S:-600} $(PYTEST) -s tests/e2e/test_chaos.py $(ARGS)
+chaos: setup-daemons ## ten minutes of writers and faults at random; CHAOS_S=, CHAOS_SEED=
+	CHAOS_S=$${CHAOS_S:-600} $(PYTEST) -s tests/e2e/test_chaos.py $(ARGS)
 
 .PHONY: test-vm
 test-vm: setup ## root only: a Debian host under real systemd, from first start to upgrade and crash

@@ -10,9 +10,9 @@ from harness.stack import Stack
 from tests.chaos.world import World
 
 #: Seconds the run takes; and which one it is.
-SECONDS = float(os.environ.get("LBSYNC_CHAOS_S", "20"))
-SEED = int(os.environ.get("LBSYNC_CHAOS_SEED", "1"))
-VERSIONS = os.environ.get("LBSYNC_CHAOS_HAPROXY", "2.6").split(",")
+SECONDS = float(os.environ.get("CHAOS_S", "20"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+VERSIONS = os.environ.get("CHAOS_HAPROXY", "2.6").split(",")
 
 
 @pytest.mark.parametrize("stack", VERSIONS, indirect=True)

@@ -12,7 +12,7 @@ from harness.machine import Machine
 
 ROOT = Path(__file__).parents[2]
 #: Where a fresh Debian is kept from run to run.
-CACHE = Path(os.environ.get("LBSYNC_VM", ROOT / ".vm"))
+CACHE = Path(os.environ.get("VM_CACHE", ROOT / ".vm"))
 #: An address of the host's own that is not loopback: where its toy servers listen.
 SERVERS = "10.77.0.10"
 
