@@ -102,7 +102,8 @@ class Haproxy(msgspec.Struct, frozen=True):
     log_target: Annotated[
         LogTarget | None,
         Meta(description="Where HAProxy logs: a socket, `IP:PORT` (UDP), `stdout` (for containers) "
-             "or `stderr`. Empty: nowhere. /dev/log is the journal on Debian, or a syslog daemon."),
+             "or `stderr`. Empty: nowhere. /dev/log is a syslog daemon, or where there is none "
+             "the journal, which is too slow for many requests: see operations.md."),
     ] = LogTarget("/dev/log")  # fmt: skip
 
 
