@@ -6,7 +6,7 @@ and 2.8), and one whose port is shared by SO_REUSEPORT succeeds and loses half o
 
 import errno
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -33,6 +33,9 @@ class Ports(msgspec.Struct, frozen=True):
     """HAProxy may bind ports below `first_free`; None: that cannot be seen."""
     first_free: int = 0
     """The lowest port that takes no right (sysctl `net.ipv4.ip_unprivileged_port_start`)."""
+    past: Mapping[int, str] = {}
+    """Ports that other programs of this host listened on, and when last; not those that an operator
+    gave away."""
     listeners: Callable[[], Iterable[Bind]] = _nobody
     """Gives the sockets of everybody that listen, for addresses that the agent may not try."""
 
@@ -80,6 +83,11 @@ def obstacle(bind: Bind, ports: Ports) -> str:
         number in _RIGHTS and any(overlap(one, bind) for one in ports.listeners())
     ):
         return f"{_shown(bind)} is taken by another process; see `ss -ltnp`"
+    if day := ports.past.get(bind.port):
+        return (
+            f"port {bind.port} is another program's of this host, which was last seen there on {day}; choose "
+            "another, or let the operator name this port alone in [claims] listen"
+        )
     if number == errno.EADDRNOTAVAIL:
         return f"{_shown(bind)} is no address of this host"
     if number in _RIGHTS or number in _OURS or number <= 0:

@@ -25,6 +25,7 @@ from lbsync.agent.holding import Holding
 from lbsync.agent.host_files import HostFiles
 from lbsync.agent.live import Live
 from lbsync.agent.master_directory import MasterDirectory
+from lbsync.agent.occupied import Occupied
 from lbsync.agent.outputs import Outputs
 from lbsync.agent.sections import Parser
 from lbsync.agent.served import Served, chosen, load
@@ -62,6 +63,7 @@ class Agent:
         self._served: Served | None = None
         self._holding = Holding(self._control, settings.agent)
         self._outputs = Outputs(settings)
+        self._occupied = Occupied(state)
         self._spoken = Spoken()
         self._watching = False
         self._beat: Callable[[], None] | None = None
@@ -116,7 +118,15 @@ class Agent:
             self._settler.host_files.remember(there)
             if directory:
                 self._settler.certificates.last = inputs.certificates_in(there)
-        self._trial = Trial(self._store, self._settler, self._parser, options, self._alive)
+        self._occupied.given_away = settings.given_away_ports
+        self._trial = Trial(
+            self._store,
+            self._settler,
+            self._parser,
+            options,
+            occupied=self._occupied,
+            beat=self._alive,
+        )
         foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
         self._ahead = Ahead(self._live, self._settler, self._holding, foreseen=foreseen)
         self._trial.forget(self._ready)

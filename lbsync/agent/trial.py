@@ -9,6 +9,7 @@ from lbsync.agent import inputs
 from lbsync.agent.directives import Bind
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.intact import Intact
+from lbsync.agent.occupied import Occupied
 from lbsync.agent.probe import Ports
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import Served, load, main_text
@@ -39,9 +40,12 @@ class Trial:
         settler: Settler,
         parser: Parser,
         options: HaproxyOptions,
+        *,
+        occupied: Occupied,
         beat: Callable[[], None],
     ) -> None:
-        """`beat` is called before each try."""
+        """`occupied`: ports of other programs. `beat` is called before each try."""
+        self._occupied = occupied
         self._store = store
         self._parser = parser
         self._options = options
@@ -59,6 +63,7 @@ class Trial:
         generation; `Unavailable` when `haproxy -c` cannot be run.
         """
         known = self._known_binds(served)
+        self._occupied.look(bind.port for bind in known)
 
         def judge(plan: Plan) -> Found:
             nonlocal ready
@@ -123,6 +128,10 @@ class Trial:
         return tuple(bind for _, bind in config.binds())
 
     def _ports(self) -> Ports:
+        self._occupied.look(at_once=True)
+        return msgspec.structs.replace(self._seen_ports(), past=self._occupied.known())
+
+    def _seen_ports(self) -> Ports:
         first_free = listeners.first_free_port()
         master = sockets.master(self._options)
         if master is None:
@@ -133,7 +142,7 @@ class Trial:
             return Ports(first_free=first_free, listeners=_listeners)
         workers = [proc.current, *proc.old_workers]
         held = processes.listening_ports([worker.pid for worker in workers if worker is not None])
-        return Ports(held, processes.may_bind_low_ports(proc.pid), first_free, _listeners)
+        return Ports(held, processes.may_bind_low_ports(proc.pid), first_free, listeners=_listeners)
 
 
 def _listeners() -> list[Bind]:

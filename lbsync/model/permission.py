@@ -78,10 +78,6 @@ class Permission:
             return next(self._endpoints(namespace, record), "")
         return ""
 
-    def named_alone(self, namespace: str, port: int) -> bool:
-        """Tell whether an entry gives this very port to the namespace: an operator meant just that."""
-        return _may(namespace, self._ports.get((port, port), frozenset()))
-
     def host(self, namespace: str, host: str) -> str:
         """Return why a namespace may not claim a host (`*`, `*.suffix` or a name)."""
         what = next(filter(self._hosts.__contains__, _covering(host)))

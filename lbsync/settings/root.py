@@ -49,6 +49,13 @@ class Settings(msgspec.Struct, frozen=True):
     log: Log = Log()
 
     @property
+    def given_away_ports(self) -> frozenset[int]:
+        """Ports that the operator named alone in `[claims] listen`, and HAProxy's own: these may be
+        bound although another program of the host had them."""
+        spans = (entry.ports for entry in self.claims.listen)
+        return self.proxy.reserved_ports | frozenset(a for a, b in spans if a == b)
+
+    @property
     def reserved_ports(self) -> frozenset[int]:
         """Ports that no tcp service can have: HAProxy's own, and those of etcd, which may run on this
         very host: after a restart it would find its port taken, and the agent nothing to follow."""

@@ -93,6 +93,16 @@ def test_a_port_that_is_taken_holds_back_its_service_alone(host: Host) -> None:
         assert "taken by another process" in outcome.error
         assert host.stack.get("new.example").body == "new"
         assert "fe_db_pg" not in host.text()
+    # The other program is only away, as in a restart.
+    host.restart_agent()
+    outcome = host.agent.run_pass()
+    assert f"port {port} is another program's of this host" in outcome.error
+    assert "fe_db_pg" not in host.text()
+    config = host.stack.config_file
+    config.write_text(config.read_text().replace('"*=1-65535"', f'"db={port}"'))
+    host.restart_agent()
+    assert host.agent.run_pass().error == ""
+    assert "fe_db_pg" in host.text()
 
 
 def test_two_ordinary_faults_of_one_service_hold_back_that_service_alone(host: Host) -> None:

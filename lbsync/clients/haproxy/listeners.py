@@ -3,10 +3,10 @@
 import contextlib
 import ipaddress
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-_LISTEN = "0A"
+_LISTEN, _ESTABLISHED = "0A", "01"
 _FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
@@ -22,15 +22,21 @@ def listening() -> list[tuple[str, int]]:
     """Return address and port of each; `*` and `::` for the wildcards. Nothing where it cannot be read."""
     found = []
     for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            found += list(parse(Path("/proc/net", table).read_text()))
+        with contextlib.suppress(OSError), Path("/proc/net", table).open() as lines:
+            found += list(parse(lines))
     return found
 
 
-def parse(table: str) -> Iterator[tuple[str, int]]:
-    """Yield the listening sockets of one table; lines that read otherwise are passed over."""
-    for line in table.splitlines()[1:]:
+def parse(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Yield the listening sockets of one table; lines that read otherwise are passed over.
+
+    Linux lists those that listen before all others (net/ipv4/tcp_ipv4.c, `tcp_seq_next`); a busy balancer has
+    a hundred thousand of the others, so the first established one ends it.
+    """
+    for line in lines:
         words = line.split()
+        if len(words) > 3 and words[3] == _ESTABLISHED:
+            return
         if len(words) > 3 and words[3] == _LISTEN:
             address, _, port = words[1].rpartition(":")
             with contextlib.suppress(ValueError):

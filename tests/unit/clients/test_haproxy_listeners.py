@@ -19,10 +19,10 @@ TCP6 = """\
 
 
 def test_who_listens_is_read_with_address_and_port() -> None:
-    assert list(listeners.parse(TCP)) == [("127.0.0.1", 8080), ("*", 700)]
-    assert list(listeners.parse(TCP6)) == [("::", 22), ("::1", 631)]
+    assert list(listeners.parse(TCP.splitlines())) == [("127.0.0.1", 8080), ("*", 700)]
+    assert list(listeners.parse(TCP6.splitlines())) == [("::", 22), ("::1", 631)]
 
 
 @given(st.text())
 def test_a_table_that_reads_otherwise_tells_nothing(text: str) -> None:
-    assert list(listeners.parse(f"sl\n{text}")) is not None
+    assert list(listeners.parse(f"sl\n{text}".splitlines())) is not None

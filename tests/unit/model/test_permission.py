@@ -85,8 +85,6 @@ def test_ports_of_daemons_and_of_outgoing_connections_are_nobodys(port: int) -> 
 def test_a_port_is_given_to_a_namespace() -> None:
     some = allowed(listen=["mail=25", "games=27000-27999", "*=40000-40010"])
     assert some.port("mail", 25) == ""
-    assert some.named_alone("mail", 25)
-    assert not some.named_alone("games", 27000)
     assert "for namespace mail alone" in some.port("db", 25)
     assert "for namespace games alone" in some.port("db", 27500)
     assert some.port("games", 27500) == some.port("db", 40005) == some.port("db", 5432) == ""
