@@ -39,6 +39,15 @@ class HeaderName(Token):
             raise ValueError(f"{name} belongs to the connection, not to the service: take it out")
         return cls(name)
 
+    @property
+    def alike(self) -> str:
+        """The regular expression of all names that CGI's variables cannot tell from this one.
+
+        They hold letters, digits and `_` (RFC 3875, section 4.1.18), so `X_Team` and `X.Team` may
+        be taken for `X-Team`.
+        """
+        return "^" + re.sub("[^a-z0-9]", "[^a-z0-9]", self.lower()) + "$"
+
 
 class CookieName(str):
     """A cookie's name: letters, digits, `_ . -`, at most 64."""

@@ -21,7 +21,12 @@ FORGED = {
     "X-Forwarded-Port": "443",
     "X-Forwarded-Host": "forged.test",
     "Forwarded": "for=203.0.113.9",
+    "X_Forwarded_For": "203.0.113.9",
+    "X_FORWARDED-PROTO": "https",
+    "X.Forwarded.Host": "forged.test",
+    "X-Forwarded_Port": "443",
 }
+"""What a client may write; the last four are the first to servers that read CGI's variables."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +57,7 @@ def test_nobody_is_believed_who_is_not_trusted(trusting: Site, web: Web) -> None
     assert received["x-forwarded-for"] == "127.0.0.1"
     assert received["x-forwarded-proto"] == "http"
     assert not {"x-forwarded-port", "x-forwarded-host", "forwarded"} & received.keys()
+    assert not [name for name in received if set("_.") & set(name)]
     assert trusting.get("secure.test", headers=FORGED).status == 302
     assert trusting.get("office.test", headers=FORGED).status == 403
 
@@ -62,6 +68,7 @@ def test_a_trusted_balancer_is_believed(trusting: Site, web: Web) -> None:
     assert received["x-forwarded-port"] == "443"
     assert received["x-forwarded-proto"] == "https"
     assert received["forwarded"] == "for=203.0.113.9"
+    assert not [name for name in received if set("_.") & set(name)]
     assert trusting.get("secure.test", headers=FORGED, client="127.0.0.7").status == 200
 
 
@@ -78,6 +85,16 @@ def test_the_last_address_that_the_balancer_added_is_the_client(trusting: Site) 
     assert status("203.0.113.9", "198.51.100.1") == 403
     assert status("203.0.113.9, nonsense") == 403
     assert status() == 403
+
+
+def test_the_last_scheme_that_the_balancer_added_counts(trusting: Site) -> None:
+    def status(*schemes: str) -> int:
+        lines = "".join(f"X-Forwarded-Proto: {scheme}\r\n" for scheme in schemes)
+        request = f"GET / HTTP/1.1\r\nHost: secure.test\r\nConnection: close\r\n{lines}\r\n"
+        return trusting.send(request.encode(), client="127.0.0.7").status
+
+    assert status("https") == status("http, HTTPS") == status("http", "https") == 200
+    assert status("https, http") == status("https", "http") == status("https,") == status() == 302
 
 
 def v1(source: str = "203.0.113.9") -> bytes:
@@ -107,6 +124,7 @@ def test_where_no_balancer_is_trusted_nobodys_word_counts(behind: Site, web: Web
     assert received["x-forwarded-proto"] == "http"
     assert received["x-mine"] == "kept"
     assert not {"x-forwarded-port", "x-forwarded-host", "forwarded"} & received.keys()
+    assert not [name for name in received if set("_.") & set(name)]
 
 
 def test_who_comes_without_the_proxy_protocol_is_not_served(behind: Site) -> None:

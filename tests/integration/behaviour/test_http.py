@@ -12,6 +12,7 @@ import pytest
 
 from harness.ports import free_port
 from harness.web import WebServer
+from tests.raw_http import ACCEPTED
 from tests.site import Site, servers
 
 Web = Callable[[str], WebServer]
@@ -40,6 +41,8 @@ def site(build: Callable[..., Site], web: Web) -> Site:
     gone = {"del": ["x-gone", "x-dropped"], "set": {"x-kept": "new"}, "add": {"x-gone": "again"}}
     site.service("order", web("one"), headers={"request": gone, "response": gone})
     site.service("host", web("one"), headers={"request": {"set": {"Host": "inner.test"}}})
+    ours = {"set": {"X-Team": "shop", "X_Old": "kept"}, "del": ["X-Internal-User"]}
+    site.service("ours", web("one"), headers={"request": ours})
     site.service("gzip", web("one"), compression=True)
     site.service("json", web("one"), compression={"types": ["application/json"]})
     site.service("plain", web("one"))
@@ -248,9 +251,7 @@ def upgrading() -> Iterator[int]:
                 connection.settimeout(10)
                 with connection, contextlib.suppress(OSError):
                     connection.recv(65536)
-                    connection.sendall(
-                        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
-                    )
+                    connection.sendall(ACCEPTED)
                     while data := connection.recv(65536):
                         connection.sendall(data)
 
@@ -259,6 +260,20 @@ def upgrading() -> Iterator[int]:
         yield int(listener.getsockname()[1])
         listener.shutdown(socket.SHUT_RDWR)
     thread.join()
+
+
+def test_no_other_spelling_of_a_header_that_is_set_or_deleted_comes_through(
+    site: Site, web: Web
+) -> None:
+    """To servers that take headers from CGI's variables `X_Team` is `X-Team`."""
+    forged = ("X-Team", "X_Team", "x_TEAM", "X.Team", "x-old", "X-Internal_User", "X_INTERNAL_USER")
+    kept = {"X-Teams": "a", "My-X_Team": "b", "X_Other": "c", "XTeam": "d"}
+    headers = dict.fromkeys(forged, "forged") | kept
+    assert site.get("ours.test", headers=headers).status == 200
+    received = web("one").last_headers
+    assert "forged" not in received.values()
+    assert (received["x-team"], received["x_old"]) == ("shop", "kept")
+    assert all(received[name.lower()] == value for name, value in kept.items())
 
 
 def test_a_tunnel_passes_bytes_and_ends_when_it_was_silent_too_long(
@@ -270,7 +285,8 @@ def test_a_tunnel_passes_bytes_and_ends_when_it_was_silent_too_long(
     site.run_pass()
     with site.connected() as opened:
         opened.sendall(
-            b"GET / HTTP/1.1\r\nHost: tunnel.test\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
+            b"GET / HTTP/1.1\r\nHost: tunnel.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         assert b"101 Switching" in opened.recv(65536)
         opened.sendall(b"hello")

@@ -75,7 +75,7 @@ def test_a_suffix_without_the_path_leaves_the_request_to_the_next_around_it(
 
 
 @pytest.mark.parametrize(
-    "host", ["example.com", "xexample.com", "a.example.com.evil.org", "example.com.", "..", "*"]
+    "host", ["example.com", "xexample.com", "a.example.com.evil.org", "example.com."]
 )
 def test_what_only_looks_like_a_host_is_not_served(site: Site, host: str) -> None:
     assert site.get(host).status == 404
