@@ -16,6 +16,7 @@ COMMANDS = {
     "status": "tell what this host, or the whole fleet, serves, as verified",
     "wait": "wait until every host has verified a revision",
     "service": "list, show, write and remove services",
+    "server": "list the servers of a service, drain one, change its weight",
     "publish": "publish the Services of a Kubernetes cluster",
     "explain": "tell what was published of a Kubernetes Service, and why",
     "rollback": "serve an earlier generation and stay with it",

@@ -13,6 +13,7 @@ from lbsync.cli.wait import add_wait, history_of, until_verified
 from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, Rejected, SettingsError
 from lbsync.schema.keys import ServiceId
+from lbsync.verdict import gravest
 
 _EPILOG = """\
 examples:
@@ -56,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     getting = actions.add_parser(
         "get", help="show one service", description="Show one service as a document for put -f."
     )
-    getting.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
+    getting.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
     getting.set_defaults(action=_get)
     putting = actions.add_parser(
         "put",
@@ -65,13 +66,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         epilog=_PUT_EPILOG,
     )
     service_flags.configure(putting)
-    putting.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
+    putting.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
     add_wait(putting)
     putting.set_defaults(action=_put)
     removing = actions.add_parser(
         "rm", help="remove a service", description="Remove a service, or one group of servers."
     )
-    removing.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
+    removing.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
     removing.add_argument("--group", help="only the servers of this group")
     removing.add_argument("--force", action="store_true", help="even if a publisher owns it")
     add_wait(removing)
@@ -96,7 +97,8 @@ def run(args: argparse.Namespace) -> Exit:
         return code
 
 
-def _service_id(text: str) -> ServiceId:
+def service_id(text: str) -> ServiceId:
+    """Read `shop/cart` of the command line."""
     try:
         return ServiceId.parse(text)
     except ValueError as error:
@@ -140,17 +142,27 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     document.validate(changes)
     review(snapshot, changes, service, settings_of(args))
     terminal = Terminal()
+    touched = {change.key for change in changes}
+    wrong = document.refused({key: item for key, item in stored.items() if key not in touched})
+    if not changes and wrong:
+        raise Rejected(
+            f"nothing to write, but what is stored is refused: {'; '.join(wrong)}; "
+            f"correct it: 'lbsync service get {service}', then put -f"
+        )
     if not changes:
         terminal.line(f"{service}: unchanged")
-        return _wait(args, source, snapshot.revision)
+        return wait_for(args, source, snapshot.revision, service)
     for change in changes:
         terminal.diff(change.before_text, change.after_text, f"{change.key} (stored)", change.key)
     if args.dry_run:
         terminal.line(f"{service}: would be written; nothing was, because of --dry-run")
         return Exit.CHANGED
-    revision = _commit(source, changes, service)
+    revision = commit(source, changes, service)
     terminal.line(f"{service}: written at revision {revision}")
-    return _wait(args, source, revision)
+    for sentence in wrong:
+        terminal.line(f"still refused, as it was: {sentence}")
+    code = wait_for(args, source, revision, service)
+    return gravest((code, Exit.REJECTED)) if wrong else code
 
 
 def _remove(args: argparse.Namespace, source: Source) -> Exit:
@@ -160,24 +172,25 @@ def _remove(args: argparse.Namespace, source: Source) -> Exit:
     if not gone:
         what = f"group {args.group}" if args.group else "service"
         raise Rejected(f"{args.service}: there is no such {what}; 'lbsync service ls' shows all")
-    revision = _commit(source, gone, args.service)
+    revision = commit(source, gone, args.service)
     keys = ", ".join(change.key for change in gone)
     Terminal().line(f"{args.service}: removed at revision {revision} ({keys})")
-    return _wait(args, source, revision)
+    return wait_for(args, source, revision, args.service)
 
 
-def _wait(args: argparse.Namespace, source: Source, revision: int) -> Exit:
+def wait_for(args: argparse.Namespace, source: Source, revision: int, service: ServiceId) -> Exit:
     """Wait for the fleet, where that was asked for."""
     if args.wait is None:
         return Exit.OK
     ended = until_verified(
-        settings_of(args), source, revision, timeout=args.wait, service=str(args.service)
+        settings_of(args), source, revision, timeout=args.wait, service=str(service)
     )
     Terminal().line(str(ended))
     return ended.code
 
 
-def _commit(source: Source, changes: list[document.Change], service: ServiceId) -> int:
+def commit(source: Source, changes: list[document.Change], service: ServiceId) -> int:
+    """Write in one step; return the revision. Raises `Conflict` when somebody else was faster."""
     try:
         return source.commit(
             [change.expect for change in changes], [change.op for change in changes]

@@ -128,15 +128,43 @@ def changes(items: Mapping[str, Item], wanted: Document, service: ServiceId) -> 
         values[endpoints_key(service, group)] = value
     if "route" in wanted:
         values[route_key(service)] = wanted["route"]
+    found = changes_of(items, values)
+    if "endpoints" in wanted:
+        extra = [key for key in items if key.startswith("endpoints/") and key not in values]
+        found += [Change(key, items[key], None) for key in sorted(extra)]
+    return found
+
+
+def changes_of(items: Mapping[str, Item], values: Mapping[str, object]) -> list[Change]:
+    """Return what to write so that these keys have these values."""
     found = []
     for key, value in values.items():
         before = items.get(key)
         if before is None or _raw(before) != value:
             found.append(Change(key, before, _encode(key, value)))
-    if "endpoints" in wanted:
-        extra = [key for key in items if key.startswith("endpoints/") and key not in values]
-        found += [Change(key, items[key], None) for key in sorted(extra)]
     return found
+
+
+def refused(items: Mapping[str, Item]) -> list[str]:
+    """Return a sentence for each stored key that agents refuse."""
+    found = []
+    for name, item in items.items():
+        try:
+            key = parse_key(name)
+            if key is not None:
+                decode(name, key, item.value)
+        except BadKey as error:
+            found.append(str(error))
+        except ValueError as error:
+            found.append(f"{name}: {error}")
+    return found
+
+
+def servers_of(value: object) -> list[dict[str, Any]]:
+    """Return the servers of a group as it is stored, as far as they are any."""
+    listed = value.get("servers") if isinstance(value, dict) else None
+    listed = listed if isinstance(listed, list) else []
+    return [server for server in listed if isinstance(server, dict)]
 
 
 def removals(items: Mapping[str, Item], service: ServiceId, group: str | None) -> list[Change]:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from lbsync.cli.service_document import Document, compose
+from lbsync.cli.service_document import Document, compose, servers_of
 from lbsync.errors import Rejected
 from lbsync.model.snapshot import Item
 from lbsync.schema import reading
@@ -24,8 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     servers.add_argument(
         "--server", action="append", default=[], metavar="NAME=ADDR:PORT[,weight=N][,state=S]",
-        help="a server of the group; repeat for each, together they replace all of the group",
+        help="a server of the group; repeat for each, together they are all of the group",
     )  # fmt: skip
+    servers.add_argument(
+        "--replace", action="store_true", help="servers of the group that are not named go"
+    )
     fields = parser.add_argument_group("fields of the service")
     fields.add_argument("--mode", choices=("http", "tcp"), help="http is the default of a new one")
     fields.add_argument(
@@ -70,8 +73,21 @@ def _groups(
     groups: dict[str, Any] = dict(compose(stored, service).get("endpoints", {}))
     if args.group is None and groups and list(groups) != [_DEFAULT_GROUP]:
         raise Rejected(f"{service}: has the groups {', '.join(groups)}; say which with --group")
-    groups[args.group or _DEFAULT_GROUP] = {"servers": servers}
+    group = args.group or _DEFAULT_GROUP
+    gone = _names(groups.get(group)) - _names({"servers": servers})
+    if gone and not args.replace:
+        first = min(gone)
+        raise Rejected(
+            f"{service}: --server names all servers of group {group}, so {', '.join(sorted(gone))} "
+            "would go; name them, too, or give --replace if that is meant; one server alone is "
+            f"changed by 'lbsync server drain|maint|up|weight {service}/{first}'"
+        )
+    groups[group] = {"servers": servers}
     return groups
+
+
+def _names(value: object) -> set[str]:
+    return {str(server.get("name")) for server in servers_of(value)}
 
 
 def _fields(args: argparse.Namespace, service: ServiceId) -> dict[str, Any]:
