@@ -58,8 +58,8 @@ class Site:
         self._log.bind(("127.0.0.1", 0))
         self._log.settimeout(10)
         self.haproxy = Haproxy(run, self.state / "live" / "haproxy.cfg", binary)
-        self._settings = directory / "lbsync.toml"
-        self._settings.write_text(f"""\
+        self.settings = directory / "lbsync.toml"
+        self.settings.write_text(f"""\
 host = "lb-test"
 state_dir = "{self.state}"
 [haproxy]
@@ -85,7 +85,7 @@ tcp_bind_address = "127.0.0.1"
 
     def reconfigure(self) -> None:
         """Begin anew with the settings as they are on disk."""
-        self.agent = Agent(load(self._settings), self.source)
+        self.agent = Agent(load(self.settings), self.source)
 
     def put(self, values: Mapping[str, object]) -> None:
         """Write keys, JSON or bytes as they are."""
@@ -101,7 +101,7 @@ tcp_bind_address = "127.0.0.1"
 
     def start(self) -> None:
         """Make the keys live, start HAProxy, and see that it serves exactly that."""
-        prepare(load(self._settings), Store(self.state, 5))
+        prepare(load(self.settings), Store(self.state, 5))
         self.haproxy.start()
         outcome = self.agent.run_pass()
         assert outcome.confirmed, outcome

@@ -17,7 +17,7 @@ import msgspec
 from lbsync.agent import durable, server_state
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.readback import Mismatch, differences
-from lbsync.agent.reload import Before, Reloaded, Reloader
+from lbsync.agent.reload import Before, NotTaken, Reloaded, Reloader
 from lbsync.agent.runtime import state_file
 from lbsync.agent.runtime.model import Running
 from lbsync.agent.sections import Config
@@ -170,11 +170,12 @@ class Applier:
         try:
             return self._reloader.reload(live.digest, before)
         except (ApplyFailed, Unavailable) as error:
-            if previous is None:
-                raise ApplyFailed(
-                    f"{error}; there is no generation before it to go back to"
-                ) from error
-            raise ApplyFailed(f"{error}; {self._go_back(live, previous)}") from error
+            now = "there is no generation before it to go back to"
+            if previous is not None:
+                now = self._go_back(live, previous)
+            if isinstance(error, NotTaken):
+                raise NotTaken(f"{error}; {now}", error.alerts) from error
+            raise ApplyFailed(f"{error}; {now}") from error
 
     def _go_back(self, live: Generation, previous: Generation) -> str:
         """Make the generation before live again, in a HAProxy that took the new one, too.
@@ -229,6 +230,13 @@ class Applier:
     def _read_back(self, rendered: Rendered, config: Config) -> list[Mismatch]:
         files = {file.path: file.data for file in rendered.files}
         return read_back(config, files, self._worker)
+
+    def worker_pid(self) -> str:
+        """Return the process id of the worker that serves; empty where none answers at once."""
+        try:
+            return self._worker.show_info(retry_s=0)["Pid"]
+        except Unavailable:
+            return ""
 
     def old_workers(self) -> processes.OldWorkers:
         """Count the workers that were replaced and still live. Raises `Unavailable`."""

@@ -13,17 +13,17 @@ from lbsync import log
 from lbsync.agent import host_map, inputs
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.budget import Budget, Cause, Delay
+from lbsync.agent.failures import Failures
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.live import Live, files_of
-from lbsync.agent.runtime.compare import Finding
+from lbsync.agent.reload import NotTaken
+from lbsync.agent.runtime.compare import FEW, Finding, some
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import load, main_text
 from lbsync.agent.trial import Found
-from lbsync.errors import Unavailable
+from lbsync.errors import ApplyFailed, Unavailable
 from lbsync.model.rendered import Rendered
-
-_FEW = 3
 
 
 class Deferred(Exception):
@@ -62,6 +62,7 @@ class Bringer:
         self._beat = beat
         self._looked_at = float("-inf")
         self._last: Applied | None = None
+        self._failures = Failures()
 
     def bring(self, found: Found) -> Applied:
         """Apply what was staged; with nothing staged, prove that the live generation is served.
@@ -191,14 +192,16 @@ class Bringer:
             return self._reload(wanted or live, rendered, config, (str(error),), "heal")
         drift = [finding for finding in found if not finding.held]
         if drift:
-            log.get().warning(f"HAProxy ran otherwise than written: {_some(drift)}", healed=well)
+            log.get().warning(f"HAProxy ran otherwise than written: {some(drift)}", healed=well)
         if not well:
-            why = tuple(map(str, drift[:_FEW]))
+            why = tuple(map(str, drift[:FEW]))
             return self._reload(wanted or live, rendered, config, why, "heal")
         self._looked_at = now
         confirmed = self._store.confirmed()
         if confirmed is None or confirmed.name != live.name:
-            confirmed = self._store.mark_confirmed(live, _base(live, self._live.base))
+            confirmed = self._store.mark_confirmed(
+                live, self._live.base if self._live.base != live.digest else ""
+            )
         applied = Applied("confirmed", confirmed, time.monotonic() - now, base=self._live.base)
         return self._note(applied, found, steps=self._live.taken())
 
@@ -244,6 +247,7 @@ class Bringer:
         cause: Cause,
     ) -> Applied:
         self._beat()
+        self._not_again(wanted)
         running = self._live.asked
         needless = (
             cause == "change"
@@ -253,6 +257,11 @@ class Bringer:
         self._live.forget()
         try:
             applied = self._applier.apply(wanted, rendered, config, running)
+        except NotTaken as error:
+            self._failures.note(
+                wanted.digest, str(error), time.monotonic(), self._applier.worker_pid()
+            )
+            raise
         finally:
             self._budget.reloaded(time.monotonic())
             steps = self._live.taken()
@@ -265,6 +274,16 @@ class Bringer:
             self._note(applied, found, steps), reasons=reasons, cause=cause, needless=needless
         )
 
+    def _not_again(self, wanted: Generation) -> None:
+        """Raise the failure that is known of a generation, while it is not to be tried again."""
+        rest = self._failures.rest(wanted.digest, time.monotonic(), self._applier.worker_pid())
+        if rest is None:
+            return
+        if wanted.seq == 0:
+            self._store.discard(wanted)
+        seconds, why = rest
+        raise ApplyFailed(f"{why}; it is tried again in {seconds / 60:.0f} min at the latest")
+
     def _staged_or_live(self, staged: Generation) -> Generation:
         """Return the generation to reload: it may have been made live already."""
         live = self._store.live()
@@ -275,14 +294,4 @@ class _Drifted(Exception):
     """Raised when HAProxy runs something else after runtime changes that it all acknowledged."""
 
     def __init__(self, drift: list[Finding]) -> None:
-        super().__init__(_some(drift))
-
-
-def _some(findings: list[Finding]) -> str:
-    more = f" and {len(findings) - _FEW} more" if len(findings) > _FEW else ""
-    return "; ".join(map(str, findings[:_FEW])) + more
-
-
-def _base(live: Generation, base: str) -> str:
-    """Return what a generation's record says of where it came from: nothing where it was loaded."""
-    return "" if base == live.digest else base
+        super().__init__(some(drift))

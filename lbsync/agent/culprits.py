@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from lbsync import log
-from lbsync.agent import blame, certificates, rawkeys
+from lbsync.agent import blame, certificates, failures, rawkeys
 from lbsync.agent.quarantine import (
     SETTINGS,
     Bar,
@@ -49,6 +49,8 @@ class Culprits:
         self._quarantine = settler.quarantine
         self._told = log.News()
         self._trials = 0
+        self._failed: dict[Suspect, tuple[Identity, int]] = {}
+        """How often a reload with something has failed, as it was stored then."""
 
     def begin(self) -> None:
         """Begin a search: let those be tried again whose time has come."""
@@ -71,6 +73,37 @@ class Culprits:
         """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
         if not self._bar(question, plan, _accused(plan, refusal.findings), refusal):
             self._search(question, plan, refusal, tries)
+
+    def not_taken(
+        self, question: Question, plan: Plan, findings: tuple[Finding, ...], binders: set[str]
+    ) -> bool:
+        """Hold back whoever a failed reload may be due to; tell whether that is anybody.
+
+        Those whom HAProxy names; else those in whose sections (`binders`) an address is new, since a
+        bind is what no check can foresee for sure; else all that changed. For longer each time: a reload
+        that fails may stop all traffic for two seconds.
+        """
+        owners = blame.section_owners(plan.desired)
+        why = findings[0] if findings else _saying("HAProxy did not take it; see its log")
+        accused = _accused(plan, findings)
+        new = {a_service(ServiceId.parse(owners[name])) for name in binders if name in owners}
+        if binders and not accused and not new:
+            return False  # an address of the settings, or of a template
+        changed = [suspect for group in self._suspects(question, plan) for suspect in group]
+        address = _saying("HAProxy did not take it, most likely as it cannot bind a new address")
+        for reasons in (accused, dict.fromkeys(new, address), dict.fromkeys(changed, why)):
+            fresh = {suspect: reasons[suspect] for suspect in changed if suspect in reasons}
+            if fresh:
+                self._leave_alone(question, fresh)
+                return True
+        return False
+
+    def _leave_alone(self, question: Question, reasons: dict[Suspect, Finding]) -> None:
+        for suspect, identity in self._identities(question, reasons).items():
+            before = self._failed.get(suspect)
+            count = before[1] + 1 if before and before[0] == identity else 1
+            self._failed[suspect] = (identity, count)
+            self._put(question, {suspect: reasons[suspect]}, failures.pause(count))
 
     def all_that_changed(
         self, question: Question, found: Plan | Settled, error: LbsyncError, tries: Tries

@@ -56,7 +56,15 @@ class Holding:
             return []
         return [max(0.0, self._since + release.seconds - time.time())]
 
-    def by_files(self, found: Found, store: Store, parser: Parser) -> Hold | None:
+    def judge(self, found: Found, store: Store, parser: Parser, *, blind: bool) -> Hold | None:
+        """Return what is to be held, and remember it. `blind`: entries do not tell of all servers."""
+        hold = found.plan.hold
+        if hold is None and blind and not found.plan.let_go:
+            hold = self._by_files(found, store, parser)
+        self.note(hold)
+        return hold
+
+    def _by_files(self, found: Found, store: Store, parser: Parser) -> Hold | None:
         """Guard a removal by what the live file serves: where entries tell nothing of it.
 
         Nothing can be held service by service then, so all of it waits.

@@ -27,6 +27,7 @@ from lbsync.agent.live import Live
 from lbsync.agent.master_directory import MasterDirectory
 from lbsync.agent.occupied import Occupied
 from lbsync.agent.outputs import Outputs
+from lbsync.agent.reload import NotTaken
 from lbsync.agent.sections import Parser
 from lbsync.agent.served import Served, chosen, load
 from lbsync.agent.settle import Plan, Question, Settler
@@ -69,6 +70,8 @@ class Agent:
         self._beat: Callable[[], None] | None = None
         self._ready: Found | None = None
         self._went_ahead = False
+        self._tried: Found | None = None
+        """What the running pass brings, or brought in vain."""
         self.last: Plan | None = None
         """The plan of the last pass that had one: what was found wrong is in there."""
         self.applied: Applied | None = None
@@ -175,15 +178,26 @@ class Agent:
         if self._accepted.unread:
             self._accepted.read()
             self._know_raw()
-        found = self._trial.find(self._question(snapshot), self._served, ready)
-        hold = found.plan.hold
+        question = self._question(snapshot)
+        try:
+            return self._go(question, ready, began)
+        except NotTaken as failure:
+            if self._tried is None or not self._trial.not_taken(
+                question, self._tried, failure, self._served
+            ):
+                raise
+        # The others need not wait for whoever it was.
+        return self._go(question, None, began)
+
+    def _go(self, question: Question, ready: Found | None, began: float) -> Outcome:
+        self._tried = None
+        found = self._trial.find(question, self._served, ready)
         # Entries do not tell of servers that templates make of keys as they are stored.
         blind = not self._known or not self._settings.templates.packaged
-        if hold is None and blind and not found.plan.let_go:
-            hold = self._holding.by_files(found, self._store, self._parser)
-        self._holding.note(hold)
+        hold = self._holding.judge(found, self._store, self._parser, blind=blind)
         if hold is not None and found.plan.hold is None:
             return self._hold_all(found, hold)
+        self._tried = found
         return self._stale(self._apply(found, began))
 
     def _hold_all(self, found: Found, hold: Hold) -> Outcome:

@@ -31,7 +31,17 @@ _RELOADS_IN_VAIN = 3
 _PROBE_S = 0.5
 """How long one question during a reload may be refused before the clock is looked at again."""
 _MOST_WORDS = 3
+_NOT_TAKEN = "HAProxy did not take the configuration"
 _HOMELESS = "Impossible to retrieve startup directory name"
+
+
+class NotTaken(ApplyFailed):
+    """Raised when HAProxy was seen to fail at loading a configuration."""
+
+    def __init__(self, message: str, alerts: tuple[Alert, ...]) -> None:
+        """`alerts`: what HAProxy said; nothing where that is out of reach."""
+        super().__init__(message)
+        self.alerts = alerts
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -161,10 +171,9 @@ class Reloader:
             if time.monotonic() - silent_since > lost_after:
                 return None
             time.sleep(_POLL_S if self._master else _UNSEEN_POLL_S)
-        raise _failed(
-            self._alerts(before),
-            f"no proof of the reload within {self._options.reload_timeout_s:g} s: {problem}",
-        )
+        said = _words(self._alerts(before))
+        why = f"no proof of the reload within {self._options.reload_timeout_s:g} s: {problem}"
+        raise ApplyFailed(f"{_NOT_TAKEN}: {said or why}")
 
     def _lost_after(self, before: Before) -> float:
         """Return for how many seconds HAProxy may answer as before until the request was lost.
@@ -180,7 +189,7 @@ class Reloader:
         if now.failed > 0 and now.reloads != tried:
             raise _failed(self._alerts(before), _no_words(before))
         if now.reloads >= tried + _RELOADS_IN_VAIN:
-            raise _failed((), self._in_vain())
+            raise ApplyFailed(f"{_NOT_TAKEN}: {self._in_vain()}")
         return _LOST_AFTER_S
 
     def _in_vain(self) -> str:
@@ -203,9 +212,14 @@ def _no_words(before: Before) -> str:
 
 
 def _failed(alerts: tuple[Alert, ...], otherwise: str) -> ApplyFailed:
-    said = "; ".join(str(alert) for alert in alerts[:_MOST_WORDS])
+    said = _words(alerts)
     if _HOMELESS in said:
-        said += (
-            "; the directory its master stood in was removed, and only a restart of HAProxy helps"
+        return ApplyFailed(
+            f"{_NOT_TAKEN}: {said}; the directory its master stood in was removed, and only a restart "
+            "of HAProxy helps"
         )
-    return ApplyFailed(f"HAProxy did not take the configuration: {said or otherwise}")
+    return NotTaken(f"{_NOT_TAKEN}: {said or otherwise}", alerts)
+
+
+def _words(alerts: tuple[Alert, ...]) -> str:
+    return "; ".join(str(alert) for alert in alerts[:_MOST_WORDS])

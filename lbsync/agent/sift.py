@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from lbsync.agent.culprits import Culprits
 from lbsync.agent.quarantine import Suspect
+from lbsync.agent.rules import Finding
 from lbsync.agent.settle import Plan, Question, Settler
 from lbsync.agent.validate import Refused
 from lbsync.errors import LbsyncError, Rejected, TemplateError
@@ -58,6 +59,12 @@ class Sieve:
             f"after holding back {len(self._settler.quarantine.bars)} services and keys HAProxy "
             "still refuses; what is live stays; see the reasons above"
         )
+
+    def not_taken(
+        self, question: Question, plan: Plan, findings: tuple[Finding, ...], binders: set[str]
+    ) -> bool:
+        """Hold back whoever a failed reload may be due to; see `Culprits.not_taken`."""
+        return self._culprits.not_taken(question, plan, findings, binders)
 
     def _printable(self, question: Question) -> Plan:
         """Return a plan of all that can be rendered; hold back what cannot."""

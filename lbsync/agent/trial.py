@@ -5,17 +5,18 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync import log
-from lbsync.agent import inputs
+from lbsync.agent import inputs, probe
 from lbsync.agent.directives import Bind
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.intact import Intact
 from lbsync.agent.occupied import Occupied
 from lbsync.agent.probe import Ports
+from lbsync.agent.reload import NotTaken
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import Served, load, main_text
 from lbsync.agent.settle import Plan, Question, Settler
 from lbsync.agent.sift import Sieve
-from lbsync.agent.validate import alike, validate
+from lbsync.agent.validate import alike, finding, validate
 from lbsync.clients.haproxy import listeners, processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import LbsyncError, Unavailable
@@ -77,6 +78,16 @@ class Trial:
             return self._stage(plan, known)
 
         return self._sieve.sift(question, judge, lambda plan: self.forget(self._stage(plan, known)))
+
+    def not_taken(
+        self, question: Question, found: Found, failure: NotTaken, served: Served | None
+    ) -> bool:
+        """Hold back whoever a failed reload may be due to; tell whether that is anybody."""
+        live = self._store.live_link
+        findings = tuple(finding(alert, live, found.config) for alert in failure.alerts)
+        added = probe.added((bind for _, bind in found.config.binds()), self._known_binds(served))
+        binders = {placed.section.name for placed, bind in found.config.binds() if bind in added}
+        return self._sieve.not_taken(question, found.plan, findings, binders)
 
     def forget(self, found: Found | None) -> None:
         """Remove from disk what was found ahead and is not wanted any more."""

@@ -31,6 +31,9 @@ from lbsync.agent.runtime.steps import (
 )
 from lbsync.clients.haproxy.answers import ServerState
 
+#: So many differences are named in a sentence.
+FEW = 3
+
 
 class Finding(msgspec.Struct, frozen=True):
     """One difference."""
@@ -196,3 +199,9 @@ def _certificates(running: Running, seen: Seen) -> Iterator[Finding]:
             draft.do(Phase.UNLEAD, UnlistCertificate(name, path))
         mismatch = Mismatch(name, "certificates", str(len(lines)), str(len(now_listed)))
         yield Finding(mismatch, heal=draft.finish())
+
+
+def some(findings: list[Finding]) -> str:
+    """Return the first few, and how many more there are."""
+    more = f" and {len(findings) - FEW} more" if len(findings) > FEW else ""
+    return "; ".join(map(str, findings[:FEW])) + more

@@ -13,7 +13,9 @@ _VERSION_TIMEOUT_S = 10.0
 
 _ALERT = re.compile(r"^\[ALERT\]\s+\([^)]*\) : (?:config : )?(?P<text>.*)$")
 _OTHER = re.compile(r"^\[(?:NOTICE|WARNING|INFO|DIAG)\]|^(?:Warnings|Configuration file) ")
-_PLACE = re.compile(r"^(?:[Pp]arsing )?\[(?P<file>[^\]]*):(?P<line>\d+)\]\s*:?\s*(?P<text>.*)$")
+_PLACE = re.compile(
+    r"^(?:[Pp]arsing |Binding )?\[(?P<file>[^\]]*):(?P<line>\d+)\]\s*:?\s*(?P<text>.*)$"
+)
 # What HAProxy says besides the reason, once per file or once in all.
 _SUMMARY = re.compile(r"^(?:Error\(s\) found in configuration file|Fatal errors found in config)")
 
