@@ -123,6 +123,9 @@ class Writer:
         group = self.random.choice(GROUPS)
         keys = [f"services/{name}", f"endpoints/{name}/{group}", f"routes/{name}"]
         key = self.random.choice(keys)
+        if key == f"routes/{name}" and key not in settled(self.log):
+            # A first route that cannot be read keeps a new service away; what is new, only agents know.
+            key = keys[0]
         # What was written in this round may not have been seen: nobody knows its last good version.
         return self._one_group(name) if key in self._fresh else {key: self.random.choice(BAD)}
 
