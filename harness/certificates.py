@@ -23,6 +23,18 @@ class Authority:
         signer += ["-addext", f"subjectAltName={','.join(alternatives)}"]
         return self._make(name, signer, "CA:FALSE")
 
+    def sign_expired(self, name: str) -> tuple[Path, Path]:
+        """Return the same of a certificate that ran out a day ago."""
+        certificate, key = self.sign(name)
+        request, extensions = self.directory / f"{name}.csr", self.directory / "extensions.cnf"
+        extensions.write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n")
+        old = ["-in", str(certificate), "-signkey", str(key), "-out", str(request)]
+        signer = ["-CA", str(self.ca), "-CAkey", str(self._ca_key), "-CAcreateserial"]
+        new = ["-in", str(request), *signer, "-days", "-1", "-extfile", str(extensions)]
+        for words in (["-x509toreq", *old], ["-req", *new, "-out", str(certificate)]):
+            subprocess.run(["openssl", "x509", *words], check=True, capture_output=True, timeout=20)
+        return certificate, key
+
     def _make(self, name: str, more: list[str], constraints: str) -> tuple[Path, Path]:
         certificate, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
         config = self.directory / "openssl.cnf"

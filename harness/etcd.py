@@ -119,9 +119,12 @@ class Etcd:
             # Quick elections; on a noisy machine shorter ones would be held without cause.
             node.extra += ["--heartbeat-interval", "100", "--election-timeout", "1000"]
 
-    def secure(self, authority: Authority) -> "Etcd":
-        """Serve TLS only, and only to clients with a certificate of `authority`. Before `start`."""
-        certificate, key = authority.sign("server")
+    def secure(self, authority: Authority, *, server: tuple[Path, Path] | None = None) -> "Etcd":
+        """Serve TLS only, and only to clients with a certificate of `authority`. Before `start`.
+
+        `server`: certificate and key of all members, where not a good one is wanted.
+        """
+        certificate, key = server or authority.sign("server")
         for node in self.nodes:
             node.scheme = "https"
             node.extra += ["--cert-file", str(certificate), "--key-file", str(key)]

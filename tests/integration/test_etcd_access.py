@@ -1,6 +1,8 @@
 """Getting in (TLS, passwords), writing for certain, leases, and doubting the mirror."""
 
+import re
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +62,33 @@ def test_tls_with_a_client_certificate(clusters: Clusters, source: Open, tmp_pat
     stranger = Authority(tmp_path / "other").ca
     with pytest.raises(Unavailable, match="not signed by an authority in etcd ca"):
         source(*cluster.urls, ca=str(stranger), timeout=1.0).get("a")
+
+
+def test_whose_certificate_has_expired_is_told_with_the_day(
+    clusters: Clusters, source: Open, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    good = dict(zip(("cert", "key"), map(str, authority.sign("client")), strict=True))
+    ran_out = r"certificate expired on \d{4}-\d\d-\d\d \d\d:\d\d UTC \(24 h ago\)"
+
+    theirs = clusters().secure(authority, server=authority.sign_expired("old-server"))
+    theirs.node.launch()
+    wait_until("the member to listen", lambda: listens(theirs.node.port))
+    watching = source(*theirs.urls, ca=str(authority.ca), timeout=1.0, **good)
+    watching.start(nothing)
+    wait_until("the reason", lambda: re.search(f"its {ran_out}", watching.health().detail))
+    with pytest.raises(Unavailable, match=f"its {ran_out}"):
+        source(*theirs.urls, ca=str(authority.ca), timeout=1.0, **good).get("a")
+
+    ours = clusters().secure(authority).start()
+    cert, key = map(str, authority.sign_expired("old-client"))
+    with pytest.raises(Unavailable, match=rf"{cert} \(etcd cert\) expired on "):
+        source(*ours.urls, ca=str(authority.ca), timeout=1.0, cert=cert, key=key).get("a")
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_certificate_replaced_on_disk_is_used_for_the_next_connection(

@@ -15,6 +15,7 @@ from lbsync.clients.etcd.auth import Metadata, Tokens
 from lbsync.clients.etcd.failures import CALL_ERRORS, Kind, OutcomeUnknown, RpcFailure, failure
 from lbsync.clients.etcd.options import EtcdOptions, split_endpoint, system_ca
 from lbsync.clients.etcd.protobuf import etcd3, etcdrpc
+from lbsync.clients.etcd.tls import Explainer
 from lbsync.errors import LbsyncError, Unavailable
 
 Stub = Callable[[Any], Callable[..., Any]]
@@ -73,6 +74,8 @@ class Connections:
         self._index = 0
         self._open: dict[str, Connection] = {}
         self._told: dict[str, str] = {}
+        self.explain = Explainer(options).explain
+        """Why TLS with an endpoint fails, where that can be told."""
         self.tokens = Tokens(None if options.user is None else self._authenticate)
 
     def current(self) -> Connection:
@@ -159,7 +162,7 @@ class Connections:
         try:
             response = stub(connection.client)(request, timeout=timeout, metadata=metadata)
         except CALL_ERRORS as error:
-            translated = failure(connection.url, error)
+            translated = failure(connection.url, error, self.explain)
             if translated.kind is Kind.STALE_TOKEN:
                 self.tokens.drop(metadata)
             raise translated from error
@@ -183,7 +186,7 @@ class Connections:
         try:
             token: str = connection.authenticate(request, timeout=self._options.timeout).token
         except CALL_ERRORS as error:
-            translated = failure(connection.url, error)
+            translated = failure(connection.url, error, self.explain)
             if "authentication is not enabled" in translated.reason:
                 return None
             translated.may_be_done = False

@@ -1,6 +1,7 @@
 """What an error of an RPC means, read from etcd's and gRPC's codes and texts (etcd 3.4, measured)."""
 
 import enum
+from collections.abc import Callable
 
 import grpc
 
@@ -23,6 +24,8 @@ _NEVER_SENT = "failed to connect to all addresses"
 _MEANINGS = {
     "Domain name not found": "its name is not known to DNS",
     "Hostname Verification": "its certificate is for another name; write that name as endpoint",
+    "certificate has expired": "its certificate, or that of its authority, has expired",
+    "certificate is not yet valid": "its certificate is not valid yet; is the clock of this host right?",
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not signed by an authority in etcd ca",
     "Unwrap failed": "it broke off TLS; it may want a client certificate (etcd cert and key)",
     "security handshaker": "etcd ca, cert and key do not fit together or are no PEM files",
@@ -35,6 +38,9 @@ _MEANINGS = {
     "ping timeout": "no answer in time",
     "Socket closed": "connection closed",
 }
+
+_TLS = ("CERTIFICATE_VERIFY_FAILED", "Unwrap failed", "Handshake read failed", "andshake failed")
+"""What gRPC says where TLS did not come about."""
 
 CALL_ERRORS = (grpc.RpcError, ValueError)
 """What a call can raise; ValueError is how grpc says that the channel was closed before it."""
@@ -86,15 +92,21 @@ def kind_of(code: grpc.StatusCode, details: str) -> Kind:
     return Kind.INVALID
 
 
-def failure(url: str, error: grpc.RpcError | ValueError) -> RpcFailure:
-    """Translate one of `CALL_ERRORS`, raised for a call to `url`."""
+def failure(
+    url: str, error: grpc.RpcError | ValueError, explain: Callable[[str], str]
+) -> RpcFailure:
+    """Translate one of `CALL_ERRORS`, raised for a call to `url`.
+
+    `explain` is asked, with the url, why TLS fails; empty: it does not know.
+    """
     if isinstance(error, ValueError):
         closed = RpcFailure(url, Kind.ELSEWHERE, "connection closed")
         closed.may_be_done = False
         return closed
     code = error.code() or grpc.StatusCode.UNKNOWN
     details = error.details() or ""
-    translated = RpcFailure(url, kind_of(code, details), _reason(code, details))
+    why = explain(url) if any(mark in details for mark in _TLS) else ""
+    translated = RpcFailure(url, kind_of(code, details), why or _reason(code, details))
     translated.may_be_done = _NEVER_SENT not in details
     translated.timed_out = code is grpc.StatusCode.DEADLINE_EXCEEDED
     return translated

@@ -147,7 +147,7 @@ class Watch:
             self._read(connection, metadata)
             raise RpcFailure(connection.url, Kind.ELSEWHERE, "closed the watch")
         except CALL_ERRORS as error:
-            why = self._interrupt or failure(connection.url, error)
+            why = self._interrupt or failure(connection.url, error, self._connections.explain)
             self._connections.leave(connection, why)
             raise why from error
         except RpcFailure as error:
