@@ -22,6 +22,9 @@ class FakeLease:
     def id(self) -> int:
         return self._id
 
+    def stop(self) -> None:
+        """Nothing is renewed here; the keys go with `end`."""
+
     def remaining(self) -> float:
         return 3600.0 if self._alive else 0.0
 

@@ -19,6 +19,7 @@ from lbsync.publisher.translate import Options
 from lbsync.publisher.units import Unit
 from lbsync.publisher.view import View
 from lbsync.publisher.work import Work
+from lbsync.schema.confirming import confirmation_key, confirmations
 from tests.fakes import FakeSource
 
 T = TypeVar("T")
@@ -90,21 +91,26 @@ class Bench:
         self.view._ingress = reads
         self.view.ours, self.view._ingresses = [], {}
 
-    def look(self, dirt: Dirt = EVERYTHING, *, compared: bool = False) -> list[Unit]:
+    def look(self, dirt: Dirt = EVERYTHING) -> list[Unit]:
         """Return what would be written."""
         self.stored.update(self.store.snapshot())
         return self.work.look(
-            dirt, self.stored, self.now, "2026-01-01T00:00:00Z", compared=compared
-        )
+            dirt, self.stored, self.now, "2026-01-01T00:00:00Z",
+            confirmed=confirmations(self.store.snapshot().items),
+        )  # fmt: skip
 
-    def write(self, dirt: Dirt = EVERYTHING, *, compared: bool = False) -> list[str]:
+    def write(self, dirt: Dirt = EVERYTHING) -> list[str]:
         """Write what has to be; return the keys that were touched."""
-        units = self.look(dirt, compared=compared)
+        units = self.look(dirt)
         for unit in units:
             commit(self.store, unit.all)
         self.stored.update(self.store.snapshot())
         self.work.done(units, self.stored)
         return [change.key for unit in units for change in unit.all]
+
+    def confirm(self, hold_id: str) -> None:
+        """Say that the removal with this id is meant."""
+        self.store.put(confirmation_key(hold_id), b"{}")
 
     def value(self, key: str) -> Any:
         """Return a stored value; None where there is none."""

@@ -100,6 +100,8 @@ def describe(found: Known, now: float | None = None) -> tuple[str, bool]:
 
 
 def _sentences(found: Known) -> Iterator[str]:
+    if found.heartbeat is not None and found.heartbeat.hold_sentence:
+        yield found.heartbeat.hold_sentence
     for _, report in sorted(found.reports.items()):
         for sentence in report.sentences:
             yield f"{sentence} (since {report.since})" if report.since else sentence

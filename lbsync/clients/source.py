@@ -68,6 +68,10 @@ class Lease(Protocol):
         """
         ...
 
+    def stop(self) -> None:
+        """Stop renewing; the keys stay until the time is up."""
+        ...
+
     def end(self) -> None:
         """Stop renewing and remove the keys, now if the store answers, else when time is up."""
         ...

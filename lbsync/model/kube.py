@@ -132,6 +132,8 @@ class Node(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     addresses: tuple[NodeAddress, ...]
     taints: tuple[Taint, ...]
     deleting: bool
+    ready: bool = True
+    """False while the condition `Ready` is there and not true."""
 
 
 class Backend(msgspec.Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ They bear no wanted state; agents pass them over, `lbsync status` and `lbsync ex
 import msgspec
 
 from lbsync.model.kube import Ingress
+from lbsync.model.records import HoldRecord
 
 
 class LeaderRecord(msgspec.Struct, frozen=True):
@@ -41,6 +42,10 @@ class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Services that are not published, or no longer followed; `reports/…` tell why."""
     held: int = 0
     """Services whose removal of servers is held back for now."""
+    hold: HoldRecord | None = None
+    """What is held, by the id that confirms it."""
+    hold_sentence: str = ""
+    """The same, for people."""
     kubernetes: str = ""
     """Why the watches are not open; empty: they are."""
     lbsync: str = ""

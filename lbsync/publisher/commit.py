@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from lbsync.clients.source import Expect, Source
+from lbsync import log
+from lbsync.clients.source import Expect, Put, Source
 from lbsync.errors import Conflict, Rejected
 from lbsync.publisher.mirror import Change
 from lbsync.publisher.units import Unit
@@ -50,9 +51,15 @@ class Committer:
         self._fence = fence
         self._fenced = fenced
         self._wrote = wrote
+        self._beside: Sequence[Put] = ()
 
-    def write(self, units: Iterable[Unit]) -> Written:
-        """Write everything that can be. Raises `LostLead` and `Unavailable`."""
+    def write(self, units: Iterable[Unit], beside: Sequence[Put] = ()) -> Written:
+        """Write everything that can be. Raises `LostLead` and `Unavailable`.
+
+        `beside` goes into each transaction: what must not be older than what it speaks of. Where this
+        account may not write it, the rest is written without it.
+        """
+        self._beside = beside
         result = Written(done=[], failed={})
         for pack in packs(units):
             try:
@@ -83,16 +90,26 @@ class Committer:
         changes = [change for unit in pack for change in unit.all]
         for start in range(0, len(changes), MAX_OPS):
             part = changes[start : start + MAX_OPS]
-            fence = self._fence()
-            if fence is None:
-                raise LostLead("the lease ran out; nothing more is written")
-            revision = self._source.commit(
-                [fence, *(change.expect for change in part)], [change.op for change in part]
-            )
+            revision = self._put(part)
             self._wrote(revision, part)
             result.revision = revision
             result.transactions += 1
         result.done += pack
+
+    def _put(self, part: Sequence[Change]) -> int:
+        fence = self._fence()
+        if fence is None:
+            raise LostLead("the lease ran out; nothing more is written")
+        expect = [fence, *(change.expect for change in part)]
+        ops = [change.op for change in part]
+        try:
+            return self._source.commit(expect, [*ops, *self._beside])
+        except Rejected as error:
+            if not self._beside:
+                raise
+            log.get().warning("agents cannot be told that a removal is meant", error=str(error))
+            self._beside = ()
+            return self._source.commit(expect, ops)
 
 
 def packs(units: Iterable[Unit]) -> Iterator[list[Unit]]:

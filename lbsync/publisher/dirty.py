@@ -24,7 +24,7 @@ class Dirt(msgspec.Struct, frozen=True):
     """An Ingress or an IngressClass has changed."""
     everything: bool = False
     deleted: frozenset[str] = frozenset()
-    """Services that were told to be gone."""
+    """Services that somebody was seen to delete, or to take out of publication."""
 
 
 class Dirty:
@@ -46,7 +46,7 @@ class Dirty:
                 name = f"{change.namespace}/{change.name}"
                 if change.after is not None and is_published(change.after):
                     self._deleted.discard(name)
-                else:
+                elif change.after is not None or not change.compared:
                     self._deleted.add(name)
 
     def mark(self, services: Iterable[str]) -> None:

@@ -1,21 +1,22 @@
-"""How a Service that is refused is followed all the same: by what it was last accepted with. Pure.
+"""How a Service that is refused is followed all the same: by what it was last accepted with.
 
 A wrong policy, a wrong address mode, an Ingress that went: none of these must leave requests with pods that
 are gone, whose addresses other pods get. So what decides where the servers are is remembered from the time
 when all was well, and kept in the report for the next leader.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from lbsync.model.kube import Ingress, Service
+from lbsync.model.kube import Service
 from lbsync.model.publishing import Accepted
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.publisher.mirror import Identity, mine
 from lbsync.publisher.stored import Keys
-from lbsync.publisher.translate import decides_servers
-from lbsync.publisher.view import Inputs
+from lbsync.publisher.translate import Options, Translation, decides_servers, translate
+from lbsync.publisher.view import Inputs, View
+from lbsync.publisher.watching import Extra
 from lbsync.schema.keys import parse_key, service_key
 
 Records = Mapping[str, ServiceRecord | EndpointsRecord]
@@ -32,9 +33,38 @@ def accepted(inputs: Inputs) -> Accepted:
     )
 
 
-def before(service: Service, last: Accepted) -> tuple[Service, tuple[Ingress, ...]]:
-    """Return a Service as it is now but for what it says, and its Ingresses as they were."""
-    return msgspec.structs.replace(service, annotations=last.annotations), last.ingresses
+def translated(inputs: Inputs, options: Options) -> Translation:
+    """Return what a Service becomes by what was read of it."""
+    return translate(
+        inputs.service,
+        inputs.slices,
+        inputs.pool,
+        ingresses=inputs.ingresses,
+        options=options,
+        pod_labels=inputs.pods,
+    )
+
+
+class Following:
+    """Finds the servers of Services by what these were last accepted with."""
+
+    def __init__(self, view: View, options: Options, demand: Callable[[Extra], str]) -> None:
+        """`demand` has something more watched, and tells why it cannot be read yet."""
+        self._view = view
+        self._options = options
+        self._demand = demand
+
+    def servers(self, service: Service, last: Accepted | None) -> Records:
+        """Return the servers of a Service as it is now but for what it and its Ingresses say, which is
+        what they said; nothing where that cannot be told any more."""
+        if last is None:
+            return {}
+        past = msgspec.structs.replace(service, annotations=last.annotations)
+        needs = self._view.needs(past, last.ingresses)
+        if any(self._demand(extra) for extra in needs):
+            return {}
+        found = translated(self._view.inputs(past, last.ingresses, needs), self._options)
+        return {k: r for k, r in found.records.items() if isinstance(r, EndpointsRecord)}
 
 
 def followed(me: Identity, servers: Records, stored: Keys) -> Records:

@@ -9,14 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 import lbsync
-from lbsync import log
 from lbsync.clients.kube import Change as KubeChange
 from lbsync.clients.kube import Client, ClusterConfig, Timing
-from lbsync.clients.source import Expect, Source
+from lbsync.clients.source import Expect, Put, Source
 from lbsync.errors import Exit
 from lbsync.loop import Outcome
 from lbsync.model.publishing import HeartbeatRecord
+from lbsync.model.records import ConfirmationRecord
+from lbsync.publisher.alarm import Alarm, held_record
 from lbsync.publisher.announce import Announcer
 from lbsync.publisher.chosen import identity_of, limits_of, options_of
 from lbsync.publisher.commit import Committer, LostLead
@@ -27,14 +30,13 @@ from lbsync.publisher.mirror import Change
 from lbsync.publisher.origin import Origin, ask
 from lbsync.publisher.result import outcome
 from lbsync.publisher.stored import Stored
+from lbsync.publisher.translate import Options
 from lbsync.publisher.units import State, Summary, Unit, summary
 from lbsync.publisher.view import View
 from lbsync.publisher.watching import Watching
 from lbsync.publisher.work import Work
+from lbsync.schema.confirming import LIFE_S, Confirmations, confirmation_key, confirmations
 from lbsync.settings import Publisher as Settings
-
-_JUST_LISTED_S = 5.0
-"""That Services are gone, told within this time after a list, was found by comparing."""
 
 
 class Publisher:
@@ -68,8 +70,7 @@ class Publisher:
             timing=timing,
         )
         options = options_of(settings)
-        if options.address_mode == "nodeport":
-            self._watching.demand("nodes")
+        self._watch_nodes(options)
         view = View(self._watching.cluster, options, ingress=settings.ingress)
         self._view = view
         self._work = Work(
@@ -95,9 +96,16 @@ class Publisher:
         self._announcer = Announcer(self._watching.cluster) if settings.events else None
         self._leads = False
         self._next_full = 0.0
-        self._lists, self._listed_at = 0, 0.0
         self._synced_at = ""
-        self._alarmed: frozenset[str] = frozenset()
+        self._confirmed = Confirmations()
+        self._alarm = Alarm(clock)
+
+    def _watch_nodes(self, options: Options) -> None:
+        if options.address_mode == "nodeport":
+            self._watching.demand("nodes")
+        elif not self._settings.namespaces:
+            # Whether all nodes are lost at once is worth knowing whatever the servers are.
+            self._watching.hope("nodes")
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch the cluster; `wake` is called from other threads when something changed.
@@ -145,6 +153,7 @@ class Publisher:
                 exit_code=Exit.UNAVAILABLE,
             )
         snapshot = self._source.snapshot()
+        self._confirmed = confirmations(snapshot.items)
         self._dirty.mark(self._stored.update(snapshot))
         if refusal := self._origin.refusal(snapshot):
             return self._keep_out(refusal)
@@ -163,7 +172,9 @@ class Publisher:
 
     def preview(self) -> list[Unit]:
         """Return what a leader would write now; nothing is. Raises `Unavailable`."""
-        self._stored.update(self._source.snapshot())
+        snapshot = self._source.snapshot()
+        self._confirmed = confirmations(snapshot.items)
+        self._stored.update(snapshot)
         self._dirty.mark_all()
         return self._look(self._clock(), self._dirty.take())
 
@@ -173,7 +184,7 @@ class Publisher:
         is_done = False
         try:
             units = self._look(began, dirt)
-            written = self._committer.write(units)
+            written = self._committer.write(units, self._confirming())
             is_done = True
         except LostLead as error:
             self._leads = False
@@ -185,7 +196,7 @@ class Publisher:
         self._dirty.mark(written.failed)
         if self._announcer is not None:
             self._announcer.tell(written.done, self._view)
-        found = summary(self.states)
+        found = summary(self.states, self._work.brake.hold)
         self._beat(fence, found)
         ended = self._clock()
         return outcome(
@@ -224,21 +235,16 @@ class Publisher:
         )
 
     def _look(self, now: float, dirt: Dirt) -> list[Unit]:
-        if (lists := self._watching.lists) != self._lists:
-            self._lists, self._listed_at = lists, now
         return self._work.look(
             dirt,
             self._stored,
             now,
             stamp(),
-            compared=now - self._listed_at < _JUST_LISTED_S,
+            confirmed=self._confirmed,
         )
 
     def _beat(self, fence: Expect, found: Summary) -> None:
-        for sentence in found.held:
-            if sentence not in self._alarmed:
-                log.get().error(f"a removal of servers is held back: {sentence}")
-        self._alarmed = frozenset(found.held)
+        self._alarm.tell(found.hold)
         away = self.healthy
         if not away:
             self._synced_at = stamp()
@@ -248,11 +254,26 @@ class Publisher:
             services=found.published,
             every=self._settings.heartbeat.seconds,
             refused=len(found.refused),
-            held=len(found.held),
+            held=found.held,
+            hold=held_record(self._work.brake.hold),
+            hold_sentence=found.hold,
             kubernetes=away,
             lbsync=lbsync.__version__,
         )
         self._heartbeat.beat(record, fence)
+
+    def _confirming(self) -> list[Put]:
+        """Return what tells the agents that what goes now is meant: one confirmation is enough for
+        the whole fleet."""
+        if not self._work.let_go:
+            return []
+        record = ConfirmationRecord(
+            self._work.let_go, f"publisher of cluster {self._settings.cluster}", stamp()
+        )
+        lease = self._source.lease(LIFE_S)
+        lease.stop()
+        key = confirmation_key(self._work.brake.hold_id)
+        return [Put(key, msgspec.json.encode(record), lease.id)]
 
     def _again_in(self, now: float) -> float:
         due = [self._next_full - now, self._heartbeat.due(), self._work.brake.due(now)]

@@ -38,7 +38,7 @@ def outcome(
 ) -> Outcome:
     """Return the end of a leader's pass."""
     failed = [f"{name}: {why}" for name, why in sorted(written.failed.items())]
-    wrong = [*found.held, *failed, *found.refused]
+    wrong = [*filter(None, (found.hold,)), *failed, *found.refused]
     changed = any(unit.changes for unit in written.done)
     more = f" (and {len(wrong) - 1} more: see 'lbsync status')" if len(wrong) > 1 else ""
     return Outcome(

@@ -7,7 +7,7 @@ import msgspec
 
 from lbsync.model.publishing import Accepted
 from lbsync.model.records import EndpointsRecord, ServiceRecord
-from lbsync.publisher.brake import Loss
+from lbsync.publisher.brake import Hold, Loss
 from lbsync.publisher.mirror import Change
 from lbsync.publisher.stored import Held, Keys
 from lbsync.publisher.view import Inputs
@@ -57,11 +57,13 @@ class Summary(msgspec.Struct, frozen=True):
     published: int
     refused: tuple[str, ...]
     """One sentence for each that is refused, or waits for long."""
-    held: tuple[str, ...]
-    """One sentence for each removal of servers that waits."""
+    held: int
+    """How many Services have a removal of servers that waits."""
+    hold: str
+    """One sentence about all of these."""
 
 
-def summary(states: Mapping[str, State]) -> Summary:
+def summary(states: Mapping[str, State], hold: Hold | None) -> Summary:
     """Return how all Services stand."""
     published = 0
     troubled = []
@@ -73,7 +75,8 @@ def summary(states: Mapping[str, State]) -> Summary:
     return Summary(
         published,
         tuple(state.refused for state in found if state.refused),
-        tuple(state.held for state in found if state.held),
+        sum(bool(state.held) for state in found),
+        str(hold) if hold is not None else "",
     )
 
 

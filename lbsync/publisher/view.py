@@ -77,13 +77,17 @@ class View:
         self._pool = _NO_NODES
         self._ingresses: dict[tuple[str, str], list[Ingress]] = {}
         self._remembered: dict[tuple[str, str], dict[str, Mapping[str, str]]] = {}
+        self.nodes_lost = False
+        """There are nodes, and none of them is ready; False where no nodes are watched."""
         self.ours: list[Ingress] = []
         """The Ingresses of our classes."""
 
     def refresh(self, dirt: Dirt) -> None:
         """Read again what all translations share, where it has changed."""
         if dirt.nodes or dirt.everything:
-            pool = node_pool(self._objects.objects(NODES).values(), self._options)
+            nodes = self._objects.objects(NODES).values()
+            self.nodes_lost = bool(nodes) and not any(node.ready for node in nodes)
+            pool = node_pool(nodes, self._options)
             # The same object while it says the same: nothing is translated anew for a heartbeat.
             self._pool = self._pool if pool == self._pool else pool
         if self._ingress and (dirt.ingresses or dirt.everything):

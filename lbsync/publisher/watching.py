@@ -44,8 +44,7 @@ class Watching:
         self._places: tuple[str | None, ...] = namespaces or (None,)
         self._extras: dict[Extra, list[Reflector[Any]]] = {}
         self.cluster = Cluster(config, (), on_change, on_state=on_state, timing=timing)
-        self._services = self._add(SERVICES, SELECTOR)
-        self._needed = [*self._services, *self._add(ENDPOINT_SLICES, SELECTOR)]
+        self._needed = [*self._add(SERVICES, SELECTOR), *self._add(ENDPOINT_SLICES, SELECTOR)]
         if ingress:
             self._needed += self._add(INGRESSES)
         if ingress and not namespaces:
@@ -75,11 +74,10 @@ class Watching:
         health = self.cluster.health_of([*self._needed, *extras])
         return "" if health.ok else health.detail
 
-    @property
-    def lists(self) -> int:
-        """How often Services were listed: after one, a Service that is gone was found missing and
-        not seen to be deleted."""
-        return sum(reflector.stats.lists for reflector in self._services)
+    def hope(self, extra: Extra) -> None:
+        """Watch something more that nobody needs: without a word where it may not be read."""
+        if extra not in self._extras:
+            self._extras[extra] = self._add(_KINDS[extra], is_needed=False)
 
     def demand(self, extra: Extra) -> str:
         """Watch something more, unless it is already; return why it cannot be read yet, or ""."""
@@ -88,6 +86,8 @@ class Watching:
         waiting = [found for found in self._extras[extra] if not found.synced]
         return waiting[0].health().detail if waiting else ""
 
-    def _add(self, kind: Kind[Any], selector: str = "") -> list[Reflector[Any]]:
+    def _add(
+        self, kind: Kind[Any], selector: str = "", *, is_needed: bool = True
+    ) -> list[Reflector[Any]]:
         places = self._places if kind.namespaced else (None,)
-        return [self.cluster.add(Watch(kind, place, selector)) for place in places]
+        return [self.cluster.add(Watch(kind, place, selector, is_needed)) for place in places]

@@ -8,25 +8,21 @@ from collections.abc import Callable, Iterable
 
 from lbsync.model.kube import Service
 from lbsync.model.publishing import Accepted, ReportRecord
-from lbsync.model.records import EndpointsRecord
 from lbsync.publisher import reports
-from lbsync.publisher.brake import Brake, Limits, count, kept
+from lbsync.publisher.brake import Around, Brake, Limits, count, kept, left_of
 from lbsync.publisher.dirty import Dirt
-from lbsync.publisher.followed import accepted, before, followed
+from lbsync.publisher.followed import Following, accepted, followed, translated
 from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
 from lbsync.publisher.stored import Keys, Stored
-from lbsync.publisher.translate import (
-    Options,
-    Translation,
-    inspect_ingress,
-    is_published,
-    translate,
-)
+from lbsync.publisher.translate import Options, inspect_ingress, is_published
 from lbsync.publisher.units import Draft, Records, State, Unit, fingerprint
 from lbsync.publisher.view import Inputs, View
 from lbsync.publisher.watching import Extra
+from lbsync.schema.confirming import Confirmations
 from lbsync.schema.publishing import ReportKind, report_key
 
+MOST_HELD = 20
+"""Of how many removals that are held at once each Service's owner is told."""
 PATIENCE_S = 15.0
 """How long a Service waits in silence for objects of a further kind to be listed."""
 
@@ -47,11 +43,14 @@ class Work:
         self._view = view
         self._options = options
         self._demand = demand
+        self._following = Following(view, options, demand)
         self._waiting: dict[str, float] = {}
         self._deleted: set[str] = set()
         self._renewed: set[str] = set()
         self.brake = Brake(limits)
         self.states: dict[str, State] = {}
+        self.let_go: dict[str, int] = {}
+        """What the last look let go because it was confirmed: service to the servers it is left with."""
 
     def reset(self) -> None:
         """Forget how everything stands: somebody else was in charge."""
@@ -60,12 +59,17 @@ class Work:
         self.brake.clear()
 
     def look(
-        self, dirt: Dirt, stored: Stored, now: float, stamp: str, *, compared: bool
+        self,
+        dirt: Dirt,
+        stored: Stored,
+        now: float,
+        stamp: str,
+        confirmed: Confirmations = Confirmations(),  # noqa: B008 - frozen
     ) -> list[Unit]:
         """Return what has to be written for what is dirty.
 
-        `now`: any steady clock, in seconds; `stamp`: the time for records. `compared`: that
-        Services are gone was found by a comparison, so nobody is known to have deleted them.
+        `now`: any steady clock, in seconds; `stamp`: the time for records. `confirmed`: which removals
+        are meant, whatever the brake would say.
         """
         self._view.refresh(dirt)
         self._deleted |= dirt.deleted
@@ -79,7 +83,7 @@ class Work:
                 appeared |= known is None or (known.standing == "gone") != (
                     draft.state.standing == "gone"
                 )
-        self._hold(drafts, now, compared=compared)
+        self._hold(drafts, now, confirmed)
         units = [self._unit(draft, stored, stamp) for draft in drafts]
         if dirt.ingresses or dirt.everything or appeared:
             units += self._ingress_units(stored, stamp)
@@ -146,7 +150,7 @@ class Work:
         return self._translated(name, inputs, keys, stored)
 
     def _translated(self, name: str, inputs: Inputs, keys: Keys, stored: Stored) -> Draft:
-        found = self._translate(inputs)
+        found = translated(inputs, self._options)
         draft = Draft(name, State("published", inputs), keys)
         draft.warnings = tuple(map(str, found.notices))
         if found.refusal is not None:
@@ -158,7 +162,7 @@ class Work:
         """Keep what is published of a Service that is not accepted as it stands, and follow its
         servers: by what it was last accepted with, else by `servers`, those of now."""
         draft.state.accepted = self._last_accepted(draft.name, stored)
-        told = self._as_accepted(service, draft.state.accepted) or servers
+        told = self._following.servers(service, draft.state.accepted) or servers
         records = followed(self._me, told, draft.stored)
         if not records:
             draft.before = draft.after = count(mine(self._me, draft.stored))
@@ -170,16 +174,6 @@ class Work:
         draft.conflicts = arranged.conflicts
         return self._wanting(draft, arranged.records)
 
-    def _translate(self, inputs: Inputs) -> Translation:
-        return translate(
-            inputs.service,
-            inputs.slices,
-            inputs.pool,
-            ingresses=inputs.ingresses,
-            options=self._options,
-            pod_labels=inputs.pods,
-        )
-
     def _last_accepted(self, name: str, stored: Stored) -> Accepted | None:
         """Return what a Service was last accepted with, as this leader or an earlier one knows."""
         known = self.states.get(name)
@@ -189,18 +183,6 @@ class Work:
             return known.accepted
         report = reports.stored(stored.report("service", name))
         return report.accepted if report is not None else None
-
-    def _as_accepted(self, service: Service, last: Accepted | None) -> Records:
-        """Return the servers of a Service by what it was last accepted with; nothing where that
-        cannot be told any more."""
-        if last is None:
-            return {}
-        past, leading = before(service, last)
-        needs = self._view.needs(past, leading)
-        if any(self._demand(extra) for extra in needs):
-            return {}
-        found = self._translate(self._view.inputs(past, leading, needs))
-        return {k: r for k, r in found.records.items() if isinstance(r, EndpointsRecord)}
 
     def _wanting(self, draft: Draft, wanted: Records) -> Draft:
         """Fill in what has to be changed for what is wanted."""
@@ -212,29 +194,30 @@ class Work:
             draft.wanted = wanted
         return draft
 
-    def _hold(self, drafts: list[Draft], now: float, *, compared: bool) -> None:
-        losses = {
-            draft.name: draft.loss(meant=self._is_meant(draft, compared=compared))
-            for draft in drafts
-        }
+    def _hold(self, drafts: list[Draft], now: float, confirmed: Confirmations) -> None:
+        losses = {draft.name: draft.loss(meant=self._is_meant(draft)) for draft in drafts}
         others = sum(state.servers for n, state in self.states.items() if n not in losses)
         total = others + sum(loss.before for loss in losses.values())
-        held = self.brake.decide(losses, total, now)
+        around = Around(self._view.nodes_lost, confirmed)
+        held = self.brake.decide(losses, total, now, around)
+        self.let_go = {}
         for draft in drafts:
             if reason := held.get(draft.name):
                 draft.state.held = f"Service {draft.name}: {reason}"
                 wanted = kept(mine(self._me, draft.stored), draft.wanted)
                 draft.changes = changes(self._me, wanted, draft.stored)
                 draft.after = count(wanted)
+            if draft.name in self.brake.confirmed:
+                self.let_go |= left_of(mine(self._me, draft.stored), draft.wanted)
             draft.state.servers = draft.after
             self.states[draft.name] = draft.state
 
-    def _is_meant(self, draft: Draft, *, compared: bool) -> bool:
+    def _is_meant(self, draft: Draft) -> bool:
         """Tell whether somebody deleted the Service; one made anew has its own servers, once it has
         any: until then those of its earlier self are likely to be the same."""
         if draft.name in self._renewed:
             return draft.after > 0
-        return not compared and draft.name in self._deleted
+        return draft.name in self._deleted
 
     def _unit(self, draft: Draft, stored: Stored, stamp: str) -> Unit:
         state = draft.state
@@ -243,12 +226,17 @@ class Work:
         report = ReportRecord(
             refused=state.refused,
             conflicts=draft.conflicts,
-            held=state.held,
+            held=state.held if self._few_are_held() else "",
             warnings=draft.warnings,
             accepted=state.accepted,
         )
         change = self._report("service", draft.name, report, stored, stamp)
         return Unit("service", draft.name, draft.changes, change)
+
+    def _few_are_held(self) -> bool:
+        """Tell whether each owner is told; of many, the heartbeat tells in one sentence."""
+        hold = self.brake.hold
+        return hold is not None and len(hold.losses) <= MOST_HELD
 
     def _ingress_units(self, stored: Stored, stamp: str) -> list[Unit]:
         said: dict[str, ReportRecord] = {

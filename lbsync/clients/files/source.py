@@ -42,6 +42,9 @@ class FileLease:
         """What goes into `Put.lease`."""
         return self._id
 
+    def stop(self) -> None:
+        """Nothing is renewed here; the keys go with `end`."""
+
     def remaining(self) -> float:
         """Return infinity until `end()`: it need not be renewed."""
         return float("inf") if self._alive else 0.0

@@ -29,6 +29,8 @@ class Watch(msgspec.Struct, Generic[T], frozen=True):
     """None: all namespaces, which needs a ClusterRole; else a Role in that namespace is enough."""
     selector: str = ""
     """Label selector, applied by the server: `lbsync.io/publish=true`."""
+    is_needed: bool = True
+    """False: that it cannot be watched is nobody's trouble, and not logged."""
 
 
 class Cluster:
@@ -68,6 +70,7 @@ class Cluster:
             reach=self._reach,
             timing=self._timing,
             on_state=self._on_state,
+            is_needed=watch.is_needed,
         )
         self.reflectors.append(reflector)
         if self._started:

@@ -144,6 +144,11 @@ def node(wired: wire.Node) -> objects.Node:
             for taint in spec.taints or ()
         ),
         deleting=bool(meta.deletion_timestamp),
+        ready=all(
+            condition.status == "True"
+            for condition in status.conditions or ()
+            if condition.type == "Ready"
+        ),
     )
 
 

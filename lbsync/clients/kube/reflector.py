@@ -50,6 +50,7 @@ class Reflector(Generic[T]):
         reach: Reach | None = None,
         timing: Timing | None = None,
         on_state: Callable[[], None] = lambda: None,
+        is_needed: bool = True,
     ) -> None:
         """`client` is this reflector's own and is closed with it; `reach` is shared by all of one
         server. `on_change`, and `on_state` (synced, or health changed), are called from the
@@ -60,6 +61,7 @@ class Reflector(Generic[T]):
         self.name = self._follower.name
         self._client = client
         self._on_state = on_state
+        self._complains = log.get().error if is_needed else log.get().debug
         self._timing = timing or Timing()
         self._reach = reach or Reach(client.config.server, self._timing)
         self._backoff = Backoff(self._timing)
@@ -248,7 +250,7 @@ class Reflector(Generic[T]):
         now = time.monotonic()
         if self._complained is None or now - self._complained >= every:
             self._complained = now
-            log.get().error("cannot watch", resource=self.name, error=str(error))
+            self._complains("cannot watch", resource=self.name, error=str(error))
 
     def _failed(self, why: str) -> None:
         # Nobody knows how far the store got: it is listed anew.

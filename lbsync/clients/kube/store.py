@@ -22,6 +22,8 @@ class Change(msgspec.Struct, Generic[T], frozen=True):
     that a slice belonged to."""
     after: T | None
     """None: it is gone. An object deleted and made anew (another uid) is one change with both."""
+    compared: bool = False
+    """Found by comparing a whole list with what was known: nobody was seen to do it."""
 
 
 class Store(Mapping[Key, T], Generic[T]):
@@ -97,7 +99,7 @@ class Store(Mapping[Key, T], Generic[T]):
                 wanted[entry.key] = value
         before = self._values
         changes = [
-            self._change(key, before.get(key), wanted.get(key))
+            self._change(key, before.get(key), wanted.get(key), compared=True)
             for key in before.keys() | wanted.keys()
             if before.get(key) != wanted.get(key)
         ]
@@ -122,8 +124,10 @@ class Store(Mapping[Key, T], Generic[T]):
         if index is not None:
             self._groups.setdefault((key[0], index(after)), {})[key] = after
 
-    def _change(self, key: Key, before: T | None, after: T | None) -> Change[T]:
-        return Change(self._kind.name, key[0], key[1], before, after)
+    def _change(
+        self, key: Key, before: T | None, after: T | None, *, compared: bool = False
+    ) -> Change[T]:
+        return Change(self._kind.name, key[0], key[1], before, after, compared)
 
 
 def _grouped(kind: Kind[T], values: dict[Key, T]) -> dict[Key, dict[Key, T]]:

@@ -176,10 +176,18 @@ class NodeAddress(Part):
     address: Text = None
 
 
+class NodeCondition(Part):
+    """`Node.status.conditions[]`."""
+
+    type: Text = None
+    status: Text = None
+
+
 class NodeStatus(Part):
     """`Node.status`."""
 
     addresses: list[NodeAddress] | None = None
+    conditions: list[NodeCondition] | None = None
 
 
 class Node(Object):

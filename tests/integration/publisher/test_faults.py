@@ -10,7 +10,7 @@ from harness.fake_kube.objects import PUBLISH, endpoint, endpoint_slice, node, s
 from harness.fake_kube.place import User
 from harness.publisher import Store
 from harness.wait import wait_until
-from lbsync.clients.source import Delete
+from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
 from lbsync.settings.values import Duration
 from tests.driven import Driven
@@ -242,6 +242,8 @@ def test_a_service_deleted_while_nobody_watched_goes_with_the_first_comparison(
 def test_a_service_deleted_and_made_anew_does_not_inherit_servers(
     fake: FakeKube, store: Store, running: Driven
 ) -> None:
+    cart(fake, "10.0.0.8", name="other")
+    follow(running, store, "10.0.0.8", name="other")
     old = fake.get("Service", "shop", "cart")
     assert old is not None
     owner = [{"apiVersion": "v1", "kind": "Service", "name": "cart", "uid": old["metadata"]["uid"]}]
@@ -267,10 +269,9 @@ def test_slices_that_a_person_made_count_without_the_label(
     follow(running, store, "192.0.2.1", name="db")
 
 
-def test_nodes_are_watched_from_the_first_service_that_needs_them(
+def test_nodes_are_servers_from_the_first_service_that_needs_them(
     fake: FakeKube, store: Store, running: Driven
 ) -> None:
-    assert not [seen for seen in fake.requests if "/nodes" in seen.target]
     fake.put(node("n1", "10.5.0.1"))
     fake.put(
         service(
@@ -434,7 +435,15 @@ def test_a_second_cluster_of_the_same_name_stays_out(
         assert store.leader() == ""
         second.close()
         third = driven(other, name="third", adopt=True)
+        beat = "publishers/default/heartbeat"
+        hold = third.until("the removal to be held", lambda: (store.value(beat) or {}).get("hold"))
+        assert "no server would be left anywhere" in store.value(beat)["hold_sentence"]
+        store.client.commit([], [Put(f"confirmations/{hold['id']}", b"{}")])
         third.until("the old Services to go", lambda: not store.present("services"))
+        confirmed = store.value(f"confirmations/{hold['id']}")
+        assert confirmed["services"] == {"shop/cart": 0}, (
+            "so that agents need no confirmation of theirs"
+        )
     finally:
         other.stop()
     again = driven(name="again")

@@ -1,9 +1,12 @@
 """The brake: a removal of many servers waits, everything else does not."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.publisher.brake import Brake, Limits, Loss, count, kept
+from lbsync.model.records import ConfirmationRecord
+from lbsync.publisher.brake import Around, Brake, Limits, Loss, count, kept
+from lbsync.schema.confirming import Confirmations
 from tests.publishing import LIMITS, endpoints, service_record
 
 
@@ -49,7 +52,7 @@ def test_a_single_service_is_judged_by_its_own_limit_only() -> None:
 
 
 def test_a_service_that_is_gone_is_held_only_among_many() -> None:
-    assert Brake(LIMITS).decide({"shop/a": Loss(5, 0, gone=True)}, 5, 0.0) == {}
+    assert Brake(LIMITS).decide({"shop/a": Loss(5, 0, gone=True)}, 25, 0.0) == {}
     many = {"shop/a": Loss(5, 0, gone=True), "shop/b": Loss(5, 0, gone=True)}
     assert set(Brake(LIMITS).decide(many, 20, 0.0)) == {"shop/a", "shop/b"}
 
@@ -63,6 +66,73 @@ def test_deleting_the_service_ends_its_hold() -> None:
     brake = Brake(LIMITS)
     brake.decide({"shop/cart": Loss(4, 1)}, 100, 0.0)
     assert brake.decide({"shop/cart": Loss(4, 0, gone=True, meant=True)}, 100, 1.0) == {}
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        {"shop/a": Loss(5, 0)},
+        {"shop/a": Loss(5, 0, gone=True)},
+        {"shop/a": Loss(1, 0), "shop/b": Loss(4, 0)},
+    ],
+)
+def test_what_would_leave_nothing_anywhere_is_held_until_it_is_confirmed(
+    losses: dict[str, Loss],
+) -> None:
+    brake = Brake(LIMITS)
+    for now in (0.0, 31.0, 10_000.0):
+        held = brake.decide(losses, 5, now)
+        assert set(held) == set(losses)
+        assert "no server would be left anywhere" in held["shop/a"]
+    assert brake.due(10_000.0) is None
+    assert brake.hold is not None
+    other = confirmed("0123456789ab")
+    assert brake.decide(losses, 5, 10_001.0, Around(confirmed=other))
+    named = confirmed(brake.hold.id)
+    assert brake.decide(losses, 5, 10_002.0, Around(confirmed=named)) == {}
+    assert set(brake.confirmed) == set(losses)
+
+
+def test_a_confirmation_holds_for_what_was_held_when_it_was_given() -> None:
+    brake = Brake(LIMITS)
+    brake.decide({"shop/a": Loss(4, 1)}, 100, 0.0)
+    assert brake.hold is not None
+    given_ = Around(confirmed=confirmed(brake.hold.id))
+    more = {"shop/a": Loss(4, 1), "shop/b": Loss(9, 0)}
+    assert set(brake.decide(more, 100, 1.0, given_)) == {"shop/a", "shop/b"}
+    fewer = {"shop/a": Loss(4, 0)}
+    assert set(brake.decide(fewer, 100, 2.0, given_)) == {"shop/a"}
+
+
+def test_a_removal_that_was_named_beforehand_is_not_held() -> None:
+    said = Confirmations({"x": (7, ConfirmationRecord(services={"shop/a": 1}))})
+    around = Around(confirmed=said)
+    assert Brake(LIMITS).decide({"shop/a": Loss(4, 1)}, 100, 0.0, around) == {}
+    assert Brake(LIMITS).decide({"shop/a": Loss(4, 0)}, 100, 0.0, around)
+
+
+def test_while_no_node_is_ready_nothing_goes_however_slowly() -> None:
+    brake = Brake(LIMITS)
+    blind = Around(nodes_lost=True)
+    little = {"shop/a": Loss(10, 9)}
+    assert "no node of the cluster is ready" in brake.decide(little, 100, 0.0, blind)["shop/a"]
+    assert brake.decide(little, 100, 1000.0, blind)
+    # A node is back: what is missing may be on its way, and has its time from here on.
+    assert brake.decide(little, 100, 1001.0)
+    assert brake.due(1001.0) == 30.0
+    assert brake.decide(little, 100, 1031.5) == {}
+
+
+def test_many_held_removals_are_one_sentence() -> None:
+    brake = Brake(LIMITS)
+    brake.decide({f"shop/s{n:04}": Loss(2, 0) for n in range(2000)}, 5000, 0.0)
+    assert str(brake.hold).startswith(
+        "4000 of 5000 servers would go at once (shop/s0000, shop/s0001, shop/s0002 and 1997 more services)"
+    )
+
+
+def confirmed(name: str) -> Confirmations:
+    return Confirmations({name: (1, ConfirmationRecord())})
 
 
 def test_a_hundred_percent_switches_it_off() -> None:

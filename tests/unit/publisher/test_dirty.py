@@ -70,3 +70,12 @@ def test_what_could_not_be_dealt_with_is_taken_again_with_what_came_since() -> N
     assert found.everything
     assert found.services == {"shop/cart", "shop/web"}
     assert found.deleted == {"shop/cart"}
+
+
+def test_a_service_found_missing_by_a_comparison_was_not_seen_to_be_deleted() -> None:
+    dirty = Dirty()
+    dirty.take()
+    dirty.note(Change("Service", "shop", "cart", service(), None, compared=True))
+    assert dirty.take().deleted == frozenset()
+    dirty.note(Change("Service", "shop", "cart", service(), None))
+    assert dirty.take().deleted == {"shop/cart"}

@@ -8,10 +8,11 @@ import pytest
 
 from lbsync.clients.kube import SERVICES, Change
 from lbsync.model.kube import Ingress, Service, ServicePort, SlicePort
+from lbsync.publisher import followed
 from lbsync.publisher import work as module
 from lbsync.publisher.dirty import Dirt, Dirty
 from tests.fakes import FakeSource
-from tests.kube_objects import HTTP, endpoint, ingress, rule, service, slice_
+from tests.kube_objects import HTTP, endpoint, ingress, node, rule, service, slice_
 from tests.publishing import OTHER, Bench
 
 SERVICE = "services/shop/cart"
@@ -81,8 +82,8 @@ def test_what_is_in_step_is_not_translated_again(monkeypatch: Any) -> None:
         calls.append(args)
         return original(*args, **kwargs)
 
-    original = module.translate
-    monkeypatch.setattr(module, "translate", translate)
+    original = followed.translate
+    monkeypatch.setattr(followed, "translate", translate)
     assert found.write() == []
     assert calls == []
     found.objects.put(cart(balance="leastconn"))
@@ -194,16 +195,22 @@ def test_a_deleted_service_goes_at_once_with_its_report() -> None:
 def test_a_service_that_lost_its_label_goes() -> None:
     found = bench()
     found.write()
-    found.objects.put(service(labels={}))
-    found.write(CART)
+    labelled, bare = found.objects.get(SERVICES, "shop", "cart"), service(labels={})
+    found.objects.put(bare)
+    dirty = Dirty()
+    dirty.take()
+    dirty.note(Change("Service", "shop", "cart", labelled, bare))
+    found.write(dirty.take())
     assert found.stored_keys() == []
 
 
 def test_what_is_left_of_services_deleted_meanwhile_goes_with_the_full_comparison() -> None:
+    other = service("other", annotations=HOST)
     found = bench()
+    found.objects.put(other, _slice_of("other"))
     found.write()
-    later = Bench(store=found.store)
-    assert later.write(compared=True) == [SERVICE, DEFAULT]
+    later = Bench(other, _slice_of("other"), store=found.store)
+    assert later.write() == [SERVICE, DEFAULT]
 
 
 def test_many_services_found_missing_are_held() -> None:
@@ -213,12 +220,45 @@ def test_many_services_found_missing_are_held() -> None:
     )
     found.write()
     later = Bench(store=found.store)
-    later.write(compared=True)
+    later.write()
     assert len(later.stored_keys("services", "endpoints")) == 6
     assert "held" in later.value("publishers/blue/reports/service/shop/a")
-    later.now += 31
-    later.write(Dirt(), compared=True)
-    assert later.stored_keys() == []
+    later.now += 3600
+    later.write(Dirt())
+    assert len(later.stored_keys("services", "endpoints")) == 6, "nothing would be left anywhere"
+    assert later.work.brake.hold is not None
+    later.confirm(later.work.brake.hold.id)
+    later.write(Dirt())
+    assert later.stored_keys("services", "endpoints", "publishers") == []
+    assert later.work.let_go == {"shop/a": 0, "shop/b": 0, "shop/c": 0}
+
+
+def test_each_owner_is_told_of_few_removals_and_one_sentence_tells_of_many() -> None:
+    names = [f"s{number}" for number in range(30)]
+    found = Bench(*[service(name, annotations=HOST) for name in names], *map(_slice_of, names))
+    found.write()
+    later = Bench(store=found.store)
+    later.write()
+    assert later.stored_keys("publishers") == []
+    assert "and 27 more services" in str(later.work.brake.hold)
+
+
+def test_while_no_node_is_ready_servers_stay() -> None:
+    nodes = [node(f"n{i}", ("InternalIP", f"192.0.2.{i}")) for i in (1, 2)]
+    blind = [msgspec.structs.replace(found, ready=False) for found in nodes]
+    found = bench()
+    found.objects.put(*nodes)
+    found.write()
+    found.objects.put(*blind, slice_(*PODS[:3]))
+    found.write(Dirt(services=CART.services, nodes=True))
+    found.now += 3600
+    found.write(CART)
+    assert len(addresses(found)) == 4
+    found.objects.put(nodes[0])
+    found.write(Dirt(services=CART.services, nodes=True))
+    found.now += 31
+    found.write(Dirt())
+    assert len(addresses(found)) == 3
 
 
 def _slice_of(name: str) -> Any:
