@@ -21,6 +21,7 @@ from lbsync.settings.addresses import Network
 from lbsync.settings.values import Duration
 
 Networks = Annotated[tuple[Network, ...], Meta(max_length=2000)]
+SomeNetworks = Annotated[tuple[Network, ...], Meta(min_length=1, max_length=2000)]
 HeaderMap = Annotated[dict[HeaderName, Text], Meta(max_length=50)]
 HeaderList = Annotated[tuple[HeaderName, ...], Meta(max_length=50)]
 Names = Annotated[tuple[Token, ...], Meta(max_length=50)]

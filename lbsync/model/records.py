@@ -21,6 +21,7 @@ from lbsync.model.policies import (
     RateLimit,
     Redirect,
     Rewrite,
+    SomeNetworks,
     Sticky,
 )
 from lbsync.model.record import Record
@@ -114,8 +115,9 @@ class ServiceRecord(Record, frozen=True):
     hsts: bool | Hsts = False
     cors: Cors | UnsetType = UNSET
     auth: Auth | UnsetType = UNSET
-    allow: Networks = ()
-    """Left out: everybody; else only clients in these networks."""
+    allow: SomeNetworks = ()
+    """Left out: everybody; else only clients in these networks. Written, it names some: an empty
+    list would let in everybody where its writer let in nobody."""
     deny: Networks = ()
     """Clients that are refused, `allow` or not."""
     rate_limit: RateLimit | UnsetType = UNSET

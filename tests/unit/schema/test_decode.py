@@ -113,6 +113,15 @@ def test_a_route_that_sends_traffic_nowhere_is_refused() -> None:
     assert read("routes/shop/cart", b'{"groups":{"blue":1}}') == RouteRecord({"blue": 1})
 
 
+@pytest.mark.parametrize("empty", ["allow", "cors.origins", "auth.users"])
+def test_an_empty_list_does_not_switch_off_what_protects(empty: str) -> None:
+    """Whoever writes `allow: []` means nobody, and must not let in everybody."""
+    fields = {"allow": [], "cors.origins": {"origins": []}, "auth.users": {"users": {}}}
+    value = msgspec.json.encode({"mode": "http", empty.partition(".")[0]: fields[empty]})
+    with pytest.raises(BadKey, match=f"{empty}: it is empty: write at least one"):
+        read("services/shop/cart", value)
+
+
 def test_an_empty_list_of_servers_is_good() -> None:
     assert read("endpoints/shop/cart/default", b'{"servers":[]}') == EndpointsRecord(())
 
