@@ -42,6 +42,9 @@ def site(build: Callable[..., Site], web: Web) -> Site:
             "credentials": True, "max_age": "10m",
         },
     )  # fmt: skip
+    site.service(
+        "denied", one, deny=["127.0.0.2"], redirect={"https": True, "www": "add"}, hsts=True
+    )
     site.service("cors-all", one, cors={"origins": ["*"]})
     site.service("cors-office", one, cors={"origins": [APP]}, allow=["203.0.113.0/24"])
     site.service(
@@ -91,6 +94,12 @@ def test_hsts_is_said_over_https_alone(site: Site) -> None:
         == "max-age=31536000; includeSubDomains; preload"
     )
     assert "strict-transport-security" not in site.get("preload.test").headers
+
+
+def test_who_is_denied_is_not_even_redirected(site: Site) -> None:
+    assert site.get("denied.test").status == 302
+    assert site.get("denied.test", client="127.0.0.2").status == 403
+    assert site.get("www.denied.test", client="127.0.0.2").status == 403
 
 
 def preflight(site: Site, host: str, origin: str) -> Answer:
@@ -163,6 +172,19 @@ def test_a_password_is_asked_for_and_believed(site: Site) -> None:
     for user, password in [("ann", "wrong"), ("ann", ""), ("eve", "s3cret"), ("ANN", "s3cret")]:
         assert site.get("auth.test", headers=basic(user, password)).status == 401
     assert site.get("auth.test", headers={"Authorization": "Bearer x"}).status == 401
+
+
+@pytest.mark.parametrize(
+    "method", ["GET", "OPTIONS", "TRACE", "PROPFIND", "get", "A", "X" * 200, "CONNECT "]
+)
+def test_no_method_passes_by_a_policy(site: Site, method: str) -> None:
+    """OPTIONS is answered without a password for a page that cors names, and for nobody else."""
+    for host in ("auth.test", "cors.test"):
+        assert site.get(host, method=method).status in (400, 401)
+    for host in ("deny.test", "cors-office.test"):
+        assert site.get(host, method=method, client="127.0.0.2").status in (400, 403)
+    asked = {"Origin": "https://evil.test", "Access-Control-Request-Method": "PUT"}
+    assert site.get("cors.test", method=method, headers=asked).status in (400, 401)
 
 
 @pytest.mark.parametrize(

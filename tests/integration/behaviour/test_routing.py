@@ -184,6 +184,23 @@ def test_weights_of_groups_split_the_traffic(site: Site) -> None:
     assert 248 <= found["blue"] <= 352
 
 
+def test_a_map_that_lost_a_line_leads_nowhere(build: Callable[..., Site], web: Web) -> None:
+    """Somebody's hand, or half of an update: no request may go where no rule judges it."""
+    site = build()
+    site.service("page", web("blue"))
+    site.service("other", web("green"))
+    both = servers(web("blue"))
+    site.put({f"endpoints/t/split/{group}": both for group in ("a", "b")})
+    site.put({"services/t/split": {"mode": "http", "hosts": ["split.test"]}})
+    site.service("any", web("any"), hosts=[])
+    site.start()
+    for gone in ("maps/backends.map t/page", "maps/splits.map t/split"):
+        site.haproxy.ask(f"@1 del map {gone}")
+    assert {site.get("split.test").status for _ in range(4)} == {404}
+    assert site.get("page.test").status == 404
+    assert site.get("other.test").body == "green"
+
+
 def test_a_group_without_a_share_gets_nothing_whatever_becomes_of_the_others(
     build: Callable[..., Site], web: Web
 ) -> None:
