@@ -20,6 +20,7 @@ from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.clients.haproxy import binary, sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Exit, LbsyncError, SettingsError
+from lbsync.model.desired import Desired
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 from lbsync.verdict import gravest
@@ -176,6 +177,10 @@ def _check_configuration(findings: Findings, settings: Settings, snapshot: Snaps
         findings.bad("keys", problems, Exit.REJECTED)
         if not problems:
             findings.good("keys", "all of them read well")
+    tls = bool(inputs.certificates_in(plan.rendered))
+    odd = endless_redirect(settings, plan.desired, tls=tls)
+    if odd is not None:
+        findings.warn("configuration", odd)
     verdict = findings.attempt("configuration", lambda: _validate(plan, settings))
     if verdict is None:
         return
@@ -184,6 +189,19 @@ def _check_configuration(findings: Findings, settings: Settings, snapshot: Snaps
         findings.good("configuration", said)
     for first, *others in alike(verdict.warnings).values():
         findings.warn("configuration", f"{first} (and {len(others)} like it)" if others else first)
+
+
+def endless_redirect(settings: Settings, desired: Desired, *, tls: bool) -> str | None:
+    """Return what is odd where services redirect to https, but no request can ever count as such:
+    TLS does not end here (`tls`), and nobody is trusted to say that it ended in front."""
+    redirected = [service.id for service in desired.services if service.backends[0].https]
+    if tls or settings.proxy.trusted_proxies or not redirected or not settings.templates.packaged:
+        return None
+    return (
+        f"{count(len(redirected), 'service')} ({redirected[0]}, for one) redirect to https, but no "
+        "request counts as https here, so clients are redirected without end: set proxy.certificates, "
+        "or proxy.trusted_proxies to the networks of the load balancer that ends TLS"
+    )
 
 
 def _accepted(plan: Plan, settings: Settings) -> str:

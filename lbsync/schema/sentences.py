@@ -94,7 +94,9 @@ def _text(here: Any, raw: str, place: str) -> Iterator[str]:
 def _length(here: Any, length: int, what: str, place: str) -> Iterator[str]:
     if here.min_length is not None and length < here.min_length:
         least = f"it has too few {what}: at least {here.min_length}"
-        yield _at(place, "it is empty: write at least one, or leave it out" if not length else least)
+        yield _at(
+            place, "it is empty: write at least one, or leave it out" if not length else least
+        )
     if here.max_length is not None and length > here.max_length:
         yield _at(place, f"it has too many {what}: at most {here.max_length}")
 

@@ -83,6 +83,13 @@ class Haproxy(msgspec.Struct, frozen=True):
              description="Concurrent connections of the process. 0: HAProxy works it out from the "
              "file descriptors it may open."),
     ] = 0  # fmt: skip
+    buffer_size: Annotated[
+        int,
+        Meta(ge=16_384, le=1_048_576,
+             description="Bytes of a buffer (`tune.bufsize`); the head of a request or an answer, with "
+             "1 kB to spare for what is added, must fit into one: else 400, or 502. Larger where "
+             "cookies or tokens are huge; each connection at work takes two."),
+    ] = 16_384  # fmt: skip
     threads: Annotated[
         int, Meta(ge=0, le=4096, description="Worker threads. 0: one for each core it may use.")
     ] = 0

@@ -307,6 +307,18 @@ def test_statistics_and_metrics_are_told_on_their_own_address(trusting: Site) ->
     assert trusting.get("page.test", "/metrics").body == "front"
 
 
+def test_a_head_must_fit_into_a_buffer_whose_size_is_a_setting(
+    build: Callable[..., Site], web: Web, trusting: Site
+) -> None:
+    site = build(haproxy="buffer_size = 65536")
+    site.service("page", web("front"))
+    site.start()
+    for size, in_small, in_large in ((14_000, 200, 200), (20_000, 400, 200), (80_000, 400, 400)):
+        cookie = {"Cookie": "x" * size}
+        assert trusting.get("page.test", headers=cookie).status == in_small
+        assert site.get("page.test", headers=cookie).status == in_large
+
+
 def test_a_request_without_a_host_is_led_nowhere(build: Callable[..., Site], web: Web) -> None:
     site = build()
     site.service("any", web("front"), hosts=[], redirect={"https": True, "www": "add"})
