@@ -5,14 +5,19 @@ compares with, and the order in which files of a file source were created, also 
 agent. The store is SQLite: a confirmed pass writes only what changed, in one transaction.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
+import msgspec
+
+from lbsync.agent import boot
 from lbsync.agent.entries import Entries, Entry, read_entry
 from lbsync.agent.rawkeys import Raw
+from lbsync.agent.window import Kept, Window
 from lbsync.errors import LbsyncError
 from lbsync.model.snapshot import Item
 
@@ -20,7 +25,10 @@ _LAYOUT = """
 CREATE TABLE IF NOT EXISTS accepted (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS raw (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS raw (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reached (
+    service TEXT PRIMARY KEY, boot TEXT NOT NULL, value BLOB NOT NULL
+) WITHOUT ROWID
 """
 
 
@@ -91,6 +99,36 @@ class Accepted:
             raise StateError(
                 f"{self._path}: what was accepted cannot be written: {error}"
             ) from error
+
+    def remember(self, window: Window) -> None:
+        """Keep what was reached lately, where it differs from what was kept. Raises `StateError`."""
+        if not window.unsaved:
+            return
+        boot_id, kept = boot.boot_id(), {name: window.kept(name) for name in window.unsaved}
+        rows = [(name, boot_id, msgspec.json.encode(k)) for name, k in kept.items() if k]
+        gone = [(name,) for name, k in kept.items() if not k]
+        try:
+            with closing(_open(self._path)) as db, db:
+                db.executemany("DELETE FROM reached WHERE service = ?", gone)
+                db.executemany("INSERT OR REPLACE INTO reached VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise StateError(
+                f"{self._path}: what was reached cannot be written: {error}"
+            ) from error
+        window.unsaved.clear()
+
+    def recall(self, window: Window) -> None:
+        """Tell `window` what was reached before this agent began, as far as it can be read."""
+        if self.unread or not self._path.exists():
+            return
+        found: dict[bool, dict[str, Kept]] = {True: {}, False: {}}
+        with contextlib.suppress(sqlite3.Error), closing(_open(self._path)) as db:
+            for name, of, value in db.execute("SELECT * FROM reached"):
+                with contextlib.suppress(msgspec.DecodeError):
+                    kept = msgspec.json.decode(value, type=Kept)
+                    found[of == boot.boot_id()][name] = kept
+        window.restore(found[True], boot.now(), same_clock=True)
+        window.restore(found[False], boot.now(), same_clock=False)
 
 
 def peek(path: Path) -> Entries:

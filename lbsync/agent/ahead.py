@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lbsync import log
-from lbsync.agent import inputs, shift
+from lbsync.agent import boot, inputs, shift
 from lbsync.agent.entries import Entries
 from lbsync.agent.holding import Holding
 from lbsync.agent.live import Live
@@ -32,7 +32,7 @@ class Ahead:
         """Change at once what can be; tell whether anything is left for a pass with a reload."""
         if not self._foreseen or not self._live.still():
             return True
-        changed = None if self._holding.hold else self._settler.nudge(snapshot, accepted)
+        changed = None if self._holding.hold else self._settler.nudge(snapshot)
         if changed is None:
             settled = self._settler.settle(snapshot, accepted, self._holding.let_go)
             moves = shift.shifts(self._in_force, settled.desired.services)
@@ -41,6 +41,7 @@ class Ahead:
         try:
             done, left = self._live.shift(moves.at_once, self._print)
             self._in_force.update((move.new.id, move.new) for move in done)
+            self._holding.guard.window.runs([move.new for move in done], boot.now(), whole=False)
             renewed = self._live.renew(self._certificates())
         except Deviated as error:
             log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")

@@ -26,8 +26,7 @@ class Request(msgspec.Struct, frozen=True):
 
     value: str
     """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;
-    `release`: nothing; `held`: how many servers there were when a hold began (the
-    agent's own note)."""
+    `release`: nothing; `held`: the agent's own note of a hold that stands."""
     since: str
     """RFC 3339, UTC."""
 

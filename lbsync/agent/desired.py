@@ -3,6 +3,7 @@
 Pure apart from a cache: the result depends on the entries alone.
 """
 
+import copy
 from collections.abc import Iterable, Iterator
 from math import gcd
 
@@ -48,6 +49,12 @@ class _Parts:
         else:
             self.groups[key.group] = entry
 
+    def twin(self) -> "_Parts":
+        """Return a copy that may change by itself."""
+        other = _Parts()
+        other.service, other.route, other.groups = self.service, self.route, dict(self.groups)
+        return other
+
     def empty(self) -> bool:
         """Tell whether nothing is left."""
         return self.service is None and self.route is None and not self.groups
@@ -69,6 +76,14 @@ class Assembler:
         self._owned = Ownership(frozenset(reserved_ports))
         self._built: dict[ServiceId, Service] = {}
         self._settings = GlobalRecord()
+
+    def twin(self) -> "Assembler":
+        """Return one that knows the same, and goes its own way from here."""
+        other = copy.copy(self)
+        other._seen, other._built = dict(self._seen), dict(self._built)
+        other._parts = {service: parts.twin() for service, parts in self._parts.items()}
+        other._owned = self._owned.twin()
+        return other
 
     def nudge(self, changed: Iterable[Entry]) -> list[Service] | None:
         """Take over entries that changed, where each leaves the structure as it is.

@@ -93,6 +93,11 @@ class Decoder:
         problems = [*self._bad.values(), *map(_unreadable, snapshot.unreadable)]
         return Resolved(entries, tuple(sorted(problems, key=lambda problem: problem.key)))
 
+    @property
+    def entries(self) -> Entries:
+        """The good entries of the last snapshot that was taken over."""
+        return self._good
+
     def glance(self, snapshot: Snapshot) -> list[Entry] | None:
         """Return the entries that changed since the last snapshot, where that is all that changed.
 

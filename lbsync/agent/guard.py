@@ -1,28 +1,39 @@
 """Is this removal meant? A store that was emptied or wiped must not empty the balancers.
 
-Pure: accepted entries and wanted entries in, a verdict out. Servers are counted per service, so
-new addresses for the same number of servers are no removal.
+What counts is how many servers can get a request, against the most of the last minutes: see `reach` for
+what takes a server away, and `window` for how it adds up. Pure but for what it remembers.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from lbsync.agent.entries import Entries, Entry
-from lbsync.model.records import EndpointsRecord
-from lbsync.schema.keys import ServiceId, service_key
+from lbsync.agent.reach import Loss
+from lbsync.agent.window import Row, Sums, Window
+from lbsync.model.desired import Service
+
+#: Other hosts, fewer clients or other servers for one or two services are a deployment; for more at
+#: once they count as a removal.
+_FEW = 3
+Meant = Callable[[str, int], bool]
+"""Tells of a service and the number of servers it would be left with whether somebody confirmed that."""
 
 
 class Hold(msgspec.Struct, frozen=True):
     """A removal that waits for confirmation."""
 
     id: str
-    """Names exactly this removal; a confirmation of another one does not release it."""
+    """Names exactly this removal, on every host; a confirmation of another one does not release it."""
     losses: dict[str, tuple[int, int]]
-    """Service to (servers before, servers wanted), for each service that would lose some."""
+    """Service to (servers now, servers of these that could still get a request), for each service that
+    would lose some."""
     total: int
-    """Servers of all accepted services, when the hold began."""
+    """The most servers there were within the window, when the hold began."""
+    earlier: int = 0
+    """Servers that went before this within the window."""
+    left: dict[str, int] = {}
+    """Service to the number of servers it would be left with, whoever their clients are."""
 
     @property
     def lost(self) -> int:
@@ -34,85 +45,130 @@ class Hold(msgspec.Struct, frozen=True):
         names = ", ".join(sorted(self.losses)[:3])
         more = f" and {len(self.losses) - 3} more" if len(self.losses) > 3 else ""
         what = f"{self.lost} of {self.total} servers" if self.total else "every service"
-        return f"{what} would go at once ({names}{more}); they stay until 'lbsync confirm'"
+        after = f", after {self.earlier} that went shortly before" if self.earlier else ""
+        return (
+            f"{what} would go at once{after} ({names}{more}); they stay until 'lbsync confirm' "
+            f"(on every host: 'lbsync confirm --fleet {self.id}')"
+        )
 
 
-def _servers(entry: Entry | None) -> int:
-    if entry is None or not isinstance(entry.record, EndpointsRecord):
-        return 0
-    return len(entry.record.servers)
+class Standing(msgspec.Struct, frozen=True):
+    """A hold that stood when the last pass, or the last agent, ended."""
+
+    total: int
+    services: frozenset[str] = frozenset()
 
 
-def _count(entries: Entries, services: set[ServiceId]) -> dict[ServiceId, int]:
-    """Return servers per service; one without its own key has none that can be reached."""
-    reached = {service for service in services if service_key(service) in entries}
-    counts = dict.fromkeys(services, 0)
-    if reached:
-        for entry in entries.values():
-            if entry.key.service in reached:
-                counts[entry.key.service] += _servers(entry)
-    return counts
+class Guard:
+    """Weighs what is wanted against what runs and what ran."""
+
+    def __init__(self, percent: int, window_s: float) -> None:
+        """`percent`: of all servers, or of all that one publisher wrote, so many may go within
+        `window_s` seconds; at 100 everything may. Both may be exchanged at any time."""
+        self.percent = percent
+        self.window = Window(window_s)
+        self.standing: Standing | None = None
+        """The hold that stands."""
+
+    def check(
+        self,
+        services: Iterable[Service],
+        now: float,
+        meant: Meant,
+        *,
+        whole: bool = True,
+    ) -> Hold | None:
+        """Return the removal to hold, or None when everything may go on.
+
+        `services`: what is wanted, all of it or what changed (`whole` false). While a hold stands nothing
+        leaves the window: time alone makes no removal meant, and what others gain does not either.
+        """
+        standing = self.standing
+        if standing is None:
+            self.window.age(now)
+        self.window.wants(services, now, whole=whole)
+        if self.percent >= 100 or not (self._may_be_over(standing) or self._is_emptied()):
+            return None
+        losing = {
+            name: row
+            for name, row in self.window.rows.items()
+            if (row.loss.gone or row.loss.strange or _is_removed(row))
+            and not meant(name, row.now.servers)
+        }
+        over = self._over(losing, standing)
+        held = {name for name in over if _counts(losing[name].at_once, _strangers(losing))}
+        held |= {name for name in over if _is_removed(losing[name])}
+        if standing is not None and (stay := held & standing.services):
+            # What else is wanted is judged by itself: a hold is no reason to stop deployments.
+            rest = {name: row for name, row in losing.items() if name not in stay}
+            held = stay if not self._over(rest, standing) else held
+        return self._hold(held, losing, standing) if held else None
+
+    def _may_be_over(self, standing: Standing | None) -> bool:
+        total = self._total(standing)
+        if self._is_too_much(self.window.all, total):
+            return True
+        return any(
+            sums.gone + sums.strange and self._is_too_much(sums, sums.total)
+            for sums in self.window.by_source.values()
+        )
+
+    def _is_too_much(self, sums: Sums, total: int) -> bool:
+        lost = sums.gone + (sums.strange if sums.strangers >= _FEW else 0)
+        return lost * 100 > total * self.percent
+
+    def _total(self, standing: Standing | None) -> int:
+        total = self.window.all.total
+        return min(total, standing.total) if standing and standing.total else total
+
+    def _is_emptied(self) -> bool:
+        return self.window.wants_nothing and not self.window.is_empty
+
+    def _over(self, losing: dict[str, Row], standing: Standing | None) -> set[str]:
+        """Return those of the services that together lose too much."""
+        if self._is_emptied():
+            return set(losing)
+        lost = _summed(losing.values())
+        if self._is_too_much(lost, self._total(standing)):
+            return set(losing)
+        over: set[str] = set()
+        for source, sums in self.window.by_source.items():
+            own = {name: row for name, row in losing.items() if row.source == source}
+            # A publisher that loses its cluster; one that has but a few services changes them.
+            if len(own) >= _FEW and self._is_too_much(_summed(own.values()), sums.total):
+                over |= own.keys()
+        return over
+
+    def _hold(
+        self, held: Collection[str], losing: dict[str, Row], standing: Standing | None
+    ) -> Hold:
+        rows = {name: losing[name] for name in sorted(held)}
+        losses = {}
+        for name, row in rows.items():
+            loss = row.at_once
+            losses[name] = (row.before.servers, row.before.servers - loss.gone - loss.strange)
+        left = {name: row.now.servers for name, row in rows.items()}
+        earlier = _summed(losing.values())
+        before = earlier.gone + earlier.strange - sum(then - now for then, now in losses.values())
+        name = hashlib.sha256(msgspec.json.encode(list(left.items()))).hexdigest()[:12]
+        return Hold(name, losses, self._total(standing), max(0, before), left)
 
 
-def _total(entries: Entries) -> int:
-    """Count the servers that can be reached: those of a service that is there."""
-    there = {entry.key.service for entry in entries.values() if entry.key.kind == "services"}
-    return sum(_servers(entry) for entry in entries.values() if entry.key.service in there)
+def _summed(rows: Iterable[Row]) -> Sums:
+    sums = Sums()
+    for row in rows:
+        sums.add(row)
+    return sums
 
 
-def _losses(accepted: Entries, wanted: Entries) -> dict[ServiceId, tuple[int, int]]:
-    """Return (before, after) for each service that would have fewer servers than before."""
-    shrunk: set[ServiceId] = set()
-    for name, entry in accepted.items():
-        new = wanted.get(name)
-        if new is entry or entry.key.service is None:
-            continue
-        if new is None or _servers(new) < _servers(entry):
-            shrunk.add(entry.key.service)
-    if not shrunk:
-        return {}
-    before, after = _count(accepted, shrunk), _count(wanted, shrunk)
-    return {s: (before[s], after[s]) for s in shrunk if before[s] > after[s]}
+def _strangers(rows: dict[str, Row]) -> bool:
+    return sum(row.loss.strange > 0 for row in rows.values()) >= _FEW
 
 
-def loses(accepted: Entries, changed: Iterable[Entry], percent: int) -> bool:
-    """Tell whether changed entries alone take away so many servers that `check` must look."""
-    lost = sum(
-        max(0, _servers(accepted.get(entry.item.key)) - _servers(entry)) for entry in changed
-    )
-    return bool(lost) and lost * 100 > _total(accepted) * percent
+def _counts(loss: Loss, strangers: bool) -> bool:
+    return bool(loss.gone or (strangers and loss.strange))
 
 
-def check(accepted: Entries, wanted: Entries, percent: int, standing: int = 0) -> Hold | None:
-    """Return the removal to hold, or None when everything may go on.
-
-    A removal is held when more than `percent` (0 to 100) of all accepted servers would go, or every
-    service; at 100 nothing ever is. `standing` is the number of servers there were when a hold
-    began that still stands: it goes on being the measure, however many others have gained since.
-    """
-    if percent >= 100:
-        return None
-    losses = {str(service): loss for service, loss in _losses(accepted, wanted).items()}
-    gone = {str(entry.key.service) for entry in _services(accepted, wanted)}
-    if not losses and not gone:
-        return None
-    lost = sum(old - new for old, new in losses.values())
-    total = _total(accepted)
-    if standing:
-        total = min(total, standing)
-    emptied = bool(gone) and not any(e.key.kind == "services" for e in wanted.values())
-    if lost * 100 <= total * percent and not emptied:
-        return None
-    held = losses | {name: losses.get(name, (0, 0)) for name in gone}
-    name = hashlib.sha256(msgspec.json.encode(sorted(held.items()))).hexdigest()[:12]
-    return Hold(name, dict(sorted(held.items())), total)
-
-
-def _services(accepted: Entries, wanted: Entries) -> Iterator[Entry]:
-    """Yield the accepted services that are not wanted any more."""
-    return (e for name, e in accepted.items() if e.key.kind == "services" and name not in wanted)
-
-
-def kept(hold: Hold) -> set[ServiceId]:
-    """Return the services whose accepted entries stay in place."""
-    return {ServiceId.parse(name) for name in hold.losses}
+def _is_removed(row: Row) -> bool:
+    """Tell whether a service that runs is not wanted any more; it may have no servers at all."""
+    return row.running is not None and row.wanted is None

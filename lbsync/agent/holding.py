@@ -1,76 +1,147 @@
 """A removal that is held: since when, until when, and remembered over a restart."""
 
-import time
+import msgspec
 
+from lbsync.agent import boot
+from lbsync.agent.accepted import Accepted
 from lbsync.agent.control import Control, Request
 from lbsync.agent.generations import Store
-from lbsync.agent.guard import Hold
+from lbsync.agent.guard import Guard, Hold, Standing
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import load, main_text
+from lbsync.agent.settle import Plan
 from lbsync.agent.trial import Found
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.confirming import confirmations
 from lbsync.settings import Agent as AgentSettings
+
+
+class _Note(msgspec.Struct, frozen=True):
+    """What the next agent has to know of a hold."""
+
+    total: int
+    services: frozenset[str]
+    since: float
+    """On the clock of `boot.now`."""
+    boot: str
 
 
 class Holding:
     """Knows what is held, and when it may go."""
 
-    def __init__(self, control: Control, settings: AgentSettings) -> None:
-        """`settings` may be exchanged at any time."""
+    def __init__(self, control: Control, settings: AgentSettings, accepted: Accepted) -> None:
+        """`accepted`: where the guard's memory is kept."""
         self._control = control
-        self.settings = settings
+        self._accepted = accepted
         self.hold: Hold | None = None
-        self._since = 0.0
+        self._note = self._read()
+        self.guard = Guard(settings.guard_percent, settings.guard_window.seconds)
+        accepted.recall(self.guard.window)
+        if self._note is not None:
+            self.guard.standing = Standing(self._note.total, self._note.services)
+        self.configure(settings)
+        self._confirmed: dict[str, int] = {}
+        self._obeyed: set[tuple[str, int]] = set()
 
-    def let_go(self, hold: Hold) -> bool:
-        """Tell whether a removal was confirmed, or has waited for as long as the settings say."""
+    def configure(self, settings: AgentSettings) -> None:
+        """Take over settings."""
+        self._settings = settings
+        self.guard.percent = settings.guard_percent
+        self.guard.window.seconds = settings.guard_window.seconds
+
+    def let_go(self, hold: Hold, confirmed: int = 0) -> bool:
+        """Tell whether a removal was confirmed, or has waited for as long as the settings say.
+
+        `confirmed`: revision of the store that confirmed it for the whole fleet; 0: none did. One such
+        word counts once: it does not let the same removal go again later.
+        """
         request = self._control.get("confirm")
         if request is not None and request.value == hold.id:
             return True
-        release = self.settings.guard_release
-        if release is None or self.hold is None:
+        if confirmed and (hold.id, confirmed) not in self._obeyed:
+            self._confirmed[hold.id] = confirmed
+            return True
+        release = self._settings.guard_release
+        if release is None or self._note is None:
             return False
-        return time.time() - self._since >= release.seconds
+        return boot.now() - self._note.since >= release.seconds
 
-    def note(self, hold: Hold | None) -> None:
-        """Remember what is held now, on disk, too."""
-        if hold is not None and self.hold is None:
-            self._since = time.time()
+    def note(self, hold: Hold | None, let_go: Hold | None = None) -> None:
+        """Remember what is held now, on disk, too.
+
+        A removal that may go is no less held until it is done: when that fails, the wait does not begin
+        anew.
+        """
         self.hold = hold
-        total = str(hold.total) if hold else ""
-        standing = self._control.get("held")
-        if total and (standing is None or standing.value != total):
-            self._control.set("held", Request(total, ""))
-        elif not total and standing is not None:
-            self._control.forget("held")
+        if hold is None and let_go is None:
+            self._forget()
+        elif hold is not None:
+            since = self._note.since if self._note is not None else boot.now()
+            self._write(_Note(hold.total, frozenset(hold.losses), since, boot.boot_id()))
 
-    def standing(self) -> int:
-        """Return how many servers there were when a hold began that stood when the last agent
-        ended; 0: none did."""
-        found = self._control.get("held")
-        return int(found.value) if found and found.value.isdecimal() else 0
+    def served(self, plan: Plan) -> None:
+        """This is what runs now: remember it for the guard, also over a restart. Raises `StateError`."""
+        window = self.guard.window
+        window.runs(plan.desired.services, boot.now())
+        if plan.let_go is not None:
+            window.forgive(plan.let_go.left)
+            self.done(plan.let_go)
+        self._accepted.remember(window)
+
+    def done(self, gone: Hold) -> None:
+        """A removal that was held is served now."""
+        self.guard.standing = None
+        if gone.id in self._confirmed:
+            self._obeyed.add((gone.id, self._confirmed.pop(gone.id)))
+        self._forget()
 
     def waits(self) -> list[float]:
         """Return after how many seconds a hold goes by itself; nothing where it does not."""
-        release = self.settings.guard_release
-        if self.hold is None or release is None:
+        release = self._settings.guard_release
+        if self.hold is None or release is None or self._note is None:
             return []
-        return [max(0.0, self._since + release.seconds - time.time())]
+        return [max(0.0, self._note.since + release.seconds - boot.now())]
 
-    def judge(self, found: Found, store: Store, parser: Parser, *, blind: bool) -> Hold | None:
+    def judge(
+        self, found: Found, store: Store, parser: Parser, snapshot: Snapshot, *, blind: bool
+    ) -> Hold | None:
         """Return what is to be held, and remember it. `blind`: entries do not tell of all servers."""
         hold = found.plan.hold
         if hold is None and blind and not found.plan.let_go:
-            hold = self._by_files(found, store, parser)
-        self.note(hold)
+            hold = self._by_files(found, store, parser, snapshot)
+        self.note(hold, found.plan.let_go)
         return hold
 
-    def _by_files(self, found: Found, store: Store, parser: Parser) -> Hold | None:
+    def _read(self) -> _Note | None:
+        """Return what the last agent noted; since the machine was started anew, from now on."""
+        found = self._control.get("held")
+        try:
+            note = msgspec.json.decode(found.value, type=_Note) if found is not None else None
+        except msgspec.DecodeError:
+            return None
+        if note is not None and note.boot != boot.boot_id():
+            return msgspec.structs.replace(note, since=boot.now(), boot=boot.boot_id())
+        return note
+
+    def _write(self, note: _Note) -> None:
+        if note != self._note:
+            self._control.set("held", Request(msgspec.json.encode(note).decode(), ""))
+        self._note = note
+
+    def _forget(self) -> None:
+        if self._note is not None:
+            self._control.forget("held")
+        self._note = None
+
+    def _by_files(
+        self, found: Found, store: Store, parser: Parser, snapshot: Snapshot
+    ) -> Hold | None:
         """Guard a removal by what the live file serves: where entries tell nothing of it.
 
         Nothing can be held service by service then, so all of it waits.
         """
         live = store.live()
-        percent = self.settings.guard_percent
+        percent = self._settings.guard_percent
         if found.staged is None or live is None or percent >= 100:
             return None
         if live.meta.confirmed_at is None:
@@ -81,7 +152,8 @@ class Holding:
         if (before - after) * 100 <= before * percent:
             return None
         hold = Hold(live.digest, {"counted in haproxy.cfg": (before, after)}, before)
-        return None if self.let_go(hold) else hold
+        confirmed = confirmations(snapshot.items).found.get(hold.id)
+        return None if self.let_go(hold, confirmed[0] if confirmed else 0) else hold
 
 
 def _servers(config: Config) -> int:

@@ -5,6 +5,7 @@ from the services that changed; anything else is decided for all together, as `c
 """
 
 import bisect
+import copy
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -36,6 +37,13 @@ class Ownership:
         """What each service has, sorted by name; one that was refused all is not there."""
         self.conflicts: list[Problem] = []
         """The claims that were refused."""
+
+    def twin(self) -> "Ownership":
+        """Return one that knows the same, and goes its own way from here."""
+        other = copy.copy(self)
+        other._owners, other.grants = dict(self._owners), dict(self.grants)
+        other.conflicts = list(self.conflicts)
+        return other
 
     def alone(self, turns: Mapping[ServiceId, Turn]) -> dict[ServiceId, Grant | None] | None:
         """Return what these services are given, None for those that are gone, where no other

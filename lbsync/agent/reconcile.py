@@ -62,7 +62,7 @@ class Agent:
         self._parser = Parser()
         self._budget = Budget(Limits.of(settings.agent))
         self._served: Served | None = None
-        self._holding = Holding(self._control, settings.agent)
+        self._holding = Holding(self._control, settings.agent, self._accepted)
         self._outputs = Outputs(settings)
         self._occupied = Occupied(state)
         self._spoken = Spoken()
@@ -106,16 +106,15 @@ class Agent:
             renderer,
             settings.reserved_ports,
             Permission(settings.claims),
-            settings.agent.guard_percent,
+            self._holding.guard,
             CertificateDirectory(Path(directory)) if directory else None,
             raw_keys=bool(settings.templates.directory or settings.outputs),
             contract=settings.templates.contract,
             host_files=HostFiles(settings.proxy.name_servers),
         )
         self._know_raw()
-        self._holding.settings = settings.agent
+        self._holding.configure(settings.agent)
         self._outputs.configure(settings)
-        self._settler.standing = self._holding.standing()
         if (live := self._store.live()) is not None:
             there = load(live)
             self._settler.host_files.remember(there)
@@ -194,7 +193,7 @@ class Agent:
         found = self._trial.find(question, self._served, ready)
         # Entries do not tell of servers that templates make of keys as they are stored.
         blind = not self._known or not self._settings.templates.packaged
-        hold = self._holding.judge(found, self._store, self._parser, blind=blind)
+        hold = self._holding.judge(found, self._store, self._parser, question.snapshot, blind=blind)
         if hold is not None and found.plan.hold is None:
             return self._hold_all(found, hold)
         self._tried = found
@@ -221,6 +220,7 @@ class Agent:
             self._know_raw()
             self._served = Served(applied.generation, found.plan.rendered, found.config)
             self._ahead.starts_from(found.plan.desired.services)
+            self._holding.served(found.plan)
             self._settler.certificates.last = inputs.certificates_in(found.plan.rendered)
             self._store.prune()
             if found.plan.hold is None:

@@ -4,15 +4,18 @@ Everything here is decided from values; nothing outside is touched but the certi
 """
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 import msgspec
 
-from lbsync.agent import guard, inputs, rawkeys
+from lbsync.agent import boot, inputs, rawkeys
 from lbsync.agent.certificates import Certificates
+from lbsync.agent.confirmed import Confirmed
 from lbsync.agent.desired import Assembler
 from lbsync.agent.entries import Decoder, Entries, Entry, hold_back, settle_routes
-from lbsync.agent.guard import Hold
+from lbsync.agent.guard import Guard, Hold, Standing
 from lbsync.agent.host_files import HostFiles, HostState
+from lbsync.agent.keeping import Keeper
 from lbsync.agent.quarantine import SETTINGS, Quarantine, Suspect
 from lbsync.agent.rawkeys import Raw
 from lbsync.agent.render.digest import seal
@@ -22,7 +25,10 @@ from lbsync.model.desired import Desired, Problem, Service
 from lbsync.model.permission import Permission
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
-from lbsync.schema.keys import SETTINGS_GLOBAL, service_key
+from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
+
+LetGo = Callable[[Hold, int], bool]
+"""Tells of a removal, and the revision that confirmed it in the store (0: none did), whether it may go."""
 
 
 class Settled(msgspec.Struct, frozen=True, eq=False):
@@ -31,8 +37,8 @@ class Settled(msgspec.Struct, frozen=True, eq=False):
     entries: Entries
     desired: Desired
     hold: Hold | None
-    let_go: bool = False
-    """A removal was wanted that the guard would have held, and may go."""
+    let_go: Hold | None = None
+    """A removal that the guard would have held, and that may go."""
 
 
 class Plan(msgspec.Struct, frozen=True, eq=False):
@@ -41,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
     entries: Entries
     desired: Desired
     hold: Hold | None
-    let_go: bool
+    let_go: Hold | None
     """As in `Settled`."""
     rendered: Rendered
     outside: Mapping[str, bytes]
@@ -56,7 +62,7 @@ class Question(msgspec.Struct, frozen=True, eq=False):
     snapshot: Snapshot
     accepted: Entries
     draining: bool
-    let_go: Callable[[Hold], bool]
+    let_go: LetGo
 
 
 class _Texts(msgspec.Struct, frozen=True):
@@ -75,7 +81,7 @@ class Settler:
         renderer: Renderer,
         reserved_ports: frozenset[int],
         permission: Permission,
-        guard_percent: int,
+        guard: Guard,
         certificates: CertificateDirectory | None,
         *,
         raw_keys: bool,
@@ -88,7 +94,10 @@ class Settler:
         self._renderer = renderer
         self._decoder = Decoder(permission, contract=contract)
         self._assembler = Assembler(reserved_ports)
-        self._guard_percent = guard_percent
+        self._held_assembler: Assembler | None = None
+        """Makes what goes on while a removal is held, beside the other, which makes what is wanted."""
+        self._guard = guard
+        self._keeper = Keeper()
         self.certificates = Certificates(certificates)
         self.raw_keys = raw_keys
         """Templates see the keys as they are stored."""
@@ -97,8 +106,6 @@ class Settler:
         self.quarantine = Quarantine()
         self.host_files = host_files or HostFiles()
         """What is read of the host."""
-        self.standing = 0
-        """Servers there were when the hold that stands began; 0: none stands."""
         self._last: tuple[object, _Texts, Rendered] | None = None
         self._undisturbed: tuple[Snapshot, Entries, Settled] | None = None
         """The last decision in which nothing was held back, and what it was made from."""
@@ -107,7 +114,7 @@ class Settler:
         self,
         snapshot: Snapshot,
         accepted: Entries,
-        let_go: Callable[[Hold], bool],
+        let_go: LetGo,
         held: frozenset[Suspect] = frozenset(),
     ) -> Settled:
         """Decide what is wanted. `let_go` tells whether a removal may pass the guard; `held` are to be
@@ -129,18 +136,39 @@ class Settler:
         problems += settle_routes(entries, accepted)
         entries = _without(entries, accepted, {*bars, *held})
         problems += self._problems()
-        removal = guard.check(accepted, entries, self._guard_percent, self.standing)
-        hold = None if removal is None or let_go(removal) else removal
-        self.standing = hold.total if hold else 0
-        if hold is not None:
-            entries = hold_back(entries, accepted, guard.kept(hold))
-        desired = self._assembler.assemble(entries, snapshot.revision, tuple(problems))
-        settled = Settled(entries, desired, hold, removal is not None and hold is None)
+        self._know_what_runs(accepted)
+        told = tuple(problems)
+        desired = self._assembler.assemble(entries, snapshot.revision, told)
+        confirmed = Confirmed(snapshot, entries.values())
+        removal = self._guard.check(desired.services, boot.now(), confirmed.meant)
+        goes = removal is not None and let_go(removal, confirmed.revision(removal.id))
+        if removal is not None and not goes:
+            kept = self._keep(removal, entries, accepted)
+            goes_on = self._held_assembler or self._assembler.twin()
+            settled = Settled(kept, goes_on.assemble(kept, snapshot.revision, told), removal)
+            self._held_assembler = goes_on
+        else:
+            settled = Settled(entries, desired, None, removal)
+            self._held_assembler = None
+        if removal is None:
+            self._guard.standing = None
         if removal is None and not bars and not held:
             self._undisturbed = snapshot, accepted, settled
         return settled
 
-    def nudge(self, snapshot: Snapshot, accepted: Entries) -> list[Service] | None:
+    def _keep(self, hold: Hold, entries: Entries, accepted: Entries) -> Entries:
+        """Return what goes on while a removal is held."""
+        self._guard.standing = Standing(hold.total, frozenset(hold.losses))
+        names = {ServiceId.parse(name) for name in hold.losses}
+        return self._keeper.keep(entries, accepted, names)
+
+    def _know_what_runs(self, accepted: Entries) -> None:
+        """Let the guard know what was accepted before this agent began: that is what runs."""
+        if accepted and self._guard.window.is_empty:
+            running = self._assembler.assemble(accepted, 0, ()).services
+            self._guard.window.runs(running, boot.now())
+
+    def nudge(self, snapshot: Snapshot) -> list[Service] | None:
         """Return the services that changed, where nothing but them is concerned; else None.
 
         What `settle` would decide anew for everybody stays as it was; the cost is that of the
@@ -149,11 +177,15 @@ class Settler:
         if any(suspect.kind in ("service", "settings") for suspect in self.quarantine.bars):
             return None
         changed = self._decoder.glance(snapshot)
-        if changed is None or guard.loses(accepted, changed, self._guard_percent):
+        if changed is None or self._guard.window.is_empty:
             return None
         services = self._assembler.nudge(changed)
-        if services is not None:
-            self._decoder.take(snapshot, changed)
+        if services is None:
+            return None
+        confirmed = Confirmed(snapshot, chain(self._decoder.entries.values(), changed))
+        if self._guard.check(services, boot.now(), confirmed.meant, whole=False) is not None:
+            return None
+        self._decoder.take(snapshot, changed)
         return services
 
     def plan(
@@ -161,7 +193,7 @@ class Settler:
         snapshot: Snapshot,
         accepted: Entries,
         draining: bool,
-        let_go: Callable[[Hold], bool],
+        let_go: LetGo,
         held: frozenset[Suspect] = frozenset(),
     ) -> Plan:
         """Return what to go for, rendered; the arguments are those of `settle`.

@@ -6,6 +6,7 @@ from pathlib import Path
 from lbsync.agent import inputs
 from lbsync.agent.entries import Entries
 from lbsync.agent.generations import Generation
+from lbsync.agent.guard import Guard
 from lbsync.agent.host_files import HostFiles
 from lbsync.agent.sections import Parser
 from lbsync.agent.served import main_text
@@ -39,14 +40,14 @@ def make_plan(
         inputs.make_renderer(settings),
         settings.reserved_ports,
         Permission(settings.claims),
-        settings.agent.guard_percent,
+        Guard(settings.agent.guard_percent, settings.agent.guard_window.seconds),
         CertificateDirectory(Path(directory)) if directory else None,
         raw_keys=True,
         contract=settings.templates.contract,
         host_files=HostFiles(settings.proxy.name_servers),
     )
     known = accepted if accepted and settings.templates.contract else {}
-    return settler.plan(snapshot, known, draining, lambda _: False)
+    return settler.plan(snapshot, known, draining, lambda _hold, _confirmed: False)
 
 
 def validated(staged: Generation, rendered: Rendered, settings: Settings) -> Accepted:

@@ -108,10 +108,18 @@ class Agent(msgspec.Struct, frozen=True):
     guard_percent: Annotated[
         int,
         Meta(ge=0, le=100,
-             description="A change that takes away more than this share (percent) of all servers "
-             "is held. 50: no deployment does that at once, an emptied store does. 100 switches "
-             "the guard off."),
+             description="What takes requests away from more than this share (percent) of all "
+             "servers, or of those that one publisher wrote, is held, however many changes it is made "
+             "of within `guard_window`. 50: no deployment does that at once, an emptied store does. 100 "
+             "switches the guard off."),
     ] = 50  # fmt: skip
+    guard_window: Annotated[
+        Duration,
+        Meta(extra={"min": "1s", "max": "30m"},
+             description="Over this time removals add up: what counts is the most servers there were "
+             "within it. 10m: a script that removes one service after the other is noticed, a fleet that "
+             "shrinks over hours is not."),
+    ] = Duration(600_000)  # fmt: skip
     guard_release: Annotated[
         Duration | None,
         Meta(extra={"min": "1s", "max": "24d"},

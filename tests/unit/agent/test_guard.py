@@ -1,16 +1,35 @@
 """An emptied store does not empty the balancers."""
 
-from lbsync.agent import guard
-from lbsync.agent.entries import hold_back
+from lbsync.agent.desired import Assembler
+from lbsync.agent.entries import Entries
+from lbsync.agent.guard import Guard, Hold, Standing
+from lbsync.agent.keeping import Keeper
+from lbsync.schema.keys import ServiceId
 from tests.builders import a_shop, entries_of, servers
+
+
+def check(
+    accepted: Entries, wanted: Entries, percent: int, standing: Standing | None = None
+) -> Hold | None:
+    """What the guard says where `accepted` runs and `wanted` comes."""
+    guard, assembler = Guard(percent, 600.0), Assembler()
+    guard.window.runs(assembler.assemble(accepted, 0, ()).services, 0.0)
+    wants = assembler.assemble(wanted, 0, ()).services
+    guard.standing = standing
+    return guard.check(wants, 1.0, lambda _service, _left: False)
+
+
+def kept(wanted: Entries, accepted: Entries, hold: Hold) -> Entries:
+    """What goes on while the removal is held."""
+    return Keeper().keep(wanted, accepted, {ServiceId.parse(name) for name in hold.losses})
 
 
 def test_an_emptied_prefix_is_held() -> None:
     accepted = entries_of(a_shop())
-    hold = guard.check(accepted, {}, 50)
+    hold = check(accepted, {}, 50)
     assert hold is not None
     assert (hold.lost, hold.total) == (5, 5)
-    assert hold_back({}, accepted, guard.kept(hold)) == dict(accepted)
+    assert kept({}, accepted, hold) == dict(accepted)
 
 
 def test_half_of_the_servers_may_go_but_not_more() -> None:
@@ -18,39 +37,39 @@ def test_half_of_the_servers_may_go_but_not_more() -> None:
     accepted = entries_of(values)
     half = entries_of({**values, "endpoints/a/b/default": servers(1, 2)})
     more = entries_of({**values, "endpoints/a/b/default": servers(1)})
-    assert guard.check(accepted, half, 50) is None
-    assert guard.check(accepted, more, 50) is not None
+    assert check(accepted, half, 50) is None
+    assert check(accepted, more, 50) is not None
 
 
 def test_new_addresses_for_as_many_servers_are_no_removal() -> None:
     values = {"services/a/b": {"mode": "http"}, "endpoints/a/b/default": servers(1, 2)}
     moved = {**values, "endpoints/a/b/default": servers(3, 4, address="10.9.9.9")}
-    assert guard.check(entries_of(values), entries_of(moved), 50) is None
+    assert check(entries_of(values), entries_of(moved), 50) is None
 
 
 def test_losing_the_services_keys_alone_is_losing_their_servers() -> None:
     accepted = entries_of(a_shop())
     orphans = {k: v for k, v in a_shop().items() if not k.startswith("services/")}
-    hold = guard.check(accepted, entries_of(orphans), 50)
+    hold = check(accepted, entries_of(orphans), 50)
     assert hold is not None
     assert hold.lost == 5
 
 
 def test_a_first_start_has_nothing_to_hold() -> None:
-    assert guard.check({}, entries_of(a_shop()), 50) is None
+    assert check({}, entries_of(a_shop()), 50) is None
 
 
 def test_another_removal_has_another_id() -> None:
     accepted = entries_of(a_shop())
     cart_stays = {k: v for k, v in a_shop().items() if "cart" in k}
-    first, second = guard.check(accepted, {}, 50), guard.check(accepted, entries_of(cart_stays), 50)
+    first, second = check(accepted, {}, 50), check(accepted, entries_of(cart_stays), 50)
     assert first is not None
     assert second is not None
     assert first.id != second.id
 
 
 def test_a_hundred_percent_switches_the_guard_off() -> None:
-    assert guard.check(entries_of(a_shop()), {}, 100) is None
+    assert check(entries_of(a_shop()), {}, 100) is None
 
 
 def test_what_is_held_stays_held_however_many_servers_others_gain() -> None:
@@ -63,34 +82,34 @@ def test_what_is_held_stays_held_however_many_servers_others_gain() -> None:
         }
     )
     wanted = {name: entry for name, entry in accepted.items() if "gone" not in name}
-    assert guard.check(accepted, wanted, 50) is None
-    hold = guard.check(accepted, wanted, 50, standing=5)
+    assert check(accepted, wanted, 50) is None
+    hold = check(accepted, wanted, 50, Standing(5))
     assert hold is not None
     assert set(hold.losses) == {"a/gone"}
     assert hold.total == 5
-    assert guard.check(accepted, accepted, 50, standing=5) is None
+    assert check(accepted, accepted, 50, Standing(5)) is None
 
 
 def test_what_little_is_left_of_a_removal_that_was_taken_back_may_go() -> None:
     accepted = entries_of(a_shop())
-    hold = guard.check(accepted, {}, 50)
+    hold = check(accepted, {}, 50)
     assert hold is not None
     rest = {name: entry for name, entry in accepted.items() if "/db" not in name}
-    assert guard.check(accepted, rest, 50, standing=hold.total) is None
+    assert check(accepted, rest, 50, Standing(hold.total)) is None
 
 
 def test_an_emptied_prefix_is_held_also_where_no_service_has_servers() -> None:
     accepted = entries_of({"services/a/red": {"mode": "http", "hosts": ["a"]}})
-    hold = guard.check(accepted, {}, 50)
+    hold = check(accepted, {}, 50)
     assert hold is not None
     assert "every service would go" in str(hold)
-    assert hold_back({}, accepted, guard.kept(hold)) == dict(accepted)
+    assert kept({}, accepted, hold) == dict(accepted)
 
 
 def test_a_mass_removal_keeps_services_without_servers_too() -> None:
     values = {**a_shop(), "services/shop/red": {"mode": "http", "hosts": ["red.example"]}}
     accepted = entries_of(values)
-    hold = guard.check(accepted, entries_of({"services/shop/web": values["services/shop/web"]}), 50)
+    hold = check(accepted, entries_of({"services/shop/web": values["services/shop/web"]}), 50)
     assert hold is not None
     assert "shop/red" in hold.losses
 
@@ -99,6 +118,6 @@ def test_servers_that_no_service_leads_to_are_no_part_of_the_measure() -> None:
     orphan = {"endpoints/old/left/main": servers(*range(1, 12))}
     before = {"services/a/b": {"mode": "http"}, "endpoints/a/b/main": servers(1, 2), **orphan}
     after = {**before, "endpoints/a/b/main": servers()}
-    hold = guard.check(entries_of(before), entries_of(after), 50)
+    hold = check(entries_of(before), entries_of(after), 50)
     assert hold is not None
     assert (hold.lost, hold.total) == (2, 2)
