@@ -8,20 +8,22 @@ etcd's history tells.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from lbsync.clients.source import History, Source
 from lbsync.errors import Unavailable
-from lbsync.model.records import AgentRecord
+from lbsync.model.records import SeenRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import fleet as schema
+from lbsync.schema.fleet import Census
 from lbsync.schema.keys import FOREIGN, parse_key
 
 SERVING = frozenset({"confirmed", "stale"})
 """States in which HAProxy serves all that was wanted at the record's revision: a stale agent has
 only heard of nothing newer."""
+TWO_AGENTS = "a second agent runs under this name, and what it serves nobody knows"
 _LOOK_AGAIN_S = 0.5
 
 
@@ -88,8 +90,8 @@ class Yardstick:
 def wait(
     agents: Source, yardstick: Yardstick, hosts: Collection[str], timeout: float
 ) -> list[Verdict]:
-    """Wait until every one of `hosts` (every live host, and at least one, when there are none
-    named) has verified the revision; return the verdicts then, or after `timeout` seconds.
+    """Wait until every one of `hosts` (every host of the fleet, and at least one, when there are
+    none named) has verified the revision; return the verdicts then, or after `timeout` seconds.
 
     `agents` is a source of what lies below `agents/`, not started yet. Raises `Unavailable` when
     etcd does not answer at the beginning, or at the end.
@@ -103,8 +105,8 @@ def wait(
         fault: Unavailable | None = None
         verdicts: list[Verdict] = []
         try:
-            records = schema.agents(agents.snapshot().items, root="")
-            verdicts = judge(records, hosts, yardstick.behind)
+            census = schema.census(agents.snapshot(), root="")
+            verdicts = judge(census, hosts, yardstick.behind)
             is_known = yardstick.wanted is not None
         except Unavailable as error:
             fault = error
@@ -130,27 +132,32 @@ def _service(key: str) -> str:
     return str(parsed.service) if parsed and parsed.service else ""
 
 
-def judge(
-    records: Mapping[str, AgentRecord | None],
-    hosts: Collection[str],
-    behind: Callable[[int], int],
-) -> list[Verdict]:
-    """Return a verdict for each of `hosts`, or for every live one when there are none named.
+def judge(census: Census, hosts: Collection[str], behind: Callable[[int], int]) -> list[Verdict]:
+    """Return a verdict for each of `hosts`, or for every host of the fleet when there are none named.
 
     `behind` tells by how many revisions a revision is behind. Raises what that raises.
     """
-    return [_verdict(host, records, behind) for host in hosts or records]
+    everyone = sorted(census.live.keys() | census.gone.keys())
+    return [_verdict(host, census, behind) for host in hosts or everyone]
 
 
-def _verdict(
-    host: str, records: Mapping[str, AgentRecord | None], behind: Callable[[int], int]
-) -> Verdict:
-    if host not in records:
+def absence(host: str, record: SeenRecord) -> str:
+    """Return since when a host does not report, and what to do about it."""
+    since = f"gone since {record.left}" if record.left else f"gone, last heard of at {record.at}"
+    return f"{since}; is it gone for good: 'lbsync fleet forget {host}'"
+
+
+def _verdict(host: str, census: Census, behind: Callable[[int], int]) -> Verdict:
+    if host in census.gone:
+        return Verdict(host, False, absence(host, census.gone[host]))
+    if host not in census.live:
         return Verdict(host, False, "no agent reports under this name")
-    record = records[host]
+    record = census.live[host]
     if record is None:
         return Verdict(host, False, "its record cannot be read; is its lbsync of another age?")
     said = f"at revision {record.revision}, {record.state}"
+    if host in census.rivals:
+        return Verdict(host, False, f"{said}: {TWO_AGENTS}")
     if record.state in SERVING and not behind(record.revision):
         return Verdict(host, True, said)
     why = record.waits or record.error or record.held.get("removal", "")

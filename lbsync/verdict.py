@@ -52,6 +52,12 @@ class Fact(Enum):
         Degree.CRITICAL,
         "the agent is gone or silent, or a host of the fleet does not report any more",
     )
+    TWO_AGENTS = (
+        "two agents",
+        Exit.UNAVAILABLE,
+        Degree.CRITICAL,
+        "two agents run under one host name, and only one of them reports",
+    )
     UNREADABLE = (
         "unreadable",
         Exit.UNAVAILABLE,

@@ -69,7 +69,8 @@ class FakeSource:
         with self._lock:
             if self._wake is None:
                 self._reach()
-            return Snapshot(self._revision, 1, dict(self._items))
+            leased = frozenset(key for key, lease in self._hanging.items() if lease)
+            return Snapshot(self._revision, 1, dict(self._items), (), leased)
 
     def start(self, wake: Callable[[], None]) -> None:
         self._wake = wake

@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Iterable
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 
 from lbsync import log
 from lbsync.agent.acknowledge import Chore, Refusal, chores, news, record_of, refusals
-from lbsync.clients.source import Lease, Put, Source
+from lbsync.agent.presence import Presence, Taken, instance
+from lbsync.clients.source import Lease, Source
 from lbsync.errors import Conflict, LbsyncError
 from lbsync.model.records import AgentRecord
 from lbsync.model.snapshot import Snapshot
@@ -88,6 +90,7 @@ class Fleet:
         """Nothing is written before `start`; `source` must be watching by then."""
         self._source = source
         self._host = str(settings.host)
+        self._presence = Presence(source, self._host, instance(Path(settings.state_dir)))
         self._status: Status | None = None
         self._lease: Lease | None = None
         self._told: Told | None = None
@@ -158,7 +161,7 @@ class Fleet:
             return time.monotonic() + self._ttl
         if self._is_away:
             return time.monotonic() + _AWAY_S
-        speak_at = max(self._speak_at(record_of(self._status)), self._speaking.until)
+        speak_at = max(self._speak_at(self._record(self._status)), self._speaking.until)
         return min(self._check_at, speak_at, max(self._explain_at, self._explaining.until))
 
     def _round(self, status: Status) -> None:
@@ -166,7 +169,7 @@ class Fleet:
             self._check_at = time.monotonic() + self._ttl / _LOOKS
             self._explain_at, self._floor = 0.0, 0
             self._look()
-        record = record_of(status)
+        record = self._record(status)
         if self._told is None:
             # Before anything else: the word of a host without a record does not count.
             self._speak(record)
@@ -174,6 +177,9 @@ class Fleet:
             self._explain(refusals(status), status.revision_seen)
         # After the reasons: whoever waited for the record finds them.
         self._speak(record)
+
+    def _record(self, status: Status) -> AgentRecord:
+        return msgspec.structs.replace(record_of(status), instance=self._presence.instance)
 
     def _look(self) -> None:
         """Find out whether what was told still stands in the store."""
@@ -185,13 +191,19 @@ class Fleet:
             self._rival = ""
             return
         self._told = None
-        if item is not None and item.mod_revision > told.revision and not self._rival:
-            self._rival = item.value.decode(errors="replace")
+        if item is not None and item.mod_revision > told.revision:
+            self._presence.reclaims = item.mod_revision
+            self._meet(item.value.decode(errors="replace"))
+
+    def _meet(self, rival: str) -> None:
+        """Say once that somebody else writes under this name."""
+        if not self._rival:
             log.get().error(
                 f"another agent reports as host {self._host}; give each its own name (host in the "
-                "settings), or the fleet counts them as one",
-                record=self._rival,
+                "settings), or the fleet sees only one of them",
+                record=rival,
             )
+        self._rival = rival
 
     def _speak_at(self, record: AgentRecord) -> float:
         """Return when this record is due, should nothing fail."""
@@ -211,8 +223,11 @@ class Fleet:
         try:
             if self._lease is None or not self._holds():
                 self._lease = self._source.lease(round(self._ttl))
-            put = Put(agent_key(self._host), value, self._lease.id)
-            revision = self._source.commit([], [put])
+            first = self._told is None
+            revision = self._presence.write(record, value, self._lease, first=first)
+        except Taken as error:
+            self._speaking.until = now + self._ttl / _LOOKS
+            self._meet(str(error))
         except Conflict as error:
             self._lease = None  # etcd was wiped, or was away for too long
             self._speaking.failed(error, worth_saying=False)
@@ -220,6 +235,7 @@ class Fleet:
             self._speaking.failed(error, worth_saying=self._source.health().ok)
         else:
             self._told = Told(record, value, revision, time.monotonic())
+            self._rival = "" if first else self._rival
             self._speaking.over()
 
     def _holds(self) -> bool:
@@ -254,6 +270,11 @@ class Fleet:
         return chores(refused, snapshot.items, self._host, revision)
 
     def _fall_silent(self) -> None:
-        lease, self._lease, self._told = self._lease, None, None
-        if lease is not None:
-            lease.end()
+        lease, told = self._lease, self._told
+        self._lease = self._told = None
+        if lease is None:
+            return
+        if told is not None:
+            with contextlib.suppress(LbsyncError):
+                self._presence.leave(for_good=not self._wanted)
+        lease.end()

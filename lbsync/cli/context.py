@@ -10,6 +10,7 @@ from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
 from lbsync.settings import Etcd, Settings, load, password_of
+from lbsync.settings.values import HostName
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -70,3 +71,18 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         default="text",
         help="text for people (default), or JSON",
     )
+
+
+def add_hosts(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add `--hosts`, for commands about some hosts of the fleet; `text` explains it."""
+    parser.add_argument("--hosts", type=_hosts, default=(), metavar="HOST[,HOST…]", help=text)
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    try:
+        found = tuple(dict.fromkeys(HostName.parse(host.strip()) for host in text.split(",")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} names no host: write them as in lb-1,lb-2")
+    return found

@@ -15,6 +15,7 @@ COMMANDS = {
     "diff": "show what would change, or how two generations differ",
     "status": "tell what this host, or the whole fleet, serves, as verified",
     "wait": "wait until every host has verified a revision",
+    "fleet": "let the fleet forget a host that is gone for good",
     "service": "list, show, write and remove services",
     "server": "list the servers of a service, drain one, change its weight",
     "publish": "publish the Services of a Kubernetes cluster",

@@ -10,7 +10,7 @@ import msgspec
 from lbsync import status, verdict
 from lbsync.agent.reload import speaks
 from lbsync.cli import status_fleet, status_nagios, status_publishers
-from lbsync.cli.context import add_output, settings_of
+from lbsync.cli.context import add_hosts, add_output, settings_of
 from lbsync.cli.terminal import Colour, Terminal, count, to_json
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.options import from_settings
@@ -23,7 +23,7 @@ _EPILOG = f"""\
 examples:
   lbsync status
   lbsync status --output json | jq .agent.quarantined
-  lbsync status --fleet          every host whose agent is alive, as it says in etcd
+  lbsync status --fleet          every host of the fleet, as it says in etcd, or that it is gone
   lbsync status --publishers     what publishers of Kubernetes Services could not do, and why
   lbsync status --nagios         one line for monitoring, and its exit codes; also with --fleet
 
@@ -63,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Tell what this host, or the whole fleet, serves, as verified."
     parser.epilog = _EPILOG
     parser.add_argument("--fleet", action="store_true", help="all hosts, from etcd")
+    add_hosts(parser, "with --fleet: exactly these (default: all that ever reported)")
     parser.add_argument(
         "--publishers", action="store_true", help="publishers of Kubernetes Services, from etcd"
     )
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> Exit | Degree:
         return _nagios(args)
     settings = settings_of(args)
     if args.fleet:
-        return status_fleet.show(settings, as_json=args.output == "json")
+        return status_fleet.show(settings, args.hosts, as_json=args.output == "json")
     if args.publishers:
         return status_publishers.show(settings, as_json=args.output == "json")
     found = status.read(Path(settings.state_dir))
@@ -107,7 +108,7 @@ def _nagios(args: argparse.Namespace) -> Degree:
     try:
         settings = settings_of(args)
         if args.fleet:
-            report = status_fleet.gather(settings)
+            report = status_fleet.gather(settings, args.hosts)
             findings = [
                 msgspec.structs.replace(finding, said=f"{host} {finding.said}".strip())
                 for host, finding in status_fleet.judge(report)

@@ -1,7 +1,7 @@
 """`lbsync status --fleet`: what every host says of itself in etcd."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -10,7 +10,7 @@ from lbsync.cli.context import opened
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.cli.wait import history_of
 from lbsync.errors import Exit
-from lbsync.fleet import Yardstick
+from lbsync.fleet import TWO_AGENTS, Yardstick, absence
 from lbsync.log import span
 from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.schema import fleet as schema
@@ -21,6 +21,7 @@ from lbsync.verdict import Fact, Finding
 _HEAD = (
     "HOST", "STATE", "REVISION", "LAG", "GENERATION", "VERIFIED", "QUARANTINED", "HELD", "ERROR",
 )  # fmt: skip
+_FEW = 3
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -41,33 +42,51 @@ class Report(msgspec.Struct, frozen=True):
     agents: tuple[Member, ...]
     quarantine: dict[str, QuarantineRecord]
     """Service to why it is held back."""
+    gone: dict[str, str] = {}
+    """Hosts that do not report, although they did once or were asked for, to what is known of it."""
+    rivals: tuple[str, ...] = ()
+    """Hosts under whose name a second agent runs."""
+    junk: tuple[str, ...] = ()
+    """Keys below `agents/` that no agent keeps; they count for nothing."""
 
 
-def show(settings: Settings, *, as_json: bool) -> Exit:
+def show(settings: Settings, hosts: Collection[str], *, as_json: bool) -> Exit:
     """Print it; return the exit code. Raises `Unavailable`, and `Rejected` for a source without a
     fleet."""
-    report = gather(settings)
+    report = gather(settings, hosts)
     terminal = Terminal()
     if as_json:
         terminal.line(to_json(report))
-    elif not report.agents:
+    elif not report.agents and not report.gone:
         terminal.line(f"no agent reports below {settings.prefix}{schema.AGENTS}")
     else:
         _table(terminal, report)
     return verdict.code_of(finding for _, finding in judge(report))
 
 
-def gather(settings: Settings) -> Report:
-    """Read it from etcd. Raises as `show` does."""
+def gather(settings: Settings, hosts: Collection[str] = ()) -> Report:
+    """Read it from etcd, of all hosts or of those that are named. Raises as `show` does."""
     with opened(settings) as source:
         history = history_of(source)
         snapshot = source.snapshot()
         yardstick = Yardstick(history, snapshot.revision, snapshot)
+        census = schema.census(snapshot)
         members = tuple(
             Member(host, yardstick.behind(record.revision) if record else 0, record)
-            for host, record in schema.agents(snapshot.items).items()
+            for host, record in census.live.items()
+            if host in hosts or not hosts
         )
-    return Report(snapshot.revision, members, schema.quarantines(snapshot.items))
+    gone = {host: absence(host, record) for host, record in census.gone.items()}
+    return Report(
+        snapshot.revision,
+        members,
+        schema.quarantines(snapshot.items),
+        {host: gone.get(host, "it never reported") for host in hosts if host not in census.live}
+        if hosts
+        else gone,
+        tuple(host for host in census.rivals if host in hosts or not hosts),
+        census.junk,
+    )
 
 
 def judge(report: Report) -> Iterator[tuple[str, Finding]]:
@@ -77,10 +96,15 @@ def judge(report: Report) -> Iterator[tuple[str, Finding]]:
     for member in report.agents:
         for finding in verdict.of_record(member.record):
             yield member.host, finding
+    for host, why in report.gone.items():
+        yield host, Finding(Fact.NO_AGENT, why)
+    for host in report.rivals:
+        yield host, Finding(Fact.TWO_AGENTS, TWO_AGENTS)
 
 
 def _table(terminal: Terminal, report: Report) -> None:
-    terminal.table(_HEAD, map(_row, report.agents))
+    rows = [*map(_row, report.agents), *map(_gone, report.gone)]
+    terminal.table(_HEAD, sorted(rows))
     for number, (host, what, why) in enumerate(_details(report)):
         if number == 0:
             terminal.line()
@@ -105,8 +129,23 @@ def _row(member: Member) -> tuple[str, ...]:
     )
 
 
+def _gone(host: str) -> tuple[str, ...]:
+    return (host, "gone", *("" for _ in _HEAD[2:]))
+
+
 def _details(report: Report) -> Iterator[tuple[str, str, str]]:
     """Yield (who says so, about what, why)."""
+    for host, why in report.gone.items():
+        yield host, "does not report", why
+    for host in report.rivals:
+        yield host, "two agents", f"{TWO_AGENTS}; give each its own name (host in the settings)"
+    if report.junk:
+        more = f" and {len(report.junk) - _FEW} more" if len(report.junk) > _FEW else ""
+        yield (
+            "etcd",
+            "no agent wrote",
+            f"{', '.join(report.junk[:_FEW])}{more}; they count for nothing",
+        )
     for service, told in report.quarantine.items():
         yield told.host, f"{service} is quarantined since {told.since}", told.reason
     for member in report.agents:

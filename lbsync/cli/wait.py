@@ -5,7 +5,7 @@ import argparse
 import msgspec
 
 from lbsync import fleet, log
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.context import add_hosts, add_output, opened, settings_of
 from lbsync.cli.request import duration
 from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.clients.source import History, Source
@@ -14,7 +14,6 @@ from lbsync.fleet import Verdict, Yardstick
 from lbsync.model.records import AgentRecord
 from lbsync.schema import fleet as schema
 from lbsync.settings import Duration, Settings
-from lbsync.settings.values import HostName
 
 DEFAULT = Duration(60_000)
 
@@ -25,8 +24,8 @@ examples:
   lbsync wait                     until all serve what is written now
 
 A host has verified a revision when it has read back from its HAProxy that it serves all that etcd asked
-for then, or later. Without --hosts, all hosts are waited for whose agent is alive (at least one); an
-agent that dies meanwhile is waited for until its lease ends ([agent] report_ttl), then no more.
+for then, or later. Without --hosts, all hosts of the fleet are waited for (at least one): those whose
+agent is alive, and those that reported once and are gone, until 'lbsync fleet forget HOST'.
 
 exit codes: 0 every host has verified it; 5 they have, but a service that this very revision wrote is
 held back; 6 etcd does not answer; {Exit.UNVERIFIED.value} not every host has verified it in
@@ -79,10 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--revision", type=_revision, metavar="N",
         help="revision of etcd, such as 'service put' prints (default: the newest)",
     )  # fmt: skip
-    parser.add_argument(
-        "--hosts", type=_hosts, default=(), metavar="HOST[,HOST…]",
-        help="exactly these, alive or not (default: all that are alive)",
-    )  # fmt: skip
+    add_hosts(parser, "exactly these, alive or not (default: all that ever reported)")
     parser.add_argument(
         "--timeout", type=duration, default=DEFAULT, metavar="DURATION",
         help=f"how long to wait (default: {DEFAULT})",
@@ -123,7 +119,7 @@ def until_verified(
     yardstick = Yardstick(history_of(source), revision)
     with opened(settings, below=schema.AGENTS) as agents:
         verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds)
-        records = schema.agents(agents.snapshot().items, root="")
+        records = schema.census(agents.snapshot(), root="").live
     return Ended(
         revision,
         tuple(verdict.host for verdict in verdicts if verdict.verified),
@@ -169,13 +165,3 @@ def _revision(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is no revision: write a whole number above 0")
     return int(text)
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    try:
-        found = tuple(dict.fromkeys(HostName.parse(host.strip()) for host in text.split(",")))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    if not all(found):
-        raise argparse.ArgumentTypeError(f"{text!r} names no host: write them as in lb-1,lb-2")
-    return found

@@ -242,3 +242,22 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     pid: Whole = 0
     started_at: str = ""
     """Of the agent."""
+    instance: str = ""
+    """Which agent it is: another one with the same host name has another one."""
+
+
+class SeenRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):
+    """`agents/<host>/seen`, without a lease: this host belongs to the fleet, whether it reports or not."""
+
+    at: str
+    """RFC 3339, UTC: when it last said so, to some minutes."""
+    left: str = ""
+    """When its agent was stopped; empty: it runs, or ended otherwise."""
+
+
+class RivalRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):
+    """`agents/<host>/rival`, on a lease: another agent has the same host name, and does not report."""
+
+    instance: str
+    pid: Whole = 0
+    started_at: str = ""

@@ -28,3 +28,5 @@ class Snapshot(msgspec.Struct, frozen=True):
     others are reported in `unreadable`."""
     unreadable: tuple[str, ...] = ()
     """Keys that are no UTF-8, shown with backslash escapes, for the report."""
+    leased: frozenset[str] = frozenset()
+    """Keys that hang on a lease, so that their writer was alive a moment ago."""

@@ -1,23 +1,49 @@
 """The keys that agents write about themselves and their findings, and how they are read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
+import msgspec
+
 from lbsync.errors import BadKey
-from lbsync.model.records import AgentRecord, QuarantineRecord
-from lbsync.model.snapshot import Item
+from lbsync.model.records import AgentRecord, QuarantineRecord, RivalRecord, SeenRecord
+from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema import reading
 from lbsync.schema.keys import ServiceId
+from lbsync.settings.values import HostName
 
 AGENTS = "agents/"
 QUARANTINE = "quarantine/"
 
-R = TypeVar("R", AgentRecord, QuarantineRecord)
+R = TypeVar("R", AgentRecord, QuarantineRecord, SeenRecord, RivalRecord)
+
+
+class Census(msgspec.Struct, frozen=True):
+    """All hosts of the fleet, by what stands below `agents/`."""
+
+    live: dict[str, AgentRecord | None]
+    """Host to what its agent says, sorted; None: it cannot be read, but an agent wrote it."""
+    gone: dict[str, SeenRecord]
+    """Hosts that reported once, and do not now."""
+    rivals: dict[str, RivalRecord | None]
+    """Hosts under whose name a second agent runs."""
+    junk: tuple[str, ...]
+    """Keys that no agent keeps: of another form, or without a lease. They count for nothing."""
 
 
 def agent_key(host: str) -> str:
     """Return the key under which a host says what it serves."""
     return f"{AGENTS}{host}"
+
+
+def seen_key(host: str) -> str:
+    """Return the key that keeps a host in the fleet while it does not report."""
+    return f"{AGENTS}{host}/seen"
+
+
+def rival_key(host: str) -> str:
+    """Return the key under which a second agent of a host's name says that it is there."""
+    return f"{AGENTS}{host}/rival"
 
 
 def quarantine_key(service: ServiceId | str) -> str:
@@ -33,21 +59,49 @@ def read(kind: type[R], item: Item) -> R:
         raise BadKey(item.key, f"was not written by an agent ({error}); remove it") from error
 
 
-def agents(items: Mapping[str, Item], root: str = AGENTS) -> dict[str, AgentRecord | None]:
-    """Return what each live host says, sorted by host; None for what cannot be read: the host is
-    there all the same. `root`: what the keys begin with, where not all of it is read."""
-    return dict(_below(root, AgentRecord, items))
+def census(snapshot: Snapshot, root: str = AGENTS) -> Census:
+    """Return the hosts of the fleet. `root`: what the keys begin with, where not all of it is read.
+
+    Every agent's etcd user may write below `agents/`, so a key counts only where it is of an agent's
+    form, and a record of one that is alive only while it hangs on a lease.
+    """
+    live: dict[str, AgentRecord | None] = {}
+    seen: dict[str, SeenRecord] = {}
+    rivals: dict[str, RivalRecord | None] = {}
+    junk = []
+    for key in sorted(key for key in snapshot.items if key.startswith(root)):
+        host, slash, what = key.removeprefix(root).partition("/")
+        item, leased = snapshot.items[key], key in snapshot.leased
+        if not _is_host(host):
+            junk.append(key)
+        elif not slash and leased:
+            live[host] = _read(AgentRecord, item)
+        elif what == "rival" and leased:
+            rivals[host] = _read(RivalRecord, item)
+        elif what == "seen" and (record := _read(SeenRecord, item)) is not None:
+            seen[host] = record
+        else:
+            junk.append(key)
+    gone = {host: record for host, record in seen.items() if host not in live}
+    return Census(live, gone, rivals, tuple(junk))
+
+
+def _is_host(name: str) -> bool:
+    try:
+        return bool(name) and HostName.parse(name) == name
+    except ValueError:
+        return False
+
+
+def _read(kind: type[R], item: Item) -> R | None:
+    try:
+        return read(kind, item)
+    except BadKey:
+        return None
 
 
 def quarantines(items: Mapping[str, Item]) -> dict[str, QuarantineRecord]:
     """Return why services are held back, sorted by service. What cannot be read is left out."""
-    found = _below(QUARANTINE, QuarantineRecord, items)
+    keys = sorted(key for key in items if key.startswith(QUARANTINE))
+    found = ((key.removeprefix(QUARANTINE), _read(QuarantineRecord, items[key])) for key in keys)
     return {service: record for service, record in found if record is not None}
-
-
-def _below(root: str, kind: type[R], items: Mapping[str, Item]) -> Iterator[tuple[str, R | None]]:
-    for key in sorted(key for key in items if key.startswith(root)):
-        try:
-            yield key.removeprefix(root), read(kind, items[key])
-        except BadKey:
-            yield key.removeprefix(root), None

@@ -89,10 +89,14 @@ def test_waiting_ends_when_both_hosts_serve_it(fleet: tuple[Host, Host]) -> None
 
     agent.stop()
     assert [member["host"] for member in of_fleet(one)["agents"]] == ["lb-1"]
+    shown = command(one, "status", "--fleet")
+    assert shown.returncode == Exit.UNAVAILABLE
+    assert "lb-2: does not report: gone since 2" in shown.stdout
+    assert command(one, "status", "--fleet", "--hosts", "lb-1").returncode == Exit.OK
     agent.start()
 
 
-def test_who_has_not_verified_it_is_named_and_the_dead_are_not_waited_for(
+def test_who_has_not_verified_it_is_named_and_the_dead_too_until_they_are_forgotten(
     fleet: tuple[Host, Host],
 ) -> None:
     (one, _), (two, agent) = fleet
@@ -111,11 +115,18 @@ def test_who_has_not_verified_it_is_named_and_the_dead_are_not_waited_for(
     assert command(one, "status", "--fleet").returncode == Exit.UNAVAILABLE
 
     agent.kill()
-    gone = wait(one, "--revision", str(revision), "--timeout", "20s")
-    assert (gone.returncode, gone.stdout.count("lb-2")) == (Exit.OK, 0), gone.stdout
-    named = wait(one, "--revision", str(revision), "--hosts", "LB-1,lb-2", "--timeout", "100ms")
+    wait_until("its lease to end", lambda: one.client.get("agents/lb-2") is None, timeout=30)
+    gone = wait(one, "--revision", str(revision), "--timeout", "100ms")
+    assert gone.returncode == Exit.UNVERIFIED
+    assert "lb-2: gone, last heard of at 2" in gone.stdout
+    named = wait(one, "--revision", str(revision), "--hosts", "LB-1,lb-9", "--timeout", "100ms")
     assert named.returncode == Exit.UNVERIFIED
-    assert "lb-2: no agent reports under this name" in named.stdout
+    assert "lb-9: no agent reports under this name" in named.stdout
+
+    assert command(one, "fleet", "forget", "lb-1").returncode == Exit.CONFLICT
+    assert command(one, "fleet", "forget", "lb-2").returncode == Exit.OK
+    assert command(one, "fleet", "forget", "lb-2").returncode == Exit.REJECTED
+    assert wait(one, "--revision", str(revision)).returncode == Exit.OK
 
     two.haproxy.start()
     agent.start()
@@ -148,11 +159,14 @@ def test_what_the_fleet_writes_makes_nobody_work(fleet: tuple[Host, Host]) -> No
     assert wait(one, "--hosts", "lb-1,lb-2").returncode == Exit.OK
     before = agent.status()["passes"], other.status()["passes"]
     for number in range(100):
+        # Of no agent, so they keep nobody waiting.
         one.put({f"agents/lb-{number % 10 + 3}": {}, f"publishers/c/{number}": {}})
         one.put({"quarantine/shop/web": {"host": "lb-3", "n": number}})
 
     revision = one.put({"services/shop/next": {"mode": "http", "hosts": ["next.example"]}})
     assert wait(one, "--revision", str(revision), "--hosts", "lb-1,lb-2").returncode == Exit.OK
 
+    assert wait(one, "--revision", str(revision)).returncode == Exit.OK
+    assert "agents/lb-10, agents/lb-11" in command(one, "status", "--fleet").stdout
     after = agent.status()["passes"], other.status()["passes"]
     assert after == (before[0] + 1, before[1] + 1)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from lbsync.agent.fleet import Fleet
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Put
+from lbsync.schema import fleet as schema
 from lbsync.schema.keys import FOREIGN
 from lbsync.settings import Settings, load
 from lbsync.status import Quarantined, Status
@@ -44,7 +46,8 @@ class Host:
         )
         self.source.start(self._wake)
         wait_until("the watch", lambda: self.source.health().ok)
-        self.fleet = Fleet(settings(name), self.source)
+        self._state = tempfile.TemporaryDirectory()
+        self.fleet = Fleet(settings(name, state_dir=self._state.name), self.source)
         self.fleet.start()
 
     def _wake(self) -> None:
@@ -78,6 +81,7 @@ class Host:
     def close(self) -> None:
         self.fleet.close()
         self.source.close()
+        self._state.cleanup()
 
 
 Open = Callable[..., Host]
@@ -147,12 +151,12 @@ def test_a_wiped_etcd_hears_everything_again(clusters: Callable[..., Etcd], open
     etcd = clusters().start()
     host = opened(etcd)
     host.note("shop/bad", revision=5)
-    wait_until("both keys", lambda: len(host.stored()) == 2)
+    wait_until("all keys", lambda: len(host.stored()) == 3)
 
     etcd.stop()
     etcd.node.wipe()
     etcd.start()
-    wait_until("both keys again", lambda: len(host.stored()) == 2, timeout=20)
+    wait_until("all keys again", lambda: len(host.stored()) == 3, timeout=20)
     host.wait_for(5)
 
 
@@ -165,7 +169,8 @@ def test_many_reasons_are_written_and_taken_back_and_the_same_one_is_not_written
     )
     bad = [f"shop/bad-{number}" for number in range(120)]
     host.note(*bad)
-    wanted = {host.key, *(f"quarantine/{name}" for name in bad)}
+    kept = {host.key, f"{host.key}/seen"}
+    wanted = {*kept, *(f"quarantine/{name}" for name in bad)}
     wait_until("all reasons", lambda: host.stored().keys() == wanted)
 
     before = host.stored()
@@ -175,7 +180,7 @@ def test_many_reasons_are_written_and_taken_back_and_the_same_one_is_not_written
         k: v for k, v in before.items() if k != host.key
     }
     host.note(revision=7)
-    wait_until("silence", lambda: host.stored().keys() == {host.key})
+    wait_until("silence", lambda: host.stored().keys() == kept)
 
 
 def test_the_reason_of_a_host_that_went_is_taken_over_by_another(etcd: Etcd, opened: Open) -> None:
@@ -229,15 +234,65 @@ def test_without_the_right_to_write_it_is_said_once_and_tried_again(
         etcd.ctl("role", "grant-permission", "part", "readwrite", "/lbsync/", "--prefix=true")
         wait_until("both recoveries", lambda: len(said("again")) == 2, timeout=20)
         assert len(said("permission denied")) == 2
-    assert host.stored().keys() == {host.key, "quarantine/shop/bad"}
+    assert host.stored().keys() == {host.key, f"{host.key}/seen", "quarantine/shop/bad"}
 
 
 def test_two_agents_under_one_name_are_found_out(etcd: Etcd, opened: Open) -> None:
     with capture_logs() as logs:
         one, two = opened(etcd, "lb-1"), opened(etcd, "lb-1")
-        one.note()
+        one.note(pid=7)
+        wait_until("the first", lambda: one.told() is not None)
         two.note(pid=8)
         wait_until("the complaint", lambda: any("another agent" in e["event"] for e in logs))
+        wait_until("the second's word", lambda: f"{two.key}/rival" in two.stored())
+        one.note(pid=7, revision=6)
+        one.wait_for(6)
+        assert one.told()["pid"] == 7
+        assert sum("another agent" in e["event"] for e in logs) == 1
+        census = schema.census(two.source.snapshot())
+        assert (list(census.live), list(census.rivals)) == (["lb-1"], ["lb-1"])
+        one.close()
+        wait_until("the second to take over", lambda: (one.told() or {}).get("pid") == 8)
+        assert f"{two.key}/rival" not in two.stored()
+
+
+def test_a_record_that_was_put_over_ours_is_put_right(etcd: Etcd, opened: Open) -> None:
+    host = opened(etcd)
+    host.note(revision=5)
+    host.wait_for(5)
+    forged = json.dumps({**host.told(), "revision": 99, "instance": "x"})
+    etcd.put(host.prefix + host.key, forged)
+    host.wait_for(5)
+    assert schema.census(host.source.snapshot()).junk == ()
+
+
+def test_an_agent_that_comes_back_after_a_crash_is_no_rival_of_itself(
+    etcd: Etcd, opened: Open
+) -> None:
+    crashed = opened(etcd)
+    crashed.note(revision=5)
+    crashed.wait_for(5)
+    crashed.source.close()  # the record outlives it until the lease ends
+    fresh = opened(etcd)
+    fresh.fleet._presence.instance = crashed.fleet._presence.instance
+    fresh.note(revision=6)
+    fresh.wait_for(6, timeout=LEAST / 2)
+
+
+def test_a_host_that_left_is_known_to_be_gone_until_it_reports_no_more(
+    etcd: Etcd, opened: Open
+) -> None:
+    stays, leaves = opened(etcd, "lb-1"), opened(etcd, "lb-2")
+    stays.note()
+    leaves.note()
+    wait_until("both", lambda: stays.told() and leaves.told())
+    leaves.fleet.close()
+    wait_until("the mirror", lambda: schema.census(stays.source.snapshot()).gone.get("lb-2"))
+    census = schema.census(stays.source.snapshot())
+    assert list(census.live) == ["lb-1"]
+    assert census.gone["lb-2"].left
+    stays.fleet.follow(settings(**{"agent.report": "false"}))
+    wait_until("silence", lambda: not any("lb-1" in key for key in stays.stored()))
 
 
 def test_the_settings_switch_it_off_and_on(etcd: Etcd, opened: Open) -> None:

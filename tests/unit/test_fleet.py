@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +13,9 @@ from lbsync import fleet
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
 from lbsync.fleet import Yardstick, judge
-from lbsync.model.records import AgentRecord
+from lbsync.model.records import AgentRecord, RivalRecord, SeenRecord
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema.fleet import Census
 from tests.fakes import FakeSource
 
 
@@ -43,11 +45,15 @@ def a_record(revision: int = 5, state: str = "confirmed", **changes: object) -> 
     return msgspec.structs.replace(base, **changes)
 
 
+def a_census(live: dict[str, AgentRecord | None], **more: Any) -> Census:
+    return Census(live, more.get("gone", {}), more.get("rivals", {}), ())
+
+
 def test_a_later_revision_is_enough_and_an_earlier_one_is_not() -> None:
     def behind(revision: int) -> int:
         return max(0, 10 - revision)
 
-    verdicts = judge({"a": a_record(10), "b": a_record(9), "c": a_record(11)}, (), behind)
+    verdicts = judge(a_census({"a": a_record(10), "b": a_record(9), "c": a_record(11)}), (), behind)
     assert [(verdict.host, verdict.verified) for verdict in verdicts] == [
         ("a", True), ("b", False), ("c", True),
     ]  # fmt: skip
@@ -56,10 +62,10 @@ def test_a_later_revision_is_enough_and_an_earlier_one_is_not() -> None:
 
 def test_a_reload_that_waits_is_in_the_way_and_what_is_held_by_hand_is_not() -> None:
     by_hand = {"be_a/s": "state is maint, wanted up, set by hand"}
-    (late,) = judge({"a": a_record(5, held=by_hand)}, (), lambda _: 1)
+    (late,) = judge(a_census({"a": a_record(5, held=by_hand)}), (), lambda _: 1)
     assert late.why == "at revision 5, confirmed"
     record = a_record(9, "waiting", waits="splay; it is for backend be_b", held=by_hand)
-    (waiting,) = judge({"a": record}, (), lambda _: 0)
+    (waiting,) = judge(a_census({"a": record}), (), lambda _: 0)
     assert not waiting.verified
     assert waiting.why == "at revision 9, waiting: splay; it is for backend be_b"
 
@@ -67,17 +73,32 @@ def test_a_reload_that_waits_is_in_the_way_and_what_is_held_by_hand_is_not() -> 
 @pytest.mark.parametrize("state", ["held", "failing", "rolled-back", "unconfirmed", "starting", ""])
 def test_a_host_that_may_serve_something_else_has_not_verified(state: str) -> None:
     record = a_record(99, state, error="because", held={"removal": "waits"})
-    (verdict,) = judge({"a": record}, (), lambda _: 0)
+    (verdict,) = judge(a_census({"a": record}), (), lambda _: 0)
     assert not verdict.verified
     assert verdict.why == f"at revision 99, {state}: because"
 
 
 def test_hosts_that_are_named_are_judged_whether_they_live_or_not() -> None:
-    verdicts = judge({"a": None, "b": a_record()}, ("a", "gone"), lambda _: 0)
+    verdicts = judge(a_census({"a": None, "b": a_record()}), ("a", "gone"), lambda _: 0)
     assert [verdict.host for verdict in verdicts] == ["a", "gone"]
     assert not any(verdict.verified for verdict in verdicts)
     assert "cannot be read" in verdicts[0].why
     assert "no agent reports" in verdicts[1].why
+
+
+def test_a_host_that_is_gone_is_waited_for_until_it_is_forgotten() -> None:
+    gone = {"b": SeenRecord("2026-01-01T00:00:00Z", left="2026-01-02T00:00:00Z")}
+    verdicts = judge(a_census({"a": a_record()}, gone=gone), (), lambda _: 0)
+    assert [(v.host, v.verified) for v in verdicts] == [("a", True), ("b", False)]
+    assert "gone since 2026-01-02T00:00:00Z" in verdicts[1].why
+    assert "lbsync fleet forget b" in verdicts[1].why
+
+
+def test_two_agents_of_one_name_have_verified_nothing() -> None:
+    rivals = {"a": RivalRecord("x")}
+    (verdict,) = judge(a_census({"a": a_record()}, rivals=rivals), (), lambda _: 0)
+    assert not verdict.verified
+    assert "second agent" in verdict.why
 
 
 keys = st.sampled_from(["services/s/a", "endpoints/s/a/g", "own/x", "agents/a", "quarantine/s/a"])
@@ -123,7 +144,7 @@ class Agents(Remembering):
     """What lies below `agents/`; says a record when somebody begins to listen."""
 
     def say(self, host: str, revision: int) -> None:
-        self.put(host, msgspec.json.encode(a_record(revision)))
+        self.commit([], [Put(host, msgspec.json.encode(a_record(revision)), lease=1)])
 
 
 def test_waiting_ends_with_the_news_that_makes_it_true() -> None:

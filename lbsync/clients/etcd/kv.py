@@ -117,6 +117,7 @@ class Kv:
     def _list(self, revision: int = 0) -> Snapshot:
         items: dict[str, Item] = {}
         unreadable: list[str] = []
+        leased: set[str] = set()
         start = self.prefix
         while True:
             page = self._range(start, range_end=self.range_end, revision=revision, paged=True)
@@ -126,8 +127,11 @@ class Kv:
                     unreadable.append(escaped(kv.key[len(self.prefix) :]))
                 else:
                     items[item.key] = item
+                    if kv.lease:
+                        leased.add(item.key)
             if not page.more:
-                return Snapshot(revision, cluster_id, items, tuple(sorted(unreadable)))
+                shown = tuple(sorted(unreadable))
+                return Snapshot(revision, cluster_id, items, shown, frozenset(leased))
             start = page.kvs[-1].key + b"\0"
 
     def _get(self, key: str, revision: int) -> Item | None:

@@ -16,6 +16,8 @@ class Change(msgspec.Struct, frozen=True):
     value: bytes | None
     create_revision: int
     mod_revision: int
+    leased: bool = False
+    """It hangs on a lease."""
 
 
 class Mirror:
@@ -27,6 +29,7 @@ class Mirror:
         self._quiet = frozenset(segment.encode() for segment in quiet)
         self._items: dict[str, Item] = {}
         self._unreadable: set[str] = set()
+        self._leased: set[str] = set()
         self._snapshot: Snapshot | None = None
         self._filled = False
         self.revision = 0
@@ -43,6 +46,7 @@ class Mirror:
             )
             self._items = dict(listing.items)
             self._unreadable = set(listing.unreadable)
+            self._leased = set(listing.leased)
             self._snapshot = None
             self._filled = True
             self.revision = listing.revision
@@ -72,6 +76,7 @@ class Mirror:
                     self.cluster_id,
                     dict(self._items),
                     tuple(sorted(self._unreadable)),
+                    frozenset(self._leased),
                 )
             return self._snapshot
 
@@ -90,7 +95,9 @@ class Mirror:
                 self._unreadable.add(shown)
         elif change.value is None:
             self._items.pop(key, None)
+            self._leased.discard(key)
         else:
+            (self._leased.add if change.leased else self._leased.discard)(key)
             self._items[key] = Item(key, change.value, change.create_revision, change.mod_revision)
 
 

@@ -216,6 +216,7 @@ class Watch:
             None if deleted else kv.value,
             kv.create_revision,
             kv.mod_revision,
+            bool(kv.lease),
         )
 
     def _up(self, connection: Connection) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lbsync.errors import BadKey
 from lbsync.model.records import AgentRecord, QuarantineRecord
-from lbsync.model.snapshot import Item
+from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema import fleet
 
 
@@ -26,10 +26,47 @@ def test_a_field_of_a_later_version_is_passed_over() -> None:
     assert fleet.read(AgentRecord, Item("agents/a", later, 1, 1)).revision == 5
 
 
+def census(leased: set[str], **values: bytes) -> fleet.Census:
+    return fleet.census(Snapshot(1, 1, items(**values), (), frozenset(leased)))
+
+
 def test_a_host_that_cannot_be_read_is_there_all_the_same() -> None:
-    found = fleet.agents(items(agents__b=GOOD, agents__a=b"{", services__x__y=b"{}"))
-    assert list(found) == ["a", "b"]
-    assert found["a"] is None
+    both = {"agents/a", "agents/b"}
+    found = census(both, agents__b=GOOD, agents__a=b"{", services__x__y=b"{}")
+    assert list(found.live) == ["a", "b"]
+    assert found.live["a"] is None
+
+
+def test_what_no_agent_keeps_counts_for_nothing() -> None:
+    found = census(
+        {"agents/a", "agents/a/x", "agents/A b", "agents/"},
+        agents__a=GOOD,
+        agents__zz=GOOD,  # without a lease
+        agents__a__x=GOOD,
+        agents__a__rival=b"{}",  # without a lease
+        agents__b__seen=b"[]",
+        agents__=GOOD,
+        **{"agents/A b": GOOD, "agents/\x1b[5m": GOOD},
+    )
+    assert (list(found.live), found.gone, found.rivals) == (["a"], {}, {})
+    assert found.junk == (
+        "agents/", "agents/\x1b[5m", "agents/A b", "agents/a/rival", "agents/a/x", "agents/b/seen",
+        "agents/zz",
+    )  # fmt: skip
+
+
+def test_a_host_that_reported_once_is_gone_and_a_second_agent_is_a_rival() -> None:
+    seen = b'{"at":"2026-01-01T00:00:00Z","later":1}'
+    found = census(
+        {"agents/a", "agents/a/rival"},
+        agents__a=GOOD,
+        agents__a__seen=seen,
+        agents__a__rival=b'{"instance":"x"}',
+        agents__b__seen=seen,
+    )
+    assert list(found.gone) == ["b"]
+    assert list(found.rivals) == ["a"]
+    assert found.junk == ()
 
 
 def test_a_reason_that_cannot_be_read_is_none() -> None:
