@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from lbsync import log
+from lbsync import log, verdict
 from lbsync.cli.context import add_output, opened, settings_of
-from lbsync.cli.publish_changes import show
+from lbsync.cli.publish_changes import Said, show
 from lbsync.cli.publish_health import Health, serving
 from lbsync.cli.terminal import Terminal
 from lbsync.clients import kube
@@ -18,6 +18,7 @@ from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, Unavailable
 from lbsync.loop import Loop, Notifier, Outcome, Pace, Waker
 from lbsync.publisher.reconcile import Publisher
+from lbsync.publisher.result import published, what_changed
 from lbsync.publisher.units import Unit
 from lbsync.settings import Settings
 
@@ -33,13 +34,18 @@ publish side by side below one prefix. Which Services, and how: docs/kubernetes.
 
 signals: SIGTERM and SIGINT finish the running pass and hand over to another publisher at once.
 
-exit codes of --once: 0 all was in step, 3 keys were written, 5 a Service is refused or held back (the
-others are published), 6 Kubernetes or the store does not answer, 8 another publisher leads. With
---dry-run: 0 all is in step, 3 something would be written.
+exit codes of --once, and of --dry-run, the gravest that is true:
+  6  Kubernetes or the store does not answer
+  5  a Service is refused, held back, in conflict with a key of somebody else, or waits for objects
+     that cannot be listed; the others are published
+  8  another publisher leads, or somebody else wrote at the same time
+  3  keys were written; with --dry-run: would be written
+  0  all is in step
 """
 _RETRY_MIN_S = 0.5
 _RETRY_MAX_S = 5.0
 _PATIENCE_S = 2.0
+_MOST_NAMED = 3
 #: What agents write, often and of no concern here.
 _QUIET = ("agents", "quarantine", "deployers")
 
@@ -138,24 +144,45 @@ def _once(args: argparse.Namespace, publisher: Publisher) -> Exit:
 
 
 def _settled(args: argparse.Namespace, publisher: Publisher) -> Outcome:
-    """Run passes until none is wanted that could not wait; a command has no other chance."""
+    """Run passes until none is wanted that could not wait; a command has no other chance. Return the
+    end of the last one, with what all of them wrote."""
     deadline = time.monotonic() + args.wait
     waker = Waker()
     publisher.start(waker.wake)
-    changed: Outcome | None = None
+    done: list[Unit] = []
     while True:
         _wait_for_lists(publisher, waker, deadline)
         outcome = publisher.run_pass()
         if outcome.exit_code is Exit.CONFLICT and not outcome.retry:
             raise Conflict(outcome.error or f"{outcome.sentence}; it publishes what there is")
-        changed = outcome if outcome.changed else changed
+        done += publisher.written.done
         over = time.monotonic() >= deadline
         if over or not (outcome.retry or publisher.waiting):
             break
         waker.wait(0.2)
-    if changed is not None and outcome.exit_code is Exit.OK:
-        return changed
-    return outcome
+    changed = any(unit.changes for unit in done)
+    waits = _waiting(publisher)
+    codes = [
+        outcome.exit_code,
+        Exit.CHANGED if changed else Exit.OK,
+        Exit.REJECTED if waits else Exit.OK,
+    ]
+    return msgspec.structs.replace(
+        outcome,
+        sentence=f"{what_changed(done, publisher.states)}; {published(publisher.summary)}",
+        changed=changed,
+        error=outcome.error or "; ".join(waits[:_MOST_NAMED]),
+        exit_code=verdict.gravest(codes),
+    )
+
+
+def _waiting(publisher: Publisher) -> list[str]:
+    """Return one sentence for each Service that waits and is not refused for it."""
+    return [
+        f"Service {name} waits for what it needs: {state.waits}"
+        for name, state in sorted(publisher.states.items())
+        if state.standing == "waits" and not state.refused
+    ]
 
 
 def _dry_run(args: argparse.Namespace, publisher: Publisher) -> Exit:
@@ -169,8 +196,17 @@ def _dry_run(args: argparse.Namespace, publisher: Publisher) -> Exit:
         if not publisher.waiting or time.monotonic() >= deadline:
             break
         waker.wait(0.2)
-    show(Terminal(), units, publisher.states, as_json=args.output == "json")
-    return Exit.CHANGED if any(unit.changes for unit in units) else Exit.OK
+    found = publisher.summary
+    troubles = [*filter(None, (found.hold,)), *found.refused, *found.conflicts]
+    troubles += _waiting(publisher)
+    warnings = {f"service {name}": state.warnings for name, state in publisher.states.items()}
+    warnings |= {f"ingress {name}": told for name, told in publisher.ingresses.items()}
+    said = Said(published(found), troubles, warnings)
+    show(Terminal(), units, said, as_json=args.output == "json")
+    changes = any(unit.changes for unit in units)
+    return verdict.gravest(
+        [Exit.REJECTED if troubles else Exit.OK, Exit.CHANGED if changes else Exit.OK]
+    )
 
 
 def _wait_for_lists(publisher: Publisher, waker: Waker, deadline: float) -> None:

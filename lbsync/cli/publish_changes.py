@@ -7,7 +7,7 @@ import msgspec
 
 from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.publisher.mirror import Change
-from lbsync.publisher.units import State, Unit
+from lbsync.publisher.units import Unit
 from lbsync.schema import reading
 
 
@@ -22,18 +22,23 @@ class Shown(msgspec.Struct, frozen=True):
     after: Any
 
 
-def show(
-    terminal: Terminal, units: Sequence[Unit], states: Mapping[str, State], *, as_json: bool
-) -> None:
+class Said(msgspec.Struct, frozen=True):
+    """What is said beside the changes."""
+
+    published: str
+    """How many Services are published, and how many are not."""
+    troubles: Sequence[str] = ()
+    warnings: Mapping[str, Sequence[str]] = {}
+    """What the owner of each object is told, by kind and name."""
+
+
+def show(terminal: Terminal, units: Sequence[Unit], said: Said, *, as_json: bool) -> None:
     """Print the changes and what owners would be told."""
     changes = [_shown(unit.name, change) for unit in units for change in unit.changes]
-    said = {
-        name: [text for text in (state.refused, state.held) if text]
-        for name, state in sorted(states.items())
-        if state.refused or state.held
-    }
+    warnings = {name: found for name, found in sorted(said.warnings.items()) if found}
     if as_json:
-        terminal.line(to_json({"changes": changes, "troubles": said}))
+        found = {"changes": changes, "troubles": list(said.troubles), "warnings": warnings}
+        terminal.line(to_json(found))
         return
     for unit in units:
         for change in unit.changes:
@@ -43,12 +48,16 @@ def show(
                 f"{change.key} (stored)",
                 change.key,
             )
-    for sentences in said.values():
+    for sentence in said.troubles:
+        terminal.line(terminal.paint(sentence, "yellow"))
+    for sentences in warnings.values():
         for sentence in sentences:
-            terminal.line(terminal.paint(sentence, "yellow"))
-    published = sum(state.standing == "published" for state in states.values())
-    what = f"{count(len(changes), 'key')} would be written" if changes else "all is in step"
-    terminal.line(f"{what}; {count(published, 'service')} published")
+            terminal.line(terminal.paint(f"warning: {sentence}", "yellow"))
+    verb = (
+        f"{count(len(changes), 'key')} would be written" if changes else "nothing would be written"
+    )
+    what = verb if changes or said.troubles else "all is in step"
+    terminal.line(f"{what}; {said.published}")
 
 
 def _shown(service: str, change: Change) -> Shown:

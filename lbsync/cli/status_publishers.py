@@ -59,7 +59,7 @@ def _code(found: Known) -> Exit:
     beat = found.heartbeat
     if found.leader is None or beat is None or beat.kubernetes or _is_old(beat, time.time()):
         return Exit.UNAVAILABLE
-    return Exit.REJECTED if beat.refused or beat.held else Exit.OK
+    return Exit.REJECTED if beat.refused or beat.held or beat.conflicts else Exit.OK
 
 
 def _is_old(beat: HeartbeatRecord, now: float) -> bool:
@@ -89,14 +89,19 @@ def describe(found: Known, now: float | None = None) -> tuple[str, bool]:
     text = f"{beat.services} published, {synced}, led by {leader.identity}"
     counts = [
         f"{number} {word}"
-        for number, word in ((beat.refused, "refused"), (beat.held, "held back"))
+        for number, word in (
+            (beat.refused, "refused"),
+            (beat.held, "held back"),
+            (beat.conflicts, "in conflict"),
+        )
         if number
     ]
     if counts:
         text += f"; {', '.join(counts)}"
     if beat.kubernetes:
         text += f"; Kubernetes is not watched: {beat.kubernetes}"
-    return text, not (_is_old(beat, now) or beat.kubernetes or beat.refused or beat.held)
+    is_wrong = beat.kubernetes or beat.refused or beat.held or beat.conflicts
+    return text, not (_is_old(beat, now) or is_wrong)
 
 
 def _sentences(found: Known) -> Iterator[str]:

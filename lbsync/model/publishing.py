@@ -42,6 +42,8 @@ class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Services that are not published, or no longer followed; `reports/…` tell why."""
     held: int = 0
     """Services whose removal of servers is held back for now."""
+    conflicts: int = 0
+    """Keys of Services that somebody else wrote."""
     hold: HoldRecord | None = None
     """What is held, by the id that confirms it."""
     hold_sentence: str = ""

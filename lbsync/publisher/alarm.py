@@ -1,10 +1,15 @@
-"""That removals are held: told in few lines, however many Services and passes it takes."""
+"""That removals are held: told in few lines, however many Services and passes it takes; and that they
+are meant, for whoever else would hold them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from lbsync import log
-from lbsync.model.records import HoldRecord
+from lbsync.clients.source import Put, Source
+from lbsync.model.records import ConfirmationRecord, HoldRecord
 from lbsync.publisher.brake import Hold
+from lbsync.schema.confirming import LIFE_S, confirmation_key
 
 _PAUSE_S = 10.0
 """Between two lines: a node that is lost takes its pods along within some seconds, pass by pass."""
@@ -38,3 +43,16 @@ def held_record(hold: Hold | None) -> HoldRecord | None:
     named = sorted(hold.losses)[:_MOST_NAMED]
     left = {service: hold.losses[service].after for service in named}
     return HoldRecord(hold.id, left, len(hold.losses) - len(named))
+
+
+def confirming(
+    source: Source, hold_id: str, left: Mapping[str, int], who: str, stamp: str
+) -> list[Put]:
+    """Return what tells the agents that a confirmed removal is meant: one confirmation is enough for the
+    whole fleet. `left`: service to the number of servers it is left with; empty: nothing to tell."""
+    if not left:
+        return []
+    lease = source.lease(LIFE_S)
+    lease.stop()
+    value = msgspec.json.encode(ConfirmationRecord(dict(left), who, stamp))
+    return [Put(confirmation_key(hold_id), value, lease.id)]

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 import lbsync
 from lbsync.clients.kube import Change as KubeChange
 from lbsync.clients.kube import Client, ClusterConfig, Timing
@@ -18,11 +16,10 @@ from lbsync.clients.source import Expect, Put, Source
 from lbsync.errors import Exit
 from lbsync.loop import Outcome
 from lbsync.model.publishing import HeartbeatRecord
-from lbsync.model.records import ConfirmationRecord
-from lbsync.publisher.alarm import Alarm, held_record
+from lbsync.publisher.alarm import Alarm, confirming, held_record
 from lbsync.publisher.announce import Announcer
 from lbsync.publisher.chosen import identity_of, limits_of, options_of
-from lbsync.publisher.commit import Committer, LostLead
+from lbsync.publisher.commit import Committer, LostLead, Written
 from lbsync.publisher.dirty import Dirt, Dirty
 from lbsync.publisher.election import Election, identity, stamp
 from lbsync.publisher.heartbeat import Heartbeat
@@ -35,7 +32,7 @@ from lbsync.publisher.units import State, Summary, Unit, summary
 from lbsync.publisher.view import View
 from lbsync.publisher.watching import Watching
 from lbsync.publisher.work import Work
-from lbsync.schema.confirming import LIFE_S, Confirmations, confirmation_key, confirmations
+from lbsync.schema.confirming import Confirmations, confirmations
 from lbsync.settings import Publisher as Settings
 
 
@@ -98,6 +95,8 @@ class Publisher:
         self._next_full = 0.0
         self._synced_at = ""
         self._confirmed = Confirmations()
+        self.written = Written(done=[], failed={})
+        """What came of the last pass that wrote."""
         self._alarm = Alarm(clock)
 
     def _watch_nodes(self, options: Options) -> None:
@@ -138,6 +137,16 @@ class Publisher:
     def states(self) -> dict[str, State]:
         """How all Services stand, as of the last pass."""
         return self._work.states
+
+    @property
+    def ingresses(self) -> dict[str, tuple[str, ...]]:
+        """What the owners of Ingresses are told, as of the last pass."""
+        return self._work.ingresses
+
+    @property
+    def summary(self) -> Summary:
+        """How all Services stand together, as of the last pass."""
+        return summary(self.states, self._work.brake.hold)
 
     @property
     def healthy(self) -> str:
@@ -184,7 +193,7 @@ class Publisher:
         is_done = False
         try:
             units = self._look(began, dirt)
-            written = self._committer.write(units, self._confirming())
+            written = self._committer.write(units, self._meant())
             is_done = True
         except LostLead as error:
             self._leads = False
@@ -192,11 +201,12 @@ class Publisher:
         finally:
             if not is_done:
                 self._dirty.put_back(dirt)
+        self.written = written
         self._work.done(written.done, self._stored)
         self._dirty.mark(written.failed)
         if self._announcer is not None:
             self._announcer.tell(written.done, self._view)
-        found = summary(self.states, self._work.brake.hold)
+        found = self.summary
         self._beat(fence, found)
         ended = self._clock()
         return outcome(
@@ -255,6 +265,7 @@ class Publisher:
             every=self._settings.heartbeat.seconds,
             refused=len(found.refused),
             held=found.held,
+            conflicts=len(found.conflicts),
             hold=held_record(self._work.brake.hold),
             hold_sentence=found.hold,
             kubernetes=away,
@@ -262,18 +273,9 @@ class Publisher:
         )
         self._heartbeat.beat(record, fence)
 
-    def _confirming(self) -> list[Put]:
-        """Return what tells the agents that what goes now is meant: one confirmation is enough for
-        the whole fleet."""
-        if not self._work.let_go:
-            return []
-        record = ConfirmationRecord(
-            self._work.let_go, f"publisher of cluster {self._settings.cluster}", stamp()
-        )
-        lease = self._source.lease(LIFE_S)
-        lease.stop()
-        key = confirmation_key(self._work.brake.hold_id)
-        return [Put(key, msgspec.json.encode(record), lease.id)]
+    def _meant(self) -> list[Put]:
+        who = f"publisher of cluster {self._settings.cluster}"
+        return confirming(self._source, self._work.brake.hold_id, self._work.let_go, who, stamp())
 
     def _again_in(self, now: float) -> float:
         due = [self._next_full - now, self._heartbeat.due(), self._work.brake.due(now)]

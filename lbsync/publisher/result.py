@@ -12,7 +12,7 @@ _NAMED = 3
 
 def what_changed(units: Sequence[Unit], states: Mapping[str, State]) -> str:
     """Name what was written: `shop/cart written; shop/web removed`, or how many."""
-    touched = [unit.name for unit in units if unit.changes]
+    touched = list(dict.fromkeys(unit.name for unit in units if unit.changes))
     gone = [name for name in touched if name not in states]
     there = [name for name in touched if name in states]
     parts = [_some(there, "written"), _some(gone, "removed")]
@@ -27,6 +27,24 @@ def _some(names: list[str], verb: str) -> str:
     return f"{len(names)} services {verb}"
 
 
+def sentence(written: Written, states: Mapping[str, State], found: Summary, revision: int) -> str:
+    """Return what was written, and how many Services are published."""
+    changed = what_changed(written.done, states)
+    return f"revision {written.revision or revision}: {changed}; {published(found)}"
+
+
+def published(found: Summary) -> str:
+    """Return how many Services are published, and how many are not."""
+    services = "service" if found.published == 1 else "services"
+    wrong = ((len(found.refused), "refused"), (found.held, "held back"))
+    parts = [
+        f"{number} {word}"
+        for number, word in (*wrong, (len(found.conflicts), "in conflict"))
+        if number
+    ]
+    return ", ".join((f"{found.published} {services} published", *parts))
+
+
 def outcome(
     written: Written,
     states: Mapping[str, State],
@@ -38,12 +56,11 @@ def outcome(
 ) -> Outcome:
     """Return the end of a leader's pass."""
     failed = [f"{name}: {why}" for name, why in sorted(written.failed.items())]
-    wrong = [*filter(None, (found.hold,)), *failed, *found.refused]
+    wrong = [*filter(None, (found.hold,)), *failed, *found.refused, *found.conflicts]
     changed = any(unit.changes for unit in written.done)
     more = f" (and {len(wrong) - 1} more: see 'lbsync status')" if len(wrong) > 1 else ""
     return Outcome(
-        f"revision {written.revision or revision}: {what_changed(written.done, states)}; "
-        f"{found.published} {'service' if found.published == 1 else 'services'} published",
+        sentence(written, states, found, revision),
         confirmed=not written.failed,
         changed=changed,
         error=f"{wrong[0]}{more}" if wrong else "",

@@ -45,6 +45,10 @@ class State(msgspec.Struct):
     held: str = ""
     """Why a removal of servers waits."""
     refused: str = ""
+    waits: str = ""
+    """What has to be listed before it can be published."""
+    conflicts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     accepted: Accepted | None = None
     """What it was last accepted with, while it is refused."""
     in_step: bool = False
@@ -61,6 +65,8 @@ class Summary(msgspec.Struct, frozen=True):
     """How many Services have a removal of servers that waits."""
     hold: str
     """One sentence about all of these."""
+    conflicts: tuple[str, ...] = ()
+    """One sentence for each key that somebody else wrote."""
 
 
 def summary(states: Mapping[str, State], hold: Hold | None) -> Summary:
@@ -68,8 +74,8 @@ def summary(states: Mapping[str, State], hold: Hold | None) -> Summary:
     published = 0
     troubled = []
     for name, state in states.items():
-        published += state.standing == "published"
-        if state.refused or state.held:
+        published += state.standing == "published" and not state.conflicts
+        if state.refused or state.held or state.conflicts:
             troubled.append(name)
     found = [states[name] for name in sorted(troubled)]
     return Summary(
@@ -77,6 +83,7 @@ def summary(states: Mapping[str, State], hold: Hold | None) -> Summary:
         tuple(state.refused for state in found if state.refused),
         sum(bool(state.held) for state in found),
         str(hold) if hold is not None else "",
+        tuple(sentence for state in found for sentence in state.conflicts),
     )
 
 
@@ -93,8 +100,6 @@ class Draft(msgspec.Struct):
     wanted: Records = {}
     """Kept only where servers would be lost: the records of thousands of Services are large."""
     changes: tuple[Change, ...] = ()
-    conflicts: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
     def loss(self, *, meant: bool) -> Loss:
         """Return how its number of servers would change. `meant`: it was seen to be deleted."""

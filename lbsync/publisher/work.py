@@ -49,6 +49,8 @@ class Work:
         self._renewed: set[str] = set()
         self.brake = Brake(limits)
         self.states: dict[str, State] = {}
+        self.ingresses: dict[str, tuple[str, ...]] = {}
+        """What the owners of Ingresses are told."""
         self.let_go: dict[str, int] = {}
         """What the last look let go because it was confirmed: service to the servers it is left with."""
 
@@ -128,7 +130,7 @@ class Work:
         needs = self._view.needs(service, leading)
         waits = [reason for extra in needs if (reason := self._demand(extra))]
         if waits:
-            draft = Draft(name, State("waits"), keys)
+            draft = Draft(name, State("waits", waits=waits[0]), keys)
             if now - self._waiting.setdefault(name, now) >= PATIENCE_S:
                 draft.state.refused = f"Service {name} waits for what it needs: {waits[0]}"
             return self._as_before(draft, service, {}, stored)
@@ -152,7 +154,7 @@ class Work:
     def _translated(self, name: str, inputs: Inputs, keys: Keys, stored: Stored) -> Draft:
         found = translated(inputs, self._options)
         draft = Draft(name, State("published", inputs), keys)
-        draft.warnings = tuple(map(str, found.notices))
+        draft.state.warnings = tuple(map(str, found.notices))
         if found.refusal is not None:
             draft.state.standing, draft.state.refused = "refused", str(found.refusal)
             return self._as_before(draft, inputs.service, found.records, stored)
@@ -171,7 +173,7 @@ class Work:
 
     def _arranged(self, draft: Draft, records: Records) -> Draft:
         arranged = arrange(self._me, records, draft.stored)
-        draft.conflicts = arranged.conflicts
+        draft.state.conflicts = arranged.conflicts
         return self._wanting(draft, arranged.records)
 
     def _last_accepted(self, name: str, stored: Stored) -> Accepted | None:
@@ -225,9 +227,9 @@ class Work:
             return Unit("service", draft.name, draft.changes)
         report = ReportRecord(
             refused=state.refused,
-            conflicts=draft.conflicts,
+            conflicts=state.conflicts,
             held=state.held if self._few_are_held() else "",
-            warnings=draft.warnings,
+            warnings=state.warnings,
             accepted=state.accepted,
         )
         change = self._report("service", draft.name, report, stored, stamp)
@@ -245,6 +247,7 @@ class Work:
             )
             for found in self._view.ours
         }
+        self.ingresses = {name: report.warnings for name, report in said.items()}
         names = sorted({*said, *stored.reported("ingress")})
         return [
             Unit(

@@ -13,6 +13,7 @@ from harness.fake_kube.objects import PUBLISH, endpoint, endpoint_slice, node, s
 from harness.ports import free_port
 from harness.publisher import PublisherProcess, Store
 from harness.wait import wait_until
+from lbsync.clients.source import Delete, Put
 
 Make = Callable[..., PublisherProcess]
 HOST = {"lbsync.io/hosts": "cart.example"}
@@ -38,7 +39,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(
     publisher: PublisherProcess, store: Store
 ) -> None:
     answer = publisher.run("publish", "--dry-run")
-    assert answer.returncode == 3, answer.stderr
+    assert answer.returncode == 5, "a Service is refused, whatever would be written beside it"
     assert "+++ services/shop/cart" in answer.stdout
     assert '+      "address": "10.0.0.1",' in answer.stdout
     assert "lbsync.io/maxconn" in answer.stdout
@@ -56,13 +57,46 @@ def test_once_writes_and_a_second_time_finds_everything_in_step(
     assert publisher.run("publish", "--once", "--cluster", "prod").returncode == 0
     again = publisher.run("publish", "--dry-run", "--cluster", "prod", "--output", "json")
     assert again.returncode == 0, again.stdout
-    assert json.loads(again.stdout) == {"changes": [], "troubles": {}}
+    assert json.loads(again.stdout) == {"changes": [], "troubles": [], "warnings": {}}
     fake.patch("Service", "shop", "cart", {"metadata": {"annotations": {"lbsync.io/maxconn": "9"}}})
     found = publisher.run("publish", "--dry-run", "--cluster", "prod", "--output", "json")
     change = json.loads(found.stdout)["changes"][0]
     assert (change["action"], change["key"]) == ("change", "services/shop/cart")
     assert change["after"] == change["before"] | {"maxconn": 9}
     assert publisher.run("publish", "--once", "--cluster", "prod").returncode == 3
+
+
+def test_what_is_left_out_is_told_by_words_and_exit_codes(
+    publishers: Make, store: Store, fake: FakeKube
+) -> None:
+    """Nothing but what is wholly in step ends with 0 and is called so."""
+    fake.put(service("cart", "shop", labels=PUBLISH, annotations=HOST))
+    by_hand = b'{"mode":"http","hosts":["hand.example"]}'
+    store.client.commit([], [Put("services/shop/cart", by_hand)])
+    made = publishers()
+    for words in (["--once"], ["--dry-run"], ["--once"]):
+        answer = made.run("publish", *words)
+        assert answer.returncode == 5, answer.stdout
+        assert "0 services published, 1 in conflict" in answer.stdout
+        assert "all is in step" not in answer.stdout
+        assert "services/shop/cart was written by a person" in answer.stdout + answer.stderr
+    store.client.commit([], [Delete("services/shop/cart")])
+    odd = {**HOST, "lbsync.io/balanse": "first", "lbsync.io/address-mode": "nodeport"}
+    fake.put(service("odd", "shop", labels=PUBLISH, annotations=odd, type="NodePort"))
+    fake.faults.refuse(10_000, 403, part="/nodes")
+    for words in (["--once"], ["--dry-run"]):
+        waits = made.run("publish", *words, "--wait", "1.5")
+        assert waits.returncode == 5, waits.stdout
+        assert "Service shop/odd waits for what it needs: list nodes" in waits.stdout + waits.stderr
+    fake.faults.heal()
+    preview = made.run("publish", "--dry-run")
+    assert preview.returncode == 3, preview.stdout
+    assert "warning: Service shop/odd: there is no annotation 'lbsync.io/balanse'" in preview.stdout
+    written = made.run("publish", "--once")
+    assert written.returncode == 3
+    assert "shop/odd written; 2 services published" in written.stdout
+    assert made.run("publish", "--once").returncode == 0
+    assert "all is in step; 2 services published" in made.run("publish", "--dry-run").stdout
 
 
 def test_once_waits_for_further_kinds_before_it_says_how_it_ended(

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from lbsync.cli.publish_changes import show
+from lbsync.cli.publish_changes import Said, show
 from lbsync.cli.publish_health import Health
 from lbsync.cli.status_publishers import describe
 from lbsync.cli.terminal import Terminal
@@ -13,7 +13,7 @@ from lbsync.errors import SettingsError
 from lbsync.loop import Outcome, Report
 from lbsync.model.publishing import HeartbeatRecord, LeaderRecord
 from lbsync.publisher.mirror import Change
-from lbsync.publisher.units import State, Unit
+from lbsync.publisher.units import Unit
 from lbsync.schema.publishing import Known, known
 from lbsync.settings import load
 from tests.fakes import FakeSource
@@ -88,19 +88,21 @@ def units() -> list[Unit]:
 
 def test_changes_are_shown_as_a_diff() -> None:
     stream = io.StringIO()
-    states = {"shop/cart": State("published"), "shop/x": State("refused", refused="why; cure")}
-    show(Terminal(stream), units(), states, as_json=False)
+    warnings = {"service shop/cart": ["odd; mend it"], "ingress shop/web": []}
+    said = Said("1 service published, 1 refused", ["why; cure"], warnings)
+    show(Terminal(stream), units(), said, as_json=False)
     assert '+  "mode": "http"' in stream.getvalue()
     assert "why; cure" in stream.getvalue()
-    assert stream.getvalue().endswith("1 key would be written; 1 service published\n")
+    assert "warning: odd; mend it" in stream.getvalue()
+    assert stream.getvalue().endswith("1 key would be written; 1 service published, 1 refused\n")
 
 
 def test_changes_are_shown_as_json() -> None:
     stream = io.StringIO()
-    show(Terminal(stream), units(), {"shop/cart": State("published", held="held")}, as_json=True)
+    show(Terminal(stream), units(), Said("1 service published", ["held"]), as_json=True)
     found = json.loads(stream.getvalue())
     assert found["changes"][0]["after"] == {"mode": "http"}
-    assert found["troubles"] == {"shop/cart": ["held"]}
+    assert found["troubles"] == ["held"]
 
 
 @pytest.mark.parametrize("text", ["0", "0ms", "0s"])
