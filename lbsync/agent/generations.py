@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -105,8 +104,7 @@ class Store:
         try:
             durable.closed_directory(self._root)
             files = [(file.path, file.data, file.mode) for file in rendered.files]
-            files.append((_META_FILE, msgspec.json.encode(meta), 0o644))
-            durable.write_tree(path, files)
+            durable.write_tree(path, [*files, (_META_FILE, msgspec.json.encode(meta), 0o644)])
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise ApplyFailed(
@@ -115,15 +113,6 @@ class Store:
                 "what is live stays as it is"
             ) from error
         return Generation(0, path, meta)
-
-    @contextlib.contextmanager
-    def staged(self, rendered: Rendered, revision: int = 0) -> Iterator[Generation]:
-        """Stage a set for the length of a `with` block; afterwards it is live, or gone."""
-        generation = self.stage(rendered, revision)
-        try:
-            yield generation
-        finally:
-            self.discard(generation)  # nothing is there any more once it went live
 
     def discard(self, generation: Generation) -> None:
         """Remove a set that will not go live, or that HAProxy did not take.
@@ -153,9 +142,8 @@ class Store:
     def mark_confirmed(self, generation: Generation, base: str = "") -> Generation:
         """Record, durably, that a running HAProxy was proved to serve this generation.
 
-        `base` is what HAProxy calls itself where it came here by runtime changes.
-
-        Raises `LbsyncError` when the disk does not take the record.
+        `base` is what HAProxy calls itself where it came here by runtime changes. Raises
+        `LbsyncError` when the disk does not take the record.
         """
         meta = msgspec.structs.replace(generation.meta, confirmed_at=time.time(), base=base)
         try:
@@ -210,11 +198,14 @@ class Store:
     def prune(self) -> int:
         """Remove what is beyond the number to keep; return how many went.
 
-        The live and the confirmed generation always stay. Never fails: what cannot be removed now
-        is tried again next time.
+        What was proved again under a newer number counts once. The live and the confirmed one always
+        stay. Never fails: what cannot be removed now is tried again next time.
         """
-        pinned = self._pinned()
-        doomed = [found for found in self.list()[self._keep :] if found.name not in pinned]
+        every = self.list()
+        proved = {one.digest: one.seq for one in reversed(every) if one.meta.confirmed_at}
+        once = [one.name for one in every if one.seq >= proved.get(one.digest, 0)]
+        stay = self._pinned().union(once[: self._keep])
+        doomed = [one for one in every if one.name not in stay]
         if doomed and self.look_for_failure():
             doomed = [_load(found.path) for found in doomed]
         for found in doomed:

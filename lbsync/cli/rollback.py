@@ -1,6 +1,7 @@
 """`lbsync rollback`."""
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from lbsync import log
 from lbsync.agent.control import Control
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.reconcile import Agent
+from lbsync.agent.sections import Parser
 from lbsync.cli import request
 from lbsync.cli.agent import only_one
 from lbsync.cli.context import add_output, opened, settings_of
-from lbsync.cli.generation import find
+from lbsync.cli.generation import Content, content, find
 from lbsync.cli.identity import become_owner
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected, Unavailable
@@ -29,9 +31,13 @@ examples:
 
 The host stays with that generation, whatever the source says and over restarts, until --release. The
 running agent does it; where none runs, this command does it itself.
+
+At a terminal it shows what would change and asks first. Elsewhere it goes on, but for a generation that would
+take more servers than agent.guard_percent, or all of them: that takes --yes.
 """
 
 
+_MOST_NAMES = 5
 _FOLLOWING = PROVED - {"rolled-back"}
 
 
@@ -52,6 +58,15 @@ class Ended(msgspec.Struct, frozen=True):
         return "\n".join(filter(None, (self.sentence, self.error)))
 
 
+class _Row(msgspec.Struct, frozen=True):
+    """One generation in the list."""
+
+    generation: Generation
+    has: Content
+    differs: str
+    notes: list[str]
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.description = "Serve an earlier generation and stay with it."
@@ -60,6 +75,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("generation", nargs="?", metavar="GENERATION", help="number or digest")
     what.add_argument("--release", action="store_true", help="follow the source again")
     what.add_argument("--list", action="store_true", help="list the generations on this host")
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask, whatever goes; for scripts and emergencies"
+    )
     request.add_wait(parser)
     add_output(parser)
 
@@ -81,6 +99,8 @@ def run(args: argparse.Namespace) -> Exit:
 def _go_back(args: argparse.Namespace, settings: Settings, store: Store) -> Ended:
     state = Path(settings.state_dir)
     wanted = find(store, args.generation) if args.generation else _previous(store)
+    if not args.yes:
+        _make_sure(wanted, store.live(), settings.agent.guard_percent)
     if request.alive(state) is None:
         with request.standing(state, "rollback", wanted.digest):
             return _do_it(settings, state, wanted)
@@ -93,6 +113,29 @@ def _go_back(args: argparse.Namespace, settings: Settings, store: Store) -> Ende
     )
     said = f"rolled back to generation {wanted.name}; it stays until 'lbsync rollback --release'"
     return Ended(said, True, now.digest, now.revision)
+
+
+def _make_sure(wanted: Generation, live: Generation | None, percent: int) -> None:
+    """Say what would change and ask, at a terminal; elsewhere refuse what the guard would hold.
+
+    Raises `Rejected`.
+    """
+    parser = Parser()
+    there, here = content(wanted, parser), content(live, parser)
+    gone = sorted(here.services - there.services)
+    more = f" and {len(gone) - _MOST_NAMES} more" if len(gone) > _MOST_NAMES else ""
+    said = f"generation {wanted.name} serves {there}"
+    if changed := there.against(here):
+        said += f"; against what is live: {changed}"
+    if gone:
+        said += f"; {', '.join(gone[:_MOST_NAMES])}{more} would go"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        sys.stderr.write(f"{said}\nserve it, until 'lbsync rollback --release'? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Rejected("nothing was done")
+    elif there.loses(here, percent):
+        raise Rejected(f"{said}, so nothing was done; --yes if that is meant")
 
 
 def _previous(store: Store) -> Generation:
@@ -133,6 +176,8 @@ def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:
 
 def _list(store: Store, state: Path, output: str) -> Exit:
     live, confirmed, pin = store.live(), store.confirmed(), Control(state).get("rollback")
+    parser = Parser()
+    running = content(live, parser)
     rows = []
     for generation in store.list():
         notes = {
@@ -140,35 +185,49 @@ def _list(store: Store, state: Path, output: str) -> Exit:
             "served": confirmed is not None and confirmed.name == generation.name,
             "rolled back to": pin is not None and generation.digest == pin.value,
         }
-        rows.append((generation, [note for note, holds in notes.items() if holds]))
+        has = content(generation, parser)
+        is_live = live is not None and live.name == generation.name
+        differs = "" if is_live else has.against(running) or "other lines"
+        rows.append(_Row(generation, has, differs, [n for n, holds in notes.items() if holds]))
     if output == "json":
-        facts = [{"seq": g.seq, "name": g.name, **_facts(g), "notes": notes} for g, notes in rows]
-        Terminal().line(to_json(facts))
+        Terminal().line(to_json([_facts(row) for row in rows]))
         return Exit.OK
     Terminal().table(
-        ("GENERATION", "DIGEST", "REVISION", "MADE", "LAST PROVED", ""),
+        (
+            "GENERATION", "DIGEST", "SERVICES", "SERVERS", "AGAINST LIVE", "REVISION", "MADE",
+            "LAST PROVED", "",
+        ),
         (
             (
-                str(generation.seq),
-                generation.digest,
-                str(generation.meta.revision),
-                _time(generation.meta.created_at),
-                _time(generation.meta.confirmed_at or 0.0),
-                ", ".join(notes),
+                str(row.generation.seq),
+                row.generation.digest,
+                str(len(row.has.services)),
+                str(len(row.has.servers)),
+                row.differs,
+                str(row.generation.meta.revision),
+                _time(row.generation.meta.created_at),
+                _time(row.generation.meta.confirmed_at or 0.0),
+                ", ".join(row.notes),
             )
-            for generation, notes in rows
+            for row in rows
         ),
-    )
+    )  # fmt: skip
     return Exit.OK
 
 
-def _facts(generation: Generation) -> dict[str, object]:
-    meta = generation.meta
+def _facts(row: _Row) -> dict[str, object]:
+    meta = row.generation.meta
     return {
+        "seq": row.generation.seq,
+        "name": row.generation.name,
         "digest": meta.digest,
         "revision": meta.revision,
         "created_at": meta.created_at,
         "confirmed_at": meta.confirmed_at,
+        "services": len(row.has.services),
+        "servers": len(row.has.servers),
+        "against_live": row.differs,
+        "notes": row.notes,
     }
 
 

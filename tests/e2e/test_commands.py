@@ -82,6 +82,26 @@ def test_without_an_agent_rollback_does_it_by_itself(stack: Stack, agent: AgentP
     assert stack.get("shop.example").status == 200
 
 
+def test_a_rollback_to_nothing_is_refused_unless_it_is_meant(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    served = agent.status()["digest"]
+    asked = command(stack, "rollback", "1")
+    assert asked.returncode == Exit.REJECTED
+    assert "serves 0 services, 0 servers" in asked.stderr
+    assert "against what is live: -1 service, -2 servers; shop/web would go" in asked.stderr
+    assert not (stack.state / "control" / "rollback").exists()
+    listed = json.loads(command(stack, "rollback", "--list", "--output", "json").stdout)
+    assert [(one["services"], one["servers"]) for one in listed] == [(1, 2), (0, 0)]
+    assert "-1 service, -2 servers" in command(stack, "rollback", "--list").stdout
+
+    assert command(stack, "rollback", "1", "--yes").returncode == Exit.OK
+    assert stack.get("shop.example").status == 404
+    assert command(stack, "rollback", "--release").returncode == Exit.OK
+    listed = json.loads(command(stack, "rollback", "--list", "--output", "json").stdout)
+    assert [one["digest"] for one in listed] == [served, listed[-1]["digest"]], "none twice"
+
+
 def agent_setting(stack: Stack, line: str) -> None:
     text = stack.config_file.read_text()
     stack.config_file.write_text(text.replace("[agent]\n", f"[agent]\n{line}\n"))

@@ -191,3 +191,18 @@ def test_no_path_leaves_the_directory(tmp_path_factory: pytest.TempPathFactory, 
         return
     outside = [p for p in root.rglob("*") if p.is_file() and staged.path not in p.parents]
     assert outside == []
+
+
+def test_going_back_and_forth_pushes_nothing_out(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state", keep=4)
+    made = [store.mark_confirmed(store.make_live(store.stage(rendered(f"a{n}")))) for n in range(3)]
+    for _ in range(4):
+        store.mark_confirmed(store.make_live(made[1]))  # a rollback, and its end
+        store.mark_confirmed(store.make_live(store.stage(rendered("a2"))))
+        store.prune()
+    assert [found.digest for found in store.list()] == ["a2", "a1", "a0"]
+    failed = store.make_live(store.stage(rendered("a0")))
+    store.make_live(made[1])
+    store.prune()
+    assert made[0].path.exists(), "what was not proved again replaces nothing"
+    assert failed.path.exists()
