@@ -13,6 +13,9 @@ ACCEPTED = (
 """The answer to `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==` (RFC 6455, section 1.3)."""
 
 
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
 class ScriptedServer:
     """Answers each piece of data with `reply`, whatever it says, and keeps what it got."""
 
@@ -49,6 +52,28 @@ class ScriptedServer:
                 taken.sendall(self.reply)
 
 
+class Http2Server(ScriptedServer):
+    """Speaks HTTP/2 without TLS and nothing else; answers every request with an empty 200."""
+
+    def __init__(self) -> None:
+        super().__init__(b"")
+        self.requests = 0
+
+    def _answer(self, taken: socket.socket) -> None:
+        with taken, taken.makefile("rb") as stream, contextlib.suppress(OSError):
+            if stream.read(len(_PREFACE)) != _PREFACE:
+                return
+            taken.sendall(frame(4, 0, 0, b""))
+            while head := stream.read(9):
+                stream.read(int.from_bytes(head[:3], "big"))
+                kind, flags, number = struct.unpack("!BBI", head[3:])
+                if kind == 4 and not flags & 1:
+                    taken.sendall(frame(4, 1, 0, b""))
+                if kind == 1:  # 0x88 is ":status: 200" in the static table.
+                    self.requests += 1
+                    taken.sendall(frame(1, 5, number, b"\x88"))
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     """One frame of HTTP/2 (RFC 9113, section 4.1)."""
     return struct.pack("!I", len(payload))[1:] + struct.pack("!BBI", kind, flags, stream) + payload
@@ -76,7 +101,7 @@ def ask_http2(
     opened: socket.socket, headers: Sequence[tuple[str, str]], *, body: bytes = b""
 ) -> int:
     """Send one request and then `body`; return the status, or 0 where the stream is reset."""
-    opened.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+    opened.sendall(_PREFACE + frame(4, 0, 0, b""))
     block = b"".join(_literal(*header) for header in headers)
     opened.sendall(frame(1, 4 if body else 5, 1, block))
     if body:

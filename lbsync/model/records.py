@@ -123,6 +123,8 @@ class ServiceRecord(Record, frozen=True):
     rate_limit: RateLimit | UnsetType = UNSET
     rewrite: Rewrite | UnsetType = UNSET
     backend_tls: BackendTls | UnsetType = UNSET
+    backend_protocol: Literal["http/1.1", "h2c"] = "http/1.1"
+    """What servers without TLS speak; `h2c` is HTTP/2 with prior knowledge (RFC 9113, 3.3)."""
     owner: Text | UnsetType = UNSET
     source: Text | UnsetType = UNSET
     """Who wrote the key; a publisher changes only keys that carry its own name."""

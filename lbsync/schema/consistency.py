@@ -16,7 +16,7 @@ from lbsync.model.values import is_name
 #: Fields that say something about requests; a tcp service has none.
 HTTP_ONLY = (
     *("hosts", "paths", "sticky", "redirect", "compression", "headers", "hsts", "cors", "auth"),
-    *("rate_limit", "rewrite"),
+    *("rate_limit", "rewrite", "backend_protocol"),
 )
 _DEFAULTS = ServiceRecord("http")
 _YEAR = 31_536_000
@@ -51,6 +51,8 @@ def _parts(record: ServiceRecord) -> Iterator[str]:
         if isinstance(value, msgspec.Struct) and (wrong := rule(value)):
             yield f"{field}.{wrong}"
     tls = record.backend_tls
+    if record.backend_protocol == "h2c" and tls is not UNSET:
+        yield "backend_protocol: h2c is without TLS; write backend_tls.h2 instead, or take that out"
     if record.mode == "tcp" and tls is not UNSET and tls.h2:
         yield "backend_tls.h2: only an http service has this; take it out"
 

@@ -19,6 +19,7 @@ from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.clients.host_files import SystemAuthorities
 from tests.conftest import demand
+from tests.raw_http import Http2Server
 from tests.site import Site
 
 Web = Callable[[str], WebServer]
@@ -271,3 +272,33 @@ def test_haproxy_starts_whatever_has_become_of_the_hosts_own_files(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
+
+
+def test_servers_that_speak_http_2_without_tls_are_asked_and_checked_in_it(
+    build: Callable[..., Site],
+) -> None:
+    site, first, second = build(), Http2Server(), Http2Server()
+    check = {"path": "/up", "interval": "100ms"}
+    site.put(
+        {
+            "services/t/grpc": {
+                "mode": "http", "hosts": ["grpc.test"], "backend_protocol": "h2c", "check": check,
+            },
+            "endpoints/t/grpc/main": first.endpoints,
+            "services/t/plain": {"mode": "http", "hosts": ["plain.test"], "check": {"type": "none"}},
+            "endpoints/t/plain/main": first.endpoints,
+        }
+    )  # fmt: skip
+    site.start()
+    assert site.get("grpc.test").status == 200
+    assert site.get("plain.test").status == 502
+    checked = first.requests
+    wait_until("checks", lambda: first.requests > checked + 2)
+    assert site.get("grpc.test").status == 200
+    two = [{"name": str(s.port), "address": "127.0.0.1", "port": s.port} for s in (first, second)]
+    site.put({"endpoints/t/grpc/main": {"servers": two}})
+    assert "without a reload" in site.run_pass().sentence
+    wait_until("checks of the new one", lambda: second.requests > 3)
+    assert {site.get("grpc.test").status for _ in range(6)} == {200}
+    first.stop()
+    second.stop()

@@ -64,6 +64,10 @@ def test_a_full_service_survives_a_round_trip() -> None:
         (b"[]", "it is a list: write an object in { }"),
         (b'{"mode":7,', "no JSON object"),
         (b'{"mode":"tcp","listen":80,"hosts":["a"]}', "hosts: only an http service"),
+        (
+            b'{"mode":"http","backend_protocol":"h2c","backend_tls":{"verify":"none"}}',
+            "backend_protocol: h2c is without TLS",
+        ),
         (b'{"mode":"http","listen":80}', "listen: only a tcp service"),
         (b'{"mode":"http","headers":{"request":{"set":{"A B":"c"}}}}', "'A B' is no name"),
         (
