@@ -43,8 +43,9 @@ class Shift(msgspec.Struct, frozen=True, eq=False):
         for path, then in before.items():
             now = after[path]
             if then != now:
-                gone = tuple(pair for pair in then if pair not in now)
-                come = tuple(pair for pair in now if pair not in then)
+                left, new = set(then), set(now)
+                gone = tuple(pair for pair in then if pair not in new)
+                come = tuple(pair for pair in now if pair not in left)
                 yield path, gone, come
 
 

@@ -4,12 +4,19 @@ Objects keep their identity from pass to pass while nothing about them changed; 
 that to print only what is new. They compare by identity for the same reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec import UNSET
 
 from lbsync.model.records import GlobalRecord, ServerRecord, ServiceRecord
+
+
+def _above(suffix: str) -> Iterator[str]:
+    """Yield the suffixes that `.a.b.example` lies within: `.b.example`, `.example`."""
+    while (at := suffix.find(".", 1)) > 0:
+        suffix = suffix[at:]
+        yield suffix
 
 
 class Backend(msgspec.Struct, frozen=True, eq=False):
@@ -116,8 +123,8 @@ class Desired(msgspec.Struct, frozen=True, eq=False):
     def nested_wildcards(self) -> int:
         """How many further suffixes the longest chain of suffixes within suffixes has: 1 for
         `*.a.example` and `*.example`, 0 where no suffix lies within another."""
-        found = self.wildcards
-        return max((sum(one.endswith(o) for o in found if o != one) for one in found), default=0)
+        found = {suffix for service in self.services for suffix in service.wildcards}
+        return max((sum(above in found for above in _above(one)) for one in found), default=0)
 
     @property
     def by_name(self) -> bool:

@@ -19,6 +19,9 @@ HTTP_ONLY = (
     *("rate_limit", "rewrite", "backend_protocol"),
 )
 _DEFAULTS = ServiceRecord("http")
+MAX_ROUTES = 5000
+"""Hosts times paths of one service. Each is a line of a map: limits that hold for each alone (1000 hosts, 200
+paths) would let 20 kB of one writer become 200,000 lines on every host."""
 _YEAR = 31_536_000
 
 
@@ -40,9 +43,19 @@ def _service(record: ServiceRecord) -> str | None:
             return "listen: a tcp service needs the port it listens on"
         if record.balance == "uri":
             return "balance: only an http service has URIs; choose another"
+    elif (routes := _routes(record)) > MAX_ROUTES:
+        return (
+            f"paths: each path on each host makes {routes} routes (with the twins of redirect.www); at "
+            f"most {MAX_ROUTES} are read: make several services of it"
+        )
     elif record.listen is not UNSET:
         return "listen: only a tcp service has a port of its own; take it out or set mode to http"
     return next(_parts(record), None)
+
+
+def _routes(record: ServiceRecord) -> int:
+    exact = sum(host[0] != "*" for host in record.hosts) if record.redirect.www else 0
+    return (len(record.hosts or "*") + exact) * len(record.paths or "/")
 
 
 def _parts(record: ServiceRecord) -> Iterator[str]:

@@ -13,7 +13,7 @@ from lbsync.agent.runtime import maps
 from lbsync.agent.runtime.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.drafts import Draft, Phase, Plan
 from lbsync.agent.runtime.frame import Pair, title
-from lbsync.agent.runtime.maps import Change, plan_changes, plan_entries
+from lbsync.agent.runtime.maps import Change, plan_changes, plan_entries, plan_whole
 from lbsync.agent.runtime.model import Running
 from lbsync.agent.runtime.options import Version
 from lbsync.agent.runtime.section import Leaving, plan_section
@@ -88,7 +88,11 @@ def plan_map(
     ):
         draft.reload(f"{path}: it does not hold what it should")
     else:
-        plan_changes(draft, Change(path, lookup, path in backend_maps), goes, comes, other)
+        change = Change(path, lookup, path in backend_maps)
+        plan_changes(draft, change, goes, comes, other)
+        if maps.is_slow_by_key(len(goes) + len(other), len(known)) and not draft.reasons:
+            draft = Draft()
+            plan_whole(draft, change, known, known.changed(goes, (*other, *comes)))
     return draft.finish()
 
 

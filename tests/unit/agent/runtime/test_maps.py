@@ -205,3 +205,20 @@ def test_changed_lines_that_do_not_fit_are_a_reload(
     path: str, gone: list[tuple[str, str]], come: list[tuple[str, str]]
 ) -> None:
     assert plan_map(running(), path, gone, come).reload
+
+
+def test_many_keys_that_go_or_change_are_not_looked_up_one_by_one() -> None:
+    """HAProxy walks through the whole map for each."""
+    path = "maps/backends.map"
+    old = [(f"s/{number}", "be_a") for number in range(2000)]
+    known = running()
+    known.adopt_entries(path, ["s/a", "s/b"], old)
+    gone, come = old[:600], [("s/new", "be_b")]
+    made = plan_map(known, path, gone, come)
+    assert not made.reload
+    assert {type(step) for step in made.steps} == {ReplaceEntries}
+    last = made.steps[-1]
+    assert isinstance(last, ReplaceEntries)
+    assert dict(last.entries) == {**dict(old[600:]), "s/new": "be_b"}
+    by_key = plan_map(known, path, old[:3], come).steps
+    assert ReplaceEntries not in {type(step) for step in by_key}
