@@ -3,8 +3,6 @@
 import argparse
 import contextlib
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
@@ -12,11 +10,10 @@ from lbsync import log, verdict
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.publish_changes import Said, show
 from lbsync.cli.publish_health import Health, serving
+from lbsync.cli.publish_service import QUIET, Service, publisher_of
 from lbsync.cli.terminal import Terminal
-from lbsync.clients import kube
-from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, Unavailable
-from lbsync.loop import Loop, Notifier, Outcome, Pace, Waker
+from lbsync.loop import Loop, Notifier, Outcome, Waker
 from lbsync.publisher.reconcile import Publisher
 from lbsync.publisher.result import published, what_changed
 from lbsync.publisher.units import Unit
@@ -32,7 +29,9 @@ examples:
 Several publishers with one --cluster elect a leader, and only that one writes. Different clusters
 publish side by side below one prefix. Which Services, and how: docs/kubernetes.md.
 
-signals: SIGTERM and SIGINT finish the running pass and hand over to another publisher at once.
+signals: SIGTERM and SIGINT finish the running pass and hand over to another publisher at once. SIGHUP
+reads settings and kubeconfig again and begins anew with them (wrong ones are refused, the old ones
+stay). Credentials that change in their files are followed without it.
 
 exit codes of --once, and of --dry-run, the gravest that is true:
   6  Kubernetes or the store does not answer
@@ -42,12 +41,8 @@ exit codes of --once, and of --dry-run, the gravest that is true:
   3  keys were written; with --dry-run: would be written
   0  all is in step
 """
-_RETRY_MIN_S = 0.5
-_RETRY_MAX_S = 5.0
 _PATIENCE_S = 2.0
 _MOST_NAMED = 3
-#: What agents write, often and of no concern here.
-_QUIET = ("agents", "quarantine", "deployers")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -78,57 +73,38 @@ def run(args: argparse.Namespace) -> Exit:
             args.flags[f"publisher.{name}"] = getattr(args, name)
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
+    if not args.dry_run and not args.once:
+        _forever(args, settings)
+        return Exit.OK
     with (
-        opened(settings, quiet=_QUIET) as source,
+        opened(settings, quiet=QUIET) as source,
         publisher_of(args, settings, source) as publisher,
     ):
-        if args.dry_run:
-            return _dry_run(args, publisher)
-        if args.once:
-            return _once(args, publisher)
-        _forever(settings, source, publisher)
-    return Exit.OK
+        return _dry_run(args, publisher) if args.dry_run else _once(args, publisher)
 
 
-@contextlib.contextmanager
-def publisher_of(
-    args: argparse.Namespace, settings: Settings, source: Source
-) -> Iterator[Publisher]:
-    """Make a publisher and close it afterwards. Raises `SettingsError`."""
+def _forever(args: argparse.Namespace, settings: Settings) -> None:
     chosen = settings.publisher
-    cluster = kube.load(
-        Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context or None
-    )
-    publisher = Publisher(chosen, source, cluster, adopt=args.adopt)
-    try:
-        yield publisher
-    finally:
-        publisher.close()
-
-
-def _forever(settings: Settings, source: Source, publisher: Publisher) -> None:
-    chosen = settings.publisher
-    batch = chosen.batch.seconds
-    waker = Waker()
     health = Health(chosen.heartbeat.seconds)
-    loop = Loop(
-        publisher.run_pass,
-        Pace(batch, batch, _RETRY_MIN_S, _RETRY_MAX_S, chosen.heartbeat.seconds),
-        waker=waker,
-        on_report=health.note,
-        notifier=Notifier(),
-        patience=_PATIENCE_S,
-    )
-    log.get().info(
-        "the publisher begins",
-        cluster=chosen.cluster,
-        source=settings.source,
-        prefix=settings.prefix,
-    )
-    with serving(chosen.health_bind, health):
-        source.start(loop.wake)
-        publisher.start(loop.wake)
-        loop.run()
+    with contextlib.closing(Service(args, settings)) as service:
+        loop = Loop(
+            service.run_pass,
+            service.pace(),
+            waker=Waker(),
+            reload=service.reload,
+            on_report=health.note,
+            notifier=Notifier(),
+            patience=_PATIENCE_S,
+        )
+        log.get().info(
+            "the publisher begins",
+            cluster=chosen.cluster,
+            source=settings.source,
+            prefix=settings.prefix,
+        )
+        with serving(chosen.health_bind, health):
+            service.start(loop.wake)
+            loop.run()
     log.get().info("the publisher ends; what is published stays")
 
 

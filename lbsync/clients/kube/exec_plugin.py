@@ -98,27 +98,37 @@ class ExecPlugin:
     def current(self) -> Access:
         """Return the program's last answer, or run it. Raises `Unavailable`."""
         with self._lock:
-            if self._access is not None and time.time() < self._expires - EARLY:
-                return self._access
-            if time.monotonic() - self._ran < self._again:
-                if self._access is not None and time.time() < self._expires:
-                    return self._access
-                if self._failure:
-                    raise Unavailable(self._failure)
-            self._ran = time.monotonic()
-            try:
-                self._access = self._run()
-            except Unavailable as error:
-                self._access = None
-                self._failure = str(error)
-                raise
-            self._failure = ""
+            shown = self._shown()
+        authority = self._authority.read() if self._authority else None
+        return msgspec.structs.replace(shown, authority=authority)
+
+    def _shown(self) -> Access:
+        if self._access is not None and time.time() < self._expires - EARLY:
             return self._access
+        if time.monotonic() - self._ran < self._again:
+            if self._access is not None and time.time() < self._expires:
+                return self._access
+            if self._failure:
+                raise Unavailable(self._failure)
+        self._ran = time.monotonic()
+        try:
+            self._access = self._run()
+        except Unavailable as error:
+            self._access = None
+            self._failure = str(error)
+            raise
+        self._failure = ""
+        return self._access
 
     def refused(self, access: Access, /) -> None:
         """Run the program again on the next `current`, but not within `again` seconds."""
         with self._lock:
-            if self._access == access and time.monotonic() - self._ran >= self._again:
+            known = self._access
+            same = known is not None and (known.token, known.certificate) == (
+                access.token,
+                access.certificate,
+            )
+            if same and time.monotonic() - self._ran >= self._again:
                 self._access = None
 
     def _run(self) -> Access:
@@ -159,6 +169,5 @@ class ExecPlugin:
         if not status.token and certificate is None:
             raise Unavailable(f"{name}: printed neither a token nor a certificate with its key")
         ends = status.expiration_timestamp
-        authority = self._authority.read() if self._authority else None
         self._expires = ends.timestamp() if ends else float("inf")
-        return Access(token=status.token, certificate=certificate, authority=authority)
+        return Access(token=status.token, certificate=certificate)

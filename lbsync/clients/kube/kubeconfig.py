@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lbsync.clients.kube.access import ClusterConfig, Credentials
 from lbsync.clients.kube.exec_plugin import AGAIN, VERSIONS, Exec, ExecPlugin
 from lbsync.clients.kube.files import EVERY, Content, Fixed, RotatedFile
@@ -22,6 +24,7 @@ from lbsync.clients.kube.kubeconfig_file import (
     find,
     read_all,
 )
+from lbsync.clients.kube.renewed import Renewed
 from lbsync.clients.kube.user import UserCredentials
 from lbsync.errors import SettingsError, Unavailable
 
@@ -40,9 +43,18 @@ def load(
 ) -> ClusterConfig:
     """Return what a context says; None means the file's `current-context`.
 
-    `every` is how often files named in it are looked at again, `again` the least time between two
-    runs of a credential program; seconds. Raises `SettingsError`.
+    `every` is how often the files, and those named in them, are looked at again, `again` the least
+    time between two runs of a credential program; seconds. Raises `SettingsError`.
     """
+
+    def read() -> ClusterConfig:
+        return _read(paths, context, every, again)
+
+    first = read()
+    return msgspec.structs.replace(first, credentials=Renewed(paths, first, read, every))
+
+
+def _read(paths: Sequence[Path], context: str | None, every: float, again: float) -> ClusterConfig:
     files = read_all(paths)
     shown = ", ".join(str(path) for path, _ in files)
     chosen, at = _context(files, context, shown)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import structlog
 import yaml
 
 from harness.certificates import Authority
@@ -19,6 +21,8 @@ from harness.fake_kube.place import User
 from harness.wait import wait_until
 from lbsync.clients.kube import SERVICES, Client, ClusterConfig, incluster, kubeconfig
 from lbsync.clients.kube.errors import ApiUnavailable, Unauthorized
+from lbsync.clients.kube.exec_plugin import Exec, ExecPlugin
+from lbsync.clients.kube.files import RotatedFile
 from lbsync.errors import Unavailable
 from tests.kube import FAST, Watching, config_for
 
@@ -130,6 +134,36 @@ def test_a_kubeconfig_s_token_file_is_followed(fake: FakeKube, tmp_path: Path) -
     fake.users["other"] = User("other")
     assert names(config) == []
     assert fake.requests[-1].token == "other"
+
+
+def test_a_token_renewed_in_the_kubeconfig_itself_is_followed(
+    fake: FakeKube, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "config", fake, {"token": ADMIN})
+    config = kubeconfig.load([path])
+    assert names(config) == []
+    fake.users = {"next": User("next")}
+    write(path, fake, {"token": "next"})
+    assert names(config) == [], "the refusal has it read again before its minute is over"
+    path.write_text("users: {no: list}")
+    fake.users["next"] = User("next")
+    assert names(config) == [], "half a file is none"
+    path.unlink()
+    assert names(config) == []
+
+
+def test_another_server_in_the_kubeconfig_is_told_and_waits_for_a_reload(
+    fake: FakeKube, fakes: Callable[..., FakeKube], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "config", fake, {"token": ADMIN})
+    config = kubeconfig.load([path], every=0.0)
+    assert names(config) == []
+    other = fakes()
+    with structlog.testing.capture_logs() as logs:
+        write(path, other, {"token": "of-another-cluster"})
+        assert names(config) == []
+    assert other.requests == []
+    assert "another server" in logs[0]["event"]
 
 
 @pytest.mark.parametrize("form", ["files", "data"])
@@ -426,3 +460,22 @@ def test_secrets_are_not_shown(config: ClusterConfig) -> None:
     assert ADMIN not in repr(access)
     assert ADMIN not in repr(config)
     assert "token" in repr(access)
+
+
+def test_an_authority_renewed_beside_a_program_is_believed(
+    plugin: Plugin,
+) -> None:
+    """What a program printed has no end; the authority beside it has one."""
+    (plugin.path.parent / "ca").write_bytes(b"old")
+    plugin.says(token=ADMIN)
+    spec = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin.path)}
+    made = ExecPlugin(
+        msgspec.convert(spec, Exec),
+        plugin.path.parent,
+        {},
+        RotatedFile(plugin.path.parent / "ca", 0.0),
+    )
+    assert made.current().authority == b"old"
+    (plugin.path.parent / "ca").write_bytes(b"renewed")
+    assert made.current().authority == b"renewed"
+    assert plugin.count == 1

@@ -1,6 +1,7 @@
 """publish, explain and status as an operator types them."""
 
 import json
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -234,3 +235,33 @@ def test_while_the_api_server_is_away_it_is_hardly_asked_and_seldom_spoken_of(
     asked = [seen.at for seen in fake.requests[before:]]
     assert asked[-1] - asked[0] > 0.8 * (len(asked) - 1), "about one a second"
     assert publisher.log()[lines:] == []
+
+
+def test_a_hangup_reads_settings_and_kubeconfig_again(
+    publishers: Make, store: Store, fake: FakeKube, tmp_path: Path
+) -> None:
+    """Also where they name another API server; what is wrong is refused, and the old ones hold."""
+    other = FakeKube().start()
+    try:
+        for cluster, host in ((fake, "one.example"), (other, "two.example")):
+            note = {"lbsync.io/hosts": host}
+            cluster.put(service("cart", "shop", labels=PUBLISH, annotations=note))
+        made = publishers(cluster="one").start()
+        wait_until("the first", lambda: store.value("services/shop/cart"), timeout=20)
+        made.configure(cluster="Not A Name")
+        made.send(signal.SIGHUP)
+        made.wait_until_said("settings were not taken over")
+        assert store.leader("one") == made.identity
+        other.kubeconfig(made.kubeconfig)
+        made.configure(cluster="two")
+        made.send(signal.SIGHUP)
+        wait_until("the lead of the new name", lambda: store.leader("two") == made.identity)
+        assert store.leader("one") == ""
+        fake.stop()
+        other.put(
+            service("late", "shop", labels=PUBLISH, annotations={"lbsync.io/hosts": "l.example"})
+        )
+        wait_until("the new cluster's Service", lambda: store.value("services/shop/late"))
+        assert made.stop() == 0
+    finally:
+        other.stop()
