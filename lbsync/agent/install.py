@@ -7,6 +7,7 @@ after. One that fails does not stop the others, nor HAProxy.
 import grp
 import os
 import pwd
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def install(outputs: tuple[Output, ...], texts: Mapping[str, bytes]) -> Installe
             except (LbsyncError, OSError) as error:
                 failed.append(f"{output.path}: {error}")
     return Installed(tuple(changed), tuple(failed))
+
+
+def examine(output: Output, text: bytes) -> None:
+    """Let an output's own check judge a text, in a directory that is removed again.
+
+    Raises `LbsyncError` with the command's words when it is refused.
+    """
+    if not output.check:
+        return
+    with tempfile.TemporaryDirectory(prefix="lbsync-check-") as folder:
+        draft = Path(folder) / Path(output.path).name
+        draft.write_bytes(text)
+        _run(output.check, {"src": str(draft), "dest": output.path}, "its check refused it")
 
 
 def _install(output: Output, text: bytes) -> bool:

@@ -1,6 +1,7 @@
 """`lbsync check`: everything that is wrong, in one go."""
 
 import argparse
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from lbsync.agent.accepted import peek
 from lbsync.agent.generations import Store
 from lbsync.agent.settle import Plan
 from lbsync.agent.validate import Accepted, Refused, alike
+from lbsync.cli import check_host
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.identity import become_owner
 from lbsync.cli.plan import make_plan, validated
@@ -23,6 +25,7 @@ from lbsync.errors import Exit, LbsyncError, SettingsError
 from lbsync.model.desired import Desired
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
+from lbsync.settings.read import find_file
 from lbsync.verdict import gravest
 
 T = TypeVar("T")
@@ -36,8 +39,9 @@ without --offline also at the running HAProxy. Nothing is changed.
 
 Run by root, all of it is looked at as the agent's user, who may read less.
 
-exit codes, of the gravest thing that is wrong: 6 source or HAProxy does not answer, 1 the state directory
-takes no file, 4 settings or templates, 5 keys or configuration are refused.
+exit codes, of the gravest thing that is wrong: 7 HAProxy reads another file, 6 source or HAProxy does not
+answer, 1 the state directory or another takes no file, 4 settings or templates, 5 keys, configuration or
+outputs are refused.
 """
 
 
@@ -99,10 +103,12 @@ def run(args: argparse.Namespace) -> Exit:
     findings = Findings()
     settings = findings.attempt("settings", lambda: settings_of(args))
     if settings is not None:
-        findings.good("settings", str(args.config or "in order"))
-        if _look_as_agent(findings, settings):
+        read = find_file(args.config, os.environ)
+        findings.good("settings", f"{read or 'no file, so the defaults'}: in order")
+        if _look_as_agent(findings, settings, read):
             _check_state(findings, settings)
         _check_templates(findings, settings)
+        findings.bad("files", list(check_host.unwritable(settings)), Exit.FAILED)
         snapshot = _check_source(findings, settings)
         _check_configuration(findings, settings, snapshot)
         if not args.offline:
@@ -111,7 +117,7 @@ def run(args: argparse.Namespace) -> Exit:
     return findings.code
 
 
-def _look_as_agent(findings: Findings, settings: Settings) -> bool:
+def _look_as_agent(findings: Findings, settings: Settings, read: Path | None) -> bool:
     """As root, go on as the agent's user: what root may read says nothing about the agent.
 
     Tell whether there is a state directory, whose owner that is.
@@ -122,6 +128,8 @@ def _look_as_agent(findings: Findings, settings: Settings) -> bool:
     user = findings.attempt("user", lambda: become_owner(place))
     if user:
         findings.good("user", f"looked at all of it as {user}, who owns {place}")
+    if read is not None and not os.access(read, os.R_OK):
+        findings.bad("settings", [f"{read}: the agent may not read it"], Exit.SETTINGS)
     return user is not None
 
 
@@ -181,6 +189,8 @@ def _check_configuration(findings: Findings, settings: Settings, snapshot: Snaps
     odd = endless_redirect(settings, plan.desired, tls=tls)
     if odd is not None:
         findings.warn("configuration", odd)
+    refused = list(check_host.refused(settings, plan.outside))
+    findings.bad("outputs", refused, Exit.REJECTED)
     verdict = findings.attempt("configuration", lambda: _validate(plan, settings))
     if verdict is None:
         return
@@ -218,12 +228,17 @@ def _validate(plan: Plan, settings: Settings) -> Accepted:
 
 def _check_haproxy(findings: Findings, settings: Settings) -> None:
     options = from_settings(settings)
+    store = Store(settings.state_dir, settings.agent.keep_generations)
+    overruled = check_host.overruled(store.live_link, settings.haproxy.master_socket)
+    findings.bad("haproxy", list(overruled), Exit.APPLY_FAILED)
 
     def ask() -> str:
         info = sockets.stats(options).show_info(retry_s=1.0)
         master = sockets.master(options)
         if master is not None and settings.haproxy.reload == "master":
             master.show_proc(retry_s=1.0)
+        other = check_host.elsewhere(store.live(), info.get("description", ""))
+        findings.bad("haproxy", list(other), Exit.APPLY_FAILED)
         return f"HAProxy {info['Version']} answers, worker {info['Pid']}"
 
     said = findings.attempt("haproxy", ask)

@@ -122,6 +122,30 @@ def test_a_rollback_without_an_agent_needs_no_right_that_the_user_lacks(host: St
     assert (host.state / "control" / "rollback").exists()
 
 
+def test_check_sees_what_the_agent_may_read(host: Stack) -> None:
+    command(host, "prepare")
+    host.haproxy.start()
+    os.chown(host.run / "stats.sock", 0, pwd.getpwnam("nobody").pw_gid)
+    good = command(host, "check")
+    assert good.returncode == Exit.OK, good.stdout
+    assert "looked at all of it as nobody" in good.stdout
+    assert str(host.config_file) in good.stdout
+
+    secret, metrics = host.directory / "password", host.directory / "metrics"
+    secret.write_text("x\n")
+    secret.chmod(0o600)
+    metrics.mkdir(0o755)
+    text = host.config_file.read_text()
+    text = text.replace("[etcd]\n", f'[etcd]\nuser = "lb"\npassword_file = "{secret}"\n')
+    text = text.replace("[agent]\n", f'[agent]\nmetrics_file = "{metrics}/lbsync.prom"\n')
+    host.config_file.write_text(text)
+    host.haproxy.master_socket.chmod(0o600)
+    found = command(host, "check")
+    assert found.returncode == Exit.UNAVAILABLE, found.stdout
+    for part in (str(secret), f"may not write in {metrics}", "Permission denied"):
+        assert part in found.stdout
+
+
 def test_a_host_is_drained_without_an_agent(host: Stack) -> None:
     command(host, "prepare")
     host.haproxy.start()

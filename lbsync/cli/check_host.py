@@ -1,0 +1,78 @@
+"""What `lbsync check` looks at on the host itself: what the agent may write, and what HAProxy reads.
+
+Everything is looked at as the user who asks; as root, `check` has become the agent's user by then.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lbsync.agent.generations import MAIN_FILE, Generation
+from lbsync.agent.install import examine
+from lbsync.errors import LbsyncError
+from lbsync.settings import Settings
+
+DEFAULTS = Path("/etc/default/haproxy")
+"""Where Debian's haproxy.service takes variables from; its lines win over those of a drop-in."""
+_VARIABLE = re.compile(r"""^\s*(?:export\s+)?(CONFIG|EXTRAOPTS)\s*=\s*["']?(.*?)["']?\s*$""", re.M)
+
+
+def unwritable(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each file beside the generations that could not be replaced."""
+    places = [("[agent] metrics_file", settings.agent.metrics_file or "")]
+    places += [(f"[[outputs]] {one.path}", one.path) for one in settings.outputs]
+    for what, path in places:
+        if not path.startswith("/"):
+            continue
+        folder = Path(path).parent
+        if not folder.is_dir():
+            yield f"{what}: {folder} is no directory, or is closed to this user"
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            yield (
+                f"{what}: this user may not write in {folder}; chgrp and chmod g+w it, and name it in "
+                "ReadWritePaths= of a drop-in of lbsync-agent.service"
+            )
+
+
+def refused(settings: Settings, texts: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield a sentence for each installed file that its own check command refuses.
+
+    `texts`: what would be installed, by absolute path.
+    """
+    for output in settings.outputs:
+        if output.path in texts:
+            try:
+                examine(output, texts[output.path])
+            except (LbsyncError, OSError) as error:
+                yield f"{output.path}: {error}"
+
+
+def overruled(
+    live_link: Path, master_socket: str | None, defaults: Path = DEFAULTS
+) -> Iterator[str]:
+    """Yield a sentence for each line of `defaults` that keeps HAProxy from what is live."""
+    try:
+        found = dict(_VARIABLE.findall(defaults.read_text(errors="replace")))
+    except OSError:
+        return
+    main_file = str(live_link / MAIN_FILE)
+    if found.get("CONFIG", main_file) != main_file:
+        yield (
+            f"{defaults}: CONFIG={found['CONFIG']} wins over the drop-in, so HAProxy does not start from "
+            f"{main_file}; comment it out and restart HAProxy"
+        )
+    if master_socket and found.get("EXTRAOPTS") and master_socket not in found["EXTRAOPTS"]:
+        yield (
+            f"{defaults}: EXTRAOPTS={found['EXTRAOPTS']} wins over the drop-in, so there is no master "
+            f"socket {master_socket}; comment it out and restart HAProxy"
+        )
+
+
+def elsewhere(live: Generation | None, description: str) -> Iterator[str]:
+    """Yield a sentence where the running HAProxy is not one that lbsync's generations drive."""
+    if live is not None and not re.search(r"\b[0-9a-f]{8,}\b", description):
+        yield (
+            "HAProxy answers, but runs a configuration that lbsync did not make; "
+            f"is it started with `-f {live.path.parents[1] / 'live' / MAIN_FILE}`?"
+        )
