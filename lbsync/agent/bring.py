@@ -64,11 +64,11 @@ class Bringer:
         self._last: Applied | None = None
         self._failures = Failures()
 
-    def bring(self, found: Found) -> Applied:
+    def bring(self, found: Found, *, urgent: bool = False) -> Applied:
         """Apply what was staged; with nothing staged, prove that the live generation is served.
 
-        Raises `ApplyFailed` when HAProxy did not take it, the generation before being live again;
-        `Deferred` when the reload has to wait.
+        `urgent`: a reload for it must not wait. Raises `ApplyFailed` when HAProxy did not take it, the
+        generation before being live again; `Deferred` when the reload has to wait.
         """
         rendered, config = found.plan.rendered, found.config
         if found.staged is None:
@@ -89,7 +89,7 @@ class Bringer:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
         wanted = self._staged_or_live(found.staged)
-        delay = self._delay(cause)
+        delay = self._delay(cause, urgent=urgent)
         if delay is None:
             return self._reload(wanted, rendered, config, reasons, cause)
         meanwhile = self._meanwhile(wanted, rendered, config)
@@ -230,13 +230,13 @@ class Bringer:
         if self._live.known and not self._live.look()[1]:
             self._live.forget()
 
-    def _delay(self, cause: Cause) -> Delay | None:
+    def _delay(self, cause: Cause, *, urgent: bool) -> Delay | None:
         """Return for how long a reload has to wait; None: not at all."""
         try:
             old = self._applier.old_workers().count
         except Unavailable:
             old = 0  # then there is no worker to spare, old or new
-        return self._budget.ask(cause, time.monotonic(), old)
+        return self._budget.ask(cause, time.monotonic(), old, urgent=urgent)
 
     def _reload(
         self,

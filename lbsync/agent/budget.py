@@ -1,8 +1,8 @@
 """May this reload be now? Each costs a second worker until the old one's connections end. Pure.
 
-Only what was asked for is put off, never what repairs: a change can be live a little later, a host
-that does not serve cannot. Nothing is dropped by waiting: the pass that comes when the time is up
-applies what is wanted then.
+Only what was asked for is put off: a change can be live a little later. Never what repairs, as a host
+that does not serve cannot wait, and never what takes access away. Nothing is dropped by waiting: the
+pass that comes when the time is up applies what is wanted then.
 """
 
 import random
@@ -61,14 +61,17 @@ class Budget:
         self._last: float | None = None
         self._begin: float | None = None
 
-    def ask(self, cause: Cause, now: float, old_workers: int) -> Delay | None:
+    def ask(
+        self, cause: Cause, now: float, old_workers: int, *, urgent: bool = False
+    ) -> Delay | None:
         """Return None when the reload may be now, else for how long it has to wait.
 
         Ask again whenever a reload is wanted, with the same or other content: the random part is
         drawn when one is first wanted, and later changes neither prolong it nor wait on their own.
-        `old_workers`: replaced workers that live now.
+        `old_workers`: replaced workers that live now. `urgent`: it takes access away, which waits for
+        nothing; how many workers that can cost, HAProxy itself bounds (`max_reloads`).
         """
-        if cause != "change":
+        if cause != "change" or urgent:
             return None
         if self._begin is None:
             self._begin = now + self.limits.splay * self._draw()

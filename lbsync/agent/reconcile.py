@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync import log
-from lbsync.agent import inputs, report, shift
+from lbsync.agent import inputs, report, shift, urgency
 from lbsync.agent.accepted import Accepted
 from lbsync.agent.ahead import Ahead
 from lbsync.agent.apply import Applied, Applier
@@ -211,7 +211,8 @@ class Agent:
         before = self._known
         self._release()
         try:
-            applied = self._bringer.bring(found)
+            urgent = bool(urgency.less_access(before, found.plan.entries))
+            applied = self._bringer.bring(found, urgent=urgent)
         except Deferred as wait:
             self._ready, self.last, self.applied = found, found.plan, wait.applied
             return report.deferred(found.plan, wait).within(self._holding.waits())

@@ -86,14 +86,20 @@ def lines(service: Service) -> dict[str, Pairs]:
 def shifts(running: Mapping[str, Service], wanted: Sequence[Service]) -> Shifts:
     """Compare all services, and sort out those that can change at once."""
     changed = [service for service in wanted if running.get(service.id) is not service]
-    kept = len(wanted) - sum(service.id not in running for service in changed)
-    found = of(running, changed)
-    return _careful(found.at_once, rest=found.rest or kept != len(running))
+    there = {service.id for service in wanted}
+    return _sort(running, changed, [old for name, old in running.items() if name not in there])
 
 
 def of(running: Mapping[str, Service], changed: Iterable[Service]) -> Shifts:
     """Sort out which of the services that changed can do so at once; all others are as they run."""
-    found, rest = [], False
+    return _sort(running, changed, [])
+
+
+def _sort(
+    running: Mapping[str, Service], changed: Iterable[Service], gone: Sequence[Service]
+) -> Shifts:
+    found: list[Shift] = []
+    waiting = list(gone)
     for service in changed:
         old = running.get(service.id)
         if old is service:
@@ -101,16 +107,27 @@ def of(running: Mapping[str, Service], changed: Iterable[Service]) -> Shifts:
         if old is not None and _fits(old, service):
             found.append(Shift(old, service))
         else:
-            rest = True
-    return _careful(found, rest=rest)
+            waiting += [service] if old is None else [old, service]
+    if not waiting:
+        return Shifts(tuple(found), False)
+    return Shifts(tuple(_independent(found, waiting)), True)
 
 
-def _careful(found: Iterable[Shift], *, rest: bool) -> Shifts:
-    """While anything waits for the pass, changes of maps wait with it: a host that goes to a
-    service that is not there yet must not be missing in between."""
-    if rest:
-        found = [shift for shift in found if not any(True for _ in shift.maps)]
-    return Shifts(tuple(found), rest)
+def _independent(found: list[Shift], waiting: Iterable[Service]) -> list[Shift]:
+    """Return those that touch no line of a map that a waiting service has, or is to have.
+
+    A host that goes to a service that is not there yet must not be missing in between, and one that
+    comes from a service that stays for now must not be there twice. Who waits for that reason keeps
+    others waiting in turn.
+    """
+    taken = {(path, key) for service in waiting for path, pairs in lines(service).items()
+             for key, _ in pairs}  # fmt: skip
+    moves = [(shift, {(path, key) for path, gone, come in shift.maps for key, _ in (*gone, *come)})
+             for shift in found]  # fmt: skip
+    while stuck := [keys for _, keys in moves if keys & taken]:
+        moves = [(shift, keys) for shift, keys in moves if not keys & taken]
+        taken = set().union(*stuck)
+    return [shift for shift, _ in moves]
 
 
 def _fits(old: Service, new: Service) -> bool:

@@ -131,7 +131,8 @@ class Agent(msgspec.Struct, frozen=True):
         Meta(extra={"max": "1h"},
              description="At least this long between two reloads; what comes meanwhile is applied "
              "together by the next one. 0: a change is live as soon as it can be, and `max_old_workers` "
-             "bounds what many reloads cost. At most 1h. Never waited for: a first start, healing, a rollback."),
+             "bounds what many reloads cost. At most 1h. Never waited for: a first start, healing, a rollback, "
+             "and what takes access away."),
     ] = Pause(0)  # fmt: skip
     max_old_workers: Annotated[
         int,
@@ -139,7 +140,7 @@ class Agent(msgspec.Struct, frozen=True):
              description="While this many replaced workers still finish their connections, a reload "
              "waits until one of them ends (`hard_stop_after` sees to that); each holds the memory of "
              "a whole HAProxy. 8: more than a busy day brings, less than a machine can bear. Not "
-             "waited for: a first start, healing, a rollback."),
+             "waited for: a first start, healing, a rollback, and what takes access away."),
     ] = 8  # fmt: skip
     splay: Annotated[
         Pause,
