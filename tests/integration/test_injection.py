@@ -81,7 +81,7 @@ def repaired(key: str, document: dict[str, Any]) -> dict[str, Any]:
             assert error.key == key
             assert "\n" not in str(error)
             named = re.split(r"[.\[:,]", error.reason)[0]
-            if named in LEAST[parsed.kind] or named.startswith("the value"):
+            if named in LEAST[parsed.kind] or named.startswith(("the value", "it is no JSON")):
                 return LEAST[parsed.kind]
             if "needs the port" in error.reason:
                 document["listen"] = 20_000 + int(re.sub("[^0-9]", "", key))

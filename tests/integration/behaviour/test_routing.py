@@ -204,7 +204,7 @@ def test_a_map_that_lost_a_line_leads_nowhere(build: Callable[..., Site], web: W
 def test_a_group_without_a_share_gets_nothing_whatever_becomes_of_the_others(
     build: Callable[..., Site], web: Web
 ) -> None:
-    site = build()
+    site = build(more="[agent]\nguard_percent = 100")
     site.put(
         {
             "services/t/page": {"mode": "http", "hosts": ["page.test"]},
