@@ -15,10 +15,11 @@ from lbsync.agent.generations import Store
 from lbsync.agent.settle import Plan
 from lbsync.agent.validate import Accepted, Refused, alike
 from lbsync.cli import check_host
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.context import add_output, etcd_options, opened, settings_of
 from lbsync.cli.identity import become_owner
 from lbsync.cli.plan import make_plan, validated
 from lbsync.cli.terminal import Terminal, count, to_json
+from lbsync.clients.etcd import usage
 from lbsync.clients.haproxy import binary, sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Exit, LbsyncError, SettingsError
@@ -168,6 +169,10 @@ def _check_source(findings: Findings, settings: Settings) -> Snapshot | None:
     if snapshot is not None:
         text = f"{settings.source}: {count(len(snapshot.items), 'key')} at revision {snapshot.revision}"
         findings.good("source", text)
+        if settings.source == "etcd":
+            for url, found in usage.usage(etcd_options(settings)).items():
+                for sentence in usage.warnings(url, found):
+                    findings.warn("source", sentence)
     return snapshot
 
 

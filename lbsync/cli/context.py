@@ -18,14 +18,12 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return load(args.config, flags=args.flags)
 
 
-def source_of(settings: Settings, *, below: str = "", quiet: Collection[str] = ()) -> Source:
-    """Return the source; nothing is connected yet. Raises `SettingsError`.
-
-    `below`: read no more of etcd than this, which ends with `/`, under the prefix. `quiet`: see
-    `EtcdOptions.quiet`.
-    """
+def etcd_options(
+    settings: Settings, *, below: str = "", quiet: Collection[str] = ()
+) -> EtcdOptions:
+    """Return what the settings say about etcd; see `source_of`. Raises `SettingsError`."""
     etcd = settings.etcd
-    options = EtcdOptions(
+    return EtcdOptions(
         endpoints=tuple(map(str, etcd.endpoints)),
         prefix=f"{settings.prefix}{below}",
         ca=etcd.ca,
@@ -37,6 +35,15 @@ def source_of(settings: Settings, *, below: str = "", quiet: Collection[str] = (
         resync=etcd.resync.seconds,
         quiet=frozenset(quiet),
     )
+
+
+def source_of(settings: Settings, *, below: str = "", quiet: Collection[str] = ()) -> Source:
+    """Return the source; nothing is connected yet. Raises `SettingsError`.
+
+    `below`: read no more of etcd than this, which ends with `/`, under the prefix. `quiet`: see
+    `EtcdOptions.quiet`.
+    """
+    options = etcd_options(settings, below=below, quiet=quiet)
     if settings.source == "etcd":
         return open_source(settings.source, options)
     known = remembered(Path(settings.state_dir) / "accepted.db")

@@ -21,6 +21,7 @@ from lbsync.clients.etcd.mirror import Mirror
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.probe import Probe
 from lbsync.clients.etcd.source import EtcdSource
+from lbsync.clients.etcd.usage import usage
 from lbsync.clients.etcd.watch import Watch
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import Conflict, Rejected, SettingsError, Unavailable
@@ -56,6 +57,11 @@ def test_tls_with_a_client_certificate(clusters: Clusters, source: Open, tmp_pat
     secure.start(nothing)
     secure.commit([], [Put("a", b"1")])
     wait_until("the change", lambda: secure.health().ok and "a" in secure.snapshot().items)
+
+    (used,) = usage(EtcdOptions(endpoints=cluster.urls, **trusted)).values()
+    assert used.quota > used.size > 0
+    assert used.revision >= 2
+    assert used.compacted == -1
 
     with pytest.raises(Unavailable, match="may want a client certificate"):
         source(*cluster.urls, ca=str(authority.ca), timeout=1.0).get("a")
