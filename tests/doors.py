@@ -46,11 +46,15 @@ def _fleet(value: bytes) -> None:
     items = {name: Item(name, value, 1, 1) for name in ("agents/lb-1", "quarantine/a/b")}
     for chore in chores({"a/b": Refusal("no", 1, 2.0)}, items, "lb-2", 9):
         assert len(chore.guards) <= 2
-    records = fleet.agents(items)
-    judge(records, (), lambda revision: 5 if -(2**63) <= revision < 2**63 else 1 // 0)
-    members = tuple(status_fleet.Member(host, 0, record) for host, record in records.items())
-    report = status_fleet.Report(9, members, fleet.quarantines(items))
+    snapshot = Snapshot(9, 1, items)
+    census = fleet.census(snapshot)
+    judge(census, (), lambda revision: 5 if -(2**63) <= revision < 2**63 else 1 // 0)
+    members = tuple(status_fleet.Member(host, 0, record) for host, record in census.live.items())
+    report = status_fleet.Report(
+        9, members, fleet.quarantines(items), {}, tuple(census.rivals), census.junk
+    )
     to_json(report)
+    list(status_fleet.judge(report))
     list(map(status_fleet._row, report.agents))
     list(status_fleet._details(report))
 

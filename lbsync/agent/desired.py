@@ -12,6 +12,7 @@ import msgspec
 from lbsync.agent import hashing
 from lbsync.agent.claims import Claimant, Grant, asks_for
 from lbsync.agent.entries import Entries, Entry
+from lbsync.agent.few import few
 from lbsync.agent.ownership import Ownership, Turn
 from lbsync.model.desired import Backend, Choice, Desired, Problem, Service
 from lbsync.model.records import (
@@ -147,7 +148,7 @@ class Assembler:
             revision,
             tuple(self._built[service] for service in grants),
             settings,
-            tuple(sorted(found, key=lambda problem: (problem.key, problem.reason))),
+            tuple(few(found)),
         )
 
     def _changes(self, entries: Entries) -> list[tuple[Key, Entry | None]]:

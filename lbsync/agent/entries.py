@@ -7,14 +7,20 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from lbsync.agent.few import few
 from lbsync.errors import BadKey
 from lbsync.model.desired import Problem
 from lbsync.model.permission import Permission
 from lbsync.model.record import Record
 from lbsync.model.records import RouteRecord
 from lbsync.model.snapshot import Item, Snapshot
-from lbsync.schema.decode import decode
+from lbsync.schema.decode import UNEXPLAINED, decode
 from lbsync.schema.keys import Key, ServiceId, endpoints_key, parse_key, service_key
+from lbsync.schema.reading import one_line
+
+#: Bad keys beyond these are explained only where they are spoken of.
+_FEW = 100
+_SHOWN = 200
 
 
 class Entry(msgspec.Struct, frozen=True, eq=False):
@@ -35,8 +41,8 @@ class Resolved(msgspec.Struct, frozen=True, eq=False):
     problems: tuple[Problem, ...]
 
 
-def read_entry(item: Item) -> Entry | Problem | None:
-    """Decode one item; None for keys that are not the agent's business."""
+def read_entry(item: Item, *, explain: bool = True) -> Entry | Problem | None:
+    """Decode one item; None for keys that are not the agent's business. `explain`: as in `decode`."""
     try:
         key = parse_key(item.key)
     except ValueError as error:
@@ -44,14 +50,14 @@ def read_entry(item: Item) -> Entry | Problem | None:
     if key is None:
         return None
     try:
-        return Entry(item, key, decode(item.key, key, item.value))
+        return Entry(item, key, decode(item.key, key, item.value, explain=explain))
     except BadKey as error:
         return Problem(item.key, str(key.service or ""), error.reason)
 
 
 def _shown(key: str) -> str:
     """Return a key as it may be printed: a terminal must not obey what somebody wrote to etcd."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in key)
+    return one_line(key, _SHOWN)
 
 
 def _service_in(key: str) -> str:
@@ -74,13 +80,14 @@ class Decoder:
         self._items: Mapping[str, Item] = {}
         self._good: dict[str, Entry] = {}
         self._bad: dict[str, Problem] = {}
+        self._told: tuple[tuple[str, ...], tuple[Problem, ...]] | None = None
 
     def resolve(self, snapshot: Snapshot, accepted: Entries) -> Resolved:
         """Return the entries of `snapshot`, with `accepted` ones in place of bad ones."""
         old, new = self._items, snapshot.items
         for name in [name for name in old if name not in new]:
             self._good.pop(name, None)
-            self._bad.pop(name, None)
+            self._well(name)
         # The mirror keeps the object of a key that did not change, so identity settles most.
         for name, item in [pair for pair in new.items() if old.get(pair[0]) is not pair[1]]:
             if name not in old or old[name] != item:
@@ -90,8 +97,23 @@ class Decoder:
         entries.update((name, accepted[name]) for name in self._bad if name in accepted)
         for name in self._unrouted(accepted):
             entries.pop(name, None)
-        problems = [*self._bad.values(), *map(_unreadable, snapshot.unreadable)]
-        return Resolved(entries, tuple(sorted(problems, key=lambda problem: problem.key)))
+        return Resolved(entries, self._problems(snapshot))
+
+    def _problems(self, snapshot: Snapshot) -> tuple[Problem, ...]:
+        """Return what to say of the bad keys; the same again, where they are the same."""
+        if self._told is None or self._told[0] != snapshot.unreadable:
+            found = few([*self._bad.values(), *map(_unreadable, snapshot.unreadable)])
+            self._told = snapshot.unreadable, tuple(map(self._explained, found))
+        return self._told[1]
+
+    def _explained(self, problem: Problem) -> Problem:
+        if problem.reason != UNEXPLAINED or problem.key not in self._items:
+            return problem
+        found = self._read_entry(self._items[problem.key])
+        if isinstance(found, Problem):
+            self._bad[problem.key] = found
+            return found
+        return problem
 
     @property
     def entries(self) -> Entries:
@@ -107,14 +129,14 @@ class Decoder:
         old, new = self._items, snapshot.items
         changed = [item for name, item in new.items() if old.get(name) is not item]
         added = sum(item.key not in old for item in changed)
-        if self._bad or snapshot.unreadable or len(new) - added != len(old):
+        if len(new) - added != len(old):
             return None
         found = []
         for item in changed:
             if old.get(item.key) == item:
                 continue
-            result = self._read_entry(item)
-            if isinstance(result, Problem):
+            result = self._read_entry(item, explain=False)
+            if isinstance(result, Problem) or item.key in self._bad:
                 return None
             if result is not None:
                 found.append(result)
@@ -135,8 +157,8 @@ class Decoder:
             if name == f"routes/{problem.service}" and not {name, service} & accepted.keys():
                 yield service
 
-    def _read_entry(self, item: Item) -> Entry | Problem | None:
-        found = read_entry(item) if self._contract else None
+    def _read_entry(self, item: Item, *, explain: bool = True) -> Entry | Problem | None:
+        found = read_entry(item, explain=explain) if self._contract else None
         if self._permission is None or not isinstance(found, Entry) or found.key.service is None:
             return found
         refusal = self._permission.refusal(found.key.service.ns, found.record)
@@ -144,14 +166,19 @@ class Decoder:
 
     def _read(self, item: Item, accepted: Entry | None) -> None:
         self._good.pop(item.key, None)
-        self._bad.pop(item.key, None)
+        self._well(item.key)
         # After a restart the accepted entries are decoded already; most are unchanged.
         unchanged = accepted is not None and accepted.item == item
-        result = accepted if unchanged else self._read_entry(item)
+        result = accepted if unchanged else self._read_entry(item, explain=len(self._bad) < _FEW)
         if isinstance(result, Entry):
             self._good[item.key] = result
         elif isinstance(result, Problem):
             self._bad[item.key] = result
+            self._told = None
+
+    def _well(self, name: str) -> None:
+        if self._bad.pop(name, None) is not None:
+            self._told = None
 
 
 def _unreadable(shown: str) -> Problem:

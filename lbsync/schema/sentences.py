@@ -6,6 +6,7 @@ cure of what stands there: the type, its limits, its choices.
 
 import difflib
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from typing import Any
 
 from msgspec import inspect
@@ -34,7 +35,13 @@ _IS: dict[type, str] = {
 def sentence(record: type[Record], raw: object) -> str:
     """Return `field: what is wrong, and what to write` for plain JSON that is no `record`; nothing
     where no fault is found."""
-    return next(_faults(inspect.type_info(record), raw, ""), "")
+    return next(_faults(_types_of(record), raw, ""), "")
+
+
+@cache
+def _types_of(record: type[Record]) -> Any:
+    """Looking a record up takes two milliseconds, and a store may be full of bad keys."""
+    return inspect.type_info(record)
 
 
 def _faults(here: Any, raw: object, place: str) -> Iterator[str]:
@@ -66,12 +73,17 @@ def _struct(here: Any, raw: dict[str, object], place: str) -> Iterator[str]:
         if name in fields:
             yield from _faults(fields[name].type, value, _join(place, name))
         elif here.forbid_unknown_fields:
-            near = difflib.get_close_matches(name[:80], sorted(fields), n=1)
-            cure = f"did you mean {near[0]}?" if near else "take it out"
+            near = _near(name[:80], tuple(fields))
+            cure = f"did you mean {near}?" if near else "take it out"
             yield f"{_join(place, name[:80])}: no such field; {cure}"
     for name, field in fields.items():
         if field.required and name not in raw:
             yield f"{_join(place, name)}: required, but missing"
+
+
+@lru_cache(1000)
+def _near(name: str, known: tuple[str, ...]) -> str:
+    return "".join(difflib.get_close_matches(name, sorted(known), n=1))
 
 
 def _table(here: Any, raw: dict[str, object], place: str) -> Iterator[str]:
