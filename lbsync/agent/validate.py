@@ -4,6 +4,7 @@ Everything is checked where it stands on disk: relative paths hold there and in 
 since the root configuration says `default-path config`.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from lbsync.agent.generations import Generation
 from lbsync.agent.probe import Ports
 from lbsync.agent.rules import BACKEND_MAPS, MAIN_FILE, Finding
 from lbsync.agent.sections import Config, Parser
+from lbsync.agent.words import variables, words
 from lbsync.clients.haproxy import binary
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Rejected
@@ -113,12 +115,29 @@ def finding(alert: binary.Alert, directory: Path, config: Config) -> Finding:
     """Lead an alert of HAProxy back to a file of the generation and to a section."""
     file = alert.file.removeprefix(f"{directory}/")
     if file == MAIN_FILE and alert.line and (placed := config.section_at(alert.line)):
-        return Finding(
-            file, alert.line, placed.section.name or placed.section.kind, _short(alert, directory)
-        )
+        name = placed.section.name or placed.section.kind
+        line = placed.section.text.split("\n")[alert.line - placed.line]
+        return Finding(file, alert.line, name, f"{_unset(line, config)}{_short(alert, directory)}")
     named = _NAMED.search(alert.text)
     section = (named[1] or named[2]) if named else ""
     return Finding(file, alert.line, section, _short(alert, directory))
+
+
+def _unset(line: str, config: Config) -> str:
+    """Say which variables a refused line names that `haproxy -c` was not given."""
+    texts = [
+        words(each) for placed in config.of("global") for each in placed.section.text.split("\n")
+    ]
+    made = {text[1] for text in texts if text[:1] in (["setenv"], ["presetenv"]) and text[1:]}
+    # HAPROXY_… are set by HAProxy itself (configuration manual, section 2.4).
+    named = sorted(name for name in variables(line) - made if not name.startswith("HAPROXY_"))
+    missing = [f"${{{name}}}" for name in named if name not in os.environ]
+    if not missing:
+        return ""
+    return (
+        f"names {', '.join(missing)}, which the agent's environment does not have: set it for the "
+        "agent as for HAProxy; "
+    )
 
 
 def _short(alert: binary.Alert, directory: Path) -> str:

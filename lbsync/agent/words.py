@@ -21,6 +21,7 @@ _PART = re.compile(
 _IN_DOUBLE = re.compile(
     r"""\\(x[0-9A-Fa-f]{2}|[\\\#'"\x20nrt$])|(\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*)"""
 )
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?:\[\*\])?\}?")
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -42,6 +43,19 @@ def words(line: str) -> list[str]:
             word = (word or "") + _value(part)
     if word is not None:
         found.append(word)
+    return found
+
+
+def variables(line: str) -> set[str]:
+    """Return the environment variables that a line names, but for those with a default of their own
+    (`"${NAME-default}"`; configuration manual, section 2.3)."""
+    found: set[str] = set()
+    for part in _PART.finditer(line):
+        if part.lastgroup == "comment":
+            break
+        if part.lastgroup == "double":
+            named = (inner[2] for inner in _IN_DOUBLE.finditer(part["double"] or "") if inner[2])
+            found.update(match[1] for name in named if (match := _VARIABLE.fullmatch(name)))
     return found
 
 
