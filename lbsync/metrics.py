@@ -109,6 +109,12 @@ def _what_is_wrong(status: Status) -> Iterator[Metric]:
         "held_by_hand", "gauge", "Servers that somebody set by hand, until lbsync release.",
         status.by_hand_count,
     )  # fmt: skip
+    if status.certificates:
+        yield Metric(
+            "certificate_not_after_seconds", "gauge",
+            "When a certificate ends: of those that HAProxy shows, and of those for etcd.",
+            by="file", values=status.certificates,
+        )  # fmt: skip
     yield Metric("old_workers", "gauge", "Replaced workers that still live.", status.old_workers)
 
 

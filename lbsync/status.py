@@ -7,6 +7,7 @@ to serve, `verified_at` when that was last read back.
 
 import os
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from lbsync.log import span
 from lbsync.schema import reading
 
 FILE = "status.json"
+_WARN_S = 30 * 86400.0
 
 State = Literal[
     "starting",
@@ -122,6 +124,8 @@ hundred."""
     """How many there are."""
     healed: int = 0
     """Differences that read-backs found and put right since the agent started."""
+    certificates: dict[str, float] = {}
+    """File to when its certificate ends: of those that HAProxy shows, and of those for etcd."""
     services: int = 0
     servers: int = 0
     last_pass: LastPass | None = None
@@ -226,6 +230,22 @@ def seconds(stamp: str) -> float:
         return datetime.fromisoformat(stamp).timestamp()
     except (ValueError, OverflowError):
         return 0.0
+
+
+def ending(ends: Mapping[str, float], now: float) -> list[str]:
+    """Return a sentence for each certificate that has ended, or ends within 30 days, the next first.
+
+    `ends`: file to when, in seconds since 1970, as is `now`.
+    """
+    soon = sorted((at, file) for file, at in ends.items() if at - now < _WARN_S)
+    return [_ending(file, at, now) for at, file in soon]
+
+
+def _ending(file: str, at: float, now: float) -> str:
+    day = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if at <= now:
+        return f"{file} expired on {day}: renew it"
+    return f"{file} expires on {day}, in {span(at - now)}: renew it"
 
 
 def moment(at: float, now: float | None = None) -> str:

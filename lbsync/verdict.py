@@ -10,6 +10,7 @@ from enum import Enum, IntEnum
 
 import msgspec
 
+from lbsync import status
 from lbsync.errors import Exit
 from lbsync.model.records import AgentRecord
 from lbsync.status import Status
@@ -109,6 +110,12 @@ class Fact(Enum):
         Degree.WARNING,
         "somebody set servers on the running HAProxy",
     )
+    EXPIRES = (
+        "certificate",
+        Exit.OK,
+        Degree.WARNING,
+        "a certificate has expired, or does within 30 days",
+    )
     WAITING = ("a reload waits", Exit.OK, Degree.OK,
                "a reload is put off, as the settings say; `lbsync wait` waits for it")  # fmt: skip
 
@@ -173,8 +180,14 @@ def of_status(found: Status) -> Iterator[Finding]:
         yield Finding(Fact.DRAINED, found.draining)
     if found.by_hand:
         yield Finding(Fact.BY_HAND, "; ".join(found.by_hand))
+    yield from _of_certificates(found)
     if found.waits:
         yield Finding(Fact.WAITING, found.waits)
+
+
+def _of_certificates(found: Status) -> Iterator[Finding]:
+    for sentence in status.ending(found.certificates, found.written_at):
+        yield Finding(Fact.EXPIRES, sentence)
 
 
 def of_record(record: AgentRecord | None) -> Iterator[Finding]:

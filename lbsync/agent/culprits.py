@@ -21,6 +21,7 @@ from lbsync.agent.quarantine import (
 from lbsync.agent.rules import Finding
 from lbsync.agent.settle import Plan, Question, Settled, Settler
 from lbsync.agent.validate import Refused
+from lbsync.clients.certificates import CertificateFile
 from lbsync.errors import BadKey, ItemsRefused, LbsyncError
 from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
 
@@ -31,6 +32,7 @@ _TRY_AGAIN_S = 60.0
 _TRY_UNTRIED_S = 5.0
 #: So many trials (each one `haproxy -c`) a pass spends on dividing those who changed.
 _MOST_TRIALS = 40
+_MOST_TRIALS_OF_CERTIFICATES = 8
 _MOST_REASONS = 8
 _MOST_OF_FEW = 3
 _CERTIFICATE = re.compile(r"certs/([A-Za-z0-9_][A-Za-z0-9._-]*)")
@@ -71,8 +73,25 @@ class Culprits:
 
     def refused(self, question: Question, plan: Plan, refusal: Refused, tries: Tries) -> None:
         """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
-        if not self._bar(question, plan, _accused(plan, refusal.findings), refusal):
+        named = _accused(plan, refusal.findings)
+        if not self._bar(question, plan, named, refusal):
             self._search(question, plan, refusal, tries)
+        elif any(suspect.kind == "certificate" for suspect in named):
+            self._hold_certificates(question, tries)
+
+    def _hold_certificates(self, question: Question, tries: Tries) -> None:
+        """Hold back what HAProxy will name next, as it names but one certificate at a time: those that
+        OpenSSL would not serve, either, unless HAProxy turns out to take them."""
+        found = {
+            Suspect("certificate", name): _saying(f"OpenSSL says: {why}")
+            for name, why in self._settler.certificates.objections()
+        }
+        suspects = sorted(found.keys() - self._quarantine.bars.keys())
+        if not suspects or tries(set()) is None:
+            return
+        search = blame.Search([suspects], lambda held: tries(held) is None)
+        search.run(_MOST_TRIALS_OF_CERTIFICATES)
+        self._put(question, {suspect: found[suspect] for suspect in search.held}, _TRY_AGAIN_S)
 
     def not_taken(
         self, question: Question, plan: Plan, findings: tuple[Finding, ...], binders: set[str]
@@ -256,7 +275,8 @@ def _accused(plan: Plan, findings: tuple[Finding, ...]) -> dict[Suspect, Finding
         if finding.section in owners:
             accused.setdefault(a_service(ServiceId.parse(owners[finding.section])), finding)
         for name in _CERTIFICATE.findall(finding.text):
-            accused.setdefault(Suspect("certificate", name), finding)
+            certificate = CertificateFile(name, b"").certificate
+            accused.setdefault(Suspect("certificate", certificate), finding)
     return accused
 
 

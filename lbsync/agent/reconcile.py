@@ -112,14 +112,14 @@ class Agent:
             contract=settings.templates.contract,
             host_files=HostFiles(settings.proxy.name_servers),
         )
+        self.certificates = self._settler.certificates
         self._know_raw()
         self._holding.configure(settings.agent)
         self._outputs.configure(settings)
         if (live := self._store.live()) is not None:
             there = load(live)
             self._settler.host_files.remember(there)
-            if directory:
-                self._settler.certificates.last = inputs.certificates_in(there)
+            self.certificates.last = inputs.certificates_in(there) if directory else ()
         self._occupied.given_away = settings.given_away_ports
         self._trial = Trial(
             self._store,

@@ -13,6 +13,7 @@ from lbsync.agent.control import Control, Name
 from lbsync.agent.generations import Generation
 from lbsync.agent.reconcile import Agent
 from lbsync.agent.settle import Plan
+from lbsync.clients import x509
 from lbsync.clients.haproxy import binary
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError, Unavailable
@@ -81,6 +82,7 @@ class StatusKeeper:
             "passes": self._status.passes + 1,
             "draining": self._request("drain"),
             "state": self._state(report),
+            "certificates": self._certificates(),
         }
         if report.outcome is not None:
             facts["last_pass"] = LastPass(report.outcome.sentence, now, report.seconds)
@@ -94,6 +96,10 @@ class StatusKeeper:
         self._status = msgspec.structs.replace(self._status, **facts)
         self._write_metrics()
         status.write(self._state_dir, self._status)
+
+    def _certificates(self) -> dict[str, float]:
+        etcd = self.settings.etcd
+        return {**self._agent.certificates.ends, **x509.ends([etcd.cert], [etcd.ca])}
 
     def _write_metrics(self) -> None:
         if (path := self.settings.agent.metrics_file) is None:

@@ -3,6 +3,7 @@
 import argparse
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +15,7 @@ from lbsync.agent.accepted import peek
 from lbsync.agent.generations import Store
 from lbsync.agent.settle import Plan
 from lbsync.agent.validate import Accepted, Refused, alike
-from lbsync.cli import check_host
+from lbsync.cli import certificates, check_host
 from lbsync.cli.context import add_output, etcd_options, opened, settings_of
 from lbsync.cli.identity import become_owner
 from lbsync.cli.plan import make_plan, validated
@@ -27,6 +28,7 @@ from lbsync.model.desired import Desired
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 from lbsync.settings.read import find_file
+from lbsync.status import ending
 from lbsync.verdict import gravest
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class Line(msgspec.Struct, frozen=True):
     """One finding."""
 
     about: str
-    """`settings`, `templates`, `source`, `keys`, `configuration` or `haproxy`."""
+    """`settings`, `templates`, `certificates`, `source`, `keys`, `configuration` or `haproxy`."""
     ok: bool
     text: str
     warning: bool = False
@@ -110,6 +112,7 @@ def run(args: argparse.Namespace) -> Exit:
             _check_state(findings, settings)
         _check_templates(findings, settings)
         findings.bad("files", list(check_host.unwritable(settings)), Exit.FAILED)
+        _check_certificates(findings, settings)
         snapshot = _check_source(findings, settings)
         _check_configuration(findings, settings, snapshot)
         if not args.offline:
@@ -158,6 +161,21 @@ def _check_templates(findings: Findings, settings: Settings) -> None:
     if renderer is not None:
         where = settings.templates.directory or "the packaged ones"
         findings.good("templates", f"{len(renderer.outputs)} outputs from {where}")
+
+
+def _check_certificates(findings: Findings, settings: Settings) -> None:
+    ends = findings.attempt("certificates", lambda: certificates.ends(settings))
+    if not ends:
+        return
+    soon = ending(ends, time.time())
+    for sentence in soon:
+        findings.warn("certificates", sentence)
+    if not soon:
+        next_file = min(ends, key=lambda file: ends[file])
+        findings.good(
+            "certificates",
+            f"{count(len(ends), 'file')}, none ends within 30 days; the first is {next_file}",
+        )
 
 
 def _check_source(findings: Findings, settings: Settings) -> Snapshot | None:

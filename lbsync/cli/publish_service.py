@@ -2,16 +2,20 @@
 
 import argparse
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lbsync import log
+from lbsync.cli import certificates
 from lbsync.cli.context import opened, settings_of
 from lbsync.clients import kube
 from lbsync.clients.source import Source
+from lbsync.errors import LbsyncError
 from lbsync.loop import Outcome, Pace
 from lbsync.publisher.reconcile import Publisher
 from lbsync.settings import Settings
+from lbsync.status import ending
 
 _RETRY_MIN_S = 0.5
 _RETRY_MAX_S = 5.0
@@ -28,6 +32,9 @@ def publisher_of(
     cluster = kube.load(
         Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context or None
     )
+    with contextlib.suppress(LbsyncError):  # what cannot be read is told by whoever needs it
+        for sentence in ending(certificates.of_cluster(cluster), time.time()):
+            log.get().warning(sentence)
     publisher = Publisher(chosen, source, cluster, adopt=args.adopt)
     try:
         yield publisher

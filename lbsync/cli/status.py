@@ -162,6 +162,7 @@ def _rows(found: Status, doubt: str, serves: Serves, findings: list[Finding]) ->
     yield from _head(found, doubt, findings)
     yield from _haproxy(found, serves)
     yield from _troubles(found)
+    yield from _certificates(found)
     yield from _history(found)
 
 
@@ -227,6 +228,11 @@ def _troubles(found: Status) -> Iterator[Row]:
         yield "held by hand", sentence, "yellow"
     if found.by_hand_count > len(found.by_hand):
         yield "held by hand", f"and {found.by_hand_count - len(found.by_hand)} more", "yellow"
+
+
+def _certificates(found: Status) -> Iterator[Row]:
+    for sentence in status.ending(found.certificates, time.time()):
+        yield "certificate", sentence, "yellow"
 
 
 def _history(found: Status) -> Iterator[Row]:

@@ -26,6 +26,7 @@ def a_status(**changes: object) -> Status:
         quarantined=(Quarantined("services/a/b", "wrong"),), by_hand_count=2, services=5, servers=9,
         waits="splay", old_workers=1, passes=12, last_pass=LastPass("", 1100.0, 0.0125),
         reloads=3, reloads_by_cause={"change": 2, "start": 1}, healed=4, steps=6, started_at=1.0,
+        certificates={"/etc/certs/shop.pem": 2000.0},
     )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
 
@@ -49,6 +50,7 @@ def samples(status: Status) -> dict[str, float]:
 
 def test_a_status_is_told_in_numbers() -> None:
     assert samples(a_status()) == {
+        'lbsync_certificate_not_after_seconds{file="/etc/certs/shop.pem"}': 2000,
         'lbsync_build_info{version="1.2.3",haproxy="2.6.12"}': 1,
         'lbsync_generation_info{digest="abc",base="012",generation="3"}': 1,
         **{f'lbsync_state{{state="{one}"}}': one == "held" for one in get_args(State)},

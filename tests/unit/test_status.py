@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.wait import wait_until
-from lbsync import status
+from lbsync import log, status
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.status import LastPass, Quarantined, SourceStatus, Status
 
@@ -101,3 +101,12 @@ def test_times_are_shown_with_their_age() -> None:
     assert status.moment(0.0) == "never"
     assert status.moment(1000.0, 1004.0) == "1970-01-01 00:16:40 UTC (4 s ago)"
     assert status.moment(1000.0, 8200.0).endswith("(2 h ago)")
+
+
+def test_the_end_of_a_certificate_is_told_thirty_days_ahead() -> None:
+    day, now = 86400.0, 1_700_000_000.0
+    ends = {"late": now + 31 * day, "soon": now + 29.5 * day, "old": now - day}
+    assert status.ending(ends, now) == [
+        "old expired on 2023-11-13 22:13 UTC: renew it",
+        f"soon expires on 2023-12-14 10:13 UTC, in {log.span(29.5 * day)}: renew it",
+    ]

@@ -141,6 +141,10 @@ def _plan_list(draft: Draft, known: Certificates, name: str) -> set[str | None]:
         # The first answers clients that ask for no known name, and cannot be taken out.
         draft.reload(f"{name}: the first certificate, which serves unknown names, is another")
         return set()
+    if [path for path in old if path in new] != [path for path in new if path in old]:
+        # The first that has a name answers: one that is not valid any more now stands behind others.
+        draft.reload(f"{name}: the order of the certificates is another")
+        return set()
     changed = [path for path in new if path in old and old[path] != new[path]]
     odd = [path for path, line in new.items() if not line.isprintable()]
     if changed or odd:

@@ -7,6 +7,7 @@ from pathlib import Path
 from lbsync import log
 from lbsync.clients.kube.access import Access, ClusterConfig, Credentials
 from lbsync.clients.kube.files import RotatedFile
+from lbsync.clients.kube.user import UserCredentials
 from lbsync.errors import SettingsError, Unavailable
 
 
@@ -31,6 +32,11 @@ class Renewed:
         self._lock = threading.Lock()
         self._credentials: Credentials = first.credentials
         self._seen = self._contents()
+
+    @property
+    def are_written(self) -> bool:
+        """Tell whether they stand in the kubeconfig, or in files that it names: no program has to be run."""
+        return isinstance(self._credentials, UserCredentials)
 
     def current(self) -> Access:
         """Return what the kubeconfig says now. Raises `Unavailable`."""

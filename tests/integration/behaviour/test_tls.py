@@ -3,6 +3,7 @@
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from harness.certificates import Authority
 from harness.web import WebServer
+from tests.pems import DAY, certificate_pem, key_pem, pem
 from tests.site import Site
 
 Web = Callable[[str], WebServer]
@@ -145,6 +147,38 @@ def test_a_bad_certificate_is_left_out_and_named(site: Site, certificates: Certi
     outcome = site.run_pass()
     assert not outcome.error
     assert served_name(site, "cured.test") == f"made-{certificates.served}"
+
+
+def test_of_two_for_one_name_the_valid_one_answers(site: Site, certificates: Certificates) -> None:
+    now = time.time()
+    old = pem("shop.test", start=now - 9 * DAY, end=now - DAY, common="made-old")
+    new = pem("shop.test", "*.x.test", start=now - DAY, end=now + DAY, common="made-new")
+    (certificates.directory / "shop-1.pem").write_bytes(old)
+    site.run_pass()
+    assert served_name(site, "shop.test") == "made-old"  # better than one of another name
+    (certificates.directory / "shop-2.pem").write_bytes(new)
+    assert not site.run_pass().error
+    assert served_name(site, "shop.test") == "made-new"
+
+
+def test_hundreds_of_bad_certificates_hold_up_nobody(
+    site: Site, certificates: Certificates, web: Web
+) -> None:
+    now = time.time()
+    bare = certificate_pem("many.test", start=now - DAY, end=now + DAY)
+    for number in range(300):
+        (certificates.directory / f"many-{number}.pem").write_bytes(bare + key_pem(1))
+    certificates.put("zz.pem", "zz.test")
+    site.service("late", web("one"))
+    began = time.monotonic()
+    outcome = site.run_pass()
+    assert time.monotonic() - began < 20
+    assert "many-0.pem" in outcome.error
+    assert site.get("late.test").status == 200
+    assert served_name(site, "zz.test") == f"made-{certificates.served}"
+    for number in range(300):
+        (certificates.directory / f"many-{number}.pem").unlink()
+    assert not site.run_pass().error
 
 
 def test_a_half_written_certificate_leaves_the_last_good_one(

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from lbsync.agent import inputs
 from lbsync.agent.entries import Entries
+from lbsync.agent.guard import Guard
 from lbsync.agent.quarantine import Suspect
 from lbsync.agent.render.renderer import OutputSpec, Renderer
 from lbsync.agent.rules import Finding
@@ -42,6 +43,10 @@ service {{ item.id }} {{ 1 // (0 if item.record.owner == "unprintable" else 1) }
 {% endif %}
 """
 
+_PEM = b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"
+#: To look at they are certificates with a key; the validator alone tells.
+GOOD, BAD = _PEM % b"good", _PEM % b"bad"
+
 Fault = Literal["named", "unnamed", "unprintable", "route", "json"]
 FAULTS: tuple[Fault, ...] = ("named", "unnamed", "unprintable", "route", "json")
 
@@ -57,8 +62,8 @@ class Bed:
         self.certificates.mkdir()
         renderer = Renderer([folder / "templates"], [OutputSpec("all.j2", "haproxy.cfg")])
         self.settler = Settler(
-            renderer, frozenset(), Permission(Claims()), 100, CertificateDirectory(self.certificates),
-            raw_keys=True, contract=True,
+            renderer, frozenset(), Permission(Claims()), Guard(100, 600.0),
+            CertificateDirectory(self.certificates), raw_keys=True, contract=True,
         )  # fmt: skip
         self.sieve = Sieve(self.settler, lambda: None)
         self.items: dict[str, Item] = {}
@@ -78,7 +83,7 @@ class Bed:
     def run(self) -> Plan:
         """One pass whose outcome is accepted."""
         snapshot = Snapshot(self.revision, 1, dict(self.items))
-        question = Question(snapshot, self.accepted, False, lambda _: True)
+        question = Question(snapshot, self.accepted, False, lambda *_: True)
         with capture_logs():
             plan = self.sieve.sift(question, self.judge, lambda plan: self.judge(plan) and None)
         self.accepted, self.settler.good_raw = plan.entries, plan.raw
@@ -107,7 +112,7 @@ def _wrong(plan: Plan) -> Iterator[Finding]:
     if plan.raw.get("up/first") == b"good" and "up/needed" not in plan.raw:
         yield Finding("", 0, "", "something is missing")
     for file in plan.rendered.files:
-        if file.data == b"bad":
+        if file.data == BAD:
             yield Finding("", 0, "", f"unable to load certificate from file '{file.path}'")
 
 
@@ -163,7 +168,7 @@ class Mess(msgspec.Struct, frozen=True):
             del bed.items["up/needed"]
         for name in ("good.pem", *self.certificates):
             is_bad = name in self.certificates
-            (bed.certificates / name).write_bytes(b"bad" if is_bad else b"good")
+            (bed.certificates / name).write_bytes(BAD if is_bad else GOOD)
 
     def owner(self, name: str) -> str | None:
         """The version of a service that is to be served; None: none."""
@@ -275,7 +280,7 @@ def test_when_hardly_anything_was_tried_the_rest_is_tried_soon(
 
 def test_bad_certificates_do_not_hold_back_a_service(bed: Bed) -> None:
     for number in range(100):
-        (bed.certificates / f"c{number}.pem").write_bytes(b"bad")
+        (bed.certificates / f"c{number}.pem").write_bytes(BAD)
     bed.put(_service("good", "new"))
     bed.judged = 0
 

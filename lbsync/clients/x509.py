@@ -1,0 +1,143 @@
+"""What certificates say of themselves: their names, and from when to when they are valid.
+
+The only place that takes certificates apart; whatever the bytes are, nothing is raised.
+"""
+
+import contextlib
+import functools
+import os
+import re
+import ssl
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+
+_BLOCK = re.compile(
+    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.*?-----END (?:X509 |TRUSTED )?CERTIFICATE-----",
+    re.DOTALL,
+)
+_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
+#: PKCS #8, and the older form in which the header says it (RFC 1421).
+_ENCRYPTED = re.compile(
+    rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE
+)
+#: What the library raises for certificates that are none, or are odd.
+_ODD = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What one certificate says."""
+
+    names: tuple[str, ...]
+    """DNS names it is for, in lower case; its common name where it has no list of names."""
+    not_before: float
+    """Seconds since 1970, as is `not_after`."""
+    not_after: float
+
+    def valid(self, now: float) -> bool:
+        """Tell whether it is valid at a time."""
+        return self.not_before <= now <= self.not_after
+
+
+def certificates(pem: bytes) -> list[Facts]:
+    """Return what the certificates of a PEM text say, in their order; those that cannot be read are
+    left out."""
+    found = []
+    for block in _BLOCK.findall(pem):
+        plain = block.replace(b"X509 CERT", b"CERT").replace(b"TRUSTED CERT", b"CERT")
+        try:
+            found.append(_facts(x509.load_pem_x509_certificate(plain)))
+        except _ODD:
+            continue
+    return found
+
+
+def has_certificate(pem: bytes) -> bool:
+    """Tell whether there is a certificate in PEM."""
+    return _BLOCK.search(pem) is not None
+
+
+def has_key(pem: bytes) -> bool:
+    """Tell whether there is a private key in PEM."""
+    return _KEY.search(pem) is not None
+
+
+def has_encrypted_key(pem: bytes) -> bool:
+    """Tell whether a private key needs a passphrase, which a daemon does not have."""
+    return _ENCRYPTED.search(pem) is not None
+
+
+def objection(certificate: bytes, key: bytes) -> str:
+    """Return why OpenSSL would not serve a certificate with its key; empty: it would.
+
+    `key`: empty where it stands with the certificate. HAProxy may be built with another library, so
+    its word goes before this one's.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with _in_memory(certificate) as path, _in_memory(key or certificate) as key_path:
+        try:
+            context.load_cert_chain(path, key_path, password=lambda: "")
+        except (ssl.SSLError, OSError, ValueError) as error:
+            return str(getattr(error, "reason", None) or error).lower().replace("_", " ")
+    return ""
+
+
+@contextlib.contextmanager
+def _in_memory(data: bytes) -> Iterator[str]:
+    """Give bytes a path: OpenSSL's loader takes nothing else, and a key must not touch the disk."""
+    file = os.memfd_create("lbsync-certificate")
+    try:
+        os.write(file, data)
+        yield f"/proc/self/fd/{file}"
+    finally:
+        os.close(file)
+
+
+def ends(
+    certificates_in: Iterable[str | None], authorities_in: Iterable[str | None] = ()
+) -> dict[str, float]:
+    """Return for each file when it is of no use any more, in seconds since 1970: a certificate (the
+    first of its file) when it ends, authorities when the last of them does.
+
+    None, and files that cannot be read or hold no certificate, are left out.
+    """
+    found: dict[str, float] = {}
+    for path in filter(None, certificates_in):
+        if said := _read(path):
+            found[path] = said[0].not_after
+    for path in filter(None, authorities_in):
+        if said := _read(path):
+            found[path] = max(each.not_after for each in said)
+    return found
+
+
+def _read(path: str) -> list[Facts]:
+    try:
+        stat = Path(path).stat()
+        return _read_once(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    except OSError:
+        return []
+
+
+@functools.lru_cache(maxsize=16)
+def _read_once(path: str, *_mark: int) -> list[Facts]:
+    return certificates(Path(path).read_bytes())
+
+
+def _facts(certificate: x509.Certificate) -> Facts:
+    return Facts(
+        _names(certificate),
+        certificate.not_valid_before_utc.timestamp(),
+        certificate.not_valid_after_utc.timestamp(),
+    )
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        listed = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        return tuple(str(name.value).lower() for name in common)
+    return tuple(name.lower() for name in listed.value.get_values_for_type(x509.DNSName))
