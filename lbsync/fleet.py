@@ -20,9 +20,9 @@ from lbsync.schema import fleet as schema
 from lbsync.schema.fleet import Census
 from lbsync.schema.keys import FOREIGN, parse_key
 
-SERVING = frozenset({"confirmed", "stale"})
+SERVING = frozenset({"confirmed", "stale", "held"})
 """States in which HAProxy serves all that was wanted at the record's revision: a stale agent has
-only heard of nothing newer."""
+only heard of nothing newer, and of what is held the record names the services."""
 TWO_AGENTS = "a second agent runs under this name, and what it serves nobody knows"
 _LOOK_AGAIN_S = 0.5
 
@@ -75,6 +75,15 @@ class Yardstick:
             if item.mod_revision == self._revision and (service := _service(key)):
                 found.add(service)
         return found
+
+    def removed(self) -> set[str]:
+        """Return the services of which a key was removed at exactly this revision; none where the
+        source has forgotten. Raises `Unavailable`."""
+        before = self._history.at(self._revision - 1) if self.wanted is not None else None
+        if before is None or self.wanted is None:
+            return set()
+        gone = before.items.keys() - self.wanted.items.keys()
+        return {service for key in gone if (service := _service(key))}
 
     def _take(self, wanted: Snapshot | None) -> None:
         items = wanted.items if wanted else {}

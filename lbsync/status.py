@@ -115,6 +115,9 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     held: str = ""
     """The removal that waits for `lbsync confirm`, in one sentence; empty: none."""
     hold_id: str = ""
+    hold_since: float = 0.0
+    hold_services: dict[str, int] = {}
+    """Service to the number of servers it would be left with."""
     draining: str = ""
     """Why this host is drained; empty: it is not."""
     by_hand: tuple[str, ...] = ()

@@ -12,14 +12,15 @@ All of that is guarded by what was read, so whoever is late changes nothing.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import BadKey
-from lbsync.model.records import AgentRecord, QuarantineRecord
+from lbsync.model.records import AgentRecord, HoldRecord, QuarantineRecord
 from lbsync.model.snapshot import Item
 from lbsync.schema import fleet
 from lbsync.schema.decode import encode
@@ -27,6 +28,7 @@ from lbsync.status import Status
 
 _MOST_NAMES = 1000
 _MOST_WORDS = 2000
+_MOST_HELD = 5000
 
 News = Literal["none", "times", "content"]
 """How two records of one host differ: not at all, in the times alone, or in what they say."""
@@ -59,6 +61,7 @@ def record_of(status: Status) -> AgentRecord:
         haproxy=status.haproxy,
         quarantined=tuple(sorted(refusals(status))[:_MOST_NAMES]),
         held=_held(status),
+        hold=_hold(status),
         error=status.error[:_MOST_WORDS] or UNSET,
         state=status.state,
         waits=status.waits[:_MOST_WORDS],
@@ -77,6 +80,16 @@ def _held(status: Status) -> dict[str, str]:
         what, _, how = sentence.partition(": ")
         held[what] = how
     return held
+
+
+def _hold(status: Status) -> HoldRecord | UnsetType:
+    """Return the removal that is held. Its `since` is in whole seconds: the clocks that it is worked out
+    from differ by less, and a record that differs is written."""
+    if not status.hold_id:
+        return UNSET
+    named = dict(islice(sorted(status.hold_services.items()), _MOST_HELD))
+    more = len(status.hold_services) - len(named)
+    return HoldRecord(status.hold_id, named, more, stamp(round(status.hold_since)))
 
 
 def news(told: AgentRecord | None, now: AgentRecord) -> News:

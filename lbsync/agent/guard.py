@@ -44,7 +44,9 @@ class Hold(msgspec.Struct, frozen=True):
         """One sentence for the log and the status."""
         names = ", ".join(sorted(self.losses)[:3])
         more = f" and {len(self.losses) - 3} more" if len(self.losses) > 3 else ""
-        what = f"{self.lost} of {self.total} servers" if self.total else "every service"
+        # Others may have come since the hold began.
+        total = max(self.total, self.lost + self.earlier)
+        what = f"{self.lost} of {total} servers" if total else "every service"
         after = f", after {self.earlier} that went shortly before" if self.earlier else ""
         return (
             f"{what} would go at once{after} ({names}{more}); they stay until 'lbsync confirm' "
@@ -101,7 +103,7 @@ class Guard:
         if standing is not None and (stay := held & standing.services):
             # What else is wanted is judged by itself: a hold is no reason to stop deployments.
             rest = {name: row for name, row in losing.items() if name not in stay}
-            held = stay if not self._over(rest, standing) else held
+            held = stay if not self._over(rest, None) else held
         return self._hold(held, losing, standing) if held else None
 
     def _may_be_over(self, standing: Standing | None) -> bool:

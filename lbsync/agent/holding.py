@@ -95,6 +95,10 @@ class Holding:
             self._obeyed.add((gone.id, self._confirmed.pop(gone.id)))
         self._forget()
 
+    def age(self) -> float:
+        """Return for how many seconds the hold has stood; 0.0 where none does."""
+        return boot.now() - self._note.since if self._note is not None else 0.0
+
     def waits(self) -> list[float]:
         """Return after how many seconds a hold goes by itself; nothing where it does not."""
         release = self._settings.guard_release

@@ -62,7 +62,7 @@ class Agent:
         self._parser = Parser()
         self._budget = Budget(Limits.of(settings.agent))
         self._served: Served | None = None
-        self._holding = Holding(self._control, settings.agent, self._accepted)
+        self.holding = Holding(self._control, settings.agent, self._accepted)
         self._outputs = Outputs(settings)
         self._occupied = Occupied(state)
         self._spoken = Spoken()
@@ -106,7 +106,7 @@ class Agent:
             renderer,
             settings.reserved_ports,
             Permission(settings.claims),
-            self._holding.guard,
+            self.holding.guard,
             CertificateDirectory(Path(directory)) if directory else None,
             raw_keys=bool(settings.templates.directory or settings.outputs),
             contract=settings.templates.contract,
@@ -114,7 +114,7 @@ class Agent:
         )
         self.certificates = self._settler.certificates
         self._know_raw()
-        self._holding.configure(settings.agent)
+        self.holding.configure(settings.agent)
         self._outputs.configure(settings)
         if (live := self._store.live()) is not None:
             there = load(live)
@@ -130,7 +130,7 @@ class Agent:
             beat=self._alive,
         )
         foreseen = shift.foreseeable(settings, inputs.own_templates(settings))
-        self._ahead = Ahead(self._live, self._settler, self._holding, foreseen=foreseen)
+        self._ahead = Ahead(self._live, self._settler, self.holding, foreseen=foreseen)
         self._trial.forget(self._ready)
         self._ready = None
 
@@ -193,7 +193,7 @@ class Agent:
         found = self._trial.find(question, self._served, ready)
         # Entries do not tell of servers that templates make of keys as they are stored.
         blind = not self._known or not self._settings.templates.packaged
-        hold = self._holding.judge(found, self._store, self._parser, question.snapshot, blind=blind)
+        hold = self.holding.judge(found, self._store, self._parser, question.snapshot, blind=blind)
         if hold is not None and found.plan.hold is None:
             return self._hold_all(found, hold)
         self._tried = found
@@ -204,7 +204,7 @@ class Agent:
         self.last = msgspec.structs.replace(found.plan, hold=hold)
         live = self._store.live()
         assert live is not None
-        return report.held_whole(self._serve(live), hold).within(self._holding.waits())
+        return report.held_whole(self._serve(live), hold).within(self.holding.waits())
 
     def _apply(self, found: Found, began: float) -> Outcome:
         """Bring what was found into force, and accept it once it is proved."""
@@ -215,13 +215,13 @@ class Agent:
             applied = self._bringer.bring(found, urgent=urgent)
         except Deferred as wait:
             self._ready, self.last, self.applied = found, found.plan, wait.applied
-            return report.deferred(found.plan, wait).within(self._holding.waits())
+            return report.deferred(found.plan, wait).within(self.holding.waits())
         if applied.outcome == "confirmed":
             self._accepted.replace(found.plan.entries, found.plan.raw)
             self._know_raw()
             self._served = Served(applied.generation, found.plan.rendered, found.config)
             self._ahead.starts_from(found.plan.desired.services)
-            self._holding.served(found.plan)
+            self.holding.served(found.plan)
             self._settler.certificates.last = inputs.certificates_in(found.plan.rendered)
             self._store.prune()
             if found.plan.hold is None:
@@ -231,7 +231,7 @@ class Agent:
         installed = self._outputs.bring(found.plan.outside)
         seconds = time.monotonic() - began
         outcome = report.outcome(found.plan, applied, installed, before, seconds)
-        return outcome.within(self._holding.waits() + self._outputs.waits())
+        return outcome.within(self.holding.waits() + self._outputs.waits())
 
     def _alive(self) -> None:
         if self._beat is not None:
@@ -280,7 +280,7 @@ class Agent:
 
     def _question(self, snapshot: Snapshot) -> Question:
         draining = self._control.get("drain") is not None
-        return Question(snapshot, self._known, draining, self._holding.let_go)
+        return Question(snapshot, self._known, draining, self.holding.let_go)
 
     def _serve(self, wanted: Generation) -> Applied:
         draining = self._control.get("drain") is not None

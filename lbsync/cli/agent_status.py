@@ -22,6 +22,7 @@ from lbsync.settings import Settings
 from lbsync.status import LastPass, Quarantined, SourceStatus, State, Status
 
 _MOST_BY_HAND = 100
+_SAME_MOMENT_S = 5.0
 
 
 class StatusKeeper:
@@ -142,6 +143,8 @@ class StatusKeeper:
             "revision_seen": plan.desired.revision,
             "held": str(plan.hold) if plan.hold else "",
             "hold_id": plan.hold.id if plan.hold else "",
+            "hold_since": self._hold_since(now) if plan.hold else 0.0,
+            "hold_services": plan.hold.left if plan.hold else {},
             "quarantined": tuple(
                 Quarantined(
                     problem.key,
@@ -153,6 +156,11 @@ class StatusKeeper:
                 for problem in problems
             ),
         }
+
+    def _hold_since(self, now: float) -> float:
+        since, known = now - self._agent.holding.age(), self._status.hold_since
+        # The same moment, worked out from two clocks: not to be news each time.
+        return known if abs(known - since) < _SAME_MOMENT_S else since
 
     def _of_applied(self, applied: Applied, report: Report, now: float) -> dict[str, object]:
         generation = applied.generation

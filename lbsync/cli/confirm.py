@@ -4,20 +4,22 @@ import argparse
 from pathlib import Path
 
 from lbsync import status
-from lbsync.cli import request
+from lbsync.cli import confirm_fleet, request
 from lbsync.cli.context import settings_of
 from lbsync.cli.identity import become_owner
 from lbsync.cli.terminal import Terminal
-from lbsync.errors import Conflict, Exit
+from lbsync.errors import Conflict, Exit, Unavailable
 
 _EPILOG = """\
 examples:
   lbsync status              shows what is held, and its id
   lbsync confirm             lets it go through
   lbsync confirm 3f2a…       only if it still is exactly that removal
+  lbsync confirm --fleet 3f2a…   on all hosts, and in publishers that hold it
 
 A removal of more servers at once than agent.guard_percent is held, because it may be an accident: an
-emptied store, a publisher gone wrong. Confirm it on each host that holds it.
+emptied store, a publisher gone wrong. The same removal has the same id on every host. With --fleet the
+confirmation is written to etcd, where it stands for an hour.
 """
 
 
@@ -28,12 +30,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "hold", nargs="?", metavar="ID", help="which one (default: what is held now)"
     )
+    parser.add_argument(
+        "--fleet", action="store_true", help="wherever it is held, by a key in etcd"
+    )
     request.add_wait(parser)
 
 
 def run(args: argparse.Namespace) -> Exit:
     """Write the request and wait."""
-    state = Path(settings_of(args).state_dir)
+    settings = settings_of(args)
+    if args.fleet:
+        return confirm_fleet.run(settings, args.hold or "", args.wait)
+    state = Path(settings.state_dir)
     found = status.read(state)
     if not found.hold_id:
         Terminal().line("nothing is held on this host")
@@ -41,6 +49,10 @@ def run(args: argparse.Namespace) -> Exit:
     if args.hold and not found.hold_id.startswith(args.hold):
         raise Conflict(f"what is held now is {found.hold_id}, not {args.hold}: {found.held}")
     become_owner(state)
+    if request.alive(state) is None:
+        # It names exactly one removal, so it may stand until an agent comes.
+        request.make(state, "confirm", found.hold_id)
+        raise Unavailable("confirmed, but no agent runs on this host; it is obeyed when one starts")
     request.ask(
         state,
         "confirm",

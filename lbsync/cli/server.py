@@ -146,7 +146,7 @@ def _change(args: argparse.Namespace, source: Source) -> Exit:
         return wait_for(args, source, snapshot.revision, service)
     for one in changes:
         terminal.diff(one.before_text, one.after_text, f"{one.key} (stored)", one.key)
-    revision = commit(source, changes, service)
+    revision = commit(source, snapshot, changes, service)
     terminal.line(f"{service}/{name}: written at revision {revision}")
     return wait_for(args, source, revision, service)
 

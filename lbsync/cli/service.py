@@ -7,11 +7,13 @@ from pathlib import Path
 from lbsync.cli import service_document as document
 from lbsync.cli import service_flags
 from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.meant import confirmation, left_by
 from lbsync.cli.service_review import review
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.cli.wait import add_wait, history_of, until_verified
-from lbsync.clients.source import Source
-from lbsync.errors import Conflict, Exit, Rejected, SettingsError
+from lbsync.clients.source import History, Source
+from lbsync.errors import Conflict, Exit, Rejected, SettingsError, Unavailable
+from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
 from lbsync.verdict import gravest
 
@@ -157,7 +159,7 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     if args.dry_run:
         terminal.line(f"{service}: would be written; nothing was, because of --dry-run")
         return Exit.CHANGED
-    revision = commit(source, changes, service)
+    revision = commit(source, snapshot, changes, service)
     terminal.line(f"{service}: written at revision {revision}")
     for sentence in wrong:
         terminal.line(f"still refused, as it was: {sentence}")
@@ -166,13 +168,14 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
 
 
 def _remove(args: argparse.Namespace, source: Source) -> Exit:
-    stored = document.stored(source.snapshot(), args.service)
+    snapshot = source.snapshot()
+    stored = document.stored(snapshot, args.service)
     document.refuse_foreign(stored, force=args.force)
     gone = document.removals(stored, args.service, args.group)
     if not gone:
         what = f"group {args.group}" if args.group else "service"
         raise Rejected(f"{args.service}: there is no such {what}; 'lbsync service ls' shows all")
-    revision = commit(source, gone, args.service)
+    revision = commit(source, snapshot, gone, args.service)
     keys = ", ".join(change.key for change in gone)
     Terminal().line(f"{args.service}: removed at revision {revision} ({keys})")
     return wait_for(args, source, revision, args.service)
@@ -189,12 +192,26 @@ def wait_for(args: argparse.Namespace, source: Source, revision: int, service: S
     return ended.code
 
 
-def commit(source: Source, changes: list[document.Change], service: ServiceId) -> int:
-    """Write in one step; return the revision. Raises `Conflict` when somebody else was faster."""
+def commit(
+    source: Source, snapshot: Snapshot, changes: list[document.Change], service: ServiceId
+) -> int:
+    """Write in one step, and say with it that what is taken away is meant; return the revision.
+
+    `snapshot`: what the changes were made from. Raises `Conflict` when somebody else was faster.
+    """
+    expect = [change.expect for change in changes]
+    ops = [change.op for change in changes]
+    left = left_by(snapshot, changes, service)
     try:
-        return source.commit(
-            [change.expect for change in changes], [change.op for change in changes]
-        )
+        # A directory of files is one host's own, and has no leases.
+        if left is not None and isinstance(source, History):
+            try:
+                return source.commit(expect, [*ops, confirmation(source, {str(service): left})])
+            except Unavailable as error:
+                # Who may not confirm may still write; the guard decides then.
+                if "permission denied" not in str(error):
+                    raise
+        return source.commit(expect, ops)
     except Conflict as error:
         raise Conflict(
             f"{service}: somebody else changed it meanwhile, nothing was written; look and try again"

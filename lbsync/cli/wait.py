@@ -3,6 +3,7 @@
 import argparse
 
 import msgspec
+from msgspec import UNSET
 
 from lbsync import fleet, log
 from lbsync.cli.context import add_hosts, add_output, opened, settings_of
@@ -120,11 +121,14 @@ def until_verified(
     with opened(settings, below=schema.AGENTS) as agents:
         verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds)
         records = schema.census(agents.snapshot(), root="").live
+    services = yardstick.written() | {service}
+    if any(record is not None and record.hold is not UNSET for record in records.values()):
+        services |= yardstick.removed()
     return Ended(
         revision,
         tuple(verdict.host for verdict in verdicts if verdict.verified),
         {verdict.host: verdict.why for verdict in verdicts if not verdict.verified},
-        _held_back(source, yardstick.written() | {service}, records, verdicts),
+        _held_back(source, services, records, verdicts),
         str(timeout),
     )
 
@@ -149,6 +153,13 @@ def _held_back(
         for service in services.intersection(record.quarantined if record else ()):
             if host in asked and service not in found:
                 found[service] = _reason(source, service, host)
+        hold = record.hold if record is not None and host in asked else UNSET
+        if hold is not UNSET:
+            concerned = services & hold.services.keys() if not hold.more else services - {""}
+            for service in concerned - found.keys():
+                found[service] = (
+                    f"the removal of its servers is held: 'lbsync confirm --fleet {hold.id}' lets it go"
+                )
     return dict(sorted(found.items()))
 
 

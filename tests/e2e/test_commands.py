@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from harness.agent import AgentProcess, command
 from harness.stack import Stack, servers
 from harness.wait import wait_until
+from lbsync.clients.source import Delete
 from lbsync.errors import Exit
 
 HEALTH = "/lbsync-health"
@@ -162,6 +165,51 @@ def test_a_held_removal_goes_through_when_it_is_confirmed(
     assert done.returncode == Exit.OK, done.stderr
     assert stack.get("shop.example").status != 200
     assert command(stack, "confirm").stdout == "nothing is held on this host\n"
+
+
+@pytest.mark.parametrize("stack", ["2.6"], indirect=True)
+def test_one_confirmation_is_for_the_fleet_and_a_held_removal_stops_nobody_else(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    names = [f"s{number}" for number in range(6)]
+    others: dict[str, object] = {}
+    for name in names:
+        others[f"services/a/{name}"] = {"mode": "http", "hosts": [f"{name}.example"]}
+        others[f"endpoints/a/{name}/default"] = servers(stack.web(name))
+    agent.wait_for_revision(stack.put(others))
+    revision = stack.client.commit([], [Delete(key) for key in others])
+    wait_until("the hold", lambda: agent.status().get("state") == "held")
+
+    deployed = command(
+        stack,
+        "service",
+        "put",
+        "shop/web",
+        "--group",
+        "default",
+        "--server",
+        f"n={stack.web('new').address}",
+        "--replace",
+        "--wait",
+        "20s",
+    )
+    assert deployed.returncode == Exit.OK, deployed.stdout + deployed.stderr
+    assert stack.get("shop.example").body == "new"
+    late = command(stack, "wait", "--revision", str(revision), "--timeout", "20s")
+    assert stack.get("s0.example").body == "s0"
+
+    assert "a/s0 is held back: the removal of its servers is held" in late.stdout
+    hold = agent.status()["hold_id"]
+    wrong = command(stack, "confirm", "--fleet", "0000")
+    done = command(stack, "confirm", "--fleet", hold)
+
+    assert (late.returncode, wrong.returncode) == (Exit.REJECTED, Exit.CONFLICT)
+    assert done.returncode == Exit.OK, done.stderr
+    assert stack.get("s0.example").status == 404
+    wait_until("all well", lambda: agent.status().get("state") == "confirmed")
+    removed = command(stack, "service", "rm", "shop/web", "--wait", "20s")
+    assert removed.returncode == Exit.OK, removed.stdout + removed.stderr
+    assert stack.get("shop.example").status == 404
 
 
 def test_the_status_tells_when_the_agent_or_haproxy_is_gone(

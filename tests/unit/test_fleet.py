@@ -70,7 +70,14 @@ def test_a_reload_that_waits_is_in_the_way_and_what_is_held_by_hand_is_not() -> 
     assert waiting.why == "at revision 9, waiting: splay; it is for backend be_b"
 
 
-@pytest.mark.parametrize("state", ["held", "failing", "rolled-back", "unconfirmed", "starting", ""])
+def test_a_host_that_holds_a_removal_serves_all_else_that_was_wanted() -> None:
+    record = a_record(5, "held", held={"removal": "waits"})
+    (there,) = judge(a_census({"a": record}), (), lambda _: 0)
+    (behind,) = judge(a_census({"a": record}), (), lambda _: 1)
+    assert (there.verified, behind.verified) == (True, False)
+
+
+@pytest.mark.parametrize("state", ["failing", "rolled-back", "unconfirmed", "starting", ""])
 def test_a_host_that_may_serve_something_else_has_not_verified(state: str) -> None:
     record = a_record(99, state, error="because", held={"removal": "waits"})
     (verdict,) = judge(a_census({"a": record}), (), lambda _: 0)

@@ -290,6 +290,20 @@ def test_while_a_removal_is_held_all_else_goes_on() -> None:
     assert "services/a/new" in scene.running
 
 
+def test_what_is_held_of_a_small_fleet_stops_no_deployment_once_it_has_grown() -> None:
+    values = fleet(1, 2)
+    scene = Scene(values)
+    emptied(values, "s0")
+    first = scene.change(values, 1.0)
+    assert first is not None
+    grown = {**fleet(20, 3), **values}
+    assert scene.change(grown, 2.0) is not None
+    emptied(grown, "s7")
+    second = scene.change(grown, 3.0)
+    assert second is not None
+    assert set(second.losses) == {"a/s0"}
+
+
 def test_of_a_held_service_only_the_removal_is_held() -> None:
     values = fleet(4)
     scene = Scene(values)
