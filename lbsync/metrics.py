@@ -138,6 +138,10 @@ def _what_was_done(status: Status) -> Iterator[Metric]:
     )  # fmt: skip
     yield Metric("runtime_steps_total", "counter", "Changes made without a reload.", status.steps)
     yield Metric(
+        "haproxy_replaced_total", "counter",
+        "Times HAProxy's worker was another one, and not by a reload of the agent's.", status.replaced,
+    )  # fmt: skip
+    yield Metric(
         "healed_total", "counter", "Differences that read-backs found and put right.", status.healed
     )
 

@@ -129,6 +129,8 @@ hundred."""
     """Differences that read-backs found and put right since the agent started."""
     certificates: dict[str, float] = {}
     """File to when its certificate ends: of those that HAProxy shows, and of those for etcd."""
+    replaced: int = 0
+    """How often HAProxy's worker was another one than before, and not by a reload of the agent's."""
     services: int = 0
     servers: int = 0
     last_pass: LastPass | None = None

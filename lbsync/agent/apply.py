@@ -59,6 +59,8 @@ class Applied(msgspec.Struct, frozen=True):
     """Of a reload, as the budget counts them: `change`, `start`, `heal`, `rollback`."""
     needless: bool = False
     """The reload changed nothing of what runs; that must not be."""
+    worker: str = ""
+    """Process id of the worker that this was proved of."""
     base: str = ""
     """Digest that HAProxy gives in `show info`: of the generation it loaded; empty: unknown."""
 

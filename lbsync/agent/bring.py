@@ -213,6 +213,7 @@ class Bringer:
             healed=tuple(str(finding) for finding in findings if not finding.held),
             steps=steps,
             verified_at=time.time(),
+            worker=self._live.worker,
         )
         return self._last
 
@@ -266,7 +267,8 @@ class Bringer:
             self._budget.reloaded(time.monotonic())
             steps = self._live.taken()
         if applied.outcome == "confirmed":
-            self._live.load(rendered, config, applied.base)
+            ours = applied.reload is not None and applied.reload.before == self._live.worker
+            self._live.load(rendered, config, applied.base, ours=ours)
             self._looked_at = time.monotonic()
         # The proof has read everything back; whose doing a difference is, only a closer look tells.
         found = self._live.differences() if self._live.known and applied.mismatches else []

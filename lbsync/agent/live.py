@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from lbsync import log
 from lbsync.agent import host_map
 from lbsync.agent.directives import Section, read_sections
 from lbsync.agent.journal import Journal
@@ -46,7 +47,8 @@ class Live:
         self._running: Running | None = None
         self._asked: Running | None = None
         self._version = (0, 0, 0)
-        self._pid = ""
+        self.worker = ""
+        """Process id of the worker that was last proved to serve something of ours."""
         self.base = ""
         """Digest that HAProxy gives in `show info`: of the generation it loaded."""
         self.steps = 0
@@ -57,8 +59,10 @@ class Live:
         """What runs is known, so that it can be compared and changed."""
         return self._running is not None
 
-    def load(self, rendered: Rendered, config: Config, base: str) -> None:
+    def load(self, rendered: Rendered, config: Config, base: str, *, ours: bool = False) -> None:
         """HAProxy was proved to run this, having loaded generation `base`. Raises `Unavailable`.
+
+        `ours`: a reload of ours replaced the worker known before, so another one is no news.
 
         Whether the host drains may stand otherwise in `rendered` than in what was loaded.
         """
@@ -68,10 +72,15 @@ class Live:
             self.forget()
             return
         self._version = (int(found[1]), int(found[2]), int(found[3] or 0))
-        self._pid = info["Pid"]
+        if self.worker and self.worker != info["Pid"] and not ours:
+            log.get().warning(
+                f"HAProxy's worker is another one than before (process {self.worker}, now "
+                f"{info['Pid']}): it ended and was started anew, or somebody reloaded it"
+            )
+        self.worker = info["Pid"]
         self._running = Running(config, files_of(host_map.as_it_runs(self._worker, rendered)))
-        self._running.touched |= self._journal.read(self._pid)
-        self._journal.begin(self._pid, self._running.touched)
+        self._running.touched |= self._journal.read(self.worker)
+        self._journal.begin(self.worker, self._running.touched)
         self._removal = Removal(self._worker, self._leave_within_s)
         self.base = base
 
@@ -83,7 +92,7 @@ class Live:
             info = self._worker.show_info(retry_s=0)
         except Unavailable:
             info = {}
-        if info.get("Pid") != self._pid or not speaks(info, self.base):
+        if info.get("Pid") != self.worker or not speaks(info, self.base):
             self.forget()
         return self.known
 
@@ -174,7 +183,7 @@ class Live:
             settle(self._running, again)
         else:
             settle(self._running, found)
-        self._journal.begin(self._pid, self._running.touched)
+        self._journal.begin(self.worker, self._running.touched)
         return found, todo.empty
 
     def differences(self) -> list[Finding]:

@@ -51,6 +51,8 @@ class Reloaded(msgspec.Struct, frozen=True):
     requests: int
     """How often it had to be asked for; more than 1 means that requests were lost."""
     worker_pid: int
+    before: str = ""
+    """Process id of the worker that it replaced; empty: there was none."""
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -131,7 +133,9 @@ class Reloader:
             info = self._outcome(digest, before, deadline, patience=2**requests)
             requests += 1
             if info is not None:
-                return Reloaded(time.monotonic() - started, requests, int(info["Pid"]))
+                return Reloaded(
+                    time.monotonic() - started, requests, int(info["Pid"]), before.worker_pid
+                )
 
     def _request(self, before: Before) -> None:
         """Ask once. Whether it was heard is found out afterwards."""

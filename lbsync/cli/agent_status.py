@@ -12,7 +12,9 @@ from lbsync.agent.apply import Applied
 from lbsync.agent.control import Control, Name
 from lbsync.agent.generations import Generation
 from lbsync.agent.reconcile import Agent
+from lbsync.agent.sections import Parser
 from lbsync.agent.settle import Plan
+from lbsync.cli.generation import content
 from lbsync.clients import x509
 from lbsync.clients.haproxy import binary
 from lbsync.clients.source import Source
@@ -35,6 +37,7 @@ class StatusKeeper:
         self._state_dir = Path(settings.state_dir)
         self._control = Control(self._state_dir)
         self._seen: Applied | None = None
+        self._worker = ""
         self._watching = False
         self._unmeasured = log.Failing("no metrics", "metrics are written again")
         self._since: dict[str, float] = {}
@@ -89,9 +92,6 @@ class StatusKeeper:
             facts["last_pass"] = LastPass(report.outcome.sentence, now, report.seconds)
             if self._agent.last is not None:
                 facts |= self._of_plan(self._agent.last, now)
-            if self._agent.last is not None and not report.outcome.waits:
-                desired = self._agent.last.desired
-                facts |= {"services": len(desired.services), "servers": desired.server_count}
             if self._agent.applied is not None:
                 facts |= self._of_applied(self._agent.applied, report, now)
         self._status = msgspec.structs.replace(self._status, **facts)
@@ -172,6 +172,7 @@ class StatusKeeper:
             "by_hand_count": len(applied.by_hand),
             "healed": self._status.healed + is_new * len(applied.healed),
             "steps": self._status.steps + is_new * applied.steps,
+            "replaced": self._status.replaced + self._is_replaced(applied),
         }
         if is_new and applied.reload is not None:
             facts |= self._of_reload(applied)
@@ -182,7 +183,28 @@ class StatusKeeper:
                 facts["confirmed_at"] = now
             facts["digest"], facts["generation"] = generation.digest, generation.seq
             facts["base"] = applied.base
+            facts |= self._counts(generation)
         return facts
+
+    def _counts(self, generation: Generation) -> dict[str, object]:
+        """Return how much is served: by the plan that led there, else as the generation has it."""
+        plan = self._agent.last
+        if plan is not None and plan.rendered.digest == generation.digest:
+            services, servers = len(plan.desired.services), plan.desired.server_count
+        elif generation.digest == self._status.digest:
+            return {}
+        else:
+            has = content(generation, Parser())
+            services, servers = len(has.services), len(has.servers)
+        return {"services": services, "servers": servers}
+
+    def _is_replaced(self, applied: Applied) -> bool:
+        """Tell whether HAProxy's worker is another one, and not by a reload of ours."""
+        if not applied.worker:
+            return False
+        before, self._worker = self._worker, applied.worker
+        ours = applied.reload is not None and applied.reload.before == before
+        return bool(before) and before != applied.worker and not ours
 
     def _stored(self, generation: Generation) -> int:
         """Return at which revision a generation was wanted, where a pass did not ask the source."""

@@ -1,4 +1,5 @@
-"""The agent's files besides the source: settings, templates, certificates, operators' requests."""
+"""What wakes the agent besides the source: settings, templates, certificates, operators' requests, and
+HAProxy that ends or begins anew."""
 
 import contextlib
 from collections.abc import Callable
@@ -6,6 +7,7 @@ from pathlib import Path
 
 from lbsync.clients.files.contents import Names
 from lbsync.clients.files.notices import Notices
+from lbsync.clients.haproxy.vigil import Vigil
 from lbsync.settings import DEFAULT_FILE, Settings
 
 Marks = frozenset[tuple[str, int, int]]
@@ -34,6 +36,7 @@ class Watches:
         self._seen: Marks = frozenset()
         self._rereads = Notices(reread)
         self._wakes = Notices(wake)
+        self._vigil = Vigil(wake)
 
     def follow(self, settings: Settings) -> None:
         """Watch what these settings name, instead of what others named before."""
@@ -50,6 +53,7 @@ class Watches:
             wakes[Path(settings.proxy.certificates)] = None
         self._rereads.watch(rereads)
         self._wakes.watch(wakes)
+        self._vigil.follow(settings.haproxy.master_socket or "")
 
     def overlooked(self) -> bool:
         """Tell, once, whether settings or templates changed since this was last asked.
@@ -64,3 +68,4 @@ class Watches:
         """Stop watching."""
         self._rereads.close()
         self._wakes.close()
+        self._vigil.close()

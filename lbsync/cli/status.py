@@ -240,7 +240,8 @@ def _history(found: Status) -> Iterator[Row]:
         yield "last pass", f"{found.last_pass.sentence}; {status.moment(found.last_pass.at)}", None
     done = f"{found.passes} passes, {_reloads(found)}, {count(found.steps, 'step')} without one"
     healed = f", {found.healed} healed" if found.healed else ""
-    yield "since start", f"{done}{healed}", None
+    replaced = f", HAProxy was another process {count(found.replaced, 'time')}"
+    yield "since start", f"{done}{healed}{replaced if found.replaced else ''}", None
     if found.reload_reason:
         yield "last reload", found.reload_reason, None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent import AgentProcess
+from harness.agent import AgentProcess, command
 from harness.load import Load
 from harness.proxy import Proxy
 from harness.stack import Stack, servers
@@ -208,3 +208,24 @@ def test_a_store_full_of_garbage_costs_no_request_and_no_change(
         load.stop()
     assert load.failures == []
     assert load.requests > 100
+
+
+def test_a_haproxy_that_is_away_or_another_one_is_noticed_at_once(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    """Within the time that a socket may refuse in a reload, and not when somebody next asks."""
+    stack.haproxy.kill()
+    wait_until("the word", lambda: agent.status()["state"] == "unconfirmed", timeout=5.0)
+    stack.haproxy.start()
+    wait_until("the proof", lambda: agent.status()["state"] == "confirmed", timeout=5.0)
+    assert agent.status()["replaced"] == 1
+    stack.haproxy.ask("reload")
+    wait_until("the other worker", lambda: agent.status()["replaced"] == 2, timeout=5.0)
+    agent.wait_for_revision(
+        stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    )
+    assert agent.status()["replaced"] == 2, "a reload of the agent's is no news"
+    assert agent.status()["services"] == 2
+    command(stack, "rollback", "1", "--yes")
+    wait_until("the rollback", lambda: agent.status()["state"] == "rolled-back")
+    assert agent.status().get("services", 0) == 0, "what is served, not what is wanted"

@@ -25,7 +25,7 @@ def a_status(**changes: object) -> Status:
         failing_since=1000.0, source=SourceStatus(False, "away", 900.0), held="3 of 4 would go",
         quarantined=(Quarantined("services/a/b", "wrong"),), by_hand_count=2, services=5, servers=9,
         waits="splay", old_workers=1, passes=12, last_pass=LastPass("", 1100.0, 0.0125),
-        reloads=3, reloads_by_cause={"change": 2, "start": 1}, healed=4, steps=6, started_at=1.0,
+        reloads=3, reloads_by_cause={"change": 2, "start": 1}, healed=4, replaced=2, steps=6, started_at=1.0,
         certificates={"/etc/certs/shop.pem": 2000.0},
     )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
@@ -77,6 +77,7 @@ def test_a_status_is_told_in_numbers() -> None:
         'lbsync_reloads_total{cause="rollback"}': 0,
         "lbsync_needless_reloads_total": 0,
         "lbsync_runtime_steps_total": 6,
+        "lbsync_haproxy_replaced_total": 2,
         "lbsync_healed_total": 4,
     }
 
