@@ -123,6 +123,9 @@ def test_what_was_set_by_hand_is_released_while_rolled_back(
     released = command(stack, "release")
     assert (released.returncode, released.stdout[:9]) == (Exit.OK, "released:"), released.stderr
     assert agent.status()["state"] == "rolled-back"
+    drained = command(stack, "drain", "--wait", "5s")
+    assert (drained.returncode, stack.get("x", HEALTH).status) == (Exit.OK, 503), drained.stderr
+    assert command(stack, "undrain", "--wait", "5s").returncode == Exit.OK
 
 
 def test_a_reload_that_waits_is_told_everywhere_and_is_no_success(stack: Stack) -> None:
