@@ -196,7 +196,11 @@ class Live:
         def differences() -> list[Finding]:
             assert self._running is not None
             seen = look(self._worker, self._running, contents=contents, certificates=not quick)
-            return compare(self._running, seen, self._version)
+            found = compare(self._running, seen, self._version)
+            wrong = {finding.mismatch.where for finding in found}
+            right = {path: text for path, text in seen.raw.items() if path not in wrong}
+            self._running.found_right.update(right)
+            return found
 
         return in_effect(differences)
 

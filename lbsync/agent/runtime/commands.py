@@ -12,6 +12,7 @@ import msgspec
 from lbsync.agent.runtime.steps import (
     AddEntry,
     AddServer,
+    Correct,
     DelEntry,
     DeleteServer,
     DropCertificate,
@@ -31,6 +32,7 @@ from lbsync.agent.server_options import options
 NOTHING = re.compile(r"")
 REGISTERED = re.compile(r"New server registered\.")
 MOVED = re.compile(r"(?:IP changed|no need to change the addr|port changed).*|nothing changed")
+CORRECTED = re.compile(r"(?:server ssl setting updated\.)?")
 DELETED = re.compile(r"Server deleted\.")
 _CREATED = re.compile(r"New empty certificate store .*")
 _OPENED = re.compile(r"Transaction (?:created|updated) for certificate .*")
@@ -74,6 +76,8 @@ def commands(step: Step, *, waits: bool = False) -> Iterator[Command]:
             yield Command(entry_command(step), NOTHING)
         case ReplaceEntries():
             return
+        case Correct(command=command):
+            yield Command(command, CORRECTED)
         case _:
             yield from _certificate(step)
 

@@ -11,9 +11,10 @@ import msgspec
 from lbsync.agent import readback
 from lbsync.agent.directives import Section, Server
 from lbsync.agent.readback import Mismatch
-from lbsync.agent.runtime import maps
+from lbsync.agent.runtime import extras, maps
 from lbsync.agent.runtime.certificates import Certificates, fingerprint, set_certificate
-from lbsync.agent.runtime.drafts import Draft, Phase, Plan
+from lbsync.agent.runtime.drafts import Draft, Phase, Plan, Stage
+from lbsync.agent.runtime.extras import Correction
 from lbsync.agent.runtime.frame import Pair
 from lbsync.agent.runtime.look import Seen
 from lbsync.agent.runtime.maps import Change
@@ -22,6 +23,7 @@ from lbsync.agent.runtime.options import Unfit, Version, proves
 from lbsync.agent.runtime.proxies import proxy
 from lbsync.agent.runtime.section import Both, addition, plain
 from lbsync.agent.runtime.steps import (
+    Correct,
     ListCertificate,
     RetireServer,
     SetAddress,
@@ -58,6 +60,7 @@ def compare(running: Running, seen: Seen, version: Version) -> list[Finding]:
     return [
         *_servers(running, seen.servers, version),
         *_maps(running, seen),
+        *_limits(running, seen),
         *_certificates(running, seen),
     ]
 
@@ -102,14 +105,38 @@ def _section(
     running: Running, section: Section, here: dict[str, ServerState], version: Version
 ) -> Iterator[Finding]:
     base = running.base(section)
+    wanted = running.extras(section)
     for server in section.servers:
         now = here.pop(server.name, None)
         if now is None:
             yield _lost(running, section, server, version)
-        elif not readback.same(server, now, base):
+            continue
+        if not readback.same(server, now, base):
             yield from _differing(running, section, server, now)
+        if not wanted[server.name].met(now):
+            yield from map(_corrected, extras.of_server(server, now, wanted[server.name]))
     for now in here.values():
         yield from _unwanted(running, now)
+
+
+def _corrected(correction: Correction) -> Finding:
+    mismatch, command = correction
+    if command:
+        return Finding(mismatch, heal=Plan((Stage(Phase.RAISE, (Correct(command),)),)))
+    return Finding(mismatch, heal=Plan((), (f"{mismatch}; only a reload ends that",)))
+
+
+def _limits(running: Running, seen: Seen) -> Iterator[Finding]:
+    """What a command has changed of the process and of frontends."""
+    if seen.info:
+        yield from map(_corrected, extras.of_process(running.globals, seen.info))
+    for now in seen.frontends:
+        for kind in ("frontend", "listen"):
+            section = running.sections.get((kind, now.name))
+            if section is not None and not section.disabled and not section.conditional:
+                limit = seen.info.get("Hard_maxconn", "")
+                found = extras.of_frontend(section, running.base(section), now, limit)
+                yield from map(_corrected, found)
 
 
 def _lost(running: Running, section: Section, server: Server, version: Version) -> Finding:

@@ -8,9 +8,11 @@ import msgspec
 from lbsync.agent.runtime.maps import Lookup
 from lbsync.agent.runtime.model import Running
 from lbsync.clients.haproxy import answers
-from lbsync.clients.haproxy.answers import ServerState
+from lbsync.clients.haproxy.answers import Frontend, ServerState
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
+_FRONTENDS = "show stat -1 1 -1"
+"""Of all proxies the frontends alone (management guide, 9.3)."""
 _FINGERPRINTS = re.compile(
     r"^Filename: (.*)\n(?:(?!Filename: ).*\n)*?SHA1 FingerPrint: (.*)$", re.M
 )
@@ -28,6 +30,11 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
     """Certificate to the SHA-1 of what is loaded; empty: it is not."""
     listed: Mapping[str, tuple[str, ...]] = {}
     """crt-list to its certificates, in HAProxy's order."""
+    raw: Mapping[str, str] = {}
+    """Map or list file to HAProxy's answer, of those in `entries`."""
+    info: Mapping[str, str] = {}
+    """`show info`."""
+    frontends: tuple[Frontend, ...] = ()
 
 
 def look(
@@ -47,12 +54,22 @@ def look(
     counts = _counts(worker, known)
     wanted = set(known if contents is None else contents) & counts.keys()
     wanted |= {path for path, count in counts.items() if count != len(running.entries(path))}
-    entries = {path: _content(worker, path, known[path]) for path in sorted(wanted)}
+    raw = {path: worker.run([f"show {known[path].kind} {path}"]) for path in sorted(wanted)}
+    # Reading it as entries costs ten times as much as asking: what was right is right.
+    raw = {path: text for path, text in raw.items() if running.found_right.get(path) != text}
+    entries = {path: _content(text, known[path]) for path, text in raw.items()}
     if not certificates:
-        return Seen(servers, counts, entries)
-    listed = {name: _listed(worker, name) for name in sorted(running.uses.lists)}
-    paths = running.certificates()
-    return Seen(servers, counts, entries, _fingerprints(worker, paths), listed)
+        return Seen(servers, counts, entries, raw=raw)
+    return Seen(
+        servers,
+        counts,
+        entries,
+        _fingerprints(worker, running.certificates()),
+        {name: _listed(worker, name) for name in sorted(running.uses.lists)},
+        raw,
+        worker.show_info(),
+        tuple(answers.parse_frontends(worker.run([_FRONTENDS]))),
+    )
 
 
 def _counts(worker: WorkerSocket, known: Mapping[str, Lookup]) -> dict[str, int]:
@@ -64,10 +81,9 @@ def _counts(worker: WorkerSocket, known: Mapping[str, Lookup]) -> dict[str, int]
     return counts
 
 
-def _content(worker: WorkerSocket, path: str, use: Lookup) -> tuple[tuple[str, str], ...]:
+def _content(answer: str, use: Lookup) -> tuple[tuple[str, str], ...]:
     """`show map` gives a pointer, the key, the rest of the line as the value."""
-    lines = worker.run([f"show {use.kind} {path}"]).split("\n")
-    rows = (line.partition(" ")[2] for line in lines if line)
+    rows = (line.partition(" ")[2] for line in answer.split("\n") if line)
     if use.kind == "acl":
         return tuple((row, "") for row in rows)
     cut = (row.partition(" ") for row in rows)

@@ -12,6 +12,7 @@ from lbsync.agent.journal import Touch
 from lbsync.agent.rules import MAIN_FILE
 from lbsync.agent.runtime import certificates, maps
 from lbsync.agent.runtime.certificates import BESIDE, Certificates, Uses
+from lbsync.agent.runtime.extras import Extras, extras
 from lbsync.agent.runtime.maps import Entries, Lookup
 from lbsync.agent.runtime.proxies import proxy
 from lbsync.agent.runtime.section import Leaving
@@ -48,6 +49,11 @@ class Running:
         """How the configuration uses map and list files."""
         self.uses = Uses()
         """What the binds load."""
+        self.found_right: dict[str, str] = {}
+        """Map or list file to HAProxy's answer in which every entry was right."""
+        self.globals = ""
+        """The text of all `global` sections."""
+        self._extras: dict[int, tuple[Section, dict[str, Extras]]] = {}
         self._by_id: dict[int, Section] = {}
         self._entries: dict[str, Entries] = {}
         self._stale: set[str] = set()
@@ -55,6 +61,8 @@ class Running:
 
     def _load(self, config: Config, files: Mapping[str, bytes]) -> None:
         sections = [placed.section for placed in config.placed]
+        self.globals = "\n".join(s.text for s in sections if s.kind == "global")
+        self._extras = {}
         self.sections = {(section.kind, section.name): section for section in sections}
         self._by_id = {id(section): section for section in sections}
         self._defaults = [section for section in sections if section.kind == "defaults"]
@@ -71,6 +79,16 @@ class Running:
         self._entries = {path: found for path, found in self._entries.items() if path in files}
         self.files = {path: data for path, data in files.items() if path != MAIN_FILE}
         self._stale.clear()
+        self.found_right.clear()
+
+    def extras(self, section: Section) -> dict[str, Extras]:
+        """Return what else is to be so of each server of a section, worked out once."""
+        known = self._extras.get(id(section))
+        if known is None or known[0] is not section:
+            words = proxy(section, self.base(section))
+            found = {s.name: extras((*words.inherited(s), *s.options)) for s in section.servers}
+            known = self._extras[id(section)] = section, found
+        return known[1]
 
     def base(self, section: Section) -> Section | None:
         """Return the `defaults` section that a proxy stands on."""
@@ -141,6 +159,7 @@ class Running:
         news = {(each.section.kind, each.section.name): each.section for each in fresh}
         for section in gone:
             self._by_id.pop(id(section))
+            self._extras.pop(id(section), None)
             self.sections.pop((section.kind, section.name), None)
             if (new := news.get((section.kind, section.name))) is not None:
                 self._end_holds(section, new)
@@ -154,6 +173,7 @@ class Running:
         old = self.sections.get((section.kind, section.name))
         if old is not None:
             self._by_id.pop(id(old), None)
+            self._extras.pop(id(old), None)
             self._end_holds(old, section)
         self._put(section)
 
@@ -164,6 +184,7 @@ class Running:
 
         The file's bytes are then those of the past: until `adopt`, it is compared by its entries.
         """
+        self.found_right.pop(path, None)
         values = self.entries(path).values
         for key in gone:
             values.pop(key, None)

@@ -81,6 +81,15 @@ class DeleteServer(msgspec.Struct, frozen=True):
         return f"delete server {self.backend}/{self.name}"
 
 
+class Correct(msgspec.Struct, frozen=True):
+    """A command that puts back one thing that nothing but a command can have changed."""
+
+    command: str
+
+    def __str__(self) -> str:
+        return f"'{self.command}'"
+
+
 FileKind = Literal["map", "acl"]
 
 
@@ -191,6 +200,7 @@ Step = (
     | SetState
     | RetireServer
     | DeleteServer
+    | Correct
     | AddEntry
     | SetEntry
     | DelEntry

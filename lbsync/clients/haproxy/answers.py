@@ -62,6 +62,24 @@ class ServerState(msgspec.Struct, frozen=True):
     16 drain inherited, 32 and 64 maint because a name does not resolve."""
     weight: int
     """As in force now (`srv_uweight`)."""
+    check: str = "0"
+    """State of its check: bits 2 configured, 4 enabled, 1 under way, 8 paused for maintenance."""
+    agent: str = "0"
+    """The same of its agent's check, with bit 16."""
+    fqdn: str = "-"
+    rest: str = ""
+    """What follows the port: SRV record, TLS, then port and address of the check, address and port of
+    the agent."""
+
+
+class Frontend(msgspec.Struct, frozen=True):
+    """One frontend in `show stat`."""
+
+    name: str
+    limit: str
+    """`maxconn` in force."""
+    status: str
+    """`OPEN`, `FULL`, `PAUSED`, `STOP`."""
 
 
 class MapState(msgspec.Struct, frozen=True):
@@ -147,6 +165,10 @@ def parse_servers(answer: str) -> list[ServerState]:
                 int(row[5]),
                 int(row[6]),
                 int(row[7]),
+                row[13],
+                row[14],
+                row[STATE_FQDN],
+                row[STATE_PORT + 1],
             )
             for row in rows
         ]
@@ -170,6 +192,23 @@ def parse_connections(answer: str) -> dict[tuple[str, str], int]:
         if len(row) > _CONNECTIONS_USED and row[_CONNECTIONS_USED].isdecimal():
             used[backend, name] = int(row[_CONNECTIONS_USED])
     return used
+
+
+def parse_frontends(answer: str) -> list[Frontend]:
+    """Read the frontends of `show stat`, which is a table in CSV with its header first.
+
+    Raises `Unavailable` when it is something else.
+    """
+    head, *lines = answer.strip("\n").split("\n")
+    columns = head.removeprefix("# ").split(",")
+    try:
+        name, kind, limit, status = map(columns.index, ("pxname", "svname", "slim", "status"))
+        rows = [line.split(",") for line in lines if line]
+        return [
+            Frontend(row[name], row[limit], row[status]) for row in rows if row[kind] == "FRONTEND"
+        ]
+    except (ValueError, IndexError) as error:
+        raise Unavailable(f"'show stat' answered something else: {answer[:200]!r}") from error
 
 
 def parse_maps(answer: str) -> list[MapState]:

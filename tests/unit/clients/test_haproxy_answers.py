@@ -56,9 +56,9 @@ def test_a_worker_that_survived_a_failed_reload_is_the_serving_one() -> None:
 
 def test_server_states_are_read_by_column() -> None:
     assert answers.parse_servers(STATES) == [
-        ServerState("be_a", "s1", "127.0.0.1", 19999, 0, 5, 7),
-        ServerState("be_a", "s6", "-", 0, 2, 0, 7),
-        ServerState("be_a", "s8", "::1", 80, 2, 8, 0),
+        ServerState("be_a", "s1", "127.0.0.1", 19999, 0, 5, 7, "14", rest="- 0 0 - - 0"),
+        ServerState("be_a", "s6", "-", 0, 2, 0, 7, rest="- 0 0 - - 0"),
+        ServerState("be_a", "s8", "::1", 80, 2, 8, 0, fqdn="localhost", rest="- 0 0 - - 0"),
     ]
 
 

@@ -38,7 +38,7 @@ backend be_if
     .endif
 """
 FILES = {"m.map": b"a 1\nb 2\n", "w.map": b".a 1\n.b 2\n"}
-S1 = ServerState("be_a", "s1", "10.0.0.1", 80, 2, 0, 40)
+S1 = ServerState("be_a", "s1", "10.0.0.1", 80, 2, 0, 40, "6")
 S2 = ServerState("be_a", "s2", "10.0.0.2", 80, 0, 5, 5)
 S3 = ServerState("be_a", "s3", "192.0.2.7", 80, 2, 0, 40)
 VERSION = (2, 6, 12)

@@ -1,0 +1,86 @@
+"""Whatever a command changes in a running HAProxy is put right and told, never confirmed in silence."""
+
+import pytest
+
+from harness.stack import servers
+from harness.wait import wait_until
+from tests.pass_host import Host
+
+SERVER = "be_shop_web_default/web"
+
+
+def healed(host: Host) -> tuple[str, ...]:
+    host.agent.look_again()
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert host.agent.applied is not None
+    assert host.agent.applied.by_hand == ()
+    by_reload = host.agent.applied.reasons if host.agent.applied.cause == "heal" else ()
+    return host.agent.applied.healed or by_reload
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        (f"disable health {SERVER}", f"set server {SERVER} health down"),
+        (f"set server {SERVER} check-port 9",),
+        ("set maxconn frontend fe_http 1",),
+        ("set maxconn global 7",),
+        ("set rate-limit connections global 1",),
+        ("set rate-limit sessions global 1",),
+        ("set rate-limit ssl-sessions global 1",),
+        ("set rate-limit http-compression global 1",),
+        ("disable frontend fe_http",),
+        ("shutdown frontend fe_http",),
+    ],
+)
+def test_a_command_is_undone_and_counted(host: Host, commands: tuple[str, ...]) -> None:
+    assert healed(host) == ()
+    for command in commands:
+        assert host.stack.haproxy.ask(f"@1 {command}").strip() == ""
+    assert len(healed(host)) == 1
+    assert healed(host) == ()
+    # A server whose checks are on again is up after two good ones.
+    wait_until("it to be served", lambda: host.stack.get("shop.example").body == "web")
+
+
+def test_forced_health_of_a_server_without_checks_does_not_stay(host: Host) -> None:
+    record = {"mode": "http", "hosts": ["shop.example"], "check": {"type": "none"}}
+    host.stack.put({"services/shop/web": record})
+    assert host.agent.run_pass().confirmed
+    host.stack.haproxy.ask(f"@1 set server {SERVER} health down")
+    assert host.stack.get("shop.example").status == 503
+    assert len(healed(host)) == 1
+    assert host.stack.get("shop.example").body == "web"
+
+
+def test_what_is_as_written_is_no_drift_whatever_is_written(host: Host) -> None:
+    record = {
+        "mode": "http", "hosts": ["shop.example"], "check": {"path": "/health", "port": 9},
+        "maxconn": 5, "sticky": {"cookie": "S"},
+    }  # fmt: skip
+    host.stack.put(
+        {
+            "services/shop/web": record,
+            "services/shop/tls": {
+                "mode": "http", "hosts": ["tls.example"], "backend_tls": {"verify": "none"},
+            },
+            "endpoints/shop/tls/default": servers(host.stack.web("tls"), state="maint"),
+            "services/shop/tcp": {"mode": "tcp", "listen": 0 or host.stack.stats_port + 1},
+        }
+    )  # fmt: skip
+    assert host.agent.run_pass().confirmed
+    assert healed(host) == ()
+    host.stack.put({"endpoints/shop/tls/default": servers(host.stack.web("new"))})
+    host.agent.ahead()
+    assert host.agent.run_pass().confirmed
+    assert healed(host) == ()
+
+
+def test_a_map_that_was_right_is_read_anew_when_it_is_changed(host: Host) -> None:
+    assert healed(host) == ()
+    assert healed(host) == ()
+    host.stack.haproxy.ask("@1 set map maps/routes.map shop.example/ shop/none")
+    assert host.stack.get("shop.example").status == 404
+    assert len(healed(host)) == 1
+    assert host.stack.get("shop.example").body == "web"
