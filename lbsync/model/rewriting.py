@@ -2,18 +2,15 @@
 
 A regular expression from outside runs on every request, in HAProxy's own thread. So only those are
 taken that cannot take long on any path. A repeated group is refused (its time may grow exponentially,
-and PCRE without JIT recurses until the stack ends); repetitions without a limit are counted, and so are
-the ways in which all else can match.
+and PCRE without JIT recurses until the stack ends); for all else the steps are counted, see `effort`.
 """
 
 import re
 
+from lbsync.model import effort
+from lbsync.model.effort import Piece
 from lbsync.model.values import MAX_PATH, PathPrefix, string_of
 
-#: With three of them a path of 8 kB could ask for 8,000 to the third power of steps.
-MAX_REPEATS = 2
-#: `a?` can match in two ways, `{0,3}` in four, `(a|b|c)` in three; all multiplied.
-MAX_WAYS = 256
 _MAX_PATTERN = 200
 
 _ATOM = (
@@ -25,7 +22,7 @@ _PIECES = rf"(?:{_ATOM}{_TIMES}?)*"
 _GROUP = rf"\((?:\?:)?{_PIECES}(?:\|{_PIECES})*\)\??"
 _PATTERN = re.compile(rf"\^?(?:{_ATOM}{_TIMES}?|{_GROUP})*\$?\Z")
 _TOKEN = re.compile(
-    rf"{_ATOM}(?P<times>{_TIMES})?|(?P<open>\((?:\?:)?)|(?P<or>\|)|(?P<close>\)\??)|(?P<end>\$)|\^"
+    rf"(?P<atom>{_ATOM})(?P<times>{_TIMES})?|(?P<open>\((?:\?:)?)|(?P<or>\|)|(?P<close>\)\??)|(?P<end>\$)|\^"
 )
 _TARGET = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|\\[1-9])*\Z")
 
@@ -93,34 +90,45 @@ class PathPattern(str):
 
 
 def _refuse_costly(pattern: str) -> None:
-    endless, ways, alternatives = 0, 1, 1
+    needed = effort.steps(_pieces(pattern))
+    if needed > effort.MAX_STEPS:
+        shown = f"{needed:,}" if needed < 10**15 else "countless"
+        raise ValueError(
+            f"it can take {shown} steps on a long path; at most {effort.MAX_STEPS:,} are taken: let what is "
+            "repeated exclude what comes next, as in [^/]*/, and use fewer of * + {m,n} and |"
+        )
+
+
+def _pieces(pattern: str) -> list[Piece]:
+    """Return what the pattern is made of; `^` and `$` are left out, for it is for a whole path."""
+    found: list[Piece] = []
+    branches: list[list[Piece]] = []
     for token in _TOKEN.finditer(pattern):
-        times = token["times"] or ""
-        if times in ("*", "+") or times.endswith(",}"):
-            endless += 1
-        elif times:
-            ways *= _ways(times)
-        elif token["or"]:
-            alternatives += 1
+        here = branches[-1] if branches else found
+        if token["open"] or token["or"]:
+            branches.append([])
         elif token["close"]:
-            ways *= alternatives * len(token["close"])
-            alternatives = 1
-    if endless > MAX_REPEATS:
-        raise ValueError(
-            f"it repeats without a limit {endless} times, which can take long: at most "
-            f"{MAX_REPEATS} of * + {{n,}}"
-        )
-    if ways > MAX_WAYS:
-        raise ValueError(
-            f"it can match in {ways} ways, which can take long: use fewer ? {{m,n}} and |"
-        )
+            inner = tuple(map(tuple, branches))
+            found.append(Piece("", 0 if token["close"].endswith("?") else 1, 1, inner))
+            branches = []
+        elif token["atom"]:
+            here.append(Piece(token["atom"], *_times(token["times"] or "")))
+    return found
 
 
-def _ways(times: str) -> int:
-    if times == "?":
-        return 2
+def _times(times: str) -> tuple[int, int | None]:
+    if times in _SIGNS:
+        return _SIGNS[times]
     low, comma, high = times.strip("{}").partition(",")
-    return max(1, int(high) - int(low) + 1) if comma else 1
+    return int(low), (int(high) if high else None) if comma else int(low)
+
+
+_SIGNS: dict[str, tuple[int, int | None]] = {
+    "": (1, 1),
+    "?": (0, 1),
+    "*": (0, None),
+    "+": (1, None),
+}
 
 
 class PathTarget(str):
