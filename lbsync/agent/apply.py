@@ -141,7 +141,11 @@ class Applier:
             if base and self._reloader.served(base):
                 return self._prove(live, rendered, config, started, None, base=base)
             return None
+        except Denied as error:
+            return _only_live(live, started, error)
         except Unavailable as error:
+            if self._reloader.is_deaf():
+                return None  # only a reload makes it answer again
             return _only_live(live, started, error)
 
     def adopt(self, generation: Generation, config: Config, base: str) -> Applied:

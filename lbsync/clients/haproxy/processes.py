@@ -66,6 +66,14 @@ def working_directory(pid: int) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
+def age(pid: int) -> float:
+    """Return for how many seconds a process has been running; 0 where it is gone."""
+    try:
+        return max(0.0, time.time() - psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
+
+
 def may_bind_low_ports(pid: int) -> bool | None:
     """Tell whether a HAProxy process holds CAP_NET_BIND_SERVICE (capabilities(7)).
 

@@ -61,7 +61,7 @@ def failed_since(place: Mark) -> bool:
 
     For a HAProxy without a master socket. False also where the log is out of reach.
     """
-    return "Loading failure" in _since(place)
+    return bool(_FAILED.search(_since(place)))
 
 
 def _since(place: Mark) -> str:
@@ -71,21 +71,33 @@ def _since(place: Mark) -> str:
     return said_by(place.pid, log)
 
 
-def said_by(pid: int, log: str) -> str:
-    """Return the lines that this process wrote into a log it shares with its workers.
+def said_by(master: int, log: str) -> str:
+    """Return the lines that a master wrote into a log it shares with its workers.
 
-    They begin `[ALERT]    (4711) : …`; one without a prefix continues the one before.
+    Since 3.1 a new worker reads the configuration, so those of one that the master says to have failed
+    count as well. What other workers say is of their servers. Lines begin `[ALERT]    (4711) : …`; one
+    without a prefix continues the one before.
     """
     kept: list[str] = []
     ours = False
+    speakers = {master, *failed_workers(master, log)}
     for line in log.splitlines():
         if speaker := _SPEAKER.match(line):
-            ours = int(speaker[1]) == pid
+            ours = int(speaker[1]) in speakers
         if ours:
             kept.append(line)
     return "\n".join(kept)
 
 
+def failed_workers(master: int, log: str) -> set[int]:
+    """Return the process ids of new workers that the master says to have failed (3.1 and later)."""
+    found = (_FAILED_WORKER.match(line) for line in log.splitlines())
+    return {int(line[2]) for line in found if line and int(line[1]) == master}
+
+
+_FAILED = re.compile(r"Loading failure|Failed to load worker")
+"""The master's words up to 3.0, and since 3.1."""
+_FAILED_WORKER = re.compile(r"^\[WARNING\]\s+\((\d+)\) : Failed to load worker \((\d+)\)")
 _SPEAKER = re.compile(r"^\[[A-Z]+\]\s+\((\d+)\)")
 
 
@@ -106,8 +118,15 @@ def _from_file(place: Mark) -> str:
 
 
 def _from_journal(place: Mark) -> str:
+    log = _journal(place, {place.pid})
+    workers = failed_workers(place.pid, log)
+    return _journal(place, {place.pid, *workers}) if workers else log
+
+
+def _journal(place: Mark, pids: set[int]) -> str:
+    """Return what these processes wrote: several matches of one field mean any of them."""
     argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={_JOURNAL_LINES}"]
-    argv += [f"--since=@{place.at:.3f}", f"_PID={place.pid}"]
+    argv += [f"--since=@{place.at:.3f}", *(f"_PID={pid}" for pid in sorted(pids))]
     try:
         outcome = programs.run(argv, _JOURNAL_TIMEOUT_S)
     except Unavailable:

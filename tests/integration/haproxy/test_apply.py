@@ -15,11 +15,12 @@ from harness.ports import free_port
 from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.agent.apply import locked
+from lbsync.agent.reload import Reloader
 from lbsync.agent.validate import Refused
 from lbsync.clients.haproxy import binary as haproxy_binary
-from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.answers import ServerState
-from lbsync.errors import ApplyFailed, Conflict
+from lbsync.errors import ApplyFailed, Conflict, Unavailable
 from tests.haproxy_bench import Bench, main_text
 
 
@@ -319,6 +320,22 @@ def test_without_a_master_socket_the_log_tells_of_a_failure(served: Bench) -> No
     with pytest.raises(ApplyFailed, match="unknown keyword 'chekc'"):
         served.apply(served.rendered("bad", servers="    chekc"), checked=False)
     assert still_serves(served, one)
+
+
+def test_without_a_master_socket_a_stats_socket_that_refuses_is_no_balancer_that_is_down(
+    served: Bench,
+) -> None:
+    """As releases since 3.2 leave theirs after failed reloads; the next good one mends it."""
+    served.with_options(reload="signal", master_socket="", stats_socket=str(served.stats))
+    served.with_options(reload_timeout_s=1.0, start_timeout_s=0.1)
+    wait_until("it to be no new one", lambda: processes.age(served.haproxy.pid) > 1.0)
+    served.stats.unlink()
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(served.stats))
+    assert Reloader(served.options).running().worker_pid == "", "a reload may be asked for"
+    served.haproxy.stop()
+    with pytest.raises(Unavailable):
+        Reloader(served.options).running()
 
 
 def test_a_balancer_that_stays_down_does_not_fill_the_disk(bench: Bench) -> None:
