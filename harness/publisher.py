@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.fake_kube import FakeKube
+from harness.stack import CLAIMS
 from harness.wait import wait_until
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
@@ -73,7 +74,7 @@ class PublisherProcess:
         self.config_file.write_text(
             f'prefix = "{self._store.prefix}"\n'
             f"[etcd]\nendpoints = {json.dumps(self._store.urls)}\ntimeout = '2s'\n"
-            "[publisher]\n" + "\n".join(lines) + "\n"
+            f"{CLAIMS}[publisher]\n" + "\n".join(lines) + "\n"
         )
         return self
 

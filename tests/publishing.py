@@ -8,6 +8,7 @@ import msgspec
 from lbsync.clients.kube import ENDPOINT_SLICES, INGRESSES, NODES, PODS, SERVICES, Kind
 from lbsync.clients.kube.kinds import Key
 from lbsync.clients.source import Expect
+from lbsync.model.permission import Permission
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.model.values import Address, Host, ServerName, Text
@@ -20,6 +21,7 @@ from lbsync.publisher.units import Unit
 from lbsync.publisher.view import View
 from lbsync.publisher.work import Work
 from lbsync.schema.confirming import confirmation_key, confirmations
+from lbsync.settings.claims import Claims
 from tests.fakes import FakeSource
 
 T = TypeVar("T")
@@ -75,6 +77,7 @@ class Bench:
         ingress: bool = False,
         limits: Limits = LIMITS,
         unread: Mapping[str, str] | None = None,
+        claims: Claims | None = None,
     ) -> None:
         """`unread`: kinds that cannot be read, with the reason."""
         self.objects = Objects(*found)
@@ -82,7 +85,15 @@ class Bench:
         self.unread = dict(unread or {})
         options = Options(source=me.source, address_mode="pod")
         self.view = View(self.objects, options, ingress=ingress)
-        self.work = Work(me, self.view, options, limits, lambda extra: self.unread.get(extra, ""))
+        permission = Permission(claims or Claims())
+        self.work = Work(
+            me,
+            self.view,
+            options,
+            limits,
+            lambda extra: self.unread.get(extra, ""),
+            permission=permission,
+        )
         self.stored = Stored(me.cluster)
         self.now = 1000.0
 

@@ -15,6 +15,7 @@ from lbsync.clients.kube.errors import NotFound
 from lbsync.clients.kube.kinds import Key
 from lbsync.errors import Exit, LbsyncError
 from lbsync.model.kube import Node, Service
+from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Snapshot
 from lbsync.publisher.chosen import identity_of, options_of
 from lbsync.publisher.dirty import Dirt
@@ -145,7 +146,7 @@ def _explained(
         kinds["ingresses"] = _values(client.list_all(kube.INGRESSES, ns))
         if not chosen.namespaces:
             kinds["ingressclasses"] = _values(client.list_all(kube.INGRESS_CLASSES))
-    options = options_of(chosen)
+    options = options_of(chosen, settings.claims)
     view = View(_Fetched(kinds), options, ingress=chosen.ingress)
     view.refresh(Dirt(everything=True))
     leading = view.leading_to(service)
@@ -158,7 +159,8 @@ def _explained(
     view.refresh(Dirt(everything=True))
     keys = stored.of(f"{ns}/{service.name}")
     inputs = view.inputs(service, view.leading_to(service), needs)
-    return explain(identity_of(chosen), inputs, nodes, keys, options)
+    permission = Permission(settings.claims)
+    return explain(identity_of(chosen), inputs, nodes, keys, options, permission=permission)
 
 
 def _values(listing: Any) -> list[Any]:

@@ -35,7 +35,7 @@ def publisher_of(
     with contextlib.suppress(LbsyncError):  # what cannot be read is told by whoever needs it
         for sentence in ending(certificates.of_cluster(cluster), time.time()):
             log.get().warning(sentence)
-    publisher = Publisher(chosen, source, cluster, adopt=args.adopt)
+    publisher = Publisher(chosen, source, cluster, adopt=args.adopt, claims=settings.claims)
     try:
         yield publisher
     finally:

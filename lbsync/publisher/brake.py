@@ -149,7 +149,7 @@ class Brake:
         if lost and self._limits.total_percent < 100:
             if around.nodes_lost:
                 self._until = "while no node of the cluster is ready"
-            elif left <= 0:
+            elif left <= 0 and not _is_one_deleted(lost):
                 self._until = "as no server would be left anywhere"
         if before != self._timed == self._until:
             # What is still missing has its time from here on: it may well be on its way back.
@@ -180,6 +180,12 @@ class Brake:
 
     def _reason(self, loss: Loss) -> str:
         return f"{loss.lost} of {loss.before} servers would go at once, and stay {self._until}"
+
+
+def _is_one_deleted(lost: Mapping[str, Loss]) -> bool:
+    """Tell whether all that is lost is one Service that is not there any more: somebody has deleted it
+    while nobody watched."""
+    return len(lost) == 1 and all(loss.gone for loss in lost.values())
 
 
 def _id(losses: Mapping[str, Loss]) -> str:

@@ -5,9 +5,10 @@ from lbsync.publisher.mirror import Identity
 from lbsync.publisher.translate import Options
 from lbsync.schema.publishing import source_of
 from lbsync.settings import Publisher as Settings
+from lbsync.settings.claims import Claims
 
 
-def options_of(settings: Settings) -> Options:
+def options_of(settings: Settings, claims: Claims) -> Options:
     """Return what the settings say of translation."""
     return Options(
         source=source_of(settings.cluster),
@@ -17,6 +18,7 @@ def options_of(settings: Settings) -> Options:
         node_selector=dict(label.pair for label in settings.node_selector),
         default_group=settings.group,
         external_names=settings.external_names,
+        given_names=tuple((claim.namespace, claim.what) for claim in claims.servers),
         ingress_class=settings.ingress_class,
     )
 

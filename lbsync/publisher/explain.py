@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import msgspec
 
 from lbsync.model.kube import Endpoint, EndpointSlice, Node, Service
+from lbsync.model.permission import Permission
 from lbsync.model.records import EndpointsRecord
+from lbsync.publisher.followed import permitted, translated
 from lbsync.publisher.mirror import Change, Identity, arrange, changes
 from lbsync.publisher.stored import Keys
-from lbsync.publisher.translate import Options, Translation, is_published, translate
+from lbsync.publisher.translate import Options, Translation, is_published
 from lbsync.publisher.translate.annotations import read_annotations
 from lbsync.publisher.translate.nodes import EXCLUDED, GOING
 from lbsync.publisher.translate.options import PUBLISH_LABEL
@@ -32,7 +34,13 @@ def absent(name: str) -> list[Line]:
 
 
 def explain(
-    me: Identity, inputs: Inputs, nodes: list[Node], stored: Keys, options: Options
+    me: Identity,
+    inputs: Inputs,
+    nodes: list[Node],
+    stored: Keys,
+    options: Options,
+    *,
+    permission: Permission,
 ) -> list[Line]:
     """Return everything that decides about one Service, in the order in which it does."""
     service = inputs.service
@@ -42,14 +50,7 @@ def explain(
     lines += _origins(inputs)
     lines += _endpoints(service, inputs.slices)
     lines += _nodes(nodes, options)
-    found = translate(
-        service,
-        inputs.slices,
-        inputs.pool,
-        ingresses=inputs.ingresses,
-        options=options,
-        pod_labels=inputs.pods,
-    )
+    found = permitted(translated(inputs, options), permission)
     lines += _verdict(me, found, stored)
     return lines
 

@@ -10,11 +10,18 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from lbsync.model.kube import Service
+from lbsync.model.permission import Permission
 from lbsync.model.publishing import Accepted
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.publisher.mirror import Identity, mine
 from lbsync.publisher.stored import Keys
-from lbsync.publisher.translate import Options, Translation, decides_servers, translate
+from lbsync.publisher.translate import (
+    Options,
+    Refusal,
+    Translation,
+    decides_servers,
+    translate,
+)
 from lbsync.publisher.view import Inputs, View
 from lbsync.publisher.watching import Extra
 from lbsync.schema.keys import parse_key, service_key
@@ -45,14 +52,46 @@ def translated(inputs: Inputs, options: Options) -> Translation:
     )
 
 
+def permitted(found: Translation, permission: Permission) -> Translation:
+    """Return a translation, refused where its namespace claims what it may not have.
+
+    Agents would refuse the same; here its owner is told in time, and in the words of Kubernetes.
+    """
+    namespace = found.service.partition("/")[0]
+    for key, record in found.records.items():
+        if reason := permission.refusal(namespace, record):
+            what, _, cure = reason.partition("; ")
+            kept: dict[str, ServiceRecord | EndpointsRecord] = {}
+            if isinstance(record, ServiceRecord):
+                kept = {
+                    k: r
+                    for k, r in found.records.items()
+                    if isinstance(r, EndpointsRecord) and not permission.refusal(namespace, r)
+                }
+            refusal = Refusal(f"Service {found.service}", f"{key}: {what}", cure)
+            return Translation(found.service, kept, found.refusal or refusal, found.notices)
+    return found
+
+
 class Following:
     """Finds the servers of Services by what these were last accepted with."""
 
-    def __init__(self, view: View, options: Options, demand: Callable[[Extra], str]) -> None:
+    def __init__(
+        self,
+        view: View,
+        options: Options,
+        demand: Callable[[Extra], str],
+        permission: Permission,
+    ) -> None:
         """`demand` has something more watched, and tells why it cannot be read yet."""
         self._view = view
         self._options = options
         self._demand = demand
+        self._permission = permission
+
+    def translated(self, inputs: Inputs) -> Translation:
+        """Return what a Service becomes, as far as its namespace may."""
+        return permitted(translated(inputs, self._options), self._permission)
 
     def servers(self, service: Service, last: Accepted | None) -> Records:
         """Return the servers of a Service as it is now but for what it and its Ingresses say, which is
@@ -63,7 +102,7 @@ class Following:
         needs = self._view.needs(past, last.ingresses)
         if any(self._demand(extra) for extra in needs):
             return {}
-        found = translated(self._view.inputs(past, last.ingresses, needs), self._options)
+        found = self.translated(self._view.inputs(past, last.ingresses, needs))
         return {k: r for k, r in found.records.items() if isinstance(r, EndpointsRecord)}
 
 

@@ -18,7 +18,7 @@ from lbsync.loop import Outcome
 from lbsync.model.publishing import HeartbeatRecord
 from lbsync.publisher.alarm import Alarm, confirming, held_record
 from lbsync.publisher.announce import Announcer
-from lbsync.publisher.chosen import identity_of, limits_of, options_of
+from lbsync.publisher.assembly import assemble
 from lbsync.publisher.commit import Committer, LostLead, Written
 from lbsync.publisher.dirty import Dirt, Dirty
 from lbsync.publisher.election import Election, identity, stamp
@@ -27,13 +27,10 @@ from lbsync.publisher.mirror import Change
 from lbsync.publisher.origin import Origin, ask
 from lbsync.publisher.result import outcome
 from lbsync.publisher.stored import Stored
-from lbsync.publisher.translate import Options
 from lbsync.publisher.units import State, Summary, Unit, summary
-from lbsync.publisher.view import View
-from lbsync.publisher.watching import Watching
-from lbsync.publisher.work import Work
 from lbsync.schema.confirming import Confirmations, confirmations
 from lbsync.settings import Publisher as Settings
+from lbsync.settings.claims import Claims
 
 
 class Publisher:
@@ -47,6 +44,7 @@ class Publisher:
         *,
         name: str = "",
         adopt: bool = False,
+        claims: Claims | None = None,
         clock: Callable[[], float] = time.monotonic,
         timing: Timing | None = None,
     ) -> None:
@@ -58,20 +56,13 @@ class Publisher:
         self._name = name or identity()
         self._wake: Callable[[], None] = lambda: None
         self._dirty = Dirty()
-        self._watching = Watching(
+        self._watching, self._view, self._work = assemble(
+            settings,
+            claims or Claims(),
             cluster,
-            namespaces=settings.namespaces,
-            ingress=settings.ingress,
             on_change=self._note,
             on_state=self._nudge,
             timing=timing,
-        )
-        options = options_of(settings)
-        self._watch_nodes(options)
-        view = View(self._watching.cluster, options, ingress=settings.ingress)
-        self._view = view
-        self._work = Work(
-            identity_of(settings), view, options, limits_of(settings), self._watching.demand
         )
         self._stored = Stored(settings.cluster)
         self._client = Client(cluster, timing)
@@ -98,13 +89,6 @@ class Publisher:
         self.written = Written(done=[], failed={})
         """What came of the last pass that wrote."""
         self._alarm = Alarm(clock)
-
-    def _watch_nodes(self, options: Options) -> None:
-        if options.address_mode == "nodeport":
-            self._watching.demand("nodes")
-        elif not self._settings.namespaces:
-            # Whether all nodes are lost at once is worth knowing whatever the servers are.
-            self._watching.hope("nodes")
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch the cluster; `wake` is called from other threads when something changed.

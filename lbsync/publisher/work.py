@@ -7,11 +7,12 @@ very same objects and stored keys are there, it is not translated again.
 from collections.abc import Callable, Iterable
 
 from lbsync.model.kube import Service
+from lbsync.model.permission import Permission
 from lbsync.model.publishing import Accepted, ReportRecord
 from lbsync.publisher import reports
 from lbsync.publisher.brake import Around, Brake, Limits, count, kept, left_of
 from lbsync.publisher.dirty import Dirt
-from lbsync.publisher.followed import Following, accepted, followed, translated
+from lbsync.publisher.followed import Following, accepted, followed
 from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
 from lbsync.publisher.stored import Keys, Stored
 from lbsync.publisher.translate import Options, inspect_ingress, is_published
@@ -37,13 +38,15 @@ class Work:
         options: Options,
         limits: Limits,
         demand: Callable[[Extra], str],
+        *,
+        permission: Permission,
     ) -> None:
-        """`demand` has something more watched, and tells why it cannot be read yet."""
+        """`demand` has something more watched, and tells why it cannot be read yet; `permission`:
+        which hosts, ports and servers a namespace may have."""
         self._me = me
         self._view = view
-        self._options = options
         self._demand = demand
-        self._following = Following(view, options, demand)
+        self._following = Following(view, options, demand, permission)
         self._waiting: dict[str, float] = {}
         self._deleted: set[str] = set()
         self._renewed: set[str] = set()
@@ -152,7 +155,7 @@ class Work:
         return self._translated(name, inputs, keys, stored)
 
     def _translated(self, name: str, inputs: Inputs, keys: Keys, stored: Stored) -> Draft:
-        found = translated(inputs, self._options)
+        found = self._following.translated(inputs)
         draft = Draft(name, State("published", inputs), keys)
         draft.state.warnings = tuple(map(str, found.notices))
         if found.refusal is not None:

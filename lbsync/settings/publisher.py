@@ -11,7 +11,7 @@ from lbsync.settings.values import Duration, FilePath, LabelValue, Name, Pause
 AddressMode = Literal["pod", "nodeport", "clusterip", "external-name", "lb-status"]
 IpFamily = Literal["auto", "v4", "v6", "both"]
 NodeAddressKind = Literal["InternalIP", "ExternalIP", "ExternalFirst"]
-ExternalNames = Literal["never", "annotated", "always"]
+ExternalNames = Literal["never", "claimed", "annotated", "always"]
 
 
 class Publisher(msgspec.Struct, frozen=True):
@@ -59,9 +59,10 @@ class Publisher(msgspec.Struct, frozen=True):
     ] = Name("default")  # fmt: skip
     external_names: Annotated[
         ExternalNames,
-        Meta(description="Who may send traffic to a DNS name outside the cluster: nobody, Services "
-             "that say so in an annotation, or every Service of type ExternalName."),
-    ] = "annotated"  # fmt: skip
+        Meta(description="Which Services of type ExternalName may send traffic to their DNS name: none; "
+             "those whose namespace an entry of `[claims] servers` gives the name; those that say so in an "
+             "annotation, which is the word of whoever wants it; or all. `[claims] servers` holds beside each."),
+    ] = "claimed"  # fmt: skip
     ingress: Annotated[
         bool, Meta(description="Read Ingresses too, for hosts, paths and annotations.")
     ] = False

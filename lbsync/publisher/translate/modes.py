@@ -1,5 +1,6 @@
 """The servers of a Service, by address mode."""
 
+import ipaddress
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
@@ -173,6 +174,32 @@ def clusterip(scene: Scene) -> Drafts:
     return {group: drafts}
 
 
+def _external_refusal(scene: Scene) -> str:
+    """Return what it takes for this name to be allowed; empty where it is."""
+    namespace, name = scene.service.namespace, scene.service.external_name.lower().rstrip(".")
+    match scene.options.external_names:
+        case "never":
+            return "this publisher allows none"
+        case "claimed" if not any(
+            owner in (namespace, "*") and _takes_in(what, name)
+            for owner, what in scene.options.given_names
+        ):
+            return f'let the operator of lbsync add "{namespace}={name}" to [claims] servers'
+        case "annotated" if not scene.placement.allow_external_name:
+            return 'set annotation lbsync.io/allow-external-name: "true"'
+    return ""
+
+
+def _takes_in(what: str, name: str) -> bool:
+    """Tell whether a name, wildcard or network takes a name (or address) in."""
+    if what.startswith("*."):
+        return name.endswith(what[1:])
+    try:
+        return ipaddress.ip_address(name) in ipaddress.ip_network(what)
+    except ValueError:
+        return what in ("*", name)
+
+
 def external_name(scene: Scene) -> Drafts:
     """A DNS name outside the cluster."""
     service = scene.service
@@ -183,14 +210,8 @@ def external_name(scene: Scene) -> Drafts:
             f"{shown(service.type)}",
             "take annotation lbsync.io/address-mode out, or set it to pod, nodeport or clusterip",
         )
-    allowed = scene.options.external_names
-    if allowed == "never" or (allowed == "annotated" and not scene.placement.allow_external_name):
-        raise Refused(
-            "traffic to a name outside the cluster is not allowed",
-            "this publisher allows none"
-            if allowed == "never"
-            else 'set annotation lbsync.io/allow-external-name: "true"',
-        )
+    if cure := _external_refusal(scene):
+        raise Refused("traffic to a name outside the cluster is not allowed", cure)
     address = _address(service.external_name)
     return {group: [Draft(service.name, address, scene.port.number)]}
 

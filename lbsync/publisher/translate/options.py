@@ -35,8 +35,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Labels a node must have to be a server; empty: every node may be."""
     default_group: str = "default"
     """Give each cluster its own, and one service can have servers from several clusters."""
-    external_names: ExternalNames = "annotated"
-    """Who may send traffic to a DNS name: nobody, Services that say so themselves, or all."""
+    external_names: ExternalNames = "claimed"
+    """Who may send traffic to a DNS name: nobody, who is given it, who says so, or all."""
+    given_names: tuple[tuple[str, str], ...] = ()
+    """Namespace (`*`: every one) and the DNS name, `*.suffix`, `*` or network that it is given."""
     ingress_class: str = "lbsync"
     """Ingresses of this class are read, beside those whose IngressClass names `CONTROLLER`."""
 

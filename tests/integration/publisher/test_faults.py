@@ -435,20 +435,36 @@ def test_a_second_cluster_of_the_same_name_stays_out(
         assert store.leader() == ""
         second.close()
         third = driven(other, name="third", adopt=True)
-        beat = "publishers/default/heartbeat"
-        hold = third.until("the removal to be held", lambda: (store.value(beat) or {}).get("hold"))
-        assert "no server would be left anywhere" in store.value(beat)["hold_sentence"]
-        store.client.commit([], [Put(f"confirmations/{hold['id']}", b"{}")])
         third.until("the old Services to go", lambda: not store.present("services"))
-        confirmed = store.value(f"confirmations/{hold['id']}")
-        assert confirmed["services"] == {"shop/cart": 0}, (
-            "so that agents need no confirmation of theirs"
-        )
     finally:
         other.stop()
     again = driven(name="again")
     again.until("the first one to be refused", lambda: again.outcomes)
     assert not again.run_pass().confirmed
+
+
+def test_a_removal_of_everything_goes_when_it_is_confirmed_and_agents_are_told(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    cart(fake, "10.0.0.1")
+    made = driven()
+    follow(made, store, "10.0.0.1")
+    fake.put(endpoint_slice("cart-1", "cart", [], "shop", labels=PUBLISH))
+    beat = "publishers/default/heartbeat"
+    made.now += 60
+    hold = made.until("the removal to be held", lambda: (store.value(beat) or {}).get("hold"))
+    assert "no server would be left anywhere" in store.value(beat)["hold_sentence"]
+    made.now += 3600
+    made.run_pass()
+    assert store.addresses("shop/cart") == ["10.0.0.1"]
+    store.client.commit([], [Put(f"confirmations/{hold['id']}", b"{}")])
+    made.until("the server to go", lambda: not store.addresses("shop/cart"))
+    told = store.value(f"confirmations/{hold['id']}")
+    assert told["services"] == {"shop/cart": 0}, (
+        "so that no agent asks for a confirmation of its own"
+    )
+    made.now += 60
+    made.until("the word", lambda: "hold" not in store.value(beat))
 
 
 def test_a_right_that_is_missing_concerns_only_who_needs_it(

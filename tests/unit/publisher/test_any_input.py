@@ -169,7 +169,7 @@ OPTIONS = st.builds(
     Options,
     address_mode=st.sampled_from(["pod", "nodeport", "clusterip", "external-name", "lb-status"]),
     ip_family=st.sampled_from(["auto", "both", "v4", "v6"]),
-    external_names=st.sampled_from(["annotated", "always", "never"]),
+    external_names=st.sampled_from(["annotated", "always", "never", "claimed"]),
 )
 
 

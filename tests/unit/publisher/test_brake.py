@@ -52,7 +52,7 @@ def test_a_single_service_is_judged_by_its_own_limit_only() -> None:
 
 
 def test_a_service_that_is_gone_is_held_only_among_many() -> None:
-    assert Brake(LIMITS).decide({"shop/a": Loss(5, 0, gone=True)}, 25, 0.0) == {}
+    assert Brake(LIMITS).decide({"shop/a": Loss(5, 0, gone=True)}, 5, 0.0) == {}
     many = {"shop/a": Loss(5, 0, gone=True), "shop/b": Loss(5, 0, gone=True)}
     assert set(Brake(LIMITS).decide(many, 20, 0.0)) == {"shop/a", "shop/b"}
 
@@ -72,7 +72,7 @@ def test_deleting_the_service_ends_its_hold() -> None:
     "losses",
     [
         {"shop/a": Loss(5, 0)},
-        {"shop/a": Loss(5, 0, gone=True)},
+        {"shop/a": Loss(2, 0, gone=True), "shop/b": Loss(3, 0, gone=True)},
         {"shop/a": Loss(1, 0), "shop/b": Loss(4, 0)},
     ],
 )

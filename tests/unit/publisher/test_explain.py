@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from lbsync.model.permission import Permission
 from lbsync.publisher.explain import explain
 from lbsync.publisher.translate import Options
+from lbsync.settings.claims import Claims
 from tests.kube_objects import DRAINING, GONE, UNREADY, endpoint, node, service, slice_
 from tests.publishing import ME, Bench
 
@@ -18,7 +20,14 @@ def told(*found: Any, nodes: Any = (), options: Options = OPTIONS) -> dict[str, 
         found[0], bench.view.leading_to(found[0]), ["nodes"] if nodes else []
     )
     said: dict[str, list[str]] = {}
-    for line in explain(ME, inputs, list(nodes), bench.stored.of("shop/cart"), options):
+    for line in explain(
+        ME,
+        inputs,
+        list(nodes),
+        bench.stored.of("shop/cart"),
+        options,
+        permission=Permission(Claims()),
+    ):
         said.setdefault(line.about if line.good else f"!{line.about}", []).append(line.text)
     return said
 

@@ -425,6 +425,7 @@ def external(**more: str) -> dict[str, Any]:
         ("annotated", "true", True),
         ("never", "true", False),
         ("always", "", True),
+        ("claimed", "true", False),
     ],
 )
 def test_names_outside_the_cluster_need_permission(
@@ -440,8 +441,31 @@ def test_names_outside_the_cluster_need_permission(
         assert "not allowed" in str(found.refusal)
 
 
+@pytest.mark.parametrize(
+    ("namespace", "what", "allowed"),
+    [
+        ("shop", "db.example.com", True),
+        ("*", "*.example.com", True),
+        ("shop", "*", True),
+        ("bank", "db.example.com", False),
+        ("shop", "*.db.example.com", False),
+        ("shop", "example.com", False),
+        ("shop", "10.0.0.0/8", False),
+    ],
+)
+def test_by_default_a_name_outside_is_for_whom_the_operator_gives_it(
+    namespace: str, what: str, *, allowed: bool
+) -> None:
+    options = Options(given_names=((namespace, what),))
+    said = external(**{"allow-external-name": "true"})
+    found = run(**said, external_name="DB.example.com.", options=options)
+    assert (found.refusal is None) is allowed
+    if not allowed:
+        assert 'add "shop=db.example.com" to [claims] servers' in str(found.refusal)
+
+
 def test_an_external_name_is_a_server_by_its_name() -> None:
-    more = external(**{"allow-external-name": "true"})
+    more = external() | {"options": Options(external_names="always")}
     assert servers(run(**more, external_name="DB.example.com.")) == ["cart db.example.com:5432"]
     assert "its address cannot be a server's" in str(run(**more, external_name="db").refusal)
 

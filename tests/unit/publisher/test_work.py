@@ -11,6 +11,7 @@ from lbsync.model.kube import Ingress, Service, ServicePort, SlicePort
 from lbsync.publisher import followed
 from lbsync.publisher import work as module
 from lbsync.publisher.dirty import Dirt, Dirty
+from lbsync.settings.claims import Claims, HostClaim
 from tests.fakes import FakeSource
 from tests.kube_objects import HTTP, endpoint, ingress, node, rule, service, slice_
 from tests.publishing import OTHER, Bench
@@ -472,3 +473,29 @@ def test_the_records_of_a_look_are_the_same_every_time() -> None:
         assert item is not None
         assert other is not None
         assert item.value == other.value
+
+
+def test_a_service_gets_only_what_its_namespace_may_have() -> None:
+    """The operator's settings say who may have which hosts and servers; the owner is told who decides."""
+    claims = Claims(hosts=(HostClaim.parse("bank=*.bank.example"),))
+    found = Bench(cart(hosts="login.bank.example"), slice_(*PODS), claims=claims)
+    assert found.write() == [REPORT]
+    assert "for namespace bank alone" in found.value(REPORT)["refused"]
+    found.objects.put(cart())
+    found.write(CART)
+    policy = found.value(SERVICE)
+    found.objects.put(cart(hosts="cart.example, login.bank.example"), slice_(*PODS[:3]))
+    found.write(CART)
+    assert found.value(SERVICE) == policy
+    assert len(addresses(found)) == 3
+
+
+def test_servers_on_the_hosts_themselves_or_their_cloud_are_not_published() -> None:
+    found = bench()
+    found.write()
+    before = addresses(found)
+    for address in ("127.0.0.1", "169.254.169.254"):
+        found.objects.put(slice_(*PODS[:3], endpoint(address, "cart-9")))
+        found.write(CART)
+        assert addresses(found) == before
+        assert address in found.value(REPORT)["refused"]
