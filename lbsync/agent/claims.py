@@ -125,14 +125,15 @@ def _take_port(
 ) -> Problem | None:
     port = record.listen
     assert isinstance(port, int)
+    rival = ""
     if port in reserved:
         reason = f"listen: port {port} is one of HAProxy's own on these hosts; choose another"
     elif ports.setdefault(port, service) != service:
-        owner = ports[port]
-        reason = f"listen: port {port} belongs to {owner}, which was created first; choose another"
+        rival = str(ports[port])
+        reason = f"listen: port {port} belongs to {rival}, which was created first; choose another"
     else:
         return None
-    return Problem(service_key(service), str(service), reason)
+    return Problem(service_key(service), str(service), reason, rival=rival)
 
 
 def _conflict(service: ServiceId, key: str, owner: ServiceId) -> Problem:
@@ -143,6 +144,7 @@ def _conflict(service: ServiceId, key: str, owner: ServiceId) -> Problem:
         str(service),
         f"hosts: {'any host' if host == '*' else host} with path {shown} belongs to {owner}, "
         "which was created first; choose another host or path",
+        rival=str(owner),
     )
 
 

@@ -8,15 +8,15 @@ from itertools import chain
 
 import msgspec
 
-from lbsync.agent import boot, inputs, rawkeys
+from lbsync.agent import boot, held_back, inputs, rawkeys
 from lbsync.agent.certificates import Certificates
 from lbsync.agent.confirmed import Confirmed
 from lbsync.agent.desired import Assembler
-from lbsync.agent.entries import Decoder, Entries, Entry, hold_back, settle_routes
+from lbsync.agent.entries import Decoder, Entries, Entry, settle_routes
 from lbsync.agent.guard import Guard, Hold, Standing
 from lbsync.agent.host_files import HostFiles, HostState
 from lbsync.agent.keeping import Keeper
-from lbsync.agent.quarantine import SETTINGS, Quarantine, Suspect
+from lbsync.agent.quarantine import Quarantine, Suspect
 from lbsync.agent.rawkeys import Raw
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
@@ -25,7 +25,7 @@ from lbsync.model.desired import Desired, Problem, Service
 from lbsync.model.permission import Permission
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
-from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
+from lbsync.schema.keys import ServiceId, service_key
 
 LetGo = Callable[[Hold, int], bool]
 """Tells of a removal, and the revision that confirmed it in the store (0: none did), whether it may go."""
@@ -134,11 +134,12 @@ class Settler:
         entries = resolved.entries
         # Before anything is held back, so that a second fault of the same service is told, too.
         problems += settle_routes(entries, accepted)
-        entries = _without(entries, accepted, {*bars, *held})
+        stuck = {p.service for p in resolved.problems if p.key == f"services/{p.service}"}
+        entries = held_back.without(entries, accepted, {*bars, *held}, stuck)
         problems += self._problems()
         self._know_what_runs(accepted)
+        desired = self._assembled(entries, accepted, snapshot.revision, problems, stuck)
         told = tuple(problems)
-        desired = self._assembler.assemble(entries, snapshot.revision, told)
         confirmed = Confirmed(snapshot, entries.values())
         removal = self._guard.check(desired.services, boot.now(), confirmed.meant)
         goes = removal is not None and let_go(removal, confirmed.revision(removal.id))
@@ -155,6 +156,25 @@ class Settler:
         if removal is None and not bars and not held:
             self._undisturbed = snapshot, accepted, settled
         return settled
+
+    def _assembled(
+        self,
+        entries: dict[str, Entry],
+        accepted: Entries,
+        revision: int,
+        problems: list[Problem],
+        stuck: set[str],
+    ) -> Desired:
+        """Return what is wanted; change `entries` and `problems` where somebody has to stay in his place
+        because one of `stuck` does."""
+        while True:
+            desired = self._assembler.assemble(entries, revision, tuple(problems))
+            kept, told = held_back.stay(desired.problems, stuck, entries, accepted)
+            if not kept:
+                return desired
+            entries.update(kept)
+            problems += told
+            stuck |= {problem.service for problem in told}
 
     def _keep(self, hold: Hold, entries: Entries, accepted: Entries) -> Entries:
         """Return what goes on while a removal is held."""
@@ -271,14 +291,3 @@ class Settler:
         rendered = seal(inside, modes, frozenset({inputs.HOST_MAP}))
         self._last = (mark, texts, rendered)
         return texts, rendered
-
-
-def _without(entries: Entries, accepted: Entries, suspects: set[Suspect]) -> dict[str, Entry]:
-    """Return `entries` with everything of `suspects` as it was accepted, or absent."""
-    services = {service for suspect in suspects if (service := suspect.service) is not None}
-    mixed = hold_back(entries, accepted, services)
-    if SETTINGS in suspects:
-        mixed.pop(SETTINGS_GLOBAL, None)
-        if SETTINGS_GLOBAL in accepted:
-            mixed[SETTINGS_GLOBAL] = accepted[SETTINGS_GLOBAL]
-    return mixed

@@ -86,6 +86,8 @@ class Problem(msgspec.Struct, frozen=True):
     reason: str
     line: int = 0
     """Of the configuration that was tried, where HAProxy named one; else 0."""
+    rival: str = ""
+    """The service that has what this one claims; empty: it is about something else."""
 
 
 class Desired(msgspec.Struct, frozen=True, eq=False):

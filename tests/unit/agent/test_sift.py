@@ -251,6 +251,39 @@ def test_what_is_refused_only_since_another_is_held_back_is_held_back_too(bed: B
     assert owners(bed.run()) == {"a": "old", "b": "old2", "c": "new"}
 
 
+def _at(name: str, where: dict[str, object], owner: str) -> dict[str, object]:
+    return {**_service(name, owner), f"services/a/{name}": {**where, "owner": owner}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"mode": "http", "hosts": ["x.x"]}, {"mode": "http", "hosts": ["y.x"]}),
+        ({"mode": "tcp", "listen": 9000}, {"mode": "tcp", "listen": 9001}),
+    ],
+)
+@pytest.mark.parametrize("bad", ["named", "json"])
+def test_who_would_take_the_place_of_one_that_is_held_back_keeps_its_own(
+    bed: Bed, one: dict[str, object], other: dict[str, object], bad: str
+) -> None:
+    bed.put(_at("a", one, "old"))
+    bed.put(_at("b", other, "old"))
+    bed.run()
+    swapped = _at("a", other, bad)
+    if bad == "json":
+        swapped["services/a/a"] = b"{"
+    bed.put({**swapped, **_at("b", one, "new"), **_service("c", "new")})
+
+    for _ in range(2):
+        plan = bed.run()
+        assert owners(plan) == {"a": "old", "b": "old", "c": "new"}
+        told = {problem.key: problem.reason for problem in plan.desired.problems}
+        assert "until a/a, which is held back, is corrected" in told["services/a/b"]
+
+    bed.put(_at("a", other, "cured"))
+    assert owners(bed.run()) == {"a": "cured", "b": "new", "c": "new"}
+
+
 @pytest.mark.parametrize("kind", ["named", "unnamed", "unprintable"])
 def test_five_hundred_bad_services_cost_a_bounded_number_of_trials(bed: Bed, kind: str) -> None:
     bed.put(_service("good", "old"))
