@@ -236,8 +236,6 @@ def test_a_service_that_is_tried_again_and_again_is_spoken_of_once(
         assert levels() == ["error"]
         wait_until("two more tries", lambda: len(levels()) > 2)
         assert set(levels()[1:]) == {"debug"}
-        other.close()
-        wait_until("the free port to be taken", lambda: levels() and "fe_db_pg" in host.text())
 
 
 def test_the_watchdog_is_fed_before_each_step_that_may_take_its_time(

@@ -113,9 +113,14 @@ def test_a_store_that_is_emptied_is_held_by_what_haproxy_serves(stack: Stack) ->
 
     assert "removal held: 1 of 1 servers would go at once (counted in haproxy.cfg)" in held.stderr
     assert stack.get("any").body == "one"
-    command(stack, "confirm")
-    assert command(stack, "agent", "--once").returncode == Exit.CHANGED
-    assert stack.get("any").status == 503
+    agent = AgentProcess(stack).start()
+    try:
+        wait_until("the hold to be told", lambda: agent.status().get("held"))
+        confirmed = command(stack, "confirm")
+        assert confirmed.returncode == Exit.OK, confirmed.stderr
+        assert stack.get("any").status == 503
+    finally:
+        agent.stop()
 
 
 def test_what_was_accepted_before_the_contract_was_left_is_forgotten(stack: Stack) -> None:
