@@ -130,7 +130,7 @@ class Stage:
         return self.agent.wait(30)
 
     def shop(self) -> dict[str, bytes]:
-        """Return the example's keys and values, with the ports that are free here."""
+        """Return the example's keys and values, with servers and ports of this machine."""
         text = FileSource(SHOP).snapshot().items
         ports = dict(zip(_WEB_PORTS, (web.port for web in self.web), strict=True))
         ports[_ORDERS_PORT] = self.orders_port
@@ -197,9 +197,11 @@ def _environ() -> dict[str, str]:
 def _with_ports(value: bytes, ports: dict[int, int]) -> bytes:
     def replaced(part: object) -> object:
         if isinstance(part, dict):
-            return {
+            here = {"address": "127.0.0.1"} if "address" in part else {}
+            return here | {
                 name: ports.get(inner, inner) if name in ("port", "listen") else replaced(inner)
                 for name, inner in part.items()
+                if name != "address"
             }
         return [replaced(inner) for inner in part] if isinstance(part, list) else part
 
