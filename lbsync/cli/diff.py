@@ -20,7 +20,8 @@ examples:
   lbsync diff 41             generation 41 against the live one
   lbsync diff 41 42          two generations ('lbsync rollback --list' shows which there are)
 
-The digest in haproxy.cfg is left out of the comparison. exit codes: 0 no difference, 3 there is one.
+The digest in haproxy.cfg is left out of the comparison. exit codes: 3 there is a
+difference, 5 there is none, but a key is refused or a removal held, 0 neither.
 """
 
 
@@ -49,7 +50,10 @@ def run(args: argparse.Namespace) -> Exit:
     plan = make_plan(settings, snapshot, peek(state / "accepted.db"), draining=draining)
     warn_of_problems(Terminal(sys.stderr), plan)
     before = texts(load(live)) if live else {}
-    return _show(before, texts(plan.rendered), _name(live), "wanted")
+    code = _show(before, texts(plan.rendered), _name(live), "wanted")
+    if code is Exit.OK and (plan.desired.problems or plan.hold):
+        return Exit.REJECTED
+    return code
 
 
 def _show(old: dict[str, bytes], new: dict[str, bytes], before: str, after: str) -> Exit:

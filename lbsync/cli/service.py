@@ -109,9 +109,10 @@ def service_id(text: str) -> ServiceId:
 
 def _list(args: argparse.Namespace, source: Source) -> Exit:
     rows = document.summaries(source.snapshot(), args.namespace)
+    code = Exit.REJECTED if any(row.problems for row in rows) else Exit.OK
     if args.output == "json":
         Terminal().line(to_json(rows))
-        return Exit.OK
+        return code
     Terminal().table(
         ("SERVICE", "MODE", "SERVERS", "REACHED BY", "PROBLEM"),
         (
@@ -119,7 +120,7 @@ def _list(args: argparse.Namespace, source: Source) -> Exit:
             for row in rows
         ),
     )
-    return Exit.OK
+    return code
 
 
 def _get(args: argparse.Namespace, source: Source) -> Exit:

@@ -27,6 +27,57 @@ def test_a_host_is_drained_and_takes_part_again(stack: Stack, agent: AgentProces
     assert stack.get("any", HEALTH).status == 200
 
 
+def test_a_host_is_drained_whatever_the_agent_is_busy_with(stack: Stack) -> None:
+    checker = stack.directory / "haproxy"
+    checker.symlink_to(stack.haproxy.binary)
+    text = stack.config_file.read_text()
+    stack.config_file.write_text(text.replace(f'"{stack.haproxy.binary}"', f'"{checker}"'))
+    agent = AgentProcess(stack).start()
+    try:
+        agent.wait_for_revision(stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.x"]}}))
+        assert command(stack, "rollback").returncode == Exit.OK
+        for words, expected in ((("drain",), 503), (("undrain",), 200)):
+            done = command(stack, *words)
+            assert done.returncode == Exit.OK, done.stderr
+            assert stack.get("any", HEALTH).status == expected
+            assert agent.status()["state"] == "rolled-back"
+        assert command(stack, "rollback", "--release").returncode == Exit.OK
+
+        checker.unlink()
+        stack.put({"services/shop/c": {"mode": "http", "hosts": ["c.x"]}})
+        wait_until("the agent to fail", lambda: agent.status().get("state") == "failing")
+        assert command(stack, "status").returncode == Exit.FAILED
+        for words, expected in ((("drain",), 503), (("undrain",), 200)):
+            done = command(stack, *words)
+            assert done.returncode == Exit.OK, done.stderr
+            assert stack.get("any", HEALTH).status == expected
+            assert stack.get("shop.example").status == 200
+    finally:
+        agent.stop()
+
+
+def test_monitoring_gets_one_line_and_a_degree(stack: Stack, agent: AgentProcess) -> None:
+    well = command(stack, "status", "--nagios")
+    assert well.returncode == 0, well.stdout
+    assert well.stdout.startswith("LBSYNC OK - confirmed: generation ")
+    assert "| services=1 servers=2 quarantined=0 " in well.stdout
+    stack.put({"services/shop/bad": {"mode": "udp"}})
+    wait_until("the refusal", lambda: agent.status().get("quarantined"))
+    for words in (("status", "--nagios"), ("status", "--nagios", "--fleet")):
+        warned = command(stack, *words)
+        assert warned.returncode == 1, warned.stdout
+        assert warned.stdout.startswith("LBSYNC WARNING - quarantined: ")
+    for more in ((), ("--fleet",)):
+        assert command(stack, "status", *more).returncode == Exit.REJECTED
+    assert "confirmed; quarantined" in command(stack, "status").stdout
+    agent.kill()
+    dead = command(stack, "status", "--nagios")
+    assert dead.returncode == 2
+    assert dead.stdout.startswith("LBSYNC CRITICAL - no agent: ")
+    nothing = command(stack, "--state-dir", "/nowhere", "status", "--nagios")
+    assert (nothing.returncode, nothing.stdout[:16]) == (3, "LBSYNC UNKNOWN -")
+
+
 def test_the_status_agrees_with_a_haproxy_that_was_changed_without_a_reload(
     stack: Stack, agent: AgentProcess
 ) -> None:
