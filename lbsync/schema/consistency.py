@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec import UNSET
 
-from lbsync.model.policies import BackendTls, Cors, Hsts, RateLimit, Rewrite, Sticky
+from lbsync.model.policies import (
+    BackendTls,
+    Cors,
+    HeaderChange,
+    Headers,
+    Hsts,
+    RateLimit,
+    Rewrite,
+    Sticky,
+)
 from lbsync.model.record import Record
 from lbsync.model.records import Check, EndpointsRecord, RouteRecord, ServiceRecord
 from lbsync.model.values import is_name
@@ -22,6 +31,10 @@ _DEFAULTS = ServiceRecord("http")
 MAX_ROUTES = 5000
 """Hosts times paths of one service. Each is a line of a map: limits that hold for each alone (1000 hosts, 200
 paths) would let 20 kB of one writer become 200,000 lines on every host."""
+MAX_HEADERS = 8192
+"""Bytes of headers to set and add: half of HAProxy's buffer (manual, `tune.bufsize`: 16384). A head that does
+not fit into it after a rewrite is answered with an error instead of being passed on."""
+_AROUND = len(": \r\n")
 _YEAR = 31_536_000
 
 
@@ -63,11 +76,27 @@ def _parts(record: ServiceRecord) -> Iterator[str]:
         value = getattr(record, field)
         if isinstance(value, msgspec.Struct) and (wrong := rule(value)):
             yield f"{field}.{wrong}"
+    yield from _headers(record.headers)
     tls = record.backend_tls
     if record.backend_protocol == "h2c" and tls is not UNSET:
         yield "backend_protocol: h2c is without TLS; write backend_tls.h2 instead, or take that out"
     if record.mode == "tcp" and tls is not UNSET and tls.h2:
         yield "backend_tls.h2: only an http service has this; take it out"
+
+
+def _headers(headers: Headers) -> Iterator[str]:
+    for field in ("request", "response"):
+        change: HeaderChange = getattr(headers, field)
+        size = sum(
+            len(name) + len(value.encode()) + _AROUND
+            for table in (change.set, change.add)
+            for name, value in table.items()
+        )
+        if size > MAX_HEADERS:
+            yield (
+                f"headers.{field}: what is set and added has {size} bytes; at most {MAX_HEADERS} are sure to "
+                "fit beside the head that is there: write less"
+            )
 
 
 def _check(check: Check) -> str | None:

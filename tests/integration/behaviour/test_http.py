@@ -39,6 +39,8 @@ def site(build: Callable[..., Site], web: Web) -> Site:
             headers={"request": {change: HOSTILE}, "response": {change: HOSTILE}},
         )
     gone = {"del": ["x-gone", "x-dropped"], "set": {"x-kept": "new"}, "add": {"x-gone": "again"}}
+    large = {"set": {"X-Large": "a" * 4080}, "add": {"X-More": "b" * 4080}}
+    site.service("large-headers", web("one"), headers={"request": large, "response": large})
     site.service("order", web("one"), headers={"request": gone, "response": gone})
     site.service("host", web("one"), headers={"request": {"set": {"Host": "inner.test"}}})
     ours = {"set": {"X-Team": "shop", "X_Old": "kept"}, "del": ["X-Internal-User"]}
@@ -96,6 +98,14 @@ def test_header_values_arrive_as_they_were_written(site: Site, web: Web, change:
     if change == "add":  # the client's own comes first, and http.server keeps the last one
         assert received["x-percent"] == wanted["x-percent"]
     assert {name: received[name] for name in wanted} == wanted
+
+
+def test_the_largest_headers_that_are_taken_arrive(site: Site, web: Web) -> None:
+    answer = site.get("large-headers.test", headers={"X-Own": "c" * 6000})
+    assert answer.status == 200
+    for headers in (web("one").last_headers, answer.headers):
+        found = {name.lower(): value for name, value in dict(headers).items()}
+        assert (len(found["x-large"]), len(found["x-more"])) == (4080, 4080)
 
 
 def test_headers_are_removed_then_set_then_added(site: Site, web: Web) -> None:

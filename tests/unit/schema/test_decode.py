@@ -178,3 +178,14 @@ def test_any_bytes_are_a_named_error_or_a_record(key: str, value: bytes) -> None
         read(key, value)
     except BadKey as error:
         assert error.key == key
+
+
+@pytest.mark.parametrize("field", ["request", "response"])
+def test_headers_that_would_not_fit_are_refused_with_their_size(field: str) -> None:
+    def value(size: int) -> bytes:
+        change = {"set": {"X-A": "a" * 4000}, "add": {"X-B": "é" * ((size - 4000 - 14) // 2)}}
+        return msgspec.json.encode({"mode": "http", "headers": {field: change}})
+
+    read("services/shop/cart", value(8192))
+    with pytest.raises(BadKey, match=rf"headers\.{field}: .* has 8194 bytes; at most 8192"):
+        read("services/shop/cart", value(8194))
