@@ -13,6 +13,9 @@ from lbsync.model.desired import Service
 from lbsync.model.records import ServerRecord, ServiceRecord
 
 T = TypeVar("T")
+#: So many places, ways and rules of different times are told apart.
+_MOST = 10_000
+_MOST_RULES = 8
 Place = tuple[str, int]
 """Address and port of a server."""
 
@@ -33,6 +36,10 @@ class Reach(msgspec.Struct, frozen=True, eq=False):
     source: str = ""
     """Who wrote the service."""
 
+    def is_like(self, other: "Reach") -> bool:
+        """Tell whether the same is reached by the same clients."""
+        return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__)
+
     def most(self, other: "Reach") -> "Reach":
         """Return the most of both: what could be reached at one time or another."""
         return Reach(
@@ -40,7 +47,7 @@ class Reach(msgspec.Struct, frozen=True, eq=False):
             _either(self.places, other.places),
             _either(self.ready, other.ready),
             _either(self.ways, other.ways),
-            tuple(dict.fromkeys((*self.access, *other.access))),
+            tuple(dict.fromkeys((*self.access, *other.access)))[:_MOST_RULES],
             self.source,
         )
 
@@ -108,4 +115,7 @@ def loss(before: Reach, now: Reach, known: bool) -> Loss:
 def _either(one: frozenset[T], other: frozenset[T]) -> frozenset[T]:
     if one is other or other <= one:
         return one
-    return other if one <= other else one | other
+    if one <= other:
+        return other
+    # Whoever writes a new value each moment shall not fill the memory.
+    return one | other if len(one) + len(other) <= _MOST else one

@@ -6,7 +6,7 @@ The clock is the caller's: seconds on one that runs on while the machine sleeps 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -17,10 +17,10 @@ from lbsync.schema.publishing import SOURCE_PREFIX
 #: A new server counts as tried when it has stood this long beside one that was tried before.
 _TRIED_AFTER_S = 1.0
 #: Parts of the window in which what was reached is put together.
-_PARTS = 60
-#: Of one service so many different times are told apart.
+_PARTS = 20
+#: Of one service so many different times are told apart, with so many ways that led to it.
 _MOST = 200
-_NEVER = float("-inf")
+_MOST_WAYS = 20_000
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -115,6 +115,7 @@ class Window:
         self.unsaved: set[str] = set()
         """Services of which something else is to be remembered than was saved."""
         self._ends: deque[tuple[float, str]] = deque()
+        self._ran: object = None
         self._wanted = 0
 
     @property
@@ -142,6 +143,9 @@ class Window:
 
     def runs(self, services: Iterable[Service], now: float, *, whole: bool = True) -> None:
         """These run. `whole`: and no others; else all others as before."""
+        if whole and services is self._ran:
+            return
+        self._ran = services if whole else None
         seen = set()
         for service in services:
             seen.add(service.id)
@@ -186,7 +190,7 @@ class Window:
         """Take over what was remembered. `same_clock` false: nobody knows how long ago that was, so it
         stays for a whole window."""
         late = now + self.seconds
-        for name, each in sorted(kept.items(), key=lambda pair: max(_ends(pair[1]), default=now)):
+        for name, each in kept.items():
             row = self._row(name)
             row.past = deque(
                 Past(min(past.until, late) if same_clock else late, past.reach)
@@ -194,8 +198,9 @@ class Window:
             )
             row.untried = {p: min(at, late) if same_clock else late for p, at in each.untried}
             self._weigh(name, row)
-        ends = [(past.until, name) for name in kept for past in self.rows[name].past]
-        self._ends = deque(sorted(ends))
+        self._ends = deque(
+            sorted((p.until, name) for name, row in self.rows.items() for p in row.past)
+        )
 
     def _row(self, name: str) -> Row:
         row = self.rows.get(name)
@@ -224,6 +229,9 @@ class Window:
         if service is not None:
             same = row.wanted is not None and row.wanted[0] is service
             new = row.wanted[1] if same and row.wanted else reach(service, row.running)
+            if row.running is not None and old.is_like(new):
+                row.running = service, old
+                return
         self._leave(name, row, old, now)
         self._try(row, old, new, now)
         row.running = (service, new) if service is not None else None
@@ -236,13 +244,14 @@ class Window:
             return
         tried = old.ready - row.untried.keys() if row.untried else old.ready
         left = msgspec.structs.replace(old, ready=tried)
-        part = self.seconds / _PARTS
         last = row.past[-1] if row.past else None
-        is_alike = last is not None and (last.reach.ways == old.ways or len(row.past) > _MOST)
+        is_alike = last is not None and last.reach.ways == old.ways
+        if last is not None and not is_alike and _is_full(row.past):
+            is_alike, left = True, msgspec.structs.replace(left, ways=last.reach.ways)
         if last is not None and is_alike and last.until - self.seconds > now:
             row.past[-1] = Past(last.until, last.reach.most(left))
         else:
-            until = now + self.seconds + part
+            until = now + self.seconds * (1 + 1 / _PARTS)
             row.past.append(Past(until, left))
             self._ends.append((until, name))
         self.unsaved.add(name)
@@ -287,5 +296,5 @@ class Window:
             self.by_source.setdefault(row.source, Sums()).add(row, sign)
 
 
-def _ends(kept: Kept) -> Iterator[float]:
-    return (past.until for past in kept.past)
+def _is_full(past: deque[Past]) -> bool:
+    return len(past) > _MOST or sum(len(each.reach.ways) for each in past) > _MOST_WAYS

@@ -219,7 +219,8 @@ def _troubles(found: Status) -> Iterator[Row]:
         since = f", since {status.moment(found.failing_since)}" if found.failing_since else ""
         yield "error", f"{found.error}{since}", "red"
     if found.held:
-        yield "held", f"{found.held} (id {found.hold_id})", "yellow"
+        since = f", since {status.moment(found.hold_since)}" if found.hold_since else ""
+        yield "held", f"{found.held} (id {found.hold_id}){since}", "yellow"
     if found.draining:
         yield "drained", found.draining, "yellow"
     for entry in found.quarantined:

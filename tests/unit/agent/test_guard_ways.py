@@ -2,16 +2,20 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbsync.agent import boot
+from lbsync.agent.accepted import Accepted
 from lbsync.agent.desired import Assembler
 from lbsync.agent.entries import Entries
 from lbsync.agent.guard import Guard, Hold, Standing
 from lbsync.agent.keeping import Keeper
 from lbsync.agent.reach import reach
+from lbsync.agent.window import Kept, Window
 from lbsync.schema.keys import ServiceId
 from tests.builders import entries_of, servers
 
@@ -363,6 +367,7 @@ def test_a_restart_does_not_begin_the_window_anew() -> None:
     for same_clock, now in ((True, 150.0), (False, 3.0)):
         later = Scene({})
         later.guard.window.restore(kept, now, same_clock=same_clock)
+        later.guard.window.restore({"a/gone": Kept((), ())}, now, same_clock=not same_clock)
         later.running = scene.running
         later._serve(scene.running, now)
         more = copy.deepcopy(values)
@@ -371,6 +376,9 @@ def test_a_restart_does_not_begin_the_window_anew() -> None:
         hold = later.change(more, now + 1.0)
         assert hold is not None
         assert (hold.total, hold.earlier, hold.lost) == (30, 12, 12)
+        later.guard.standing = None
+        later.guard.window.age(now + 2 * _WINDOW_S)
+        assert later.guard.window.all.total == 18
 
 
 _STEPS = st.lists(
@@ -408,3 +416,33 @@ def _good(values: Mapping[str, dict[str, object]]) -> Values:
             for field in ("hosts", "paths", "auth"):
                 value.pop(field, None)
     return found
+
+
+def test_a_writer_who_never_rests_does_not_fill_the_memory() -> None:
+    values = fleet(1)
+    scene = Scene(values)
+    for turn in range(400):
+        first = 1 + turn * 100
+        values["services/a/s0"]["hosts"] = [f"h{first + n}.example.com" for n in range(100)]
+        values["services/a/s0"]["deny"] = [f"192.0.{turn % 256}.{n}/32" for n in range(20)]
+        values["endpoints/a/s0/main"] = servers(*range(first, first + 100))
+        scene.change(values, turn * 0.1)
+    (row,) = scene.guard.window.rows.values()
+    assert sum(len(past.reach.ways) for past in row.past) <= 20_200
+    assert sum(len(past.reach.ready) for past in row.past) <= 2 * 10_000
+    assert max(len(past.reach.access) for past in row.past) <= 8
+
+
+def test_what_was_reached_is_found_on_disk_by_the_next_agent(tmp_path: Path) -> None:
+    values = fleet(10)
+    scene = Scene(values)
+    for number in range(4):
+        emptied(values, f"s{number}")
+    ports(values, "s4")
+    scene.change(values, boot.now())
+    Accepted(tmp_path / "accepted.db").remember(scene.guard.window)
+    assert not scene.guard.window.unsaved
+    later = Window(_WINDOW_S)
+    Accepted(tmp_path / "accepted.db").recall(later)
+    assert later.all.total == 15
+    assert later.rows["a/s4"].untried == scene.guard.window.rows["a/s4"].untried
