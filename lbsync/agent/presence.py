@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from lbsync.agent.acknowledge import stamp
+from lbsync.agent.boot import boot_id
 from lbsync.clients.source import Delete, Expect, Lease, Put, Source
 from lbsync.errors import BadKey, LbsyncError
 from lbsync.model.records import AgentRecord, RivalRecord, SeenRecord
@@ -31,11 +32,10 @@ def instance(state_dir: Path) -> str:
     agent on one machine another directory.
     """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         where = state_dir.stat()
     except OSError:
         return ""
-    return f"{boot}/{where.st_dev}-{where.st_ino}"
+    return f"{boot_id()}/{where.st_dev}-{where.st_ino}"
 
 
 class Presence:

@@ -24,6 +24,10 @@ def pid(host: Host) -> str:
 def test_servers_weights_states_routes_and_hosts_change_without_a_reload(host: Host) -> None:
     green = host.stack.web("green")
     host.stack.put({"endpoints/shop/web/green": servers(green)})
+    # So many that one in maintenance is no mass removal.
+    many = [host.stack.web(f"more{number}") for number in range(4)]
+    host.stack.put({"services/shop/more": {"mode": "http", "hosts": ["many.example"]},
+                    "endpoints/shop/more/default": servers(*many)})  # fmt: skip
     assert host.agent.run_pass().confirmed
     worker = pid(host)
     web = host.stack.web("new")
