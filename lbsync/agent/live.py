@@ -10,6 +10,7 @@ from lbsync.agent import host_map
 from lbsync.agent.directives import Section, read_sections
 from lbsync.agent.journal import Journal
 from lbsync.agent.reload import speaks
+from lbsync.agent.runtime.bearable import bearable
 from lbsync.agent.runtime.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.compare import Finding, compare, healing, settle
 from lbsync.agent.runtime.drafts import Draft, Plan
@@ -105,7 +106,9 @@ class Live:
         """Return how to get from what runs to what is wanted; unknown is a reason to reload."""
         if self._running is None:
             return Plan((), ("what HAProxy runs is not known",))
-        return plan(self._running, config, files_of(rendered), self._version)
+        return bearable(
+            plan(self._running, config, files_of(rendered), self._version), self._version
+        )
 
     def carry_out(self, todo: Plan, config: Config, rendered: Rendered) -> None:
         """Do a plan's steps and take over what then runs. Raises `Deviated`; all is in doubt then."""
@@ -124,7 +127,7 @@ class Live:
         left = False
         for move in moves:
             mine = [
-                (section, plan_one(self._running, section, self._version))
+                (section, bearable(plan_one(self._running, section, self._version), self._version))
                 for backend in move.backends
                 for section in _sections(print_backend(backend))
             ]
@@ -134,7 +137,10 @@ class Live:
             done.append(move)
             sections += mine
         entries = _entry_changes(done)
-        plans = [plan_map(self._running, path, *pairs) for path, pairs in entries.items()]
+        plans = [
+            bearable(plan_map(self._running, path, *pairs), self._version)
+            for path, pairs in entries.items()
+        ]
         if any(todo.reload for todo in plans):
             return [], True
         self._execute(together([*(todo for _, todo in sections), *plans]))
@@ -174,7 +180,7 @@ class Live:
         """
         assert self._running is not None
         found = self._differences(quick)
-        todo = healing(found, release=release)
+        todo = bearable(healing(found, release=release), self._version)
         if not todo.empty and not todo.reload:
             self._execute(todo)
             self._running.adopt_steps(todo.steps)

@@ -21,7 +21,7 @@ from lbsync.cli.identity import become_owner
 from lbsync.cli.plan import make_plan, validated
 from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.clients.etcd import usage
-from lbsync.clients.haproxy import binary, sockets
+from lbsync.clients.haproxy import binary, known_faults, sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Exit, LbsyncError, SettingsError
 from lbsync.model.desired import Desired
@@ -262,6 +262,10 @@ def _check_haproxy(findings: Findings, settings: Settings) -> None:
             master.show_proc(retry_s=1.0)
         other = check_host.elsewhere(store.live(), info.get("description", ""))
         findings.bad("haproxy", list(other), Exit.APPLY_FAILED)
+        if (running := known_faults.parsed(info["Version"])) is not None:
+            by_signal = settings.haproxy.reload == "signal"
+            for sentence in known_faults.sentences(running, by_signal=by_signal):
+                findings.warn("haproxy", sentence)
         return f"HAProxy {info['Version']} answers, worker {info['Pid']}"
 
     said = findings.attempt("haproxy", ask)

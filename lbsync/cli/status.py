@@ -12,7 +12,7 @@ from lbsync.agent.reload import speaks
 from lbsync.cli import status_fleet, status_nagios, status_publishers
 from lbsync.cli.context import add_hosts, add_output, settings_of
 from lbsync.cli.terminal import Colour, Terminal, count, to_json
-from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy import known_faults, sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Denied, Exit, LbsyncError, Unavailable
 from lbsync.settings import Settings
@@ -161,6 +161,7 @@ def _just_read_back(found: Status) -> bool:
 def _rows(found: Status, doubt: str, serves: Serves, findings: list[Finding]) -> Iterator[Row]:
     yield from _head(found, doubt, findings)
     yield from _haproxy(found, serves)
+    yield from _faults(found)
     yield from _troubles(found)
     yield from _certificates(found)
     yield from _history(found)
@@ -191,6 +192,12 @@ def _head(found: Status, doubt: str, findings: list[Finding]) -> Iterator[Row]:
         counts = f"{count(found.services, 'service')}, {count(found.servers, 'server')}"
         yield "generation", f"{name}, revision {found.revision}, {counts}", None
     yield "verified", status.moment(found.verified_at), None
+
+
+def _faults(found: Status) -> Iterator[Row]:
+    version = known_faults.parsed(found.haproxy)
+    for sentence in known_faults.sentences(version) if version else ():
+        yield "release", sentence, "yellow"
 
 
 def _haproxy(found: Status, serves: Serves) -> Iterator[Row]:
