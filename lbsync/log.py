@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
-from lbsync.log_stream import LogStream
+from lbsync.log_stream import LogStream, harmless
 
 #: Seconds between the first two reminders of a lasting failure, and the longest pause between two.
 FIRST_REMINDER = 2.0
@@ -48,6 +48,7 @@ def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.format_exc_info,
+        _harmless,
     ]
     if not (console and is_journal):  # which has a time of its own
         shared.insert(2, structlog.processors.TimeStamper(fmt="iso", utc=True))
@@ -72,6 +73,16 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:
         return False
+
+
+def _harmless(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what a terminal would obey; a traceback keeps its lines."""
+    return {
+        harmless(str(name)): harmless(value, line_ends=name == "exception")
+        if isinstance(value, str)
+        else value
+        for name, value in event.items()
+    }
 
 
 def _prioritized(render: structlog.typing.Processor) -> structlog.typing.Processor:

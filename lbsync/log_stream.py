@@ -72,6 +72,17 @@ class LogStream:
         return False
 
 
+def harmless(text: str, *, line_ends: bool = False) -> str:
+    """Return text with all escaped that a terminal would obey (`\\x1b`): whoever may write a key must not
+    clear an operator's screen, set its title, or make a line that looks like ours. `line_ends`: these stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or (line_ends and char == "\n") else repr(char)[1:-1]
+        for char in text
+    )
+
+
 def _descriptor(stream: TextIO | None) -> int | None:
     """Return the descriptor to write to, around Python's buffers: after an error these keep what could
     not be written, and raise again when the process ends."""

@@ -276,7 +276,7 @@ def _check_haproxy(findings: Findings, settings: Settings) -> None:
 def _show(findings: Findings, output: str) -> None:
     terminal = Terminal()
     if output == "json":
-        terminal.line(to_json(findings.lines))
+        terminal.block(to_json(findings.lines))
         return
     for line in findings.lines:
         mark = terminal.paint("ok   ", "green") if line.ok else terminal.paint("WRONG", "red")

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> Exit:
         except LbsyncError as error:
             found.unasked = str(error)
     if args.output == "json":
-        Terminal().line(to_json(found))
+        Terminal().block(to_json(found))
     else:
         _show(Terminal(), found)
     is_well = bool(found.stored) and not found.reports and all(x.good for x in found.cluster)

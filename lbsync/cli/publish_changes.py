@@ -38,7 +38,7 @@ def show(terminal: Terminal, units: Sequence[Unit], said: Said, *, as_json: bool
     warnings = {name: found for name, found in sorted(said.warnings.items()) if found}
     if as_json:
         found = {"changes": changes, "troubles": list(said.troubles), "warnings": warnings}
-        terminal.line(to_json(found))
+        terminal.block(to_json(found))
         return
     for unit in units:
         for change in unit.changes:

@@ -103,7 +103,7 @@ def _show(args: argparse.Namespace, files: Mapping[str, bytes], plan: Plan) -> N
             ],
             "files": chosen,
         }
-        terminal.line(to_json(facts))
+        terminal.block(to_json(facts))
     elif args.all:
         for path in sorted(shown, key=lambda name: (name != MAIN_FILE, name)):
             terminal.line(terminal.paint(f"# ==== {path}", "bold"))

@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> Exit:
         return _list(store, state, args.output)
     become_owner(state, sockets=(settings.haproxy.stats_socket, settings.haproxy.master_socket))
     ended = _release(args, state) if args.release else _go_back(args, settings, store)
-    Terminal().line(to_json(ended) if args.output == "json" else str(ended))
+    Terminal().block(to_json(ended) if args.output == "json" else str(ended))
     return Exit.OK if ended.confirmed else Exit.UNAVAILABLE
 
 
@@ -190,7 +190,7 @@ def _list(store: Store, state: Path, output: str) -> Exit:
         differs = "" if is_live else has.against(running) or "other lines"
         rows.append(_Row(generation, has, differs, [n for n, holds in notes.items() if holds]))
     if output == "json":
-        Terminal().line(to_json([_facts(row) for row in rows]))
+        Terminal().block(to_json([_facts(row) for row in rows]))
         return Exit.OK
     Terminal().table(
         (

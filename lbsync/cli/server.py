@@ -119,7 +119,7 @@ def _list(args: argparse.Namespace, source: Source) -> Exit:
                 )
             )
     if args.output == "json":
-        Terminal().line(to_json(rows))
+        Terminal().block(to_json(rows))
         return Exit.OK
     head = ("SERVER", "GROUP", "ADDRESS", "STATE", "WEIGHT", "HAPROXY HERE")
     Terminal().table(head, (tuple(map(str, msgspec.structs.astuple(row))) for row in rows))

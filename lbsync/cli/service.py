@@ -111,7 +111,7 @@ def _list(args: argparse.Namespace, source: Source) -> Exit:
     rows = document.summaries(source.snapshot(), args.namespace)
     code = Exit.REJECTED if any(row.problems for row in rows) else Exit.OK
     if args.output == "json":
-        Terminal().line(to_json(rows))
+        Terminal().block(to_json(rows))
         return code
     Terminal().table(
         ("SERVICE", "MODE", "SERVERS", "REACHED BY", "PROBLEM"),
@@ -127,7 +127,7 @@ def _get(args: argparse.Namespace, source: Source) -> Exit:
     stored = document.stored(source.snapshot(), args.service)
     if not stored:
         raise Rejected(f"{args.service}: there is no such service; 'lbsync service ls' shows all")
-    Terminal().line(to_json(document.compose(stored, args.service)))
+    Terminal().block(to_json(document.compose(stored, args.service)))
     return Exit.OK
 
 
@@ -189,7 +189,7 @@ def wait_for(args: argparse.Namespace, source: Source, revision: int, service: S
     ended = until_verified(
         settings_of(args), source, revision, timeout=args.wait, service=str(service)
     )
-    Terminal().line(str(ended))
+    Terminal().block(str(ended))
     return ended.code
 
 

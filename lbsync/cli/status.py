@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> Exit | Degree:
             "degree": verdict.degree_of(findings).name,
             "findings": [str(finding) for finding in findings],
         }
-        Terminal().line(to_json(facts))
+        Terminal().block(to_json(facts))
     else:
         rows = _rows(found, doubt, serves, findings)
         _show(Terminal(), [*rows, *_publishers(settings, found)])

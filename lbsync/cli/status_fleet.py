@@ -56,7 +56,7 @@ def show(settings: Settings, hosts: Collection[str], *, as_json: bool) -> Exit:
     report = gather(settings, hosts)
     terminal = Terminal()
     if as_json:
-        terminal.line(to_json(report))
+        terminal.block(to_json(report))
     elif not report.agents and not report.gone:
         terminal.line(f"no agent reports below {settings.prefix}{schema.AGENTS}")
     else:

@@ -41,7 +41,7 @@ def show(settings: Settings, *, as_json: bool) -> Exit:
     clusters = read(settings)
     terminal = Terminal()
     if as_json:
-        terminal.line(to_json(clusters))
+        terminal.block(to_json(clusters))
     elif not clusters:
         terminal.line(f"nobody publishes below {settings.prefix}{ROOT}")
     else:

@@ -2,16 +2,25 @@
 
 import difflib
 import os
+import re
+import secrets
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Literal, TextIO
 
 import msgspec
 
+from lbsync.log_stream import harmless
+
 Colour = Literal["red", "green", "yellow", "cyan", "bold", "dim"]
 _CODES: dict[Colour, str] = {
     "red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2",
 }  # fmt: skip
+
+
+#: Stands before our own colours until they are written: nobody else can know it.
+_MARK = f"\x1b{secrets.token_hex(8)}"
+_PAINT = re.compile(rf"{_MARK}(\[[0-9;]+m)")
 
 
 class Terminal:
@@ -31,19 +40,29 @@ class Terminal:
         """Return `text` in these colours, or as it is where there are none."""
         if not self.colours or not text:
             return text
-        return f"\x1b[{';'.join(_CODES[colour] for colour in colours)}m{text}\x1b[0m"
+        codes = ";".join(_CODES[colour] for colour in colours)
+        return f"{_MARK}[{codes}m{text}{_MARK}[0m"
 
     def line(self, text: str = "") -> None:
-        """Write one line."""
-        self._stream.write(text + "\n")
+        """Write one line; whatever others wrote into it, it stays one, and nothing in it is obeyed."""
+        self._write(text, line_ends=False)
+        self._stream.write("\n")
+
+    def block(self, text: str) -> None:
+        """Write lines of ours, with a line end after the last; nothing else in them is obeyed."""
+        self.write(f"{text}\n")
 
     def write(self, text: str) -> None:
-        """Write text as it is."""
-        self._stream.write(text)
+        """Write text with its line ends; see `block`."""
+        self._write(text, line_ends=True)
+
+    def _write(self, text: str, *, line_ends: bool) -> None:
+        for number, part in enumerate(_PAINT.split(text)):
+            self._stream.write(f"\x1b{part}" if number % 2 else harmless(part, line_ends=line_ends))
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write columns, each as wide as its widest cell; the last one as long as it is."""
-        lines = [list(head), *map(list, rows)]
+        lines = [[harmless(cell) for cell in cells] for cells in (head, *rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
         for number, cells in enumerate(lines):
             padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> Exit:
     python = platform.python_version()
     if args.output == "json":
         facts = {"version": lbsync.__version__, "python": python, "path": place}
-        Terminal().line(to_json(facts))
+        Terminal().block(to_json(facts))
     else:
         Terminal().line(f"lbsync {lbsync.__version__} (Python {python}, {place})")
     return Exit.OK

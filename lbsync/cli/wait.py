@@ -12,6 +12,7 @@ from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.clients.source import History, Source
 from lbsync.errors import Exit, Rejected
 from lbsync.fleet import Verdict, Yardstick
+from lbsync.log_stream import harmless
 from lbsync.model.records import AgentRecord
 from lbsync.schema import fleet as schema
 from lbsync.settings import Duration, Settings
@@ -64,10 +65,12 @@ class Ended(msgspec.Struct, frozen=True):
             lines = [
                 f"revision {self.revision} is not verified after {self.waited}, missing "
                 f"{len(self.missing)} of {len(self.missing) + len(self.verified)}:",
-                *(f"  {host}: {why}" for host, why in self.missing.items()),
+                *(f"  {host}: {harmless(why)}" for host, why in self.missing.items()),
                 *([f"verified by {by}"] if self.verified else []),
             ]
-        lines += [f"{service} is held back: {why}" for service, why in self.held_back.items()]
+        lines += [
+            f"{service} is held back: {harmless(why)}" for service, why in self.held_back.items()
+        ]
         return "\n".join(lines)
 
 
@@ -93,7 +96,7 @@ def run(args: argparse.Namespace) -> Exit:
     with opened(settings) as source:
         revision = args.revision or source.snapshot().revision
         ended = until_verified(settings, source, revision, hosts=args.hosts, timeout=args.timeout)
-    Terminal().line(to_json(ended) if args.output == "json" else str(ended))
+    Terminal().block(to_json(ended) if args.output == "json" else str(ended))
     return ended.code
 
 

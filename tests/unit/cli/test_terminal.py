@@ -58,3 +58,21 @@ def test_numbers_and_values_read_well() -> None:
     assert count(1, "key") == "1 key"
     assert count(0, "key") == "0 keys"
     assert to_json({"wait": Duration(2000)}) == '{\n  "wait": "2s"\n}'
+
+
+EVIL = "a\nlb-9 confirmed \x1b[2J\x1b]0;mine\x07\x9b31m\x1b[31mred"
+
+
+@pytest.mark.parametrize("stream", [Screen(), io.StringIO()], ids=["screen", "pipe"])
+def test_words_of_others_are_shown_and_not_obeyed(stream: io.StringIO) -> None:
+    terminal = Terminal(stream)
+    terminal.line(f"host: {terminal.paint(EVIL, 'yellow')}")
+    terminal.table(("A",), [(EVIL,)])
+    terminal.diff("", EVIL, "old", EVIL)
+    said = stream.getvalue()
+    for ours in ("\x1b[33m", "\x1b[0m", "\x1b[1m", "\x1b[36m", "\x1b[32m", "\x1b[31m"):
+        said = said.replace(ours, "") if terminal.colours and ours != "\x1b[31m" else said
+    assert "\x1b" not in said.replace("\n", "")
+    assert "\x07" not in said
+    assert "\x9b" not in said
+    assert not any(line.startswith("lb-9") for line in said.splitlines())
