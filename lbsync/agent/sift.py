@@ -12,7 +12,7 @@ from lbsync.errors import LbsyncError, Rejected, TemplateError
 
 #: Each round holds back at least one more, as a rule all that HAProxy names (up to 50); who is found by
 #: then is, and the others that changed wait for the next pass.
-_MOST_ROUNDS = 16
+_MOST_ROUNDS = 40
 #: The same for rendering, which is cheap and may have to find many bad keys one by one.
 _MOST_UNPRINTABLE = 200
 
