@@ -167,7 +167,7 @@ def test_a_host_is_drained_without_an_agent(host: Stack) -> None:
     assert host.get("any", HEALTH).status == 503, "it starts drained all the same"
 
 
-def test_what_is_asked_once_is_not_asked_of_an_agent_that_does_not_run(host: Stack) -> None:
+def test_a_confirmation_without_an_agent_says_that_it_stands(host: Stack) -> None:
     command(host, "prepare")
     host.haproxy.start()
     assert command(host, "agent", "--once").returncode == Exit.CHANGED
@@ -175,8 +175,8 @@ def test_what_is_asked_once_is_not_asked_of_an_agent_that_does_not_run(host: Sta
     assert command(host, "agent", "--once").returncode == Exit.REJECTED, "it is held"
     asked = command(host, "confirm", "--wait", "1s")
     assert asked.returncode == Exit.UNAVAILABLE
-    assert "nothing was asked" in asked.stderr
-    assert not (host.state / "control" / "confirm").exists()
+    assert "no agent runs on this host; it is obeyed when one starts" in asked.stderr
+    assert (host.state / "control" / "confirm").exists(), "it names exactly one removal"
 
 
 def test_a_port_below_1024_is_tried_with_the_right_that_the_unit_gives(host: Stack) -> None:
