@@ -63,7 +63,9 @@ class Host(str):
         if len(text) > 253:
             raise ValueError("a host has at most 253 characters")
         if not _HOST.match(text):
-            if ":" in text:
+            if "://" in text:
+                cure = "write the name alone, without scheme and path"
+            elif ":" in text:
                 cure = "leave the port out, it is not part of a host"
             elif not text.isascii():
                 cure = "write an international name in its xn-- form"

@@ -22,11 +22,24 @@ from lbsync.publisher.translate import (
     decides_servers,
     translate,
 )
+from lbsync.publisher.translate.options import PUBLISH_LABEL
+from lbsync.publisher.translate.report import shown
 from lbsync.publisher.view import Inputs, View
 from lbsync.publisher.watching import Extra
 from lbsync.schema.keys import parse_key, service_key
 
 Records = Mapping[str, ServiceRecord | EndpointsRecord]
+
+
+def odd_label(service: Service | None) -> tuple[str, ...]:
+    """Return what is wrong with the label of a Service that is not published; false is nothing wrong."""
+    value = service.labels.get(PUBLISH_LABEL) if service is not None else None
+    if service is None or value is None or value == "false" or service.deleting:
+        return ()
+    return (
+        f"Service {service.namespace}/{service.name}: label {PUBLISH_LABEL} is {shown(value)}, so it is not "
+        f'published; write {PUBLISH_LABEL}: "true"',
+    )
 
 
 def accepted(inputs: Inputs) -> Accepted:

@@ -44,7 +44,7 @@ class Watching:
         self._places: tuple[str | None, ...] = namespaces or (None,)
         self._extras: dict[Extra, list[Reflector[Any]]] = {}
         self.cluster = Cluster(config, (), on_change, on_state=on_state, timing=timing)
-        self._needed = [*self._add(SERVICES, SELECTOR), *self._add(ENDPOINT_SLICES, SELECTOR)]
+        self._needed = [*self._add(SERVICES, PUBLISH_LABEL), *self._add(ENDPOINT_SLICES, SELECTOR)]
         if ingress:
             self._needed += self._add(INGRESSES)
         if ingress and not namespaces:

@@ -12,7 +12,7 @@ from lbsync.model.publishing import Accepted, ReportRecord
 from lbsync.publisher import reports
 from lbsync.publisher.brake import Around, Brake, Limits, count, kept, left_of
 from lbsync.publisher.dirty import Dirt
-from lbsync.publisher.followed import Following, accepted, followed
+from lbsync.publisher.followed import Following, accepted, followed, odd_label
 from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
 from lbsync.publisher.stored import Keys, Stored
 from lbsync.publisher.translate import Options, inspect_ingress, is_published
@@ -128,7 +128,7 @@ class Work:
         service = self._view.service(name)
         if service is None or not is_published(service):
             self._waiting.pop(name, None)
-            return self._wanting(Draft(name, State("gone"), keys), {})
+            return self._wanting(Draft(name, State("gone", warnings=odd_label(service)), keys), {})
         leading = self._view.leading_to(service)
         needs = self._view.needs(service, leading)
         waits = [reason for extra in needs if (reason := self._demand(extra))]

@@ -127,7 +127,9 @@ def _require_node_port(scene: Scene) -> None:
         raise Refused(
             "address mode nodeport needs a Service of type NodePort or LoadBalancer, not "
             f"{shown(service.type)}",
-            "change its type, or set annotation lbsync.io/address-mode: pod or clusterip",
+            "set annotation lbsync.io/address-mode: external-name"
+            if service.type == "ExternalName"
+            else "change its type, or set annotation lbsync.io/address-mode: pod or clusterip",
         )
     if not 0 < port.node_port < 65536:
         raise Refused(

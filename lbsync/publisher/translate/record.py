@@ -95,7 +95,9 @@ def service_record(service: ServiceId, shape: Shape, wishes: Wishes) -> ServiceR
         record = decode(key, Key("services", service), value)
     except BadKey as error:
         reason = _explain(error.reason, origins)
-        raise Refused(reason, "correct it, or take it out") from error
+        field = tuple(_STEP.findall(error.reason.partition(": ")[0]))
+        is_said = any(path[: len(field)] == field or field[: len(path)] == path for path in origins)
+        raise Refused(reason, "correct it, or take it out" if is_said else "set it") from error
     assert isinstance(record, ServiceRecord)
     require_hosts(draft)
     return record

@@ -100,8 +100,9 @@ def _number(found: EndpointSlice, port: PortChoice, report: Report) -> int:
             return entry.port
     if found.endpoints:
         report.warn(
-            f"EndpointSlice {found.name} has no TCP port {shown(port.name or 'without a name')}",
-            "its endpoints are left out; give its port the name of the Service's port",
+            f"EndpointSlice {found.name} has no TCP port {shown(port.name) if port.name else 'without a name'}",
+            "its endpoints are left out; let the Service's targetPort name a port that the pods' containers "
+            "have, or, in a slice made by hand, give its port the name of the Service's port",
         )
     return 0
 

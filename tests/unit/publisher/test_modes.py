@@ -538,3 +538,16 @@ def test_a_translation_knows_the_keys_that_stem_from_its_service() -> None:
     assert not found.owns("services/shop/cart2")
     assert not found.owns("routes/shop/cart")
     assert not found.owns("endpoints/other/cart/blue")
+
+
+def test_cures_lead_where_they_say() -> None:
+    nodes = run(type="ExternalName", external_name="a.example.com")
+    assert "set annotation lbsync.io/address-mode: external-name" in str(nodes.refusal)
+    tcp = run({"mode": "tcp", "hosts": ""})
+    assert "lbsync.io/listen: a tcp service needs the port it listens on; set it" in str(
+        tcp.refusal
+    )
+    unnamed = SlicePort("other", 8080, "TCP", "")
+    found = run(POD, [slice_(endpoint("10.1.0.1", "a"), ports=(unnamed,))],
+                ports=(ServicePort("", 80, 30080, "TCP", ""),))  # fmt: skip
+    assert "has no TCP port without a name; its endpoints are left out" in str(found.notices[0])

@@ -499,3 +499,14 @@ def test_servers_on_the_hosts_themselves_or_their_cloud_are_not_published() -> N
         found.write(CART)
         assert addresses(found) == before
         assert address in found.value(REPORT)["refused"]
+
+
+@pytest.mark.parametrize("value", ["True", "yes", "1", ""])
+def test_a_label_that_nearly_says_it_is_reported(value: str) -> None:
+    found = Bench(service(labels={"lbsync.io/publish": value}, annotations=HOST), slice_(*PODS))
+    assert found.write() == [REPORT]
+    assert 'write lbsync.io/publish: "true"' in found.value(REPORT)["warnings"][0]
+    assert found.write() == []
+    found.objects.put(service(labels={"lbsync.io/publish": "false"}, annotations=HOST))
+    assert found.write(CART) == [REPORT]
+    assert found.stored_keys() == []
