@@ -1,17 +1,25 @@
 """Which service is at fault, when `haproxy -c` refuses what all of them make together?
 
-Pure. First the place that HAProxy names is led back to a service; where it names none, all that
-changed is divided until the culprits stand alone.
+Pure. First the place that HAProxy names is led back to a service, a certificate or a key; where it names
+none, all that changed is divided until the culprits stand alone.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from lbsync.agent import rawkeys
 from lbsync.agent.entries import Entries
+from lbsync.agent.quarantine import Suspect, a_service
+from lbsync.agent.rules import Finding
+from lbsync.clients.certificates import CertificateFile
 from lbsync.model.desired import Desired
+from lbsync.model.rendered import Rendered
 from lbsync.schema.keys import ServiceId, service_key
 
 T = TypeVar("T")
+
+_CERTIFICATE = re.compile(r"certs/([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
 def section_owners(desired: Desired) -> dict[str, str]:
@@ -20,6 +28,37 @@ def section_owners(desired: Desired) -> dict[str, str]:
     owners.update((backend.users, backend.service) for backend in desired.backends)
     owners.update((service.frontend, service.id) for service in desired.services)
     return owners
+
+
+def accused(desired: Desired, findings: Iterable[Finding]) -> dict[Suspect, Finding]:
+    """Return the services and certificates that HAProxy names, each with what it says of them."""
+    owners = section_owners(desired)
+    found: dict[Suspect, Finding] = {}
+    for finding in findings:
+        if finding.section in owners:
+            found.setdefault(a_service(ServiceId.parse(owners[finding.section])), finding)
+        for name in _CERTIFICATE.findall(finding.text):
+            certificate = CertificateFile(name, b"").certificate
+            found.setdefault(Suspect("certificate", certificate), finding)
+    return found
+
+
+def printed(
+    rendered: Rendered, findings: Iterable[Finding], changed: Mapping[str, bytes]
+) -> dict[Suspect, Finding]:
+    """Return the keys, among those that changed, that the lines HAProxy names were printed from.
+
+    HAProxy names fifty at once; to divide them all takes two trials for each.
+    """
+    lines = {file.path: file.data.decode(errors="replace").split("\n") for file in rendered.files}
+    values = {key: value.decode(errors="replace").strip() for key, value in changed.items()}
+    found: dict[Suspect, Finding] = {}
+    for finding in findings:
+        if 0 < finding.line <= len(lines.get(finding.file, ())):
+            line = lines[finding.file][finding.line - 1]
+            if key := rawkeys.printed_on(line, finding.section, values):
+                found.setdefault(Suspect("key", key), finding)
+    return found
 
 
 def changed_services(entries: Entries, accepted: Entries) -> list[ServiceId]:

@@ -4,7 +4,6 @@ One bad service, key or certificate never stops the others: it stays at its last
 and with the reason.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable
 
@@ -21,7 +20,6 @@ from lbsync.agent.quarantine import (
 from lbsync.agent.rules import Finding
 from lbsync.agent.settle import Plan, Question, Settled, Settler
 from lbsync.agent.validate import Refused
-from lbsync.clients.certificates import CertificateFile
 from lbsync.errors import BadKey, ItemsRefused, LbsyncError
 from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
 
@@ -35,7 +33,6 @@ _MOST_TRIALS = 40
 _MOST_TRIALS_OF_CERTIFICATES = 8
 _MOST_REASONS = 8
 _MOST_OF_FEW = 3
-_CERTIFICATE = re.compile(r"certs/([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 Tries = Callable[[set[Suspect]], LbsyncError | None]
 """Returns what is wrong with these held back; None: all goes well."""
@@ -73,11 +70,24 @@ class Culprits:
 
     def refused(self, question: Question, plan: Plan, refusal: Refused, tries: Tries) -> None:
         """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
-        named = _accused(plan, refusal.findings)
+        named = self._named(question, plan, refusal.findings)
         if not self._bar(question, plan, named, refusal):
             self._search(question, plan, refusal, tries)
         elif any(suspect.kind == "certificate" for suspect in named):
             self._hold_certificates(question, tries)
+
+    def _named(
+        self, question: Question, plan: Plan, findings: Iterable[Finding]
+    ) -> dict[Suspect, Finding]:
+        """Return whom HAProxy names, outright or by a line that was printed from a changed key."""
+        named = blame.accused(plan.desired, findings)
+        others = [finding for finding in findings if finding not in named.values()]
+        keys = [
+            s.name for group in self._suspects(question, plan) for s in group if s.kind == "key"
+        ]
+        items = question.snapshot.items
+        changed = {key: items[key].value for key in keys if key in items}
+        return blame.printed(plan.rendered, others, changed) | named
 
     def _hold_certificates(self, question: Question, tries: Tries) -> None:
         """Hold back what HAProxy will name next, as it names but one certificate at a time: those that
@@ -104,7 +114,7 @@ class Culprits:
         """
         owners = blame.section_owners(plan.desired)
         why = findings[0] if findings else _saying("HAProxy did not take it; see its log")
-        accused = _accused(plan, findings)
+        accused = self._named(question, plan, findings)
         new = {a_service(ServiceId.parse(owners[name])) for name in binders if name in owners}
         if binders and not accused and not new:
             return False  # an address of the settings, or of a template
@@ -266,18 +276,6 @@ class Culprits:
             return good is not None and not (bar and bar.out)
         service = suspect.service
         return (service_key(service) if service else suspect.name) in question.accepted
-
-
-def _accused(plan: Plan, findings: tuple[Finding, ...]) -> dict[Suspect, Finding]:
-    owners = blame.section_owners(plan.desired)
-    accused: dict[Suspect, Finding] = {}
-    for finding in findings:
-        if finding.section in owners:
-            accused.setdefault(a_service(ServiceId.parse(owners[finding.section])), finding)
-        for name in _CERTIFICATE.findall(finding.text):
-            certificate = CertificateFile(name, b"").certificate
-            accused.setdefault(Suspect("certificate", certificate), finding)
-    return accused
 
 
 def _first_finding(error: LbsyncError) -> Finding:

@@ -1,15 +1,20 @@
 """Keys as they are stored, for templates that read them so: a bad one is replaced by its last good value. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from lbsync.agent.quarantine import Bar, Suspect
 from lbsync.agent.render import gopath
+from lbsync.agent.words import words
 from lbsync.model.desired import Problem
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import TRANSIENT
 
 Raw = Mapping[str, bytes]
 """Key, without the prefix, to value."""
+
+#: A shorter value may be part of a word by chance.
+_TELLING = 4
 
 
 def is_shown(key: str) -> bool:
@@ -65,3 +70,28 @@ def problems(bars: Mapping[Suspect, Bar], good: Raw) -> Iterator[Problem]:
             is_kept = not bar.out and last_good(good, suspect.name) is not None
             instead = "its last good value stays" if is_kept else "it is left out"
             yield Problem(suspect.name, "", f"{bar.reason}; {instead}", bar.line)
+
+
+def printed_on(line: str, section: str, values: Mapping[str, str]) -> str:
+    """Return the key that a line of haproxy.cfg was printed from; empty: that cannot be told.
+
+    The line holds the key's value, and it or the name of its `section` holds names of which the key is made.
+    Of several such keys it is the one with the most names there. `values`: key to value.
+    """
+    found = words(line)
+    names = {part for word in found for part in (word, *word.split("/"))}
+    fits: dict[str, int] = {}
+    for key, value in values.items():
+        if value and (value in found or (len(value) >= _TELLING and _is_in(line, value))):
+            parts = set(key.split("/")) - {""}
+            fits[key] = sum(part in names or _is_in(section, part) for part in parts)
+    most = max(fits.values(), default=0)
+    best = [key for key, count in fits.items() if count == most]
+    return best[0] if most and len(best) == 1 else ""
+
+
+def _is_in(text: str, part: str) -> bool:
+    """Tell whether the part stands in the text as a word, or as words."""
+    if part not in text:
+        return False
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(part)}(?![A-Za-z0-9])", text) is not None

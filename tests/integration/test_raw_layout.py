@@ -178,3 +178,17 @@ def test_values_that_were_bad_before_the_first_start_are_left_out(stack: Stack) 
     assert first.returncode == Exit.REJECTED, first.stderr
     assert stack.get("any").body == "one"
     assert "99999" not in (stack.state / "live/haproxy.cfg").read_text()
+
+
+def test_very_many_bad_values_of_one_writer_do_not_delay_another(stack: Stack) -> None:
+    assert command(stack, "agent", "--once").returncode == Exit.CHANGED
+    two = stack.web("two").address.encode()
+    bad = {f"services/web/bad{n}": f"10.0.0.{n}:99999".encode() for n in range(120)}
+    stack.put({**bad, "services/web/bad name": two, "services/new/1": two})
+
+    held = command(stack, "agent", "--once")
+
+    assert held.returncode == Exit.REJECTED, held.stderr
+    text = (stack.state / "live/haproxy.cfg").read_text()
+    assert "backend new" in text
+    assert "99999" not in text
