@@ -24,7 +24,8 @@ _NETWORKS = {
     "::/128": "this host",
     "169.254.0.0/16": "link-local, with the metadata of clouds",
     "fe80::/10": "link-local",
-    "fd00:ec2::254/128": "the metadata of a cloud",
+    "fd00:ec2::/32": "a cloud's own services, with its metadata",
+    "fd20:ce::254/128": "the metadata of a cloud",
     "100.100.100.200/32": "the metadata of a cloud",
     "192.0.0.192/32": "the metadata of a cloud",
     "168.63.129.16/32": "a cloud's own service",
@@ -32,7 +33,10 @@ _NETWORKS = {
     "ff00::/8": "multicast",
     "240.0.0.0/4": "reserved",
 }
-_NAMES = ("metadata.google.internal", "instance-data.ec2.internal", "*.localhost", "localhost")
+_NAMES = (
+    *("metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"),
+    *("*.localhost", "localhost", "localhost.localdomain"),
+)
 _SERVERS = (
     *(ServerClaim(f"*={what}") for what in ("0.0.0.0/0", "::/0", "*")),
     *(ServerClaim(f"-={what}") for what in (*_NETWORKS, *_NAMES)),

@@ -149,7 +149,8 @@ def test_an_origin_that_is_named_may_read_answers_and_also_refusals(
 @pytest.mark.parametrize(
     "origin",
     ["http://app.example.com", f"{APP}:8443", f"{APP}.evil.test", "https://example.org", "null",
-     "https://evil.test/.example.org", "https://aexample.org", "https://a.exampleXorg", "*", APP[:-1]],
+     "https://evil.test/.example.org", "https://aexample.org", "https://a.exampleXorg", "*", APP[:-1],
+     f"{APP}, https://evil.test", f"https://evil.test, {APP}"],
 )  # fmt: skip
 def test_other_origins_may_not(site: Site, origin: str) -> None:
     answer = site.get("cors.test", headers={"Origin": origin, **basic("ann", "x")})

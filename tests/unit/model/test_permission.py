@@ -32,7 +32,8 @@ def refusal(permission: Permission, key: str, value: object) -> str:
     "address",
     ["127.0.0.1", "127.255.0.9", "::1", "169.254.169.254", "fe80::1", "0.1.2.3", "::ffff:127.0.0.1",
      "::ffff:169.254.169.254", "64:ff9b::7f00:1", "::127.0.0.1", "2002:7f00:1::", "fd00:ec2::254", "100.100.100.200",
-     "168.63.129.16", "192.0.0.192", "255.255.255.255", "240.0.0.1", "metadata.google.internal", "a.localhost"],
+     "168.63.129.16", "192.0.0.192", "255.255.255.255", "240.0.0.1", "metadata.google.internal", "a.localhost",
+     "fd00:ec2::23", "fd20:ce::254", "metadata.goog", "localhost.localdomain"],
 )  # fmt: skip
 def test_the_hosts_themselves_and_their_cloud_are_no_servers(address: str) -> None:
     value = {"servers": [{"name": "a", "address": address, "port": 80}]}
