@@ -37,6 +37,10 @@ def test_a_full_service_survives_a_round_trip() -> None:
         (b"{}", "mode: required, but missing"),
         (b'{"mode":"http","chek":{}}', "chek: no such field; did you mean check?"),
         (b'{"mode":"http","check":{"pth":"/"}}', "check.pth: no such field; did you mean path?"),
+        (
+            b'{"mode":"http","check":{"interval":"99ms"}}',
+            "check.interval: checks cost the services of all",
+        ),
         (b'{"mode":"http","check":{"interval":2000}}', "check.interval: 2000 is no duration"),
         (b'{"mode":"http","hosts":["a.example:80"]}', "leave the port out"),
         (b'{"mode":"http","hosts":["*."]}', "hosts[0]: '*.' is no host name"),
