@@ -3,14 +3,13 @@
 Pure. A claim that somebody older holds is refused by name; the rest of that service goes on.
 """
 
-import re
-from collections.abc import Iterable, Iterator
-from urllib.parse import quote, unquote_to_bytes
+from collections.abc import Iterable
 
 import msgspec
 
 from lbsync.model.desired import Problem
 from lbsync.model.records import ServiceRecord
+from lbsync.model.routes import claims_of
 from lbsync.schema.keys import ServiceId, service_key
 
 
@@ -56,7 +55,7 @@ def grant(
                 problems.append(refusal)
             continue
         mine = routes[service] = []
-        for key, explicit in _claims(record):
+        for key, explicit in claims_of(record):
             if not explicit:
                 twins.append((service, key))
             elif owners.setdefault(key, service) == service:
@@ -73,7 +72,7 @@ def grant(
 
 def explicit(record: ServiceRecord) -> tuple[str, ...] | None:
     """Return the route keys that a service names itself; None where it claims twins of `www` too."""
-    claims = list(_claims(record))
+    claims = list(claims_of(record))
     return tuple(key for key, _ in claims) if all(named for _, named in claims) else None
 
 
@@ -85,36 +84,6 @@ def granted(routes: tuple[str, ...]) -> Grant:
 def asks_for(record: ServiceRecord) -> object:
     """Return all of a record that decides about claims; equal values claim the same."""
     return record.mode, record.hosts, record.paths, record.listen, bool(record.redirect.www)
-
-
-def _www_twin(host: str) -> str:
-    return host[4:] if host.startswith("www.") else f"www.{host}"
-
-
-def _claims(record: ServiceRecord) -> Iterator[tuple[str, bool]]:
-    """Yield (route key, explicit) for all a service claims; twins of `www` come second."""
-    hosts = dict.fromkeys(record.hosts or ("*",))
-    paths = dict.fromkeys(map(_plain, record.paths or ("/",)))
-    for host in hosts:
-        for path in paths:
-            yield _route_key(host, path), True
-    if record.redirect.www:
-        for host in hosts:
-            twin = _www_twin(host)
-            if host[0] != "*" and twin not in hosts:
-                for path in paths:
-                    yield _route_key(twin, path), False
-
-
-def _plain(path: str) -> str:
-    """Return the one spelling of all that servers read alike, as the http frontend makes it."""
-    merged = re.sub("/+", "/", quote(unquote_to_bytes(path), safe="/"))
-    return merged.rstrip("/") or "/"
-
-
-def _route_key(host: str, path: str) -> str:
-    """Return the prefix that requests are matched with: it ends in "/", as their path does."""
-    return f"{host}{path}" if path == "/" else f"{host}{path}/"
 
 
 def _take_port(

@@ -20,7 +20,7 @@ from lbsync.model.snapshot import Snapshot
 from lbsync.publisher.chosen import identity_of, options_of
 from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.explain import Line, absent, explain
-from lbsync.publisher.stored import Held, Stored
+from lbsync.publisher.stored import Held, Stored, neighbours_of
 from lbsync.publisher.view import View
 from lbsync.schema.keys import ServiceId
 from lbsync.schema.publishing import known
@@ -48,6 +48,8 @@ class Explanation(msgspec.Struct):
     stored: list[str]
     publishers: list[str]
     reports: list[str]
+    neighbours: list[str]
+    """Who else claims what falls under its claims."""
     cluster: list[Line]
     unasked: str = ""
     """Why Kubernetes was not asked."""
@@ -77,9 +79,10 @@ def run(args: argparse.Namespace) -> Exit:
     name = str(args.service)
     stored = Stored(settings.publisher.cluster)
     stored.update(snapshot)
-    found = Explanation(name, [], [], [], [])
+    found = Explanation(name, [], [], [], [], [])
     found.stored = [_stored(held) for _, held in sorted(stored.of(name).items())]
     found.publishers, found.reports = _publishers(snapshot, name)
+    found.neighbours = list(neighbours_of(stored.of(name), stored))
     if args.offline:
         found.unasked = "--offline"
     else:
@@ -198,6 +201,8 @@ def _show(terminal: Terminal, found: Explanation) -> None:
         row("publisher", "none has ever written here", good=False)
     for text in found.reports:
         row("report", text, good=False)
+    for text in found.neighbours:
+        row("neighbour", text, good=False)
     for line in found.cluster:
         row(line.about, line.text, line.good)
     if found.unasked:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.publisher.neighbours import Neighbours
 from lbsync.schema import reading
 from lbsync.schema.keys import parse_key
 from lbsync.schema.publishing import reports_prefix
@@ -51,6 +52,7 @@ class Stored:
         self._items: Mapping[str, Item] = {}
         self._revision = 0
         self._cluster_id = 0
+        self.neighbours = Neighbours()
 
     def of(self, service: str) -> Keys:
         """Return the keys that stem from a Service (`<ns>/<name>`), or bear such a name."""
@@ -80,9 +82,10 @@ class Stored:
         return [key.removeprefix(start) for key in self._base if key.startswith(start)]
 
     def update(self, snapshot: Snapshot) -> set[str]:
-        """Take a snapshot in; return the Services of which a key is not as it was."""
+        """Take a snapshot in; return the Services of which a key, or of whose neighbours one, is not as
+        it was."""
         if snapshot.revision == self._revision and snapshot.cluster_id == self._cluster_id:
-            return set()
+            return self._affected()
         touched: set[str] = set()
         if snapshot.revision < self._revision or snapshot.cluster_id != self._cluster_id:
             touched |= self._forget()
@@ -102,7 +105,7 @@ class Stored:
         for key in (before.keys() | ahead.keys()) - snapshot.items.keys():
             if key not in self._ahead and self.get(key) is not None:
                 touched.add(self._set(key, None))
-        return touched - {""}
+        return (touched - {""}) | self._affected()
 
     def wrote(self, revision: int, written: Iterable[tuple[str, bytes | None]]) -> None:
         """Take in what a transaction of ours wrote at a revision; None: removed."""
@@ -124,15 +127,21 @@ class Stored:
         known = set(self._groups)
         self._ahead.clear()
         self._groups.clear()
+        self.neighbours.forget()
         self._base.clear()
         self._items = {}
         return {base for base in known if not base.startswith(self._reports)}
+
+    def _affected(self) -> set[str]:
+        """Return the Services whose neighbours' claims are not as they were, our own writes included."""
+        return {base_of(found.ns, found.name) for found in self.neighbours.affected()}
 
     def _set(self, key: str, item: Item | None) -> str:
         """Put one key in its place; return its Service, or nothing where it is no such key."""
         base = self._base_of(key)
         if not base:
             return ""
+        self.neighbours.note(key, item)
         group = self._groups.setdefault(base, {})
         if item is not None:
             group[key] = Held(item, _source(item.value))
@@ -156,6 +165,13 @@ class Stored:
         if parsed is None or parsed.service is None:
             return ""
         return base_of(parsed.service.ns, parsed.service.name)
+
+
+def neighbours_of(keys: Keys, stored: Stored) -> tuple[str, ...]:
+    """Return who else claims what falls under the claims in these services keys."""
+    led = (parse_key(key) for key in sorted(keys) if key.startswith("services/"))
+    names = (found.service for found in led if found is not None and found.service is not None)
+    return tuple(text for name in names for text in stored.neighbours.told(name))
 
 
 def _source(value: bytes) -> str:

@@ -106,7 +106,7 @@ class Draft(msgspec.Struct):
         return Loss(self.before, self.after, gone=self.state.standing == "gone", meant=meant)
 
 
-def fingerprint(stored: Keys, report: Held | None) -> int:
-    """Return a number that is another one as soon as any of these keys is."""
+def fingerprint(stored: Keys, report: Held | None, told: tuple[str, ...]) -> int:
+    """Return a number that is another one as soon as any of these keys, or of `told`, is."""
     marks = [(key, held.item.mod_revision) for key, held in stored.items()]
-    return hash((frozenset(marks), report.item.mod_revision if report else 0))
+    return hash((frozenset(marks), report.item.mod_revision if report else 0, told))

@@ -14,7 +14,7 @@ from lbsync.publisher.brake import Around, Brake, Limits, count, kept, left_of
 from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.followed import Following, accepted, followed, odd_label
 from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
-from lbsync.publisher.stored import Keys, Stored
+from lbsync.publisher.stored import Keys, Stored, neighbours_of
 from lbsync.publisher.translate import Options, inspect_ingress, is_published
 from lbsync.publisher.units import Draft, Records, State, Unit, fingerprint
 from lbsync.publisher.view import Inputs, View
@@ -84,6 +84,8 @@ class Work:
             known = self.states.get(name)
             draft = self._draft(name, stored, now)
             if draft is not None:
+                if draft.state.standing != "gone":
+                    draft.state.warnings += neighbours_of(draft.stored, stored)
                 drafts.append(draft)
                 appeared |= known is None or (known.standing == "gone") != (
                     draft.state.standing == "gone"
@@ -274,4 +276,6 @@ class Work:
 
     def _fingerprint(self, name: str, stored: Stored) -> int:
         report = stored.get(report_key(self._me.cluster, "service", name))
-        return fingerprint(stored.of(name), report)
+        keys = stored.of(name)
+        told = neighbours_of(keys, stored)
+        return fingerprint(keys, report, told)

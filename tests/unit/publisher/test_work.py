@@ -510,3 +510,22 @@ def test_a_label_that_nearly_says_it_is_reported(value: str) -> None:
     found.objects.put(service(labels={"lbsync.io/publish": "false"}, annotations=HOST))
     assert found.write(CART) == [REPORT]
     assert found.stored_keys() == []
+
+
+def test_the_older_owner_is_told_who_takes_a_path_below_its_host_until_that_is_gone() -> None:
+    found = bench()
+    found.write()
+    phish = msgspec.structs.replace(
+        service(annotations={**HOST, "lbsync.io/paths": "/login"}), name="phish", namespace="evil"
+    )
+    found.objects.put(phish)
+    found.write(Dirt(services=frozenset({"evil/phish"})))
+    assert found.write(CART) == [REPORT]
+    (told,) = found.value(REPORT)["warnings"]
+    assert "evil/phish took cart.example with path /login" in told
+    assert '"shop=cart.example" to [claims] hosts' in told
+    assert found.write() == []
+    found.objects.drop(phish)
+    found.write(Dirt(services=frozenset({"evil/phish"})))
+    found.write(CART)
+    assert found.value(REPORT) is None
