@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from harness.load import Load
 from harness.machine import Machine
 from harness.wait import wait_until
-from tests.vm.conftest import FIRST_START, install
+from tests.vm.conftest import FIRST_START, SERVERS, install
 
 HTTP_PORT = 8080
 HOST = "cart.example.com"
@@ -42,6 +42,18 @@ def status(machine: Machine) -> dict[str, object]:
     shown = machine.run("lbsync", "status", "--output", "json", check=False).stdout
     found: dict[str, object] = json.loads(shown)["agent"] if shown else {"state": "none yet"}
     return found
+
+
+def show_info(machine: Machine) -> str:
+    """Return what HAProxy says of itself, asked by nothing of lbsync's."""
+    script = """
+import socket
+with socket.socket(socket.AF_UNIX) as peer:
+    peer.connect("/run/haproxy/admin.sock")
+    peer.sendall(b"show info\\n")
+    print(b"".join(iter(lambda: peer.recv(65536), b"")).decode())
+"""
+    return machine.run("python3", "-c", script).stdout
 
 
 def is_served(machine: Machine) -> bool:
@@ -86,8 +98,7 @@ def test_a_rollback_without_an_agent_does_what_it_says(host: Machine) -> None:
     with load(host, rate=100) as running:
         done = host.run("lbsync", "rollback", "--yes", check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        shown = host.sh("echo 'show info' | socat - /run/haproxy/admin.sock 2>/dev/null || true")
-        assert not shown or before in shown
+        assert before in show_info(host)
     assert running.failures == []
     assert host.sh("find /var/lib/lbsync -user root").strip() == ""
     host.sh("systemctl start lbsync-agent")
@@ -176,3 +187,35 @@ def test_a_host_whose_agent_is_dead_can_be_drained(host: Machine) -> None:
 def test_a_haproxy_that_was_stopped_on_purpose_stays_stopped(host: Machine) -> None:
     host.sh("systemctl stop haproxy; systemctl restart --no-block lbsync-agent; sleep 2")
     assert host.run("systemctl", "is-active", "haproxy", check=False).stdout.strip() == "inactive"
+
+
+def test_a_haproxy_that_is_away_is_not_called_confirmed(host: Machine) -> None:
+    assert host.run("lbsync", "status", "--fleet", check=False).returncode == 0
+    host.sh("systemctl stop haproxy")
+    for words in (["status"], ["status", "--fleet"]):
+        wait_until(
+            f"lbsync {' '.join(words)} to say so",
+            lambda words=words: host.run("lbsync", *words, check=False).returncode != 0,
+            timeout=3,
+        )
+    host.sh("systemctl start haproxy")
+    wait_until("the proof", lambda: status(host)["state"] == "confirmed", timeout=5)
+    assert is_served(host)
+
+
+def test_a_state_directory_that_was_emptied_is_made_anew_and_told(host: Machine) -> None:
+    with load(host, rate=100) as running:
+        host.sh("rm -rf /var/lib/lbsync/*")
+        made = ("accepted.db", "agent.lock", "live/haproxy.cfg", "status.json")
+        wait_until(
+            "everything to be there again",
+            lambda: all((host.root / "var/lib/lbsync" / name).exists() for name in made),
+            timeout=60,
+        )
+        again = host.run("lbsync", "agent", "--once", check=False)
+        assert again.returncode == 8, "a second agent ran beside the first"
+        host.sh(
+            f"lbsync service put shop/new --host new.example.com --server a={SERVERS}:9001 --wait"
+        )
+    assert running.failures == []
+    assert host.sh("journalctl -u lbsync-agent -p warning -o cat --no-pager").strip()
