@@ -11,6 +11,8 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 ARGS   ?=
+# Tests wait for daemons most of their time: more of them at once than there are processors.
+WORKERS ?= 4
 
 PREFIX     ?= /usr/local
 DESTDIR    ?=
@@ -39,7 +41,7 @@ demo: setup ## watch the agent at work on this machine; KEEP=1 leaves it running
 
 .PHONY: test
 test: setup-daemons ## run all tests, against real etcd and HAProxy processes on loopback
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: setup ## lint, format, types, imports; seconds
