@@ -84,6 +84,7 @@ def test_the_master_and_its_workers_are_found(served: Bench) -> None:
         ("4194303", "is not running"),
         ("x", "no process id in it"),
     ],
+    ids=["another program", "nobody", "no number"],
 )
 def test_a_pid_file_is_believed_only_when_the_process_is_haproxy(
     tmp_path: Path, content: str, words: str
