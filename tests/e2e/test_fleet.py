@@ -169,4 +169,6 @@ def test_what_the_fleet_writes_makes_nobody_work(fleet: tuple[Host, Host]) -> No
     assert wait(one, "--revision", str(revision)).returncode == Exit.OK
     assert "agents/lb-10, agents/lb-11" in command(one, "status", "--fleet").stdout
     after = agent.status()["passes"], other.status()["passes"]
-    assert after == (before[0] + 1, before[1] + 1)
+    # One for the service; and its reload ends the connection that is held to the master, which may
+    # wake an agent when it ends and when there is a master again. Of 300 writes.
+    assert all(1 <= new - old <= 3 for old, new in zip(before, after, strict=True))

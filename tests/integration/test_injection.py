@@ -171,7 +171,8 @@ def test_any_field_is_refused_by_name_or_harmless_to_all_others(
     keys = keys_of(drawn, https)
     plan = make_plan(SETTINGS, a_snapshot(keys))
     named = {problem.key for problem in plan.desired.problems if problem.key}
-    assert named <= keys.keys()
+    # Of a namespace with too many of them, the rest is one sentence.
+    assert {name for name in named if not name.startswith("*/")} <= keys.keys()
     fewer = make_plan(SETTINGS, a_snapshot({**WITNESSES, "settings/global": as_json(https)}))
     found, alone = parts(plan.rendered), parts(fewer.rendered)
     for section in alone.keys() - {("frontend", "fe_http"), ("global", "")}:
