@@ -65,6 +65,15 @@ def _check(value: str) -> None:
         raise _refused(value, "holds half a surrogate pair, which is no character") from error
 
 
+def _check_word(value: str) -> None:
+    """Refuse what no quotes make a word of its own: HAProxy takes them off before it looks for the
+    brace that ends a condition, so the words behind it would become conditions (measured, 2.6 to 2.8)."""
+    if value == "}":
+        raise _refused(
+            value, "would end a condition, whatever its quotes; write it with more around it"
+        )
+
+
 def body(value: str) -> str:
     """Return `value` as it is written between double quotes. Raises `Rejected`: see `quote`."""
     _check(value)
@@ -75,13 +84,15 @@ def quote(value: str) -> str:
     """Return `value` as one HAProxy word: bare when that is safe, else between double quotes.
 
     Raises `Rejected` for an empty value (an empty word ends the line), NUL (cuts the value
-    short), CR and LF (they would split headers), and text that has no UTF-8 form.
+    short), CR and LF (they would split headers), text that has no UTF-8 form, and `}` alone.
     """
+    _check_word(value)
     return value if _SAFE(value) else f'"{body(value)}"'
 
 
 def haproxy_hole(value: str) -> str:
     """Return `value` bare when that is safe anywhere in a line, else as a hole. See `quote`."""
+    _check_word(value)
     return value if _SAFE(value) else f"{OPEN}{body(value)}{CLOSE}"
 
 

@@ -10,6 +10,8 @@ writable = st.text(
     st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\n\x02\x03"), min_size=1
 )
 hostile = st.text(st.sampled_from(" \t\v\f#$\\'\"{}%[]()@x0an\x7f\x1fä-"), min_size=1)
+# Which would end a condition, and is refused.
+writable, hostile = (kind.filter(lambda value: value != "}") for kind in (writable, hostile))
 
 
 @given(writable | hostile)
@@ -32,6 +34,7 @@ def test_a_plain_word_stays_bare(value: str) -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
+        ("}", "end a condition"),
         ("", "empty"),
         ("a\0b", "NUL"),
         ("a\nuser root", "line feed"),
