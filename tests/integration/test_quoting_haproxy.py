@@ -90,10 +90,11 @@ def hostile_values() -> list[str]:
     """Return every character alone and between others, and random mixes (always the same ones)."""
     chance = random.Random(2)
     alphabet = " \t#$\\'\"{}%[]()x0an;\x01\x1f\x7f\x80é-"
-    # A closing brace alone is refused: in a condition it would end that.
-    every = [chr(code) for code in range(1, 256) if chr(code) not in "\r\n\x02\x03}"]
+    every = [chr(code) for code in range(1, 256) if chr(code) not in "\r\n\x02\x03"]
     mixes = ["".join(chance.choices(alphabet, k=chance.randint(1, 12))) for _ in range(300)]
-    return HOSTILE + every + [f"a{char}b {char}" for char in every] + mixes
+    found = HOSTILE + every + [f"a{char}b {char}" for char in every] + mixes
+    # A closing brace alone is refused: in a condition it would end that.
+    return [value for value in found if value != "}"]
 
 
 Printed = tuple[str, str]
