@@ -99,3 +99,7 @@ class Conflict(LbsyncError):
     """Raised when a lock is held elsewhere or a compare-and-swap lost: re-read, decide anew."""
 
     exit_code = Exit.CONFLICT
+
+
+class Superseded(Conflict):
+    """Raised when this process lost its place to another one: end at once, and write nothing more."""

@@ -67,6 +67,11 @@ class Accepted:
             _set_aside(path)
 
     @property
+    def is_gone(self) -> bool:
+        """What was stored is not there any more."""
+        return bool(self._entries or self.raw) and not self._path.exists()
+
+    @property
     def entries(self) -> Entries:
         """Key to accepted entry."""
         return self._entries
@@ -96,6 +101,31 @@ class Accepted:
                 db.executemany("INSERT OR REPLACE INTO raw VALUES (?, ?)", rows)
         except sqlite3.Error as error:
             self._entries, self.raw = before
+            raise StateError(
+                f"{self._path}: what was accepted cannot be written: {error}"
+            ) from error
+
+    def write_anew(self) -> None:
+        """Write all that is accepted, whatever is in the file's place now. Raises `StateError`.
+
+        Nothing is written while it is not known what that is.
+        """
+        if self.unread:
+            return
+        entries, raw = self._entries, self.raw
+        if not self._path.exists():
+            for suffix in ("-wal", "-shm"):  # of the file that is gone
+                with suppress(OSError):
+                    self._path.with_name(self._path.name + suffix).unlink()
+        try:
+            with closing(_open(self._path)) as db, db:
+                db.execute("DELETE FROM accepted")
+                db.execute("DELETE FROM raw")
+                db.execute("DELETE FROM reached")
+                rows = [_row(entry.item) for entry in entries.values()]
+                db.executemany("INSERT INTO accepted VALUES (?, ?, ?, ?)", rows)
+                db.executemany("INSERT INTO raw VALUES (?, ?)", raw.items())
+        except sqlite3.Error as error:
             raise StateError(
                 f"{self._path}: what was accepted cannot be written: {error}"
             ) from error

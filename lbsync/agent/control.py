@@ -19,6 +19,7 @@ _CURES = {
     errno.EROFS: "mount that disk for writing",
 }
 Name = Literal["confirm", "rollback", "drain", "release", "held"]
+_STANDING: tuple[Name, ...] = ("rollback", "drain", "held")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -37,6 +38,8 @@ class Control:
     def __init__(self, state_dir: Path) -> None:
         """`state_dir`: the agent's state directory."""
         self.path = state_dir / "control"
+        self._standing: dict[Name, Request] = {}
+        self._was_there = False
 
     def get(self, name: Name) -> Request | None:
         """Return the standing request, or None. A damaged file counts as none."""
@@ -44,6 +47,28 @@ class Control:
             return reading.record((self.path / name).read_bytes(), Request)
         except (OSError, reading.Unreadable):
             return None
+
+    def make_anew(self) -> bool:
+        """Make the directory where it is missing, with what stood in it when this was last called; tell
+        whether it was there then, and is gone.
+
+        Who withdraws a request removes its file, not the directory. Raises `LbsyncError`.
+        """
+        if self.path.is_dir():
+            found = {name: self.get(name) for name in _STANDING}
+            self._standing = {name: request for name, request in found.items() if request}
+            self._was_there = True
+            return False
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LbsyncError(
+                f"{self.path}: cannot be made ({error.strerror}); "
+                "give lbsync's user the right to write there"
+            ) from error
+        for name, request in self._standing.items():
+            self.set(name, request)
+        return self._was_there
 
     def set(self, name: Name, request: Request) -> None:
         """Make a request stand. Raises `LbsyncError` when the directory cannot be written."""

@@ -54,6 +54,11 @@ class Journal:
             draft.replace(self._path)
             self._written = wanted
 
+    def write_anew(self, pid: str, touched: Iterable[Touch]) -> None:
+        """Write it whatever was written before: the file may be gone."""
+        self._written = None
+        self.begin(pid, touched)
+
     def note(self, touched: Iterable[Touch]) -> None:
         """Add what is about to be changed."""
         if lines := [msgspec.json.encode(each) for each in sorted(touched)]:

@@ -97,6 +97,11 @@ class Live:
             self.forget()
         return self.known
 
+    def note_anew(self) -> None:
+        """Write down again what is being changed: the file may be gone."""
+        if self._running is not None:
+            self._journal.write_anew(self.worker, self._running.touched)
+
     def forget(self) -> None:
         """What runs is in doubt; only a proof or a reload tells."""
         self._running = self._asked = None

@@ -74,6 +74,11 @@ class Occupied:
             if at > oldest and port not in self.given_away
         }
 
+    def write_anew(self) -> None:
+        """Write what is known: the file may be gone."""
+        if self._seen:
+            self._write(time.time())
+
     def _read(self) -> dict[int, float]:
         try:
             found = reading.record(self._path.read_bytes(), dict[int, float])

@@ -32,6 +32,7 @@ from lbsync.agent.sections import Parser
 from lbsync.agent.served import Served, chosen, load
 from lbsync.agent.settle import Plan, Question, Settler
 from lbsync.agent.spoken import Spoken
+from lbsync.agent.state_files import StateFiles
 from lbsync.agent.trial import Found, Trial
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.haproxy.options import from_settings
@@ -65,6 +66,9 @@ class Agent:
         self.holding = Holding(self._control, settings.agent, self._accepted)
         self._outputs = Outputs(settings)
         self._occupied = Occupied(state)
+        self.state_files = StateFiles(
+            self._store, self._accepted, self._control, self.holding.guard, self._occupied
+        )
         self._spoken = Spoken()
         self._watching = False
         self._beat: Callable[[], None] | None = None
@@ -154,6 +158,7 @@ class Agent:
 
     def run_pass(self) -> Outcome:
         """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
+        self.state_files.look(self._live)
         return self._pass().within(self._look_in())
 
     def _pass(self) -> Outcome:
@@ -195,9 +200,11 @@ class Agent:
         blind = not self._known or not self._settings.templates.packaged
         hold = self.holding.judge(found, self._store, self._parser, question.snapshot, blind=blind)
         if hold is not None and found.plan.hold is None:
-            return self._hold_all(found, hold)
-        self._tried = found
-        return self._stale(self._apply(found, began))
+            outcome = self._hold_all(found, hold)
+        else:
+            self._tried = found
+            outcome = self._apply(found, began)
+        return report.stale(outcome, self._source.health()) if self._watching else outcome
 
     def _hold_all(self, found: Found, hold: Hold) -> Outcome:
         self._trial.forget(found)
@@ -220,6 +227,7 @@ class Agent:
             self._accepted.replace(found.plan.entries, found.plan.raw)
             self._know_raw()
             self._served = Served(applied.generation, found.plan.rendered, found.config)
+            self.state_files.serves(applied.generation, found.plan.rendered)
             self._ahead.starts_from(found.plan.desired.services)
             self.holding.served(found.plan)
             self._settler.certificates.last = inputs.certificates_in(found.plan.rendered)
@@ -287,14 +295,6 @@ class Agent:
         self.applied = self._bringer.serve(wanted, draining=draining)
         if self._release():
             self.applied = self._bringer.serve(wanted, draining=draining)
+        self.state_files.serves(wanted)
         self._ahead.starts_from(())
         return self.applied
-
-    def _stale(self, outcome: Outcome) -> Outcome:
-        """Add that what is served may be old, while the source does not answer."""
-        if not self._watching or outcome.error:
-            return outcome
-        health = self._source.health()
-        if health.ok:
-            return outcome
-        return msgspec.structs.replace(outcome, error=f"what is served may be old: {health.detail}")

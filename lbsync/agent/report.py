@@ -1,5 +1,7 @@
 """What a pass says of itself: its sentence, its outcome, and what it found wrong. Pure."""
 
+import msgspec
+
 from lbsync.agent import blame
 from lbsync.agent.apply import Applied
 from lbsync.agent.bring import Deferred
@@ -7,6 +9,7 @@ from lbsync.agent.entries import Entries
 from lbsync.agent.guard import Hold
 from lbsync.agent.install import Installed
 from lbsync.agent.settle import Plan
+from lbsync.clients.source import Health
 from lbsync.errors import Exit, Unavailable
 from lbsync.loop.outcome import Outcome
 from lbsync.verdict import gravest
@@ -153,6 +156,18 @@ def without_source(applied: Applied, error: Unavailable, wanted_once: bool) -> O
         exit_code=Exit.UNAVAILABLE,
         fields={"digest": applied.generation.digest},
     )
+
+
+def stale(outcome: Outcome, source: Health) -> Outcome:
+    """Add that what is served may be old, while the source does not answer.
+
+    It comes first where HAProxy was proved: it is what the host's state is called after then.
+    """
+    if source.ok:
+        return outcome
+    old = f"what is served may be old: {source.detail}"
+    both = (old, outcome.error) if outcome.confirmed else (outcome.error, old)
+    return msgspec.structs.replace(outcome, error="; ".join(filter(None, both)))
 
 
 def pinned(applied: Applied, since: str) -> Outcome:

@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import fcntl
-from collections.abc import Iterator
 from pathlib import Path
 
 from lbsync import log
@@ -13,10 +11,11 @@ from lbsync.cli import memory
 from lbsync.cli.agent_status import StatusKeeper
 from lbsync.cli.agent_watches import Watches
 from lbsync.cli.context import opened, settings_of
+from lbsync.cli.host_lock import HostLock
 from lbsync.cli.identity import become_owner, make_state_dir
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Source
-from lbsync.errors import Conflict, Exit, LbsyncError, SettingsError
+from lbsync.errors import Exit, LbsyncError, SettingsError
 from lbsync.loop import Loop, Notifier, Pace, Report, Waker
 from lbsync.schema.keys import FOREIGN
 from lbsync.settings import Settings
@@ -62,10 +61,11 @@ def run(args: argparse.Namespace) -> Exit:
     if user := become_owner(state):
         log.get().info(f"runs as {user}, who owns {state}")
     with (
-        only_one(state),
+        HostLock(state) as lock,
         opened(settings, quiet=FOREIGN) as source,
         contextlib.closing(Agent(settings, source)) as agent,
     ):
+        agent.state_files.lock = lock.look
         keeper = StatusKeeper(settings, agent, source)
         if args.once:
             return _once(agent, keeper)
@@ -150,27 +150,3 @@ def _refuse_fixed(old: Settings, new: Settings) -> None:
         raise SettingsError(
             [f"{name}: cannot change while the agent runs; restart it" for name in changed]
         )
-
-
-@contextlib.contextmanager
-def only_one(state_dir: Path) -> Iterator[None]:
-    """Hold this host's lock, for one agent (or one command in its place) at a time.
-
-    Raises `Conflict` when it is held, `LbsyncError` when the state directory cannot be used.
-    """
-    path = state_dir / "agent.lock"
-    try:
-        file = path.open("a")
-    except OSError as error:
-        raise LbsyncError(
-            f"{path}: cannot be opened ({error.strerror}); "
-            "run as the agent's user, or name another --state-dir"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict(
-                f"another agent runs on this host with {state_dir} ('lbsync status' shows it)"
-            ) from error
-        yield

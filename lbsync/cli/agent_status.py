@@ -74,7 +74,8 @@ class StatusKeeper:
 
     def ended(self) -> None:
         """Leave the last word; that the process is gone, a reader sees for itself."""
-        status.write(self._state_dir, self._status)
+        if self._agent.state_files.are_ours:
+            status.write(self._state_dir, self._status)
 
     def note(self, report: Report) -> None:
         """Take in the end of a pass and write. Raises `LbsyncError`."""

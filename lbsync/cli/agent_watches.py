@@ -48,7 +48,8 @@ class Watches:
             rereads[Path(settings.templates.directory)] = None
         control = Path(settings.state_dir) / "control"
         control.mkdir(parents=True, exist_ok=True)
-        wakes: dict[Path, Names] = {control: None}
+        # The lock file is removed with everything else, if at all: to be noticed at once.
+        wakes: dict[Path, Names] = {control: None, control.parent: frozenset({"agent.lock"})}
         if settings.proxy.certificates:
             wakes[Path(settings.proxy.certificates)] = None
         self._rereads.watch(rereads)

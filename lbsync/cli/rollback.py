@@ -13,9 +13,9 @@ from lbsync.agent.generations import Generation, Store
 from lbsync.agent.reconcile import Agent
 from lbsync.agent.sections import Parser
 from lbsync.cli import request
-from lbsync.cli.agent import only_one
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.generation import Content, content, find
+from lbsync.cli.host_lock import HostLock
 from lbsync.cli.identity import become_owner
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected, Unavailable
@@ -168,7 +168,7 @@ def _release(args: argparse.Namespace, state: Path) -> Ended:
 
 def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:
     """Be the agent for one pass, which obeys the request and asks no source."""
-    with only_one(state), opened(settings) as source:
+    with HostLock(state), opened(settings) as source:
         outcome = Agent(settings, source).run_pass()
     revision = wanted.meta.revision
     return Ended(outcome.sentence, outcome.confirmed, wanted.digest, revision, outcome.error)

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Protocol, TypeVar
 
 from lbsync import log, threads
-from lbsync.errors import LbsyncError
+from lbsync.errors import LbsyncError, Superseded
 from lbsync.loop.notify import Notifier
 from lbsync.loop.outcome import Outcome, Report
 from lbsync.loop.schedule import Pace, Schedule
@@ -100,7 +100,10 @@ class Loop:
         self._notifier.beat()
 
     def run(self) -> None:
-        """Run passes until `stop` or a signal. Must be called in the main thread."""
+        """Run passes until `stop` or a signal. Must be called in the main thread.
+
+        Raises `Superseded` when a pass does: another process has taken this one's place.
+        """
         with self._signals():
             while not self._stop:
                 self._notifier.beat()
@@ -131,9 +134,11 @@ class Loop:
         self._tell(outcome, error, ended - began)
 
     def _attempt(self, work: Callable[[], T]) -> tuple[T | None, str]:
-        """Return what `work` returns, or None and why it failed. Lets nothing through."""
+        """Return what `work` returns, or None and why it failed. Lets `Superseded` through alone."""
         try:
             return work(), ""
+        except Superseded:
+            raise
         except LbsyncError as problem:
             return None, str(problem)
         except Exception as fault:  # noqa: BLE001 (the one place: HAProxy serves on, we try again)

@@ -12,6 +12,7 @@ from harness.ports import free_port
 from harness.stack import servers
 from harness.wait import wait_until
 from lbsync.agent import culprits
+from lbsync.agent.accepted import peek
 from lbsync.agent.control import Request
 from lbsync.agent.validate import Refused
 from lbsync.cli import main
@@ -411,6 +412,35 @@ def test_a_damaged_memory_costs_no_service(host: Host) -> None:
     with sqlite3.connect(host.stack.state / "accepted.db") as db:
         assert db.execute("SELECT count(*) FROM accepted").fetchone() == (2,)
     db.close()
+
+
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_an_emptied_state_directory_is_written_anew_although_etcd_is_away(
+    host: Host, rolled_back: bool
+) -> None:
+    old = host.agent.run_pass().fields["digest"]
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
+    assert host.agent.run_pass().changed
+    if rolled_back:
+        host.control.set("rollback", Request(str(old), NOW))
+    before = host.agent.run_pass().fields["digest"]
+    host.stack.etcd.stop()
+    host.restart_agent()  # nothing is known but what is on disk
+    host.agent.run_pass()
+    shutil.rmtree(host.stack.state)
+    host.stack.state.mkdir()
+
+    outcome = host.agent.run_pass()
+
+    assert (outcome.confirmed, outcome.fields["digest"]) == (True, before)
+    assert (host.control.get("rollback") is not None) == rolled_back
+    assert {"services/shop/web", "endpoints/shop/web/default"} <= peek(
+        host.stack.state / "accepted.db"
+    ).keys()
+    host.stack.haproxy.stop()
+    host.stack.haproxy.start()
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("shop.example").body == ("web" if rolled_back else "two")
 
 
 def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:

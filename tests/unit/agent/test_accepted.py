@@ -75,3 +75,20 @@ def test_a_command_beside_the_agent_finds_what_was_accepted_and_touches_nothing(
     path.write_bytes(b"no database, but long enough to look like something" * 100)
     assert peek(path) == remembered(path) == {}
     assert path.exists()
+
+
+def test_a_file_that_was_removed_or_exchanged_is_written_anew_from_memory(tmp_path: Path) -> None:
+    path, entries = tmp_path / "accepted.db", entries_of(a_shop())
+    store = Accepted(path)
+    assert not store.is_gone  # nothing was ever stored
+    store.replace(entries, {"shop/raw": b"1"})
+    path.unlink()
+    assert store.is_gone
+    store.write_anew()
+    assert not store.is_gone
+    assert (stored(Accepted(path)), Accepted(path).raw) == (stored(store), {"shop/raw": b"1"})
+    other = tmp_path / "other.db"
+    Accepted(other).replace(entries_of({"services/old/old": a_shop()["services/shop/web"]}), {})
+    other.replace(path)
+    store.write_anew()
+    assert stored(Accepted(path)) == stored(store)

@@ -1,0 +1,78 @@
+"""The files of the state directory, made anew from memory when somebody removed them.
+
+`rm -rf` there, or another file system mounted over it, stops nothing that runs. But HAProxy could not
+start again, and the next agent would know no last good version and no request of an operator.
+"""
+
+from collections.abc import Callable
+
+from lbsync import log
+from lbsync.agent.accepted import Accepted
+from lbsync.agent.control import Control
+from lbsync.agent.generations import Generation, Store
+from lbsync.agent.guard import Guard
+from lbsync.agent.live import Live
+from lbsync.agent.occupied import Occupied
+from lbsync.agent.served import load
+from lbsync.errors import Superseded
+from lbsync.model.rendered import Rendered
+
+
+class StateFiles:
+    """What is to be on disk, and is looked for before each pass."""
+
+    def __init__(
+        self, store: Store, accepted: Accepted, control: Control, guard: Guard, occupied: Occupied
+    ) -> None:
+        """Nothing is looked for yet."""
+        self._store = store
+        self._accepted = accepted
+        self._control = control
+        self._guard = guard
+        self._occupied = occupied
+        self.lock: Callable[[], str] = str
+        """Takes the host's lock anew where it was lost, and returns what happened; raises `Superseded`."""
+        self.are_ours = True
+        """False: another agent has them now."""
+        self._lost = ""
+        self._served: tuple[Generation, Rendered] | None = None
+
+    def serves(self, generation: Generation, rendered: Rendered | None = None) -> None:
+        """Remember what HAProxy serves; `rendered` left out: it is on disk."""
+        if self._served is None or self._served[0].name != generation.name:
+            self._served = generation, load(generation) if rendered is None else rendered
+
+    def look(self, live: Live) -> None:
+        """Write anew what is gone, and say so. Raises `LbsyncError` when the disk refuses, and
+        `Superseded` when another agent took the lock; nothing is written then."""
+        try:
+            self._lost = self.lock() or self._lost
+        except Superseded:
+            self.are_ours = False
+            raise
+        lost = self._lost or ("accepted.db was removed" if self._accepted.is_gone else "")
+        if self._control.make_anew():
+            lost = lost or f"{self._control.path} was removed"
+        if not lost:
+            return
+        self._lost = lost  # until all is written
+        self._guard.window.unsaved.update(self._guard.window.rows)
+        self._accepted.write_anew()
+        self._accepted.remember(self._guard.window)
+        self._occupied.write_anew()
+        live.note_anew()
+        self._make_live(live.base)
+        self._lost = ""
+        log.get().warning(
+            f"{lost} under the running agent: what it remembers was written anew; HAProxy served on"
+        )
+
+    def _make_live(self, base: str) -> None:
+        """Bring back the generation that is served, so that HAProxy finds it when it starts."""
+        if self._served is None or self._store.live() is not None:
+            return
+        gone, rendered = self._served
+        live = self._store.make_live(self._store.stage(rendered, gone.meta.revision))
+        if base in (gone.digest, gone.meta.base):  # that it runs was proved
+            live = self._store.mark_confirmed(live, gone.meta.base)
+        self._served = live, rendered

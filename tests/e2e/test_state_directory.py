@@ -1,0 +1,116 @@
+"""The state directory is taken away under a running agent: told, made anew, and never two agents."""
+
+import shutil
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from harness.agent import AgentProcess, command
+from harness.load import Load
+from harness.stack import Stack, servers
+from harness.wait import wait_until
+
+# The state directory is the agent's: one HAProxy is enough.
+pytestmark = pytest.mark.parametrize("stack", ["2.6"], indirect=True)
+KEY = "endpoints/shop/web/default"
+MADE = ("accepted.db", "agent.lock", "live/haproxy.cfg", "status.json", "control", "touched")
+
+
+def is_whole(stack: Stack) -> bool:
+    return all((stack.state / name).exists() for name in MADE)
+
+
+def stored(stack: Stack) -> set[str]:
+    """The keys in `accepted.db`, as the next agent will find them."""
+    with closing(sqlite3.connect(f"file:{stack.state / 'accepted.db'}?mode=ro", uri=True)) as db:
+        return {key for (key,) in db.execute("SELECT key FROM accepted")}
+
+
+def empty(state: Path) -> None:
+    for entry in state.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def replace(state: Path) -> None:
+    """Put an older directory in its place, as a mount would."""
+    old = state.with_name("old")
+    shutil.copytree(state, old, symlinks=True)
+    with closing(sqlite3.connect(old / "accepted.db")) as db, db:
+        db.execute("DELETE FROM accepted")
+    state.rename(state.with_name("away"))
+    old.rename(state)
+
+
+def remove_lock(state: Path) -> None:
+    (state / "agent.lock").unlink()
+
+
+def remove_database(state: Path) -> None:
+    (state / "accepted.db").unlink()
+
+
+def told(agent: AgentProcess) -> int:
+    return agent.log.read_text().count("under the running agent")
+
+
+def test_a_state_directory_that_was_harmed_is_told_and_made_anew(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    load = Load(stack.http_port, "shop.example", rate=50).start()
+    drained = command(stack, "drain", "--reason", "a disk is exchanged")
+    assert drained.returncode == 0, drained.stderr
+    keys = stored(stack)
+    try:
+        for number, harm in enumerate((empty, remove_lock, remove_database, replace), 1):
+            harm(stack.state)
+            wait_until(harm.__name__, lambda number=number: told(agent) == number, timeout=12)
+            assert command(stack, "agent", "--once").returncode == 8
+            wait_until("everything to be there", lambda: is_whole(stack), timeout=5)
+            assert keys <= stored(stack)
+            wait_until("the proof", lambda: agent.status().get("state") == "confirmed", timeout=5)
+            assert agent.status()["draining"] == "a disk is exchanged"
+        undrained = command(stack, "undrain")  # heard at once: what is asked for is watched again
+        assert undrained.returncode == 0, undrained.stderr
+        agent.wait_for_revision(stack.put({KEY: servers(stack.web("after"))}))
+        wait_until("the new server", lambda: stack.get("shop.example").body == "after", timeout=5)
+    finally:
+        load.stop()
+    assert load.failures == []
+    assert told(agent) == 4
+
+
+def test_no_second_agent_runs_while_the_directory_is_emptied(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    agent.signal(signal.SIGSTOP)
+    try:
+        empty(stack.state)
+        assert command(stack, "agent", "--once").returncode == 8
+    finally:
+        agent.signal(signal.SIGCONT)
+
+
+def test_an_agent_whose_directory_another_one_has_by_now_ends_and_says_so(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    agent.signal(signal.SIGSTOP)
+    other = AgentProcess(stack)
+    try:
+        replace(stack.state)
+        other.log = stack.directory / "other.log"
+        other.start()
+        agent.signal(signal.SIGCONT)
+        assert agent.wait(15) == 8
+        assert (
+            "was removed or replaced, and another agent runs on this host" in agent.log.read_text()
+        )
+        status = other.status()
+        assert status["pid"] == other.pid
+    finally:
+        other.stop()
