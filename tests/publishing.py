@@ -78,6 +78,7 @@ class Bench:
         limits: Limits = LIMITS,
         unread: Mapping[str, str] | None = None,
         claims: Claims | None = None,
+        keep_s: float = 0.0,
     ) -> None:
         """`unread`: kinds that cannot be read, with the reason."""
         self.objects = Objects(*found)
@@ -93,9 +94,11 @@ class Bench:
             limits,
             lambda extra: self.unread.get(extra, ""),
             permission=permission,
+            keep_s=keep_s,
         )
         self.stored = Stored(me.cluster)
         self.now = 1000.0
+        self.stamp = "2026-01-01T00:00:00Z"
 
     def reads_ingresses(self, reads: bool) -> None:
         """Switch the reading of Ingresses on or off, as a restart with other settings would."""
@@ -106,7 +109,7 @@ class Bench:
         """Return what would be written."""
         self.stored.update(self.store.snapshot())
         return self.work.look(
-            dirt, self.stored, self.now, "2026-01-01T00:00:00Z",
+            dirt, self.stored, self.now, self.stamp,
             confirmed=confirmations(self.store.snapshot().items),
         )  # fmt: skip
 

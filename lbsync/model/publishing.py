@@ -54,6 +54,15 @@ class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Version of the publisher."""
 
 
+class KeptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`publishers/<cluster>/claims/<ns>/<name>`: what a Service that went has back when it returns."""
+
+    routes: tuple[str, ...]
+    """`host/path/`, or `:port/`."""
+    until: str = ""
+    """RFC 3339, UTC: until when it is kept; empty: the Service is there again, and keeps it."""
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """What said where a Service's servers are when it was last published as it stood."""
 

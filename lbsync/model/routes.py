@@ -28,6 +28,13 @@ def claims_of(record: ServiceRecord) -> Iterator[tuple[str, bool]]:
                     yield _route_key(twin, path), False
 
 
+def routes_of(record: ServiceRecord) -> tuple[str, ...]:
+    """Return the route keys of a service, twins of `www` included; of a tcp service `:port/`."""
+    if record.mode == "tcp":
+        return (f":{record.listen}/",)
+    return tuple(dict.fromkeys(route for route, _ in claims_of(record)))
+
+
 def above(route: str) -> Iterator[str]:
     """Yield the route keys under which all requests of this one fall, itself first: shorter paths of its
     host, and the same of each wildcard that covers the host. `*` alone is above nothing else."""
@@ -44,6 +51,8 @@ def above(route: str) -> Iterator[str]:
 def shown(route: str) -> str:
     """Return a route key as people write it."""
     host, _, path = route.partition("/")
+    if host.startswith(":"):
+        return f"port {host[1:]}"
     return f"{'any host' if host == '*' else host} with path /{path.rstrip('/')}"
 
 

@@ -45,5 +45,6 @@ def assemble(
         limits_of(settings),
         watching.demand,
         permission=Permission(claims),
+        keep_s=settings.claim_keep.seconds,
     )
     return watching, view, work

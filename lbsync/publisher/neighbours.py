@@ -11,7 +11,7 @@ import msgspec
 
 from lbsync.errors import BadKey
 from lbsync.model.records import ServiceRecord
-from lbsync.model.routes import above, claims_of, shown
+from lbsync.model.routes import above, routes_of, shown
 from lbsync.model.snapshot import Item
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import Key, ServiceId, parse_key
@@ -94,6 +94,16 @@ class Neighbours:
             )
         return tuple(told)
 
+    def is_oldest(self, service: ServiceId, route: str) -> bool:
+        """Tell whether a service has a route that it claims: nobody older claims the same."""
+        own = self._claimants.get(service)
+        owners = self._owners.get(route, set())
+        return (
+            own is not None
+            and service in owners
+            and all(self._claimants[other].age >= own.age for other in owners)
+        )
+
     def _others(self, route: str, own: _Claimant) -> Iterator[tuple[str, ServiceId]]:
         """Yield the claims of younger services of other namespaces; of very many only some, so that
         nobody makes this slow."""
@@ -141,9 +151,10 @@ def _sentence(service: ServiceId, mine: str, route: str, other: ServiceId) -> st
         else f"{other} took {shown(route)}, which falls under {shown(mine)}"
     )
     host = mine.partition("/")[0]
+    field, what_for = ("listen", host[1:]) if host.startswith(":") else ("hosts", host)
     return (
         f"services/{service}: {what}; if {other.ns} should not have it, let the operator of the hosts add "
-        f'"{service.ns}={host}" to [claims] hosts'
+        f'"{service.ns}={what_for}" to [claims] {field}'
     )
 
 
@@ -153,7 +164,7 @@ def _claimant(parsed: Key, item: Item) -> _Claimant | None:
     except BadKey:
         return None  # agents do not take it either
     service = parsed.service
-    if service is None or not isinstance(record, ServiceRecord) or record.mode != "http":
+    if service is None or not isinstance(record, ServiceRecord):
         return None
-    routes = tuple(dict.fromkeys(route for route, _ in claims_of(record)))
+    routes = routes_of(record)
     return _Claimant((item.create_revision, service.ns, service.name), service, routes)

@@ -263,6 +263,7 @@ class Publisher:
 
     def _again_in(self, now: float) -> float:
         due = [self._next_full - now, self._heartbeat.due(), self._work.brake.due(now)]
+        due.append(self._work.keeping.due(stamp()))
         return max(0.01, min(seconds for seconds in due if seconds is not None))
 
     def _note(self, change: KubeChange[Any]) -> None:

@@ -9,7 +9,7 @@ from lbsync.model.snapshot import Item, Snapshot
 from lbsync.publisher.neighbours import Neighbours
 from lbsync.schema import reading
 from lbsync.schema.keys import parse_key
-from lbsync.schema.publishing import reports_prefix
+from lbsync.schema.publishing import kept_prefix, reports_prefix
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -45,9 +45,11 @@ class Stored:
 
     def __init__(self, cluster: str) -> None:
         self._reports = reports_prefix(cluster)
-        self._cluster = cluster
+        self._kept = kept_prefix(cluster)
+        self._own = (self._reports, self._kept)
         self._groups: dict[str, dict[str, Held]] = {}
         self._base: dict[str, str] = {}
+        self._kept_keys: set[str] = set()
         self._ahead: dict[str, int] = {}
         self._items: Mapping[str, Item] = {}
         self._revision = 0
@@ -74,7 +76,13 @@ class Stored:
             for base, group in self._groups.items()
             if any(held.source == source for held in group.values())
         }
-        return found | set(self.reported("service"))
+        return found | set(self.reported("service")) | self.kept().keys()
+
+    def kept(self) -> dict[str, Held]:
+        """Return the keys that say what is kept for Services that went, by Service."""
+        return {
+            key.removeprefix(self._kept): self._groups[key][key] for key in sorted(self._kept_keys)
+        }
 
     def reported(self, kind: str) -> list[str]:
         """Return the names of the objects of a kind that we have a report about."""
@@ -129,8 +137,9 @@ class Stored:
         self._groups.clear()
         self.neighbours.forget()
         self._base.clear()
+        self._kept_keys.clear()
         self._items = {}
-        return {base for base in known if not base.startswith(self._reports)}
+        return {base for base in known if not base.startswith(self._own)}
 
     def _affected(self) -> set[str]:
         """Return the Services whose neighbours' claims are not as they were, our own writes included."""
@@ -142,6 +151,8 @@ class Stored:
         if not base:
             return ""
         self.neighbours.note(key, item)
+        if key.startswith(self._kept):
+            (self._kept_keys.add if item is not None else self._kept_keys.discard)(key)
         group = self._groups.setdefault(base, {})
         if item is not None:
             group[key] = Held(item, _source(item.value))
@@ -151,12 +162,12 @@ class Stored:
             self._base.pop(key, None)
         if not group:
             del self._groups[base]
-        return "" if key.startswith(self._reports) else base
+        return "" if key.startswith(self._own) else base
 
     def _base_of(self, key: str) -> str:
         if base := self._base.get(key):
             return base
-        if key.startswith(self._reports):
+        if key.startswith(self._own):
             return key
         try:
             parsed = parse_key(key)

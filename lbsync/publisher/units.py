@@ -25,11 +25,14 @@ class Unit(msgspec.Struct, frozen=True):
     """`<ns>/<name>`."""
     changes: tuple[Change, ...]
     report: Change | None = None
+    kept: Change | None = None
+    """What is kept for it, once it is gone."""
 
     @property
     def all(self) -> tuple[Change, ...]:
         """Every key to write or to remove."""
-        return (*self.changes, self.report) if self.report else self.changes
+        beside = (change for change in (self.report, self.kept) if change is not None)
+        return (*self.changes, *beside)
 
 
 class State(msgspec.Struct):

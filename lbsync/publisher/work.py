@@ -13,6 +13,7 @@ from lbsync.publisher import reports
 from lbsync.publisher.brake import Around, Brake, Limits, count, kept, left_of
 from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.followed import Following, accepted, followed, odd_label
+from lbsync.publisher.kept import Keeping
 from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
 from lbsync.publisher.stored import Keys, Stored, neighbours_of
 from lbsync.publisher.translate import Options, inspect_ingress, is_published
@@ -20,7 +21,7 @@ from lbsync.publisher.units import Draft, Records, State, Unit, fingerprint
 from lbsync.publisher.view import Inputs, View
 from lbsync.publisher.watching import Extra
 from lbsync.schema.confirming import Confirmations
-from lbsync.schema.publishing import ReportKind, report_key
+from lbsync.schema.publishing import ReportKind, kept_key, report_key
 
 MOST_HELD = 20
 """Of how many removals that are held at once each Service's owner is told."""
@@ -40,9 +41,11 @@ class Work:
         demand: Callable[[Extra], str],
         *,
         permission: Permission,
+        keep_s: float,
     ) -> None:
         """`demand` has something more watched, and tells why it cannot be read yet; `permission`:
-        which hosts, ports and servers a namespace may have."""
+        which hosts, ports and servers a namespace may have; `keep_s`: for how long the claims of
+        Services that went are kept."""
         self._me = me
         self._view = view
         self._demand = demand
@@ -50,6 +53,8 @@ class Work:
         self._waiting: dict[str, float] = {}
         self._deleted: set[str] = set()
         self._renewed: set[str] = set()
+        self._concerned: set[str] = set()
+        self.keeping = Keeping(me, keep_s)
         self.brake = Brake(limits)
         self.states: dict[str, State] = {}
         self.ingresses: dict[str, tuple[str, ...]] = {}
@@ -80,7 +85,10 @@ class Work:
         self._deleted |= dirt.deleted
         drafts = []
         appeared = False
-        for name in sorted(self._names(dirt, stored)):
+        names = self._names(dirt, stored)
+        going = [name for name in names if self._is_going(name, stored)]
+        self._concerned = self.keeping.refresh(stored, going, stamp)
+        for name in sorted(names | self._concerned):
             known = self.states.get(name)
             draft = self._draft(name, stored, now)
             if draft is not None:
@@ -90,6 +98,8 @@ class Work:
                 appeared |= known is None or (known.standing == "gone") != (
                     draft.state.standing == "gone"
                 )
+        # Whoever waited for what a Service leaves lets go of it before that goes.
+        drafts.sort(key=lambda draft: draft.state.standing == "gone")
         self._hold(drafts, now, confirmed)
         units = [self._unit(draft, stored, stamp) for draft in drafts]
         if dirt.ingresses or dirt.everything or appeared:
@@ -124,6 +134,9 @@ class Work:
             )
         return names
 
+    def _is_going(self, name: str, stored: Stored) -> bool:
+        return bool(stored.of(name)) and not self._is_published(*name.split("/"))
+
     def _draft(self, name: str, stored: Stored, now: float) -> Draft | None:
         """Return what one Service wants; None where it is in step as it was."""
         keys = stored.of(name)
@@ -152,6 +165,7 @@ class Work:
             and known.inputs.same(inputs)
             and known.stored == self._fingerprint(name, stored)
             and name not in self.brake.waiting
+            and name not in self._concerned
         ):
             return None
         return self._translated(name, inputs, keys, stored)
@@ -172,13 +186,16 @@ class Work:
         told = self._following.servers(service, draft.state.accepted) or servers
         records = followed(self._me, told, draft.stored)
         if not records:
-            draft.before = draft.after = count(mine(self._me, draft.stored))
-            return draft
+            records = mine(self._me, draft.stored)
+            if not self.keeping.permitted(draft.name, records, draft.stored)[1]:
+                draft.before = draft.after = count(records)
+                return draft
         return self._arranged(draft, records)
 
     def _arranged(self, draft: Draft, records: Records) -> Draft:
+        records, kept_off = self.keeping.permitted(draft.name, records, draft.stored)
         arranged = arrange(self._me, records, draft.stored)
-        draft.state.conflicts = arranged.conflicts
+        draft.state.conflicts = (*kept_off, *arranged.conflicts)
         return self._wanting(draft, arranged.records)
 
     def _last_accepted(self, name: str, stored: Stored) -> Accepted | None:
@@ -238,7 +255,9 @@ class Work:
             accepted=state.accepted,
         )
         change = self._report("service", draft.name, report, stored, stamp)
-        return Unit("service", draft.name, draft.changes, change)
+        held = stored.get(kept_key(self._me.cluster, draft.name))
+        kept = self.keeping.change(draft, held, stamp)
+        return Unit("service", draft.name, draft.changes, change, kept)
 
     def _few_are_held(self) -> bool:
         """Tell whether each owner is told; of many, the heartbeat tells in one sentence."""

@@ -1,13 +1,20 @@
 """The keys of publishers, below `publishers/<cluster>/`, and how they are read."""
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import Literal, TypeVar, get_args
 
 import msgspec
 
 from lbsync.errors import BadKey
-from lbsync.model.publishing import HeartbeatRecord, LeaderRecord, OriginRecord, ReportRecord
+from lbsync.model.publishing import (
+    HeartbeatRecord,
+    KeptRecord,
+    LeaderRecord,
+    OriginRecord,
+    ReportRecord,
+)
 from lbsync.model.snapshot import Item
 from lbsync.schema import reading
 
@@ -16,7 +23,8 @@ SOURCE_PREFIX = "k8s/"
 """How the `source` of every record of a publisher begins; the cluster's name follows."""
 ReportKind = Literal["service", "ingress"]
 
-R = TypeVar("R", LeaderRecord, HeartbeatRecord, ReportRecord, OriginRecord)
+_TIME = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ")
+R = TypeVar("R", LeaderRecord, HeartbeatRecord, ReportRecord, OriginRecord, KeptRecord)
 
 
 def source_of(cluster: str) -> str:
@@ -47,6 +55,25 @@ def reports_prefix(cluster: str) -> str:
 def report_key(cluster: str, kind: ReportKind, name: str) -> str:
     """Return the key of the report about one object; `name` is `<ns>/<name>`."""
     return f"{reports_prefix(cluster)}{kind}/{name}"
+
+
+def kept_prefix(cluster: str) -> str:
+    """Return what the keys begin with that say what is kept for Services that went."""
+    return f"{ROOT}{cluster}/claims/"
+
+
+def kept_key(cluster: str, name: str) -> str:
+    """Return the key that says what is kept for one Service; `name` is `<ns>/<name>`."""
+    return f"{kept_prefix(cluster)}{name}"
+
+
+def read_kept(item: Item) -> KeptRecord | None:
+    """Return what is kept; None where that cannot be read, or is no time that was written by us."""
+    try:
+        found = read(KeptRecord, item)
+    except BadKey:
+        return None
+    return found if not found.until or _TIME.fullmatch(found.until) else None
 
 
 def read(kind: type[R], item: Item) -> R:

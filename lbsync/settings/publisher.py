@@ -116,6 +116,12 @@ class Publisher(msgspec.Struct, frozen=True):
         Duration,
         Meta(extra={"min": "1s", "max": "1d"}, description="How long such a removal waits."),
     ] = Duration(30_000)  # fmt: skip
+    claim_keep: Annotated[
+        Pause,
+        Meta(extra={"max": "1d"},
+             description="How long the hosts, paths and ports of a Service that is deleted are kept for it: "
+             "Services of other namespaces get them only afterwards. `0`: not at all."),
+    ] = Pause(600_000)  # fmt: skip
     health_bind: Annotated[
         Bind | None,
         Meta(description="Address for `/healthz` and `/readyz`, for the probes of Kubernetes. Empty: "
