@@ -87,17 +87,25 @@ class Search(Generic[T]):
     """Finds those who must be held back for the rest to be accepted.
 
     At every moment the rest is accepted with `held` held back, also of faults that hide each other, or
-    that only some together make. About 2 log2(n) trials for each culprit.
+    that only some together make. About 2 log2(n) trials for each culprit. Families are judged as wholes
+    first, so that one with a hundred culprits leaves trials for all others.
     """
 
-    def __init__(self, suspects: Sequence[Sequence[T]], accepts: Callable[[set[T]], bool]) -> None:
+    def __init__(
+        self,
+        suspects: Sequence[Sequence[T]],
+        accepts: Callable[[set[T]], bool],
+        family: Callable[[T], str] = lambda _: "",
+    ) -> None:
         """`suspects`: in the order in which they are to be believed innocent, first by groups.
 
         `accepts(held)` tells whether all goes well with `held` held back; it was asked already with
-        nobody held, and said no.
+        nobody held, and said no. `family`: who most likely have one writer.
         """
         self._suspects = suspects
         self._accepts = accepts
+        self._family = family
+        self._doubtful: list[list[T]] = []
         self._most = 0
         self.trials = 0
         """How many there were."""
@@ -114,22 +122,31 @@ class Search(Generic[T]):
             return
         self.held = everyone
         for group in self._suspects:
-            self._release(list(group))
+            families: dict[str, list[T]] = {}
+            for suspect in group:
+                families.setdefault(self._family(suspect), []).append(suspect)
+            self._release(list(families.values()))
+        for doubtful in sorted(self._doubtful, key=len):
+            self._halve([[suspect] for suspect in doubtful])
 
-    def _release(self, suspects: list[T]) -> None:
-        """Take out of `held` all of `suspects` that the rest can be accepted with."""
-        if not suspects or self.trials >= self._most:
+    def _release(self, units: list[list[T]]) -> None:
+        """Take out of `held` all of these units that the rest can be accepted with."""
+        if not units or self.trials >= self._most:
             return
-        rest = self.held - set(suspects)
+        rest = self.held.difference(*units)
         if rest and self._goes_well(rest):
             self.held = rest
-            return
-        if len(suspects) == 1:
-            self.proved.add(suspects[0])
-            return
-        middle = len(suspects) // 2
-        self._release(suspects[:middle])
-        self._release(suspects[middle:])
+        elif len(units) > 1:
+            self._halve(units)
+        elif len(units[0]) > 1:
+            self._doubtful.append(units[0])
+        else:
+            self.proved.update(units[0])
+
+    def _halve(self, units: list[list[T]]) -> None:
+        middle = len(units) // 2
+        self._release(units[:middle])
+        self._release(units[middle:])
 
     def _goes_well(self, held: set[T]) -> bool:
         self.trials += 1

@@ -168,7 +168,9 @@ class Culprits:
         self, question: Question, found: Plan | Settled, error: LbsyncError, tries: Tries
     ) -> None:
         """Divide all that changed until the culprits stand alone."""
-        search = blame.Search(self._suspects(question, found), lambda held: tries(held) is None)
+        search = blame.Search(
+            self._suspects(question, found), lambda held: tries(held) is None, lambda s: s.family
+        )
         before = self._trials
         search.run(before)
         self._trials -= min(before, search.trials)

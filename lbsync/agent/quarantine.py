@@ -33,6 +33,17 @@ class Suspect(msgspec.Struct, frozen=True, order=True):
         """The service, where it is one."""
         return ServiceId.parse(self.name) if self.kind == "service" else None
 
+    @property
+    def family(self) -> str:
+        """What those have in common who most likely have one writer: the namespace of a service, the
+        first two names of a key that has more (`svc/shop` of `svc/shop/up/1`), else the first."""
+        if self.kind == "service":
+            return self.name.partition("/")[0]
+        if self.kind == "key":
+            parts = [part for part in self.name.split("/") if part]
+            return "/".join(parts[: 2 if len(parts) > 2 else 1])
+        return ""
+
 
 SETTINGS = Suspect("settings", SETTINGS_GLOBAL)
 

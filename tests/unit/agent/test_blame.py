@@ -46,6 +46,20 @@ def test_of_two_that_only_clash_together_the_later_one_is_held() -> None:
     assert search(accepts).held == {SERVICES[70]}
 
 
+@given(st.integers(0, 199), st.integers(1, 60))
+def test_a_family_with_very_many_culprits_leaves_trials_for_the_others(at: int, good: int) -> None:
+    bad = [f"evil/{number}" for number in range(200)]
+    others = [f"n{number}/x" for number in range(good)]
+    found = blame.Search(
+        [[*bad[:at], *others, *bad[at:]]],
+        lambda held: held >= set(bad),
+        lambda name: name.partition("/")[0],
+    )
+    found.run(40)
+
+    assert found.held == set(bad)
+
+
 def test_only_services_that_changed_are_suspects() -> None:
     accepted = dict(entries_of(a_shop()))
     changed = entries_of({"endpoints/shop/web/default": servers(9)})

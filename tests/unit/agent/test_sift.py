@@ -337,6 +337,19 @@ def test_a_hundred_bad_keys_whose_lines_are_named_do_not_delay_a_good_one(bed: B
         bed.settler.quarantine.bars.clear()
 
 
+def test_a_hundred_bad_ones_that_nothing_names_do_not_delay_another_writer(bed: Bed) -> None:
+    bed.put({"svc/old/a": b"x"})
+    bed.run()
+    bad = {f"svc/evil/{n}": b"refused" for n in range(120)}
+    bed.put({**bad, "svc/new/a": b"x", **_service("good", "new")})
+
+    for _ in range(2):  # the second time by a new agent
+        plan = bed.run()
+        assert {k for k in plan.raw if k.startswith("svc/")} == {"svc/old/a", "svc/new/a"}
+        assert owners(plan) == {"good": "new"}
+        bed.settler.quarantine.bars.clear()
+
+
 def test_bad_certificates_do_not_hold_back_a_service(bed: Bed) -> None:
     for number in range(100):
         (bed.certificates / f"c{number}.pem").write_bytes(BAD)
