@@ -5,6 +5,7 @@ systemd each line carries its priority, and is text for whoever reads the journa
 """
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Collection
@@ -21,6 +22,8 @@ LAST_REMINDER = 60.0
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 #: How many different messages of one failure are remembered as said.
 _KNOWN_MESSAGES = 16
+#: Of a message that is the same with other figures: `tried again in 4 min`.
+_FIGURES = re.compile(r"(?<![\w/.:-])\d+(?![\w-])")
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -158,12 +161,19 @@ class Failing:
         """When the present failure began, as the clock counts; None while all is well."""
         self.error = ""
         """The last message of the present failure; empty while all is well."""
+        self._first: dict[str, float] = {}
+        self.began: float | None = None
+        """When the last message was first heard in the present failure; None while all is well. One
+        failure may follow on another without a moment between them in which all is well."""
 
     def failed(self, error: str, **fields: Any) -> None:
         """Take note of a failure; log it when it is news or a reminder is due."""
         now = self._clock()
         self._count += 1
         self.error = error
+        self.began = self._first.setdefault(_FIGURES.sub("", error), now)
+        if len(self._first) > _KNOWN_MESSAGES:
+            del self._first[next(iter(self._first))]
         if self.since is None:
             self.since, self._pause = now, FIRST_REMINDER
             self._next = now + self._pause
@@ -189,6 +199,7 @@ class Failing:
         lasted = self._clock() - self.since
         get().info(f"{self._works} after {span(lasted)}", tries=self._count)
         self.since, self.error, self._count = None, "", 0
+        self.began, self._first = None, {}
 
 
 def span(seconds: float) -> str:

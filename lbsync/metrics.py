@@ -92,7 +92,7 @@ def _what_is_served(status: Status) -> Iterator[Metric]:
 
 def _what_is_wrong(status: Status) -> Iterator[Metric]:
     yield Metric(
-        "failing_since_timestamp_seconds", "gauge", "Since when passes fail; 0: they do not.",
+        "failing_since_timestamp_seconds", "gauge", "Since when the present error stands; 0: there is none.",
         status.failing_since,
     )  # fmt: skip
     if status.source is not None:

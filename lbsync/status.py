@@ -108,6 +108,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a reload has to wait, and what it is for; empty: none does."""
     error: str = ""
     failing_since: float = 0.0
+    """When `error` was first so, for as long as something is wrong."""
     refused_settings: str = ""
     """Why new settings or templates were not taken over; empty: those that were read last hold."""
     source: SourceStatus | None = None

@@ -115,11 +115,15 @@ def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
 
 def deferred(plan: Plan, wait: Deferred) -> Outcome:
     """Return the end of a pass whose reload has to wait."""
+    confirmed = wait.applied.outcome == "confirmed"
+    wrong = troubles(plan, Installed((), ()))
+    if not confirmed:
+        wrong.insert(0, wait.applied.detail)
     return Outcome(
         f"revision {plan.desired.revision}: {wait}",
-        wait.applied.outcome == "confirmed",
+        confirmed,
         waits=f"{wait.delay.reason}; it is for {wait.reasons[0]}",
-        error=_first(troubles(plan, Installed((), ()))),
+        error=_first(wrong),
         again_in=wait.delay.seconds,
         exit_code=Exit.UNVERIFIED,
         # Not `revision`: that says what is served.

@@ -92,9 +92,9 @@ class StatusKeeper:
             "draining": self._request("drain"),
             "state": self._state(report),
             "certificates": self._certificates(),
+            "last_pass": LastPass(_ended(report), now, report.seconds),
         }
         if report.outcome is not None:
-            facts["last_pass"] = LastPass(report.outcome.sentence, now, report.seconds)
             if self._agent.last is not None:
                 facts |= self._of_plan(self._agent.last, now)
             if self._agent.applied is not None:
@@ -224,6 +224,10 @@ class StatusKeeper:
             "needless_reloads": self._status.needless_reloads + applied.needless,
             "reload_reason": applied.reasons[0] if applied.reasons else "",
         }
+
+
+def _ended(report: Report) -> str:
+    return report.outcome.sentence if report.outcome else f"failed: {report.error}"
 
 
 def _version(program: str) -> str:

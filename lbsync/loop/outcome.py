@@ -44,7 +44,7 @@ class Report(msgspec.Struct, frozen=True):
     error: str
     """The outcome's error or the exception's text; empty when all is well."""
     failing_since: float | None
-    """Seconds since 1970 when passes began to fail; None while all is well."""
+    """Seconds since 1970 when passes began to fail for this reason; None while all is well."""
     seconds: float
     """How long the pass took."""
     reload_error: str = ""

@@ -169,7 +169,9 @@ class Loop:
             self._notifier.ready()
         self._notifier.status(error or (outcome.sentence if outcome else ""))
         if (on_report := self._on_report) is not None:
-            report = Report(outcome, error, trouble.since, seconds, self._reload_error)
+            report = Report(
+                outcome, error, trouble.began if error else None, seconds, self._reload_error
+            )
             _, problem = self._attempt(lambda: on_report(report))
             if problem:
                 log.get().warning(f"the status cannot be written: {problem}")

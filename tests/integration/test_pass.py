@@ -16,7 +16,10 @@ from lbsync.agent.accepted import peek
 from lbsync.agent.control import Request
 from lbsync.agent.validate import Refused
 from lbsync.cli import main
+from lbsync.cli.agent_status import StatusKeeper
 from lbsync.errors import Exit, TemplateError, Unavailable
+from lbsync.loop import Report
+from lbsync.settings import load
 from tests.pass_host import Host
 
 NOW = "2026-01-01T00:00:00Z"
@@ -441,6 +444,19 @@ def test_an_emptied_state_directory_is_written_anew_although_etcd_is_away(
     host.stack.haproxy.start()
     assert host.agent.run_pass().confirmed
     assert host.stack.get("shop.example").body == ("web" if rolled_back else "two")
+
+
+def test_the_status_of_a_pass_that_failed_tells_of_that_pass(host: Host) -> None:
+    keeper = StatusKeeper(load(host.stack.config_file), host.agent, host.source)
+    outcome = host.agent.run_pass()
+    keeper.note(Report(outcome, "", None, 0.1))
+    keeper.note(Report(None, "the disk is full", 5.0, 0.2))
+    assert (keeper.status.state, keeper.status.error) == ("failing", "the disk is full")
+    assert keeper.status.last_pass is not None
+    assert keeper.status.last_pass.sentence == "failed: the disk is full"
+    keeper.note(Report(outcome, "", None, 0.1))
+    assert (keeper.status.state, keeper.status.error) == ("confirmed", "")
+    assert (keeper.status.failing_since, keeper.status.last_pass.seconds) == (0.0, 0.1)
 
 
 def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:

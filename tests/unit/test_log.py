@@ -242,3 +242,22 @@ def test_the_journal_gets_a_priority_before_each_line(
     assert [line[:3] for line in lines[:2]] == ["<6>", "<4>"]
     assert all(line.startswith("<3>") for line in lines[2:])
     assert ("revision=7" in lines[0]) is (style == "auto")
+
+
+def test_a_reason_that_follows_on_another_has_its_own_beginning() -> None:
+    at = [0.0]
+    failing = log.Failing("the pass fails", "the pass works", clock=lambda: at[0])
+    told = []
+    for now, error in [
+        (10.0, "etcd is away"),
+        (20.0, "shop/web2 is refused; tried again in 5 min"),
+        (80.0, "shop/web2 is refused; tried again in 4 min"),
+        (90.0, "shop/web3 is refused; tried again in 5 min"),
+        (95.0, "etcd is away"),
+    ]:
+        at[0] = now
+        failing.failed(error)
+        told.append(failing.began)
+    assert told == [10.0, 20.0, 20.0, 90.0, 10.0]
+    failing.recovered()
+    assert failing.began is None

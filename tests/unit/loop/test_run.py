@@ -211,6 +211,27 @@ def test_a_report_tells_since_when_passes_fail() -> None:
     assert [report.failing_since for report in reports] == [None, 5.05, 5.05, None]
 
 
+def test_a_report_tells_since_when_the_present_reason_stands() -> None:
+    flawed = Outcome("served", confirmed=True, error="a/b is quarantined")
+    script = [
+        Unavailable("etcd is away"),
+        Unavailable("HAProxy is away"),
+        flawed,
+        flawed,
+        CONFIRMED,
+    ]
+    bench = Bench(script, [])
+    bench.world.events = [(at, bench.world.wake) for at in (10.0, 20.0, 30.0)] + [(31.0, STOP)]
+
+    reports = bench.run().reports
+
+    assert [report.error for report in reports][-1] == ""
+    assert reports[-1].failing_since is None
+    begun = {report.error: report.failing_since for report in reversed(reports) if report.error}
+    assert begun.keys() == {"etcd is away", "HAProxy is away", "a/b is quarantined"}
+    assert len(set(begun.values())) == 3
+
+
 def test_ready_is_said_once_after_the_first_confirmed_pass() -> None:
     unconfirmed = Outcome("not yet", confirmed=False, error="no socket", retry=True)
     bench = Bench([unconfirmed, CONFIRMED, CONFIRMED], [])
