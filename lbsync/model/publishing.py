@@ -25,7 +25,9 @@ class OriginRecord(msgspec.Struct, frozen=True):
     uid: str
     """Of its Service `default/kubernetes`."""
     server: str
-    """The API server's URL, as the publisher that wrote it was told; for people."""
+    """The API server's URL, as the publisher that wrote it was told."""
+    authority: str = ""
+    """SHA-256 of the authorities that sign its certificate, in hex; empty: nobody knows."""
 
 
 class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):

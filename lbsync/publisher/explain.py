@@ -66,6 +66,9 @@ def _service(service: Service, options: Options) -> Iterator[Line]:
         told = service.labels.get(PUBLISH_LABEL)
         has = f"label {PUBLISH_LABEL} is {told!r}" if told else f"it has no label {PUBLISH_LABEL}"
         yield Line("Service", f'{has}; give it {PUBLISH_LABEL}: "true"', good=False)
+        if PUBLISH_LABEL in service.annotations:
+            text = f"{PUBLISH_LABEL} is an annotation, which publishes nothing; write it as a label"
+            yield Line("Service", text, good=False)
     else:
         yield Line("Service", f'label {PUBLISH_LABEL} is "true"')
         mode = service.annotations.get("lbsync.io/address-mode")

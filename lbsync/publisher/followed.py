@@ -33,8 +33,15 @@ Records = Mapping[str, ServiceRecord | EndpointsRecord]
 
 def odd_label(service: Service | None) -> tuple[str, ...]:
     """Return what is wrong with the label of a Service that is not published; false is nothing wrong."""
-    value = service.labels.get(PUBLISH_LABEL) if service is not None else None
-    if service is None or value is None or value == "false" or service.deleting:
+    if service is None or service.deleting:
+        return ()
+    value, noted = service.labels.get(PUBLISH_LABEL), service.annotations.get(PUBLISH_LABEL)
+    if noted is not None and (value is None or (value == "false" and noted != "false")):
+        return (
+            f"Service {service.namespace}/{service.name}: {PUBLISH_LABEL} is an annotation, which publishes "
+            f'nothing; write {PUBLISH_LABEL}: "true" as a label',
+        )
+    if value is None or value == "false":
         return ()
     return (
         f"Service {service.namespace}/{service.name}: label {PUBLISH_LABEL} is {shown(value)}, so it is not "

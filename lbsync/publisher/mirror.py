@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import BadKey
-from lbsync.model.records import EndpointsRecord, ServiceRecord
+from lbsync.model.records import EndpointsRecord, RouteRecord, ServiceRecord
 from lbsync.model.values import Text, is_name
 from lbsync.publisher.stored import Held, Keys
 from lbsync.schema.decode import decode, encode
@@ -63,10 +63,30 @@ class Arranged(msgspec.Struct, frozen=True):
 
 def arrange(me: Identity, records: Records, stored: Keys) -> Arranged:
     """Return where `records` go; `stored` are all keys of that Service, of whatever source."""
+    records = {**records, **_named_groups(me, records, stored)}
     second = f".{me.cluster}"
     if all(h.source == me.source and not key.endswith(second) for key, h in stored.items()):
         return Arranged(dict(records))
     return _Case(me, records, stored, []).arranged()
+
+
+def _named_groups(me: Identity, records: Records, stored: Keys) -> Records:
+    """Return the groups that have no server any more and are named by the service's route, empty: without
+    its key the route would be refused, or send its share to another group."""
+    found: dict[str, EndpointsRecord] = {}
+    for key, held in stored.items():
+        if not key.startswith("routes/"):
+            continue
+        route, parsed = _decoded(held), _parsed(key)
+        if not isinstance(route, RouteRecord) or parsed.service is None:
+            continue
+        for group in route.groups:
+            named = endpoints_key(parsed.service, group)
+            there = stored.get(named)
+            led = service_key(parsed.service) in records
+            if led and named not in records and there is not None and there.source == me.source:
+                found[named] = EndpointsRecord((), Text.parse(me.source))
+    return found
 
 
 def changes(me: Identity, records: Records, stored: Keys) -> tuple[Change, ...]:

@@ -5,6 +5,7 @@ would take the other's Services for deleted. So the first one leaves a mark, the
 `default/kubernetes`, which every cluster has and makes itself; another one stays out.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 
@@ -31,6 +32,16 @@ def ask(client: Client) -> str:
         return ""
 
 
+def authority_of(client: Client) -> str:
+    """Return a fingerprint of the cluster's own authorities; empty where the system's count, which many
+    clusters may share, or none, or where they cannot be had now."""
+    try:
+        found = client.config.credentials.current().authority
+    except Unavailable:
+        return ""
+    return hashlib.sha256(found).hexdigest() if found and not client.config.insecure else ""
+
+
 class Origin:
     """Compares the cluster that is watched with the one that was published before."""
 
@@ -41,6 +52,7 @@ class Origin:
         server: str,
         uid_of: Callable[[], str],
         *,
+        authority_of: Callable[[], str] = lambda: "",
         adopt: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -50,6 +62,7 @@ class Origin:
         self._key = origin_key(cluster)
         self._server = server
         self._uid_of = uid_of
+        self._authority_of = authority_of
         self._adopt = adopt
         self._clock = clock
         self._uid: str | None = None
@@ -62,26 +75,45 @@ class Origin:
         """
         item = snapshot.items.get(self._key)
         known, own = _uid(item), self._own()
-        if self._adopt or not own or known in ("", own):
+        if self._adopt or not own or known in ("", own) or self._is_same_but_for_uid(item):
             return ""
         return (
             f"{self._cluster} is the name of another Kubernetes cluster ({_server(item)}, {known}), "
-            f"and this one is {own}; give it its own [publisher] cluster, or, if it took the other "
-            "one's place, run 'lbsync publish --once --adopt'"
+            f"and this one is {self._server}, {own}; give it its own [publisher] cluster, or, if it took the "
+            "other one's place or its Service default/kubernetes was made anew, run 'lbsync publish --once "
+            "--adopt' once with the settings of this publisher"
         )
 
     def mark(self, snapshot: Snapshot, fence: Expect) -> None:
         """Leave the mark where there is none, or another one is to be replaced. Leader only."""
         uid = self._own()
         item = snapshot.items.get(self._key)
-        if not uid or _uid(item) == uid or not (self._adopt or item is None):
+        if not uid:
             return
-        value = msgspec.json.encode(OriginRecord(uid, self._server))
+        record = OriginRecord(uid, self._server, self._authority_of())
+        known = _read(item)
+        if known == record or (known is not None and known.uid == uid and not record.authority):
+            return
+        may = self._adopt or item is None or _uid(item) == uid or self._is_same_but_for_uid(item)
+        if not may:
+            return
+        value = msgspec.json.encode(record)
         try:
             self._source.commit([fence], [Put(self._key, value)])
         except Conflict:
             return  # the lead was lost; whoever has it leaves the mark
         self._adopt = False
+
+    def _is_same_but_for_uid(self, item: Item | None) -> bool:
+        """Tell whether this is the server with the authority that was published from: then only its
+        Service `default/kubernetes` was made anew."""
+        known = _read(item)
+        authority = self._authority_of()
+        return (
+            known is not None
+            and authority != ""
+            and (known.server, known.authority) == (self._server, authority)
+        )
 
     def _own(self) -> str:
         if self._uid is None and self._clock() >= self._ask_at:

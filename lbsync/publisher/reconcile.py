@@ -24,7 +24,7 @@ from lbsync.publisher.dirty import Dirt, Dirty
 from lbsync.publisher.election import Election, identity, stamp
 from lbsync.publisher.heartbeat import Heartbeat
 from lbsync.publisher.mirror import Change
-from lbsync.publisher.origin import Origin, ask
+from lbsync.publisher.origin import Origin, ask, authority_of
 from lbsync.publisher.result import outcome
 from lbsync.publisher.stored import Stored
 from lbsync.publisher.units import State, Summary, Unit, summary
@@ -71,6 +71,7 @@ class Publisher:
             settings.cluster,
             cluster.server,
             lambda: ask(self._client),
+            authority_of=lambda: authority_of(self._client),
             adopt=adopt,
         )
         ttl = round(settings.lease_ttl.seconds)

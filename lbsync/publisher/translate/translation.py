@@ -137,6 +137,9 @@ def _servers(
     members = gather(case.slices, port, families, group_of, report)
     scene = Scene(case.service, port, families, members, case.pool, placement, options, report)
     drafts = MODES[placement.address_mode or options.address_mode](scene)
+    if placement.group_label and any(drafts.values()):
+        # What bears no label has its place only as long as it has servers.
+        drafts = {group: found for group, found in drafts.items() if found}
     for group, found in drafts.items():
         if len(found) > MAX_SERVERS:
             raise Refused(

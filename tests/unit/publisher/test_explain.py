@@ -56,6 +56,8 @@ def test_slices_of_an_earlier_self_are_named() -> None:
 def test_a_service_that_is_not_to_be_published_says_what_is_missing() -> None:
     assert 'give it lbsync.io/publish: "true"' in told(service(labels={}))["!Service"][0]
     assert "being deleted" in told(service(deleting=True))["!Service"][0]
+    note = told(service(labels={}, annotations={"lbsync.io/publish": "true"}))["!Service"]
+    assert any("is an annotation" in text for text in note)
     wrong = told(service(labels={"lbsync.io/publish": "yes"}))["!Service"][0]
     assert "label lbsync.io/publish is 'yes'" in wrong
 

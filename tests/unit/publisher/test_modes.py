@@ -376,7 +376,10 @@ def test_groups_come_from_pod_labels_then_slice_labels_then_the_default() -> Non
     assert servers(found, "blue") == ["a 10.1.0.1:8080"]
     assert servers(found, "default") == ["b 10.1.0.2:8080"]
     assert servers(found, "green") == ["c 10.1.0.3:8080"]
-    assert servers(run(notes, slices), "default") == [], "of Pods not known yet nobody can tell"
+    unknown = run(notes, slices)
+    assert sorted(key for key in unknown.records if key.startswith("endpoints/")) == [
+        "endpoints/shop/cart/green"
+    ], "of Pods not known yet nobody can tell"
     bad = run(notes, slices, pods={"a": {"color": "Dark_Blue"}, "b": {}})
     assert bad.refusal is None
     assert "label 'color' is 'Dark_Blue', which cannot name a group" in str(bad.notices)

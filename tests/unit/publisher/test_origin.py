@@ -75,3 +75,35 @@ def test_one_who_lost_the_lead_leaves_no_mark() -> None:
 def test_a_mark_that_cannot_be_read_is_none() -> None:
     store = FakeSource({KEY: b"nonsense"})
     assert origin(store, "one").refusal(store.snapshot()) == ""
+
+
+def test_a_service_of_the_cluster_made_anew_is_not_another_cluster() -> None:
+    def of(uid: str, server: str = "https://one", authority: str = "ca") -> Origin:
+        return Origin(
+            store, "blue", server, lambda: uid, authority_of=lambda: authority, adopt=False
+        )
+
+    store = FakeSource()
+    mark(store, of("one"))
+    for other in (of("two", authority="cb"), of("two", authority=""), of("two", "https://two")):
+        why = other.refusal(store.snapshot())
+        assert "default/kubernetes was made anew" in why
+        mark(store, other)
+        assert of("one").refusal(store.snapshot()) == ""
+    anew = of("two")
+    assert anew.refusal(store.snapshot()) == ""
+    mark(store, anew)
+    assert b'"two"' in store.get(KEY).value  # type: ignore[union-attr]
+    assert of("two", "https://other", "cb").refusal(store.snapshot()) == ""
+
+
+def test_a_mark_of_an_older_version_learns_the_authority() -> None:
+    store = FakeSource({KEY: b'{"uid": "one", "server": "https://one"}'})
+    found = Origin(
+        store, "blue", "https://one", lambda: "one", authority_of=lambda: "ca", adopt=False
+    )
+    mark(store, found)
+    assert b'"ca"' in store.get(KEY).value  # type: ignore[union-attr]
+    before = store.get(KEY)
+    mark(store, found)
+    assert store.get(KEY) == before

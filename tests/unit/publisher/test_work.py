@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from lbsync.clients.kube import SERVICES, Change
-from lbsync.model.kube import Ingress, Service, ServicePort, SlicePort
+from lbsync.model.kube import Ingress, Pod, Service, ServicePort, SlicePort
 from lbsync.publisher import followed
 from lbsync.publisher import work as module
 from lbsync.publisher.dirty import Dirt, Dirty
@@ -529,3 +529,33 @@ def test_the_older_owner_is_told_who_takes_a_path_below_its_host_until_that_is_g
     found.write(Dirt(services=frozenset({"evil/phish"})))
     found.write(CART)
     assert found.value(REPORT) is None
+
+
+def test_a_group_that_its_route_names_stays_when_its_last_pod_goes() -> None:
+    pods = [endpoint("10.0.0.1", "blue-1"), endpoint("10.0.0.2", "green-1")]
+    labels = [
+        Pod(namespace="shop", name=f"{color}-1", uid=color, labels={"color": color})
+        for color in ("blue", "green")
+    ]
+    found = Bench(cart(group_label="color"), slice_(*pods), *labels)
+    found.write()
+    blue, green = "endpoints/shop/cart/blue", "endpoints/shop/cart/green"
+    assert found.stored_keys("endpoints") == [blue, green]
+    found.store.put("routes/shop/cart", b'{"groups": {"blue": 0, "green": 1}}')
+    found.objects.put(slice_(pods[1]))
+    found.now += 60
+    found.write()
+    found.now += 60
+    found.write()
+    assert found.value(blue)["servers"] == []
+    assert found.write() == []
+    found.store.delete("routes/shop/cart")
+    found.write()
+    assert found.stored_keys("endpoints") == [green]
+
+
+def test_the_word_as_an_annotation_is_reported_where_the_service_is_seen() -> None:
+    off = service(labels={"lbsync.io/publish": "false"}, annotations={"lbsync.io/publish": "true"})
+    found = Bench(off, slice_(*PODS))
+    assert found.write() == [REPORT]
+    assert "as a label" in found.value(REPORT)["warnings"][0]
