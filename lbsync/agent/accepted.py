@@ -21,6 +21,8 @@ from lbsync.agent.window import Kept, Window
 from lbsync.errors import LbsyncError
 from lbsync.model.snapshot import Item
 
+#: Values of records are texts of kinds of their own, which msgspec does not write by itself.
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
 _LAYOUT = """
 CREATE TABLE IF NOT EXISTS accepted (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL
@@ -135,7 +137,7 @@ class Accepted:
         if not window.unsaved:
             return
         boot_id, kept = boot.boot_id(), {name: window.kept(name) for name in window.unsaved}
-        rows = [(name, boot_id, msgspec.json.encode(k)) for name, k in kept.items() if k]
+        rows = [(name, boot_id, _ENCODER.encode(k)) for name, k in kept.items() if k]
         gone = [(name,) for name, k in kept.items() if not k]
         try:
             with closing(_open(self._path)) as db, db:

@@ -435,6 +435,9 @@ def test_a_writer_who_never_rests_does_not_fill_the_memory() -> None:
 
 def test_what_was_reached_is_found_on_disk_by_the_next_agent(tmp_path: Path) -> None:
     values = fleet(10)
+    # What a record holds is more than plain text: networks, and who wrote it.
+    values["services/a/s0"] |= {"allow": ["10.0.0.0/8"], "source": "k8s/prod"}
+    values["services/a/s4"] |= {"deny": ["192.0.2.7"], "source": "k8s/prod"}
     scene = Scene(values)
     for number in range(4):
         emptied(values, f"s{number}")
@@ -446,3 +449,6 @@ def test_what_was_reached_is_found_on_disk_by_the_next_agent(tmp_path: Path) -> 
     Accepted(tmp_path / "accepted.db").recall(later)
     assert later.all.total == 15
     assert later.rows["a/s4"].untried == scene.guard.window.rows["a/s4"].untried
+    for name in ("a/s0", "a/s4"):
+        found, told = later.rows[name].past[0].reach, scene.guard.window.rows[name].past[0].reach
+        assert found.is_like(told)
