@@ -32,7 +32,9 @@ class Health:
         self._at = self._clock()
         outcome = report.outcome
         self._ready = outcome is not None and outcome.confirmed
-        self._sentence = report.error or (outcome.sentence if outcome else "")
+        # What is wrong with some Service is in its report; here it would look like trouble of this process.
+        wrong = "" if self._ready else report.error
+        self._sentence = wrong or (outcome.sentence if outcome else "")
 
     def alive(self) -> tuple[bool, str]:
         """Tell whether the loop turns. Trouble outside is none of its own: a restart cures nothing."""

@@ -73,6 +73,11 @@ def test_probes_tell_a_loop_that_stands_still_from_trouble_outside() -> None:
     assert not health.ready()[0]
     health.note(report(Outcome("stands by: two leads", confirmed=True)))
     assert health.ready() == (True, "stands by: two leads")
+    refused = Outcome(
+        "revision 7: nothing to write; 5 services published, 1 refused", confirmed=True
+    )
+    health.note(report(refused, "Service zoo/badhost: annotation lbsync.io/hosts: no host"))
+    assert health.ready() == (True, refused.sentence), "one tenant's mistake is not this process's"
     health.note(report(None, "etcd does not answer"))
     assert health.alive() == (True, "etcd does not answer")
     assert not health.ready()[0]
