@@ -11,8 +11,8 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 ARGS   ?=
-# Tests wait for daemons most of their time: more of them at once than there are processors.
-WORKERS ?= 4
+# Tests wait for daemons half of their time: one more of them at once than there are processors.
+WORKERS ?= 3
 
 PREFIX     ?= /usr/local
 DESTDIR    ?=

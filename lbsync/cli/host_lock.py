@@ -65,7 +65,8 @@ class HostLock:
         try:
             if not _leads_to(self._state, self._directory):
                 directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
-                self._directory = self._locked(directory, self._directory)
+                # Network file systems may lock files alone.
+                self._directory = self._locked(directory, self._directory, optional=True)
             if not _leads_to(self._path, self._file):
                 flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
                 self._file = self._locked(os.open(self._path, flags, 0o644), self._file)
@@ -75,8 +76,11 @@ class HostLock:
                 "run as the agent's user, or name another --state-dir"
             ) from error
 
-    def _locked(self, fresh: int, old: int | None) -> int:
-        """Lock what was just opened, let go of what was held in its place, return the new one."""
+    def _locked(self, fresh: int, old: int | None, *, optional: bool = False) -> int:
+        """Lock what was just opened, let go of what was held in its place, return the new one.
+
+        `optional`: one that cannot be locked at all is held open without.
+        """
         try:
             fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -85,8 +89,9 @@ class HostLock:
                 f"another agent runs on this host with {self._state} ('lbsync status' shows it)"
             ) from error
         except OSError:
-            os.close(fresh)
-            raise
+            if not optional:
+                os.close(fresh)
+                raise
         if old is not None:
             os.close(old)
         return fresh
