@@ -13,13 +13,13 @@ from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients import kube
 from lbsync.clients.kube.errors import NotFound
 from lbsync.clients.kube.kinds import Key
-from lbsync.errors import Exit, LbsyncError
+from lbsync.errors import Exit, LbsyncError, Rejected
 from lbsync.model.kube import Node, Service
 from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Snapshot
 from lbsync.publisher.chosen import identity_of, options_of
 from lbsync.publisher.dirty import Dirt
-from lbsync.publisher.explain import Line, absent, explain
+from lbsync.publisher.explain import Line, absent, explain, unread
 from lbsync.publisher.stored import Held, Stored, neighbours_of
 from lbsync.publisher.view import View
 from lbsync.schema.keys import ServiceId
@@ -131,7 +131,10 @@ def _ask(settings: Settings, service: ServiceId, stored: Stored) -> list[Line]:
     client = kube.Client(kube.load(path, chosen.context or None))
     try:
         own = client.get(kube.SERVICES, service.ns, service.name)
-        return _explained(settings, client, own, stored)
+        try:
+            return _explained(settings, client, own, stored)
+        except Rejected as error:
+            return unread(own, options_of(chosen, settings.claims), str(error))
     except NotFound:
         return absent(str(service))
     finally:

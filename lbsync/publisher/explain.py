@@ -55,6 +55,12 @@ def explain(
     return lines
 
 
+def unread(service: Service, options: Options, why: str) -> list[Line]:
+    """Return what there is to say of a Service of which something else that decides cannot be read."""
+    text = f"what else decides cannot be read: {why}"
+    return [*_service(service, options), Line("Service", text, good=False)]
+
+
 def _service(service: Service, options: Options) -> Iterator[Line]:
     ports = ", ".join(
         f"{port.name or 'unnamed'} {port.port}/{port.protocol}" for port in service.ports

@@ -169,6 +169,17 @@ def test_explain_works_without_the_cluster(publisher: PublisherProcess, fake: Fa
     assert "services/shop/cart by k8s/default" in offline.stdout
 
 
+def test_explain_shows_the_service_where_something_else_may_not_be_read(
+    publisher: PublisherProcess, fake: FakeKube
+) -> None:
+    fake.faults.refuse(100, 403, part="/endpointslices")
+    answer = publisher.run("explain", "service", "shop/cart")
+    assert answer.returncode == 5
+    assert 'label lbsync.io/publish is "true"' in answer.stdout
+    assert "what else decides cannot be read" in answer.stdout
+    assert "was not asked" not in answer.stdout
+
+
 def test_status_shows_publishers_and_what_they_report(
     publisher: PublisherProcess, store: Store
 ) -> None:
