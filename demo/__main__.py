@@ -16,8 +16,10 @@ def main() -> int:
     """Play all acts; return the exit code."""
     tell = Terminal()
     tell.title("lbsync: etcd to HAProxy, on this machine's loopback")
-    # So that an end from outside takes the daemons along, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # So that an end from outside takes the daemons along, too. And a shell starts what it puts into the
+    # background with SIGINT ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         with set_up() as stage:
             play(stage, tell)

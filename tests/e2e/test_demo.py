@@ -90,7 +90,10 @@ def test_a_demo_that_is_kept_can_be_played_with_and_ends_with_an_interrupt(
 
     wait_until("every printed command to work", all_work, timeout=30, every=0.2)
     demo.send_signal(signal.SIGINT)
-    rest, _ = demo.communicate(timeout=30)
+    try:
+        rest, _ = demo.communicate(timeout=30)
+    finally:
+        demo.kill()
     assert demo.returncode == 0, rest
     assert leftovers(short_path) == []
 

@@ -23,6 +23,8 @@ ODD = [
     *("default-path config", "server-state-file /x", ".if", "crt-base /x", "#", "\\", "'", '"'),
 ]
 odd = st.lists(st.sampled_from(ODD), min_size=1, max_size=4).map(" ".join)
+# Alone it would end a condition, and is refused.
+odd = odd.filter(lambda text: text != "}")
 
 
 @pytest.mark.parametrize(
