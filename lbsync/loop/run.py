@@ -164,9 +164,6 @@ class Loop:
             trouble.failed(error, **fields)
         elif confirmed:
             self._flawed.recovered()
-        if confirmed and not self._ready:
-            self._ready = True
-            self._notifier.ready()
         self._notifier.status(error or (outcome.sentence if outcome else ""))
         if (on_report := self._on_report) is not None:
             report = Report(
@@ -175,6 +172,10 @@ class Loop:
             _, problem = self._attempt(lambda: on_report(report))
             if problem:
                 log.get().warning(f"the status cannot be written: {problem}")
+        # Last: whoever waits for READY may read the status at once.
+        if confirmed and not self._ready:
+            self._ready = True
+            self._notifier.ready()
 
     def _take_new_settings(self) -> None:
         self._reload_asked = False

@@ -82,6 +82,7 @@ class Bench:
         self.times: list[float] = []
         self.reports: list[Report] = []
         self.reload: Callable[[], Pace] = lambda: PACE
+        self.on_report: Callable[[Report], None] = self.reports.append
 
     def one_pass(self) -> Outcome:
         self.times.append(round(self.world.now, 3))
@@ -96,7 +97,7 @@ class Bench:
             PACE,
             waker=self.world,
             reload=self.reload,
-            on_report=self.reports.append,
+            on_report=self.on_report,
             notifier=self.systemd,
             clock=self.world.clock,
             wall_clock=self.world.clock,
@@ -239,9 +240,21 @@ def test_ready_is_said_once_after_the_first_confirmed_pass() -> None:
 
     assert bench.run().systemd.heard == [
         "STATUS=no socket",
+        "STATUS=revision 1 is served",
         "READY=1",
         "STATUS=revision 1 is served",
+        "STOPPING=1",
+    ]
+
+
+def test_whoever_waits_for_ready_may_read_the_status_of_that_pass() -> None:
+    bench = Bench([CONFIRMED], [(5.0, STOP)])
+    bench.on_report = lambda report: bench.systemd.heard.append("status written")
+
+    assert bench.run().systemd.heard == [
         "STATUS=revision 1 is served",
+        "status written",
+        "READY=1",
         "STOPPING=1",
     ]
 
