@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.certificates import Authority
 from harness.ports import free_port
 from harness.wait import wait_until
+from lbsync.settings.addresses import Endpoint
 
 
 def installed() -> bool:
@@ -33,9 +34,9 @@ class EtcdNode:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def url(self) -> str:
+    def url(self) -> Endpoint:
         """Client URL."""
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return Endpoint(f"{self.scheme}://127.0.0.1:{self.port}")
 
     @property
     def peer_url(self) -> str:
@@ -157,7 +158,7 @@ class Etcd:
         return self.nodes[0]
 
     @property
-    def urls(self) -> tuple[str, ...]:
+    def urls(self) -> tuple[Endpoint, ...]:
         """Client URLs of all members."""
         return tuple(node.url for node in self.nodes)
 

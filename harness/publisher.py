@@ -14,12 +14,13 @@ from harness.stack import CLAIMS
 from harness.wait import wait_until
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
+from lbsync.settings.addresses import Endpoint
 
 
 class Store:
     """What is stored below one prefix, read and written directly."""
 
-    def __init__(self, urls: Sequence[str], prefix: str = "/lbsync/") -> None:
+    def __init__(self, urls: Sequence[Endpoint], prefix: str = "/lbsync/") -> None:
         self.urls = tuple(urls)
         self.prefix = prefix
         self.client = EtcdSource(EtcdOptions(endpoints=self.urls, prefix=prefix))

@@ -24,7 +24,7 @@ def etcd_options(
     """Return what the settings say about etcd; see `source_of`. Raises `SettingsError`."""
     etcd = settings.etcd
     return EtcdOptions(
-        endpoints=tuple(map(str, etcd.endpoints)),
+        endpoints=etcd.endpoints,
         prefix=f"{settings.prefix}{below}",
         ca=etcd.ca,
         cert=etcd.cert,

@@ -1,11 +1,16 @@
 """Addresses in settings: where to listen, whom to trust, where to connect. Valid by construction."""
 
+import contextlib
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from lbsync.settings.values import text_of
 
 _MAX_PORT = 65535
+_HOST = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,252}")
+_ZONE = re.compile(r"25[A-Za-z0-9._~-]+")
+"""RFC 6874, section 2: the percent sign itself is escaped."""
 
 
 class IpAddress(str):
@@ -35,16 +40,7 @@ class Bind(str):
     def parse(cls, raw: object) -> "Bind":
         """Return it in canonical form; `*` becomes `0.0.0.0`."""
         text = text_of(raw, "address to listen on")
-        host, colon, port = text.rpartition(":")
-        if not colon or not port.isascii() or not port.isdigit():
-            raise ValueError(f"{text!r} has no port: write it like 0.0.0.0:80 or [::]:80")
-        if not 1 <= int(port) <= _MAX_PORT:
-            raise ValueError(f"{text!r}: a port is between 1 and {_MAX_PORT}")
-        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        address = IpAddress.parse("0.0.0.0" if host == "*" else bare)
-        if ":" in address and bare == host:
-            raise ValueError(f"{text!r}: write an IPv6 address in brackets, like [::]:80")
-        return cls(f"[{address}]:{int(port)}" if ":" in address else f"{address}:{int(port)}")
+        return cls(_ip_port(f"0.0.0.0{text[1:]}" if text.startswith("*:") else text))
 
     @property
     def address(self) -> str:
@@ -66,16 +62,10 @@ class NameServer(str):
     def parse(cls, raw: object) -> "NameServer":
         """Return it as `IP:PORT`."""
         text = text_of(raw, "name server")
-        try:
-            address = IpAddress.parse(text)
-        except ValueError:
-            try:
-                return cls(Bind.parse(text))
-            except ValueError:
-                raise ValueError(
-                    f"{text!r} is no name server: write an IP address, or IP:PORT"
-                ) from None
-        return cls(f"[{address}]:53" if ":" in address else f"{address}:53")
+        for form in (text, f"{text}:53", f"[{text}]:53"):
+            with contextlib.suppress(ValueError):
+                return cls(_ip_port(form))
+        raise ValueError(f"{text!r} is no name server: write an IP address, or IP:PORT")
 
 
 class Network(str):
@@ -104,22 +94,72 @@ class Endpoint(str):
 
     @classmethod
     def parse(cls, raw: object) -> "Endpoint":
-        """Return scheme, host and port; the port is 2379 when left out."""
+        """Return scheme, host and port; the port is 2379 when left out.
+
+        A host is an IPv4 address, an IPv6 address in brackets, its zone written as in RFC 6874
+        (`[fe80::1%25eth0]`), or a name; `_` is in none of DNS, but in those that Docker gives.
+        """
         text = text_of(raw, "endpoint")
         cure = "write it like http://10.0.0.5:2379 or https://etcd-1.example.com:2379"
         try:
             url = urlsplit(text)
-            port = url.port or 2379
+            port = 2379 if url.port is None else url.port
         except ValueError as error:
             raise ValueError(f"{text!r} is no endpoint ({error}): {cure}") from None
-        if url.scheme not in {"http", "https"} or not url.hostname or " " in text:
-            raise ValueError(f"{text!r} is no endpoint: {cure}")
         if url.username is not None:
             raise ValueError("an endpoint holds no password: use user and password_file instead")
+        host = url.hostname or ""
+        if url.scheme not in {"http", "https"} or not (_is_ipv6(host) or _HOST.fullmatch(host)):
+            raise ValueError(f"{text!r} is no endpoint: {cure}")
+        if not port:
+            raise ValueError(f"{text!r}: a port is between 1 and {_MAX_PORT}")
         if url.path.strip("/") or url.query or url.fragment:
             raise ValueError(f"{text!r} has something after the port: {cure}")
-        host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-        return cls(f"{url.scheme}://{host}:{port}")
+        return cls(f"{url.scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is spoken to by TLS."""
+        return self.startswith("https:")
+
+    @property
+    def host(self) -> str:
+        """Name or address as in the URL: IPv6 in brackets, its zone behind `%25`."""
+        return self.partition("://")[2].rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """The port, 1 to 65535."""
+        return int(self.rpartition(":")[2])
+
+    @property
+    def socket_address(self) -> tuple[str, int]:
+        """Host and port as `socket` takes them: without brackets, the zone behind `%`."""
+        return self.host.strip("[]").replace("%25", "%", 1), self.port
+
+
+def _ip_port(text: str) -> str:
+    """Return `IP:PORT` in canonical form. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit():
+        raise ValueError(f"{text!r} has no port: write it like 0.0.0.0:80 or [::]:80")
+    if not 1 <= int(port) <= _MAX_PORT:
+        raise ValueError(f"{text!r}: a port is between 1 and {_MAX_PORT}")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    address = IpAddress.parse(bare)
+    if ":" in address and bare == host:
+        raise ValueError(f"{text!r}: write an IPv6 address in brackets, like [::]:80")
+    return f"[{address}]:{int(port)}" if ":" in address else f"{address}:{int(port)}"
+
+
+def _is_ipv6(host: str) -> bool:
+    """Tell whether it is an IPv6 address, as it stands between the brackets of a URL."""
+    address, percent, zone = host.partition("%")
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return not percent or bool(_ZONE.fullmatch(zone))
 
 
 class LogTarget(str):
@@ -134,7 +174,7 @@ class LogTarget(str):
         if text in {"stdout", "stderr"} or (text.startswith("/") and " " not in text):
             return cls(text)
         try:
-            return cls(Bind.parse(text))
+            return cls(_ip_port(text))
         except ValueError:
             raise ValueError(
                 f"{text!r} is no log target: write /dev/log, IP:PORT, stdout or stderr"

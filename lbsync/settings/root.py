@@ -59,5 +59,5 @@ class Settings(msgspec.Struct, frozen=True):
     def reserved_ports(self) -> frozenset[int]:
         """Ports that no tcp service can have: HAProxy's own, and those of etcd, which may run on this
         very host: after a restart it would find its port taken, and the agent nothing to follow."""
-        etcd = (int(url.rpartition(":")[2]) for url in self.etcd.endpoints)
+        etcd = (endpoint.port for endpoint in self.etcd.endpoints)
         return self.proxy.reserved_ports | frozenset(etcd)

@@ -49,7 +49,7 @@ def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[
             "user and password_file belong together; set both or neither",
             ("etcd", "user"), ("etcd", "password_file"),
         )  # fmt: skip
-    if len({endpoint.partition(":")[0] for endpoint in etcd.endpoints}) > 1:
+    if len({endpoint.secure for endpoint in etcd.endpoints}) > 1:
         yield finding(
             "http and https are mixed; the password would travel readable to some members",
             ("etcd", "endpoints"),

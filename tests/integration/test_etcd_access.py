@@ -26,6 +26,7 @@ from lbsync.clients.etcd.watch import Watch
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import Conflict, Rejected, SettingsError, Unavailable
 from lbsync.model.snapshot import Snapshot
+from lbsync.settings.addresses import Endpoint
 
 Clusters = Callable[..., Etcd]
 Open = Callable[..., EtcdSource]
@@ -40,7 +41,7 @@ def source() -> Iterator[Open]:
     opened: list[EtcdSource] = []
 
     def begin(*urls: str, **options: object) -> EtcdSource:
-        opened.append(EtcdSource(EtcdOptions(endpoints=urls, **options)))  # type: ignore[arg-type]
+        opened.append(EtcdSource(EtcdOptions(endpoints=tuple(map(Endpoint, urls)), **options)))  # type: ignore[arg-type]
         return opened[-1]
 
     yield begin

@@ -22,6 +22,7 @@ from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
+from lbsync.settings.addresses import Endpoint
 from tests.conftest import demand
 
 Clusters = Callable[..., Etcd]
@@ -38,7 +39,7 @@ def watching() -> Iterator[Watching]:
     opened: list[EtcdSource] = []
 
     def begin(*urls: str, **options: object) -> EtcdSource:
-        source = EtcdSource(EtcdOptions(endpoints=urls, **options))  # type: ignore[arg-type]
+        source = EtcdSource(EtcdOptions(endpoints=tuple(map(Endpoint, urls)), **options))  # type: ignore[arg-type]
         opened.append(source)
         source.start(nothing)
         wait_until("the watch", lambda: source.health().ok)

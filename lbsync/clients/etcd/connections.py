@@ -13,10 +13,11 @@ from typing import Any
 
 from lbsync.clients.etcd.auth import Metadata, Tokens
 from lbsync.clients.etcd.failures import CALL_ERRORS, Kind, OutcomeUnknown, RpcFailure, failure
-from lbsync.clients.etcd.options import EtcdOptions, split_endpoint, system_ca
+from lbsync.clients.etcd.options import EtcdOptions, system_ca
 from lbsync.clients.etcd.protobuf import etcd3, etcdrpc
 from lbsync.clients.etcd.tls import Explainer
 from lbsync.errors import LbsyncError, Unavailable
+from lbsync.settings.addresses import Endpoint
 
 Stub = Callable[[Any], Callable[..., Any]]
 """Picks a call from an `etcd3.Etcd3Client`: `lambda client: client.kvstub.Range`."""
@@ -44,16 +45,16 @@ _LONGEST = 3
 class Connection:
     """One endpoint and the client that talks to it."""
 
-    def __init__(self, url: str, options: EtcdOptions) -> None:
-        host, port = split_endpoint(url)
+    def __init__(self, url: Endpoint, options: EtcdOptions) -> None:
         self.url = url
         self.files = _stamp(options)
         try:
             self.client: Any = etcd3.client(
-                host=host,
-                port=port,
+                # With its scheme: gRPC would take a bare `dns:2379` or `unix:2379` for one.
+                host=f"dns:///{url.host}",
+                port=url.port,
                 # etcd3 speaks TLS if, and only if, it is given a CA.
-                ca_cert=options.ca or (system_ca() if url.startswith("https") else None),
+                ca_cert=options.ca or (system_ca() if url.secure else None),
                 cert_cert=options.cert,
                 cert_key=options.key,
                 grpc_options=_CHANNEL,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import grpc
 
 from lbsync.errors import Unavailable
+from lbsync.settings.addresses import Endpoint
 
 _ELSEWHERE = {
     grpc.StatusCode.UNAVAILABLE,
@@ -93,7 +94,7 @@ def kind_of(code: grpc.StatusCode, details: str) -> Kind:
 
 
 def failure(
-    url: str, error: grpc.RpcError | ValueError, explain: Callable[[str], str]
+    url: Endpoint, error: grpc.RpcError | ValueError, explain: Callable[[Endpoint], str]
 ) -> RpcFailure:
     """Translate one of `CALL_ERRORS`, raised for a call to `url`.
 

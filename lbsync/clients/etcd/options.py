@@ -1,15 +1,13 @@
 """What the user may choose about etcd. Imports neither `etcd3` nor gRPC."""
 
 import os
-import re
 from collections.abc import Callable
 
 import msgspec
 
 from lbsync.errors import SettingsError
+from lbsync.settings.addresses import Endpoint
 
-_ENDPOINT = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*):(\d{1,5})/?")
-_MAX_PORT = 65535
 # gRPC's own default is a list that was compiled into it; these are kept by the system.
 _CA_BUNDLES = (
     os.environ.get("SSL_CERT_FILE"),
@@ -21,8 +19,8 @@ _CA_BUNDLES = (
 class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach etcd and what to read there. Check with `problems()` before use."""
 
-    endpoints: tuple[str, ...] = ("http://127.0.0.1:2379",)
-    """Client URLs of the members, `http://HOST:PORT` or `https://HOST:PORT`; tried in order."""
+    endpoints: tuple[Endpoint, ...] = (Endpoint("http://127.0.0.1:2379"),)
+    """Client URLs of the members; tried in order."""
     prefix: str = "/lbsync/"
     """All keys live under it; ends with `/` so that `/lbsync-old/` is not taken in."""
     ca: str | None = None
@@ -49,7 +47,7 @@ class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def problems(self) -> list[str]:
         """Return everything that is wrong, one sentence each; empty when all is well."""
-        found = [problem for url in self.endpoints if (problem := _endpoint_problem(url))]
+        found = []
         if not self.endpoints:
             found.append("etcd endpoints: at least one is needed, such as http://127.0.0.1:2379")
         if not self.prefix.endswith("/"):
@@ -70,7 +68,7 @@ class EtcdOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def _tls_problems(self) -> list[str]:
         found = []
-        secure = {url.startswith("https://") for url in self.endpoints}
+        secure = {endpoint.secure for endpoint in self.endpoints}
         if len(secure) > 1:
             found.append("etcd endpoints: http and https are mixed; use one of them")
         if True in secure and self.ca is None and system_ca() is None:
@@ -93,20 +91,3 @@ def system_ca() -> str | None:
     """Return the CA bundle of this system; None when there is none."""
     found = [path for path in _CA_BUNDLES if path and os.access(path, os.R_OK)]
     return found[0] if found else None
-
-
-def split_endpoint(url: str) -> tuple[str, int]:
-    """Return (host, port) of a checked endpoint URL; an IPv6 address keeps its brackets."""
-    match = _ENDPOINT.fullmatch(url)
-    if match is None:
-        raise SettingsError([f"etcd endpoint {url!r}: write http://HOST:PORT or https://HOST:PORT"])
-    return match[2], int(match[3])
-
-
-def _endpoint_problem(url: str) -> str | None:
-    match = _ENDPOINT.fullmatch(url)
-    if match is None:
-        return f"etcd endpoint {url!r}: write http://HOST:PORT or https://HOST:PORT"
-    if not 0 < int(match[3]) <= _MAX_PORT:
-        return f"etcd endpoint {url!r}: the port must be between 1 and {_MAX_PORT}"
-    return None

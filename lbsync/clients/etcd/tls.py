@@ -10,8 +10,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lbsync.clients.etcd.options import EtcdOptions, split_endpoint
+from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.log import span
+from lbsync.settings.addresses import Endpoint
 
 _AGAIN_S = 5.0
 """For so long a finding holds: a call that fails is tried several times a second."""
@@ -30,9 +31,9 @@ class Explainer:
 
     def __init__(self, options: EtcdOptions) -> None:
         self._options = options
-        self._found: dict[str, tuple[float, str]] = {}
+        self._found: dict[Endpoint, tuple[float, str]] = {}
 
-    def explain(self, url: str) -> str:
+    def explain(self, url: Endpoint) -> str:
         """Return one phrase that names the certificate at fault; empty where none is. Takes up to a
         second."""
         at, said = self._found.get(url, (float("-inf"), ""))
@@ -42,7 +43,7 @@ class Explainer:
             self._found[url] = (now, said)
         return said
 
-    def _look(self, url: str) -> str:
+    def _look(self, url: Endpoint) -> str:
         for what, path in (("etcd cert", self._options.cert), ("etcd ca", self._options.ca)):
             if path and (fault := _of_file(Path(path))):
                 return f"{path} ({what}) {fault}"
@@ -80,11 +81,10 @@ def _of_file(path: Path) -> str:
     return faults[0] if faults and all(faults) else ""
 
 
-def _theirs(url: str) -> str:
+def _theirs(url: Endpoint) -> str:
     """Return the certificate that an endpoint shows, unverified; empty where it shows none."""
-    host, port = split_endpoint(url)
     try:
-        return ssl.get_server_certificate((host.strip("[]"), port), timeout=_TIMEOUT_S)
+        return ssl.get_server_certificate(url.socket_address, timeout=_TIMEOUT_S)
     except (OSError, ValueError):
         return ""
 

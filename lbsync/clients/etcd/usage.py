@@ -11,6 +11,7 @@ import urllib.request
 import msgspec
 
 from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.settings.addresses import Endpoint
 
 _NAMES = {
     "etcd_mvcc_db_total_size_in_bytes": "size",
@@ -42,7 +43,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 def usage(options: EtcdOptions) -> dict[str, Usage]:
     """Return the figures of each endpoint that serves its metrics to this client."""
-    found = {}
+    found: dict[str, Usage] = {}
     for url in options.endpoints:
         try:
             with _opener(options, url).open(f"{url}/metrics", timeout=_TIMEOUT_S) as answer:
@@ -82,10 +83,10 @@ def warnings(url: str, found: Usage) -> list[str]:
     return said
 
 
-def _opener(options: EtcdOptions, url: str) -> urllib.request.OpenerDirector:
+def _opener(options: EtcdOptions, url: Endpoint) -> urllib.request.OpenerDirector:
     """Return what opens an endpoint as gRPC does: with its certificates, and never by a proxy."""
     direct = urllib.request.ProxyHandler({})
-    if not url.startswith("https"):
+    if not url.secure:
         return urllib.request.build_opener(direct)
     context = ssl.create_default_context(cafile=options.ca)
     if options.cert:

@@ -3,46 +3,21 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lbsync.clients.etcd.options import EtcdOptions, split_endpoint
+from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.sources import open_source
 from lbsync.errors import SettingsError
+from lbsync.settings.addresses import Endpoint
 
 
 def test_the_defaults_are_right() -> None:
     assert EtcdOptions().problems() == []
 
 
-@pytest.mark.parametrize(
-    ("url", "host", "port"),
-    [
-        ("http://127.0.0.1:2379", "127.0.0.1", 2379),
-        ("https://etcd-1.example.com:2379/", "etcd-1.example.com", 2379),
-        ("http://[::1]:1", "[::1]", 1),
-    ],
-)
-def test_endpoints_are_urls_with_a_port(url: str, host: str, port: int) -> None:
-    assert split_endpoint(url) == (host, port)
-
-
-@pytest.mark.parametrize(
-    "url", ["127.0.0.1:2379", "http://127.0.0.1", "ftp://a:1", "http://a:99999", "http://a:0", ""]
-)
-def test_anything_else_is_refused_with_the_url(url: str) -> None:
-    assert any(repr(url) in problem for problem in EtcdOptions(endpoints=(url,)).problems())
-
-
-@given(st.text())
-def test_no_endpoint_breaks_the_check(url: str) -> None:
-    EtcdOptions(endpoints=(url,)).problems()
-
-
 def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     options = EtcdOptions(
-        endpoints=("http://a:1", "https://b:2"),
+        endpoints=(Endpoint("http://a:1"), Endpoint("https://b:2")),
         prefix="/x",
         cert=str(tmp_path / "none.pem"),
         user="joe",

@@ -1,0 +1,93 @@
+"""Addresses: what is taken, in which form it is kept, and what is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync.clients.etcd.options import EtcdOptions
+from lbsync.settings.addresses import Bind, Endpoint, LogTarget, NameServer
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "address"),
+    [
+        ("http://127.0.0.1:2379", "127.0.0.1", 2379, "127.0.0.1"),
+        ("http://10.0.0.2", "10.0.0.2", 2379, "10.0.0.2"),
+        ("https://Etcd-1.example.com:2379/", "etcd-1.example.com", 2379, "etcd-1.example.com"),
+        ("http://my_etcd:2379", "my_etcd", 2379, "my_etcd"),
+        ("http://[::1]:1", "[::1]", 1, "::1"),
+        ("https://[fe80::1%25eth0]:2379", "[fe80::1%25eth0]", 2379, "fe80::1%eth0"),
+        ("https://[fe80::1%25enP2p1]", "[fe80::1%25enP2p1]", 2379, "fe80::1%enP2p1"),
+    ],
+)
+def test_what_names_a_member_of_etcd_is_taken(url: str, host: str, port: int, address: str) -> None:
+    endpoint = Endpoint.parse(url)
+    assert (endpoint.host, endpoint.port) == (host, port)
+    assert endpoint.socket_address == (address, port)
+    assert endpoint.secure is url.startswith("https")
+    assert Endpoint.parse(endpoint) == endpoint
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:2379", "ftp://a:1", "http://a:99999", "http://a:0", "", "http://", "http://a b:1",
+     "http://a:1/v3", "http://joe:x@a:1", "http://a:1,http://b:1", "http://-a:1", "http://a;b:1",
+     "http://[fe80::1%eth0]:1", "http://[fe80::1%25]:1", "http://[a]:1", "http://fe80::1:2379",
+     "http://m\u00fcller:1", "http://a:\u0661", "http://a%41:1", "unix:///run/etcd.sock"],
+)  # fmt: skip
+def test_what_names_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"write it like|between 1 and|user and password_file"):
+        Endpoint.parse(url)
+
+
+@given(
+    st.text() | st.from_regex(r"https?://[\[a-z%:._0-9\]-]{1,20}(:[0-9]{1,6})?/?", fullmatch=True)
+)
+def test_an_endpoint_that_is_taken_is_one_for_the_client_too(text: str) -> None:
+    try:
+        endpoint = Endpoint.parse(text)
+    except ValueError:
+        return
+    assert EtcdOptions(endpoints=(endpoint,)).problems() == []
+    assert Endpoint.parse(endpoint) == endpoint
+    assert f"{'https' if endpoint.secure else 'http'}://{endpoint.host}:{endpoint.port}" == endpoint
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "kept"),
+    [
+        (Bind, "*:80", "0.0.0.0:80"),
+        (Bind, "[0:0::1]:080", "[::1]:80"),
+        (NameServer, "10.0.0.2", "10.0.0.2:53"),
+        (NameServer, "fd00::2", "[fd00::2]:53"),
+        (NameServer, "[fd00::2]:5353", "[fd00::2]:5353"),
+        (LogTarget, "10.0.0.2:514", "10.0.0.2:514"),
+        (LogTarget, "/dev/log", "/dev/log"),
+        (LogTarget, "stdout", "stdout"),
+    ],
+)
+def test_ip_and_port_are_read_alike_everywhere(
+    kind: type[Bind | NameServer | LogTarget], text: str, kept: str
+) -> None:
+    assert kind.parse(text) == kept
+    assert kind.parse(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "cure"),
+    [
+        (Bind, "80", "has no port"),
+        (Bind, "::1:80", "in brackets"),
+        (Bind, "1.2.3.4:0", "between 1 and"),
+        (Bind, "a:80", "no IP address"),
+        (NameServer, "*:53", "write an IP address, or IP:PORT"),
+        (NameServer, "dns.example.com", "write an IP address, or IP:PORT"),
+        (LogTarget, "*:514", "write /dev/log, IP:PORT, stdout or stderr"),
+        (LogTarget, "10.0.0.2", "write /dev/log, IP:PORT, stdout or stderr"),
+    ],
+)
+def test_all_else_is_refused_with_the_cure(
+    kind: type[Bind | NameServer | LogTarget], text: str, cure: str
+) -> None:
+    with pytest.raises(ValueError, match=cure):
+        kind.parse(text)
