@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from bench.figures import median, p99, row
@@ -119,7 +120,9 @@ def served(stack: Stack, agent: AgentProcess, size: int, changes: int, bare: flo
         revision = stack.put(
             {f"services/{name}": record, f"endpoints/{name}/default": endpoints(target)}
         )
-        wait_until(host, lambda h=host: stack.get(h).body == "target", every=0.002, timeout=30)
+        wait_until(
+            host, partial(lambda h: stack.get(h).body == "target", host), every=0.002, timeout=30
+        )
         seconds.append(time.monotonic() - began)
         agent.wait_for_revision(revision)
         cpu.append(cpu_seconds(agent.pid) - used)

@@ -195,6 +195,7 @@ certificates = "{self._certificates}"
     def _move(self, services: int, target: int) -> float:
         value = json.dumps(_three(self._targets[target].port)).encode()
         puts = [Put(f"endpoints/{name_of(n)}/default", value) for n in range(services)]
+        revision = 0
         for start in range(0, len(puts), 100):
             revision = self._stack.client.commit([], puts[start : start + 100])
         began = time.monotonic()

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.etcd import Etcd
 from harness.haproxy import Haproxy
@@ -150,7 +151,7 @@ tcp_bind_address = "127.0.0.1"
             self.etcd.stop()
 
 
-def servers(*webs: WebServer, **more: object) -> dict[str, object]:
+def servers(*webs: WebServer, **more: object) -> dict[str, Any]:
     """An `endpoints` value with one server for each toy web server."""
     return {
         "servers": [

@@ -10,6 +10,7 @@ from msgspec import inspect
 
 from lbsync.model import http_values, policy_values, rewriting, values
 from lbsync.settings import addresses
+from lbsync.settings.values import Duration
 
 HOSTILE = [
     "", " ", "#", "a#b", "a b", '"', "'", "\\", "\\\\", "a\\", "$", "${HOME}", "$HOME", "%", "%[env(HOME)]",
@@ -47,7 +48,7 @@ _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,5}[a-z0-9_])?"
 NEAR: dict[type, st.SearchStrategy[str]] = {
     values.Host: st.from_regex(rf"(\*\.)?{_LABEL}(\.{_LABEL}){{0,2}}", fullmatch=True),
     values.PathPrefix: st.from_regex(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,12}", fullmatch=True),
-    values.Duration: st.from_regex(r"[1-9][0-9]{0,3}(ms|s|m|h)", fullmatch=True),
+    Duration: st.from_regex(r"[1-9][0-9]{0,3}(ms|s|m|h)", fullmatch=True),
     values.Age: st.from_regex(r"[1-9][0-9]{0,2}(s|m|h|d)", fullmatch=True),
     values.Address: st.sampled_from(["10.0.0.1", "fd00::1", "::ffff:10.0.0.1", "127.0.0.1"])
     | st.from_regex(rf"{_LABEL}\.[a-z][a-z0-9-]{{0,4}}[a-z0-9]", fullmatch=True),

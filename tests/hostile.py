@@ -49,7 +49,7 @@ _ODD_NAMES = [
     "", "$", "[...]", "[0]", "a.b", "x` - at `$.mode", "` - at `$.hosts[0]", "a - at `$`", "a\nb", "\x1b[2J",
     "\ud800", "Object missing required field `mode`", "'", "mode ", "é", "a" * 5000, "\0", "$.groups[...]",
 ]  # fmt: skip
-_ODD_VALUES = [
+_ODD_VALUES: list[object] = [
     None, True, False, 0, -1, 2**63, 10**30, -(10**40), 1.5, 1e308, "", " ", "\ud800", "\udfff\ud800", "\0",
     "a - at `$.mode`", "x" * 5000, "١٢", "1e400", [], {}, [[]], {"a": {}}, "http", "10.0.0.1", "127.0.0.1/33",
     "::ffff:1.2.3.4%eth0", "9" * 5000 + "d", "1.2.3.4/" + "9" * 5000, "(" * 300, "\\" * 99, "[" * 99, "*.", "xn--",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from lbsync.agent import readback
 from lbsync.agent.runtime import certificates, maps
 from lbsync.agent.runtime.model import Running
-from lbsync.agent.runtime.options import lasting, options
+from lbsync.agent.runtime.options import lasting
 from lbsync.agent.runtime.proxies import proxy
 from lbsync.agent.runtime.steps import (
     AddEntry,
@@ -25,6 +25,7 @@ from lbsync.agent.runtime.steps import (
     UnlistCertificate,
 )
 from lbsync.agent.sections import Config
+from lbsync.agent.server_options import options
 
 ServerRow = tuple[str, int, int, bool, frozenset[tuple[str, ...]]]
 """Address, port, weight, maintenance, options."""

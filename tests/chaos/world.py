@@ -147,7 +147,7 @@ class Writer:
 
     def _servers(self) -> dict[str, object]:
         chosen = self.random.sample(self._webs, self.random.randint(0, 3))
-        records = [servers(web)["servers"][0] for web in chosen]  # type: ignore[index]
+        records = [servers(web)["servers"][0] for web in chosen]
         for record in records:
             record["state"] = self.random.choices(["up", "drain", "maint"], [8, 1, 1])[0]
             record["weight"] = self.random.choice([0, 1, 1, 1, 5])

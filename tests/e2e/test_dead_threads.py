@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,10 @@ def test_each_thread_that_ends_is_begun_anew_and_changes_are_served_again(stack:
             revision = stack.put({"endpoints/shop/web/default": after})
             agent.wait_for_revision(revision, timeout=WITHIN_S)
             assert stack.get("shop.example").body == f"after-{number}"
-            wait_until(f"{name} to be there again", lambda name=name: name in tell(door))
+            wait_until(f"{name} to be there again", partial(lambda name: name in tell(door), name))
             wait_until(
                 "the fleet to hear of it",
-                lambda revision=revision: told(stack) >= revision,
+                partial(lambda revision: told(stack) >= revision, revision),
                 timeout=WITHIN_S - (time.monotonic() - began),
             )
             assert f"thread {name} fails" in agent.log.read_text()

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_rolling_update_loses_no_request(
             name = f"cart:{version}"
             wait_until(
                 f"only {name} to be left",
-                lambda name=name: {answer(stack) for _ in range(12)} == {name},
+                partial(lambda name: {answer(stack) for _ in range(12)} == {name}, name),
                 timeout=60,
             )
         fake.patch("Deployment", "shop", "cart", {"spec": {"replicas": 1}})

@@ -84,7 +84,7 @@ class Changes:
         """Replace servers one after the other: one drains, one serves, one is away."""
         first, second = self.rolling[step % 3], self.rolling[(step + 1) % 3]
         drained = servers(first, state="drain")["servers"]
-        return {"servers": [*drained, *servers(second)["servers"]]}  # type: ignore[misc]
+        return {"servers": [*drained, *servers(second)["servers"]]}
 
 
 Servers = dict[tuple[str, str], tuple[str, int, int, bool]]

@@ -4,6 +4,7 @@ import shutil
 import signal
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,9 @@ def test_a_state_directory_that_was_harmed_is_told_and_made_anew(
     try:
         for number, harm in enumerate((empty, remove_lock, remove_database, replace), 1):
             harm(stack.state)
-            wait_until(harm.__name__, lambda number=number: told(agent) == number, timeout=12)
+            wait_until(
+                harm.__name__, partial(lambda number: told(agent) == number, number), timeout=12
+            )
             assert command(stack, "agent", "--once").returncode == 8
             wait_until("everything to be there", lambda: is_whole(stack), timeout=5)
             assert keys <= stored(stack)

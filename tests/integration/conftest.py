@@ -45,6 +45,6 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, hosts_etcd: Etcd) -> It
         assert made.agent.run_pass().confirmed
         yield made
     finally:
-        if made:
+        if made is not None:
             made.source.close()
         stack.stop()

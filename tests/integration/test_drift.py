@@ -66,7 +66,7 @@ def test_what_is_as_written_is_no_drift_whatever_is_written(host: Host) -> None:
                 "mode": "http", "hosts": ["tls.example"], "backend_tls": {"verify": "none"},
             },
             "endpoints/shop/tls/default": servers(host.stack.web("tls"), state="maint"),
-            "services/shop/tcp": {"mode": "tcp", "listen": 0 or host.stack.stats_port + 1},
+            "services/shop/tcp": {"mode": "tcp", "listen": host.stack.stats_port + 1},
         }
     )  # fmt: skip
     assert host.agent.run_pass().confirmed

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_tls_with_a_client_certificate(clusters: Clusters, source: Open, tmp_pat
     authority = Authority(tmp_path / "ca")
     cluster = clusters().secure(authority).start()
     cert, key = authority.sign("client")
-    trusted = {"ca": str(authority.ca), "cert": str(cert), "key": str(key)}
+    trusted: dict[str, Any] = {"ca": str(authority.ca), "cert": str(cert), "key": str(key)}
     secure = source(*cluster.urls, **trusted)
     secure.start(nothing)
     secure.commit([], [Put("a", b"1")])
@@ -277,7 +278,7 @@ def test_keys_that_are_no_text_are_reported_and_disturb_no_other(etcd: Etcd, sou
 
 def subprocess_put(etcd: Etcd, key: bytes, value: bytes) -> None:
     """Write a key that is no UTF-8."""
-    command = ["etcdctl", f"--endpoints={etcd.node.url}", "put", key, value]
+    command: list[str | bytes] = ["etcdctl", f"--endpoints={etcd.node.url}", "put", key, value]
     subprocess.run(command, check=True, capture_output=True, timeout=10)
 
 

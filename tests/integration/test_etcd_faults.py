@@ -6,7 +6,7 @@ Each fault here has been seen to make some client of etcd go silent, spin, or lo
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -106,7 +106,7 @@ def write_many(cluster: Etcd, count: int, size: int = 1) -> None:
         source.close()
 
 
-def listings(logs: list[dict[str, object]]) -> list[object]:
+def listings(logs: Iterable[Mapping[str, object]]) -> list[object]:
     return [entry["why"] for entry in logs if entry["event"] == "listed etcd"]
 
 

@@ -141,9 +141,10 @@ def test_what_a_person_set_ends_when_something_else_is_wanted_of_the_server(
     host.agent.look_again()
     assert host.agent.run_pass().confirmed
     assert host.agent.applied is not None
-    assert len(host.agent.applied.by_hand) == 2
+    both = [*host.agent.applied.by_hand]
+    assert len(both) == 2
     worker = pid(host)
-    heavy = {"servers": [*servers(one, weight=7)["servers"], *servers(two)["servers"]]}  # type: ignore[misc]
+    heavy = {"servers": [*servers(one, weight=7)["servers"], *servers(two)["servers"]]}
     more = {"services/shop/new": {"mode": "http", "hosts": ["new.example"]}} if by_reload else {}
     host.stack.put({"endpoints/shop/web/default": heavy, **more})
     assert host.agent.run_pass().confirmed

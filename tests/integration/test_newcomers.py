@@ -50,7 +50,7 @@ def put(host: Host, *webs: WebServer, **more: object) -> None:
     good = host.stack._webs[1]
     host.stack.put(
         {GOOD: {"servers": [*servers(good)["servers"], *servers(*webs, **more)["servers"]]}}
-    )  # type: ignore[misc]
+    )
     host.agent.ahead()
     assert host.agent.run_pass().confirmed
 

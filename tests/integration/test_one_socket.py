@@ -54,7 +54,7 @@ def reload_command(directory: Path) -> str:
     return json.dumps(["sh", "-c", f"kill -USR2 $(cat {pid_file})"])
 
 
-WAYS = {
+WAYS: dict[str, Callable[[Path], str]] = {
     "signal": lambda folder: 'reload = "signal"\nmaster_socket = ""',
     "command": lambda folder: (
         f'reload = "command"\nmaster_socket = ""\nreload_command = {reload_command(folder)}'

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from harness.load import Load
 from harness.machine import Machine
@@ -195,7 +196,7 @@ def test_a_haproxy_that_is_away_is_not_called_confirmed(host: Machine) -> None:
     for words in (["status"], ["status", "--fleet"]):
         wait_until(
             f"lbsync {' '.join(words)} to say so",
-            lambda words=words: host.run("lbsync", *words, check=False).returncode != 0,
+            partial(lambda words: host.run("lbsync", *words, check=False).returncode != 0, words),
             timeout=3,
         )
     host.sh("systemctl start haproxy")

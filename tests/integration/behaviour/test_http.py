@@ -56,13 +56,13 @@ def site(build: Callable[..., Site], web: Web) -> Site:
         "strict", web("one"), sticky={"cookie": "S", "secure": True, "same_site": "none",
                                       "max_idle": "30m", "max_life": "12h"},
     )  # fmt: skip
-    states: list[dict[str, object]] = [
-        {"name": web.name, "address": "127.0.0.1", "port": web.port, **more}
-        for web, more in [
-            (web("one"), {"weight": 3}), (web("two"), {"weight": 1}),
-            (web("drained"), {"state": "drain"}), (web("maint"), {"state": "maint"}),
-        ]
+    shares: list[tuple[WebServer, dict[str, object]]] = [
+        (web("one"), {"weight": 3}), (web("two"), {"weight": 1}),
+        (web("drained"), {"state": "drain"}), (web("maint"), {"state": "maint"}),
     ]  # fmt: skip
+    states = [
+        {"name": web.name, "address": "127.0.0.1", "port": web.port, **more} for web, more in shares
+    ]
     site.service("weights", sticky={"cookie": "SRV"})
     site.put({"endpoints/t/weights/main": {"servers": states}})
     site.service("slow", web("slow"), timeouts={"server": "300ms"})

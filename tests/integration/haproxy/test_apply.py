@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -257,7 +258,9 @@ def test_a_server_that_was_down_has_to_prove_itself_after_a_reload(served: Bench
 
     served.apply(served.rendered("two", servers=servers(moved)))
     for name in ("dead", "moves"):
-        wait_until("the checks to fail", lambda name=name: states(served)[name].op_state == 0)
+        wait_until(
+            "the checks to fail", partial(lambda name: states(served)[name].op_state == 0, name)
+        )
     with WebServer("risen", dead):
         served.apply(served.rendered("three", servers=servers(new)))
         after = states(served)

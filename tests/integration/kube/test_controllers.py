@@ -114,7 +114,10 @@ def test_many_pods_are_spread_over_slices_and_each_stays_in_its_own(
     fake.put(deployment("web", replicas=5))
     heard = watching(ENDPOINT_SLICES)
     control(slice_size=2)
-    sizes = lambda: sorted(len(s.endpoints) for s in heard.store.values())  # noqa: E731
+
+    def sizes() -> list[int]:
+        return sorted(len(s.endpoints) for s in heard.store.values())
+
     wait_until("three slices", lambda: sizes() == [1, 2, 2])
     before = {s.name: {e.target for e in s.endpoints} for s in heard.store.values()}
     fake.patch("Deployment", "default", "web", {"spec": {"replicas": 4}})

@@ -55,8 +55,10 @@ def test_a_change_tells_what_was_and_what_is(fake: FakeKube, watching: Watching)
     fake.delete("EndpointSlice", "default", "web-1")
     wait_until("the deletion", lambda: len(heard.changes) == 2)
     first, last = heard.changes
+    assert first.after is not None
     assert (first.before, first.after.service) == (None, "web")
     assert (last.kind, last.namespace, last.name) == ("EndpointSlice", "default", "web-1")
+    assert last.before is not None
     assert (last.before.service, last.after) == ("web", None)
 
 
@@ -110,7 +112,9 @@ def test_a_node_s_heartbeat_is_no_change(fake: FakeKube, watching: Watching) -> 
     fake.patch("Node", "", "n1", {"metadata": {"labels": {"zone": "a"}}})
     wait_until("the label", lambda: len(heard.changes) == 2)
     assert heard.stats.events == 4
-    assert heard.changes[1].after.labels == {"zone": "a"}
+    last = heard.changes[1].after
+    assert last is not None
+    assert last.labels == {"zone": "a"}
 
 
 def test_versions_and_bookkeeping_fields_are_no_change(fake: FakeKube, watching: Watching) -> None:

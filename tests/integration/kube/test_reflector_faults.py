@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,8 @@ def test_a_service_made_anew_during_downtime_is_one_change(
     fake.start()
     wait_until("the change", lambda: len(heard.changes) == 2)
     change = heard.changes[1]
+    assert change.before is not None
+    assert change.after is not None
     assert change.before.uid != change.after.uid
 
 
@@ -282,7 +285,7 @@ def test_a_stream_that_the_server_does_not_end_is_ended(
     """A proxy may keep a stream busy with bookmarks and never let it end."""
     fake.put(service("a"))
     states: list[str] = []
-    heard = Heard(
+    heard: Heard = Heard(
         config,
         SERVICES,
         watch=(0.2, 0.2),
@@ -292,9 +295,12 @@ def test_a_stream_that_the_server_does_not_end_is_ended(
     heard.start()
     try:
         ended = "did not end the stream in time"
-        wait_until(
-            "the end", lambda: fake.storage.bookmark() or any(ended in state for state in states)
-        )
+
+        def has_ended() -> bool:
+            fake.storage.bookmark()
+            return any(ended in state for state in states)
+
+        wait_until("the end", has_ended)
     finally:
         heard.close()
 
@@ -360,7 +366,7 @@ def test_the_periodic_comparison_finds_nothing_where_all_is_well(
     for number in range(5):
         fake.put(service(f"s{number}"))
         count = heard.stats.checks
-        wait_until("a comparison", lambda count=count: heard.stats.checks > count)
+        wait_until("a comparison", partial(lambda count: heard.stats.checks > count, count))
     assert heard.stats.differences == 0
 
 

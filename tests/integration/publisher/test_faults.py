@@ -380,7 +380,7 @@ def test_no_change_is_lost_while_the_store_is_away(
     def refuse(*_: object) -> int:
         raise Unavailable("etcd does not answer")
 
-    memory.commit = refuse  # type: ignore[method-assign]
+    memory.commit = refuse  # type: ignore[method-assign, assignment]
     cart(fake, "10.0.0.1", "10.0.0.2")
     refused: list[bool] = []
 
@@ -452,7 +452,7 @@ def test_a_removal_of_everything_goes_when_it_is_confirmed_and_agents_are_told(
     fake.put(endpoint_slice("cart-1", "cart", [], "shop", labels=PUBLISH))
     beat = "publishers/default/heartbeat"
     made.now += 60
-    hold = made.until("the removal to be held", lambda: (store.value(beat) or {}).get("hold"))
+    hold: Any = made.until("the removal to be held", lambda: (store.value(beat) or {}).get("hold"))
     assert "no server would be left anywhere" in store.value(beat)["hold_sentence"]
     made.now += 3600
     made.run_pass()

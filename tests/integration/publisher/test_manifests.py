@@ -240,7 +240,7 @@ VERSIONS = {
 
 
 def manifests(text: str = TEXT) -> dict[str, Any]:
-    found = [msgspec.convert(one, Manifest) for one in yaml.safe_load_all(text)]  # type: ignore[arg-type]
+    found = [msgspec.convert(one, Manifest) for one in yaml.safe_load_all(text)]
     return {type(one).__name__: one for one in found}
 
 

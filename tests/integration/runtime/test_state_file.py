@@ -1,6 +1,7 @@
 """What HAProxy makes of the state file, after a start as after a reload."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_health_survives_and_what_moved_begins_anew(balancer: Balancer) -> None:
     moved = f"    server moved 127.0.0.1:{dead} check inter 50ms fall 1\n"
     balancer.start(down + moved)
     for name in ("down", "moved"):
-        wait_until("the checks", lambda name=name: balancer.servers()[name].op_state == 0)
+        wait_until("the checks", partial(lambda name: balancer.servers()[name].op_state == 0, name))
     balancer.reload(
         down.replace("50ms", "60s") + moved.replace("50ms", "60s").replace(str(dead), str(other))
     )

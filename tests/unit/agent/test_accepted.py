@@ -66,14 +66,14 @@ def test_a_command_beside_the_agent_finds_what_was_accepted_and_touches_nothing(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "accepted.db"
-    assert peek(path) == remembered(path) == {}
+    assert (peek(path), remembered(path)) == ({}, {})
     assert not path.exists()
     Accepted(path).replace(entries_of(a_shop()), {})
     kept = {name: entry.item for name, entry in Accepted(path).entries.items()}
     assert {name: entry.item for name, entry in peek(path).items()} == kept
     assert remembered(path) == kept
     path.write_bytes(b"no database, but long enough to look like something" * 100)
-    assert peek(path) == remembered(path) == {}
+    assert (peek(path), remembered(path)) == ({}, {})
     assert path.exists()
 
 

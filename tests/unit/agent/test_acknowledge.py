@@ -1,7 +1,7 @@
 """What a host tells the fleet, and whose word about a service stands."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from hypothesis import given
@@ -43,8 +43,8 @@ def told(host: str, reason: str = WHY.reason) -> dict[str, object]:
     return {"reason": reason, "revision": 3, "host": host, "since": "long ago"}
 
 
-def one(found: object) -> Chore:
-    (only,) = found  # type: ignore[misc]
+def one(found: Iterable[object]) -> Chore:
+    (only,) = found
     assert isinstance(only, Chore)
     return only
 

@@ -1,5 +1,6 @@
 """Who owns which host, and which backend takes which share."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import msgspec
@@ -13,7 +14,7 @@ from tests.builders import a_shop, an_item, entries_of, servers
 from tests.contract_strategies import PEM
 
 
-def assemble(values: dict[str, object]) -> Desired:
+def assemble(values: Mapping[str, object]) -> Desired:
     return Assembler([80, 443]).assemble(entries_of(values), 7, ())
 
 

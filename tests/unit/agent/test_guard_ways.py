@@ -16,6 +16,7 @@ from lbsync.agent.guard import Guard, Hold, Standing
 from lbsync.agent.keeping import Keeper
 from lbsync.agent.reach import reach
 from lbsync.agent.window import Kept, Window
+from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.schema.keys import ServiceId
 from tests.builders import entries_of, servers
 
@@ -319,8 +320,11 @@ def test_of_a_held_service_only_the_removal_is_held() -> None:
     values["services/a/s0"]["owner"] = "somebody"
     assert scene.change(values, 1.0) is not None
     found = scene.running["endpoints/a/s0/main"].record
-    assert [server.port for server in found.servers] == [4444, 1000, 1001, 1002]  # type: ignore[union-attr]
-    assert scene.running["services/a/s0"].record.owner == "somebody"  # type: ignore[union-attr]
+    assert isinstance(found, EndpointsRecord)
+    assert [server.port for server in found.servers] == [4444, 1000, 1001, 1002]
+    service = scene.running["services/a/s0"].record
+    assert isinstance(service, ServiceRecord)
+    assert service.owner == "somebody"
     again = scene.running["endpoints/a/s0/main"]
     scene.change(copy.deepcopy(values), 2.0)
     assert scene.running["endpoints/a/s0/main"].record == again.record

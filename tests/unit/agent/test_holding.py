@@ -56,7 +56,7 @@ def test_the_wait_goes_on_over_a_restart_of_the_agent(control: Control) -> None:
     assert later.waits()[0] == pytest.approx(600.0, abs=60.0)
     standing = later.guard.standing
     assert standing is not None
-    assert (standing.total, standing.services) == (5, {"shop/cart"})
+    assert (standing.total, standing.services) == (5, frozenset({"shop/cart"}))
 
 
 def test_after_a_restart_of_the_machine_the_wait_begins_anew(control: Control) -> None:

@@ -1,6 +1,7 @@
 """What a legal value may cost: nothing between the store and the runtime grows with the square of it."""
 
 import time
+from collections.abc import Mapping
 
 import pytest
 
@@ -32,7 +33,7 @@ def store(generation: str, suffix: str = "example") -> dict[str, object]:
     }
 
 
-def assembled(assembler: Assembler, values: dict[str, object]) -> Desired:
+def assembled(assembler: Assembler, values: Mapping[str, object]) -> Desired:
     return assembler.assemble(entries_of(values), 1, ())
 
 

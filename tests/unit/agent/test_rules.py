@@ -20,8 +20,10 @@ backend be_a
 MAP = b"# comment\n\na.test be_a\n  b.test   be_a  \n"
 
 
-def findings(config: str = GOOD, maps: bytes = MAP, **files: bytes) -> list[Finding]:
-    every = {"haproxy.cfg": config.encode(), "maps/backends.map": maps, **files}
+def findings(
+    config: str = GOOD, maps: bytes = MAP, more: dict[str, bytes] | None = None
+) -> list[Finding]:
+    every = {"haproxy.cfg": config.encode(), "maps/backends.map": maps, **(more or {})}
     return list(broken(every, Parser().parse(config), DIGEST))
 
 
@@ -101,7 +103,7 @@ def test_a_map_that_leads_to_no_backend_is_told() -> None:
 
 
 def test_other_maps_may_hold_anything() -> None:
-    assert findings(**{"maps/splits.map": b"a 10\n"}) == []
+    assert findings(more={"maps/splits.map": b"a 10\n"}) == []
 
 
 def test_a_finding_reads_as_a_sentence_with_its_place() -> None:

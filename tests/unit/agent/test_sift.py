@@ -87,10 +87,14 @@ class Bed:
         snapshot = Snapshot(self.revision, 1, dict(self.items))
         question = Question(snapshot, self.accepted, False, lambda *_: True)
         with capture_logs():
-            plan = self.sieve.sift(question, self.judge, lambda plan: self.judge(plan) and None)
+            plan = self.sieve.sift(question, self.judge, self.try_out)
         self.accepted, self.settler.good_raw = plan.entries, plan.raw
         self.settler.certificates.last = inputs.certificates_in(plan.rendered)
         return plan
+
+    def try_out(self, plan: Plan) -> None:
+        """Judge without an answer."""
+        self.judge(plan)
 
     def judge(self, plan: Plan) -> Plan:
         """Refuse what `_wrong` finds; not all that is wrong is told."""

@@ -8,6 +8,7 @@ import pytest
 
 from lbsync.cli import check_host
 from lbsync.settings import Output, load
+from lbsync.settings.values import Command
 
 SOCKET = "/run/haproxy-master.sock"
 
@@ -36,9 +37,12 @@ def test_a_host_without_that_file_has_none(tmp_path: Path) -> None:
     assert list(check_host.overruled(tmp_path, SOCKET, tmp_path / "absent")) == []
 
 
+CHECK = Command.parse(["grep", "-q", "fine", "{src}"])
+
+
 def test_what_an_outputs_own_check_refuses_is_told(tmp_path: Path) -> None:
-    good = Output("a.j2", f"{tmp_path}/good", check=("grep", "-q", "fine", "{src}"))
-    bad = Output("b.j2", f"{tmp_path}/bad", check=("grep", "-q", "fine", "{src}"))
+    good = Output("a.j2", f"{tmp_path}/good", check=CHECK)
+    bad = Output("b.j2", f"{tmp_path}/bad", check=CHECK)
     settings = msgspec.structs.replace(load(None, environ={}), outputs=(good, bad))
     texts = {good.path: b"all fine", bad.path: b"no"}
     (said,) = check_host.refused(settings, texts)

@@ -38,7 +38,7 @@ def test_a_ca_for_plain_endpoints_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_the_password_is_not_shown() -> None:
-    assert "secret" not in repr(EtcdOptions(user="joe", password="secret"))
+    assert "secret" not in repr(EtcdOptions(user="joe", password=lambda: "secret"))
 
 
 @pytest.mark.parametrize("spec", ["", "etcd:", "file:", "consul", "files:/x"])

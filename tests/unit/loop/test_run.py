@@ -214,7 +214,7 @@ def test_a_report_tells_since_when_passes_fail() -> None:
 
 def test_a_report_tells_since_when_the_present_reason_stands() -> None:
     flawed = Outcome("served", confirmed=True, error="a/b is quarantined")
-    script = [
+    script: list[Outcome | Exception] = [
         Unavailable("etcd is away"),
         Unavailable("HAProxy is away"),
         flawed,

@@ -1,5 +1,7 @@
 """Who may claim what: the narrowest entry decides, and what is dangerous needs one."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -13,9 +15,15 @@ from lbsync.settings.claims import Claims, HostClaim, PortClaim, ServerClaim
 
 
 def allowed(**entries: list[str]) -> Permission:
-    kinds = {"hosts": HostClaim, "listen": PortClaim, "servers": ServerClaim}
-    made = {name: tuple(map(kinds[name].parse, given)) for name, given in entries.items()}
-    return Permission(Claims(**made))  # type: ignore[arg-type]
+    kinds: dict[str, type[HostClaim | PortClaim | ServerClaim]] = {
+        "hosts": HostClaim,
+        "listen": PortClaim,
+        "servers": ServerClaim,
+    }
+    made: dict[str, Any] = {
+        name: tuple(map(kinds[name].parse, given)) for name, given in entries.items()
+    }
+    return Permission(Claims(**made))
 
 
 DEFAULT = allowed()

@@ -178,7 +178,7 @@ def test_what_has_no_effect_is_reported_and_the_service_published(
 ) -> None:
     found = run(annotations)
     assert any(said in str(notice) for notice in found.notices)
-    assert record(found)
+    assert record(found).mode == "http"
 
 
 HI, OLD_HI = HAPROXY_INGRESS.prefixes

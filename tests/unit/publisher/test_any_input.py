@@ -30,6 +30,7 @@ from lbsync.publisher.translate import (
 from lbsync.publisher.translate.alias_tables import VENDORS
 from lbsync.publisher.translate.fields import FIELDS
 from lbsync.publisher.translate.placement import PLACE_NAMES
+from lbsync.publisher.translate.report import Notice, Refusal
 from lbsync.schema.decode import decode, encode
 from lbsync.schema.keys import parse_key
 from tests.kube_objects import endpoint, ingress, rule, service, slice_
@@ -182,8 +183,10 @@ def check(found: Translation) -> None:
         assert parsed is not None
         assert decode(key, parsed, encode(record)) == record
         assert found.owns(key)
-    for told in (*found.notices, *([found.refusal] if found.refusal else [])):
-        for part in (told.object, told.reason, told.cure):
+    told: list[Notice | Refusal] = [*found.notices]
+    told += [found.refusal] if found.refusal else []
+    for one in told:
+        for part in (one.object, one.reason, one.cure):
             assert part.encode() != b""
             assert not set(part) & set("\n\r\t\0")
 

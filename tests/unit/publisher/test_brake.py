@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.model.records import ConfirmationRecord
-from lbsync.publisher.brake import Around, Brake, Limits, Loss, count, kept
+from lbsync.publisher.brake import Around, Brake, Limits, Loss, Records, count, kept
 from lbsync.schema.confirming import Confirmations
 from tests.publishing import LIMITS, endpoints, service_record
 
@@ -148,11 +148,11 @@ def test_a_held_service_gets_its_new_servers_and_keeps_the_old() -> None:
 
 
 def test_a_held_service_keeps_groups_that_would_go() -> None:
-    before = {
+    before: Records = {
         "endpoints/shop/cart/old": endpoints(["10.0.0.1"]),
         "services/shop/cart": service_record("a.example"),
     }
-    wanted = {"services/shop/cart": service_record("b.example")}
+    wanted: Records = {"services/shop/cart": service_record("b.example")}
     found = kept(before, wanted)
     assert found == {**before, **wanted}
 

@@ -144,7 +144,7 @@ def test_a_candidate_gives_its_lease_back_when_the_store_goes_away(store: Leases
     def broken(*_: object) -> int:
         raise Unavailable("gone")
 
-    store.commit = broken  # type: ignore[method-assign]
+    store.commit = broken  # type: ignore[method-assign, assignment]
     with pytest.raises(Unavailable):
         one.step(snapshot)
     store.commit = commit  # type: ignore[method-assign]

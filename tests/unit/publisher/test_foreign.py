@@ -98,7 +98,7 @@ def test_what_protects_at_another_controller_refuses_the_service(name: str) -> N
     assert f"annotation {name} protects" in str(found.refusal)
     assert "services/shop/cart" not in found.records
     accepted = run({**notes, "lbsync.io/accept-unprotected": "true"})
-    assert record(accepted)
+    assert record(accepted).mode == "http"
     assert name in str(accepted.notices)
     led = translate(
         service(), [], NodePool(), ingresses=[ingress(rule("a.example", "/"), annotations=notes)]
@@ -129,7 +129,7 @@ def test_what_protects_at_another_controller_refuses_the_service(name: str) -> N
 )
 def test_what_does_not_protect_there_is_a_warning(name: str, text: str) -> None:
     found = run({name: text})
-    assert record(found)
+    assert record(found).mode == "http"
     assert name in str(found.notices)
 
 

@@ -134,8 +134,8 @@ def test_the_own_namespace_and_other_paths_are_free() -> None:
 def test_a_port_is_kept_too() -> None:
     def tcp(name: str, ns: str) -> tuple[Service, EndpointSlice]:
         own, servers = made(name, ns, "", mode="tcp", listen="5432")
-        del own.annotations["lbsync.io/hosts"]
-        return own, servers
+        notes = {k: text for k, text in own.annotations.items() if k != "lbsync.io/hosts"}
+        return msgspec.structs.replace(own, annotations=notes), servers
 
     found = bench(*tcp("db", "bank"))
     found.write()

@@ -113,7 +113,7 @@ def test_a_second_cluster_with_other_routing_stays_out_and_is_told() -> None:
     store = FakeSource()
     bring(store, WANTED)
     before = values(store)
-    theirs = {
+    theirs: Records = {
         SERVICE: service_record("other.example", source=OTHER.source),
         "endpoints/shop/cart/blue": endpoints(["10.9.0.1"], OTHER.source),
     }
@@ -126,7 +126,7 @@ def test_servers_that_joined_are_followed_while_the_routing_differs_for_a_moment
     store = FakeSource()
     bring(store, WANTED)
     bring(store, {key: _signed(record, OTHER) for key, record in WANTED.items()}, OTHER)
-    changed = {
+    changed: Records = {
         SERVICE: service_record("new.example", source=OTHER.source),
         DEFAULT: endpoints(["10.9.0.9"], OTHER.source),
         "endpoints/shop/cart/more": endpoints(["10.9.0.10"], OTHER.source),

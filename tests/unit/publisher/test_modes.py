@@ -310,7 +310,7 @@ def test_policy_local_is_checked_at_kube_proxy_unless_the_user_says_how(
     assert (record.check.kind, record.check.path, record.check.port) == expected
 
 
-DUAL = {"ip_families": ("IPv6", "IPv4"), "cluster_ips": ("fd00:96::7", "10.96.0.7")}
+DUAL: dict[str, Any] = {"ip_families": ("IPv6", "IPv4"), "cluster_ips": ("fd00:96::7", "10.96.0.7")}
 BOTH_SLICES = [
     slice_(endpoint("10.1.0.1", "a"), endpoint("10.1.0.2", "only4"), name="v4"),
     slice_(endpoint("fd00:1::1", "a"), name="v6", address_type="IPv6"),

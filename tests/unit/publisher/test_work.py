@@ -11,6 +11,7 @@ from lbsync.model.kube import Ingress, Pod, Service, ServicePort, SlicePort
 from lbsync.publisher import followed
 from lbsync.publisher import work as module
 from lbsync.publisher.dirty import Dirt, Dirty
+from lbsync.publisher.translate import translation
 from lbsync.settings.claims import Claims, HostClaim
 from tests.fakes import FakeSource
 from tests.kube_objects import HTTP, endpoint, ingress, node, rule, service, slice_
@@ -81,9 +82,8 @@ def test_what_is_in_step_is_not_translated_again(monkeypatch: Any) -> None:
 
     def translate(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
-        return original(*args, **kwargs)
+        return translation.translate(*args, **kwargs)
 
-    original = followed.translate
     monkeypatch.setattr(followed, "translate", translate)
     assert found.write() == []
     assert calls == []

@@ -11,7 +11,7 @@ from lbsync.errors import TemplateError
 from tests.haproxy_words import cut
 
 values = st.text(st.sampled_from(" #$\\'\"{}%x0a"), min_size=1) | st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\n\x02\x03"), min_size=1
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\x02\x03"), min_size=1
 )
 # Which would end a condition, and is refused.
 values = values.filter(lambda value: value != "}")

@@ -7,7 +7,7 @@ from lbsync.errors import Rejected
 from tests.haproxy_words import cut
 
 writable = st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\n\x02\x03"), min_size=1
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\x02\x03"), min_size=1
 )
 hostile = st.text(st.sampled_from(" \t\v\f#$\\'\"{}%[]()@x0an\x7f\x1fä-"), min_size=1)
 # Which would end a condition, and is refused.

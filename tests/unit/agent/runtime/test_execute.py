@@ -15,6 +15,7 @@ from lbsync.agent.runtime.steps import (
     RetireServer,
     SetCertificate,
     SetWeight,
+    Step,
 )
 from lbsync.clients.haproxy.sockets import BATCH_BYTES, WorkerSocket
 from lbsync.errors import Unavailable
@@ -187,7 +188,7 @@ def test_a_transaction_that_fails_is_not_left_open() -> None:
 
 def test_what_was_sent_before_a_payload_is_judged_before_it() -> None:
     worker = Scripted(("add map", "entry exists\n\n"))
-    steps = [AddEntry("map", "m.map", "k", "v"), REPLACE]
+    steps: list[Step] = [AddEntry("map", "m.map", "k", "v"), REPLACE]
     with pytest.raises(Deviated, match="entry exists"):
         Executor(worker).run_steps(steps)
     assert len(worker.lines) == 1

@@ -1,6 +1,7 @@
 """What a command may have changed, read from HAProxy's own words."""
 
 import contextlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,10 +26,10 @@ def server(text: str) -> Server:
 
 def commands(line: str, state: str = "6", agent: str = "0", **more: object) -> list[str]:
     rest = str(more.pop("rest", "- 0 0 - - 0"))
-    known = {"op_state": 2, "admin_state": 0, "fqdn": "-", **more}
+    known: dict[str, Any] = {"op_state": 2, "admin_state": 0, "fqdn": "-", **more}
     now = ServerState(
         "be", "s", "10.0.0.1", 80, weight=1, check=state, agent=agent, rest=rest, **known
-    )  # type: ignore[arg-type]
+    )
     one = server(f"s {line}")
     return [said for _, said in extras.of_server(one, now, extras.extras(one.options))]
 
