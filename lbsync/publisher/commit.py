@@ -1,7 +1,10 @@
 """Writes what has to be written, in few transactions, each behind the leader's fence.
 
-All keys of one Service are in one transaction, and many Services share one. When somebody was faster
-with a single key of it, its Services are tried one by one, so that only that one has to wait.
+All keys of one Service are in one transaction as long as one holds them, and many Services share one.
+What is too much for one transaction is written in several, in the order of `mirror.changes`, in which each
+step may be the last: servers come before the services key that leads to them, and go after it. When
+somebody was faster with a single key, the Services of that transaction are tried one by one, so that only
+one of them has to wait.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +20,9 @@ from lbsync.publisher.units import Unit
 MAX_OPS = 100
 """etcd takes 128 by default; the fence is one more guard."""
 MAX_BYTES = 1_000_000
-"""etcd takes 1.5 MiB a request by default."""
+"""etcd takes 1.5 MiB a request by default. A single value may be larger: that is for etcd to judge."""
+_AROUND = 40
+"""What the framing of one operation and its guard takes, beside the key in each and the value."""
 
 
 class LostLead(Conflict):
@@ -61,7 +66,7 @@ class Committer:
         """
         self._beside = beside
         result = Written(done=[], failed={})
-        for pack in packs(units):
+        for pack in packs(units, *self._taken()):
             try:
                 self._commit(pack, result)
             except (Conflict, Rejected) as error:
@@ -87,14 +92,16 @@ class Committer:
             raise LostLead("another publisher leads now; nothing more is written") from error
 
     def _commit(self, pack: list[Unit], result: Written) -> None:
-        changes = [change for unit in pack for change in unit.all]
-        for start in range(0, len(changes), MAX_OPS):
-            part = changes[start : start + MAX_OPS]
+        for part in parts((change for unit in pack for change in unit.all), *self._taken()):
             revision = self._put(part)
             self._wrote(revision, part)
             result.revision = revision
             result.transactions += 1
         result.done += pack
+
+    def _taken(self) -> tuple[int, int]:
+        """Return how many operations and bytes of each transaction are not free for changes."""
+        return len(self._beside), sum(map(_put_size, self._beside))
 
     def _put(self, part: Sequence[Change]) -> int:
         fence = self._fence()
@@ -112,13 +119,43 @@ class Committer:
             return self._source.commit(expect, ops)
 
 
-def packs(units: Iterable[Unit]) -> Iterator[list[Unit]]:
-    """Put units together, as many as one transaction takes; one that is larger stands alone."""
+def _size(change: Change) -> int:
+    """Return what a change takes of a transaction, in bytes."""
+    return 2 * len(change.key.encode()) + len(change.after or b"") + _AROUND
+
+
+def _put_size(put: Put) -> int:
+    return len(put.key.encode()) + len(put.value) + _AROUND
+
+
+def parts(
+    changes: Iterable[Change], beside: int = 0, bytes_beside: int = 0
+) -> Iterator[list[Change]]:
+    """Divide changes into transactions, in their order. `beside`: how many operations else each of them
+    holds, and of how many bytes."""
+    part: list[Change] = []
+    most_ops, most_bytes = MAX_OPS - beside, MAX_BYTES - bytes_beside
+    taken = 0
+    for change in changes:
+        more = _size(change)
+        if part and (len(part) >= most_ops or taken + more > most_bytes):
+            yield part
+            part, taken = [], 0
+        part.append(change)
+        taken += more
+    if part:
+        yield part
+
+
+def packs(units: Iterable[Unit], beside: int = 0, bytes_beside: int = 0) -> Iterator[list[Unit]]:
+    """Put units together, as many as one transaction takes; one that is larger stands alone. The rest as
+    for `parts`."""
     pack: list[Unit] = []
     ops = size = 0
+    most_ops, most_bytes = MAX_OPS - beside, MAX_BYTES - bytes_beside
     for unit in units:
-        more, bytes_ = len(unit.all), sum(len(change.after or b"") for change in unit.all)
-        if pack and (ops + more > MAX_OPS or size + bytes_ > MAX_BYTES):
+        more, bytes_ = len(unit.all), sum(map(_size, unit.all))
+        if pack and (ops + more > most_ops or size + bytes_ > most_bytes):
             yield pack
             pack, ops, size = [], 0, 0
         pack.append(unit)

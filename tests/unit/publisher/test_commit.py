@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import Conflict, Rejected
 from lbsync.model.snapshot import Item
-from lbsync.publisher.commit import MAX_BYTES, MAX_OPS, Committer, LostLead, packs
+from lbsync.publisher.commit import MAX_BYTES, MAX_OPS, Committer, LostLead, packs, parts
 from lbsync.publisher.mirror import Change
 from lbsync.publisher.stored import Held
 from lbsync.publisher.units import Unit
@@ -108,13 +108,46 @@ def test_what_the_store_refuses_fails_alone() -> None:
     assert len(written.done) == 2
 
 
-def test_a_service_of_more_keys_than_a_transaction_takes_is_written_in_parts() -> None:
+@pytest.mark.parametrize(
+    ("keys", "value", "expected"),
+    [
+        (250, b"{}", [100, 100, 50]),
+        (4, b"x" * 450_000, [2, 2]),
+        (3, b"x" * 1_200_000, [1, 1, 1]),
+        (101, b"x" * 20_000, [49, 49, 3]),
+    ],
+)
+def test_a_service_that_one_transaction_does_not_hold_is_written_in_parts_and_in_order(
+    keys: int, value: bytes, expected: list[int]
+) -> None:
     store = Recorder()
-    written = committer(store).write(
-        [unit("a/big", *(f"endpoints/a/big/g{n}" for n in range(250)))]
-    )
-    assert [len(ops) for _, ops in store.asked] == [100, 100, 50]
+    names = [f"endpoints/a/big/g{n:03}" for n in range(keys - 1)] + ["services/a/big"]
+    written = committer(store).write([unit("a/big", *names, value=value)])
+    assert [len(ops) for _, ops in store.asked] == expected
+    assert [op.key for _, ops in store.asked for op in ops] == names
     assert not written.failed
+    assert [one.name for one in written.done] == ["a/big"]
+
+
+def test_what_goes_into_each_transaction_counts_for_what_it_holds() -> None:
+    store = Recorder()
+    beside = [Put("confirmations/x", b"y" * 600_000)]
+    big = unit("a/big", *(f"endpoints/a/big/g{n}" for n in range(3)), value=b"x" * 300_000)
+    committer(store).write([unit("a/one"), big], beside)
+    assert [len(ops) for _, ops in store.asked] == [2, 2, 2, 2]
+    for _, ops in store.asked:
+        assert sum(len(op.value) for op in ops if isinstance(op, Put)) <= MAX_BYTES
+
+
+def test_a_service_of_which_only_the_first_part_could_be_written_is_not_done() -> None:
+    store = Recorder()
+    store.put("endpoints/a/big/g200", b"by hand")
+    names = [f"endpoints/a/big/g{n:03}" for n in range(250)]
+    written = committer(store).write([unit("a/big", *names), unit("a/one")])
+    assert list(written.failed) == ["a/big"]
+    assert [one.name for one in written.done] == ["a/one"]
+    assert store.get("endpoints/a/big/g150") is not None
+    assert store.get("endpoints/a/big/g200").value == b"by hand"  # type: ignore[union-attr]
 
 
 def test_a_conflict_names_its_reason() -> None:
@@ -137,3 +170,10 @@ def test_packs_keep_the_order_and_the_limits(sizes: list[tuple[int, int]]) -> No
         changes = [change for one in pack for change in one.all]
         assert len(pack) == 1 or len(changes) <= MAX_OPS
         assert len(pack) == 1 or sum(len(c.after or b"") for c in changes) <= MAX_BYTES
+    divided = [list(parts(change for one in pack for change in one.all)) for pack in found]
+    assert [c for some in divided for part in some for c in part] == [
+        c for u in units for c in u.all
+    ]
+    for part in (part for some in divided for part in some):
+        assert len(part) <= MAX_OPS
+        assert len(part) == 1 or sum(len(c.after or b"") for c in part) <= MAX_BYTES
