@@ -24,6 +24,8 @@ class ServicePort(msgspec.Struct, frozen=True, gc=False):
     """0 when none was given."""
     protocol: str
     app_protocol: str
+    target_port: int = 0
+    """`targetPort` where it is a number, else `port` where it was left out; 0: it is a name."""
 
 
 class Service(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -187,6 +189,8 @@ class IngressClass(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     uid: str
     controller: str
     is_default: bool
+    parameters: str = ""
+    """Kind and name of the object in `spec.parameters`."""
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -1,22 +1,23 @@
 """Why a Service is published as it is, or not at all: told from what is there. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
-from lbsync.model.kube import Endpoint, EndpointSlice, Node, Service
+from lbsync.model.kube import Endpoint, Node, Service
 from lbsync.model.permission import Permission
 from lbsync.model.records import EndpointsRecord
 from lbsync.publisher.followed import permitted, translated
 from lbsync.publisher.mirror import Change, Identity, arrange, changes
 from lbsync.publisher.stored import Keys
-from lbsync.publisher.translate import Options, Translation, is_published
+from lbsync.publisher.translate import Options, Translation, fates, is_published
 from lbsync.publisher.translate.annotations import read_annotations
 from lbsync.publisher.translate.nodes import EXCLUDED, GOING
 from lbsync.publisher.translate.options import PUBLISH_LABEL
 from lbsync.publisher.translate.report import Refused, Report
-from lbsync.publisher.translate.slices import slices_of
+from lbsync.publisher.translate.slices import Judged, slices_of
 from lbsync.publisher.view import Inputs
+from lbsync.settings.publisher import AddressMode
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ def explain(
     if not is_published(service):
         return lines
     lines += _origins(inputs)
-    lines += _endpoints(service, inputs.slices)
+    lines += _endpoints(inputs, options)
     lines += _nodes(nodes, options)
     found = permitted(translated(inputs, options), permission)
     lines += _verdict(me, found, stored)
@@ -94,30 +95,73 @@ def _origins(inputs: Inputs) -> Iterator[Line]:
         yield Line("annotation", f"Ingress {ingress.namespace}/{ingress.name} leads to it")
 
 
-def _endpoints(service: Service, slices: tuple[EndpointSlice, ...]) -> Iterator[Line]:
-    own = slices_of(service, slices)
+def _endpoints(inputs: Inputs, options: Options) -> Iterator[Line]:
+    service = inputs.service
+    own = slices_of(service, inputs.slices)
     if not own and service.type != "ExternalName":
         yield Line("endpoint", "no EndpointSlice belongs to it", good=False)
-    for found in slices:
+    for found in inputs.slices:
         if found not in own:
             yield Line("endpoint", f"EndpointSlice {found.name} belongs to an earlier Service of "
                        "this name, and does not count", good=False)  # fmt: skip
-    for found in own:
-        for endpoint in found.endpoints:
-            text, is_used = _fate(endpoint)
-            name = endpoint.target or endpoint.hostname or endpoint.node or "without a name"
-            where = f"{endpoint.address} ({name}, EndpointSlice {found.name})"
-            yield Line("endpoint", f"{where}: {text}", good=is_used)
+    told = fates(
+        service,
+        own,
+        ingresses=inputs.ingresses,
+        options=options,
+        pod_labels=inputs.pods,
+    )
+    usable = {node.name for node in inputs.pool.nodes}
+    said: list[list[tuple[str, str, bool]]] = []
+    if told is None:
+        every = [(found, endpoint) for found in own for endpoint in found.endpoints]
+        said = [[_refused(endpoint)] for _, endpoint in every]
+    else:
+        every = [(j.slice, j.endpoint) for j in next(iter(told.ports.values()), [])]
+        columns = [
+            [
+                (f"port {port.name or port.number}: ", *_fate(j, service, told.mode, usable))
+                for j in js
+            ]
+            for port, js in told.ports.items()
+        ]
+        said = [list(row) for row in zip(*columns, strict=True)]
+    for (found, endpoint), row in zip(every, said, strict=True):
+        name = endpoint.target or endpoint.hostname or endpoint.node or "without a name"
+        where = f"{endpoint.address} ({name}, EndpointSlice {found.name})"
+        is_same = len({text for _, text, _ in row}) == 1
+        for port, text, is_used in row[:1] if is_same else row:
+            yield Line("endpoint", f"{where}: {'' if is_same else port}{text}", good=is_used)
 
 
-def _fate(endpoint: Endpoint) -> tuple[str, bool]:
-    if endpoint.ready:
-        return "ready", True
-    if endpoint.terminating and endpoint.serving:
-        return "terminating and still serving: drains, or serves where nobody else is ready", True
-    if endpoint.terminating:
-        return "left out: it is terminating and serves no more", False
-    return "left out: it is not ready", False
+def _fate(
+    judged: Judged, service: Service, mode: AddressMode, usable: Collection[str]
+) -> tuple[str, bool]:
+    """Return what becomes of one endpoint, and whether requests may reach it."""
+    if mode in ("lb-status", "external-name"):
+        return f"left out: address mode {mode} has other servers", False
+    if judged.member is None:
+        return f"left out: {judged.why}", False
+    is_local = mode == "nodeport" and service.external_traffic_policy == "Local"
+    node = judged.member.node
+    if is_local and node not in usable:
+        why = f"its node {node} is no server" if node else "it names no node"
+        return f"left out: {why}, and externalTrafficPolicy is Local", False
+    through = {
+        "nodeport": ", reached through nodes",
+        "clusterip": ", reached through the cluster IP",
+    }
+    way = through.get(mode, "")
+    if judged.endpoint.ready:
+        return f"ready{way}", True
+    if judged.member.state == "up":
+        return f"terminating and still serving: serves, as nobody else is ready{way}", True
+    return f"terminating and still serving: drains{way}", True
+
+
+def _refused(endpoint: Endpoint) -> tuple[str, str, bool]:
+    state = "ready" if endpoint.ready else "terminating" if endpoint.terminating else "not ready"
+    return "", f"{state}; whether it serves is open, as the Service is refused as it stands", False
 
 
 def _nodes(nodes: list[Node], options: Options) -> Iterator[Line]:

@@ -70,7 +70,15 @@ def _service_port(port: wire.ServicePort) -> objects.ServicePort:
         node_port=port.node_port or 0,
         protocol=sys.intern(port.protocol or "TCP"),
         app_protocol=sys.intern(port.app_protocol or ""),
+        target_port=_target_port(port),
     )
+
+
+def _target_port(port: wire.ServicePort) -> int:
+    target = port.target_port
+    if isinstance(target, str):  # a name, which each pod gives a number of its own
+        return 0
+    return target or port.port or 0
 
 
 def endpoint_slice(wired: wire.EndpointSlice) -> objects.EndpointSlice:
@@ -196,7 +204,15 @@ def ingress_class(wired: wire.IngressClass) -> objects.IngressClass:
         uid=wired.metadata.uid or "",
         controller=spec.controller or "",
         is_default=labels(wired.metadata.annotations).get(_DEFAULT_CLASS) == "true",
+        parameters=_parameters(spec.parameters),
     )
+
+
+def _parameters(found: wire.ClassParameters | None) -> str:
+    if found is None:
+        return ""
+    place = f"{found.namespace}/" if found.namespace else ""
+    return f"{found.kind or 'an object'} {place}{found.name or ''}".rstrip()
 
 
 def pod(wired: wire.Object) -> objects.Pod:

@@ -47,6 +47,7 @@ class ServicePort(Part):
 
     name: Text = None
     port: Number = None
+    target_port: int | str | None = None
     node_port: Number = None
     protocol: Text = None
     app_protocol: Text = None
@@ -259,10 +260,19 @@ class Ingress(Object):
     spec: IngressSpec | None = None
 
 
+class ClassParameters(Part):
+    """`IngressClass.spec.parameters`: an object with more settings, of any kind."""
+
+    kind: Text = None
+    name: Text = None
+    namespace: Text = None
+
+
 class IngressClassSpec(Part):
     """`IngressClass.spec`."""
 
     controller: Text = None
+    parameters: ClassParameters | None = None
 
 
 class IngressClass(Object):

@@ -19,6 +19,8 @@ class PortChoice(msgspec.Struct, frozen=True):
     """The Service's own port, 1-65535."""
     node_port: int = 0
     app_protocol: str = ""
+    target: int = 0
+    """Where the servers listen, as far as the Service itself says it; 0: it gives a name only."""
     declared: bool = True
     """False: the Service has no `ports`, so the number is that of the servers."""
 
@@ -40,7 +42,7 @@ def choose_port(service: Service, wanted: str, asked_by: str) -> PortChoice:
     tcp = [port for port in found if port.protocol == "TCP"]
     if len(tcp) == 1:
         port = tcp[0]
-        return PortChoice(port.name, port.port, port.node_port, port.app_protocol)
+        return PortChoice(port.name, port.port, port.node_port, port.app_protocol, port.target_port)
     if not found:
         raise Refused(
             f"{asked_by} names port {shown(wanted)}, which the Service does not have",
@@ -64,13 +66,13 @@ def _is(port: ServicePort, wanted: str) -> bool:
 def _bare(service: Service, wanted: str, asked_by: str) -> PortChoice:
     for port in service.ports:
         if _is(port, wanted) and port.protocol == "TCP":
-            return PortChoice(port.name, port.port)
+            return PortChoice(port.name, port.port, target=port.target_port)
     if not _NUMBER.match(wanted) or not 0 < int(wanted) < 65536:
         raise Refused(
             f"{asked_by} names port {shown(wanted)}, and the Service declares no such port",
             "write the servers' port number, 1 to 65535",
         )
-    return PortChoice("", int(wanted), declared=False)
+    return PortChoice("", int(wanted), target=int(wanted), declared=False)
 
 
 def _list(service: Service, ports: list[ServicePort] | None = None) -> str:

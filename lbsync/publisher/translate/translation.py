@@ -7,7 +7,7 @@ import msgspec
 from lbsync.model.kube import EndpointSlice, Ingress, Service
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
 from lbsync.model.values import Text, is_name
-from lbsync.publisher.translate.annotations import read_annotations
+from lbsync.publisher.translate.annotations import Wishes, read_annotations
 from lbsync.publisher.translate.families import Family, choose_families
 from lbsync.publisher.translate.ingress import leading_to
 from lbsync.publisher.translate.modes import MODES, Scene
@@ -18,9 +18,18 @@ from lbsync.publisher.translate.placement import Placement
 from lbsync.publisher.translate.ports import PortChoice
 from lbsync.publisher.translate.record import complete, service_record, warn_of_protocol
 from lbsync.publisher.translate.report import Notice, Refusal, Refused, Report, one_line, shown
-from lbsync.publisher.translate.shapes import shapes
-from lbsync.publisher.translate.slices import PodLabels, gather, grouping, slices_of
+from lbsync.publisher.translate.shapes import Shape, shapes
+from lbsync.publisher.translate.slices import (
+    Judged,
+    PodLabels,
+    gather,
+    grouping,
+    judge,
+    settled,
+    slices_of,
+)
 from lbsync.schema.keys import ServiceId, endpoints_key, service_key
+from lbsync.settings.publisher import AddressMode
 
 MAX_SERVERS = 5000
 Published = ServiceRecord | EndpointsRecord
@@ -94,6 +103,50 @@ def translate(
     return Translation(name, dict(sorted(records.items())), refusal, report.notices())
 
 
+class Fates(msgspec.Struct, frozen=True):
+    """What becomes of the endpoints of one Service."""
+
+    mode: AddressMode
+    ports: dict[PortChoice, list[Judged]]
+
+
+def fates(
+    service: Service,
+    slices: Iterable[EndpointSlice],
+    *,
+    ingresses: Iterable[Ingress] = (),
+    options: Options = Options(),  # noqa: B008 - frozen
+    pod_labels: PodLabels = {},  # noqa: B006 - only read
+) -> Fates | None:
+    """Return what `translate` makes of each endpoint, for people; None where the Service is refused
+    before that."""
+    report = Report("-")
+    own, mine = slices_of(service, slices), leading_to(service, ingresses)
+    case = _Case(service, own, NodePool(), mine, options, pod_labels, report)
+    try:
+        wishes, mode, families, found = _meant(case)
+    except Refused:
+        return None
+    group_of = grouping(wishes.placement, options.default_group, pod_labels, report)
+    return Fates(
+        mode,
+        {
+            port: settled(j for one in own for j in judge(one, port, families, group_of, report))
+            for port in dict.fromkeys(shape.port for shape in found)
+        },
+    )
+
+
+def _meant(case: _Case) -> tuple[Wishes, AddressMode, tuple[Family, ...], list[Shape]]:
+    """Return what a Service and its Ingresses ask for. Raises `Refused`."""
+    service, options, report = case.service, case.options, case.report
+    wishes = read_annotations(service, case.ingresses, report)
+    mode = wishes.placement.address_mode or options.address_mode
+    complete(service, wishes, mode, options.source, report)
+    families = choose_families(service, wishes.placement.ip_family or options.ip_family)
+    return wishes, mode, families, shapes(service, case.ingresses, wishes, report)
+
+
 def _records(case: _Case) -> tuple[dict[str, Published], Refused | None]:
     """Return the records, and why a services key cannot be written; the servers go on being followed
     then: a wrong policy must not send requests to pods that are gone. Raises `Refused` where nothing can
@@ -104,15 +157,12 @@ def _records(case: _Case) -> tuple[dict[str, Published], Refused | None]:
             f"{shown(service.namespace)}, {shown(service.name)} cannot stand in a key",
             "use names of lower-case letters, digits and -, at most 63 characters",
         )
-    wishes = read_annotations(service, case.ingresses, report)
-    mode = wishes.placement.address_mode or options.address_mode
-    complete(service, wishes, mode, options.source, report)
-    families = choose_families(service, wishes.placement.ip_family or options.ip_family)
+    wishes, _, families, found = _meant(case)
     source = Text.parse(options.source)
     records: dict[str, Published] = {}
     refused = wishes.refused
     servers: dict[PortChoice, dict[str, tuple[ServerRecord, ...]]] = {}
-    for shape in shapes(service, case.ingresses, wishes, report):
+    for shape in found:
         id_ = ServiceId(service.namespace, shape.name)
         warn_of_protocol(shape, wishes.draft, report)
         try:

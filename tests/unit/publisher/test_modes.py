@@ -169,6 +169,32 @@ def test_a_slice_without_the_port_is_reported_and_left_out() -> None:
     assert "has no TCP port 'http'" in found.notices[0].reason
 
 
+NULL = SlicePort("http", 0, "TCP", "")
+
+
+@pytest.mark.parametrize(
+    ("target", "ports", "expected"),
+    [
+        (9000, (), 9000),
+        (9000, (NULL,), 9000),
+        (9000, (SlicePort("", 0, "TCP", ""),), 9000),
+        (9000, (SlicePort("admin", 1, "TCP", ""), NULL), 9000),
+        (9000, (NULL, SlicePort("http", 8080, "TCP", "")), 8080),
+        (9000, (SlicePort("http", 0, "UDP", ""),), None),
+        (9000, (SlicePort("admin", 0, "TCP", ""),), None),
+        (0, (), None),
+        (0, (NULL,), None),
+    ],
+)
+def test_a_slice_that_stands_for_all_ports_takes_the_target_port_of_the_service(
+    target: int, ports: tuple[SlicePort, ...], expected: int | None
+) -> None:
+    own = (ServicePort("http", 80, 30080, "TCP", "", target),)
+    found = run(POD, [slice_(endpoint("10.1.0.1", "a"), ports=ports)], ports=own)
+    assert servers(found) == ([f"a 10.1.0.1:{expected}"] if expected else [])
+    assert bool(found.notices) is (expected is None)
+
+
 DNS = ServicePort("dns", 53, 0, "UDP", "")
 METRICS = ServicePort("metrics", 9100, 30910, "TCP", "")
 HTTP = ServicePort("http", 80, 30080, "TCP", "")

@@ -207,7 +207,7 @@ def test_a_service_keeps_what_decides_its_servers() -> None:
         status={"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example"}, {}]}},
     )
     assert found.annotations == {"a": "b"}
-    assert found.ports == (kube.ServicePort("http", 80, 30080, "TCP", "h2c"),)
+    assert found.ports == (kube.ServicePort("http", 80, 30080, "TCP", "h2c", 80),)
     assert (found.cluster_ips, found.ip_families) == (("10.96.0.1", "fd00::1"), ("IPv4", "IPv6"))
     assert (found.external_traffic_policy, found.health_check_node_port) == ("Local", 30999)
     assert (found.session_affinity, found.affinity_timeout) == ("ClientIP", 60)
@@ -270,3 +270,17 @@ def test_the_default_class_is_known_by_its_annotation() -> None:
     found = read(INGRESS_CLASSES, metadata={"annotations": annotations}, spec={"controller": "c"})
     assert (found.is_default, found.controller) == (True, "c")
     assert not read(INGRESS_CLASSES).is_default
+
+
+@pytest.mark.parametrize(("target", "expected"), [(8080, 8080), ("http", 0), (None, 80), (0, 80)])
+def test_a_target_port_is_a_number_a_name_or_that_of_the_service(
+    target: Any, expected: int
+) -> None:
+    ports = [{"port": 80, "targetPort": target}]
+    assert read(SERVICES, spec={"ports": ports}).ports[0].target_port == expected
+
+
+def test_the_parameters_of_a_class_are_named() -> None:
+    spec = {"parameters": {"apiGroup": "x", "kind": "ConfigMap", "name": "a", "namespace": "b"}}
+    assert read(INGRESS_CLASSES, spec=spec).parameters == "ConfigMap b/a"
+    assert read(INGRESS_CLASSES, spec={}).parameters == ""
