@@ -126,7 +126,7 @@ class Publisher:
     @property
     def ingresses(self) -> dict[str, tuple[str, ...]]:
         """What the owners of Ingresses are told, as of the last pass."""
-        return self._work.ingresses
+        return {name: report.warnings for name, report in self._work.ingresses.items()}
 
     @property
     def summary(self) -> Summary:

@@ -17,7 +17,15 @@ from lbsync.clients.kube import (
 from lbsync.clients.kube.kinds import Key
 from lbsync.model.kube import EndpointSlice, Ingress, Service
 from lbsync.publisher.dirty import Dirt
-from lbsync.publisher.translate import NodePool, Options, is_ours, node_pool, our_classes
+from lbsync.publisher.translate import (
+    IngressClasses,
+    NodePool,
+    Options,
+    is_ours,
+    is_published,
+    node_pool,
+    our_classes,
+)
 from lbsync.publisher.translate.ingress import backends
 from lbsync.publisher.translate.options import PREFIX
 from lbsync.publisher.watching import Extra
@@ -81,6 +89,7 @@ class View:
         """There are nodes, and none of them is ready; False where no nodes are watched."""
         self.ours: list[Ingress] = []
         """The Ingresses of our classes."""
+        self.classes = IngressClasses(frozenset())
 
     def refresh(self, dirt: Dirt) -> None:
         """Read again what all translations share, where it has changed."""
@@ -91,9 +100,10 @@ class View:
             # The same object while it says the same: nothing is translated anew for a heartbeat.
             self._pool = self._pool if pool == self._pool else pool
         if self._ingress and (dirt.ingresses or dirt.everything):
-            classes = our_classes(self._objects.objects(INGRESS_CLASSES).values(), self._options)
+            found_classes = self._objects.objects(INGRESS_CLASSES).values()
+            self.classes = our_classes(found_classes, self._options)
             found = self._objects.objects(INGRESSES).values()
-            self.ours = [ingress for ingress in found if is_ours(ingress, classes)]
+            self.ours = [ingress for ingress in found if is_ours(ingress, self.classes)]
             self._ingresses = {}
             for ingress in self.ours:
                 for name in {backend.service for backend in backends(ingress)}:
@@ -107,6 +117,11 @@ class View:
         """Return one Service; its name is `<ns>/<name>`."""
         ns, _, own = name.partition("/")
         return self._objects.get(SERVICES, ns, own)
+
+    def publishes(self, namespace: str, name: str) -> bool:
+        """Tell whether a Service is there and asks to be published."""
+        service = self.service(f"{namespace}/{name}")
+        return service is not None and is_published(service)
 
     def leading_to(self, service: Service) -> tuple[Ingress, ...]:
         """Return the Ingresses of our classes that lead to a Service."""

@@ -13,15 +13,16 @@ from lbsync.publisher import reports
 from lbsync.publisher.brake import Around, Brake, Limits, count, kept, left_of
 from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.followed import Following, accepted, followed, odd_label
+from lbsync.publisher.ingresses import ingress_reports, ingress_units
 from lbsync.publisher.kept import Keeping
-from lbsync.publisher.mirror import Change, Identity, arrange, changes, mine
+from lbsync.publisher.mirror import Identity, arrange, changes, mine
 from lbsync.publisher.stored import Keys, Stored, neighbours_of
-from lbsync.publisher.translate import Options, inspect_ingress, is_published
+from lbsync.publisher.translate import Options, is_published
 from lbsync.publisher.units import Draft, Records, State, Unit, fingerprint
 from lbsync.publisher.view import Inputs, View
 from lbsync.publisher.watching import Extra
 from lbsync.schema.confirming import Confirmations
-from lbsync.schema.publishing import ReportKind, kept_key, report_key
+from lbsync.schema.publishing import kept_key, report_key
 
 MOST_HELD = 20
 """Of how many removals that are held at once each Service's owner is told."""
@@ -57,7 +58,7 @@ class Work:
         self.keeping = Keeping(me, keep_s)
         self.brake = Brake(limits)
         self.states: dict[str, State] = {}
-        self.ingresses: dict[str, tuple[str, ...]] = {}
+        self.ingresses: dict[str, ReportRecord] = {}
         """What the owners of Ingresses are told."""
         self.let_go: dict[str, int] = {}
         """What the last look let go because it was confirmed: service to the servers it is left with."""
@@ -103,7 +104,8 @@ class Work:
         self._hold(drafts, now, confirmed)
         units = [self._unit(draft, stored, stamp) for draft in drafts]
         if dirt.ingresses or dirt.everything or appeared:
-            units += self._ingress_units(stored, stamp)
+            self.ingresses = ingress_reports(self._view)
+            units += ingress_units(self._me, self.ingresses, stored, stamp)
         self.done((unit for unit in units if not unit.all), stored)
         return [unit for unit in units if unit.all]
 
@@ -135,7 +137,7 @@ class Work:
         return names
 
     def _is_going(self, name: str, stored: Stored) -> bool:
-        return bool(stored.of(name)) and not self._is_published(*name.split("/"))
+        return bool(stored.of(name)) and not self._view.publishes(*name.split("/"))
 
     def _draft(self, name: str, stored: Stored, now: float) -> Draft | None:
         """Return what one Service wants; None where it is in step as it was."""
@@ -254,7 +256,8 @@ class Work:
             warnings=state.warnings,
             accepted=state.accepted,
         )
-        change = self._report("service", draft.name, report, stored, stamp)
+        key = report_key(self._me.cluster, "service", draft.name)
+        change = reports.change(key, report, stored.get(key), stamp)
         held = stored.get(kept_key(self._me.cluster, draft.name))
         kept = self.keeping.change(draft, held, stamp)
         return Unit("service", draft.name, draft.changes, change, kept)
@@ -263,35 +266,6 @@ class Work:
         """Tell whether each owner is told; of many, the heartbeat tells in one sentence."""
         hold = self.brake.hold
         return hold is not None and len(hold.losses) <= MOST_HELD
-
-    def _ingress_units(self, stored: Stored, stamp: str) -> list[Unit]:
-        said: dict[str, ReportRecord] = {
-            f"{found.namespace}/{found.name}": ReportRecord(
-                warnings=tuple(map(str, inspect_ingress(found, self._is_published)))
-            )
-            for found in self._view.ours
-        }
-        self.ingresses = {name: report.warnings for name, report in said.items()}
-        names = sorted({*said, *stored.reported("ingress")})
-        return [
-            Unit(
-                "ingress",
-                name,
-                (),
-                self._report("ingress", name, said.get(name, ReportRecord()), stored, stamp),
-            )
-            for name in names
-        ]
-
-    def _is_published(self, namespace: str, name: str) -> bool:
-        service = self._view.service(f"{namespace}/{name}")
-        return service is not None and is_published(service)
-
-    def _report(
-        self, kind: ReportKind, name: str, report: ReportRecord, stored: Stored, stamp: str
-    ) -> Change | None:
-        key = report_key(self._me.cluster, kind, name)
-        return reports.change(key, report, stored.get(key), stamp)
 
     def _fingerprint(self, name: str, stored: Stored) -> int:
         report = stored.get(report_key(self._me.cluster, "service", name))

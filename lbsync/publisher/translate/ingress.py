@@ -1,6 +1,7 @@
 """Ingresses: which are ours, and what they say of hosts and paths."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +17,10 @@ from lbsync.publisher.translate.options import (
     Options,
 )
 from lbsync.publisher.translate.report import Notice, Report, shown
+
+_EXPRESSION = re.compile(r"[\\^\[\]{}|*?]|\(.*\)|\.\+|\$$")
+"""What a path that is meant literally hardly holds: a regular expression, or a `*` for anything."""
+_REPEATS = "*+?{"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -35,6 +40,15 @@ class IngressClasses(msgspec.Struct, frozen=True):
     names: frozenset[str]
     default: bool = False
     """True: an Ingress that names no class is ours."""
+    parameters: Mapping[str, str] = {}
+    """By class: the object that its `spec.parameters` name."""
+    default_parameters: str = ""
+    """The same of the default class."""
+
+    def parameters_of(self, ingress: Ingress) -> str:
+        """Return the object that the parameters of an Ingress's class name; empty: there are none."""
+        name = ingress.annotations.get(OLD_CLASS) or ingress.class_name
+        return self.parameters.get(name, "") if name else self.default_parameters
 
 
 def our_classes(classes: Iterable[IngressClass], options: Options) -> IngressClasses:
@@ -45,7 +59,10 @@ def our_classes(classes: Iterable[IngressClass], options: Options) -> IngressCla
         if found.controller == CONTROLLER or found.name == options.ingress_class
     ]
     names = frozenset(found.name for found in ours) | {options.ingress_class}
-    return IngressClasses(names, any(found.is_default for found in ours))
+    parameters = {found.name: found.parameters for found in ours if found.parameters}
+    default = [found for found in ours if found.is_default]
+    of_default = next((found.parameters for found in default if found.parameters), "")
+    return IngressClasses(names, bool(default), parameters, of_default)
 
 
 def is_ours(ingress: Ingress, classes: IngressClasses) -> bool:
@@ -119,24 +136,57 @@ def _rule(ingress: Ingress, host: str, path: IngressPath, report: Report) -> Rul
             "use pathType: Prefix if that is meant",
             label,
         )
+    is_expression = path.path_type not in ("Prefix", "Exact") and _EXPRESSION.search(path.path)
     try:
         found_host = Host.parse(host or "*")
         found_path = PathPrefix.parse(path.path or "/")
     except ValueError as error:
-        report.warn(f"a rule is left out: {error}", "correct the rule", label)
+        cure = _prefix_instead(path.path) if is_expression else "correct the rule"
+        report.warn(f"a rule is left out: {error}", cure, label)
         return None
+    if is_expression:
+        report.warn(
+            f"path {shown(path.path)} looks like a pattern, and is served as a prefix that begins with "
+            "just these characters: patterns in paths are not read",
+            _prefix_instead(path.path),
+            label,
+        )
     port = str(path.backend.port_number) if path.backend.port_number else path.backend.port_name
     return Rule(found_host, found_path, port, label)
 
 
+def _prefix_instead(path: str) -> str:
+    """Return what to write instead of a path that looks like a pattern."""
+    found = _EXPRESSION.search(path)
+    if found is None:
+        return "write a prefix"
+    at = found.start()
+    literal, rest = path[:at], path[at:]
+    repeated = ""
+    if rest[0] in _REPEATS:  # it says how often the character before it comes
+        literal, repeated = literal[:-1], literal[-1:]
+    if repeated != "/" and not rest.startswith(("(/", "$")):
+        literal = literal.rpartition("/")[0]
+    if not literal.strip("/"):
+        return "write the prefixes that are meant, one path each"
+    return f"write prefixes, such as {shown(literal)}, which takes all that lies below it"
+
+
 def inspect_ingress(
-    ingress: Ingress, is_published: Callable[[str, str], bool]
+    ingress: Ingress, is_published: Callable[[str, str], bool], parameters: str = ""
 ) -> tuple[Notice, ...]:
     """Return what is wrong with an Ingress of ours as a whole, whatever its Services are.
 
-    `is_published` tells whether a Service, by namespace and name, carries the label.
+    `is_published` tells whether a Service, by namespace and name, carries the label; `parameters`: the
+    object that the parameters of its class name.
     """
     report = Report(label_of(ingress))
+    if parameters:
+        report.warn(
+            f"its IngressClass has parameters ({parameters}), which are not read",
+            "say what they do in annotations of the Service or of this Ingress, and take "
+            "spec.parameters out of the class",
+        )
     if ingress.tls_hosts:
         report.warn(
             "spec.tls is not read: no Secret leaves the cluster",

@@ -240,8 +240,17 @@ def test_a_name_without_room_for_a_further_record_is_refused() -> None:
     assert "that name is too long" in str(found.refusal)
 
 
-def klass(name: str, controller: str = "", *, default: bool = False) -> IngressClass:
-    return IngressClass(namespace="", name=name, uid="u", controller=controller, is_default=default)
+def klass(
+    name: str, controller: str = "", *, default: bool = False, parameters: str = ""
+) -> IngressClass:
+    return IngressClass(
+        namespace="",
+        name=name,
+        uid="u",
+        controller=controller,
+        is_default=default,
+        parameters=parameters,
+    )
 
 
 @pytest.mark.parametrize(
@@ -282,3 +291,85 @@ def test_an_ingress_as_a_whole_is_inspected(found: Ingress, said: list[str]) -> 
     for notice, words in zip(notices, said, strict=True):
         assert words in notice.reason
         assert notice.object == "Ingress shop/web"
+
+
+@pytest.mark.parametrize(
+    ("classes", "fields", "told"),
+    [
+        ([klass("lbsync", parameters="ConfigMap edge")], {}, "ConfigMap edge"),
+        ([klass("lbsync"), klass("other", parameters="ConfigMap edge")], {}, ""),
+        (
+            [klass("edge", "lbsync.io/publisher", default=True, parameters="ConfigMap edge")],
+            {"class_name": ""},
+            "ConfigMap edge",
+        ),
+        (
+            [klass("edge", "lbsync.io/publisher", parameters="ConfigMap edge")],
+            {"annotations": {"kubernetes.io/ingress.class": "edge"}},
+            "ConfigMap edge",
+        ),
+    ],
+)
+def test_parameters_of_a_class_that_nobody_reads_are_told(
+    classes: list[IngressClass], fields: Any, told: str
+) -> None:
+    found = ingress(rule("a.example", "/"), **fields)
+    parameters = our_classes(classes, Options()).parameters_of(found)
+    assert parameters == told
+    notices = inspect_ingress(found, lambda *_: True, parameters)
+    assert [bool(told) and told in notice.reason for notice in notices] == ([True] if told else [])
+
+
+def typed(path: str, path_type: str = "ImplementationSpecific") -> Ingress:
+    backend = Backend("cart", "http", 0)
+    return ingress(IngressRule("a.example", (IngressPath(path, path_type, backend),)))
+
+
+@pytest.mark.parametrize(
+    ("path", "cure"),
+    [
+        ("/foo/.*", "such as '/foo', which"),
+        ("/foo/bar/*", "such as '/foo/bar', which"),
+        ("/a/b.+", "such as '/a', which"),
+        ("/shop$", "such as '/shop', which"),
+        ("/(a)", "write the prefixes that are meant"),
+        ("/*", "write the prefixes that are meant"),
+    ],
+)
+def test_a_path_that_looks_like_a_pattern_is_warned_of_and_served_as_it_stands(
+    path: str, cure: str
+) -> None:
+    found = run(typed(path))
+    assert found.refusal is None
+    (notice,) = found.notices
+    assert "patterns in paths are not read" in notice.reason
+    assert cure in notice.cure
+    assert notice.object == "Ingress shop/web"
+
+
+@pytest.mark.parametrize(
+    ("path", "cure"),
+    [
+        ("/foo/?(.*)", "such as '/foo', which"),
+        ("/foo(/|$)(.*)", "such as '/foo', which"),
+        ("/api/v[0-9]+/x", "such as '/api', which"),
+        ("^/foo", "write the prefixes that are meant"),
+    ],
+)
+def test_a_pattern_that_is_no_path_is_left_out_with_the_prefix_named(path: str, cure: str) -> None:
+    found = run(typed(path))
+    assert found.refusal is not None
+    assert cure in found.notices[0].cure
+
+
+@pytest.mark.parametrize(
+    ("path", "path_type"),
+    [
+        ("/index.html", "ImplementationSpecific"),
+        ("/c++/v1.0/~me/a-b_c;v=1", "ImplementationSpecific"),
+        ("", "ImplementationSpecific"),
+        ("/wiki/Foo_(bar)", "Prefix"),
+    ],
+)
+def test_a_path_that_is_meant_as_it_stands_is_not_warned_of(path: str, path_type: str) -> None:
+    assert run(typed(path, path_type)).notices == ()
