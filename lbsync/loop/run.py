@@ -75,7 +75,8 @@ class Loop:
         self._reload_asked = False
         self._ready = False
         self._last_result: tuple[bool, str, object] | None = None
-        self._fault = ""
+        self._faults: dict[str, str] = {}
+        """By kind of work the fault that its last attempts ended with."""
         self._reload_error = ""
 
     def wake(self) -> None:
@@ -107,7 +108,7 @@ class Loop:
         with self._signals():
             while not self._stop:
                 self._notifier.beat()
-                self._attempt(threads.look_after)
+                self._attempt("threads", threads.look_after)
                 pause = self._schedule.due() - self._clock()
                 longest = min(self._notifier.beat_every or math.inf, _LOOK_AFTER_S)
                 if pause <= 0:
@@ -115,7 +116,7 @@ class Loop:
                 elif self._waker.wait(min(pause, longest)):
                     self._schedule.woken(self._clock())
                     if self._ahead and not self._reload_asked and not self._stop:
-                        done, _ = self._attempt(self._ahead)
+                        done, _ = self._attempt("ahead", self._ahead)
                         self._schedule.looked_ahead(done=bool(done))
         self._notifier.stopping()
 
@@ -124,7 +125,7 @@ class Loop:
             self._take_new_settings()
         began = self._clock()
         self._schedule.begun()
-        outcome, error = self._attempt(self._run_pass)
+        outcome, error = self._attempt("pass", self._run_pass)
         ended = self._clock()
         if outcome is None:
             self._schedule.ended(ended, retry=True)
@@ -133,20 +134,25 @@ class Loop:
             self._schedule.ended(ended, retry=outcome.retry, again_in=outcome.again_in)
         self._tell(outcome, error, ended - began)
 
-    def _attempt(self, work: Callable[[], T]) -> tuple[T | None, str]:
-        """Return what `work` returns, or None and why it failed. Lets `Superseded` through alone."""
+    def _attempt(self, kind: str, work: Callable[[], T]) -> tuple[T | None, str]:
+        """Return what `work` returns, or None and why it failed. Lets `Superseded` through alone.
+
+        A fault shows its traceback once, and again when work of this `kind` has succeeded in between.
+        """
         try:
-            return work(), ""
+            done = work()
         except Superseded:
             raise
         except LbsyncError as problem:
             return None, str(problem)
         except Exception as fault:  # noqa: BLE001 (the one place: HAProxy serves on, we try again)
             error = f"unforeseen: {type(fault).__name__}: {fault}"
-            if error != self._fault:
-                self._fault = error
+            if error != self._faults.get(kind):
+                self._faults[kind] = error
                 log.get().exception("this is a fault of lbsync, please report it")
             return None, error
+        self._faults.pop(kind, None)
+        return done, ""
 
     def _tell(self, outcome: Outcome | None, error: str, seconds: float) -> None:
         fields = dict(outcome.fields) if outcome else {}
@@ -169,7 +175,7 @@ class Loop:
             report = Report(
                 outcome, error, trouble.began if error else None, seconds, self._reload_error
             )
-            _, problem = self._attempt(lambda: on_report(report))
+            _, problem = self._attempt("report", lambda: on_report(report))
             if problem:
                 log.get().warning(f"the status cannot be written: {problem}")
         # Last: whoever waits for READY may read the status at once.
@@ -183,7 +189,7 @@ class Loop:
             return
         if self._ready:
             self._notifier.reloading()
-        pace, problem = self._attempt(self._reload)
+        pace, problem = self._attempt("reload", self._reload)
         if pace is not None:
             self._schedule.pace = pace
             self._reload_error = ""

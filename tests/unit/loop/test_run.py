@@ -146,6 +146,18 @@ def test_a_fault_that_repeats_shows_its_traceback_once(lines: Callable[[], list[
     assert lines().count("this is a fault of lbsync, please report it") == 1
 
 
+def test_the_same_fault_after_a_recovery_shows_its_traceback_again(
+    lines: Callable[[], list[str]],
+) -> None:
+    fault = ZeroDivisionError("oops")
+    bench = Bench([fault, fault, CONFIRMED, fault], [])
+    bench.world.events = [(5.0, bench.world.wake), (20.0, STOP)]
+    bench.run()
+
+    assert len(bench.times) > 4
+    assert lines().count("this is a fault of lbsync, please report it") == 2
+
+
 def test_a_rejected_pass_waits_for_new_input(lines: Callable[[], list[str]]) -> None:
     rejected = Outcome("held", confirmed=True, error="the guard holds a removal")
     bench = Bench([CONFIRMED, rejected, CONFIRMED], [])
