@@ -117,9 +117,9 @@ class Store:
     def discard(self, generation: Generation) -> None:
         """Remove a set that will not go live, or that HAProxy did not take.
 
-        Never the live or the confirmed one, and never fails: `sweep` would find the rest.
+        Never the live one or one that was proved once, and never fails: `sweep` would find the rest.
         """
-        if generation.seq and generation.name in self._pinned():
+        if generation.meta.confirmed_at or (generation.seq and generation.name in self._pinned()):
             return
         self._doom(generation)
         self._remove(_DOOMED)
@@ -194,6 +194,11 @@ class Store:
     def by_digest(self, digest: str) -> Generation | None:
         """Return the newest generation whose digest begins with `digest`, or None."""
         return next((found for found in self.list() if found.digest.startswith(digest)), None)
+
+    def newest(self, digest: str) -> Generation | None:
+        """Return the newest generation of all where it has this digest and was proved once, or None."""
+        found = next(iter(self.list()), None)
+        return found if found and found.digest == digest and found.meta.confirmed_at else None
 
     def prune(self) -> int:
         """Remove what is beyond the number to keep; return how many went.

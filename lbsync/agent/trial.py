@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync import log
-from lbsync.agent import inputs, probe
+from lbsync.agent import host_map, inputs, probe
 from lbsync.agent.directives import Bind
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.intact import Intact
@@ -110,7 +110,7 @@ class Trial:
 
     def _stage(self, plan: Plan, known: tuple[Bind, ...]) -> Found:
         self._beat()
-        staged = self._store.stage(plan.rendered, plan.desired.revision)
+        staged = self._again(plan) or self._store.stage(plan.rendered, plan.desired.revision)
         try:
             verdict = validate(
                 staged,
@@ -127,6 +127,19 @@ class Trial:
             if self._warned.of(what, ""):
                 log.get().warning(f"HAProxy warns: {warnings[0]}")
         return Found(plan, verdict.config, staged)
+
+    def _again(self, plan: Plan) -> Generation | None:
+        """Return the generation that a rollback went back from, where just that is wanted again: it keeps
+        its number. An older one is staged anew, so that numbers tell in which order things were served."""
+        there = self._store.newest(plan.rendered.digest)
+        if there is None or Intact(inputs.HOST_MAP).damaged(there, plan.rendered):
+            return None
+        try:
+            host_map.bring(there, plan.rendered, host_map.of(plan.rendered))
+        except OSError:
+            return None  # staging will say what is wrong with the disk
+        meta = msgspec.structs.replace(there.meta, revision=plan.desired.revision)
+        return msgspec.structs.replace(there, meta=meta)
 
     def _known_binds(self, served: Served | None) -> tuple[Bind, ...]:
         """Return the binds HAProxy may hold now: they are not probed."""

@@ -363,6 +363,27 @@ def test_a_rollback_is_served_and_holds_until_released(host: Host) -> None:
     assert host.stack.get("shop.example").body == "three"
 
 
+def test_after_a_rollback_the_same_generation_is_served_again_as_the_host_is_by_then(
+    host: Host,
+) -> None:
+    old = host.agent.run_pass().fields["digest"]
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
+    newest = host.agent.run_pass().fields["generation"]
+    host.control.set("rollback", Request(str(old), NOW))
+    assert host.agent.run_pass().confirmed
+    host.control.set("drain", Request("kernel update", NOW))
+    host.control.clear("rollback")
+    revision = host.stack.put({"other/key": "moves the revision"})
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.fields["generation"]) == (True, newest)
+    assert outcome.fields["revision"] == revision
+    assert host.stack.get("shop.example").body == "two"
+    assert host.stack.get("any", "/lbsync-health").status == 503
+    host.control.clear("drain")
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("any", "/lbsync-health").status == 200
+
+
 def test_a_draining_host_says_503_to_the_balancer_and_serves_on(host: Host) -> None:
     assert host.stack.get("any", "/lbsync-health").status == 200
     host.control.set("drain", Request("kernel update", NOW))
