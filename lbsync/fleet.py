@@ -19,12 +19,14 @@ from lbsync.model.snapshot import Snapshot
 from lbsync.schema import fleet as schema
 from lbsync.schema.fleet import Census
 from lbsync.schema.keys import FOREIGN, parse_key
+from lbsync.schema.reading import one_line
 
 SERVING = frozenset({"confirmed", "stale", "held"})
 """States in which HAProxy serves all that was wanted at the record's revision: a stale agent has
 only heard of nothing newer, and of what is held the record names the services."""
 TWO_AGENTS = "a second agent runs under this name, and what it serves nobody knows"
 _LOOK_AGAIN_S = 0.5
+_MOST_TIME = 40
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -152,7 +154,8 @@ def judge(census: Census, hosts: Collection[str], behind: Callable[[int], int]) 
 
 def absence(host: str, record: SeenRecord) -> str:
     """Return since when a host does not report, and what to do about it."""
-    since = f"gone since {record.left}" if record.left else f"gone, last heard of at {record.at}"
+    left, at = one_line(record.left, _MOST_TIME), one_line(record.at, _MOST_TIME)
+    since = f"gone since {left}" if left else f"gone, last heard of at {at}"
     return f"{since}; is it gone for good: 'lbsync fleet forget {host}'"
 
 
@@ -164,10 +167,10 @@ def _verdict(host: str, census: Census, behind: Callable[[int], int]) -> Verdict
     record = census.live[host]
     if record is None:
         return Verdict(host, False, "its record cannot be read; is its lbsync of another age?")
-    said = f"at revision {record.revision}, {record.state}"
+    said = f"at revision {record.revision}, {one_line(record.state)}"
     if host in census.rivals:
         return Verdict(host, False, f"{said}: {TWO_AGENTS}")
     if record.state in SERVING and not behind(record.revision):
         return Verdict(host, True, said)
     why = record.waits or record.error or record.held.get("removal", "")
-    return Verdict(host, False, f"{said}: {why}" if why else said)
+    return Verdict(host, False, f"{said}: {one_line(why)}" if why else said)

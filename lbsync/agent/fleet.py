@@ -24,6 +24,7 @@ from lbsync.model.records import AgentRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.decode import encode
 from lbsync.schema.fleet import agent_key
+from lbsync.schema.reading import one_line
 from lbsync.settings import Settings
 from lbsync.status import Status
 from lbsync.threads import KeptThread
@@ -201,7 +202,7 @@ class Fleet:
             log.get().error(
                 f"another agent reports as host {self._host}; give each its own name (host in the "
                 "settings), or the fleet sees only one of them",
-                record=rival,
+                record=one_line(rival),
             )
         self._rival = rival
 

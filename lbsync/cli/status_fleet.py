@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -14,6 +15,7 @@ from lbsync.fleet import TWO_AGENTS, Yardstick, absence
 from lbsync.log import span
 from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.schema import fleet as schema
+from lbsync.schema.reading import one_line
 from lbsync.settings import Settings
 from lbsync.status import seconds
 from lbsync.verdict import Fact, Finding
@@ -22,6 +24,8 @@ _HEAD = (
     "HOST", "STATE", "REVISION", "LAG", "GENERATION", "VERIFIED", "QUARANTINED", "HELD", "ERROR",
 )  # fmt: skip
 _FEW = 3
+_MOST_HELD = 20
+_MOST_NAME = 40
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -115,17 +119,18 @@ def _row(member: Member) -> tuple[str, ...]:
     record = member.record
     if record is None:
         return (member.host, "?", "?", "?", "?", "?", "?", "?", "its record cannot be read")
-    state = f"{record.state}, drained" if record.draining else record.state
+    state = one_line(record.state, _MOST_NAME)
+    state = f"{state}, drained" if record.draining else state
     return (
         member.host,
         state,
         str(record.revision),
         str(member.lag),
-        f"{record.generation}-{record.digest}" if record.digest else "none",
+        f"{record.generation}-{one_line(record.digest, _MOST_NAME)}" if record.digest else "none",
         _ago(record.verified_at),
         str(len(record.quarantined)),
         str(len(record.held)),
-        record.error or "",
+        one_line(record.error or ""),
     )
 
 
@@ -147,12 +152,16 @@ def _details(report: Report) -> Iterator[tuple[str, str, str]]:
             f"{', '.join(report.junk[:_FEW])}{more}; they count for nothing",
         )
     for service, told in report.quarantine.items():
-        yield told.host, f"{service} is quarantined since {told.since}", told.reason
+        yield told.host, f"{service} is quarantined since {told.since}", one_line(told.reason)
     for member in report.agents:
         if member.record and member.record.waits:
-            yield member.host, "a reload waits", member.record.waits
-        for what, why in (member.record.held if member.record else {}).items():
-            yield member.host, f"{what} is held", why
+            yield member.host, "a reload waits", one_line(member.record.waits)
+        held = member.record.held if member.record else {}
+        for what, why in islice(held.items(), _MOST_HELD):
+            yield member.host, f"{what} is held", one_line(why)
+        if len(held) > _MOST_HELD:
+            more = f"{len(held) - _MOST_HELD} more are held"
+            yield member.host, more, f"'lbsync status' on {member.host} shows them"
 
 
 def _ago(stamp: str) -> str:

@@ -15,6 +15,7 @@ from lbsync.fleet import Verdict, Yardstick
 from lbsync.log_stream import harmless
 from lbsync.model.records import AgentRecord
 from lbsync.schema import fleet as schema
+from lbsync.schema.reading import one_line
 from lbsync.settings import Duration, Settings
 
 DEFAULT = Duration(60_000)
@@ -172,7 +173,7 @@ def _reason(source: Source, service: str, host: str) -> str:
     told = schema.quarantines({key: item}) if item else {}
     if service not in told:
         return f"'lbsync status' on {host} tells why"
-    return f"{told[service].reason} (says {told[service].host})"
+    return f"{one_line(told[service].reason)} (says {told[service].host})"
 
 
 def _revision(text: str) -> int:

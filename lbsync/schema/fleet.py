@@ -14,6 +14,8 @@ from lbsync.settings.values import HostName
 
 AGENTS = "agents/"
 QUARANTINE = "quarantine/"
+_MOST_KEY = 200
+"""Characters of a key that an agent may have written: two names of at most 63, and what is between."""
 
 R = TypeVar("R", AgentRecord, QuarantineRecord, SeenRecord, RivalRecord)
 
@@ -62,8 +64,9 @@ def read(kind: type[R], item: Item) -> R:
 def census(snapshot: Snapshot, root: str = AGENTS) -> Census:
     """Return the hosts of the fleet. `root`: what the keys begin with, where not all of it is read.
 
-    Every agent's etcd user may write below `agents/`, so a key counts only where it is of an agent's
-    form, and a record of one that is alive only while it hangs on a lease.
+    Every agent's etcd user may write below `agents/`, unless each has a role of its own. So a key counts
+    only where it is of an agent's form, a record of one that is alive only while it hangs on a lease,
+    and what they say is bounded.
     """
     live: dict[str, AgentRecord | None] = {}
     seen: dict[str, SeenRecord] = {}
@@ -73,7 +76,7 @@ def census(snapshot: Snapshot, root: str = AGENTS) -> Census:
         host, slash, what = key.removeprefix(root).partition("/")
         item, leased = snapshot.items[key], key in snapshot.leased
         if not _is_host(host):
-            junk.append(key)
+            junk.append(key[:_MOST_KEY])
         elif not slash and leased:
             live[host] = _read(AgentRecord, item)
         elif what == "rival" and leased:
@@ -81,7 +84,7 @@ def census(snapshot: Snapshot, root: str = AGENTS) -> Census:
         elif what == "seen" and (record := _read(SeenRecord, item)) is not None:
             seen[host] = record
         else:
-            junk.append(key)
+            junk.append(key[:_MOST_KEY])
     gone = {host: record for host, record in seen.items() if host not in live}
     return Census(live, gone, rivals, tuple(junk))
 
@@ -94,14 +97,15 @@ def _is_host(name: str) -> bool:
 
 
 def _read(kind: type[R], item: Item) -> R | None:
+    """Return a record for people to read; None where it cannot be read."""
     try:
-        return read(kind, item)
+        return reading.bounded(read(kind, item))
     except BadKey:
         return None
 
 
 def quarantines(items: Mapping[str, Item]) -> dict[str, QuarantineRecord]:
     """Return why services are held back, sorted by service. What cannot be read is left out."""
-    keys = sorted(key for key in items if key.startswith(QUARANTINE))
+    keys = sorted(k for k in items if k.startswith(QUARANTINE) and len(k) <= _MOST_KEY)
     found = ((key.removeprefix(QUARANTINE), _read(QuarantineRecord, items[key])) for key in keys)
     return {service: record for service, record in found if record is not None}

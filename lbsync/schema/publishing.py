@@ -22,6 +22,8 @@ ROOT = "publishers/"
 SOURCE_PREFIX = "k8s/"
 """How the `source` of every record of a publisher begins; the cluster's name follows."""
 ReportKind = Literal["service", "ingress"]
+_MOST_KEY = 400
+"""Characters of a key that a publisher may have written; names in Kubernetes have at most 253."""
 
 _TIME = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ")
 R = TypeVar("R", LeaderRecord, HeartbeatRecord, ReportRecord, OriginRecord, KeptRecord)
@@ -95,14 +97,14 @@ class Known(msgspec.Struct):
 
 
 def known(items: Mapping[str, Item], root: str = ROOT) -> dict[str, Known]:
-    """Return what all publishers say, by cluster. What cannot be read is left out: of a version
+    """Return what all publishers say, by cluster, for people to read. What cannot be read is left out: of a version
     that is yet to come, and its own commands will say more.
 
     `root`: what the keys begin with, where not all of the store was read.
     """
     found: dict[str, Known] = {}
     for key, item in sorted(items.items()):
-        if key.startswith(root):
+        if key.startswith(root) and len(key) <= _MOST_KEY:
             cluster, _, rest = key.removeprefix(root).partition("/")
             with contextlib.suppress(BadKey):
                 _take(found.setdefault(cluster, Known(cluster)), rest, item)
@@ -111,10 +113,10 @@ def known(items: Mapping[str, Item], root: str = ROOT) -> dict[str, Known]:
 
 def _take(here: Known, rest: str, item: Item) -> None:
     if rest == "leader":
-        here.leader = read(LeaderRecord, item)
+        here.leader = reading.bounded(read(LeaderRecord, item))
     elif rest == "heartbeat":
-        here.heartbeat = read(HeartbeatRecord, item)
+        here.heartbeat = reading.bounded(read(HeartbeatRecord, item))
     elif rest.startswith("reports/"):
         kind, _, name = rest.removeprefix("reports/").partition("/")
         if kind in get_args(ReportKind):
-            here.reports[f"{kind} {name}"] = read(ReportRecord, item)
+            here.reports[f"{kind} {name}"] = reading.bounded(read(ReportRecord, item))

@@ -8,7 +8,8 @@ half a character, a number without end, a fault of our own in explaining what is
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -18,6 +19,10 @@ MAX_DEPTH = 100
 """Lists and objects within each other in a value without a record. What is deeper may be read in one
 place and be too deep for the stack in another."""
 _MAX_SENTENCE = 500
+MAX_TOLD_TEXT = 2000
+"""Characters of one text that agents and publishers tell each other."""
+MAX_TOLD_ITEMS = 5000
+"""Entries of one list or object that they tell each other."""
 _TOO_DEEP = "it is nested too deeply; write fewer lists and objects within each other"
 
 
@@ -52,6 +57,29 @@ def total(read: Callable[[], T]) -> T:
 def record(value: bytes, kind: type[T]) -> T:
     """Return the value as `kind`. Raises `Unreadable`."""
     return total(lambda: msgspec.json.decode(value, type=kind))
+
+
+def bounded(found: T) -> T:
+    """Return a record for people to read: each text on one printable line of at most about
+    `MAX_TOLD_TEXT` characters, each list and object with at most `MAX_TOLD_ITEMS` entries.
+
+    Whoever may write such a record may write one of a megabyte, or one that clears the screen.
+    """
+    return cast(T, _bounded(found))
+
+
+def _bounded(found: object) -> object:
+    if isinstance(found, str):
+        return one_line(found, MAX_TOLD_TEXT)
+    if isinstance(found, dict):
+        first = islice(found.items(), MAX_TOLD_ITEMS)
+        return {_bounded(name): _bounded(value) for name, value in first}
+    if isinstance(found, tuple):
+        return tuple(map(_bounded, found[:MAX_TOLD_ITEMS]))
+    if isinstance(found, msgspec.Struct):
+        fields = {name: getattr(found, name) for name in found.__struct_fields__}
+        return msgspec.structs.replace(found, **{n: _bounded(value) for n, value in fields.items()})
+    return found
 
 
 def plain(value: bytes | str) -> Any:

@@ -13,6 +13,7 @@ from harness.etcd import Etcd
 from harness.haproxy import binaries
 from harness.stack import Stack, servers
 from harness.wait import wait_until
+from lbsync.clients.source import Put
 from lbsync.errors import Exit
 from tests.conftest import demand
 
@@ -152,6 +153,31 @@ def test_the_owner_of_a_bad_service_is_told_why_until_it_is_mended(
     one.put({"services/shop/bad": {"mode": "http", "hosts": ["bad.example"]}})
     assert wait(one).returncode == Exit.OK
     wait_until("the word to be taken back", lambda: one.client.get("quarantine/shop/bad") is None)
+
+
+def test_a_forged_record_fills_no_screen(fleet: tuple[Host, Host]) -> None:
+    (one, _), _ = fleet
+    huge = "\x1b[2J" + "x" * 200_000  # etcd takes 1.5 MiB
+    forged = {"revision": 0, "generation": 1, "digest": huge, "applied_at": "", "verified_at": huge,
+              "haproxy": "", "state": huge, "error": huge, "waits": huge,
+              "held": {"removal": huge}}  # fmt: skip
+    lease = one.client.lease(60)
+    try:
+        one.client.commit([], [Put("agents/ghost", json.dumps(forged).encode(), lease.id)])
+        said = [
+            command(one, *words)
+            for words in (
+                ("status", "--fleet"),
+                ("wait", "--timeout", "1s"),
+                ("status", "--fleet", "--nagios"),
+            )
+        ]
+    finally:
+        lease.end()
+    for shown in said:
+        assert "ghost" in shown.stdout
+        assert len(shown.stdout) < 8000
+        assert "\x1b" not in shown.stdout
 
 
 def test_what_the_fleet_writes_makes_nobody_work(fleet: tuple[Host, Host]) -> None:

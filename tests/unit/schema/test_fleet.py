@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.errors import BadKey
-from lbsync.model.records import AgentRecord, QuarantineRecord
+from lbsync.model.records import AgentRecord, HoldRecord, QuarantineRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema import fleet
 
@@ -74,6 +74,41 @@ def test_a_host_that_reported_once_is_gone_and_a_second_agent_is_a_rival() -> No
 def test_a_reason_that_cannot_be_read_is_none() -> None:
     found = fleet.quarantines(items(quarantine__s__a=REASON, quarantine__s__b=b""))
     assert list(found) == ["s/a"]
+
+
+HUGE = "\x1b[2J\n" + "x" * 1_000_000
+
+
+def longest(found: object) -> int:
+    """The longest text in a record, names of fields and entries included."""
+    if isinstance(found, dict):
+        return max((longest(each) for pair in found.items() for each in pair), default=0)
+    if isinstance(found, list):
+        return max(map(longest, found), default=0)
+    return len(found) if isinstance(found, str) else 0
+
+
+@pytest.mark.parametrize("field", ["error", "state", "waits", "draining", "digest", "haproxy"])
+def test_a_forged_record_of_a_megabyte_is_no_more_than_a_screen(field: str) -> None:
+    value = msgspec.json.encode(msgspec.json.decode(GOOD) | {field: HUGE})
+    live = census({"agents/a"}, agents__a=value).live["a"]
+    assert live is not None
+    assert getattr(live, field).startswith("\\x1b[2J\\n")
+    assert longest(msgspec.to_builtins(live)) < 3000
+
+
+def test_forged_lists_and_names_are_bounded_too() -> None:
+    odd = {"held": {HUGE: HUGE, "x": "y"}, "quarantined": [f"a/s{n}" for n in range(9000)],
+           "hold": {"id": HUGE, "services": {f"a/s{n}": 1 for n in range(9000)}}}  # fmt: skip
+    value = msgspec.json.encode(msgspec.json.decode(GOOD) | odd)
+    live = census({"agents/a"}, agents__a=value).live["a"]
+    assert live is not None
+    assert longest(msgspec.to_builtins(live)) < 3000
+    assert len(live.quarantined) == 5000
+    assert isinstance(live.hold, HoldRecord)
+    assert len(live.hold.services) == 5000
+    told = {f"quarantine/{name}": Item("", REASON, 1, 1) for name in ("s/a", HUGE)}
+    assert list(fleet.quarantines(told)) == ["s/a"]
 
 
 @given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.text(max_size=3),
