@@ -18,7 +18,7 @@ _CURES = {
     errno.ENOSPC: "make room on that disk",
     errno.EROFS: "mount that disk for writing",
 }
-Name = Literal["confirm", "rollback", "drain", "release", "held"]
+Name = Literal["confirm", "rollback", "drain", "release", "held", "look"]
 _STANDING: tuple[Name, ...] = ("rollback", "drain", "held")
 
 
@@ -27,9 +27,22 @@ class Request(msgspec.Struct, frozen=True):
 
     value: str
     """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;
-    `release`: nothing; `held`: the agent's own note of a hold that stands."""
+    `release` and `look`: nothing, the file alone wakes the agent; `held`: the agent's own note of a hold
+    that stands."""
     since: str
     """RFC 3339, UTC."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What stands at the beginning of a pass: that is what the pass obeys, and what its status tells."""
+
+    rollback: Request | None = None
+    drain: Request | None = None
+
+    @property
+    def draining(self) -> str:
+        """Why this host is drained; empty: it is not."""
+        return self.drain.value if self.drain is not None else ""
 
 
 class Control:
@@ -47,6 +60,10 @@ class Control:
             return reading.record((self.path / name).read_bytes(), Request)
         except (OSError, reading.Unreadable):
             return None
+
+    def asked(self) -> Asked:
+        """Return what stands now."""
+        return Asked(self.get("rollback"), self.get("drain"))
 
     def make_anew(self) -> bool:
         """Make the directory where it is missing, with what stood in it when this was last called; tell

@@ -17,7 +17,7 @@ from lbsync.agent.ahead import Ahead
 from lbsync.agent.apply import Applied, Applier
 from lbsync.agent.bring import Bringer, Deferred
 from lbsync.agent.budget import Budget, Limits
-from lbsync.agent.control import Control
+from lbsync.agent.control import Asked, Control
 from lbsync.agent.entries import Entries
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.guard import Hold
@@ -80,6 +80,8 @@ class Agent:
         """The plan of the last pass that had one: what was found wrong is in there."""
         self.applied: Applied | None = None
         """What the last pass applied or proved."""
+        self.asked = Asked()
+        """What the last pass obeyed."""
         self.configure(settings)
         self._store.sweep()
         if self._accepted.lost:
@@ -164,11 +166,10 @@ class Agent:
     def _pass(self) -> Outcome:
         began = time.monotonic()
         ready, self._ready, self._went_ahead = self._ready, None, False
-        pin = self._control.get("rollback")
-        if pin is not None:
+        self.asked = self._control.asked()
+        if (pin := self.asked.rollback) is not None:
             self._trial.forget(ready)
-            wanted = chosen(self._store, pin.value)
-            return report.pinned(self._serve(wanted), pin.since)
+            return report.pinned(self._serve(chosen(self._store, pin.value)), pin.since)
         try:
             snapshot = self._source.snapshot()
         except Unavailable as error:
@@ -182,7 +183,7 @@ class Agent:
         if self._accepted.unread:
             self._accepted.read()
             self._know_raw()
-        question = self._question(snapshot)
+        question = self._question(snapshot, self.asked)
         try:
             return self._go(question, ready, began)
         except NotTaken as failure:
@@ -277,21 +278,20 @@ class Agent:
         reload, the generation is staged and validated, once between two passes: in a burst, what is
         found ahead is soon not wanted any more. True when nothing is left but the file.
         """
-        if self._served is None or self._control.get("rollback"):
+        if self._served is None or (asked := self._control.asked()).rollback:
             return False
         snapshot = self._source.snapshot()
         left = self._ahead.change(snapshot, self._known)
         if left and not self._went_ahead:
             self._went_ahead = True
-            self._ready = self._trial.find(self._question(snapshot), self._served)
+            self._ready = self._trial.find(self._question(snapshot, asked), self._served)
         return not left
 
-    def _question(self, snapshot: Snapshot) -> Question:
-        draining = self._control.get("drain") is not None
-        return Question(snapshot, self._known, draining, self.holding.let_go)
+    def _question(self, snapshot: Snapshot, asked: Asked) -> Question:
+        return Question(snapshot, self._known, asked.drain is not None, self.holding.let_go)
 
     def _serve(self, wanted: Generation) -> Applied:
-        draining = self._control.get("drain") is not None
+        draining = self.asked.drain is not None
         self.applied = self._bringer.serve(wanted, draining=draining)
         if self._release():
             self.applied = self._bringer.serve(wanted, draining=draining)

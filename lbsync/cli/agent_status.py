@@ -9,7 +9,6 @@ import msgspec
 import lbsync
 from lbsync import log, metrics, status
 from lbsync.agent.apply import Applied
-from lbsync.agent.control import Control, Name
 from lbsync.agent.generations import Generation
 from lbsync.agent.reconcile import Agent
 from lbsync.agent.sections import Parser
@@ -35,7 +34,6 @@ class StatusKeeper:
         self._agent = agent
         self._source = source
         self._state_dir = Path(settings.state_dir)
-        self._control = Control(self._state_dir)
         self._seen: Applied | None = None
         self._worker = ""
         self._watching = False
@@ -89,7 +87,7 @@ class StatusKeeper:
             "failing_since": report.failing_since or 0.0,
             "source": self._source_status(),
             "passes": self._status.passes + 1,
-            "draining": self._request("drain"),
+            "draining": self._agent.asked.draining,
             "state": self._state(report),
             "certificates": self._certificates(),
             "last_pass": LastPass(_ended(report), now, report.seconds),
@@ -122,17 +120,13 @@ class StatusKeeper:
             return "failing"
         if not outcome.confirmed:
             return "unconfirmed"
-        if self._request("rollback"):
+        if self._agent.asked.rollback is not None:
             return "rolled-back"
         if outcome.waits:
             return "waiting"
         if self._watching and not self._source.health().ok:
             return "stale"
         return "held" if self._agent.last is not None and self._agent.last.hold else "confirmed"
-
-    def _request(self, name: Name) -> str:
-        request = self._control.get(name)
-        return request.value if request else ""
 
     def _source_status(self) -> SourceStatus | None:
         if not self._watching:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lbsync import status
+from lbsync.agent.control import Control
 from lbsync.cli import confirm_fleet, request
 from lbsync.cli.context import settings_of
 from lbsync.cli.identity import become_owner
@@ -42,13 +43,20 @@ def run(args: argparse.Namespace) -> Exit:
     if args.fleet:
         return confirm_fleet.run(settings, args.hold or "", args.wait)
     state = Path(settings.state_dir)
+    become_owner(state)
     found = status.read(state)
+    if request.alive(state) is not None or not found.hold_id:
+        found = request.fresh(state, args.wait)
     if not found.hold_id:
+        if Control(state).get("held") is not None:
+            raise Unavailable(
+                "a removal was held before this host was rolled back, and is judged anew when it "
+                "follows the source again: 'lbsync rollback --release'"
+            )
         Terminal().line("nothing is held on this host")
         return Exit.OK
     if args.hold and not found.hold_id.startswith(args.hold):
         raise Conflict(f"what is held now is {found.hold_id}, not {args.hold}: {found.held}")
-    become_owner(state)
     if request.alive(state) is None:
         # It names exactly one removal, so it may stand until an agent comes.
         request.make(state, "confirm", found.hold_id)

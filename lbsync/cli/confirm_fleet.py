@@ -40,8 +40,14 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
     """
     with opened(settings) as source:
         history_of(source)
-        found = held(source.snapshot())
+        snapshot = source.snapshot()
+        found = held(snapshot)
         if not found:
+            if silent := sorted(fleet.census(snapshot).gone):
+                raise Unavailable(
+                    f"no host that reports holds anything; nobody knows of {', '.join(silent)}: "
+                    "see 'lbsync status --fleet'"
+                )
             Terminal().line("nothing is held anywhere")
             return Exit.OK
         name = _chosen(found, hold_id)

@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 
 from lbsync import status
+from lbsync.agent.control import Control
 from lbsync.cli import request
 from lbsync.cli.context import settings_of
 from lbsync.cli.identity import become_owner
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit
-from lbsync.status import PROVED
+from lbsync.status import PROVED, Status
 
 _EPILOG = """\
 examples:
@@ -31,17 +32,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Exit:
     """Write the request and wait."""
     state = Path(settings_of(args).state_dir)
-    found = status.read(state)
-    if not found.by_hand:
-        Terminal().line("nothing is held by hand on this host")
-        return Exit.OK
     become_owner(state)
-    request.ask(
-        state,
-        "release",
-        "all",
-        lambda now: not now.by_hand and now.state in PROVED,
-        args.wait,
-    )
-    Terminal().line(f"released: {'; '.join(found.by_hand)}")
+    found = status.read(state)
+    # Also where nothing is known to be held: it may have been set since HAProxy was last read back.
+    request.ask(state, "release", "all", lambda now: _is_done(state, now), args.wait)
+    if found.by_hand:
+        Terminal().line(f"released: {'; '.join(found.by_hand)}")
+    else:
+        Terminal().line("nothing is held by hand on this host")
     return Exit.OK
+
+
+def _is_done(state: Path, now: Status) -> bool:
+    """Tell whether a pass has obeyed, which withdraws the request, and has found nothing left."""
+    is_obeyed = Control(state).get("release") is None
+    return is_obeyed and not now.by_hand and now.state in PROVED

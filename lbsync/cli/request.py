@@ -15,9 +15,12 @@ from lbsync import status
 from lbsync.agent.control import Control, Name, Request
 from lbsync.errors import Unavailable
 from lbsync.settings import Duration
-from lbsync.status import Status
+from lbsync.status import PROVED, Status
 
+START = "'systemctl start lbsync-agent'"
 _POLL_S = 0.05
+_LOOKED = PROVED - {"stale"}
+"""States of a pass that knows what is wanted now, or needs not know."""
 _DEFAULT_WAIT = Duration(30_000)
 
 
@@ -81,14 +84,33 @@ def ask(
     Raises `Unavailable`; where no agent runs, nothing is asked.
     """
     if alive(state_dir) is None:
-        raise Unavailable(
-            "no agent runs on this host, so nothing was asked; `systemctl start lbsync-agent`"
-        )
+        raise Unavailable(f"no agent runs on this host, so nothing was asked; {START}")
     try:
         with standing(state_dir, name, value):
             return until(state_dir, done, wait)
     except Unavailable as error:
         raise Unavailable(f"{error}; the request is withdrawn") from error
+
+
+def fresh(state_dir: Path, wait: Duration) -> Status:
+    """Return what the agent says after a pass that began after this call, and looked at the source or is
+    rolled back: what it said before may be older than what is asked of it. It is woken for that.
+
+    Raises `Unavailable` where no agent runs, or no such pass ends in time; `LbsyncError`.
+    """
+    begun = time.time()
+    if alive(state_dir) is None:
+        raise Unavailable(f"no agent runs on this host, so nobody knows; {START}")
+    make(state_dir, "look", "")
+    try:
+        return until(state_dir, lambda now: now.state in _LOOKED and _began(now) >= begun, wait)
+    finally:
+        Control(state_dir).forget("look")
+
+
+def _began(now: Status) -> float:
+    """Return when the last pass began, in seconds since 1970."""
+    return now.last_pass.at - now.last_pass.seconds if now.last_pass is not None else 0.0
 
 
 def until(

@@ -139,7 +139,8 @@ def test_without_an_agent_rollback_does_it_by_itself(stack: Stack, agent: AgentP
 def test_a_rollback_to_nothing_is_refused_unless_it_is_meant(
     stack: Stack, agent: AgentProcess
 ) -> None:
-    served = agent.status()["digest"]
+    before = agent.status()
+    served = before["digest"]
     asked = command(stack, "rollback", "1")
     assert asked.returncode == Exit.REJECTED
     assert "serves 0 services, 0 servers" in asked.stderr
@@ -154,6 +155,7 @@ def test_a_rollback_to_nothing_is_refused_unless_it_is_meant(
     assert command(stack, "rollback", "--release").returncode == Exit.OK
     listed = json.loads(command(stack, "rollback", "--list", "--output", "json").stdout)
     assert [one["digest"] for one in listed] == [served, listed[-1]["digest"]], "none twice"
+    assert agent.status()["generation"] == before["generation"], "it is the same generation again"
 
 
 def agent_setting(stack: Stack, line: str) -> None:
@@ -219,6 +221,27 @@ def test_a_held_removal_goes_through_when_it_is_confirmed(
     assert done.returncode == Exit.OK, done.stderr
     assert stack.get("shop.example").status != 200
     assert command(stack, "confirm").stdout == "nothing is held on this host\n"
+
+
+@pytest.mark.parametrize("stack", ["2.6"], indirect=True)
+def test_what_is_asked_of_an_agent_that_has_just_begun_waits_for_its_word(
+    stack: Stack, agent: AgentProcess
+) -> None:
+    agent.stop()
+    asked = command(stack, "confirm")
+    assert (asked.returncode, asked.stdout) == (Exit.UNAVAILABLE, "")
+    stack.delete("services/shop/web", "endpoints/shop/web/default")
+    agent.start(ready=False)
+    wait_until("its first word", lambda: agent.status().get("pid") == agent.pid)
+    done = command(stack, "confirm")
+    assert done.stdout.startswith("confirmed and done: 2 of 2 servers would go"), done.stderr
+    # What somebody sets between two looks is known to nobody but HAProxy.
+    agent.wait_for_revision(stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]},
+                                       "endpoints/shop/b/default": servers(stack.web("b"))}))  # fmt: skip
+    stack.haproxy.ask("@1 set server be_shop_b_default/b weight 7")
+    asked = command(stack, "release")
+    assert asked.returncode == Exit.OK, asked.stderr
+    assert stack.haproxy.ask("@1 get weight be_shop_b_default/b").split()[0] != "7"
 
 
 @pytest.mark.parametrize("stack", ["2.6"], indirect=True)

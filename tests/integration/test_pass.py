@@ -478,6 +478,14 @@ def test_the_status_of_a_pass_that_failed_tells_of_that_pass(host: Host) -> None
     keeper.note(Report(outcome, "", None, 0.1))
     assert (keeper.status.state, keeper.status.error) == ("confirmed", "")
     assert (keeper.status.failing_since, keeper.status.last_pass.seconds) == (0.0, 0.1)
+    # What is asked during a pass is obeyed by the next one, and told by no other.
+    host.control.set("drain", Request("kernel update", NOW))
+    host.control.set("rollback", Request("ab", NOW))
+    keeper.note(Report(outcome, "", None, 0.1))
+    assert (keeper.status.state, keeper.status.draining) == ("confirmed", "")
+    host.control.clear("rollback")
+    keeper.note(Report(host.agent.run_pass(), "", None, 0.1))
+    assert (keeper.status.state, keeper.status.draining) == ("confirmed", "kernel update")
 
 
 def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:
