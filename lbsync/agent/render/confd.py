@@ -13,9 +13,9 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jinja2 import TemplateRuntimeError
+from jinja2 import TemplateRuntimeError, TemplateSyntaxError, nodes
 
-from lbsync.agent.render import golang, gopath, sprig
+from lbsync.agent.render import golang, gopath, goregexp, sprig
 from lbsync.agent.render.arguments import data, refusal, whole
 from lbsync.agent.render.keys import Pair
 from lbsync.errors import Rejected
@@ -44,6 +44,7 @@ _STORE = (
     "depends on the store's keys, and this text must depend on its item and the constants alone: "
     "pass what it needs in the item, or import the macro `with context`"
 )
+_REGEXP = frozenset({"regexMatch", "regexFind", "regexReplaceAll"})
 _COMPARED = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("lookupIP", "lookupIPV4", "lookupIPV6"), _DNS),
@@ -61,6 +62,16 @@ REFUSED: Mapping[str, str] = {
     "urlquery": "is Go's: write value|urlencode",
 }
 """Names of confd and of Go that are not offered, and what to do instead."""
+
+
+def refuse_what_is_missing(tree: nodes.Template) -> None:
+    """Raise `jinja2.TemplateSyntaxError` where `tree` calls what needs an extra that is not installed."""
+    if goregexp.AVAILABLE:
+        return
+    for node in tree.find_all((nodes.Name, nodes.Filter)):
+        name = node.name  # type: ignore[attr-defined]
+        if name in _REGEXP:
+            raise TemplateSyntaxError(f"{name} {goregexp.MISSING}", node.lineno)
 
 
 def _refuse(name: str, reason: str) -> Function:

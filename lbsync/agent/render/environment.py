@@ -125,6 +125,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         try:
             tree = super()._parse(source, name, filename)
             compiler.prepare(tree, backslash_escapes=self._backslash_escapes)
+            confd.refuse_what_is_missing(tree)
         except jinja2.TemplateSyntaxError as error:
             error.name = error.name or name
             raise

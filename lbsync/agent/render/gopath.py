@@ -59,23 +59,29 @@ def matcher(pattern: str) -> Callable[[str], object]:
     `*` and `?` do not cross "/"; `[a-z]`, `[^a]`, and `\\` before a character are known. Raises
     ValueError for a bad pattern.
     """
-    parts: list[str] = []
+    pieces = [""]
+    """What stands between the stars."""
     at = 0
     while at < len(pattern):
         char = pattern[at]
         at += 1
         if char == "*":
-            parts.append("[^/]*")
+            pieces.append("")
         elif char == "?":
-            parts.append("[^/]")
+            pieces[-1] += "[^/]"
         elif char == "[":
             text, at = _class(pattern, at)
-            parts.append(text)
+            pieces[-1] += text
         else:
             if char == "\\":
                 char, at = _member(pattern, at - 1, inside=False)
-            parts.append(re.escape(char))
-    return re.compile("".join(parts), re.DOTALL).fullmatch
+            pieces[-1] += re.escape(char)
+    first, *between = pieces
+    last = f"[^/]*{between.pop()}" if between else ""
+    # As in Go, a piece is taken where it fits first, and for good. To try all its other places, too,
+    # would let the time for a long key grow with the power of the number of stars.
+    firm = [f"(?>[^/]*?{piece})" for piece in between if piece]
+    return re.compile("".join([first, *firm, last]), re.DOTALL).fullmatch
 
 
 def _class(pattern: str, at: int) -> tuple[str, int]:
