@@ -17,8 +17,9 @@ _MAX_ROUNDS = 10_000
 _REALM = re.compile(r"[A-Za-z0-9 ._:,@/()+'-]{1,64}\Z")
 _ORIGIN = re.compile(r"(https?)://(\*\.)?([^:/*]+)(?::([0-9]{1,5}))?\Z")
 _METHOD = re.compile(r"[A-Z]{1,20}\Z")
+# Possessive: a long gap in it must not be gone through again for each of its places.
 _PEM = re.compile(
-    r"\s*-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----\s*"
+    r"\s*+-----BEGIN CERTIFICATE-----(\s[A-Za-z0-9+/=\s]*+)-----END CERTIFICATE-----\s*+"
 )
 _MAX_PEM = 262_144
 # The tag of a SEQUENCE in DER (X.690, section 8.9).

@@ -150,3 +150,12 @@ def test_any_text_is_refused_with_a_sentence_or_stays_as_it_was_taken(kind: type
         assert kind.parse(again) == found  # type: ignore[attr-defined]
 
     check()
+
+
+def test_a_long_gap_in_certificates_costs_the_other_services_nothing() -> None:
+    """It took the square of its length to begin with, then the cube: hours for the most there may be."""
+    gap = "-----BEGIN CERTIFICATE-----" + " " * 250_000
+    with pytest.raises(ValueError, match="no PEM"):
+        Certificates.parse(gap)
+    with pytest.raises(ValueError, match="no PEM"):
+        Certificates.parse(gap + "A!")

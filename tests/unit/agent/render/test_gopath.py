@@ -119,6 +119,12 @@ def test_any_pattern_matches_or_is_refused(pattern: str, text: str) -> None:
         assert bool(matches(text)) == (pattern == text)
 
 
+@given(st.text(st.sampled_from("ab/*?"), max_size=8), st.text(st.sampled_from("ab/"), max_size=12))
+def test_a_star_may_stand_for_anything_within_a_step(pattern: str, text: str) -> None:
+    every_way = pattern.replace("*", "[^/]*").replace("?", "[^/]")
+    assert bool(gopath.matcher(pattern)(text)) == bool(re.fullmatch(every_way, text))
+
+
 @given(st.text(st.sampled_from("a./"), max_size=10))
 def test_cleaning_twice_changes_nothing(path: str) -> None:
     once = gopath.clean(path)
