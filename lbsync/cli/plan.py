@@ -35,8 +35,14 @@ def make_plan(
 
     `accepted`: last good versions of keys; left out: bad keys count as absent.
     """
+    known = accepted if accepted and settings.templates.contract else {}
+    return plan_with(make_settler(settings), snapshot, known, draining=draining)
+
+
+def make_settler(settings: Settings) -> Settler:
+    """Return what makes plans under these settings. Raises `TemplateError`."""
     directory = settings.proxy.certificates
-    settler = Settler(
+    return Settler(
         inputs.make_renderer(settings),
         settings.reserved_ports,
         Permission(settings.claims),
@@ -46,8 +52,13 @@ def make_plan(
         contract=settings.templates.contract,
         host_files=HostFiles(settings.proxy.name_servers),
     )
-    known = accepted if accepted and settings.templates.contract else {}
-    return settler.plan(snapshot, known, draining, lambda _hold, _confirmed: False)
+
+
+def plan_with(
+    settler: Settler, snapshot: Snapshot, accepted: Entries, *, draining: bool = False
+) -> Plan:
+    """Return what a pass would go for; no removal is confirmed. Raises like `make_plan`."""
+    return settler.plan(snapshot, accepted, draining, lambda _hold, _confirmed: False)
 
 
 def validated(staged: Generation, rendered: Rendered, settings: Settings) -> Accepted:

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from harness import haproxy
-from harness.certificates import Authority
 from lbsync.cli.plan import make_plan, texts
 from lbsync.model.rendered import Rendered
 from lbsync.settings import load
@@ -27,17 +26,6 @@ from tests.conftest import demand
 HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in HERE.glob("*.yaml"))
 WRITE = os.environ.get("LBSYNC_GOLDEN") == "write"
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where settings of cases are read: `certs` lies beside them. What is in it is never shown."""
-    demand(shutil.which("openssl") is not None, "openssl")
-    folder = tmp_path_factory.mktemp("golden")
-    certificate, key = Authority(folder / "authority").sign("shop")
-    (folder / "certs").mkdir()
-    (folder / "certs/shop.pem").write_bytes(certificate.read_bytes() + key.read_bytes())
-    return folder
 
 
 def rendered(case: str, workshop: Path) -> Rendered:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from lbsync.model.record import Record
 from lbsync.model.records import EndpointsRecord, GlobalRecord, RouteRecord, ServiceRecord
 from lbsync.schema.decode import RECORD_OF, decode, encode
 from lbsync.schema.keys import parse_key
+from tests.contract_fields import fields
 
 PAGE = (Path(__file__).parents[3] / "docs" / "etcd-contract.md").read_text()
 ROW = re.compile(
@@ -52,28 +52,6 @@ def table(title: str) -> dict[str, tuple[str, str, str, str | None]]:
     return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
 
 
-def fields(cls: type, above: str = "") -> Iterator[tuple[str, str]]:
-    """Each field's path and default, as the page shows them."""
-    info = inspect.type_info(cls)
-    assert isinstance(info, inspect.StructType)
-    for field in info.fields:
-        path = f"{above}{field.encode_name}"
-        yield path, shown(cls, field)
-        yield from below(field.type, path)
-
-
-def below(kind: inspect.Type, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(kind, inspect.Metadata):
-        yield from below(kind.type, path)
-    elif isinstance(kind, inspect.UnionType):
-        for option in kind.types:
-            yield from below(option, path)
-    elif isinstance(kind, inspect.VarTupleType):
-        yield from below(kind.item_type, f"{path}[]")
-    elif isinstance(kind, inspect.StructType):
-        yield from fields(kind.cls, f"{path}.")
-
-
 def shown(cls: type, field: inspect.Field) -> str:
     if field.required:
         return "required"
@@ -97,7 +75,9 @@ def as_json(value: object) -> str:
 def test_each_field_has_its_row_and_the_default_that_holds(title: str) -> None:
     record = RECORD_OF[title.partition("/")[0]]
     rows = table(title)
-    assert {path: row[1] for path, row in rows.items()} == dict(fields(record))
+    assert {path: row[1] for path, row in rows.items()} == {
+        path: shown(cls, field) for path, cls, field in fields(record)
+    }
 
 
 EXAMPLES = [
