@@ -5,6 +5,7 @@ says what was verified, not what was intended: `digest` is the generation that H
 to serve, `verified_at` when that was last read back.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from lbsync.schema import reading
 
 FILE = "status.json"
 _WARN_S = 30 * 86400.0
+_OUTDATED = 0.0
+"""The file's time of modification when a newer one could not be written."""
 
 State = Literal[
     "starting",
@@ -151,13 +154,16 @@ hundred."""
     haproxy: str = ""
     """Version of the HAProxy that was validated with."""
     started_at: float = 0.0
+    outdated: bool = False
+    """For who reads it: the agent could not write a newer one, so all of it may be wrong by now."""
 
 
 _ENCODER = msgspec.json.Encoder()
 
 
 def write(state_dir: Path, status: Status) -> None:
-    """Replace the file in one step. Raises `LbsyncError` naming file and cause.
+    """Replace the file in one step. Raises `LbsyncError` naming file and cause; what was there before is
+    marked as outdated then.
 
     Not forced to disk: after a power cut the agent writes it anew.
     """
@@ -169,6 +175,9 @@ def write(state_dir: Path, status: Status) -> None:
         draft.chmod(0o644)
         draft.replace(target)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            # The one mark that takes no room on a full disk, and leaves to people what was known.
+            os.utime(target, (_OUTDATED, _OUTDATED))
         raise LbsyncError(f"{target}: cannot be written: {error.strerror}") from error
 
 
@@ -176,7 +185,10 @@ def read(state_dir: Path) -> Status:
     """Return what the agent last wrote. Raises `Unavailable` when there is nothing to read."""
     path = state_dir / FILE
     try:
-        return reading.record(path.read_bytes(), Status)
+        with path.open("rb") as file:
+            found = reading.record(file.read(), Status)
+            outdated = os.fstat(file.fileno()).st_mtime == _OUTDATED
+            return msgspec.structs.replace(found, outdated=outdated)
     except FileNotFoundError as error:
         raise Unavailable(
             f"{path}: there is no such file; no agent has run with this state_dir yet"
@@ -199,6 +211,11 @@ def doubt(status: Status, now: float) -> str:
     written = f"the status was written {span(age)} ago"
     if not _is_agent(status):
         return f"the agent is not running (process {status.pid} is gone); {written}"
+    if status.outdated:
+        return (
+            f"the agent (process {status.pid}) cannot write its status, as on a full disk; see its log; "
+            f"{written}"
+        )
     if status.every and age > 3 * status.every:
         return f"the agent (process {status.pid}) is silent; {written}"
     return ""

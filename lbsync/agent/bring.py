@@ -11,7 +11,7 @@ import msgspec
 
 from lbsync import log
 from lbsync.agent import host_map, inputs
-from lbsync.agent.apply import Applied, Applier
+from lbsync.agent.apply import NO_OLD_WORKERS, Applied, Applier
 from lbsync.agent.budget import Budget, Cause, Delay
 from lbsync.agent.failures import Failures
 from lbsync.agent.generations import Generation, Store
@@ -22,6 +22,7 @@ from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.sections import Config, Parser
 from lbsync.agent.served import load, main_text
 from lbsync.agent.trial import Found
+from lbsync.clients.haproxy.processes import OldWorkers
 from lbsync.errors import ApplyFailed, Unavailable
 from lbsync.model.rendered import Rendered
 
@@ -178,14 +179,9 @@ class Bringer:
         now = time.monotonic()
         if now - self._looked_at < self._look_every_s and self._last is not None:
             return msgspec.structs.replace(
-                self._last,
-                reload=None,
-                steps=self._live.taken(),
-                reasons=(),
-                healed=(),
-                cause="",
-                needless=False,
-            )
+                self._last, reload=None, steps=self._live.taken(), reasons=(), healed=(), cause="",
+                needless=False, old_workers=self._old_workers(),
+            )  # fmt: skip
         try:
             found, well = self._live.look()
         except Deviated as error:
@@ -214,6 +210,7 @@ class Bringer:
             steps=steps,
             verified_at=time.time(),
             worker=self._live.worker,
+            old_workers=self._old_workers(),
         )
         return self._last
 
@@ -233,11 +230,13 @@ class Bringer:
 
     def _delay(self, cause: Cause, *, urgent: bool) -> Delay | None:
         """Return for how long a reload has to wait; None: not at all."""
+        return self._budget.ask(cause, time.monotonic(), self._old_workers().count, urgent=urgent)
+
+    def _old_workers(self) -> OldWorkers:
         try:
-            old = self._applier.old_workers().count
+            return self._applier.old_workers()
         except Unavailable:
-            old = 0  # then there is no worker to spare, old or new
-        return self._budget.ask(cause, time.monotonic(), old, urgent=urgent)
+            return NO_OLD_WORKERS  # then there is no worker to spare, old or new
 
     def _reload(
         self,

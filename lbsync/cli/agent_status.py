@@ -24,6 +24,9 @@ from lbsync.status import LastPass, Quarantined, SourceStatus, State, Status
 
 _MOST_BY_HAND = 100
 _SAME_MOMENT_S = 5.0
+_NOTHING_JUDGED: dict[str, object] = {
+    "held": "", "hold_id": "", "hold_since": 0.0, "hold_services": {}, "quarantined": (),
+}  # fmt: skip
 
 
 class StatusKeeper:
@@ -93,7 +96,10 @@ class StatusKeeper:
             "last_pass": LastPass(_ended(report), now, report.seconds),
         }
         if report.outcome is not None:
-            if self._agent.last is not None:
+            if self._agent.asked.rollback is not None:
+                # Nobody looks at what the source asks for: what was refused or held may be mended.
+                facts |= _NOTHING_JUDGED
+            elif self._agent.last is not None:
                 facts |= self._of_plan(self._agent.last, now)
             if self._agent.applied is not None:
                 facts |= self._of_applied(self._agent.applied, report, now)

@@ -484,8 +484,14 @@ def test_the_status_of_a_pass_that_failed_tells_of_that_pass(host: Host) -> None
     keeper.note(Report(outcome, "", None, 0.1))
     assert (keeper.status.state, keeper.status.draining) == ("confirmed", "")
     host.control.clear("rollback")
+    host.stack.put({"services/shop/bad": {"mode": "nonsense"}})
     keeper.note(Report(host.agent.run_pass(), "", None, 0.1))
     assert (keeper.status.state, keeper.status.draining) == ("confirmed", "kernel update")
+    assert [one.service for one in keeper.status.quarantined] == ["shop/bad"]
+    # A rolled back host judges nothing of what the source asks for.
+    host.control.set("rollback", Request(str(outcome.fields["digest"]), NOW))
+    keeper.note(Report(host.agent.run_pass(), "", None, 0.1))
+    assert (keeper.status.state, keeper.status.quarantined) == ("rolled-back", ())
 
 
 def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:

@@ -51,6 +51,24 @@ def test_a_missing_or_damaged_file_says_what_to_do(tmp_path: Path) -> None:
         status.write(tmp_path / "absent", a_status())
 
 
+def test_a_status_that_a_full_disk_keeps_from_being_renewed_is_doubted_at_once(
+    tmp_path: Path,
+) -> None:
+    well = a_status(pid_namespace="of another container")
+    status.write(tmp_path, well)
+    assert status.doubt(status.read(tmp_path), 1000.0) == ""
+    draft = tmp_path / f".{status.FILE}.next"
+    draft.symlink_to("/dev/full")
+    with pytest.raises(LbsyncError, match="No space left on device"):
+        status.write(tmp_path, msgspec.structs.replace(well, state="failing"))
+    found = status.read(tmp_path)
+    assert found.state == "confirmed"
+    assert "cannot write its status, as on a full disk" in status.doubt(found, 1000.0)
+    draft.unlink()
+    status.write(tmp_path, msgspec.structs.replace(well, state="failing"))
+    assert status.doubt(status.read(tmp_path), 1000.0) == ""
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_in_the_file_break_the_reader(tmp_path_factory: object, data: bytes) -> None:
     assert isinstance(tmp_path_factory, pytest.TempPathFactory)

@@ -51,3 +51,11 @@ def test_a_deny_list_and_a_deleted_service_wait_for_no_old_worker(
     site.source.delete("services/t/old", "endpoints/t/old/main")
     assert not site.run_pass().waits
     assert site.get("old.test").status == 404
+
+
+def test_an_old_worker_is_counted_for_as_long_as_it_lives(site: Site) -> None:
+    for _ in range(2):
+        site.run_pass()
+        assert site.agent.applied is not None
+        assert site.agent.applied.old_workers.count == 1
+        site.agent.look_again()
