@@ -47,7 +47,7 @@ class Yardstick:
         self._revision = revision
         self._counts: dict[int, int | None] = {}
         self._wanted: Snapshot | None = None
-        self._newest = 0
+        self._newest = self._followed = 0
         self._take(wanted)
 
     @property
@@ -57,13 +57,16 @@ class Yardstick:
             self._take(self._history.at(self._revision))
         return self._wanted
 
-    def behind(self, revision: int) -> int:
+    def behind(self, revision: int, keys: int = 0) -> int:
         """Return how many revisions one is behind, at most; 0: nothing that agents follow has
-        changed in between. Raises `Unavailable`."""
+        changed in between. `keys`: how many of these keys there were then, as far as that is known; else
+        etcd is asked, which forgets. Raises `Unavailable`."""
         if revision >= self._revision:
             return 0
         if self.wanted is not None and revision < self._newest:
             return self._newest - revision
+        if keys and self.wanted is not None:
+            return 0 if keys == self._followed else self._revision - revision
         # Whatever is there now was there then, unchanged. So only keys that are gone can make a
         # difference, and counting is enough.
         count, before = self._count(self._revision), self._count(revision)
@@ -89,8 +92,9 @@ class Yardstick:
 
     def _take(self, wanted: Snapshot | None) -> None:
         items = wanted.items if wanted else {}
-        followed = (item.mod_revision for key, item in items.items() if is_followed(key))
+        followed = [item.mod_revision for key, item in items.items() if is_followed(key)]
         self._wanted, self._newest = wanted, max(followed, default=0)
+        self._followed = len(followed)
 
     def _count(self, revision: int) -> int | None:
         if self._counts.get(revision) is None:
@@ -143,10 +147,12 @@ def _service(key: str) -> str:
     return str(parsed.service) if parsed and parsed.service else ""
 
 
-def judge(census: Census, hosts: Collection[str], behind: Callable[[int], int]) -> list[Verdict]:
+def judge(
+    census: Census, hosts: Collection[str], behind: Callable[[int, int], int]
+) -> list[Verdict]:
     """Return a verdict for each of `hosts`, or for every host of the fleet when there are none named.
 
-    `behind` tells by how many revisions a revision is behind. Raises what that raises.
+    `behind` tells by how many revisions a record is behind, as `Yardstick.behind`. Raises what that raises.
     """
     everyone = sorted(census.live.keys() | census.gone.keys())
     return [_verdict(host, census, behind) for host in hosts or everyone]
@@ -159,7 +165,7 @@ def absence(host: str, record: SeenRecord) -> str:
     return f"{since}; is it gone for good: 'lbsync fleet forget {host}'"
 
 
-def _verdict(host: str, census: Census, behind: Callable[[int], int]) -> Verdict:
+def _verdict(host: str, census: Census, behind: Callable[[int, int], int]) -> Verdict:
     if host in census.gone:
         return Verdict(host, False, absence(host, census.gone[host]))
     if host not in census.live:
@@ -170,7 +176,7 @@ def _verdict(host: str, census: Census, behind: Callable[[int], int]) -> Verdict
     said = f"at revision {record.revision}, {one_line(record.state)}"
     if host in census.rivals:
         return Verdict(host, False, f"{said}: {TWO_AGENTS}")
-    if record.state in SERVING and not behind(record.revision):
+    if record.state in SERVING and not behind(record.revision, record.keys):
         return Verdict(host, True, said)
     why = record.waits or record.error or record.held.get("removal", "")
     return Verdict(host, False, f"{said}: {one_line(why)}" if why else said)

@@ -48,7 +48,7 @@ def _fleet(value: bytes) -> None:
         assert len(chore.guards) <= 2
     snapshot = Snapshot(9, 1, items)
     census = fleet.census(snapshot)
-    judge(census, (), lambda revision: 5 if -(2**63) <= revision < 2**63 else 1 // 0)
+    judge(census, (), lambda revision, _keys: 5 if -(2**63) <= revision < 2**63 else 1 // 0)
     members = tuple(status_fleet.Member(host, 0, record) for host, record in census.live.items())
     report = status_fleet.Report(
         9, members, fleet.quarantines(items), {}, tuple(census.rivals), census.junk

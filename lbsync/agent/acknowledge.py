@@ -92,14 +92,20 @@ def _hold(status: Status) -> HoldRecord | UnsetType:
     return HoldRecord(status.hold_id, named, more, stamp(round(status.hold_since)))
 
 
-def news(told: AgentRecord | None, now: AgentRecord) -> News:
-    """Tell what is new in a record against the one before."""
+def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
+    """Tell what is new in a record against the one before.
+
+    `followed`: revision of the last change that agents follow. What others write moves the revision,
+    too, the records of other hosts among it: were that news, hosts would answer each other for ever.
+    """
     if told is None:
         return "content"
     if told == now:
         return "none"
-    same = msgspec.structs.replace(told, verified_at=now.verified_at, seen=now.seen) == now
-    return "times" if same else "content"
+    same = msgspec.structs.replace(told, verified_at=now.verified_at, seen=now.seen)
+    if followed and followed <= told.revision <= now.revision:
+        same = msgspec.structs.replace(same, revision=now.revision)
+    return "times" if same == now else "content"
 
 
 def stamp(at: float) -> str:

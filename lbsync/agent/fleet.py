@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync import log
-from lbsync.agent.acknowledge import Chore, Refusal, chores, news, record_of, refusals
+from lbsync.agent.acknowledge import Chore, Refusal, chores, news, record_of, refusals, stamp
 from lbsync.agent.presence import Presence, Taken, instance
 from lbsync.clients.source import Lease, Source
 from lbsync.errors import Conflict, LbsyncError
@@ -33,6 +33,11 @@ from lbsync.threads import KeptThread
 _APART_S = 0.1
 _FIRST_PAUSE_S = 0.5
 _LAST_PAUSE_S = 30.0
+#: Between two writes for the sake of the times alone: etcd keeps every revision until it is compacted, and
+#: that the agent lives, the lease tells.
+_TIMES_EVERY_S = 600.0
+#: A pass ends every ten seconds or so; after this long without one the agent hangs.
+_SILENT_S = 120.0
 #: Chores between two looks at the record: many bad keys must not keep an acknowledgement waiting.
 _MOST_CHORES = 50
 #: Until what is left of them is looked for again; the mirror has seen our own writes by then.
@@ -97,6 +102,7 @@ class Fleet:
         self._told: Told | None = None
         self._explained: dict[str, Refusal] | None = None
         self._floor = 0
+        self._noted_at = time.monotonic()
         self._check_at = self._explain_at = 0.0
         self._rival = ""
         self._is_away = True
@@ -120,7 +126,7 @@ class Fleet:
 
     def note(self, status: Status) -> None:
         """Take in what is to be told after a pass. Never blocks; only the newest is told."""
-        self._status = status
+        self._status, self._noted_at = status, time.monotonic()
         self._woken.set()
 
     def close(self) -> None:
@@ -180,7 +186,18 @@ class Fleet:
         self._speak(record)
 
     def _record(self, status: Status) -> AgentRecord:
-        return msgspec.structs.replace(record_of(status), instance=self._presence.instance)
+        record = record_of(status)
+        there = self._source.snapshot()
+        is_of_now = 0 < there.followed_revision <= record.revision
+        if time.monotonic() - self._noted_at > _SILENT_S:
+            # The lease is kept by a thread of its own, whatever the passes do.
+            error = f"no pass has ended since {stamp(status.written_at)}"
+            record = msgspec.structs.replace(record, state="failing", error=error)
+        return msgspec.structs.replace(
+            record,
+            instance=self._presence.instance,
+            keys=there.followed_keys if is_of_now else 0,
+        )
 
     def _look(self) -> None:
         """Find out whether what was told still stands in the store."""
@@ -210,10 +227,10 @@ class Fleet:
         """Return when this record is due, should nothing fail."""
         if self._told is None or self._lease is None or not self._lease.remaining():
             return 0.0
-        kind = news(self._told.record, record)
+        kind = news(self._told.record, record, self._source.snapshot().followed_revision)
         if kind == "none":
             return self._check_at
-        return self._told.at + (_APART_S if kind == "content" else self._ttl)
+        return self._told.at + (_APART_S if kind == "content" else _TIMES_EVERY_S)
 
     def _speak(self, record: AgentRecord) -> None:
         now = time.monotonic()

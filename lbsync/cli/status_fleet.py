@@ -76,7 +76,7 @@ def gather(settings: Settings, hosts: Collection[str] = ()) -> Report:
         yardstick = Yardstick(history, snapshot.revision, snapshot)
         census = schema.census(snapshot)
         members = tuple(
-            Member(host, yardstick.behind(record.revision) if record else 0, record)
+            Member(host, yardstick.behind(record.revision, record.keys) if record else 0, record)
             for host, record in census.live.items()
             if host in hosts or not hosts
         )

@@ -220,8 +220,8 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     applied_at: str
     """RFC 3339, UTC, as all times here: when the generation was first proved to be served."""
     verified_at: str
-    """When what HAProxy runs was last read back and found equal. Written again for its own sake
-    only once per time to live of the lease."""
+    """When what HAProxy runs was last read back and found equal, or later: it is written again for its own
+    sake only every ten minutes. An agent that does not read back any more says so in `error`."""
     haproxy: str
     quarantined: tuple[str, ...] = ()
     """Services (`<ns>/<name>`) that are held at their last good version, or refused."""
@@ -246,6 +246,8 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """Of the agent."""
     instance: str = ""
     """Which agent it is: another one with the same host name has another one."""
+    keys: Whole = 0
+    """How many keys that agents follow there were at `revision`; 0 where that was not counted."""
 
 
 class SeenRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):

@@ -121,7 +121,7 @@ def test_a_burst_of_passes_is_few_writes_and_the_newest_stands(etcd: Etcd, opene
     host = opened(etcd)
     began = time.monotonic()
     for revision in range(1, 301):
-        host.note(revision=revision)
+        host.note(revision=revision, generation=revision)
         host.source.get(host.key)  # as slow as a pass would be at least
     lasted = time.monotonic() - began
     host.wait_for(300)
@@ -129,6 +129,28 @@ def test_a_burst_of_passes_is_few_writes_and_the_newest_stands(etcd: Etcd, opene
     assert item is not None
     writes = item.mod_revision - item.create_revision + 1
     assert writes <= lasted / 0.1 + 3
+
+
+def test_hosts_whose_work_rests_write_nothing(etcd: Etcd, opened: Open) -> None:
+    hosts = [opened(etcd, f"lb-{number}") for number in (1, 2)]
+    start = hosts[0].source.commit([], [Put("services/shop/web", b"{}")])
+    for host in hosts:
+        host.note(revision=start, revision_seen=start)
+        host.wait_for(start)
+    wait_until("the mirrors", lambda: hosts[0].source.revision == hosts[1].source.revision > start)
+    before, until = hosts[0].source.commit([], []), time.monotonic() + 2.5 * LEAST
+
+    def looked() -> bool:
+        """As passes do that look in: all is as before, but for the times, and what others moved."""
+        for host in hosts:
+            seen = host.source.revision
+            host.note(revision=seen, revision_seen=seen, verified_at=time.time())
+        return time.monotonic() > until
+
+    wait_until("several times to live", looked)
+    assert hosts[0].source.commit([], []) == before
+    told = hosts[0].told()
+    assert (told["revision"], told["keys"]) == (start, 1)
 
 
 def test_a_record_that_was_removed_or_whose_lease_was_lost_is_written_again(

@@ -50,7 +50,7 @@ def a_census(live: dict[str, AgentRecord | None], **more: Any) -> Census:
 
 
 def test_a_later_revision_is_enough_and_an_earlier_one_is_not() -> None:
-    def behind(revision: int) -> int:
+    def behind(revision: int, _keys: int = 0) -> int:
         return max(0, 10 - revision)
 
     verdicts = judge(a_census({"a": a_record(10), "b": a_record(9), "c": a_record(11)}), (), behind)
@@ -62,31 +62,31 @@ def test_a_later_revision_is_enough_and_an_earlier_one_is_not() -> None:
 
 def test_a_reload_that_waits_is_in_the_way_and_what_is_held_by_hand_is_not() -> None:
     by_hand = {"be_a/s": "state is maint, wanted up, set by hand"}
-    (late,) = judge(a_census({"a": a_record(5, held=by_hand)}), (), lambda _: 1)
+    (late,) = judge(a_census({"a": a_record(5, held=by_hand)}), (), lambda *_: 1)
     assert late.why == "at revision 5, confirmed"
     record = a_record(9, "waiting", waits="splay; it is for backend be_b", held=by_hand)
-    (waiting,) = judge(a_census({"a": record}), (), lambda _: 0)
+    (waiting,) = judge(a_census({"a": record}), (), lambda *_: 0)
     assert not waiting.verified
     assert waiting.why == "at revision 9, waiting: splay; it is for backend be_b"
 
 
 def test_a_host_that_holds_a_removal_serves_all_else_that_was_wanted() -> None:
     record = a_record(5, "held", held={"removal": "waits"})
-    (there,) = judge(a_census({"a": record}), (), lambda _: 0)
-    (behind,) = judge(a_census({"a": record}), (), lambda _: 1)
+    (there,) = judge(a_census({"a": record}), (), lambda *_: 0)
+    (behind,) = judge(a_census({"a": record}), (), lambda *_: 1)
     assert (there.verified, behind.verified) == (True, False)
 
 
 @pytest.mark.parametrize("state", ["failing", "rolled-back", "unconfirmed", "starting", ""])
 def test_a_host_that_may_serve_something_else_has_not_verified(state: str) -> None:
     record = a_record(99, state, error="because", held={"removal": "waits"})
-    (verdict,) = judge(a_census({"a": record}), (), lambda _: 0)
+    (verdict,) = judge(a_census({"a": record}), (), lambda *_: 0)
     assert not verdict.verified
     assert verdict.why == f"at revision 99, {state}: because"
 
 
 def test_hosts_that_are_named_are_judged_whether_they_live_or_not() -> None:
-    verdicts = judge(a_census({"a": None, "b": a_record()}), ("a", "gone"), lambda _: 0)
+    verdicts = judge(a_census({"a": None, "b": a_record()}), ("a", "gone"), lambda *_: 0)
     assert [verdict.host for verdict in verdicts] == ["a", "gone"]
     assert not any(verdict.verified for verdict in verdicts)
     assert "cannot be read" in verdicts[0].why
@@ -95,7 +95,7 @@ def test_hosts_that_are_named_are_judged_whether_they_live_or_not() -> None:
 
 def test_a_host_that_is_gone_is_waited_for_until_it_is_forgotten() -> None:
     gone = {"b": SeenRecord("2026-01-01T00:00:00Z", left="2026-01-02T00:00:00Z")}
-    verdicts = judge(a_census({"a": a_record()}, gone=gone), (), lambda _: 0)
+    verdicts = judge(a_census({"a": a_record()}, gone=gone), (), lambda *_: 0)
     assert [(v.host, v.verified) for v in verdicts] == [("a", True), ("b", False)]
     assert "gone since 2026-01-02T00:00:00Z" in verdicts[1].why
     assert "lbsync fleet forget b" in verdicts[1].why
@@ -103,7 +103,7 @@ def test_a_host_that_is_gone_is_waited_for_until_it_is_forgotten() -> None:
 
 def test_two_agents_of_one_name_have_verified_nothing() -> None:
     rivals = {"a": RivalRecord("x")}
-    (verdict,) = judge(a_census({"a": a_record()}, rivals=rivals), (), lambda _: 0)
+    (verdict,) = judge(a_census({"a": a_record()}, rivals=rivals), (), lambda *_: 0)
     assert not verdict.verified
     assert "second agent" in verdict.why
 
@@ -132,6 +132,10 @@ def test_a_revision_is_behind_exactly_when_what_agents_follow_has_changed_since(
             behind = yardstick.behind(revision)
             assert (behind == 0) == (revision >= wanted or followed(revision) == followed(wanted))
             assert behind <= max(0, wanted - revision)
+            # By the number of keys, where etcd has forgotten the earlier revision.
+            forgetful = Yardstick(Remembering(), wanted, source.past[wanted])
+            known = forgetful.behind(revision, len(followed(revision)))
+            assert known == behind or not followed(revision)
 
 
 def test_what_is_forgotten_or_still_to_come_is_taken_for_different() -> None:

@@ -26,7 +26,8 @@ class Mirror:
     def __init__(self, quiet: Collection[str] = ()) -> None:
         """`quiet`: first segments of keys whose changes are held, but no news to anybody."""
         self._lock = threading.Lock()
-        self._quiet = frozenset(segment.encode() for segment in quiet)
+        self._quiet = frozenset(quiet)
+        self._followed_revision = self._followed_keys = 0
         self._items: dict[str, Item] = {}
         self._unreadable: set[str] = set()
         self._leased: set[str] = set()
@@ -49,6 +50,9 @@ class Mirror:
             self._leased = set(listing.leased)
             self._snapshot = None
             self._filled = True
+            self._followed_keys = sum(map(self._is_followed, self._items))
+            if not same:
+                self._followed_revision = listing.revision
             self.revision = listing.revision
             self.cluster_id = listing.cluster_id
             return not same
@@ -65,7 +69,10 @@ class Mirror:
             if fresh:
                 self._snapshot = None
                 self.revision = fresh[-1].mod_revision
-            return any(change.key.partition(b"/")[0] not in self._quiet for change in fresh)
+            news = [c for c in fresh if self._is_followed(c.key.decode(errors="replace"))]
+            if news:
+                self._followed_revision = news[-1].mod_revision
+            return bool(news)
 
     def snapshot(self) -> Snapshot | None:
         """Return all keys, or None before the first `replace`. The same object until a change."""
@@ -77,6 +84,8 @@ class Mirror:
                     dict(self._items),
                     tuple(sorted(self._unreadable)),
                     frozenset(self._leased),
+                    self._followed_revision,
+                    self._followed_keys,
                 )
             return self._snapshot
 
@@ -84,6 +93,9 @@ class Mirror:
         """Return the item that was changed last; None when there are no items."""
         with self._lock:
             return max(self._items.values(), key=lambda item: item.mod_revision, default=None)
+
+    def _is_followed(self, key: str) -> bool:
+        return key.partition("/")[0] not in self._quiet
 
     def _apply(self, change: Change) -> None:
         key = readable(change.key)
@@ -94,9 +106,11 @@ class Mirror:
             else:
                 self._unreadable.add(shown)
         elif change.value is None:
+            self._followed_keys -= key in self._items and self._is_followed(key)
             self._items.pop(key, None)
             self._leased.discard(key)
         else:
+            self._followed_keys += key not in self._items and self._is_followed(key)
             (self._leased.add if change.leased else self._leased.discard)(key)
             self._items[key] = Item(key, change.value, change.create_revision, change.mod_revision)
 

@@ -74,6 +74,13 @@ def test_only_what_is_said_is_news_not_when() -> None:
     assert news(before, record_of(a_status(error="no"))) == "content"
 
 
+def test_a_revision_that_others_moved_is_no_news() -> None:
+    before, moved = record_of(a_status()), record_of(a_status(revision=50))
+    assert news(before, moved, followed=before.revision) == "times"
+    assert news(before, moved, followed=before.revision + 1) == "content"
+    assert news(moved, before, followed=before.revision) == "content", "etcd was restored"
+
+
 def test_the_reasons_for_one_service_are_one_and_name_the_other_keys() -> None:
     assert refusals(a_status()) == {
         "shop/a": Refusal("mode: wrong; endpoints/shop/a/main: servers: wrong", 12, 10.0)

@@ -96,6 +96,25 @@ def test_a_listing_tells_whether_anything_differs() -> None:
     assert mirror.replace(Snapshot(8, 2, {"a": Item("a", b"1", 7, 7)}))
 
 
+@given(batches)
+def test_it_knows_the_last_change_that_is_followed_and_how_many_keys_are(
+    batches: list[list[tuple[bytes, bytes | None]]],
+) -> None:
+    mirror = Mirror(quiet={"services"})
+    mirror.replace(Snapshot(1, 9, {}))
+    last = 1
+    for batch in changes_of(batches):
+        news = [change for change in batch if not change.key.startswith(b"services/")]
+        assert mirror.apply(batch) == bool(news)
+        last = news[-1].mod_revision if news else last
+        there = taken(mirror)
+        assert there.followed_revision == last
+        assert there.followed_keys == len(there.items.keys() - {"services/x/y"})
+    again = Mirror(quiet={"services"})
+    again.replace(taken(mirror))
+    assert taken(again).followed_keys == taken(mirror).followed_keys
+
+
 def test_an_empty_listing_is_a_listing() -> None:
     mirror = Mirror()
     assert mirror.replace(Snapshot(1, 1, {}))
