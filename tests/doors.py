@@ -66,7 +66,7 @@ def _publishers(value: bytes) -> None:
         status_publishers.describe(found)
         list(status_publishers._sentences(found))
         to_json(found)
-    origin._uid(items["publishers/k/origin"])
+    origin._read(items["publishers/k/origin"])
 
 
 def _service_commands(value: bytes) -> None:

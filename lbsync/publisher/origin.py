@@ -2,10 +2,13 @@
 
 Two clusters whose publishers were given the same name would elect one leader between them, and each
 would take the other's Services for deleted. So the first one leaves a mark, the uid of the Service
-`default/kubernetes`, which every cluster has and makes itself; another one stays out.
+`default/kubernetes`, which every cluster has and makes itself, with the API server's address and
+authority; another one stays out. Where the account may not read that Service (a Role in its namespaces
+alone), the address and the authority are the mark.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 
@@ -20,26 +23,26 @@ from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.publishing import origin_key, read
 
 _RETRY_S = 30.0
-"""Between two requests while the API server is away; passes are run more often."""
+"""Between two requests while the API server is away or refuses; passes are run more often."""
+_CERTIFICATE = re.compile(rb"-----BEGIN [^-]*-----(.*?)-----END [^-]*-----", re.DOTALL)
 
 
 def ask(client: Client) -> str:
-    """Return the cluster's uid; empty where this account may not see it. Raises `Unavailable`."""
-    try:
-        return client.get(SERVICES, "default", "kubernetes").uid
-    except Rejected as error:
-        log.get().debug("the cluster's identity cannot be read", why=str(error))
-        return ""
+    """Return the cluster's uid. Raises `Unavailable`, and `Rejected` where this account may not see it."""
+    return client.get(SERVICES, "default", "kubernetes").uid
 
 
 def authority_of(client: Client) -> str:
-    """Return a fingerprint of the cluster's own authorities; empty where the system's count, which many
-    clusters may share, or none, or where they cannot be had now."""
+    """Return a fingerprint of each of the cluster's own authorities, with spaces between; empty where the
+    system's count, which many clusters may share, or none, or where they cannot be had now."""
     try:
         found = client.config.credentials.current().authority
     except Unavailable:
         return ""
-    return hashlib.sha256(found).hexdigest() if found and not client.config.insecure else ""
+    if not found or client.config.insecure:
+        return ""
+    blocks = [b"".join(block.split()) for block in _CERTIFICATE.findall(found)] or [found]
+    return " ".join(sorted({hashlib.sha256(block).hexdigest() for block in blocks}))
 
 
 class Origin:
@@ -65,37 +68,42 @@ class Origin:
         self._authority_of = authority_of
         self._adopt = adopt
         self._clock = clock
-        self._uid: str | None = None
+        self._uid = ""
         self._ask_at = 0.0
+        self._answered = False
+        self.notice = ""
+        """What whoever runs the publisher should know of it; empty: nothing."""
 
     def refusal(self, snapshot: Snapshot) -> str:
         """Return why this publisher must stay out; empty when it need not.
 
-        An API server that does not answer right now is no reason.
+        An API server that does not answer right now is no reason. One that does not tell its uid is known by
+        its address and authority: whoever could be another cluster stays out, since it would take the
+        Services of the other one for deleted.
         """
-        item = snapshot.items.get(self._key)
-        known, own = _uid(item), self._own()
-        if self._adopt or not own or known in ("", own) or self._is_same_but_for_uid(item):
+        known, own = _read(snapshot.items.get(self._key)), self._own()
+        if self._adopt or known is None or not self._answered or self._is_same(known):
             return ""
         return (
-            f"{self._cluster} is the name of another Kubernetes cluster ({_server(item)}, {known}), "
-            f"and this one is {self._server}, {own}; give it its own [publisher] cluster, or, if it took the "
-            "other one's place or its Service default/kubernetes was made anew, run 'lbsync publish --once "
-            "--adopt' once with the settings of this publisher"
+            f"{self._cluster} is the name of another Kubernetes cluster ({_named(known)}), and this one is "
+            f"{_named(OriginRecord(own, self._server))}; give it its own [publisher] cluster, or, if it took "
+            "the other one's place or its Service default/kubernetes was made anew, run 'lbsync publish "
+            f"--once --adopt' once with the settings of this publisher{'; ' if self.notice else ''}{self.notice}"
         )
 
     def mark(self, snapshot: Snapshot, fence: Expect) -> None:
         """Leave the mark where there is none, or another one is to be replaced. Leader only."""
-        uid = self._own()
-        item = snapshot.items.get(self._key)
-        if not uid:
+        uid, item = self._own(), snapshot.items.get(self._key)
+        known = _read(item)
+        is_same = known is not None and self._is_same(known)
+        if not self._answered or not (self._adopt or item is None or is_same):
             return
         record = OriginRecord(uid, self._server, self._authority_of())
-        known = _read(item)
-        if known == record or (known is not None and known.uid == uid and not record.authority):
-            return
-        may = self._adopt or item is None or _uid(item) == uid or self._is_same_but_for_uid(item)
-        if not may:
+        if known is not None and is_same:
+            record = OriginRecord(
+                uid or known.uid, self._server, record.authority or known.authority
+            )
+        if known == record:
             return
         value = msgspec.json.encode(record)
         try:
@@ -104,25 +112,47 @@ class Origin:
             return  # the lead was lost; whoever has it leaves the mark
         self._adopt = False
 
-    def _is_same_but_for_uid(self, item: Item | None) -> bool:
-        """Tell whether this is the server with the authority that was published from: then only its
-        Service `default/kubernetes` was made anew."""
-        known = _read(item)
-        authority = self._authority_of()
-        return (
-            known is not None
-            and authority != ""
-            and (known.server, known.authority) == (self._server, authority)
-        )
+    def _is_same(self, known: OriginRecord) -> bool:
+        """Tell whether the cluster that a mark is of is this one, as far as both are known."""
+        if self._uid and self._uid == known.uid:
+            return True
+        if self._server != known.server:
+            return False
+        ours, theirs = set(self._authority_of().split()), set(known.authority.split())
+        if ours and theirs:
+            # Of a cluster whose authority is exchanged, both are valid for a while. That the uid is
+            # another one then means that its Service `default/kubernetes` was made anew.
+            return bool(ours & theirs)
+        # In a pod the address is much the same in every cluster, so it is little, but all there is.
+        return not (self._uid and known.uid)
 
     def _own(self) -> str:
-        if self._uid is None and self._clock() >= self._ask_at:
+        if not self._uid and self._clock() >= self._ask_at:
             self._ask_at = self._clock() + _RETRY_S
             try:
                 self._uid = self._uid_of()
             except Unavailable as error:
                 log.get().debug("the cluster's identity is asked for again later", why=str(error))
-        return self._uid or ""
+            except Rejected as error:
+                self._answered = True
+                self._tell(str(error))
+            else:
+                self._answered, self.notice = True, ""
+        return self._uid
+
+    def _tell(self, why: str) -> None:
+        by = (
+            "address and authority"
+            if self._authority_of()
+            else "address alone, which others may share"
+        )
+        notice = (
+            "Service default/kubernetes, by whose uid clusters are told apart, cannot be read, so this one "
+            f"is known by its API server's {by}: {why}"
+        )
+        if notice != self.notice:
+            log.get().warning(notice)
+        self.notice = notice
 
 
 def _read(item: Item | None) -> OriginRecord | None:
@@ -134,11 +164,5 @@ def _read(item: Item | None) -> OriginRecord | None:
         return None
 
 
-def _uid(item: Item | None) -> str:
-    found = _read(item)
-    return found.uid if found is not None else ""
-
-
-def _server(item: Item | None) -> str:
-    found = _read(item)
-    return found.server if found is not None else ""
+def _named(record: OriginRecord) -> str:
+    return ", ".join(part for part in (record.server, record.uid) if part)

@@ -1,7 +1,7 @@
 """Two clusters never take turns under one name."""
 
 from lbsync.clients.source import Expect
-from lbsync.errors import Unavailable
+from lbsync.errors import Rejected, Unavailable
 from lbsync.publisher.origin import Origin
 from tests.fakes import FakeSource
 
@@ -39,12 +39,88 @@ def test_a_name_can_be_taken_over_on_purpose_and_only_once() -> None:
     assert two.refusal(store.snapshot())
 
 
-def test_who_may_not_know_its_own_identity_publishes_without_a_mark() -> None:
+def without_uid(store: FakeSource, server: str = "https://one", authority: str = "ca") -> Origin:
+    """One whose account may not read the Service default/kubernetes."""
+
+    def ask() -> str:
+        raise Rejected("get services kubernetes in namespace default: forbidden (HTTP 403)")
+
+    return Origin(store, "blue", server, ask, authority_of=lambda: authority, adopt=False)
+
+
+def with_uid(store: FakeSource, uid: str, authority: str = "ca") -> Origin:
+    return Origin(
+        store, "blue", "https://one", lambda: uid, authority_of=lambda: authority, adopt=False
+    )
+
+
+def test_who_may_not_know_its_uid_is_known_by_address_and_authority() -> None:
     store = FakeSource()
-    mark(store, origin(store, ""))
-    assert store.get(KEY) is None
-    mark(store, origin(store, "one"))
-    assert origin(store, "").refusal(store.snapshot()) == ""
+    mark(store, without_uid(store))
+    assert store.get(KEY) is not None
+    same = without_uid(store)
+    assert same.refusal(store.snapshot()) == ""
+    assert "get services kubernetes in namespace default" in same.notice
+    assert "address and authority" in same.notice
+    for other in (
+        without_uid(store, authority="cb"),
+        without_uid(store, "https://two"),
+        with_uid(store, "two", authority="cb"),
+    ):
+        assert "is the name of another Kubernetes cluster" in other.refusal(store.snapshot())
+        mark(store, other)
+        assert same.refusal(store.snapshot()) == ""
+
+
+def test_a_right_that_is_given_later_completes_the_mark_and_one_taken_away_leaves_it() -> None:
+    store = FakeSource()
+    mark(store, without_uid(store))
+    known = with_uid(store, "one")
+    assert known.refusal(store.snapshot()) == ""
+    mark(store, known)
+    assert b'"uid":"one"' in store.get(KEY).value  # type: ignore[union-attr]
+    before = store.get(KEY)
+    mark(store, without_uid(store))
+    assert store.get(KEY) == before
+    assert without_uid(store, authority="cb").refusal(store.snapshot())
+
+
+def test_an_authority_that_is_exchanged_step_by_step_is_followed() -> None:
+    store = FakeSource()
+    for authority in ("old", "new old", "new"):
+        found = without_uid(store, authority=authority)
+        assert found.refusal(store.snapshot()) == ""
+        mark(store, found)
+    assert without_uid(store, authority="old").refusal(store.snapshot())
+
+
+def test_where_only_the_address_is_known_it_counts_and_that_is_told() -> None:
+    store = FakeSource()
+    mark(store, without_uid(store, authority=""))
+    same = without_uid(store, authority="")
+    assert same.refusal(store.snapshot()) == ""
+    assert "address alone" in same.notice
+    assert without_uid(store, "https://two", authority="").refusal(store.snapshot())
+
+
+def test_the_uid_is_asked_for_again_once_it_was_refused() -> None:
+    answers: list[Exception | str] = [Rejected("forbidden"), "one"]
+    now = 0.0
+
+    def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    store = FakeSource()
+    found = Origin(store, "blue", "x", ask, adopt=False, clock=lambda: now)
+    mark(store, found)
+    assert found.notice
+    now = 31.0
+    mark(store, found)
+    assert found.notice == ""
+    assert b'"uid":"one"' in store.get(KEY).value  # type: ignore[union-attr]
 
 
 def test_an_api_server_that_is_away_is_no_reason_and_asked_again_later() -> None:
