@@ -92,7 +92,7 @@ class Bench:
             self.view,
             options,
             limits,
-            lambda extra: self.unread.get(extra, ""),
+            lambda extra, _: self.unread.get(extra, ""),
             permission=permission,
             keep_s=keep_s,
         )

@@ -50,11 +50,21 @@ class User:
     name: str
     allowed: set[tuple[str, str]] | None = field(default=None)
     """Pairs of verb and plural; None: everything, as cluster-admin."""
+    barred: set[tuple[str, str, str]] = field(default_factory=set)
+    """Namespace, verb and plural of what is not allowed all the same; `*` stands for every verb or
+    every resource."""
 
     def check(self, verb: str, place: Place) -> None:
         """Raise 403 when the user may not do this."""
         resource = place.resource
-        if self.allowed is None or (verb, resource.plural) in self.allowed:
+        is_allowed = self.allowed is None or (verb, resource.plural) in self.allowed
+        is_barred = resource.namespaced and any(
+            place.namespace == namespace
+            and barred in (verb, "*")
+            and plural in (resource.plural, "*")
+            for namespace, barred, plural in self.barred
+        )
+        if is_allowed and not is_barred:
             return
         shown = resource.qualified + (f' "{place.name}"' if place.name else "")
         where = f'in the namespace "{place.namespace}"' if place.namespace else ""

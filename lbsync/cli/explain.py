@@ -16,6 +16,7 @@ from lbsync.clients.kube.kinds import Key
 from lbsync.errors import Exit, LbsyncError, Rejected
 from lbsync.model.kube import Node, Service
 from lbsync.model.permission import Permission
+from lbsync.model.publishing import unread_sentence
 from lbsync.model.snapshot import Snapshot
 from lbsync.publisher.chosen import identity_of, options_of
 from lbsync.publisher.dirty import Dirt
@@ -184,6 +185,9 @@ def _publishers(snapshot: Snapshot, name: str) -> tuple[list[str], list[str]]:
     lines, reports = [], []
     for cluster, found in known(snapshot.items).items():
         lines.append(f"{cluster}: {describe(found)[0]}")
+        namespace = name.partition("/")[0]
+        if found.heartbeat is not None and (why := found.heartbeat.unread.get(namespace)):
+            reports.append(f"{cluster}: {unread_sentence(namespace, why)}")
         if report := found.reports.get(f"service {name}"):
             reports += [f"{cluster}: {sentence}" for sentence in report.sentences]
     return lines, reports

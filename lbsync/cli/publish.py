@@ -173,7 +173,7 @@ def _dry_run(args: argparse.Namespace, publisher: Publisher) -> Exit:
             break
         waker.wait(0.2)
     found = publisher.summary
-    troubles = [*filter(None, (found.hold,)), *found.refused, *found.conflicts]
+    troubles = [*filter(None, (found.hold,)), *publisher.unread, *found.refused, *found.conflicts]
     troubles += _waiting(publisher)
     warnings = {f"service {name}": state.warnings for name, state in publisher.states.items()}
     warnings |= {f"ingress {name}": told for name, told in publisher.ingresses.items()}

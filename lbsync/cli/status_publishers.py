@@ -8,13 +8,14 @@ from lbsync.cli.context import opened
 from lbsync.cli.terminal import Colour, Terminal, to_json
 from lbsync.errors import Exit, LbsyncError
 from lbsync.log import span
-from lbsync.model.publishing import HeartbeatRecord
+from lbsync.model.publishing import HeartbeatRecord, unread_sentence
 from lbsync.schema.publishing import ROOT, Known, known
 from lbsync.settings import Settings
 from lbsync.status import seconds
 
 #: Of many reports a host's own status shows only how many there are; `--publishers` shows all.
 _MOST = 10
+_MOST_NAMED = 3
 Row = tuple[str, str, Colour | None]
 
 
@@ -59,7 +60,8 @@ def _code(found: Known) -> Exit:
     beat = found.heartbeat
     if found.leader is None or beat is None or beat.kubernetes or _is_old(beat, time.time()):
         return Exit.UNAVAILABLE
-    return Exit.REJECTED if beat.refused or beat.held or beat.conflicts else Exit.OK
+    is_wrong = beat.refused or beat.held or beat.conflicts or beat.unread
+    return Exit.REJECTED if is_wrong else Exit.OK
 
 
 def _is_old(beat: HeartbeatRecord, now: float) -> bool:
@@ -100,13 +102,21 @@ def describe(found: Known, now: float | None = None) -> tuple[str, bool]:
         text += f"; {', '.join(counts)}"
     if beat.kubernetes:
         text += f"; Kubernetes is not watched: {beat.kubernetes}"
-    is_wrong = beat.kubernetes or beat.refused or beat.held or beat.conflicts
+    if beat.unread:
+        named = ", ".join(sorted(beat.unread)[:_MOST_NAMED])
+        more = (
+            f" and {len(beat.unread) - _MOST_NAMED} more" if len(beat.unread) > _MOST_NAMED else ""
+        )
+        text += f"; not read: {named}{more}"
+    is_wrong = beat.kubernetes or beat.refused or beat.held or beat.conflicts or beat.unread
     return text, not (_is_old(beat, now) or is_wrong)
 
 
 def _sentences(found: Known) -> Iterator[str]:
-    if found.heartbeat is not None and found.heartbeat.hold_sentence:
-        yield found.heartbeat.hold_sentence
+    if (beat := found.heartbeat) is not None:
+        yield from filter(None, (beat.hold_sentence,))
+        yield from (unread_sentence(*one) for one in sorted(beat.unread.items()))
+        yield from beat.notices
     for _, report in sorted(found.reports.items()):
         for sentence in report.sentences:
             yield f"{sentence} (since {report.since})" if report.since else sentence

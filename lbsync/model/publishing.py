@@ -23,11 +23,12 @@ class OriginRecord(msgspec.Struct, frozen=True):
     """`publishers/<cluster>/origin`: which Kubernetes cluster goes by this name."""
 
     uid: str
-    """Of its Service `default/kubernetes`."""
+    """Of its Service `default/kubernetes`; empty: the account may not read it."""
     server: str
     """The API server's URL, as the publisher that wrote it was told."""
     authority: str = ""
-    """SHA-256 of the authorities that sign its certificate, in hex; empty: nobody knows."""
+    """SHA-256 of each authority that signs its certificate, in hex, with spaces between; empty: nobody
+    knows."""
 
 
 class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,6 +55,10 @@ class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why the watches are not open; empty: they are."""
     lbsync: str = ""
     """Version of the publisher."""
+    unread: dict[str, str] = {}
+    """The namespaces that cannot be read, with the reason; what was published of them stays."""
+    notices: tuple[str, ...] = ()
+    """What else whoever runs the publisher should know."""
 
 
 class KeptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -93,3 +98,10 @@ class ReportRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         """Everything that is said, the gravest first."""
         first = tuple(text for text in (self.refused, self.held) if text)
         return (*first, *self.conflicts, *self.warnings)
+
+
+def unread_sentence(namespace: str, why: str) -> str:
+    """Return what is told of a namespace that cannot be read."""
+    return (
+        f"namespace {namespace} cannot be read, and what was published of it stays as it is: {why}"
+    )

@@ -44,6 +44,16 @@ class Announcer:
                 log.get().warning("too many events at once; some are dropped", name=unit.name)
                 return
 
+    def tell_namespace(self, namespace: str, sentence: str) -> None:
+        """Post, soon, that a namespace cannot be read: to the namespace itself, where its owners look."""
+        about = ObjectReference(
+            api_version="v1", kind="Namespace", namespace=namespace, name=namespace, uid=""
+        )
+        try:
+            self._queue.put_nowait((about, (Said(sentence, is_refusal=True),)))
+        except queue.Full:
+            log.get().warning("too many events at once; some are dropped", name=namespace)
+
     def close(self) -> None:
         """End, without what has not been posted yet."""
         self._thread.stop()

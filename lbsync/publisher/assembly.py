@@ -21,6 +21,7 @@ def assemble(
     on_change: Callable[[Change[Any]], None],
     on_state: Callable[[], None],
     timing: Timing | None,
+    clock: Callable[[], float],
 ) -> tuple[Watching, View, Work]:
     """Return them, not started; `on_change` and `on_state` are called from several threads."""
     watching = Watching(
@@ -30,9 +31,10 @@ def assemble(
         on_change=on_change,
         on_state=on_state,
         timing=timing,
+        clock=clock,
     )
     if settings.address_mode == "nodeport":
-        watching.demand("nodes")
+        watching.demand("nodes", "")
     elif not settings.namespaces:
         # Whether all nodes are lost at once is worth knowing whatever the servers are.
         watching.hope("nodes")

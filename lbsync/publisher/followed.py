@@ -100,10 +100,10 @@ class Following:
         self,
         view: View,
         options: Options,
-        demand: Callable[[Extra], str],
+        demand: Callable[[Extra, str], str],
         permission: Permission,
     ) -> None:
-        """`demand` has something more watched, and tells why it cannot be read yet."""
+        """`demand` has something more watched for a namespace, and tells why it cannot be read yet."""
         self._view = view
         self._options = options
         self._demand = demand
@@ -120,7 +120,7 @@ class Following:
             return {}
         past = msgspec.structs.replace(service, annotations=last.annotations)
         needs = self._view.needs(past, last.ingresses)
-        if any(self._demand(extra) for extra in needs):
+        if any(self._demand(extra, service.namespace) for extra in needs):
             return {}
         found = self.translated(self._view.inputs(past, last.ingresses, needs))
         return {k: r for k, r in found.records.items() if isinstance(r, EndpointsRecord)}

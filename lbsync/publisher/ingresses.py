@@ -1,6 +1,6 @@
 """What the owners of Ingresses are told, whatever becomes of the Services that these lead to. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lbsync.model.publishing import ReportRecord
 from lbsync.publisher import reports
@@ -28,12 +28,12 @@ def ingress_reports(view: View) -> dict[str, ReportRecord]:
 
 
 def ingress_units(
-    me: Identity, said: Mapping[str, ReportRecord], stored: Stored, stamp: str
+    me: Identity, said: Mapping[str, ReportRecord], names: Iterable[str], stored: Stored, stamp: str
 ) -> list[Unit]:
-    """Return what has to be written for the stored reports to say the same. `stamp`: the time for new
-    ones."""
+    """Return what has to be written for the stored reports about these Ingresses to say what is said.
+    `stamp`: the time for new ones."""
     found = []
-    for name in sorted({*said, *stored.reported("ingress")}):
+    for name in sorted(names):
         key = report_key(me.cluster, "ingress", name)
         change = reports.change(key, said.get(name, ReportRecord()), stored.get(key), stamp)
         found.append(Unit("ingress", name, (), change))

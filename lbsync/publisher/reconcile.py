@@ -15,7 +15,7 @@ from lbsync.clients.kube import Client, ClusterConfig, Timing
 from lbsync.clients.source import Expect, Put, Source
 from lbsync.errors import Exit
 from lbsync.loop import Outcome
-from lbsync.model.publishing import HeartbeatRecord
+from lbsync.model.publishing import HeartbeatRecord, unread_sentence
 from lbsync.publisher.alarm import Alarm, confirming, held_record
 from lbsync.publisher.announce import Announcer
 from lbsync.publisher.assembly import assemble
@@ -25,9 +25,10 @@ from lbsync.publisher.election import Election, identity, stamp
 from lbsync.publisher.heartbeat import Heartbeat
 from lbsync.publisher.mirror import Change
 from lbsync.publisher.origin import Origin, ask, authority_of
-from lbsync.publisher.result import outcome
+from lbsync.publisher.result import kept_out, outcome, stood_by
 from lbsync.publisher.stored import Stored
 from lbsync.publisher.units import State, Summary, Unit, summary
+from lbsync.publisher.unread import Unread, recorded
 from lbsync.schema.confirming import Confirmations, confirmations
 from lbsync.settings import Publisher as Settings
 from lbsync.settings.claims import Claims
@@ -63,6 +64,7 @@ class Publisher:
             on_change=self._note,
             on_state=self._nudge,
             timing=timing,
+            clock=clock,
         )
         self._stored = Stored(settings.cluster)
         self._client = Client(cluster, timing)
@@ -90,6 +92,7 @@ class Publisher:
         self.written = Written(done=[], failed={})
         """What came of the last pass that wrote."""
         self._alarm = Alarm(clock)
+        self._unread = Unread(self._announcer)
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch the cluster; `wake` is called from other threads when something changed.
@@ -134,6 +137,11 @@ class Publisher:
         return summary(self.states, self._work.brake.hold)
 
     @property
+    def unread(self) -> list[str]:
+        """One sentence for each namespace that cannot be read."""
+        return [unread_sentence(*found) for found in sorted(self._watching.unread.items())]
+
+    @property
     def healthy(self) -> str:
         """Why the cluster is not watched right now; empty when it is."""
         return self._watching.trouble
@@ -146,6 +154,7 @@ class Publisher:
                 confirmed=False,
                 exit_code=Exit.UNAVAILABLE,
             )
+        self._take_namespaces()
         snapshot = self._source.snapshot()
         self._confirmed = confirmations(snapshot.items)
         self._dirty.mark(self._stored.update(snapshot))
@@ -166,6 +175,7 @@ class Publisher:
 
     def preview(self) -> list[Unit]:
         """Return what a leader would write now; nothing is. Raises `Unavailable`."""
+        self._take_namespaces()
         snapshot = self._source.snapshot()
         self._confirmed = confirmations(snapshot.items)
         self._stored.update(snapshot)
@@ -198,6 +208,7 @@ class Publisher:
             written,
             self.states,
             found,
+            unread=self.unread,
             revision=revision,
             seconds=ended - began,
             again_in=self._again_in(ended),
@@ -206,12 +217,7 @@ class Publisher:
     def _keep_out(self, why: str) -> Outcome:
         self._step_down()
         self._election.resign()
-        return Outcome(
-            "publishes nothing: its name is another cluster's",
-            confirmed=False,
-            error=why,
-            exit_code=Exit.CONFLICT,
-        )
+        return kept_out(why)
 
     def _step_down(self) -> None:
         if self._leads:
@@ -220,14 +226,14 @@ class Publisher:
 
     def _stand_by(self) -> Outcome:
         self._step_down()
-        leader = self._election.leader
-        return Outcome(
-            f"stands by: {leader} leads" if leader else "stands by: another publisher leads",
-            confirmed=True,
-            again_in=self._election.wait,
-            exit_code=Exit.CONFLICT,
-            fields={"leader": leader},
-        )
+        return stood_by(self._election.leader, self._election.wait)
+
+    def _take_namespaces(self) -> None:
+        """Find out for the whole pass which namespaces are known."""
+        unlisted = self._watching.unlisted
+        if unlisted != self._view.unlisted:
+            self._view.unlisted = unlisted
+            self._dirty.mark_all()
 
     def _look(self, now: float, dirt: Dirt) -> list[Unit]:
         return self._work.look(
@@ -240,6 +246,8 @@ class Publisher:
 
     def _beat(self, fence: Expect, found: Summary) -> None:
         self._alarm.tell(found.hold)
+        unread = self._watching.unread
+        self._unread.tell(unread)
         away = self.healthy
         if not away:
             self._synced_at = stamp()
@@ -255,6 +263,8 @@ class Publisher:
             hold_sentence=found.hold,
             kubernetes=away,
             lbsync=lbsync.__version__,
+            unread=recorded(unread),
+            notices=tuple(filter(None, (self._origin.notice,))),
         )
         self._heartbeat.beat(record, fence)
 

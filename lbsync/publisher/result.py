@@ -50,13 +50,14 @@ def outcome(
     states: Mapping[str, State],
     found: Summary,
     *,
+    unread: Sequence[str] = (),
     revision: int,
     seconds: float,
     again_in: float,
 ) -> Outcome:
-    """Return the end of a leader's pass."""
+    """Return the end of a leader's pass. `unread`: a sentence for each namespace that cannot be read."""
     failed = [f"{name}: {why}" for name, why in sorted(written.failed.items())]
-    wrong = [*filter(None, (found.hold,)), *failed, *found.refused, *found.conflicts]
+    wrong = [*filter(None, (found.hold,)), *failed, *unread, *found.refused, *found.conflicts]
     changed = any(unit.changes for unit in written.done)
     more = f" (and {len(wrong) - 1} more: see 'lbsync status')" if len(wrong) > 1 else ""
     return Outcome(
@@ -82,3 +83,24 @@ def _exit(written: Written, wrong: list[str], *, changed: bool) -> Exit:
     if wrong:
         return Exit.REJECTED
     return Exit.CHANGED if changed else Exit.OK
+
+
+def kept_out(why: str) -> Outcome:
+    """Return the end of a pass of one whose cluster's name is that of another cluster."""
+    return Outcome(
+        "publishes nothing: its name is another cluster's",
+        confirmed=False,
+        error=why,
+        exit_code=Exit.CONFLICT,
+    )
+
+
+def stood_by(leader: str, again_in: float) -> Outcome:
+    """Return the end of a pass of one who does not lead. `leader`: who does; empty: nobody knows."""
+    return Outcome(
+        f"stands by: {leader} leads" if leader else "stands by: another publisher leads",
+        confirmed=True,
+        again_in=again_in,
+        exit_code=Exit.CONFLICT,
+        fields={"leader": leader},
+    )

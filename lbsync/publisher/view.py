@@ -1,6 +1,6 @@
 """What the cluster says of one Service, all that its translation reads, and when it may be read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -89,6 +89,9 @@ class View:
         """There are nodes, and none of them is ready; False where no nodes are watched."""
         self.ours: list[Ingress] = []
         """The Ingresses of our classes."""
+        self.unlisted: Collection[str] = ()
+        """Namespaces of which not everything was listed: what they hold is not known, and what was
+        published of them stays as it is. Set before a look, for the whole of it."""
         self.classes = IngressClasses(frozenset())
 
     def refresh(self, dirt: Dirt) -> None:
@@ -103,11 +106,20 @@ class View:
             found_classes = self._objects.objects(INGRESS_CLASSES).values()
             self.classes = our_classes(found_classes, self._options)
             found = self._objects.objects(INGRESSES).values()
-            self.ours = [ingress for ingress in found if is_ours(ingress, self.classes)]
+            self.ours = [
+                ingress
+                for ingress in found
+                if ingress.namespace not in self.unlisted and is_ours(ingress, self.classes)
+            ]
             self._ingresses = {}
             for ingress in self.ours:
                 for name in {backend.service for backend in backends(ingress)}:
                     self._ingresses.setdefault((ingress.namespace, name), []).append(ingress)
+
+    def is_listed(self, name: str) -> bool:
+        """Tell whether what concerns an object, by `<ns>/<name>`, was listed: only then is what is not
+        there gone."""
+        return name.partition("/")[0] not in self.unlisted
 
     def services(self) -> set[str]:
         """Return the names of all known Services."""

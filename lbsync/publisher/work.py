@@ -39,13 +39,13 @@ class Work:
         view: View,
         options: Options,
         limits: Limits,
-        demand: Callable[[Extra], str],
+        demand: Callable[[Extra, str], str],
         *,
         permission: Permission,
         keep_s: float,
     ) -> None:
-        """`demand` has something more watched, and tells why it cannot be read yet; `permission`:
-        which hosts, ports and servers a namespace may have; `keep_s`: for how long the claims of
+        """`demand` has something more watched for a namespace, and tells why it cannot be read yet;
+        `permission`: which hosts, ports and servers a namespace may have; `keep_s`: for how long the claims of
         Services that went are kept."""
         self._me = me
         self._view = view
@@ -86,9 +86,10 @@ class Work:
         self._deleted |= dirt.deleted
         drafts = []
         appeared = False
-        names = self._names(dirt, stored)
+        names = set(filter(self._view.is_listed, self._names(dirt, stored)))
         going = [name for name in names if self._is_going(name, stored)]
-        self._concerned = self.keeping.refresh(stored, going, stamp)
+        concerned = self.keeping.refresh(stored, going, stamp)
+        self._concerned = set(filter(self._view.is_listed, concerned))
         for name in sorted(names | self._concerned):
             known = self.states.get(name)
             draft = self._draft(name, stored, now)
@@ -105,7 +106,8 @@ class Work:
         units = [self._unit(draft, stored, stamp) for draft in drafts]
         if dirt.ingresses or dirt.everything or appeared:
             self.ingresses = ingress_reports(self._view)
-            units += ingress_units(self._me, self.ingresses, stored, stamp)
+            named = {*self.ingresses, *filter(self._view.is_listed, stored.reported("ingress"))}
+            units += ingress_units(self._me, self.ingresses, named, stored, stamp)
         self.done((unit for unit in units if not unit.all), stored)
         return [unit for unit in units if unit.all]
 
@@ -148,7 +150,8 @@ class Work:
             return self._wanting(Draft(name, State("gone", warnings=odd_label(service)), keys), {})
         leading = self._view.leading_to(service)
         needs = self._view.needs(service, leading)
-        waits = [reason for extra in needs if (reason := self._demand(extra))]
+        place = service.namespace
+        waits = [reason for extra in needs if (reason := self._demand(extra, place))]
         if waits:
             draft = Draft(name, State("waits", waits=waits[0]), keys)
             if now - self._waiting.setdefault(name, now) >= PATIENCE_S:

@@ -71,6 +71,9 @@ class Reflector(Generic[T]):
         self._check_at = 0.0
         self._complained: float | None = None
         self._refusals = 0
+        self.refusal = ""
+        """Why the server refuses this account (403), or has nothing of the kind (404), said twice in a
+        row; empty: it does not. What is known stays in the store meanwhile."""
         self._in_vain = 0
         self._stream_told = float("-inf")
         self._dropped = ""
@@ -201,7 +204,7 @@ class Reflector(Generic[T]):
 
     def _opened(self) -> None:
         self._reach.answered()
-        self._refusals = 0
+        self._refusals, self.refusal = 0, ""
         self._set_health(True, f"{self.name}: watched from version {self._follower.version}")
         if self._complained is not None:
             self._complained = None
@@ -243,6 +246,10 @@ class Reflector(Generic[T]):
             self._complain(error, every)
         if not refuses_account:
             return pause  # renewed credentials must work soon
+        if self._refusals > 1:
+            is_news, self.refusal = not self.refusal, str(error)
+            if is_news:
+                self._on_state()
         self._must_list = True
         return min(self._timing.backoff_first * 2.0 ** (self._refusals - 1), self._timing.refused)
 
