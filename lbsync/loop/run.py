@@ -109,16 +109,27 @@ class Loop:
             while not self._stop:
                 self._notifier.beat()
                 self._attempt("threads", threads.look_after)
-                pause = self._schedule.due() - self._clock()
-                longest = min(self._notifier.beat_every or math.inf, _LOOK_AFTER_S)
-                if pause <= 0:
-                    self._one_pass()
-                elif self._waker.wait(min(pause, longest)):
+                if self._is_woken():
                     self._schedule.woken(self._clock())
                     if self._ahead and not self._reload_asked and not self._stop:
                         done, _ = self._attempt("ahead", self._ahead)
                         self._schedule.looked_ahead(done=bool(done))
+                elif self._schedule.due() <= self._clock():
+                    self._one_pass()
         self._notifier.stopping()
+
+    def _is_woken(self) -> bool:
+        """Wait for a wake, at most until a pass is due or the watchdog wants its beat.
+
+        A pass that is due only because changes have paused lets one more go first that came while the
+        last was looked at ahead: that takes milliseconds, a pass on thousands of servers half a second.
+        """
+        now = self._clock()
+        pause = self._schedule.due() - now
+        if pause <= 0 and not (self._ahead and self._schedule.can_wait(now)):
+            return False
+        longest = min(self._notifier.beat_every or math.inf, _LOOK_AFTER_S)
+        return self._waker.wait(min(max(pause, 0.0), longest))
 
     def _one_pass(self) -> None:
         if self._reload_asked:

@@ -67,11 +67,20 @@ class Schedule:
         if self._first_wake is None:
             return self._timer
         quiet = self._last_wake + self.pace.debounce
+        return min(quiet, self._at_latest())
+
+    def can_wait(self, now: float) -> bool:
+        """Tell whether nothing but a pause between changes makes a pass due now."""
+        return self._first_wake is not None and now < self._at_latest()
+
+    def _at_latest(self) -> float:
+        """Return when a pass has to begin, however many wakes there still are."""
+        if self._first_wake is None:
+            return self._timer
         longest = self.pace.debounce_max
-        limit = self._first_wake + (
-            max(longest, FILE_WITHIN_S) if self._done == self._wakes else longest
-        )
-        return min(quiet, limit, self._timer)
+        if self._done == self._wakes:
+            longest = max(longest, FILE_WITHIN_S)
+        return min(self._first_wake + longest, self._timer)
 
     def looked_ahead(self, *, done: bool) -> None:
         """The last wake was looked at ahead of the pass. `done`: only the file has yet to follow."""

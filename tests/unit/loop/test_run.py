@@ -83,6 +83,7 @@ class Bench:
         self.reports: list[Report] = []
         self.reload: Callable[[], Pace] = lambda: PACE
         self.on_report: Callable[[Report], None] = self.reports.append
+        self.ahead: Callable[[], bool] | None = None
 
     def one_pass(self) -> Outcome:
         self.times.append(round(self.world.now, 3))
@@ -96,6 +97,7 @@ class Bench:
             self.one_pass,
             PACE,
             waker=self.world,
+            ahead=self.ahead,
             reload=self.reload,
             on_report=self.on_report,
             notifier=self.systemd,
@@ -111,6 +113,39 @@ def test_many_wakes_close_together_make_one_pass() -> None:
     bench.world.events = [(10.0, wake), (10.02, wake), (10.04, wake), (11.0, STOP)]
 
     assert bench.run().times == [0.0, 10.09]
+
+
+def test_changes_that_come_while_others_are_made_ahead_do_not_wait_for_a_pass() -> None:
+    bench = Bench([CONFIRMED], [])
+    bench.world.events = [(10.0, bench.world.wake), (20.0, STOP)]
+    looks: list[float] = []
+
+    def ahead() -> bool:
+        bench.world.now += 0.1  # longer than the debounce
+        looks.append(round(bench.world.now, 3))
+        if len(looks) < 3:
+            bench.world.wake()
+        return True
+
+    bench.ahead = ahead
+    assert bench.run().times == [0.0, 10.3]
+    assert looks == [10.1, 10.2, 10.3]
+
+
+def test_changes_that_never_pause_do_not_keep_a_pass_waiting() -> None:
+    bench = Bench([CONFIRMED], [])
+    bench.world.events = [(10.0, bench.world.wake), (12.0, STOP)]
+
+    def ahead() -> bool:
+        bench.world.now += 0.2
+        if bench.world.now < 11.5:
+            bench.world.wake()
+        return False
+
+    bench.ahead = ahead
+    first, *rest = bench.run().times
+    assert first == 0.0
+    assert rest[0] <= 10.0 + PACE.debounce_max + 0.2
 
 
 def test_without_events_a_pass_runs_for_the_resync() -> None:
