@@ -38,7 +38,6 @@ Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Hosts = Annotated[tuple[Host, ...], Meta(max_length=1000)]
 
 
-_IN_DOUBT_MS = 50
 _WHILE_DOWN_MS = 250
 
 
@@ -69,11 +68,6 @@ class Check(Record, frozen=True):
         """Somebody asked for more than the check that every service has: a new server then waits
         for its first good answer."""
         return self.kind != "none" and self != Check()
-
-    @property
-    def fastinter(self) -> int:
-        """Milliseconds between two checks of a server that is new, or did not answer as before."""
-        return min(self.interval, _IN_DOUBT_MS)
 
     @property
     def downinter(self) -> int:

@@ -1,5 +1,6 @@
 """No request for a server that no check has found good, while another one of its service is up."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from harness.load import Load
 from harness.stack import servers
 from harness.wait import wait_until
 from harness.web import WebServer
+from lbsync.clients.haproxy import answers
 from tests.pass_host import Host
 
 GOOD = "endpoints/shop/web/default"
@@ -120,3 +122,23 @@ def test_without_a_declared_check_a_new_server_serves_at_once(host: Host) -> Non
     host.stack.put({GOOD: servers(host.stack._webs[0], host.stack.web("two"))})
     assert host.agent.ahead()
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"web", "two"}
+
+
+def test_a_server_in_service_falls_at_the_declared_pace(host: Host, load: Load) -> None:
+    """`interval` times `fall`: one that falters for a moment stays."""
+    two = host.stack.web("two")
+    put(host, two)
+    wait_until("its turn", lambda: load.answers["two"])
+    seen = two.requests["/health"]
+    wait_until("another check", lambda: two.requests["/health"] > seen)
+    two.health = 503
+    seen = two.requests["/health"]
+    wait_until("a bad check", lambda: two.requests["/health"] > seen)
+    began = time.monotonic()
+    wait_until("its end", lambda: is_down(host, "two"))
+    assert time.monotonic() - began > 1.5 * 0.3, "two more checks, 300 ms apart"
+
+
+def is_down(host: Host, name: str) -> bool:
+    found = answers.parse_servers(host.stack.haproxy.ask(f"@1 show servers state {BACKEND}"))
+    return any(state.op_state == answers.OP_STOPPED for state in found if state.name == name)

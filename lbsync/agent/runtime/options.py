@@ -85,11 +85,13 @@ def _require(option: Option, version: Version, loaded: frozenset[str]) -> None:
 def proves(words: Iterable[str]) -> bool:
     """Tell whether a server with these words is soon found good, or not, by a check of its own.
 
-    `fastinter` sets it off from a check that may take its time. With `track` another server's check
+    `downinter` sets it off from a check that may take its time: so long after `add server`, or after a
+    start as down, comes the first one (measured). Not `fastinter`: with that, `fall` bad checks take
+    servers out that falter for a moment. With `track` another server's check
     decides, and with `init-state` (HAProxy 3.1) the line itself says how it starts.
     """
     keywords = {option[0] for option in options(words)}
-    return {"check", "fastinter"} <= keywords and not keywords & _NO_PROOF
+    return {"check", "downinter"} <= keywords and not keywords & _NO_PROOF
 
 
 def files_of(words: Iterable[str]) -> frozenset[str]:

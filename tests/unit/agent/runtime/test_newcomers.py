@@ -16,7 +16,7 @@ from lbsync.agent.runtime.steps import (
 )
 from lbsync.clients.haproxy.answers import ServerState
 
-CHECK = ("check", "inter", "2s", "fastinter", "50ms")
+CHECK = ("check", "inter", "2s", "downinter", "250ms")
 NEW = AddServer("be", "new", "10.0.0.9", 80, CHECK)
 
 
@@ -81,13 +81,13 @@ def test_another_address_and_the_end_of_a_maintenance_count_as_new() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("check fastinter 50ms", True),
+        ("check downinter 250ms", True),
         ("check", False),
-        ("fastinter 50ms", False),
-        ("agent-check fastinter 50ms", False),
-        ("check fastinter 50ms track be/a", False),
-        ("check fastinter 50ms init-state down", False),
-        ("check fastinter 50ms no-check", False),
+        ("downinter 250ms", False),
+        ("agent-check downinter 250ms", False),
+        ("check downinter 250ms track be/a", False),
+        ("check downinter 250ms init-state down", False),
+        ("check downinter 250ms no-check", False),
     ],
 )
 def test_only_an_own_check_that_comes_soon_is_worth_waiting_for(

@@ -95,8 +95,8 @@ def test_an_odd_answer_keeps_nothing(answer: str) -> None:
     assert " be " not in rows(answer, None, Parser().parse(f"backend be\n{S}\n"))
 
 
-CHECKED = " server s 10.0.0.1:80 check fastinter 50ms"
-NEXT = f"{CHECKED}\n server t 10.0.0.2:81 weight 7 check fastinter 50ms"
+CHECKED = " server s 10.0.0.1:80 check downinter 250ms"
+NEXT = f"{CHECKED}\n server t 10.0.0.2:81 weight 7 check downinter 250ms"
 
 
 def new_row(tls: int = 0) -> str:
