@@ -75,6 +75,11 @@ class Applier:
         self._master = sockets.master(options)
         self._worker = sockets.worker(options)
 
+    @property
+    def is_reloading(self) -> bool:
+        """See `Reloader.is_under_way`."""
+        return self._reloader.is_under_way
+
     def apply(
         self,
         generation: Generation,

@@ -99,9 +99,10 @@ class Agent:
         self._store.master = MasterDirectory(options)
         self._live = Live(options, settings.agent.leave_within.seconds)
         self._budget.limits = Limits.of(settings.agent)
+        self.applier = Applier(options, self._store)
         self._bringer = Bringer(
             self._store,
-            Applier(options, self._store),
+            self.applier,
             self._live,
             self._parser,
             budget=self._budget,
@@ -146,10 +147,8 @@ class Agent:
         return self._accepted.entries if self._settings.templates.contract else _NOTHING
 
     def watch(self, wake: Callable[[], None], beat: Callable[[], None]) -> None:
-        """Begin to follow the source; `wake` is called from another thread after each change.
-
-        `beat` is called in a pass before each step that may take its time, to show that it goes on.
-        """
+        """Begin to follow the source; `wake` is called from another thread after each change, `beat` in
+        a pass before each step that may take its time, to show that it goes on."""
         self._watching, self._beat = True, beat
         self._outputs.watch(wake)
         self._source.start(wake)

@@ -30,6 +30,8 @@ _RELOADS_IN_VAIN = 3
 """Reloads that succeeded without the proof: one may have begun before the link moved, two not."""
 _PROBE_S = 0.5
 """How long one question during a reload may be refused before the clock is looked at again."""
+_JUST_S = 0.5
+"""For so long after a reload what it broke off may still be on its way to who notices."""
 _MOST_WORDS = 3
 _NOT_TAKEN = "HAProxy did not take the configuration"
 _HOMELESS = "Impossible to retrieve startup directory name"
@@ -79,6 +81,12 @@ class Reloader:
         self._master = sockets.master(options)
         self._worker = sockets.worker(options)
         self._witness = sockets.through_master(options) or self._worker
+        self._asking_until = 0.0
+
+    @property
+    def is_under_way(self) -> bool:
+        """A reload that was asked for here goes on, or has only just ended. From any thread."""
+        return time.monotonic() < self._asking_until
 
     def served(self, digest: str) -> bool:
         """Tell whether the worker that serves now says `digest`. Raises `Unavailable`."""
@@ -149,16 +157,20 @@ class Reloader:
         """
         started = time.monotonic()
         deadline = started + self._options.reload_timeout_s
+        self._asking_until = deadline
         requests = 0
-        while True:
-            self._request(before)
-            # Ever more patient: what looks lost may be slow, and reloads must not pile up.
-            info = self._outcome(digest, before, deadline, patience=2**requests)
-            requests += 1
-            if info is not None:
-                return Reloaded(
-                    time.monotonic() - started, requests, int(info["Pid"]), before.worker_pid
-                )
+        try:
+            while True:
+                self._request(before)
+                # Ever more patient: what looks lost may be slow, and reloads must not pile up.
+                info = self._outcome(digest, before, deadline, patience=2**requests)
+                requests += 1
+                if info is not None:
+                    return Reloaded(
+                        time.monotonic() - started, requests, int(info["Pid"]), before.worker_pid
+                    )
+        finally:
+            self._asking_until = time.monotonic() + _JUST_S
 
     def _request(self, before: Before) -> None:
         """Ask once. Whether it was heard is found out afterwards."""

@@ -125,7 +125,9 @@ def _forever(
         notifier=Notifier(),
         patience=_PATIENCE_S,
     )
-    watches = Watches(args.config, wake=loop.wake, reread=loop.reread)
+    watches = Watches(
+        args.config, wake=loop.wake, reread=loop.reread, reloads=lambda: agent.applier.is_reloading
+    )
     keeper.starting()
     memory.settle_in()
     try:

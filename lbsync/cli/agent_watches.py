@@ -28,15 +28,21 @@ class Watches:
     """Wakes the loop when one of them changes. They carry nothing: a pass reads all it needs."""
 
     def __init__(
-        self, config: Path | None, *, wake: Callable[[], None], reread: Callable[[], None]
+        self,
+        config: Path | None,
+        *,
+        wake: Callable[[], None],
+        reread: Callable[[], None],
+        reloads: Callable[[], bool],
     ) -> None:
-        """`config`: the settings file that was named, if any."""
+        """`config`: the settings file that was named, if any. `reloads` tells whether the agent itself
+        reloads HAProxy right now."""
         self._file = Path(config or DEFAULT_FILE).absolute()
         self._templates: str | None = None
         self._seen: Marks = frozenset()
         self._rereads = Notices(reread)
         self._wakes = Notices(wake)
-        self._vigil = Vigil(wake)
+        self._vigil = Vigil(wake, reloads)
 
     def follow(self, settings: Settings) -> None:
         """Watch what these settings name, instead of what others named before."""

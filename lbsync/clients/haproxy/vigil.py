@@ -4,25 +4,33 @@ The master keeps a connection to its socket for as long as one wishes, and it en
 with each reload, in which the master starts itself anew (measured on 2.6 and 2.8: within 10 ms). So one
 that is held, and never written to, tells of both without asking. The worker's socket would not do: a
 connection to it keeps a replaced worker alive.
+
+A reload that this process asked for is no news: it is proved by who asked.
 """
 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from lbsync.threads import KeptThread
 
 _LOOK_S = 0.5
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
+_BACK_WITHIN_S = 1.0
+"""A master that reloads listens again within milliseconds; one that takes longer has ended."""
 
 
 class Vigil:
     """Wakes somebody when the master goes, and again when there is one."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        """`wake` is called from another thread."""
+    def __init__(self, wake: Callable[[], None], is_own: Callable[[], bool]) -> None:
+        """`wake` is called from another thread, and so is `is_own`, which tells whether a reload that was
+        asked for here goes on, or has only just ended."""
         self._wake = wake
+        self._is_own = is_own
+        self._expected_until = 0.0
         self._path = ""
         self._ended = threading.Event()
         self._thread = KeptThread(self._watch, "haproxy")
@@ -49,11 +57,22 @@ class Vigil:
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as held:
                 held.settimeout(_LOOK_S)
                 held.connect(path)
-                if is_lost:
+                if is_lost and not self._is_expected():
                     self._wake()
-                is_lost, pause = True, _FIRST_PAUSE_S
+                is_lost, pause, self._expected_until = True, _FIRST_PAUSE_S, 0.0
                 self._hold(held, path)
+                if self._is_own():
+                    self._expected_until = time.monotonic() + _BACK_WITHIN_S
+                else:
+                    self._wake()
+                continue
+            if self._expected_until and not self._is_expected():
+                self._expected_until = 0.0
                 self._wake()
+
+    def _is_expected(self) -> bool:
+        """Tell whether a master that listens again is the one that was reloaded from here."""
+        return time.monotonic() < self._expected_until
 
     def _hold(self, held: socket.socket, path: str) -> None:
         """Return when the connection ends, or another path is to be followed."""
