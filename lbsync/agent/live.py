@@ -20,8 +20,9 @@ from lbsync.agent.runtime.model import Running
 from lbsync.agent.runtime.plan import plan, plan_map, plan_one, together
 from lbsync.agent.runtime.removal import Removal
 from lbsync.agent.sections import Config
+from lbsync.agent.served import main_text
 from lbsync.agent.shift import Shift
-from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy import known_faults, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Unavailable
 from lbsync.model.desired import Backend
@@ -47,6 +48,7 @@ class Live:
         self._removal = Removal(self._worker, leave_within_s)
         self._running: Running | None = None
         self._asked: Running | None = None
+        self._by_signal = options.reload == "signal"
         self._version = (0, 0, 0)
         self.worker = ""
         """Process id of the worker that was last proved to serve something of ours."""
@@ -72,7 +74,13 @@ class Live:
         if found is None or not speaks(info, base):
             self.forget()
             return
-        self._version = (int(found[1]), int(found[2]), int(found[3] or 0))
+        version = (int(found[1]), int(found[2]), int(found[3] or 0))
+        if version != self._version:
+            self._version = version
+            for sentence in known_faults.sentences(
+                info["Version"], by_signal=self._by_signal, config=main_text(rendered)
+            ):
+                log.get().warning(sentence)
         if self.worker and self.worker != info["Pid"] and not ours:
             log.get().warning(
                 f"HAProxy's worker is another one than before (process {self.worker}, now "

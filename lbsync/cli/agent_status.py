@@ -15,7 +15,7 @@ from lbsync.agent.sections import Parser
 from lbsync.agent.settle import Plan
 from lbsync.cli.generation import content
 from lbsync.clients import x509
-from lbsync.clients.haproxy import binary, known_faults
+from lbsync.clients.haproxy import binary
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.loop import Report
@@ -66,10 +66,6 @@ class StatusKeeper:
         Raises `LbsyncError` when the file cannot be written.
         """
         self._watching = True
-        version = known_faults.parsed(self._status.haproxy)
-        by_signal = self.settings.haproxy.reload == "signal"
-        for sentence in known_faults.sentences(version, by_signal=by_signal) if version else ():
-            log.get().warning(sentence)
         self._write_metrics()
         status.write(self._state_dir, self._status)
 

@@ -13,6 +13,7 @@ import msgspec
 from lbsync.agent import inputs
 from lbsync.agent.accepted import peek
 from lbsync.agent.generations import Store
+from lbsync.agent.served import load, main_text
 from lbsync.agent.settle import Plan
 from lbsync.agent.validate import Accepted, Refused, alike
 from lbsync.cli import certificates, check_host
@@ -262,10 +263,13 @@ def _check_haproxy(findings: Findings, settings: Settings) -> None:
             master.show_proc(retry_s=1.0)
         other = check_host.elsewhere(store.live(), info.get("description", ""))
         findings.bad("haproxy", list(other), Exit.APPLY_FAILED)
-        if (running := known_faults.parsed(info["Version"])) is not None:
-            by_signal = settings.haproxy.reload == "signal"
-            for sentence in known_faults.sentences(running, by_signal=by_signal):
-                findings.warn("haproxy", sentence)
+        live = store.live()
+        for sentence in known_faults.sentences(
+            info["Version"],
+            by_signal=settings.haproxy.reload == "signal",
+            config=main_text(load(live)) if live else "",
+        ):
+            findings.warn("haproxy", sentence)
         return f"HAProxy {info['Version']} answers, worker {info['Pid']}"
 
     said = findings.attempt("haproxy", ask)

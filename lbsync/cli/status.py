@@ -1,6 +1,7 @@
 """`lbsync status`: what this host serves, as the agent verified it, and as HAProxy says itself."""
 
 import argparse
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync import status, verdict
+from lbsync.agent.generations import MAIN_FILE
 from lbsync.agent.reload import speaks
 from lbsync.cli import status_fleet, status_nagios, status_publishers
 from lbsync.cli.context import add_hosts, add_output, settings_of
@@ -56,6 +58,8 @@ class Serves(msgspec.Struct, frozen=True):
     """What `show info` gives as description: the digest of what is served is in it."""
     closed: bool = False
     """This user may not ask; only the agent's word is left."""
+    version: str = ""
+    """Of the HAProxy that runs; empty: it did not tell."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +101,7 @@ def run(args: argparse.Namespace) -> Exit | Degree:
         }
         Terminal().block(to_json(facts))
     else:
-        rows = _rows(found, doubt, serves, findings)
+        rows = _rows(settings, found, doubt, serves, findings)
         _show(Terminal(), [*rows, *_publishers(settings, found)])
     return verdict.code_of(findings)
 
@@ -139,7 +143,8 @@ def ask_haproxy(settings: Settings, found: Status) -> Serves:
     detail = f"HAProxy {info['Version']}, worker {info['Pid']}, up {info.get('Uptime', '?')}"
     description = info.get("description", "")
     digests = filter(None, (found.digest, found.base))
-    return Serves(True, detail, any(speaks(info, digest) for digest in digests), description)
+    agrees = any(speaks(info, digest) for digest in digests)
+    return Serves(True, detail, agrees, description, version=info["Version"])
 
 
 def judge(found: Status, doubt: str, serves: Serves) -> Iterator[Finding]:
@@ -158,10 +163,12 @@ def _just_read_back(found: Status) -> bool:
     return time.time() - found.verified_at <= 2 * found.every + _SLACK_S
 
 
-def _rows(found: Status, doubt: str, serves: Serves, findings: list[Finding]) -> Iterator[Row]:
+def _rows(
+    settings: Settings, found: Status, doubt: str, serves: Serves, findings: list[Finding]
+) -> Iterator[Row]:
     yield from _head(found, doubt, findings)
     yield from _haproxy(found, serves)
-    yield from _faults(found)
+    yield from _faults(settings, serves.version or found.haproxy)
     yield from _troubles(found)
     yield from _certificates(found)
     yield from _history(found)
@@ -194,9 +201,12 @@ def _head(found: Status, doubt: str, findings: list[Finding]) -> Iterator[Row]:
     yield "verified", status.moment(found.verified_at), None
 
 
-def _faults(found: Status) -> Iterator[Row]:
-    version = known_faults.parsed(found.haproxy)
-    for sentence in known_faults.sentences(version) if version else ():
+def _faults(settings: Settings, version: str) -> Iterator[Row]:
+    config = ""
+    with contextlib.suppress(OSError):
+        config = (Path(settings.state_dir) / "live" / MAIN_FILE).read_text(errors="replace")
+    by_signal = settings.haproxy.reload == "signal"
+    for sentence in known_faults.sentences(version, by_signal=by_signal, config=config):
         yield "release", sentence, "yellow"
 
 

@@ -27,6 +27,8 @@ class Fault(msgspec.Struct, frozen=True):
     """Maps must be changed by a reload."""
     signal: bool = False
     """Concerns only a reload by signal."""
+    word: str = ""
+    """Concerns only a configuration that holds this word; lbsync's own templates do not."""
 
     def concerns(self, version: Version) -> bool:
         """Tell whether a release has it."""
@@ -34,6 +36,9 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 _REQUEUE = "adding and removing servers while it runs can crash it, so that takes a reload here"
+_INIT_STATE = (
+    "'init-state' has no effect when it starts or reloads, so servers get requests unchecked"
+)
 _FAULTS = (
     Fault((3, 3), 0, 1, _REQUEUE, "3.4", servers=True),
     Fault((3, 2), 0, 19, _REQUEUE, "3.2.22", servers=True),
@@ -46,22 +51,32 @@ _FAULTS = (
         "3.2.22", signal=True,
     ),
     Fault((3, 2), 19, 22, "removing a server may miss some of its connections", "3.2.22"),
+    Fault((3, 1), 0, _END, _INIT_STATE, "3.2.22", word="init-state"),
+    Fault((3, 2), 0, 20, _INIT_STATE, "3.2.22", word="init-state"),
     Fault((3, 4), 0, 3, "removing a server may miss some of its connections", "3.4.3"),
 )  # fmt: skip
 
 
-def of(version: Version, *, by_signal: bool = False) -> tuple[Fault, ...]:
-    """Return the faults that a release has; `by_signal`: it is reloaded by a signal."""
+def of(version: Version) -> tuple[Fault, ...]:
+    """Return all faults that a release has."""
+    return tuple(fault for fault in _FAULTS if fault.concerns(version))
+
+
+def sentences(version: str, *, by_signal: bool, config: str = "") -> tuple[str, ...]:
+    """Return what to tell of a release, one sentence for each fault that matters here.
+
+    `version` as HAProxy itself writes it; nothing is told of one that cannot be read. `by_signal`: it is
+    reloaded by a signal. `config`: the text of its main file.
+    """
+    numbers = parsed(version)
+    if numbers is None:
+        return ()
+    name = ".".join(map(str, numbers))
     return tuple(
-        fault for fault in _FAULTS if fault.concerns(version) and (by_signal or not fault.signal)
+        f"HAProxy {name}: {fault.text}; upgrade to {fault.cure}"
+        for fault in of(numbers)
+        if (by_signal or not fault.signal) and fault.word in config
     )
-
-
-def sentences(version: Version, *, by_signal: bool = False) -> tuple[str, ...]:
-    """Return what to tell of a release, one sentence for each fault."""
-    name = ".".join(map(str, version))
-    found = of(version, by_signal=by_signal)
-    return tuple(f"HAProxy {name}: {fault.text}; upgrade to {fault.cure}" for fault in found)
 
 
 def parsed(text: str) -> Version | None:
