@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from lbsync.atomic import replace_file
 from lbsync.errors import LbsyncError
 from lbsync.status import CAUSES, State, Status
 
@@ -37,12 +38,9 @@ def text(status: Status) -> str:
 
 def write(path: Path, status: Status) -> None:
     """Replace the file in one step; everybody may read it. Raises `LbsyncError`."""
-    # Hidden and without the ending .prom: node-exporter must not take it for a file of its own.
-    draft = path.with_name(f".{path.name}.next")
     try:
-        draft.write_text(text(status), "utf-8")
-        draft.chmod(0o644)
-        draft.replace(path)
+        # Not forced to disk: the next pass writes it anew.
+        replace_file(path, text(status).encode(), 0o644, durable=False)
     except OSError as error:
         raise LbsyncError(
             f"{path}: cannot be written: {error.strerror}; give the agent's user the right to "

@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from lbsync.atomic import replace_file
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.log import span
 from lbsync.schema import reading
@@ -165,15 +166,13 @@ def write(state_dir: Path, status: Status) -> None:
     """Replace the file in one step. Raises `LbsyncError` naming file and cause; what was there before is
     marked as outdated then.
 
-    Not forced to disk: after a power cut the agent writes it anew.
+    Not forced to disk: it is written each second, and after a power cut anew.
     """
     target = state_dir / FILE
-    draft = state_dir / f".{FILE}.next"
+    data = msgspec.json.format(_ENCODER.encode(status), indent=2) + b"\n"
     try:
-        draft.write_bytes(msgspec.json.format(_ENCODER.encode(status), indent=2) + b"\n")
         # For monitoring, which is not root: no secret is in it.
-        draft.chmod(0o644)
-        draft.replace(target)
+        replace_file(target, data, 0o644, durable=False)
     except OSError as error:
         with contextlib.suppress(OSError):
             # The one mark that takes no room on a full disk, and leaves to people what was known.

@@ -14,13 +14,14 @@ from typing import Literal
 
 import msgspec
 
-from lbsync.agent import durable, server_state
+from lbsync.agent import server_state
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.readback import Mismatch, differences
 from lbsync.agent.reload import Before, NotTaken, Reloaded, Reloader
 from lbsync.agent.runtime import state_file
 from lbsync.agent.runtime.model import Running
 from lbsync.agent.sections import Config
+from lbsync.atomic import replace_file
 from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import ApplyFailed, Conflict, Denied, LbsyncError, Unavailable
@@ -175,7 +176,7 @@ class Applier:
         with contextlib.suppress(OSError, Unavailable):
             (generation.path / place).unlink(missing_ok=True)  # of an earlier time it was live
             text = state_file.rows(self._worker.servers_state(), running, config)
-            durable.replace_file(generation.path / place, text.encode())
+            replace_file(generation.path / place, text.encode())
 
     def _reload(self, live: Generation, previous: Generation | None, before: Before) -> Reloaded:
         try:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from lbsync.atomic import replace_file
 from lbsync.errors import LbsyncError
 from lbsync.schema import reading
 
@@ -90,11 +91,9 @@ class Control:
     def set(self, name: Name, request: Request) -> None:
         """Make a request stand. Raises `LbsyncError` when the directory cannot be written."""
         target = self.path / name
-        draft = target.with_name(f".{name}.tmp")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(msgspec.json.encode(request))
-            draft.replace(target)
+            replace_file(target, msgspec.json.encode(request))
         except OSError as error:
             raise LbsyncError(
                 f"{target}: the request cannot be written ({error.strerror}); "

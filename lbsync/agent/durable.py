@@ -1,4 +1,4 @@
-"""Writing that survives a power cut: on disk before anything names it."""
+"""A whole tree that survives a power cut: on disk before anything names it."""
 
 import contextlib
 import ctypes
@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from lbsync.atomic import fill, sync
 from lbsync.errors import LbsyncError
 
 _OTHERS = stat.S_IRWXO
@@ -40,15 +41,6 @@ def write_tree(root: Path, files: Iterable[tuple[str, bytes, int]]) -> None:
     sync(root.parent)
 
 
-def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Give `path` new content: readers see the old or the new, whole, also after a power cut."""
-    following = path.with_name(f".{path.name}.next")
-    following.unlink(missing_ok=True)
-    _write(following, data, mode, durable=True)
-    following.replace(path)
-    sync(path.parent)
-
-
 def empty(directory: Path) -> None:
     """Remove what is in a directory, but not the directory. Never fails; nothing is synced."""
     with contextlib.suppress(OSError):
@@ -72,15 +64,6 @@ def closed_directory(path: Path) -> None:
             path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
 
 
-def sync(directory: Path) -> None:
-    """Put a directory's entries to disk: what was created in it, or renamed into it."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _inside(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
@@ -94,12 +77,7 @@ def _inside(name: str) -> PurePosixPath:
 def _write(path: Path, data: bytes, mode: int, durable: bool) -> None:
     # Exclusive, and closed to others until the mode is right: some hold private keys.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        os.fchmod(descriptor, mode)
-        if durable:
-            file.flush()
-            os.fsync(descriptor)
+    fill(descriptor, data, mode, durable=durable)
 
 
 def _sync_filesystem(directory: Path) -> None:

@@ -21,6 +21,7 @@ import msgspec
 
 from lbsync.agent import durable
 from lbsync.agent.master_directory import MasterDirectory
+from lbsync.atomic import replace_file, replace_link, sweep, sync
 from lbsync.errors import ApplyFailed, LbsyncError
 from lbsync.model.rendered import Rendered
 from lbsync.schema import reading
@@ -147,7 +148,7 @@ class Store:
         """
         meta = msgspec.structs.replace(generation.meta, confirmed_at=time.time(), base=base)
         try:
-            durable.replace_file(generation.path / _META_FILE, msgspec.json.encode(meta))
+            replace_file(generation.path / _META_FILE, msgspec.json.encode(meta))
             self._point(self._state / "confirmed", generation)
         except OSError as error:
             raise LbsyncError(
@@ -225,9 +226,8 @@ class Store:
         """
         self._remove(_STAGING)
         self._remove(_DOOMED)
-        for name in ("live", "confirmed"):
-            with contextlib.suppress(OSError):
-                (self._state / f".{name}.next").unlink(missing_ok=True)
+        for directory in (self._state, self._state / "control"):
+            sweep(directory)
 
     def _pinned(self) -> set[str]:
         return {found.name for found in (self.live(), self.confirmed()) if found}
@@ -259,17 +259,13 @@ class Store:
         seq = newest.seq + 1 if newest else 1
         path = self._root / f"{seq}-{staged.digest}"
         staged.path.rename(path)
-        durable.sync(self._root)
+        sync(self._root)
         return msgspec.structs.replace(staged, seq=seq, path=path)
 
     def _point(self, link: Path, generation: Generation) -> None:
         if link.is_dir() and not link.is_symlink():
             raise OSError(f"{link} is a directory, not a link that lbsync made; move it away")
-        following = link.with_name(f".{link.name}.next")
-        following.unlink(missing_ok=True)
-        following.symlink_to(Path("generations") / generation.name)
-        following.replace(link)
-        durable.sync(self._state)
+        replace_link(link, Path("generations") / generation.name)
 
     def _target(self, link: Path) -> Generation | None:
         try:
@@ -283,7 +279,7 @@ class Store:
 def _mark_entered(generation: Generation) -> Generation:
     meta = msgspec.structs.replace(generation.meta, entered=True)
     with contextlib.suppress(OSError):
-        durable.replace_file(generation.path / _META_FILE, msgspec.json.encode(meta))
+        replace_file(generation.path / _META_FILE, msgspec.json.encode(meta))
     return msgspec.structs.replace(generation, meta=meta)
 
 

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from lbsync.agent import durable, inputs
+from lbsync.agent import inputs
 from lbsync.agent.generations import Generation
+from lbsync.atomic import replace_file
 from lbsync.clients.haproxy.sockets import WorkerSocket
 from lbsync.errors import Unavailable
 from lbsync.model.rendered import Rendered
@@ -20,7 +21,7 @@ def bring(generation: Generation, rendered: Rendered, data: bytes | None) -> Ren
     if data is None or not path.is_file():
         return rendered
     if path.read_bytes() != data:
-        durable.replace_file(path, data)
+        replace_file(path, data)
     return _with(rendered, data)
 
 

@@ -5,7 +5,6 @@ after. One that fails does not stop the others, nor HAProxy.
 """
 
 import grp
-import os
 import pwd
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from lbsync.atomic import replacement
 from lbsync.clients import programs
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.settings import Output
@@ -61,14 +61,9 @@ def _install(output: Output, text: bytes) -> bool:
     old = path.read_bytes() if path.exists() else None
     if old == text:
         return False
-    # Dotted, beside its place: one rename puts it there, and no *.conf pattern picks it up before.
-    draft = path.with_name(f".{path.name}.lbsync")
-    try:
-        _write(output, draft, text)
+    owner, group, mode = *_accounts(output), int(output.mode)
+    with replacement(path, text, mode, owner=owner, group=group) as draft:
         _run(output.check, {"src": str(draft), "dest": str(path)}, "its check refused it")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
     try:
         _run(output.reload, {"src": str(path), "dest": str(path)}, "its reload command failed")
     except LbsyncError:
@@ -76,13 +71,14 @@ def _install(output: Output, text: bytes) -> bool:
         if old is None:
             path.unlink()
         else:
-            _write(output, draft, old)
-            draft.replace(path)
+            with replacement(path, old, mode, owner=owner, group=group):
+                pass
         raise
     return True
 
 
-def _write(output: Output, draft: Path, text: bytes) -> None:
+def _accounts(output: Output) -> tuple[int, int]:
+    """Return the ids of its owner and group; -1 where it has none of its own."""
     try:
         owner = pwd.getpwnam(output.owner).pw_uid if output.owner else -1
         group = grp.getgrnam(output.group).gr_gid if output.group else -1
@@ -90,15 +86,7 @@ def _write(output: Output, draft: Path, text: bytes) -> None:
         raise LbsyncError(
             f"no such account on this host: {error}; correct its owner or group"
         ) from error
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(handle)
-        # Owner before mode: chown clears set-id bits, and nobody may read before both are right.
-        os.fchown(handle, owner, group)
-        os.fchmod(handle, int(output.mode))
+    return owner, group
 
 
 def _run(command: tuple[str, ...], names: dict[str, str], refusal: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from lbsync.atomic import replace_file
 from lbsync.schema import reading
 
 Touch = tuple[str, str, str]
@@ -49,9 +50,8 @@ class Journal:
             return
         self._written = None
         with contextlib.suppress(OSError):
-            draft = self._path.with_name(f".{self._path.name}.next")
-            draft.write_bytes(_lines([pid.encode(), *map(msgspec.json.encode, sorted(wanted[1]))]))
-            draft.replace(self._path)
+            lines = [pid.encode(), *map(msgspec.json.encode, sorted(wanted[1]))]
+            replace_file(self._path, _lines(lines), durable=False)
             self._written = wanted
 
     def write_anew(self, pid: str, touched: Iterable[Touch]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from lbsync.agent import durable
+from lbsync.atomic import replace_file
 from lbsync.clients.haproxy import listeners
 from lbsync.schema import reading
 
@@ -92,4 +92,4 @@ class Occupied:
         self._written_at = at
         self._seen = {port: seen for port, seen in self._seen.items() if seen > at - _FORGET_S}
         with contextlib.suppress(OSError):
-            durable.replace_file(self._path, msgspec.json.encode(self._seen), 0o640)
+            replace_file(self._path, msgspec.json.encode(self._seen), 0o640)

@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
-from lbsync.agent import durable
 from lbsync.agent.generations import Generation
 from lbsync.agent.sections import Config
+from lbsync.atomic import replace_file
 
 NONE = b"1\n"
 """A state file without states; HAProxy warns of one that is missing or empty (measured)."""
@@ -35,7 +35,7 @@ def empty(generation: Generation, config: Config, live: Path) -> None:
     file = generation.path / where
     with contextlib.suppress(OSError):
         if file.exists():
-            durable.replace_file(file, NONE)
+            replace_file(file, NONE)
         else:
             # Lost by a power cut it costs no more than that warning; syncing costs milliseconds.
             file.write_bytes(NONE)

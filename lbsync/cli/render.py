@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lbsync.agent import inputs
-from lbsync.agent.durable import replace_file
 from lbsync.agent.generations import MAIN_FILE, Store
 from lbsync.agent.served import load
 from lbsync.agent.settle import Plan
+from lbsync.atomic import replace_file
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.plan import make_plan, show_diff, texts, validated, warn_of_problems
 from lbsync.cli.terminal import Terminal, to_json

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 import yaml
 
+from lbsync import atomic
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
 from lbsync.schema import reading
@@ -130,21 +130,11 @@ def to_value(parsed: Any) -> bytes:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, also after a power cut."""
+    """Write a file, in place of what is there, and with its mode. Raises `Unavailable`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".lbsync-")
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), path.stat().st_mode & 0o777 if path.exists() else 0o644)
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        atomic.replace_file(path, data, mode)
     except OSError as error:
         raise Unavailable(f"{path}: cannot be written: {error.strerror or error}") from error
 
