@@ -6,14 +6,15 @@ This is one plain synchronous call: who wants to stop lets it end first.
 """
 
 import contextlib
-import fcntl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from lbsync import filelock
 from lbsync.agent import server_state
 from lbsync.agent.generations import Generation, Store
 from lbsync.agent.readback import Mismatch, differences
@@ -24,10 +25,9 @@ from lbsync.agent.sections import Config
 from lbsync.atomic import replace_file
 from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
-from lbsync.errors import ApplyFailed, Conflict, Denied, LbsyncError, Unavailable
+from lbsync.errors import ApplyFailed, Denied, LbsyncError, Unavailable
 from lbsync.model.rendered import Rendered
 
-_LOCK_POLL_S = 0.05
 NO_OLD_WORKERS = processes.OldWorkers(0, 0.0, 0)
 
 
@@ -269,27 +269,12 @@ def _only_live(live: Generation, started: float, error: Unavailable) -> Applied:
     return Applied("live", live, time.monotonic() - started, detail=detail)
 
 
-@contextlib.contextmanager
-def locked(path: Path, timeout: float) -> Iterator[None]:
+def locked(path: Path, timeout: float) -> AbstractContextManager[object]:
     """Hold the lock that all who reload this HAProxy share. Raises `Conflict` after `timeout` s."""
-    deadline = time.monotonic() + timeout
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a")
+        return filelock.hold(path, timeout, what="the reload lock")
     except OSError as error:
         raise ApplyFailed(
-            f"{path}: the reload lock cannot be opened: {error.strerror}; nothing was changed"
+            f"{path}: the reload lock cannot be had: {error.strerror}; nothing was changed"
         ) from error
-    with opened as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= deadline:
-                    raise Conflict(
-                        f"{path}: another process has held the reload lock for {timeout:g} s; "
-                        "see who with `fuser -v` on that file"
-                    ) from error
-                time.sleep(_LOCK_POLL_S)
-        yield

@@ -1,10 +1,10 @@
 """The lock of one host's state directory: one agent (or one command in its place) at a time."""
 
-import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
 
+from lbsync import filelock
 from lbsync.cli.identity import make_state_dir
 from lbsync.errors import Conflict, LbsyncError, Superseded
 
@@ -82,14 +82,12 @@ class HostLock:
         `optional`: one that cannot be locked at all is held open without.
         """
         try:
-            fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(fresh)
-            raise Conflict(
-                f"another agent runs on this host with {self._state} ('lbsync status' shows it)"
-            ) from error
-        except OSError:
-            if not optional:
+            if not filelock.take(fresh):
+                raise Conflict(
+                    f"another agent runs on this host with {self._state} ('lbsync status' shows it)"
+                )
+        except (Conflict, OSError) as error:
+            if isinstance(error, Conflict) or not optional:
                 os.close(fresh)
                 raise
         if old is not None:

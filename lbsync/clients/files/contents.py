@@ -1,16 +1,14 @@
 """What a file holds, what that means as a value, and how a file is replaced in one step."""
 
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import yaml
 
-from lbsync import atomic
+from lbsync import atomic, filelock
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
 from lbsync.schema import reading
@@ -18,6 +16,7 @@ from lbsync.schema import reading
 # libyaml reads ten times as fast as Python; PyYAML may have been built without it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_NODES = 1_000_000
+_LOCK_WITHIN_S = 30.0
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 YAML = (".yaml", ".yml")
@@ -50,8 +49,9 @@ class Store(Protocol):
         """Write and remove keys. Raises `Rejected` for a key that cannot be a file's name."""
         ...
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Keep other lbsync processes from writing meanwhile. Raises `Unavailable`."""
+    def lock(self) -> AbstractContextManager[object]:
+        """Keep other lbsync processes from writing meanwhile. Raises `Unavailable`, and `Conflict` when
+        one does not end."""
         ...
 
     def folders(self) -> dict[Path, Names]:
@@ -139,15 +139,12 @@ def replace_file(path: Path, data: bytes) -> None:
         raise Unavailable(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other lbsync processes from writing below `folder` meanwhile (flock)."""
+def locked(folder: Path) -> AbstractContextManager[object]:
+    """Keep other lbsync processes from writing below `folder` meanwhile.
+
+    Raises `Unavailable`, and `Conflict` when another one does not end.
+    """
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        return filelock.hold(folder, _LOCK_WITHIN_S, what="the lock for writing")
     except OSError as error:
-        raise Unavailable(f"{folder}: {error.strerror or error}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        raise Unavailable(f"{folder}: cannot be locked: {error.strerror or error}") from error

@@ -64,7 +64,7 @@ class Document:
             data = dump_yaml(content)
         replace_file(Path(os.path.realpath(self.path)), data)
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[object]:
         """Keep other lbsync processes from writing meanwhile."""
         return locked(self.path.absolute().parent)
 

@@ -90,7 +90,7 @@ class Tree:
             for other in found:
                 _remove(other)
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[object]:
         """Keep other lbsync processes from writing meanwhile."""
         return locked(self.path)
 
