@@ -7,9 +7,7 @@ to serve, `verified_at` when that was last read back.
 
 import contextlib
 import os
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +17,7 @@ from lbsync.atomic import replace_file
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.log import span
 from lbsync.schema import reading
+from lbsync.timestamps import minute
 
 FILE = "status.json"
 _WARN_S = 30 * 86400.0
@@ -246,14 +245,6 @@ def _is_agent(status: Status) -> bool:
     return b"lbsync" in command
 
 
-def seconds(stamp: str) -> float:
-    """Return a time in RFC 3339, as somebody wrote it, in seconds since 1970; 0.0 where it is none."""
-    try:
-        return datetime.fromisoformat(stamp).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
-
-
 def ending(ends: Mapping[str, float], now: float) -> list[str]:
     """Return a sentence for each certificate that has ended, or ends within 30 days, the next first.
 
@@ -264,15 +255,6 @@ def ending(ends: Mapping[str, float], now: float) -> list[str]:
 
 
 def _ending(file: str, at: float, now: float) -> str:
-    day = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     if at <= now:
-        return f"{file} expired on {day}: renew it"
-    return f"{file} expires on {day}, in {span(at - now)}: renew it"
-
-
-def moment(at: float, now: float | None = None) -> str:
-    """Return a time for people: `2026-01-31 12:00:00 UTC (4 s ago)`; `never` for 0."""
-    if not at:
-        return "never"
-    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"{stamp} ({span((time.time() if now is None else now) - at)} ago)"
+        return f"{file} expired on {minute(at)}: renew it"
+    return f"{file} expires on {minute(at)}, in {span(at - now)}: renew it"

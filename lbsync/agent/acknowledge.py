@@ -11,7 +11,6 @@ All of that is guarded by what was read, so whoever is late changes nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Literal
 
@@ -25,6 +24,7 @@ from lbsync.model.snapshot import Item
 from lbsync.schema import fleet
 from lbsync.schema.decode import encode
 from lbsync.status import Status
+from lbsync.timestamps import stamp
 
 _MOST_NAMES = 1000
 _MOST_WORDS = 2000
@@ -56,8 +56,8 @@ def record_of(status: Status) -> AgentRecord:
         revision=status.revision,
         generation=status.generation,
         digest=status.digest,
-        applied_at=stamp(status.confirmed_at),
-        verified_at=stamp(status.verified_at),
+        applied_at=_stamp(status.confirmed_at),
+        verified_at=_stamp(status.verified_at),
         haproxy=status.haproxy,
         quarantined=tuple(sorted(refusals(status))[:_MOST_NAMES]),
         held=_held(status),
@@ -69,7 +69,7 @@ def record_of(status: Status) -> AgentRecord:
         draining=status.draining,
         lbsync=status.lbsync,
         pid=status.pid,
-        started_at=stamp(status.started_at),
+        started_at=_stamp(status.started_at),
     )
 
 
@@ -89,7 +89,7 @@ def _hold(status: Status) -> HoldRecord | UnsetType:
         return UNSET
     named = dict(islice(sorted(status.hold_services.items()), _MOST_HELD))
     more = len(status.hold_services) - len(named)
-    return HoldRecord(status.hold_id, named, more, stamp(round(status.hold_since)))
+    return HoldRecord(status.hold_id, named, more, _stamp(round(status.hold_since)))
 
 
 def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
@@ -108,12 +108,9 @@ def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
     return "times" if same == now else "content"
 
 
-def stamp(at: float) -> str:
-    """Return seconds since 1970 as RFC 3339 in UTC; empty for 0."""
-    if not at:
-        return ""
-    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+def _stamp(at: float) -> str:
+    """Return a moment as the record bears it; empty for 0."""
+    return stamp(at, milliseconds=True) if at else ""
 
 
 def refusals(status: Status) -> dict[str, Refusal]:
@@ -180,7 +177,7 @@ def _op(
     if refusal is None:
         return Delete(key)
     line = refusal.line or UNSET
-    since = stamp(refusal.since)
+    since = _stamp(refusal.since)
     if told is not None and told.host == host:
         if (told.reason, told.line) == (refusal.reason, line):
             return None

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync import log
-from lbsync.agent.acknowledge import Chore, Refusal, chores, news, record_of, refusals, stamp
+from lbsync.agent.acknowledge import Chore, Refusal, chores, news, record_of, refusals
 from lbsync.agent.presence import Presence, Taken, instance
 from lbsync.clients.source import Lease, Source
 from lbsync.errors import Conflict, LbsyncError
@@ -28,6 +28,7 @@ from lbsync.schema.reading import one_line
 from lbsync.settings import Settings
 from lbsync.status import Status
 from lbsync.threads import KeptThread
+from lbsync.timestamps import stamp
 
 #: Between two writes of the same record; a burst of passes is one write at each end.
 _APART_S = 0.1

@@ -8,7 +8,6 @@ so that a host which is gone is told from one that never was.
 import time
 from pathlib import Path
 
-from lbsync.agent.acknowledge import stamp
 from lbsync.agent.boot import boot_id
 from lbsync.clients.source import Delete, Expect, Lease, Put, Source
 from lbsync.errors import BadKey, LbsyncError
@@ -16,6 +15,7 @@ from lbsync.model.records import AgentRecord, RivalRecord, SeenRecord
 from lbsync.model.snapshot import Item
 from lbsync.schema import fleet
 from lbsync.schema.decode import encode
+from lbsync.timestamps import stamp
 
 #: Between two notes that this host belongs to the fleet: they are kept by etcd for good.
 _SEEN_EVERY_S = 600.0
@@ -72,7 +72,7 @@ class Presence:
     def leave(self, *, for_good: bool) -> None:
         """Note that the agent ends, or that this host does not report any more."""
         key = fleet.seen_key(self._host)
-        left = self._seen(left=stamp(time.time()))
+        left = self._seen(left=stamp(milliseconds=True))
         self._source.commit([], [Delete(key) if for_good else left])
         self._seen_at = float("-inf")
 
@@ -99,5 +99,5 @@ class Presence:
         return theirs.instance == self.instance != ""
 
     def _seen(self, left: str = "") -> Put:
-        said = SeenRecord(stamp(time.time()), left)
+        said = SeenRecord(stamp(milliseconds=True), left)
         return Put(fleet.seen_key(self._host), encode(said))

@@ -3,7 +3,6 @@
 import os
 import secrets
 import socket
-import time
 from collections.abc import Mapping
 
 from lbsync.agent.desired import Assembler
@@ -16,6 +15,7 @@ from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.confirming import LIFE_S, confirmation_key
 from lbsync.schema.decode import encode
 from lbsync.schema.keys import ServiceId
+from lbsync.timestamps import stamp
 
 
 def left_by(snapshot: Snapshot, changes: list[Change], service: ServiceId) -> int | None:
@@ -40,8 +40,7 @@ def confirmation(source: Source, services: Mapping[str, int], hold_id: str = "")
     # Not renewed once this command has ended: then the key is gone after an hour.
     lease = source.lease(LIFE_S)
     who = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"user {os.getuid()}"
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    record = ConfirmationRecord(dict(services), f"{who} on {socket.gethostname()}", at)
+    record = ConfirmationRecord(dict(services), f"{who} on {socket.gethostname()}", stamp())
     key = confirmation_key(hold_id or secrets.token_hex(6))
     return Put(key, encode(record), lease.id)
 

@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lbsync import status
@@ -16,6 +15,7 @@ from lbsync.agent.control import Control, Name, Request
 from lbsync.errors import Unavailable
 from lbsync.settings import Duration
 from lbsync.status import PROVED, Status
+from lbsync.timestamps import stamp
 
 START = "'systemctl start lbsync-agent'"
 _POLL_S = 0.05
@@ -42,7 +42,7 @@ def duration(text: str) -> Duration:
 
 def make(state_dir: Path, name: Name, value: str) -> Request:
     """Make a request stand; return it. Raises `LbsyncError`."""
-    request = Request(value, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    request = Request(value, stamp())
     Control(state_dir).set(name, request)
     return request
 

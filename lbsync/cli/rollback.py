@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -21,6 +20,7 @@ from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.settings import Settings
 from lbsync.status import PROVED
+from lbsync.timestamps import minute
 
 _EPILOG = """\
 examples:
@@ -232,4 +232,4 @@ def _facts(row: _Row) -> dict[str, object]:
 
 
 def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if at else "never"
+    return minute(at) if at else "never"

@@ -19,6 +19,7 @@ from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Denied, Exit, LbsyncError, Unavailable
 from lbsync.settings import Settings
 from lbsync.status import Status
+from lbsync.timestamps import ago
 from lbsync.verdict import Degree, Fact, Finding
 
 _EPILOG = f"""\
@@ -198,7 +199,7 @@ def _head(found: Status, doubt: str, findings: list[Finding]) -> Iterator[Row]:
         name = f"{found.generation}-{found.digest}"
         counts = f"{count(found.services, 'service')}, {count(found.servers, 'server')}"
         yield "generation", f"{name}, revision {found.revision}, {counts}", None
-    yield "verified", status.moment(found.verified_at), None
+    yield "verified", ago(found.verified_at), None
 
 
 def _faults(settings: Settings, version: str) -> Iterator[Row]:
@@ -233,10 +234,10 @@ def _troubles(found: Status) -> Iterator[Row]:
     if found.refused_settings and found.error != found.refused_settings:
         yield "settings", f"not taken over, the old ones hold: {found.refused_settings}", "red"
     if found.error:
-        since = f", since {status.moment(found.failing_since)}" if found.failing_since else ""
+        since = f", since {ago(found.failing_since)}" if found.failing_since else ""
         yield "error", f"{found.error}{since}", "red"
     if found.held:
-        since = f", since {status.moment(found.hold_since)}" if found.hold_since else ""
+        since = f", since {ago(found.hold_since)}" if found.hold_since else ""
         yield "held", f"{found.held} (id {found.hold_id}){since}", "yellow"
     if found.draining:
         yield "drained", found.draining, "yellow"
@@ -255,7 +256,7 @@ def _certificates(found: Status) -> Iterator[Row]:
 
 def _history(found: Status) -> Iterator[Row]:
     if found.last_pass is not None:
-        yield "last pass", f"{found.last_pass.sentence}; {status.moment(found.last_pass.at)}", None
+        yield "last pass", f"{found.last_pass.sentence}; {ago(found.last_pass.at)}", None
     done = f"{found.passes} passes, {_reloads(found)}, {count(found.steps, 'step')} without one"
     healed = f", {found.healed} healed" if found.healed else ""
     replaced = f", HAProxy was another process {count(found.replaced, 'time')}"

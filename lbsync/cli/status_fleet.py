@@ -17,7 +17,7 @@ from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.schema import fleet as schema
 from lbsync.schema.reading import one_line
 from lbsync.settings import Settings
-from lbsync.status import seconds
+from lbsync.timestamps import seconds
 from lbsync.verdict import Fact, Finding
 
 _HEAD = (

@@ -11,7 +11,7 @@ from lbsync.log import span
 from lbsync.model.publishing import HeartbeatRecord, unread_sentence
 from lbsync.schema.publishing import ROOT, Known, known
 from lbsync.settings import Settings
-from lbsync.status import seconds
+from lbsync.timestamps import seconds
 
 #: Of many reports a host's own status shows only how many there are; `--publishers` shows all.
 _MOST = 10

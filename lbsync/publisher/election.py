@@ -13,7 +13,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -23,17 +22,12 @@ from lbsync.errors import BadKey, Conflict, LbsyncError
 from lbsync.model.publishing import LeaderRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.publishing import leader_key, read
+from lbsync.timestamps import stamp
 
 
 def identity() -> str:
     """Return a name for this process that no other one of the fleet has: host and process id."""
     return f"{socket.gethostname()}/{os.getpid()}"
-
-
-def stamp(at: float | None = None) -> str:
-    """Return a time as the records bear it: RFC 3339, UTC, whole seconds."""
-    moment = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Election:

@@ -6,7 +6,6 @@ there again, as its new key is younger than those that waited.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
 
 import msgspec
 
@@ -18,8 +17,7 @@ from lbsync.publisher.stored import Held, Stored
 from lbsync.publisher.units import Draft, Records
 from lbsync.schema.keys import parse_key
 from lbsync.schema.publishing import kept_key, read_kept
-
-_FORM = "%Y-%m-%dT%H:%M:%SZ"
+from lbsync.timestamps import seconds, stamp
 
 
 class Keeping:
@@ -61,7 +59,7 @@ class Keeping:
     def due(self, now: str) -> float | None:
         """Return in how many seconds the next claim is free; None: none is kept for a time."""
         ends = [record.until for record in self._active.values() if record.until]
-        return max(0.0, (_time(min(ends)) - _time(now)).total_seconds()) + 1.0 if ends else None
+        return max(0.0, seconds(min(ends)) - seconds(now)) + 1.0 if ends else None
 
     def permitted(
         self, name: str, records: Records, stored: Mapping[str, Held]
@@ -165,7 +163,7 @@ class Keeping:
         return f"{key}: {shown(taken[0])}{more} {why}; {cure}"
 
     def _until(self, now: str) -> str:
-        return (_time(now) + timedelta(seconds=self._seconds)).strftime(_FORM)
+        return stamp(seconds(now) + self._seconds)
 
 
 def _names(record: ServiceRecord, host: str) -> set[str]:
@@ -177,7 +175,3 @@ def _names(record: ServiceRecord, host: str) -> set[str]:
 def _marks(record: KeptRecord | None) -> set[tuple[str, bool]]:
     """Return what others are told of a record, but for the time."""
     return {(route, bool(record.until)) for route in record.routes} if record is not None else set()
-
-
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, _FORM)

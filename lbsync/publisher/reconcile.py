@@ -21,7 +21,7 @@ from lbsync.publisher.announce import Announcer
 from lbsync.publisher.assembly import assemble
 from lbsync.publisher.commit import Committer, LostLead, Written
 from lbsync.publisher.dirty import Dirt, Dirty
-from lbsync.publisher.election import Election, identity, stamp
+from lbsync.publisher.election import Election, identity
 from lbsync.publisher.heartbeat import Heartbeat
 from lbsync.publisher.mirror import Change
 from lbsync.publisher.origin import Origin, ask, authority_of
@@ -32,6 +32,7 @@ from lbsync.publisher.unread import Unread, recorded
 from lbsync.schema.confirming import Confirmations, confirmations
 from lbsync.settings import Publisher as Settings
 from lbsync.settings.claims import Claims
+from lbsync.timestamps import stamp
 
 
 class Publisher:

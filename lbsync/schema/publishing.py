@@ -17,6 +17,7 @@ from lbsync.model.publishing import (
 )
 from lbsync.model.snapshot import Item
 from lbsync.schema import reading
+from lbsync.timestamps import seconds
 
 ROOT = "publishers/"
 SOURCE_PREFIX = "k8s/"
@@ -75,7 +76,11 @@ def read_kept(item: Item) -> KeptRecord | None:
         found = read(KeptRecord, item)
     except BadKey:
         return None
-    return found if not found.until or _TIME.fullmatch(found.until) else None
+    return (
+        found
+        if not found.until or (_TIME.fullmatch(found.until) and seconds(found.until))
+        else None
+    )
 
 
 def read(kind: type[R], item: Item) -> R:

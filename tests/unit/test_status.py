@@ -14,6 +14,7 @@ from harness.wait import wait_until
 from lbsync import log, status
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.status import LastPass, Quarantined, SourceStatus, Status
+from lbsync.timestamps import ago
 
 
 def a_status(**changes: object) -> Status:
@@ -116,9 +117,9 @@ def test_an_agent_that_lives_is_recognised_by_its_command_line() -> None:
 
 
 def test_times_are_shown_with_their_age() -> None:
-    assert status.moment(0.0) == "never"
-    assert status.moment(1000.0, 1004.0) == "1970-01-01 00:16:40 UTC (4 s ago)"
-    assert status.moment(1000.0, 8200.0).endswith("(2 h ago)")
+    assert ago(0.0) == "never"
+    assert ago(1000.0, 1004.0) == "1970-01-01 00:16:40 UTC (4 s ago)"
+    assert ago(1000.0, 8200.0).endswith("(2 h ago)")
 
 
 def test_the_end_of_a_certificate_is_told_thirty_days_ahead() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.log import span
 from lbsync.settings.addresses import Endpoint
+from lbsync.timestamps import minute
 
 _AGAIN_S = 5.0
 """For so long a finding holds: a call that fails is tried several times a second."""
@@ -65,9 +66,9 @@ def out_of_date(pem: str, now: float) -> str:
     except ValueError:
         return ""
     if now > ends.timestamp():
-        return f"expired on {ends:%Y-%m-%d %H:%M} UTC ({span(now - ends.timestamp())} ago)"
+        return f"expired on {minute(ends.timestamp())} ({span(now - ends.timestamp())} ago)"
     if now < begins.timestamp():
-        return f"is not valid before {begins:%Y-%m-%d %H:%M} UTC; is the clock of this host right?"
+        return f"is not valid before {minute(begins.timestamp())}; is the clock of this host right?"
     return ""
 
 

@@ -1,6 +1,5 @@
 """What is asked of an API server: lists, single objects, watches, and one kind of write."""
 
-import datetime
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -16,6 +15,7 @@ from lbsync.clients.kube.stream import WatchStream
 from lbsync.clients.kube.timing import Timing
 from lbsync.clients.kube.transport import Request, Transport
 from lbsync.errors import Rejected
+from lbsync.timestamps import stamp
 
 T = TypeVar("T")
 PAGE = 500
@@ -136,7 +136,7 @@ class Client:
 
         `reason` is one CamelCase word; `kind` is Normal or Warning. Needs `create` on `events`.
         """
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = stamp()
         namespace = about.namespace or "default"
         event = {
             "apiVersion": "v1",

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.agent.acknowledge import Chore, Refusal, chores, news, record_of, refusals, stamp
+from lbsync.agent.acknowledge import Chore, Refusal, chores, news, record_of, refusals
 from lbsync.clients.source import Put
 from lbsync.model.snapshot import Item
 from lbsync.status import Quarantined, Status
@@ -92,7 +92,7 @@ def test_who_finds_no_word_writes_one() -> None:
     assert [(g.key, g.mod_revision) for g in chore.guards] == [("quarantine/shop/a", 0)]
     assert isinstance(chore.op, Put)
     assert json.loads(chore.op.value) == {
-        "reason": WHY.reason, "revision": 8, "host": "lb-1", "since": stamp(5.0),
+        "reason": WHY.reason, "revision": 8, "host": "lb-1", "since": "1970-01-01T00:00:05.000Z",
     }  # fmt: skip
 
 

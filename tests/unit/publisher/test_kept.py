@@ -158,7 +158,15 @@ def test_a_service_that_is_refused_for_another_reason_lets_go_too() -> None:
     assert found.value(SQUAT) is None
 
 
-@pytest.mark.parametrize("value", [b"{", b'{"routes": 1}', b'{"routes": ["x/"], "until": "soon"}'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"{",
+        b'{"routes": 1}',
+        b'{"routes": ["x/"], "until": "soon"}',
+        b'{"routes": ["x/"], "until": "9999-19-39T29:00:00Z"}',
+    ],
+)
 def test_what_cannot_be_read_is_removed_and_holds_nobody(value: bytes) -> None:
     store = FakeSource()
     store.put(KEPT, value)
