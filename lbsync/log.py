@@ -13,6 +13,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from lbsync.backoff import Backoff
 from lbsync.log_stream import LogStream, harmless
 
 #: Seconds between the first two reminders of a lasting failure, and the longest pause between two.
@@ -156,7 +157,8 @@ class Failing:
         self._said: set[str] = set()
         self._count = 0
         self._next = 0.0
-        self._pause = FIRST_REMINDER
+        self._reminders = Backoff(FIRST_REMINDER, LAST_REMINDER)
+        self._pause = 0.0
         self.since: float | None = None
         """When the present failure began, as the clock counts; None while all is well."""
         self.error = ""
@@ -175,7 +177,9 @@ class Failing:
         if len(self._first) > _KNOWN_MESSAGES:
             del self._first[next(iter(self._first))]
         if self.since is None:
-            self.since, self._pause = now, FIRST_REMINDER
+            self.since = now
+            self._reminders.reset()
+            self._pause = self._reminders.pause()
             self._next = now + self._pause
             self._said = {error}
             get().warning(f"{self._fails}: {error}", **fields)
@@ -184,7 +188,7 @@ class Failing:
         if is_news or now >= self._next:
             self._said.add(error)
             if not is_news:
-                self._pause = min(self._pause * 2, LAST_REMINDER)
+                self._pause = self._reminders.pause()
             self._next = now + self._pause
             get().warning(
                 f"{self._fails} since {span(now - self.since)}: {error}",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from lbsync import log
+from lbsync.backoff import Backoff
 
 FIRST_PAUSE_S = 0.2
 """Seconds between the first fault of a thread's work and its next turn; doubled from fault to fault."""
@@ -67,7 +68,7 @@ class KeptThread:
         self._on_fault = on_fault
         self._ended = threading.Event()
         self._failing = self._no_fault_yet()
-        self._faults = 0
+        self._backoff = Backoff(FIRST_PAUSE_S, LAST_PAUSE_S)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -111,11 +112,10 @@ class KeptThread:
                 self._work()
             except BaseException as fault:  # noqa: BLE001 (above a thread's work nobody could act on it)
                 if time.monotonic() - began > _SETTLED_S:
-                    self._failing, self._faults = self._no_fault_yet(), 0
+                    self._failing = self._no_fault_yet()
+                    self._backoff.reset()
                 self._tell(f"unforeseen: {type(fault).__name__}: {fault}", fault)
-                pause = min(FIRST_PAUSE_S * 2.0 ** min(self._faults, 16), LAST_PAUSE_S)
-                self._faults += 1
-                self._ended.wait(pause)
+                self._ended.wait(self._backoff.pause())
             else:
                 self._ended.set()
 

@@ -4,6 +4,8 @@ A reload that fails at binding stops all traffic for two seconds (measured on 2.
 failed once is not tried again at the pace at which a pass is.
 """
 
+from lbsync.backoff import doubled
+
 #: Seconds until the first new try, doubled with each further failure.
 FIRST_S = 120.0
 _MOST_S = 1800.0
@@ -12,7 +14,7 @@ _MOST_REMEMBERED = 20
 
 def pause(failures: int) -> float:
     """Return for how many seconds what has failed so often is left alone."""
-    return float(min(FIRST_S * 2 ** min(failures - 1, 10), _MOST_S))
+    return doubled(FIRST_S, _MOST_S, failures - 1)
 
 
 class Failures:

@@ -18,6 +18,7 @@ import msgspec
 from lbsync import log
 from lbsync.agent.acknowledge import Chore, Refusal, chores, news, record_of, refusals
 from lbsync.agent.presence import Presence, Taken, instance
+from lbsync.backoff import Backoff
 from lbsync.clients.source import Lease, Source
 from lbsync.errors import Conflict, LbsyncError
 from lbsync.model.records import AgentRecord
@@ -69,7 +70,7 @@ class Trouble:
     def __init__(self, what: str) -> None:
         """`what` completes "cannot …"."""
         self._what = what
-        self._failures = 0
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LAST_PAUSE_S)
         self._said = ""
         self.until = 0.0
         """When to try again; monotonic clock."""
@@ -78,14 +79,13 @@ class Trouble:
         """It works."""
         if self._said:
             log.get().info(f"can {self._what} again")
-        self._failures, self._said, self.until = 0, "", 0.0
+        self._said, self.until = "", 0.0
+        self._backoff.reset()
 
     def failed(self, error: LbsyncError, *, worth_saying: bool) -> None:
         """It does not. The first failure is only tried again: most are a connection that broke."""
-        pause = min(_FIRST_PAUSE_S * 2.0 ** min(self._failures, 16), _LAST_PAUSE_S)
-        self.until = time.monotonic() + pause
-        self._failures += 1
-        if worth_saying and self._failures > 1 and str(error) != self._said:
+        self.until = time.monotonic() + self._backoff.pause()
+        if worth_saying and self._backoff.failures > 1 and str(error) != self._said:
             self._said = str(error)
             log.get().warning(f"cannot {self._what}: {error}; HAProxy is served all the same")
 

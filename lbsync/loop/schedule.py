@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from lbsync.backoff import doubled
 from lbsync.settings import Agent
 
 #: A pause is drawn from the last fifth below its length, so that a fleet that failed together does
 #: not try again together.
 _SPREAD = 0.2
-_MAX_DOUBLINGS = 32
 #: Seconds within which the file follows changes that are in force already, while they never pause.
 FILE_WITHIN_S = 0.9
 
@@ -95,16 +95,13 @@ class Schedule:
         """A pass ended. `retry`: it wants to be repeated, with doubling pauses."""
         self._timer = now + self._shortened(self.pace.resync)
         if retry:
-            self._timer = min(self._timer, now + self._shortened(self._backoff()))
+            pause = doubled(self.pace.retry_min, self.pace.retry_max, self._failures)
+            self._timer = min(self._timer, now + self._shortened(pause))
             self._failures += 1
         else:
             self._failures = 0
         if again_in is not None:
             self._timer = min(self._timer, now + max(again_in, 0.0))
-
-    def _backoff(self) -> float:
-        doubled = self.pace.retry_min * 2.0 ** min(self._failures, _MAX_DOUBLINGS)
-        return min(doubled, self.pace.retry_max)
 
     def _shortened(self, pause: float) -> float:
         return pause * (1.0 - _SPREAD * self._draw())

@@ -7,7 +7,6 @@ is ahead of the events.
 
 import math
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 import grpc
 import structlog
 
+from lbsync.backoff import Backoff
 from lbsync.clients.etcd.auth import Metadata
 from lbsync.clients.etcd.connections import Connection, Connections
 from lbsync.clients.etcd.failures import CALL_ERRORS, Kind, RpcFailure, failure, kind_of
@@ -103,7 +103,7 @@ class Watch:
                 self._call.cancel()
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE, _LAST_PAUSE, spread=(0.5, 1.0))
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
@@ -111,15 +111,16 @@ class Watch:
                 self._follow(self._connections.current())
             except (Relist, Unavailable) as error:
                 self._down(str(error))
-                settled = time.monotonic() - began > _SETTLED_AFTER
-                pause = _FIRST_PAUSE if settled else min(pause * 2, _LAST_PAUSE)
+                if time.monotonic() - began > _SETTLED_AFTER:
+                    backoff.reset()
+                pause = backoff.pause()
                 if isinstance(error, Relist):
                     self._relist = str(error)
                 elif isinstance(error, RpcFailure) and error.kind is Kind.REFUSED:
                     pause = _REFUSED_PAUSE
                 elif isinstance(error, RpcFailure) and error.kind is Kind.INVALID:
                     self._relist = str(error)  # such as a response that nothing can receive
-            self._stopped.wait(random.uniform(pause / 2, pause))
+                self._stopped.wait(pause)
 
     def _refresh(self) -> None:
         """Bring the mirror to where events can take over: list it, or prove that it may stay."""

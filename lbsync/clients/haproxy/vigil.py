@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from lbsync.backoff import Backoff
 from lbsync.threads import KeptThread
 
 _LOOK_S = 0.5
@@ -47,11 +48,10 @@ class Vigil:
         self._thread.join(2 * _LOOK_S)
 
     def _watch(self) -> None:
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_PAUSE_S, _LAST_PAUSE_S)
         is_lost = False
-        while not self._ended.wait(pause):
+        while not self._ended.wait(backoff.pause()):
             path = self._path
-            pause = min(2 * pause, _LAST_PAUSE_S)
             if not path:
                 continue
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as held:
@@ -59,7 +59,8 @@ class Vigil:
                 held.connect(path)
                 if is_lost and not self._is_expected():
                     self._wake()
-                is_lost, pause, self._expected_until = True, _FIRST_PAUSE_S, 0.0
+                is_lost, self._expected_until = True, 0.0
+                backoff.reset()
                 self._hold(held, path)
                 if self._is_own():
                     self._expected_until = time.monotonic() + _BACK_WITHIN_S

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from lbsync import log
+from lbsync.backoff import Backoff, doubled
 from lbsync.clients.kube.api import Client
 from lbsync.clients.kube.errors import (
     ApiUnavailable,
@@ -26,7 +27,7 @@ from lbsync.clients.kube.kinds import Kind
 from lbsync.clients.kube.pulse import Pulse
 from lbsync.clients.kube.reach import Reach
 from lbsync.clients.kube.store import Change, Store
-from lbsync.clients.kube.timing import Backoff, Timing
+from lbsync.clients.kube.timing import Timing
 from lbsync.clients.source import Health
 from lbsync.errors import LbsyncError, Rejected
 from lbsync.threads import KeptThread
@@ -64,7 +65,9 @@ class Reflector(Generic[T]):
         self._complains = log.get().error if is_needed else log.get().debug
         self._timing = timing or Timing()
         self._reach = reach or Reach(client.config.server, self._timing)
-        self._backoff = Backoff(self._timing)
+        self._backoff = Backoff(
+            self._timing.backoff_first, self._timing.backoff_cap, spread=(0.5, 1.5)
+        )
         self._stop = threading.Event()
         self._synced = False
         self._must_list = True
@@ -251,7 +254,7 @@ class Reflector(Generic[T]):
             if is_news:
                 self._on_state()
         self._must_list = True
-        return min(self._timing.backoff_first * 2.0 ** (self._refusals - 1), self._timing.refused)
+        return doubled(self._timing.backoff_first, self._timing.refused, self._refusals - 1)
 
     def _complain(self, error: Exception, every: float) -> None:
         now = time.monotonic()

@@ -3,8 +3,6 @@
 The defaults are for production. Tests hand in smaller ones, so that no test waits for a constant.
 """
 
-import random
-
 import msgspec
 
 
@@ -51,21 +49,3 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """While the API server is away: between any two requests of all reflectors together."""
     away_reminder: float = 60.0
     """While it is away, or refuses the credentials: between two log lines."""
-
-
-class Backoff:
-    """Doubling pauses with jitter, never above the cap."""
-
-    def __init__(self, timing: Timing) -> None:
-        self._timing = timing
-        self._next = timing.backoff_first
-
-    def pause(self) -> float:
-        """Return how many seconds to wait now; the following answer is about twice as long."""
-        seconds = self._next * random.uniform(0.5, 1.5)
-        self._next = min(self._next * 2, self._timing.backoff_cap)
-        return min(seconds, self._timing.backoff_cap)
-
-    def reset(self) -> None:
-        """Begin with the shortest pause again."""
-        self._next = self._timing.backoff_first

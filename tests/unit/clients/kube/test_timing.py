@@ -1,4 +1,4 @@
-"""Pauses, turns, and files that are looked at now and then."""
+"""Turns, and files that are looked at now and then."""
 
 import os
 import threading
@@ -9,17 +9,8 @@ import pytest
 
 from lbsync.clients.kube.files import RotatedFile
 from lbsync.clients.kube.reach import Reach
-from lbsync.clients.kube.timing import Backoff, Timing
+from lbsync.clients.kube.timing import Timing
 from lbsync.errors import Unavailable
-
-
-def test_pauses_double_with_jitter_up_to_the_cap_and_begin_anew() -> None:
-    timing = Timing()
-    backoff = Backoff(timing)
-    for base in (0.8, 1.6, 3.2, 4.0, 4.0):
-        assert base * 0.5 <= backoff.pause() <= min(base * 1.5, 4.0)
-    backoff.reset()
-    assert backoff.pause() <= 1.2
 
 
 def test_the_defaults_are_those_that_were_measured_and_promised() -> None:
