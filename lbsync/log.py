@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from typing import Any, TextIO, cast
 
 import structlog
@@ -118,15 +118,15 @@ def get() -> Logger:
     return log
 
 
-class News:
+class OnChange:
     """Tells what was not said before, so that a fault found again and again is spoken of once."""
 
     def __init__(self, most: int = 1000) -> None:
         """`most`: how many subjects are remembered; the one said longest ago makes room."""
         self._most = most
-        self._said: dict[str, str] = {}
+        self._said: dict[Hashable, str] = {}
 
-    def of(self, subject: str, text: str) -> bool:
+    def is_new(self, subject: Hashable, text: str = "") -> bool:
         """Tell whether `text` is not what was last said of the subject; it counts as said then."""
         is_new = self._said.pop(subject, None) != text
         self._said[subject] = text
@@ -134,9 +134,12 @@ class News:
             del self._said[next(iter(self._said))]
         return is_new
 
-    def keep(self, subjects: Collection[str]) -> None:
-        """Forget all others: if they come back, they are news."""
-        self._said = {one: text for one, text in self._said.items() if one in subjects}
+    def keep(self, subjects: Collection[Hashable]) -> set[Hashable]:
+        """Forget all others, and return them: if they come back, they are news."""
+        gone = self._said.keys() - set(subjects)
+        for subject in gone:
+            del self._said[subject]
+        return gone
 
 
 class Failing:
@@ -146,18 +149,31 @@ class Failing:
     Reminders follow after 2 s, 4 s, 8 s … and then each minute; one line tells of the recovery.
     """
 
-    def __init__(self, fails: str, works: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        fails: str,
+        works: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        reminders: tuple[float, float] = (FIRST_REMINDER, LAST_REMINDER),
+        level: int = logging.WARNING,
+        each_message: bool = True,
+    ) -> None:
         """`fails` and `works` begin the lines: "the pass fails", "the pass works again".
 
-        `clock` gives seconds since 1970.
+        `clock` gives seconds since 1970; `reminders`: seconds until the first, and at the most between
+        two; `level`: of what tells of the failure; `each_message`: whether one that was not heard before is
+        told before a reminder is due.
         """
+        self._level = level
+        self._each_message = each_message
         self._fails = fails
         self._works = works
         self._clock = clock
         self._said: set[str] = set()
         self._count = 0
         self._next = 0.0
-        self._reminders = Backoff(FIRST_REMINDER, LAST_REMINDER)
+        self._reminders = Backoff(*reminders)
         self._pause = 0.0
         self.since: float | None = None
         """When the present failure began, as the clock counts; None while all is well."""
@@ -182,26 +198,28 @@ class Failing:
             self._pause = self._reminders.pause()
             self._next = now + self._pause
             self._said = {error}
-            get().warning(f"{self._fails}: {error}", **fields)
+            get().log(self._level, f"{self._fails}: {error}", **fields)
             return
-        is_news = error not in self._said and len(self._said) < _KNOWN_MESSAGES
+        known = self._said if self._each_message else {error}
+        is_news = error not in known and len(known) < _KNOWN_MESSAGES
         if is_news or now >= self._next:
             self._said.add(error)
             if not is_news:
                 self._pause = self._reminders.pause()
             self._next = now + self._pause
-            get().warning(
+            get().log(
+                self._level,
                 f"{self._fails} since {span(now - self.since)}: {error}",
                 tries=self._count,
                 **fields,
             )
 
-    def recovered(self) -> None:
+    def recovered(self, **fields: Any) -> None:
         """Take note that all is well; log it if it was not."""
         if self.since is None:
             return
         lasted = self._clock() - self.since
-        get().info(f"{self._works} after {span(lasted)}", tries=self._count)
+        get().info(f"{self._works} after {span(lasted)}", tries=self._count, **fields)
         self.since, self.error, self._count = None, "", 0
         self.began, self._first = None, {}
 

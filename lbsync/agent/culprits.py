@@ -46,7 +46,7 @@ class Culprits:
     def __init__(self, settler: Settler) -> None:
         self._settler = settler
         self._quarantine = settler.quarantine
-        self._told = log.News()
+        self._told = log.OnChange()
         self._trials = 0
         self._failed: dict[Suspect, tuple[Identity, int]] = {}
         """How often a reload with something has failed, as it was stored then."""
@@ -263,7 +263,7 @@ class Culprits:
         )
         fields = {"service": suspect.name} if suspect.kind == "service" else {}
         name = f"certificate {suspect.name}" if suspect.kind == "certificate" else suspect.name
-        is_news = self._told.of(f"{suspect.kind} {suspect.name}", finding.text)
+        is_news = self._told.is_new(f"{suspect.kind} {suspect.name}", finding.text)
         say = log.get().error if is_news else log.get().debug
         say(f"{name} {state}: {finding}", **fields)
 

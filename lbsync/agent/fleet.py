@@ -71,22 +71,21 @@ class Trouble:
         """`what` completes "cannot …"."""
         self._what = what
         self._backoff = Backoff(_FIRST_PAUSE_S, _LAST_PAUSE_S)
-        self._said = ""
+        self._said = log.OnChange()
         self.until = 0.0
         """When to try again; monotonic clock."""
 
     def over(self) -> None:
         """It works."""
-        if self._said:
+        if self._said.keep(()):
             log.get().info(f"can {self._what} again")
-        self._said, self.until = "", 0.0
+        self.until = 0.0
         self._backoff.reset()
 
     def failed(self, error: LbsyncError, *, worth_saying: bool) -> None:
         """It does not. The first failure is only tried again: most are a connection that broke."""
         self.until = time.monotonic() + self._backoff.pause()
-        if worth_saying and self._backoff.failures > 1 and str(error) != self._said:
-            self._said = str(error)
+        if worth_saying and self._backoff.failures > 1 and self._said.is_new("", str(error)):
             log.get().warning(f"cannot {self._what}: {error}; HAProxy is served all the same")
 
 

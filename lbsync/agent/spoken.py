@@ -1,5 +1,6 @@
 """What is wrong with single keys, said once each: when it is found, and when it is cured."""
 
+import sys
 from collections.abc import Iterable
 
 from lbsync import log
@@ -13,15 +14,16 @@ class Spoken:
     """Knows what was said."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, str], Problem] = {}
+        self._said = log.OnChange(most=sys.maxsize)
+        self._keys: set[str] = set()
 
     def tell(self, problems: Iterable[Problem]) -> None:
         """Log what is new among the problems that there are now, and what is no problem any more."""
         now = {(problem.key, problem.reason): problem for problem in problems}
-        fresh = [problem for place, problem in now.items() if place not in self._said]
+        fresh = [problem for place, problem in now.items() if self._said.is_new(place)]
+        self._said.keep(now)
         keys = {problem.key for problem in now.values()}
-        cured = {problem.key for problem in self._said.values()} - keys
-        self._said = now
+        cured, self._keys = self._keys - keys, keys
         for problem in fresh[:_MOST]:
             name = problem.key or "this host"
             log.get().warning(f"{name}: {problem.reason}", key=problem.key, service=problem.service)

@@ -53,7 +53,7 @@ class Trial:
         self._beat = beat
         self._sieve = Sieve(settler, beat)
         self._intact = Intact(inputs.HOST_MAP)
-        self._warned = log.News()
+        self._warned = log.OnChange()
 
     def find(self, question: Question, served: Served | None, ready: Found | None = None) -> Found:
         """Return a plan that HAProxy accepts, as near to what is wanted as can be.
@@ -124,7 +124,7 @@ class Trial:
             self._store.discard(staged)
             raise
         for what, warnings in alike(verdict.warnings).items():
-            if self._warned.of(what, ""):
+            if self._warned.is_new(what):
                 log.get().warning(f"HAProxy warns: {warnings[0]}")
         return Found(plan, verdict.config, staged)
 

@@ -59,13 +59,13 @@ def test_a_line_that_is_piped_is_one_json_object_with_a_utc_time() -> None:
 
 
 def test_of_a_subject_only_what_was_not_said_last_is_news() -> None:
-    news = log.News(most=2)
-    assert [news.of("a", "one"), news.of("a", "one"), news.of("a", "two")] == [True, False, True]
-    assert news.of("b", "one")
-    news.keep({"b"})
-    assert news.of("a", "two"), "it was well in between"
-    assert news.of("c", ""), "what was said longest ago makes room"
-    assert news.of("b", "one")
+    news = log.OnChange(most=2)
+    assert [news.is_new("a", text) for text in ("one", "one", "two")] == [True, False, True]
+    assert news.is_new("b", "one")
+    assert news.keep({"b"}) == {"a"}
+    assert news.is_new("a", "two"), "it was well in between"
+    assert news.is_new("c"), "what was said longest ago makes room"
+    assert news.is_new("b", "one")
 
 
 def test_a_terminal_gets_colours_and_a_pipe_does_not() -> None:

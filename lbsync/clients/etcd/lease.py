@@ -4,8 +4,7 @@ import threading
 import time
 from typing import Any
 
-import structlog
-
+from lbsync import log
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.errors import Unavailable
@@ -15,8 +14,6 @@ _RENEWALS = 3
 """Renewals within one time to live, so that two may fail."""
 _RETRY = 0.5
 _JOIN = 10.0
-
-log = structlog.get_logger()
 
 
 class EtcdLease:
@@ -65,7 +62,9 @@ class EtcdLease:
         try:
             self._connections.call(lambda client: client.leasestub.LeaseRevoke, request)
         except Unavailable as error:
-            log.warning("lease was not revoked, it will run out", lease=self._id, why=str(error))
+            log.get().warning(
+                "lease was not revoked, it will run out", lease=self._id, why=str(error)
+            )
 
     def _run(self) -> None:
         pause = self._ttl / _RENEWALS
@@ -76,12 +75,12 @@ class EtcdLease:
             except Unavailable as error:
                 pause = min(_RETRY, self._ttl / _RENEWALS)
                 if self.remaining() == 0.0:
-                    log.warning("lease ran out", lease=self._id, why=str(error))
+                    log.get().warning("lease ran out", lease=self._id, why=str(error))
                     return
                 continue
             if ttl <= 0:
                 self._until = 0.0
-                log.warning("lease ended: etcd no longer knows it", lease=self._id)
+                log.get().warning("lease ended: etcd no longer knows it", lease=self._id)
                 return
             self._until = sent + ttl
             pause = self._ttl / _RENEWALS

@@ -9,8 +9,7 @@ import random
 import threading
 import time
 
-import structlog
-
+from lbsync import log
 from lbsync.clients.etcd.connections import Connection, Connections
 from lbsync.clients.etcd.failures import RpcFailure
 from lbsync.clients.etcd.kv import Kv
@@ -29,8 +28,6 @@ _JOIN = 10.0
 #: Seconds after which a thread that has not come round is not at work: longer than a probe and a full
 #: comparison take where etcd answers slowly.
 LATE_S = 60.0
-
-log = structlog.get_logger()
 
 
 class Probe:
@@ -119,7 +116,7 @@ class Probe:
         try:
             stored = self._kv.list()
         except Unavailable as error:
-            log.warning("cannot compare the mirror with etcd", why=str(error))
+            log.get().warning("cannot compare the mirror with etcd", why=str(error))
             self._compare_at = self._next_comparison()
             return
         held = self._mirror.snapshot()
@@ -127,7 +124,7 @@ class Probe:
         wrong = [key for key in found if self._suspects.get(key) == found[key]]
         if wrong:
             self.differences += len(wrong)
-            log.error("the mirror differed from etcd", keys=wrong[:10], count=len(wrong))
+            log.get().error("the mirror differed from etcd", keys=wrong[:10], count=len(wrong))
             self._watch.interrupt(connection, Relist(f"{len(wrong)} keys differ from the mirror"))
         self._suspects = {} if self._suspects else found
         if not self._suspects:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-import structlog
 
+from lbsync import log
 from lbsync.backoff import Backoff
 from lbsync.clients.etcd.auth import Metadata
 from lbsync.clients.etcd.connections import Connection, Connections
@@ -34,8 +34,6 @@ _JOIN = 10.0
 #: A stream that was given up ends in milliseconds; one that does not is read by nobody.
 _GIVEN_UP_AFTER = 15.0
 _NOT_YET = "etcd was not listed yet"
-
-log = structlog.get_logger()
 
 
 class Relist(LbsyncError):
@@ -133,7 +131,7 @@ class Watch:
         if self._relist is not None:
             listing = self._kv.list()
             held = self._mirror.revision
-            log.info("listed etcd", why=self._relist, revision=listing.revision, held=held)
+            log.get().info("listed etcd", why=self._relist, revision=listing.revision, held=held)
             self._relist = None
             if self._mirror.replace(listing):
                 self._wake()
@@ -222,7 +220,7 @@ class Watch:
 
     def _up(self, connection: Connection) -> None:
         if not self._health.ok:
-            log.info("watching etcd", endpoint=connection.url, revision=self._mirror.revision)
+            log.get().info("watching etcd", endpoint=connection.url, revision=self._mirror.revision)
             self._health = Health(True, f"watching {connection.url}", time.time())
             self._wake()
 
@@ -235,7 +233,7 @@ class Watch:
         if self._stopped.is_set():
             return
         if self._health.ok or self._health.detail == _NOT_YET:
-            log.warning("etcd cannot be watched", why=reason)
+            log.get().warning("etcd cannot be watched", why=reason)
             self._health = Health(False, reason, time.time())
             self._wake()
         else:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import structlog
 from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
@@ -23,6 +22,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from lbsync import log
 from lbsync.clients.files.contents import Names
 from lbsync.threads import keep
 
@@ -40,7 +40,6 @@ _EVENTS: list[type[FileSystemEvent]] = [
 ]
 _JOIN = 10.0
 
-log = structlog.get_logger()
 
 # watchdog calls it an error when it is stopped between two events. What its threads really miss
 # is found by the regular reading.
@@ -129,7 +128,7 @@ class Notices:
         try:
             observer.schedule(handler, str(folder), recursive=names is None, event_filter=_EVENTS)
         except OSError as error:
-            log.warning("directory is not watched", path=str(folder), why=str(error))
+            log.get().warning("directory is not watched", path=str(folder), why=str(error))
 
     def _heard(self, new_directory: bool) -> None:
         self._outdated = self._outdated or new_directory

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import structlog
-
+from lbsync import log
 from lbsync.clients.files.contents import Reading, Store
 from lbsync.clients.files.document import Document
 from lbsync.clients.files.history import History
@@ -25,8 +24,6 @@ _READ_EVERY = 10.0
 _IDLE_SHARE = 0.003
 """At most this share of a processor goes into reading without a notice."""
 _JOIN = 10.0
-
-log = structlog.get_logger()
 
 
 class FileLease:
@@ -141,7 +138,7 @@ class FileSource:
             try:
                 lease.end()
             except (Unavailable, Rejected) as error:
-                log.warning("keys of a lease were left behind", why=str(error))
+                log.get().warning("keys of a lease were left behind", why=str(error))
         self._stopped.set()
         self._noticed.set()
         if self._thread is not None:
@@ -199,7 +196,7 @@ class FileSource:
 
     def _failed(self, error: Unavailable | Rejected) -> None:
         if str(error) != str(self._fault):
-            log.warning("cannot read the source", why=str(error))
+            log.get().warning("cannot read the source", why=str(error))
             if self._fault is None:
                 self._since = time.time()
             self._fault = error
@@ -209,9 +206,9 @@ class FileSource:
     def _report(self, reading: Reading, *, healed: bool) -> None:
         if healed:
             self._since = time.time()
-            log.info("the source can be read again", path=str(self._store.path))
+            log.get().info("the source can be read again", path=str(self._store.path))
         for problem in set(reading.problems) - set(self._problems):
-            log.warning("a file of the source cannot be used as it is", why=problem)
+            log.get().warning("a file of the source cannot be used as it is", why=problem)
         self._problems = reading.problems
 
     def _end_lease(self, identity: int) -> None:

@@ -23,17 +23,21 @@ class Reach:
         self._changed = threading.Condition()
         # Until the first answer nobody knows: even the first requests take turns.
         self._doubted = True
-        self._away_since: float | None = None
-        self._told = 0.0
+        self._failing = log.Failing(
+            "Kubernetes API server is away",
+            "Kubernetes API server is back",
+            reminders=(timing.away_reminder, timing.away_reminder),
+            # Each resource says it in other words.
+            each_message=False,
+        )
         self._next_turn = 0.0
         self._recoveries = 0
-        self._detail = ""
 
     @property
     def away(self) -> str | None:
         """Why the server counts as away, or None when the last request was answered."""
         with self._changed:
-            return self._detail if self._away_since is not None else None
+            return self._failing.error or None
 
     def doubt(self) -> None:
         """A stream broke: take turns from now on, until a request is answered."""
@@ -42,26 +46,9 @@ class Reach:
 
     def failed(self, detail: str) -> None:
         """A request was not answered. Logs the change of state, and a reminder now and then."""
-        now = time.monotonic()
         with self._changed:
             self._doubted = True
-            self._detail = detail
-            first = self._away_since is None
-            if self._away_since is None:
-                self._away_since = now
-            elif now - self._told < self._timing.away_reminder:
-                return
-            self._told = now
-            since = now - self._away_since
-        if first:
-            log.get().warning("Kubernetes API server is away", server=self._server, error=detail)
-        else:
-            log.get().warning(
-                "Kubernetes API server is still away",
-                server=self._server,
-                error=detail,
-                lasts=log.span(since),
-            )
+            self._failing.failed(detail, server=self._server)
 
     def answered(self) -> None:
         """A request was answered: whoever waits may try now."""
@@ -69,12 +56,9 @@ class Reach:
             if not self._doubted:
                 return
             self._doubted = False
-            since, self._away_since = self._away_since, None
             self._recoveries += 1
             self._changed.notify_all()
-        if since is not None:
-            lasted = log.span(time.monotonic() - since)
-            log.get().info("Kubernetes API server is back", server=self._server, after=lasted)
+            self._failing.recovered(server=self._server)
 
     def pause(self, seconds: float, stop: threading.Event) -> None:
         """Wait before the next request: `seconds`, and for a turn while the server is away.

@@ -5,6 +5,7 @@ long to wait and whether the next turn lists anew or goes on from the last versi
 other way to recover, so that the way taken every five minutes is the one that must work.
 """
 
+import logging
 import random
 import threading
 import time
@@ -62,8 +63,16 @@ class Reflector(Generic[T]):
         self.name = self._follower.name
         self._client = client
         self._on_state = on_state
-        self._complains = log.get().error if is_needed else log.get().debug
         self._timing = timing or Timing()
+        level = logging.ERROR if is_needed else logging.DEBUG
+        first, last = self._timing.refused, self._timing.away_reminder
+        self._failing = log.Failing(
+            "cannot watch", "watching again", level=level, reminders=(first, last)
+        )
+        self._useless = log.Failing(
+            "the watch says nothing of use", "the watch is of use again",
+            level=logging.ERROR, reminders=(last, last),
+        )  # fmt: skip
         self._reach = reach or Reach(client.config.server, self._timing)
         self._backoff = Backoff(
             self._timing.backoff_first, self._timing.backoff_cap, spread=(0.5, 1.5)
@@ -72,13 +81,11 @@ class Reflector(Generic[T]):
         self._synced = False
         self._must_list = True
         self._check_at = 0.0
-        self._complained: float | None = None
         self._refusals = 0
         self.refusal = ""
         """Why the server refuses this account (403), or has nothing of the kind (404), said twice in a
         row; empty: it does not. What is known stays in the store meanwhile."""
         self._in_vain = 0
-        self._stream_told = float("-inf")
         self._dropped = ""
         self._health = Health(ok=False, detail=f"{self.name}: not listed yet", since=time.time())
         self.told = 0.0
@@ -193,6 +200,8 @@ class Reflector(Generic[T]):
         """Take note of a stream that ended in good order, after so many seconds and events."""
         in_vain = lived < self._timing.ended_early and not events
         self._in_vain = self._in_vain + 1 if in_vain else 0
+        if not in_vain:
+            self._useless.recovered(resource=self.name)
         if self._in_vain >= _IN_VAIN:
             self._complain_of_stream(f"{self.name}: the server ends each watch at once")
 
@@ -200,18 +209,13 @@ class Reflector(Generic[T]):
         """Nothing is learnt from the watch: list instead of it, until there is one again."""
         self._must_list = True
         self._set_health(False, why)
-        now = time.monotonic()
-        if now - self._stream_told >= self._timing.away_reminder:
-            self._stream_told = now
-            log.get().error("the watch says nothing of use", resource=self.name, error=why)
+        self._useless.failed(why, resource=self.name)
 
     def _opened(self) -> None:
         self._reach.answered()
         self._refusals, self.refusal = 0, ""
         self._set_health(True, f"{self.name}: watched from version {self._follower.version}")
-        if self._complained is not None:
-            self._complained = None
-            log.get().info("watching again", resource=self.name)
+        self._failing.recovered(resource=self.name)
 
     def _after(self, error: LbsyncError) -> float:
         """Decide what a failure means for the next turn; return how long to wait."""
@@ -228,14 +232,14 @@ class Reflector(Generic[T]):
                 pause = max(pause, error.retry_after or 0.0)
             case ApiUnavailable():
                 self._reach.answered()
-                self._complain(error, self._timing.away_reminder)
+                self._failing.failed(str(error), resource=self.name)
                 pause = max(pause, error.retry_after or 0.0)
             case Rejected():
                 self._reach.answered()
                 pause = self._refused(error, pause)
             case _:
                 # No credentials to be had; renewed ones must work soon.
-                self._complain(error, self._timing.away_reminder)
+                self._failing.failed(str(error), resource=self.name)
         return pause
 
     def _refused(self, error: Rejected, pause: float) -> float:
@@ -245,8 +249,7 @@ class Reflector(Generic[T]):
         # A server that starts refuses everybody for half a second, until it has read its roles
         # (measured): the second refusal is one.
         if self._refusals > 1:
-            every = self._timing.refused if refuses_account else self._timing.away_reminder
-            self._complain(error, every)
+            self._failing.failed(str(error), resource=self.name)
         if not refuses_account:
             return pause  # renewed credentials must work soon
         if self._refusals > 1:
@@ -255,12 +258,6 @@ class Reflector(Generic[T]):
                 self._on_state()
         self._must_list = True
         return doubled(self._timing.backoff_first, self._timing.refused, self._refusals - 1)
-
-    def _complain(self, error: Exception, every: float) -> None:
-        now = time.monotonic()
-        if self._complained is None or now - self._complained >= every:
-            self._complained = now
-            self._complains("cannot watch", resource=self.name, error=str(error))
 
     def _failed(self, why: str) -> None:
         # Nobody knows how far the store got: it is listed anew.
