@@ -125,6 +125,8 @@ def _settled(args: argparse.Namespace, publisher: Publisher) -> Outcome:
     deadline = time.monotonic() + args.wait
     waker = Waker()
     publisher.start(waker.wake)
+    _wait_for_lists(publisher, waker, deadline)
+    publisher.look_around()
     done: list[Unit] = []
     while True:
         _wait_for_lists(publisher, waker, deadline)
@@ -165,6 +167,8 @@ def _dry_run(args: argparse.Namespace, publisher: Publisher) -> Exit:
     deadline = time.monotonic() + args.wait
     waker = Waker()
     publisher.start(waker.wake)
+    _wait_for_lists(publisher, waker, deadline)
+    publisher.look_around()
     units: list[Unit] = []
     while True:
         _wait_for_lists(publisher, waker, deadline)

@@ -84,7 +84,7 @@ def _reference(unit: Unit, view: View) -> ObjectReference | None:
     ns, _, name = unit.name.partition("/")
     version, kind, uid = "v1", "Service", ""
     if unit.kind == "service":
-        service = view.service(unit.name)
+        service = view.service(unit.name) or view.unlabelled.get(unit.name)
         uid = service.uid if service is not None else ""
     else:
         version, kind = "networking.k8s.io/v1", "Ingress"

@@ -6,7 +6,7 @@ news from the cluster and from the store only say that it is worthwhile.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import lbsync
@@ -28,6 +28,7 @@ from lbsync.publisher.origin import Origin, ask, authority_of
 from lbsync.publisher.result import kept_out, outcome, stood_by
 from lbsync.publisher.stored import Stored
 from lbsync.publisher.units import State, Summary, Unit, summary
+from lbsync.publisher.unlabelled import Unlabelled
 from lbsync.publisher.unread import Unread, recorded
 from lbsync.schema.confirming import Confirmations, confirmations
 from lbsync.settings import Publisher as Settings
@@ -63,7 +64,7 @@ class Publisher:
             claims or Claims(),
             cluster,
             on_change=self._note,
-            on_state=self._nudge,
+            on_state=self._remark,
             timing=timing,
             clock=clock,
         )
@@ -94,6 +95,7 @@ class Publisher:
         """What came of the last pass that wrote."""
         self._alarm = Alarm(clock)
         self._unread = Unread(self._announcer)
+        self._unlabelled = Unlabelled(self._client, settings.namespaces, self._remark, clock=clock)
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch the cluster; `wake` is called from other threads when something changed.
@@ -102,6 +104,7 @@ class Publisher:
         """
         self._wake = wake
         self._watching.start()
+        self._unlabelled.start()
 
     def close(self) -> None:
         """End the watches, and hand over the lead at once. May be called twice."""
@@ -109,6 +112,7 @@ class Publisher:
         self._heartbeat.stop()
         if self._announcer is not None:
             self._announcer.close()
+        self._unlabelled.close()
         self._client.close()
         self._watching.close()
 
@@ -172,7 +176,12 @@ class Publisher:
             self._leads = True
             self._next_full = now + self._settings.full_compare.seconds
             self._dirty.mark_all()
+            self._unlabelled.ask()
         return self._publish(fence, snapshot.revision)
+
+    def look_around(self) -> None:
+        """Look now for what no watch shows, for commands that do not wait for the next time."""
+        self._unlabelled.look()
 
     def preview(self) -> list[Unit]:
         """Return what a leader would write now; nothing is. Raises `Unavailable`."""
@@ -231,6 +240,7 @@ class Publisher:
 
     def _take_namespaces(self) -> None:
         """Find out for the whole pass which namespaces are known."""
+        self._view.unlabelled = self._unlabelled.found
         unlisted = self._watching.unlisted
         if unlisted != self._view.unlisted:
             self._view.unlisted = unlisted
@@ -282,7 +292,8 @@ class Publisher:
         self._dirty.note(change)
         self._wake()
 
-    def _nudge(self) -> None:
+    def _remark(self, services: Collection[str] = ()) -> None:
+        self._dirty.mark(services)
         self._wake()
 
     def _wrote(self, revision: int, changes: Sequence[Change]) -> None:

@@ -93,6 +93,9 @@ class View:
         """Namespaces of which not everything was listed: what they hold is not known, and what was
         published of them stays as it is. Set before a look, for the whole of it."""
         self.classes = IngressClasses(frozenset())
+        self.unlabelled: Mapping[str, Service] = {}
+        """Services that bear the label's name as an annotation only, by `<ns>/<name>`; set before a
+        look."""
 
     def refresh(self, dirt: Dirt) -> None:
         """Read again what all translations share, where it has changed."""

@@ -130,6 +130,7 @@ class Work:
             names |= self._view.services()
         if dirt.everything:
             names |= stored.services_of(self._me.source) | self.states.keys()
+            names |= self._view.unlabelled.keys()
         if dirt.namespaces:
             names.update(
                 name
@@ -147,7 +148,8 @@ class Work:
         service = self._view.service(name)
         if service is None or not is_published(service):
             self._waiting.pop(name, None)
-            return self._wanting(Draft(name, State("gone", warnings=odd_label(service)), keys), {})
+            warnings = odd_label(service or self._view.unlabelled.get(name))
+            return self._wanting(Draft(name, State("gone", warnings=warnings), keys), {})
         leading = self._view.leading_to(service)
         needs = self._view.needs(service, leading)
         place = service.namespace

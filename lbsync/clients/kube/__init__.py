@@ -19,6 +19,7 @@ from lbsync.clients.kube.kinds import (
     NODES,
     PODS,
     SERVICES,
+    Entry,
     Kind,
 )
 from lbsync.clients.kube.reflector import Reflector
@@ -38,6 +39,7 @@ __all__ = [
     "ClusterConfig",
     "load",
     "Kind",
+    "Entry",
     "SERVICES",
     "ENDPOINT_SLICES",
     "NODES",

@@ -32,7 +32,7 @@ def publisher(publishers: Make, fake: FakeKube) -> PublisherProcess:
     fake.put(endpoint_slice("cart-1", "cart", pods, "shop", labels=PUBLISH))
     bad = {**HOST, "lbsync.io/maxconn": "many"}
     fake.put(service("broken", "shop", labels=PUBLISH, annotations=bad))
-    fake.put(service("silent", "shop"))
+    fake.put(service("silent", "shop", annotations={"lbsync.io/publish": "true"}))
     return publishers()
 
 
@@ -44,6 +44,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(
     assert "+++ services/shop/cart" in answer.stdout
     assert '+      "address": "10.0.0.1",' in answer.stdout
     assert "lbsync.io/maxconn" in answer.stdout
+    assert "Service shop/silent: lbsync.io/publish is an annotation" in answer.stdout
     assert store.present() == []
 
 

@@ -486,3 +486,24 @@ def test_a_right_that_is_missing_concerns_only_who_needs_it(
     fake.users[ADMIN] = User("admin")
     made.until("the Service", lambda: store.value("services/shop/np"))
     assert store.value(report) is None
+
+
+def test_an_annotation_in_place_of_the_label_is_told_to_its_owner(
+    fake: FakeKube, store: Store, driven: Drive
+) -> None:
+    noted = {"lbsync.io/publish": "true"}
+    fake.put(service("noted", "shop", annotations=noted))
+    fake.put(service("silent", "shop"))
+    made = driven(events=True)
+    report = "publishers/default/reports/service/shop/noted"
+    made.until("the report", lambda: store.value(report))
+    assert 'write lbsync.io/publish: "true" as a label' in store.value(report)["warnings"][0]
+    made.until("an event", lambda: fake.objects("Event"))
+    (event,) = fake.objects("Event")
+    assert event["involvedObject"]["name"] == "noted"
+    assert store.present("services") == []
+    watched = [seen for seen in fake.requests if "watch=true" in seen.target]
+    assert all("labelSelector=" in seen.target for seen in watched if "/services" in seen.target)
+    fake.put(service("noted", "shop"))
+    made.now += 301
+    made.until("the report to go", lambda: store.value(report) is None)

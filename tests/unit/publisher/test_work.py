@@ -559,3 +559,15 @@ def test_the_word_as_an_annotation_is_reported_where_the_service_is_seen() -> No
     found = Bench(off, slice_(*PODS))
     assert found.write() == [REPORT]
     assert "as a label" in found.value(REPORT)["warnings"][0]
+
+
+def test_a_service_with_the_annotation_alone_is_told_as_long_as_it_has_it() -> None:
+    found = Bench()
+    noted = service(labels={}, annotations={"lbsync.io/publish": "true"})
+    found.view.unlabelled = {"shop/cart": noted}
+    assert found.write() == [REPORT]
+    assert "is an annotation, which publishes nothing" in found.value(REPORT)["warnings"][0]
+    assert found.write() == []
+    found.view.unlabelled = {}
+    assert found.write(CART) == [REPORT]
+    assert found.value(REPORT) is None
