@@ -138,7 +138,7 @@ class Assembler:
         grants = self._owned.grants
         for service in turned - grants.keys():
             self._built.pop(service, None)
-        settings = _settings(entries)
+        settings = settings_of(entries)
         if settings != self._settings:
             self._settings, dirty = settings, set(grants)
         for service in dirty & grants.keys():
@@ -193,7 +193,8 @@ def _changed(before: Entry, after: Entry) -> Turn | None:
     return None if same and asks_for(old) == asks_for(new) else Turn(old, new, same)
 
 
-def _settings(entries: Entries) -> GlobalRecord:
+def settings_of(entries: Entries) -> GlobalRecord:
+    """Return what holds for all services."""
     entry = entries.get(SETTINGS_GLOBAL)
     if entry is None:
         return GlobalRecord()

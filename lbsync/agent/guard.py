@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from lbsync.agent.reach import Loss
+from lbsync.agent.reach import Loss, cut_off
 from lbsync.agent.window import Row, Sums, Window
-from lbsync.model.desired import Service
+from lbsync.model.desired import Desired, Service
+from lbsync.model.records import GlobalRecord
 
 #: Other hosts, fewer clients or other servers for one or two services are a deployment; for more at
 #: once they count as a removal.
@@ -34,6 +35,13 @@ class Hold(msgspec.Struct, frozen=True):
     """Servers that went before this within the window."""
     left: dict[str, int] = {}
     """Service to the number of servers it would be left with, whoever their clients are."""
+    settings: frozenset[str] = frozenset()
+    """Services that `settings/global` alone would cut off."""
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """The services that would lose servers by their own keys."""
+        return frozenset(self.losses) - self.settings
 
     @property
     def lost(self) -> int:
@@ -47,6 +55,7 @@ class Hold(msgspec.Struct, frozen=True):
         # Others may have come since the hold began.
         total = max(self.total, self.lost + self.earlier)
         what = f"{self.lost} of {total} servers" if total else "every service"
+        what = f"by settings/global {what}" if self.settings else what
         after = f", after {self.earlier} that went shortly before" if self.earlier else ""
         return (
             f"{what} would go at once{after} ({names}{more}); they stay until 'lbsync confirm' "
@@ -71,6 +80,8 @@ class Guard:
         self.window = Window(window_s)
         self.standing: Standing | None = None
         """The hold that stands."""
+        self.tls_in_front = False
+        """A balancer in front that is trusted may end TLS. May be exchanged at any time."""
 
     def check(
         self,
@@ -105,6 +116,28 @@ class Guard:
             rest = {name: row for name, row in losing.items() if name not in stay}
             held = stay if not self._over(rest, None) else held
         return self._hold(held, losing, standing) if held else None
+
+    def cut_off(
+        self, removal: Hold | None, desired: Desired, before: GlobalRecord, *, ends_tls: bool
+    ) -> Hold | None:
+        """Return the removal to hold where `settings/global` would cut services off, too.
+
+        `before`: the settings that hold now; `ends_tls`: HAProxy shows certificates. One write does that to
+        all services, so neither how many they are counts nor what was before.
+        """
+        names = cut_off(desired, before, ends_tls=ends_tls, in_front=self.tls_in_front)
+        rows = {n: row for n in names if (row := self.window.rows.get(n)) and row.before.servers}
+        total = self._total(self.standing)
+        if sum(row.before.servers for row in rows.values()) * 100 <= total * self.percent:
+            return removal
+        losses = {name: (row.before.servers, 0) for name, row in sorted(rows.items())}
+        left = {name: row.now.servers for name, row in sorted(rows.items())}
+        by_keys, earlier = removal.losses if removal else {}, removal.earlier if removal else 0
+        # Servers that come and go meanwhile make no other removal of it.
+        name = _id([*(removal.left if removal else {}).items(), (desired.settings.https, 0)])
+        settings = frozenset(losses) - by_keys.keys()
+        left |= removal.left if removal else {}
+        return Hold(name, losses | by_keys, total, earlier, left, settings)
 
     def _may_be_over(self, standing: Standing | None) -> bool:
         total = self._total(standing)
@@ -152,8 +185,12 @@ class Guard:
         left = {name: row.now.servers for name, row in rows.items()}
         earlier = _summed(losing.values())
         before = earlier.gone + earlier.strange - sum(then - now for then, now in losses.values())
-        name = hashlib.sha256(msgspec.json.encode(list(left.items()))).hexdigest()[:12]
+        name = _id(list(left.items()))
         return Hold(name, losses, self._total(standing), max(0, before), left)
+
+
+def _id(left: list[tuple[str, int]]) -> str:
+    return hashlib.sha256(msgspec.json.encode(left)).hexdigest()[:12]
 
 
 def _summed(rows: Iterable[Row]) -> Sums:

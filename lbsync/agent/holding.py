@@ -13,7 +13,7 @@ from lbsync.agent.settle import Plan
 from lbsync.agent.trial import Found
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.confirming import confirmations
-from lbsync.settings import Agent as AgentSettings
+from lbsync.settings import Settings
 
 
 class _Note(msgspec.Struct, frozen=True):
@@ -29,13 +29,14 @@ class _Note(msgspec.Struct, frozen=True):
 class Holding:
     """Knows what is held, and when it may go."""
 
-    def __init__(self, control: Control, settings: AgentSettings, accepted: Accepted) -> None:
+    def __init__(self, control: Control, settings: Settings, accepted: Accepted) -> None:
         """`accepted`: where the guard's memory is kept."""
         self._control = control
         self._accepted = accepted
         self.hold: Hold | None = None
         self._note = self._read()
-        self.guard = Guard(settings.guard_percent, settings.guard_window.seconds)
+        agent = settings.agent
+        self.guard = Guard(agent.guard_percent, agent.guard_window.seconds)
         accepted.recall(self.guard.window)
         if self._note is not None:
             self.guard.standing = Standing(self._note.total, self._note.services)
@@ -43,11 +44,12 @@ class Holding:
         self._confirmed: dict[str, int] = {}
         self._obeyed: set[tuple[str, int]] = set()
 
-    def configure(self, settings: AgentSettings) -> None:
+    def configure(self, settings: Settings) -> None:
         """Take over settings."""
-        self._settings = settings
-        self.guard.percent = settings.guard_percent
-        self.guard.window.seconds = settings.guard_window.seconds
+        self._settings = settings.agent
+        self.guard.percent = settings.agent.guard_percent
+        self.guard.window.seconds = settings.agent.guard_window.seconds
+        self.guard.tls_in_front = bool(settings.proxy.trusted_proxies)
 
     def let_go(self, hold: Hold, confirmed: int = 0) -> bool:
         """Tell whether a removal was confirmed, or has waited for as long as the settings say.
@@ -77,7 +79,7 @@ class Holding:
             self._forget()
         elif hold is not None:
             since = self._note.since if self._note is not None else boot.now()
-            self._write(_Note(hold.total, frozenset(hold.losses), since, boot.boot_id()))
+            self._write(_Note(hold.total, hold.removed, since, boot.boot_id()))
 
     def served(self, plan: Plan) -> None:
         """This is what runs now: remember it for the guard, also over a restart. Raises `StateError`."""

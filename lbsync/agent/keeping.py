@@ -11,7 +11,7 @@ from lbsync.agent.entries import Entries, Entry
 from lbsync.agent.reach import Place, access_of, takes
 from lbsync.model.records import EndpointsRecord, RouteRecord, ServerRecord, ServiceRecord
 from lbsync.schema.decode import encode
-from lbsync.schema.keys import ServiceId
+from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId
 
 Groups = Mapping[str, Entry]
 
@@ -23,14 +23,23 @@ class Keeper:
         self._mixed: dict[str, tuple[Entry, Entry, Entry]] = {}
 
     def keep(
-        self, entries: Entries, accepted: Entries, services: set[ServiceId]
+        self,
+        entries: Entries,
+        accepted: Entries,
+        services: set[ServiceId],
+        *,
+        settings: bool = False,
     ) -> dict[str, Entry]:
-        """Return `entries`, where `services` lose nothing that they have in `accepted`."""
+        """Return `entries`, where `services` lose nothing that they have in `accepted`. `settings`:
+        what holds for all of them stays as well."""
         mixed = {name: e for name, e in entries.items() if e.key.service not in services}
         wanted, old = _of(entries, services), _of(accepted, services)
         self._mixed = {n: m for n, m in self._mixed.items() if m[0].key.service in services}
         for service in services:
             mixed.update(self._service(wanted.get(service, {}), old.get(service, {})))
+        if settings:
+            mixed.pop(SETTINGS_GLOBAL, None)
+            mixed |= {n: entry for n, entry in accepted.items() if n == SETTINGS_GLOBAL}
         return mixed
 
     def _service(self, wanted: Entries, old: Entries) -> dict[str, Entry]:

@@ -9,8 +9,8 @@ from typing import TypeVar
 import msgspec
 
 from lbsync.agent.audience import Access
-from lbsync.model.desired import Service
-from lbsync.model.records import ServerRecord, ServiceRecord
+from lbsync.model.desired import Desired, Service
+from lbsync.model.records import GlobalRecord, ServerRecord, ServiceRecord
 
 T = TypeVar("T")
 #: So many places, ways and rules of different times are told apart.
@@ -110,6 +110,28 @@ def loss(before: Reach, now: Reach, known: bool) -> Loss:
     if kept and not (known and all(now.access[0].keeps_most(each) for each in before.access)):
         kept = 0
     return Loss(gone, max(0, before.servers - kept) - gone)
+
+
+def cut_off(desired: Desired, before: GlobalRecord, *, ends_tls: bool, in_front: bool) -> set[str]:
+    """Return the services that `settings/global` takes away from clients who reach them `before` it.
+
+    `disabled` takes TLS away where HAProxy ends it (`ends_tls`). `only` leads plain requests to TLS, which
+    nobody ends but HAProxy or a balancer `in_front`.
+    """
+    https = desired.settings.https
+    if https == before.https or https != ("disabled" if ends_tls else "only"):
+        return set()
+    if in_front and not ends_tls:
+        return set()
+    return {
+        service.id
+        for service in desired.services
+        if service.record.mode == "http" and (ends_tls or _follows(service.record.redirect.https))
+    }
+
+
+def _follows(redirect: bool | msgspec.UnsetType) -> bool:
+    return isinstance(redirect, msgspec.UnsetType)
 
 
 def _either(one: frozenset[T], other: frozenset[T]) -> frozenset[T]:

@@ -63,7 +63,7 @@ class Agent:
         self._parser = Parser()
         self._budget = Budget(Limits.of(settings.agent))
         self._served: Served | None = None
-        self.holding = Holding(self._control, settings.agent, self._accepted)
+        self.holding = Holding(self._control, settings, self._accepted)
         self._outputs = Outputs(settings)
         self._occupied = Occupied(state)
         self.state_files = StateFiles(
@@ -121,7 +121,7 @@ class Agent:
         )
         self.certificates = self._settler.certificates
         self._know_raw()
-        self.holding.configure(settings.agent)
+        self.holding.configure(settings)
         self._outputs.configure(settings)
         if (live := self._store.live()) is not None:
             there = load(live)

@@ -11,7 +11,7 @@ import msgspec
 from lbsync.agent import boot, held_back, inputs, rawkeys
 from lbsync.agent.certificates import Certificates
 from lbsync.agent.confirmed import Confirmed
-from lbsync.agent.desired import Assembler
+from lbsync.agent.desired import Assembler, settings_of
 from lbsync.agent.entries import Decoder, Entries, Entry, settle_routes
 from lbsync.agent.guard import Guard, Hold, Standing
 from lbsync.agent.host_files import HostFiles, HostState
@@ -142,6 +142,8 @@ class Settler:
         told = tuple(problems)
         confirmed = Confirmed(snapshot, entries.values())
         removal = self._guard.check(desired.services, boot.now(), confirmed.meant)
+        ends_tls = bool(self.certificates.last)
+        removal = self._guard.cut_off(removal, desired, settings_of(accepted), ends_tls=ends_tls)
         goes = removal is not None and let_go(removal, confirmed.revision(removal.id))
         if removal is not None and not goes:
             kept = self._keep(removal, entries, accepted)
@@ -178,9 +180,9 @@ class Settler:
 
     def _keep(self, hold: Hold, entries: Entries, accepted: Entries) -> Entries:
         """Return what goes on while a removal is held."""
-        self._guard.standing = Standing(hold.total, frozenset(hold.losses))
-        names = {ServiceId.parse(name) for name in hold.losses}
-        return self._keeper.keep(entries, accepted, names)
+        self._guard.standing = Standing(hold.total, hold.removed)
+        names = {ServiceId.parse(name) for name in hold.removed}
+        return self._keeper.keep(entries, accepted, names, settings=bool(hold.settings))
 
     def _know_what_runs(self, accepted: Entries) -> None:
         """Let the guard know what was accepted before this agent began: that is what runs."""

@@ -384,6 +384,26 @@ def test_after_a_rollback_the_same_generation_is_served_again_as_the_host_is_by_
     assert host.stack.get("any", "/lbsync-health").status == 200
 
 
+def test_settings_for_all_that_lead_nowhere_are_held_until_they_are_meant(host: Host) -> None:
+    host.agent.run_pass()
+    host.stack.put({"settings/global": {"https": "only"}})  # and no certificate is there
+    other = host.stack.web("other")
+    host.stack.put({"endpoints/shop/web/default": servers(other)})
+    outcome = host.agent.run_pass()
+    assert outcome.error.startswith("removal held: by settings/global 1 of 1 servers would go")
+    assert host.stack.get("shop.example").body == "other", "all else goes on"
+    assert host.agent.last is not None
+    assert host.agent.last.hold is not None
+    host.restart_agent()
+    again = host.agent.run_pass()
+    assert again.error == outcome.error
+    assert host.agent.last is not None
+    assert host.agent.last.hold is not None
+    host.control.set("confirm", Request(host.agent.last.hold.id, NOW))
+    assert not host.agent.run_pass().error
+    assert host.stack.get("shop.example").status == 302
+
+
 def test_a_draining_host_says_503_to_the_balancer_and_serves_on(host: Host) -> None:
     assert host.stack.get("any", "/lbsync-health").status == 200
     host.control.set("drain", Request("kernel update", NOW))

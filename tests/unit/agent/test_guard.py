@@ -1,6 +1,8 @@
 """An emptied store does not empty the balancers."""
 
-from lbsync.agent.desired import Assembler
+import pytest
+
+from lbsync.agent.desired import Assembler, settings_of
 from lbsync.agent.entries import Entries
 from lbsync.agent.guard import Guard, Hold, Standing
 from lbsync.agent.keeping import Keeper
@@ -121,3 +123,40 @@ def test_servers_that_no_service_leads_to_are_no_part_of_the_measure() -> None:
     hold = check(entries_of(before), entries_of(after), 50)
     assert hold is not None
     assert (hold.lost, hold.total) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("https", "ends_tls", "in_front", "is_held"),
+    [
+        ("disabled", True, False, True),
+        ("disabled", True, True, True),
+        ("disabled", False, False, False),  # there is no TLS to lose
+        ("only", False, False, True),  # plain requests would be led to where nobody listens
+        ("only", False, True, False),  # a balancer in front ends TLS
+        ("only", True, False, False),  # what it is for
+        ("mixed", True, False, False),
+    ],
+)
+def test_settings_for_all_that_cut_most_services_off_are_held(
+    https: str, ends_tls: bool, in_front: bool, is_held: bool
+) -> None:
+    accepted = entries_of(a_shop())
+    wanted = entries_of({**a_shop(), "settings/global": {"https": https}})
+    guard, assembler = Guard(50, 600.0), Assembler()
+    guard.tls_in_front = in_front
+    guard.window.runs(assembler.assemble(accepted, 0, ()).services, 0.0)
+    desired = assembler.assemble(wanted, 0, ())
+    assert guard.check(desired.services, 1.0, lambda _service, _left: False) is None
+    hold = guard.cut_off(None, desired, settings_of(accepted), ends_tls=ends_tls)
+    assert (hold is not None) == is_held
+    if hold is not None:
+        assert str(hold).startswith("by settings/global 4 of 5 servers would go at once")
+        stays = Keeper().keep(wanted, accepted, set(), settings=True)
+        assert stays.keys() == accepted.keys()
+        assert guard.cut_off(None, desired, settings_of(wanted), ends_tls=ends_tls) is None
+        removal = check(accepted, {}, 50)
+        both = guard.cut_off(removal, desired, settings_of(accepted), ends_tls=ends_tls)
+        assert both is not None
+        assert removal is not None
+        assert both.losses.keys() >= removal.losses.keys()
+        assert both.removed == removal.removed

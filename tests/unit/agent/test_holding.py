@@ -13,7 +13,8 @@ from lbsync.agent.holding import Holding
 from lbsync.settings import Duration, Settings
 
 HOLD = Hold("3f2a", {"shop/cart": (3, 0)}, 5, left={"shop/cart": 0})
-SETTINGS = msgspec.structs.replace(Settings().agent, guard_release=Duration(3_600_000))
+AGENT = msgspec.structs.replace(Settings().agent, guard_release=Duration(3_600_000))
+SETTINGS = msgspec.structs.replace(Settings(), agent=AGENT)
 
 
 @pytest.fixture
