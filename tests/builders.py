@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from lbsync.agent.entries import Decoder, Entries
+from lbsync.agent.desired.decode import Decoder, Entries
 from lbsync.model.snapshot import Item, Snapshot
 
 

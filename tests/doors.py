@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from lbsync.agent.acknowledge import Refusal, chores
-from lbsync.agent.entries import Entry, read_entry
-from lbsync.agent.render.confd import json as template_json
+from lbsync.agent.desired.decode import Entry, read_entry
+from lbsync.agent.render.confd.functions import json as template_json
 from lbsync.agent.render.text import Stored
+from lbsync.agent.report.fleet_records import Refusal, chores
 from lbsync.cli import service_document, status_fleet, status_publishers
 from lbsync.cli.publish_changes import _text as changed_text
 from lbsync.cli.terminal import to_json

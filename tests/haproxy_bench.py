@@ -10,11 +10,11 @@ from harness.haproxy import Haproxy
 from harness.ports import free_port
 from harness.wait import wait_until
 from harness.web import WebServer
-from lbsync.agent.apply import Applied, Applier
-from lbsync.agent.generations import Generation, Store
-from lbsync.agent.master_directory import MasterDirectory
-from lbsync.agent.sections import Config, Parser
-from lbsync.agent.validate import Refused, validate
+from lbsync.agent.apply.switch import Applied, Switcher
+from lbsync.agent.candidate.validate import Refused, validate
+from lbsync.agent.generations.master_directory import MasterDirectory
+from lbsync.agent.generations.store import Generation, Store
+from lbsync.agent.haproxycfg.config import Config, Parser
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.model.rendered import Rendered, RenderedFile
 
@@ -135,8 +135,8 @@ class Bench:
             staged, config = self.store.stage(rendered), self.parsed(rendered)
         return self.applier().apply(staged, rendered, config)
 
-    def applier(self) -> Applier:
-        return Applier(self.options, self.store)
+    def applier(self) -> Switcher:
+        return Switcher(self.options, self.store)
 
     def parsed(self, rendered: Rendered) -> Config:
         return Parser().parse(main_text(rendered))

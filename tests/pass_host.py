@@ -1,9 +1,9 @@
 """A stack with one agent, run pass by pass."""
 
 from harness.stack import Stack
+from lbsync.agent.agent import Agent
 from lbsync.agent.control import Control
-from lbsync.agent.generations import Store
-from lbsync.agent.reconcile import Agent
+from lbsync.agent.generations.store import Store
 from lbsync.cli.prepare import prepare
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource

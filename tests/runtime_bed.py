@@ -9,12 +9,12 @@ import msgspec
 
 from harness.haproxy import Haproxy
 from harness.ports import free_port
-from lbsync.agent.runtime import maps
-from lbsync.agent.runtime.drafts import Plan
+from lbsync.agent.haproxycfg.config import Config, Parser
+from lbsync.agent.runtime.changes import maps
+from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.execute import Executor
-from lbsync.agent.runtime.model import Running
+from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import plan
-from lbsync.agent.sections import Config, Parser
 from lbsync.clients.haproxy import answers, binary
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
@@ -126,7 +126,7 @@ class Bed:
         if master:
             self.worker = WorkerSocket(str(self.haproxy.master_socket), 2.0, "@1 ")
         self.executor = Executor(self.worker)
-        self.running = Running(self.config(world), world.data())
+        self.running = RuntimeConfig(self.config(world), world.data())
 
     def config(self, world: World) -> Config:
         return self.parser.parse(world.text(self.place))

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from lbsync.agent import readback
-from lbsync.agent.runtime import certificates, maps
-from lbsync.agent.runtime.model import Running
-from lbsync.agent.runtime.options import lasting
-from lbsync.agent.runtime.proxies import proxy
-from lbsync.agent.runtime.steps import (
+from lbsync.agent.haproxycfg.config import Config
+from lbsync.agent.haproxycfg.inheritance import proxy
+from lbsync.agent.haproxycfg.server_options import options
+from lbsync.agent.runtime import readback
+from lbsync.agent.runtime.changes import certificates, maps
+from lbsync.agent.runtime.changes.server_words import lasting
+from lbsync.agent.runtime.changes.steps import (
     AddEntry,
     AddServer,
     DelEntry,
@@ -24,8 +25,7 @@ from lbsync.agent.runtime.steps import (
     Step,
     UnlistCertificate,
 )
-from lbsync.agent.sections import Config
-from lbsync.agent.server_options import options
+from lbsync.agent.runtime.model import RuntimeConfig
 
 ServerRow = tuple[str, int, int, bool, frozenset[tuple[str, ...]]]
 """Address, port, weight, maintenance, options."""
@@ -35,7 +35,7 @@ class Simulated:
     """What HAProxy would run: servers, leaving ones apart; maps; certificates; crt-lists."""
 
     def __init__(self, config: Config, files: dict[str, bytes]) -> None:
-        running = Running(config, files)
+        running = RuntimeConfig(config, files)
         self.servers: dict[tuple[str, str], ServerRow] = {}
         for placed in config.of("backend", "listen"):
             section = placed.section

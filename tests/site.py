@@ -14,8 +14,8 @@ from harness.ports import free_port
 from harness.stack import CLAIMS
 from harness.wait import wait_until
 from harness.web import WebServer
-from lbsync.agent.generations import Store
-from lbsync.agent.reconcile import Agent
+from lbsync.agent.agent import Agent
+from lbsync.agent.generations.store import Store
 from lbsync.cli.prepare import prepare
 from lbsync.loop.outcome import Outcome
 from lbsync.settings import load

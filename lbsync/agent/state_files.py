@@ -7,13 +7,13 @@ start again, and the next agent would know no last good version and no request o
 from collections.abc import Callable
 
 from lbsync import log
-from lbsync.agent.accepted import Accepted
+from lbsync.agent.candidate.occupied_ports import OccupiedPorts
 from lbsync.agent.control import Control
-from lbsync.agent.generations import Generation, Store
-from lbsync.agent.guard import Guard
-from lbsync.agent.live import Live
-from lbsync.agent.occupied import Occupied
-from lbsync.agent.served import load
+from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.generations.read import load
+from lbsync.agent.generations.store import Generation, Store
+from lbsync.agent.guard.guard import Guard
+from lbsync.agent.runtime.runtime import HaproxyRuntime
 from lbsync.errors import Superseded
 from lbsync.model.rendered import Rendered
 
@@ -22,7 +22,12 @@ class StateFiles:
     """What is to be on disk, and is looked for before each pass."""
 
     def __init__(
-        self, store: Store, accepted: Accepted, control: Control, guard: Guard, occupied: Occupied
+        self,
+        store: Store,
+        accepted: Accepted,
+        control: Control,
+        guard: Guard,
+        occupied: OccupiedPorts,
     ) -> None:
         """Nothing is looked for yet."""
         self._store = store
@@ -42,7 +47,7 @@ class StateFiles:
         if self._served is None or self._served[0].name != generation.name:
             self._served = generation, load(generation) if rendered is None else rendered
 
-    def look(self, live: Live) -> None:
+    def look(self, live: HaproxyRuntime) -> None:
         """Write anew what is gone, and say so. Raises `LbsyncError` when the disk refuses, and
         `Superseded` when another agent took the lock; nothing is written then."""
         try:

@@ -5,18 +5,17 @@ import contextlib
 from pathlib import Path
 
 from lbsync import log
-from lbsync.agent.fleet import Fleet
-from lbsync.agent.reconcile import Agent
-from lbsync.cli import memory
+from lbsync.agent.agent import Agent
+from lbsync.agent.host_lock import HostLock
+from lbsync.agent.privileges import become_owner, make_state_dir
+from lbsync.agent.report.fleet_reporter import Fleet
+from lbsync.agent.watches import Watches
 from lbsync.cli.agent_status import StatusKeeper
-from lbsync.cli.agent_watches import Watches
 from lbsync.cli.context import opened, settings_of
-from lbsync.cli.host_lock import HostLock
-from lbsync.cli.identity import become_owner, make_state_dir
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, LbsyncError, SettingsError
-from lbsync.loop import Loop, Notifier, Pace, Report, Waker
+from lbsync.loop import Loop, Notifier, Pace, Report, Waker, memory
 from lbsync.schema.keys import FOREIGN
 from lbsync.settings import Settings
 

@@ -8,11 +8,11 @@ import msgspec
 
 import lbsync
 from lbsync import log, metrics, status
-from lbsync.agent.apply import Applied
-from lbsync.agent.generations import Generation
-from lbsync.agent.reconcile import Agent
-from lbsync.agent.sections import Parser
-from lbsync.agent.settle import Plan
+from lbsync.agent.agent import Agent
+from lbsync.agent.apply.switch import Applied
+from lbsync.agent.desired.builder import Plan
+from lbsync.agent.generations.store import Generation
+from lbsync.agent.haproxycfg.config import Parser
 from lbsync.cli.generation import content
 from lbsync.clients import x509
 from lbsync.clients.haproxy import binary

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lbsync.agent.certificates import Certificates
-from lbsync.agent.quarantine import Quarantine
+from lbsync.agent.desired.certificates import Certificates
+from lbsync.agent.desired.quarantine import Quarantine
 from lbsync.clients import kube, x509
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.kube.access import ClusterConfig

@@ -10,15 +10,16 @@ from typing import TypeVar
 
 import msgspec
 
-from lbsync.agent import inputs
-from lbsync.agent.accepted import peek
-from lbsync.agent.generations import Store
-from lbsync.agent.served import load, main_text
-from lbsync.agent.settle import Plan
-from lbsync.agent.validate import Accepted, Refused, alike
+from lbsync.agent.candidate.validate import Accepted, Refused, alike
+from lbsync.agent.desired import template_context
+from lbsync.agent.desired.accepted import peek
+from lbsync.agent.desired.builder import Plan
+from lbsync.agent.generations.read import load
+from lbsync.agent.generations.store import Store
+from lbsync.agent.haproxycfg.config import main_text
+from lbsync.agent.privileges import become_owner
 from lbsync.cli import certificates, check_host
 from lbsync.cli.context import add_output, etcd_options, opened, settings_of
-from lbsync.cli.identity import become_owner
 from lbsync.cli.plan import make_plan, validated
 from lbsync.cli.terminal import Terminal, count, to_json
 from lbsync.clients.etcd import usage
@@ -158,7 +159,7 @@ def _check_state(findings: Findings, settings: Settings) -> None:
 
 
 def _check_templates(findings: Findings, settings: Settings) -> None:
-    renderer = findings.attempt("templates", lambda: inputs.make_renderer(settings))
+    renderer = findings.attempt("templates", lambda: template_context.make_renderer(settings))
     if renderer is not None:
         where = settings.templates.directory or "the packaged ones"
         findings.good("templates", f"{len(renderer.outputs)} outputs from {where}")
@@ -209,7 +210,7 @@ def _check_configuration(findings: Findings, settings: Settings, snapshot: Snaps
         findings.bad("keys", problems, Exit.REJECTED)
         if not problems:
             findings.good("keys", "all of them read well")
-    tls = bool(inputs.certificates_in(plan.rendered))
+    tls = bool(template_context.certificates_in(plan.rendered))
     odd = endless_redirect(settings, plan.desired, tls=tls)
     if odd is not None:
         findings.warn("configuration", odd)

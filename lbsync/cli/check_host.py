@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lbsync.agent.generations import MAIN_FILE, Generation
+from lbsync.agent.file_names import MAIN_FILE
+from lbsync.agent.generations.store import Generation
 from lbsync.agent.install import examine
 from lbsync.errors import LbsyncError
 from lbsync.settings import Settings

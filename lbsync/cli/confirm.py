@@ -5,9 +5,9 @@ from pathlib import Path
 
 from lbsync import status
 from lbsync.agent.control import Control
+from lbsync.agent.privileges import become_owner
 from lbsync.cli import confirm_fleet, request
 from lbsync.cli.context import settings_of
-from lbsync.cli.identity import become_owner
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Conflict, Exit, Unavailable
 

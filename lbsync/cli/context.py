@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from lbsync.agent.accepted import remembered
+from lbsync.agent.desired.accepted import remembered
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source

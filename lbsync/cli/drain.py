@@ -3,13 +3,14 @@
 import argparse
 from pathlib import Path
 
-from lbsync.agent import host_map, inputs
 from lbsync.agent.control import Control
-from lbsync.agent.generations import Store
-from lbsync.agent.served import load
+from lbsync.agent.generations import host_map as stored_host_map
+from lbsync.agent.generations.read import load
+from lbsync.agent.generations.store import Store
+from lbsync.agent.privileges import become_owner
+from lbsync.agent.runtime import host_map
 from lbsync.cli import request
 from lbsync.cli.context import settings_of
-from lbsync.cli.identity import become_owner
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.options import from_settings
@@ -93,7 +94,7 @@ def _tell_haproxy(settings: Settings, *, draining: bool) -> None:
             raise Unavailable("no generation is live")
         if not draining and not live.meta.confirmed_at:
             raise Unavailable(f"generation {live.name} was never proved to serve anybody")
-        host_map.bring(live, load(live), inputs.host_map(draining))
+        stored_host_map.update(live, load(live), host_map.content(draining))
         host_map.tell(sockets.worker(options), draining=draining)
     except LbsyncError as error:
         socket = options.stats_socket or options.master_socket

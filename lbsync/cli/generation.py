@@ -2,8 +2,8 @@
 
 import msgspec
 
-from lbsync.agent.generations import Generation, Store
-from lbsync.agent.sections import Parser
+from lbsync.agent.generations.store import Generation, Store
+from lbsync.agent.haproxycfg.config import Parser
 from lbsync.cli.terminal import count
 from lbsync.errors import LbsyncError, Rejected
 

@@ -5,9 +5,9 @@ import secrets
 import socket
 from collections.abc import Mapping
 
-from lbsync.agent.desired import Assembler
-from lbsync.agent.entries import Decoder
-from lbsync.agent.reach import NOWHERE, Reach, loss, reach
+from lbsync.agent.desired.assemble import Assembler
+from lbsync.agent.desired.decode import Decoder
+from lbsync.agent.guard.reach import NOWHERE, Reach, loss, reach
 from lbsync.cli.service_document import Change, stored
 from lbsync.clients.source import Put, Source
 from lbsync.model.records import ConfirmationRecord

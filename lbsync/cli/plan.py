@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from lbsync.agent import inputs
-from lbsync.agent.entries import Entries
-from lbsync.agent.generations import Generation
-from lbsync.agent.guard import Guard
-from lbsync.agent.host_files import HostFiles
-from lbsync.agent.sections import Parser
-from lbsync.agent.served import main_text
-from lbsync.agent.settle import Plan, Settler
-from lbsync.agent.validate import Accepted, validate
+from lbsync.agent.candidate.validate import Accepted, validate
+from lbsync.agent.desired import template_context
+from lbsync.agent.desired.builder import DesiredBuilder, Plan
+from lbsync.agent.desired.decode import Entries
+from lbsync.agent.desired.host_files import HostFiles
+from lbsync.agent.file_names import CERTIFICATES
+from lbsync.agent.generations.store import Generation
+from lbsync.agent.guard.guard import Guard
+from lbsync.agent.haproxycfg.config import Parser, main_text
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.haproxy.options import from_settings
@@ -39,11 +39,11 @@ def make_plan(
     return plan_with(make_settler(settings), snapshot, known, draining=draining)
 
 
-def make_settler(settings: Settings) -> Settler:
+def make_settler(settings: Settings) -> DesiredBuilder:
     """Return what makes plans under these settings. Raises `TemplateError`."""
     directory = settings.proxy.certificates
-    return Settler(
-        inputs.make_renderer(settings),
+    return DesiredBuilder(
+        template_context.make_renderer(settings),
         settings.reserved_ports,
         Permission(settings.claims),
         Guard(settings.agent.guard_percent, settings.agent.guard_window.seconds),
@@ -55,7 +55,7 @@ def make_settler(settings: Settings) -> Settler:
 
 
 def plan_with(
-    settler: Settler, snapshot: Snapshot, accepted: Entries, *, draining: bool = False
+    settler: DesiredBuilder, snapshot: Snapshot, accepted: Entries, *, draining: bool = False
 ) -> Plan:
     """Return what a pass would go for; no removal is confirmed. Raises like `make_plan`."""
     return settler.plan(snapshot, accepted, draining, lambda _hold, _confirmed: False)
@@ -91,7 +91,7 @@ def show_diff(
         if one == other:
             continue
         count += 1
-        if path.startswith(f"{inputs.CERTIFICATES}/"):
+        if path.startswith(f"{CERTIFICATES}/"):
             verb = "is new" if one is None else "is gone" if other is None else "differs"
             terminal.line(terminal.paint(f"{path} {verb} (not shown: it may hold a key)", "bold"))
             continue

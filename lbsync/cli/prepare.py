@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 
 from lbsync import log
-from lbsync.agent import server_state
-from lbsync.agent.apply import locked
-from lbsync.agent.generations import Store
+from lbsync.agent.apply.switch import locked
+from lbsync.agent.generations import server_state
+from lbsync.agent.generations.store import Store
+from lbsync.agent.privileges import become_owner, make_state_dir
 from lbsync.cli.context import settings_of
-from lbsync.cli.identity import become_owner, make_state_dir
 from lbsync.cli.plan import make_plan, validated
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.haproxy.options import from_settings

@@ -9,11 +9,11 @@ import msgspec
 from lbsync import log, verdict
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.publish_changes import Said, show
-from lbsync.cli.publish_health import Health, serving
 from lbsync.cli.publish_service import QUIET, Service, publisher_of
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Conflict, Exit, Unavailable
 from lbsync.loop import Loop, Notifier, Outcome, Waker
+from lbsync.publisher.health import Health, serving
 from lbsync.publisher.reconcile import Publisher
 from lbsync.publisher.result import published, what_changed
 from lbsync.publisher.units import Unit

@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lbsync.agent import inputs
-from lbsync.agent.generations import MAIN_FILE, Store
-from lbsync.agent.served import load
-from lbsync.agent.settle import Plan
+from lbsync.agent.desired.builder import Plan
+from lbsync.agent.file_names import CERTIFICATES, MAIN_FILE
+from lbsync.agent.generations.read import load
+from lbsync.agent.generations.store import Store
 from lbsync.atomic import replace_file
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.plan import make_plan, show_diff, texts, validated, warn_of_problems
@@ -88,7 +88,7 @@ def _show(args: argparse.Namespace, files: Mapping[str, bytes], plan: Plan) -> N
     shown = {
         path: data.decode(errors="backslashreplace")
         for path, data in files.items()
-        if not path.startswith(f"{inputs.CERTIFICATES}/")
+        if not path.startswith(f"{CERTIFICATES}/")
     }
     if args.file and args.file not in shown:
         raise Rejected(f"--file {args.file}: the set has {', '.join(sorted(shown))}")

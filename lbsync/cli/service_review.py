@@ -1,7 +1,7 @@
 """What a new value would mean beside all others: hosts and ports that somebody has already."""
 
-from lbsync.agent.desired import Assembler
-from lbsync.agent.entries import Decoder, settle_routes
+from lbsync.agent.desired.assemble import Assembler
+from lbsync.agent.desired.decode import Decoder, settle_routes
 from lbsync.cli.service_document import Change
 from lbsync.errors import Rejected
 from lbsync.model.desired import Desired

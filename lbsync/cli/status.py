@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from lbsync import status, verdict
-from lbsync.agent.generations import MAIN_FILE
-from lbsync.agent.reload import speaks
+from lbsync.agent.file_names import MAIN_FILE
+from lbsync.agent.runtime.readback import speaks
 from lbsync.cli import status_fleet, status_nagios, status_publishers
 from lbsync.cli.context import add_hosts, add_output, settings_of
 from lbsync.cli.terminal import Colour, Terminal, count, to_json

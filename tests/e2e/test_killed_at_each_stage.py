@@ -12,13 +12,13 @@ from harness.stack import Stack, servers
 #: Where the agent dies, as `module:Class.method`: right before the method does its work, and right
 #: after it. In the order of a pass.
 STAGES = [
-    "lbsync.agent.generations:Store.stage",
+    "lbsync.agent.generations.store:Store.stage",
     "lbsync.clients.haproxy.binary:check",
     "lbsync.agent.runtime.execute:Executor.run",
-    "lbsync.agent.generations:Store.make_live",
-    "lbsync.agent.reload:Reloader._request",
-    "lbsync.agent.generations:Store.mark_confirmed",
-    "lbsync.agent.accepted:Accepted.replace",
+    "lbsync.agent.generations.store:Store.make_live",
+    "lbsync.agent.apply.reload:Reloader._request",
+    "lbsync.agent.generations.store:Store.mark_confirmed",
+    "lbsync.agent.desired.accepted:Accepted.replace",
 ]
 _DIES = """
 import importlib, os, signal, sys

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from lbsync.agent.settle import Settler
+from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.cli.plan import make_settler, plan_with
 from lbsync.schema.decode import RECORD_OF
 from lbsync.settings import load
@@ -76,13 +76,13 @@ def places(keys: dict[str, Any], kind: str, path: str) -> list[tuple[dict[str, A
     ]
 
 
-def digest(settler: Settler, keys: dict[str, Any]) -> str | None:
+def digest(settler: DesiredBuilder, keys: dict[str, Any]) -> str | None:
     """Of all files that are made; None where a key is refused."""
     plan = plan_with(settler, a_snapshot(keys), {})
     return None if plan.desired.problems else plan.rendered.digest
 
 
-def settler_of(values: dict[str, dict[str, Any]], folder: Path) -> Settler:
+def settler_of(values: dict[str, dict[str, Any]], folder: Path) -> DesiredBuilder:
     lines = []
     for section, settings in values.items():
         lines.append(f"[{section}]")
@@ -96,7 +96,7 @@ def settler_of(values: dict[str, dict[str, Any]], folder: Path) -> Settler:
 class Whole(NamedTuple):
     """`all-fields` as it is written, and where its settings are read."""
 
-    settler: Settler
+    settler: DesiredBuilder
     digest: str
     folder: Path
 

@@ -10,8 +10,8 @@ import pytest
 
 from harness import haproxy
 from harness.ports import free_port
-from lbsync.agent import inputs
-from lbsync.agent.desired import Assembler
+from lbsync.agent.desired import template_context
+from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.render.digest import seal
 from lbsync.clients.files.tree import Tree
 from lbsync.model.desired import Desired
@@ -28,8 +28,8 @@ def keys_of(example: str) -> dict[str, bytes]:
 
 
 def rendered(example: str, raw: Mapping[str, bytes], desired: Desired) -> dict[str, bytes]:
-    renderer = inputs.make_renderer(load(EXAMPLES / example / "lbsync.toml"))
-    return renderer.render(inputs.context(desired, [], False), raw)
+    renderer = template_context.make_renderer(load(EXAMPLES / example / "lbsync.toml"))
+    return renderer.render(template_context.context(desired, [], False), raw)
 
 
 def nothing() -> Desired:

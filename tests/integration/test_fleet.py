@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from harness.etcd import Etcd
 from harness.wait import wait_until
-from lbsync.agent.fleet import Fleet
+from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Put

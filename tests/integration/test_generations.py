@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbsync.agent.accepted import Accepted
-from lbsync.agent.generations import Store
+from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.generations.store import Store
 from lbsync.errors import ApplyFailed, LbsyncError
 from lbsync.model.rendered import Rendered, RenderedFile
 

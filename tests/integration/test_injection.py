@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.haproxy import binaries
+from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import OutputSpec, Renderer
-from lbsync.agent.sections import Parser
 from lbsync.cli.plan import make_plan, texts
 from lbsync.errors import BadKey
 from lbsync.model.records import EndpointsRecord, GlobalRecord, RouteRecord, ServiceRecord

@@ -8,7 +8,7 @@ import pytest
 from harness.stack import servers
 from harness.wait import wait_until
 from lbsync.agent.control import Request
-from lbsync.agent.generations import Store
+from lbsync.agent.generations.store import Store
 from lbsync.settings import load
 from tests.pass_host import Host
 

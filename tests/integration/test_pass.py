@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 from harness.ports import free_port
 from harness.stack import servers
 from harness.wait import wait_until
-from lbsync.agent import culprits
-from lbsync.agent.accepted import peek
+from lbsync.agent.candidate import culprits
+from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.control import Request
-from lbsync.agent.validate import Refused
+from lbsync.agent.desired.accepted import peek
 from lbsync.cli import main
 from lbsync.cli.agent_status import StatusKeeper
 from lbsync.errors import Exit, TemplateError, Unavailable

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync import metrics
-from lbsync.agent.budget import Cause
+from lbsync.agent.apply.reload_limiter import Cause
 from lbsync.errors import LbsyncError
 from lbsync.status import CAUSES, LastPass, Quarantined, SourceStatus, State, Status
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync import verdict
-from lbsync.agent.acknowledge import record_of
+from lbsync.agent.report.fleet_records import record_of
 from lbsync.cli import status as command
 from lbsync.cli import status_nagios
 from lbsync.cli.parser import build_parser

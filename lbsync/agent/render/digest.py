@@ -9,14 +9,13 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 
+from lbsync.agent.file_names import MAIN_FILE
 from lbsync.errors import TemplateError
 from lbsync.model.rendered import Rendered, RenderedFile
 
 #: Stands where the digest will be, until it is known. Nobody can guess it and write it into a value, where it
 #: would be replaced like any other.
 STAND_IN = f"@lbsync-digest-{secrets.token_hex(16)}@"
-#: The file that HAProxy is started with.
-MAIN_FILE = "haproxy.cfg"
 
 _DIGITS = 16
 _TOKEN = STAND_IN.encode()

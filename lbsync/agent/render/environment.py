@@ -10,7 +10,8 @@ from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from lbsync.agent.render import compiler, confd, filters, holes, keys, quoting, text
+from lbsync.agent.render import compiler, filters, holes, quoting, text
+from lbsync.agent.render.confd import functions, keys
 from lbsync.agent.render.fragments import Fragments
 from lbsync.agent.render.loader import ShadowingLoader
 
@@ -93,11 +94,11 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
             loader=ShadowingLoader(directories),
             extensions=("jinja2.ext.do", "jinja2.ext.loopcontrols"),
         )
-        self.filters = {**confd.FILTERS, **filters.build(printer, style)}
+        self.filters = {**functions.FILTERS, **filters.build(printer, style)}
         self.fragments = Fragments(self, self.style.close_lines)
         for name in ("lipsum", "joiner"):
             del self.globals[name]
-        self.globals |= confd.functions(keys.NAMES)
+        self.globals |= functions.functions(keys.NAMES)
         self.globals |= {"each": self.fragments.each, "join": self.filters["join"]}
         if style == "haproxy":
             # Quotes that are data would be escaped when printed; here they mean: one word.
@@ -125,7 +126,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         try:
             tree = super()._parse(source, name, filename)
             compiler.prepare(tree, backslash_escapes=self._backslash_escapes)
-            confd.refuse_what_is_missing(tree)
+            functions.refuse_what_is_missing(tree)
         except jinja2.TemplateSyntaxError as error:
             error.name = error.name or name
             raise

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 import jinja2
 import msgspec
 
+from lbsync.agent.render.confd.keys import Keys
 from lbsync.agent.render.digest import STAND_IN
 from lbsync.agent.render.environment import ConfigEnvironment, Delimiters, StyleName
 from lbsync.agent.render.faults import FAULTS, located
-from lbsync.agent.render.keys import Keys
 from lbsync.agent.render.text import Quoted
 from lbsync.errors import LbsyncError, Rejected, TemplateError
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from lbsync.agent.runtime.steps import (
+from lbsync.agent.haproxycfg.server_options import options
+from lbsync.agent.runtime.changes.steps import (
     AddEntry,
     AddServer,
     Correct,
@@ -27,7 +28,6 @@ from lbsync.agent.runtime.steps import (
     Step,
     UnlistCertificate,
 )
-from lbsync.agent.server_options import options
 
 NOTHING = re.compile(r"")
 REGISTERED = re.compile(r"New server registered\.")

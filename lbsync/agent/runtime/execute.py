@@ -6,11 +6,9 @@ reloads. A stage that was begun is safe to leave half done (see `steps.Phase`).
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 
-from lbsync.agent.runtime import newcomers
-from lbsync.agent.runtime.commands import Command, commands, entry_command
-from lbsync.agent.runtime.drafts import Plan
-from lbsync.agent.runtime.newcomers import Name
-from lbsync.agent.runtime.steps import (
+from lbsync.agent.runtime import first_checks
+from lbsync.agent.runtime.changes.change_set import Plan
+from lbsync.agent.runtime.changes.steps import (
     AddEntry,
     AddServer,
     ReplaceEntries,
@@ -19,6 +17,8 @@ from lbsync.agent.runtime.steps import (
     SetState,
     Step,
 )
+from lbsync.agent.runtime.commands import Command, commands, entry_command
+from lbsync.agent.runtime.first_checks import Name
 from lbsync.clients.haproxy import answers
 from lbsync.clients.haproxy.answers import ServerState
 from lbsync.clients.haproxy.sockets import BATCH_BYTES, WorkerSocket
@@ -78,7 +78,7 @@ class Executor:
 
     def _newcomers(self, steps: Sequence[Step]) -> frozenset[Name]:
         """Return which servers have to wait, by what the others of their backends do now."""
-        coming = [step for step in steps if newcomers.may_wait(step)]
+        coming = [step for step in steps if first_checks.may_wait(step)]
         backends = sorted({name[0] for step in coming if (name := _name(step)) is not None})
         states: list[ServerState] = []
         for texts in self._worker.batches([f"show servers state {each}" for each in backends]):
@@ -88,7 +88,7 @@ class Executor:
                     states += answers.parse_servers(f"{reply}\n")
             except Unavailable as error:
                 raise Deviated(coming[0], answer or str(error)) from error
-        return newcomers.waiting(steps, states)
+        return first_checks.waiting(steps, states)
 
     def _send(self, waiting: Sequence[tuple[Step, Command]]) -> None:
         """Send commands in as few lines as their length allows; judge each reply."""

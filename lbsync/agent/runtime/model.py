@@ -7,16 +7,15 @@ ten thousand. Sections that did not change are the same objects from one configu
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lbsync.agent.directives import Section, Server
-from lbsync.agent.journal import Touch
-from lbsync.agent.rules import MAIN_FILE
-from lbsync.agent.runtime import certificates, maps
-from lbsync.agent.runtime.certificates import BESIDE, Certificates, Uses
-from lbsync.agent.runtime.extras import Extras, extras
-from lbsync.agent.runtime.maps import Entries, Lookup
-from lbsync.agent.runtime.proxies import proxy
-from lbsync.agent.runtime.section import Leaving
-from lbsync.agent.runtime.steps import (
+from lbsync.agent.file_names import MAIN_FILE
+from lbsync.agent.haproxycfg.config import Config, Placed
+from lbsync.agent.haproxycfg.inheritance import proxy
+from lbsync.agent.haproxycfg.parser import Section, Server
+from lbsync.agent.runtime.changes import certificates, maps
+from lbsync.agent.runtime.changes.certificates import BESIDE, Certificates, Uses
+from lbsync.agent.runtime.changes.maps import Entries, Lookup
+from lbsync.agent.runtime.changes.servers import Leaving
+from lbsync.agent.runtime.changes.steps import (
     AddServer,
     DeleteServer,
     RetireServer,
@@ -24,14 +23,15 @@ from lbsync.agent.runtime.steps import (
     SetWeight,
     Step,
 )
-from lbsync.agent.sections import Config, Placed
+from lbsync.agent.runtime.corrections import Extras, extras
+from lbsync.agent.runtime.journal import Touch
 
 PROXIES = frozenset(("frontend", "backend", "listen"))
 Key = tuple[str, str]
 """Kind and name of a section."""
 
 
-class Running:
+class RuntimeConfig:
     """The sections and files in force. Not for two threads."""
 
     def __init__(self, config: Config, files: Mapping[str, bytes]) -> None:

@@ -7,17 +7,17 @@ understand is a reload: that is always right, only slower.
 import re
 from collections.abc import Iterable, Mapping
 
-from lbsync.agent.directives import Section
-from lbsync.agent.rules import BACKEND_MAPS
-from lbsync.agent.runtime import maps
-from lbsync.agent.runtime.certificates import Certificates, plan_certificates
-from lbsync.agent.runtime.drafts import Draft, Phase, Plan
-from lbsync.agent.runtime.frame import Pair, title
-from lbsync.agent.runtime.maps import Change, plan_changes, plan_entries, plan_whole
-from lbsync.agent.runtime.model import Running
-from lbsync.agent.runtime.options import Version
-from lbsync.agent.runtime.section import Leaving, plan_section
-from lbsync.agent.sections import Config, Placed
+from lbsync.agent.file_names import BACKEND_MAPS
+from lbsync.agent.haproxycfg.config import Config, Placed
+from lbsync.agent.haproxycfg.parser import Section
+from lbsync.agent.runtime.changes import maps
+from lbsync.agent.runtime.changes.certificates import Certificates, plan_certificates
+from lbsync.agent.runtime.changes.change_set import Phase, Plan, PlanBuilder
+from lbsync.agent.runtime.changes.maps import Change, plan_changes, plan_entries, plan_whole
+from lbsync.agent.runtime.changes.section_diff import Pair, title
+from lbsync.agent.runtime.changes.server_words import Version
+from lbsync.agent.runtime.changes.servers import Leaving, plan_section
+from lbsync.agent.runtime.model import RuntimeConfig
 
 _BEFORE_A_RELOAD = frozenset((Phase.ADD, Phase.RAISE, Phase.LOWER))
 _SERVERS = frozenset(("backend", "listen"))
@@ -25,7 +25,7 @@ _NOBODY: dict[str, Leaving] = {}
 
 
 def plan(
-    running: Running,
+    running: RuntimeConfig,
     config: Config,
     files: Mapping[str, bytes],
     version: Version,
@@ -38,7 +38,7 @@ def plan(
     steps are those for servers of sections that need none: they may run before it, so that a change
     here need not wait for a change there.
     """
-    servers, rest = Draft(), Draft()
+    servers, rest = PlanBuilder(), PlanBuilder()
     _plan_sections(servers, running, config, version)
     # Files need not be compared where a section asks for a reload already: it reads them all.
     if not servers.reasons:
@@ -49,13 +49,13 @@ def plan(
     return servers.finish()
 
 
-def plan_one(running: Running, section: Section, version: Version, line: int = 1) -> Plan:
+def plan_one(running: RuntimeConfig, section: Section, version: Version, line: int = 1) -> Plan:
     """Return what a new version of one section asks for; all others stay as they run.
 
     `line` is where it stands, for the words of a reason. Servers that only this section has are all
     it may differ in; else the plan asks for a reload.
     """
-    draft = Draft()
+    draft = PlanBuilder()
     old = running.sections.get((section.kind, section.name))
     if old is None:
         draft.reload(_new(Placed(section, line)))
@@ -65,7 +65,7 @@ def plan_one(running: Running, section: Section, version: Version, line: int = 1
 
 
 def plan_map(
-    running: Running,
+    running: RuntimeConfig,
     path: str,
     gone: Iterable[tuple[str, str]],
     come: Iterable[tuple[str, str]],
@@ -77,7 +77,7 @@ def plan_map(
     repeated, only the whole new content can tell: the plan then asks for a reload, and `plan` will
     find a better way.
     """
-    draft = Draft()
+    draft = PlanBuilder()
     lookup = running.lookups.get(path)
     goes, comes, other = maps.changed_pairs(gone, come)
     known = running.entries(path)
@@ -91,20 +91,22 @@ def plan_map(
         change = Change(path, lookup, path in backend_maps)
         plan_changes(draft, change, goes, comes, other)
         if maps.is_slow_by_key(len(goes) + len(other), len(known)) and not draft.reasons:
-            draft = Draft()
+            draft = PlanBuilder()
             plan_whole(draft, change, known, known.changed(goes, (*other, *comes)))
     return draft.finish()
 
 
 def together(plans: Iterable[Plan]) -> Plan:
     """Return several plans for one HAProxy as one, in the right order."""
-    draft = Draft()
+    draft = PlanBuilder()
     for each in plans:
         draft.add(each)
     return draft.finish()
 
 
-def _plan_sections(draft: Draft, running: Running, config: Config, version: Version) -> None:
+def _plan_sections(
+    draft: PlanBuilder, running: RuntimeConfig, config: Config, version: Version
+) -> None:
     fresh, gone = running.differing(config)
     if not fresh and not gone and not running.same_bases(config):
         return
@@ -128,7 +130,9 @@ def _plan_sections(draft: Draft, running: Running, config: Config, version: Vers
         draft.reload(f"{moved}: it stands on another 'defaults' section than before")
 
 
-def _pair(draft: Draft, running: Running, old: Section, placed: Placed, version: Version) -> None:
+def _pair(
+    draft: PlanBuilder, running: RuntimeConfig, old: Section, placed: Placed, version: Version
+) -> None:
     leaving = running.leaving.get(old.name, _NOBODY) if old.kind in _SERVERS else _NOBODY
     pair = Pair(old, placed.section, placed.line, running.base(old))
     plan_section(draft, pair, version, leaving)
@@ -143,8 +147,8 @@ def _new(placed: Placed) -> str:
 
 
 def _plan_files(
-    draft: Draft,
-    running: Running,
+    draft: PlanBuilder,
+    running: RuntimeConfig,
     config: Config,
     files: Mapping[str, bytes],
     backend_maps: frozenset[str],
@@ -167,7 +171,7 @@ def _plan_files(
             draft.reload(f"{path}: it changed, and HAProxy reads it only when it starts")
 
 
-def _listed(running: Running, files: Mapping[str, bytes], path: str) -> bool:
+def _listed(running: RuntimeConfig, files: Mapping[str, bytes], path: str) -> bool:
     """Tell whether a crt-list may mean a file: by its name, in the options of a line."""
     name = path.encode()
     held = (files.get(each, b"") + running.files.get(each, b"") for each in running.uses.lists)

@@ -15,13 +15,13 @@ would get its share of requests until its checks have failed.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from lbsync.agent import readback
-from lbsync.agent.directives import Section, Server
-from lbsync.agent.runtime.model import Running, bases, wish
-from lbsync.agent.runtime.options import proves
-from lbsync.agent.runtime.proxies import proxy
-from lbsync.agent.sections import Config
-from lbsync.agent.server_options import options
+from lbsync.agent.haproxycfg.config import Config
+from lbsync.agent.haproxycfg.inheritance import proxy
+from lbsync.agent.haproxycfg.parser import Section, Server
+from lbsync.agent.haproxycfg.server_options import options
+from lbsync.agent.runtime import readback
+from lbsync.agent.runtime.changes.server_words import proves
+from lbsync.agent.runtime.model import RuntimeConfig, bases, wish
 from lbsync.clients.haproxy.answers import (
     STATE_ADDRESS,
     STATE_BACKEND,
@@ -45,7 +45,7 @@ _AS_WRITTEN = frozenset(("0", "6", "7", "22", "23"))
 """States of a check, and of an agent's, in which nobody has changed it: none, on, under way."""
 
 
-def rows(answer: str, running: Running | None, config: Config) -> str:
+def rows(answer: str, running: RuntimeConfig | None, config: Config) -> str:
     """Return the state file for `config`: the rows of `show servers state` that hold for it.
 
     A row is kept where backend, server, address and port are those of `config`. Of what `running`
@@ -101,7 +101,7 @@ def _wanted(config: Config) -> _Side:
     return _Side(sections, lambda section: stands_on.get((section.kind, section.name)))
 
 
-def _asked(running: Running) -> _Side:
+def _asked(running: RuntimeConfig) -> _Side:
     sections = {
         name: section
         for (kind, name), section in running.sections.items()
@@ -126,7 +126,9 @@ class _Known:
             self.serving[backend] = row[0]
 
 
-def _kept(lines: list[str], running: Running | None, wanted: _Side, known: _Known) -> Iterator[str]:
+def _kept(
+    lines: list[str], running: RuntimeConfig | None, wanted: _Side, known: _Known
+) -> Iterator[str]:
     asked = _asked(running) if running else None
     ordinary = _Ordinary(wanted, running)
     for line in lines:
@@ -190,7 +192,7 @@ def _unproved(known: _Known, wanted: _Side) -> Iterator[str]:
 class _Ordinary:
     """Rows that mean what is wanted as they are, told cheaply: nearly all of thirty thousand."""
 
-    def __init__(self, wanted: _Side, running: Running | None) -> None:
+    def __init__(self, wanted: _Side, running: RuntimeConfig | None) -> None:
         self._wanted = wanted
         self._running = running
         self._backend = ""
@@ -226,7 +228,7 @@ class _Ordinary:
                 rows[server.name] = state, str(server.port)
         return rows
 
-    def _untouched(self, running: Running, section: Section) -> bool:
+    def _untouched(self, running: RuntimeConfig, section: Section) -> bool:
         return (
             running.server_section(section.name) is section
             and running.base(section) is self._wanted.base(section)
@@ -269,7 +271,9 @@ def _configured_out(row: list[str]) -> bool:
     return row[_ADMIN].isdecimal() and int(row[_ADMIN]) & both == both
 
 
-def _settle(row: list[str], running: Running, asked: _Side, server: Server, weight: int) -> bool:
+def _settle(
+    row: list[str], running: RuntimeConfig, asked: _Side, server: Server, weight: int
+) -> bool:
     """Change a row to mean what is wanted; False where that is nothing at all."""
     backend, name = row[STATE_BACKEND], row[STATE_NAME]
     if name in running.leaving.get(backend, {}):

@@ -15,9 +15,9 @@ from harness.haproxy import Haproxy
 from harness.ports import free_port
 from harness.wait import wait_until
 from harness.web import WebServer
-from lbsync.agent.apply import locked
-from lbsync.agent.reload import Reloader
-from lbsync.agent.validate import Refused
+from lbsync.agent.apply.reload import Reloader
+from lbsync.agent.apply.switch import locked
+from lbsync.agent.candidate.validate import Refused
 from lbsync.clients.haproxy import binary as haproxy_binary
 from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.answers import ServerState

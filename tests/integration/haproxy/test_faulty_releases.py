@@ -9,8 +9,8 @@ import pytest
 
 from harness.haproxy import binaries
 from lbsync import status
-from lbsync.agent.live import Live
-from lbsync.agent.sections import Parser
+from lbsync.agent.haproxycfg.config import Parser
+from lbsync.agent.runtime.runtime import HaproxyRuntime
 from lbsync.cli.main import main
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.model.rendered import Rendered, RenderedFile
@@ -95,7 +95,7 @@ def test_the_log_names_it_once_it_is_known_to_run(
     stats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = HaproxyOptions(stats_socket=str(stats), state_dir=str(tmp_path), reload="signal")
-    live = Live(options, 1.0)
+    live = HaproxyRuntime(options, 1.0)
     rendered = Rendered("d1g3st", (RenderedFile("haproxy.cfg", CONFIG.encode(), 0o644),))
     for _ in range(2):
         live.load(rendered, Parser().parse(CONFIG), "d1g3st")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.wait import wait_until
-from lbsync.agent.generations import Store
-from lbsync.agent.master_directory import MasterDirectory
+from lbsync.agent.generations.master_directory import MasterDirectory
+from lbsync.agent.generations.store import Store
 from lbsync.errors import ApplyFailed
 from lbsync.model.rendered import Rendered
 from tests.haproxy_bench import Bench

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.certificates import Authority
-from lbsync.agent.runtime.certificates import fingerprint
-from lbsync.agent.runtime.compare import compare, healing
+from lbsync.agent.runtime.changes.certificates import fingerprint
+from lbsync.agent.runtime.changes.steps import CertificatePart, SetCertificate
+from lbsync.agent.runtime.drift import compare, healing
 from lbsync.agent.runtime.execute import Deviated
-from lbsync.agent.runtime.look import look
-from lbsync.agent.runtime.steps import CertificatePart, SetCertificate
+from lbsync.agent.runtime.observe import look
 from tests.runtime_bed import Bed, Spot, World
 
 Beds = Callable[..., Bed]

@@ -8,13 +8,8 @@ import pytest
 
 from harness.wait import wait_until
 from harness.web import WebServer
-from lbsync.agent.runtime.compare import compare, healing, settle
-from lbsync.agent.runtime.drafts import Plan
-from lbsync.agent.runtime.execute import Deviated
-from lbsync.agent.runtime.look import look
-from lbsync.agent.runtime.model import Running
-from lbsync.agent.runtime.removal import Removal
-from lbsync.agent.runtime.steps import (
+from lbsync.agent.runtime.changes.change_set import Plan
+from lbsync.agent.runtime.changes.steps import (
     AddEntry,
     DeleteServer,
     RetireServer,
@@ -23,6 +18,11 @@ from lbsync.agent.runtime.steps import (
     SetWeight,
     Step,
 )
+from lbsync.agent.runtime.drift import compare, healing, settle
+from lbsync.agent.runtime.execute import Deviated
+from lbsync.agent.runtime.model import RuntimeConfig
+from lbsync.agent.runtime.observe import look
+from lbsync.agent.runtime.retire import RetiredServers
 from tests.runtime_bed import Bed, Spot, World, changed, wanted_entries, wanted_servers
 
 Beds = Callable[..., Bed]
@@ -73,13 +73,13 @@ def test_every_kind_of_change_is_made_and_read_back(beds: Beds, master: bool) ->
     back.files["maps/denied.lst"] = "10.0.9.0/24\n192.0.2.1\n"
     bed.apply(back)
     agrees(bed, back)
-    assert Removal(bed.worker, 30.0).tidy(bed.running, 0.0).waiting == ()
+    assert RetiredServers(bed.worker, 30.0).tidy(bed.running, 0.0).waiting == ()
     wait_until("the last to go", lambda: _tidied(bed))
     assert bed.servers() == wanted_servers(back)
 
 
 def _tidied(bed: Bed) -> bool:
-    Removal(bed.worker, 30.0).tidy(bed.running, 0.0)
+    RetiredServers(bed.worker, 30.0).tidy(bed.running, 0.0)
     return bed.running.leaving == {}
 
 
@@ -88,7 +88,7 @@ def test_any_changes_in_a_row_lead_to_what_a_fresh_start_would(beds: Beds, seed:
     dice = random.Random(seed)
     world = a_world()
     bed = beds(world, master=bool(seed % 2))
-    removal = Removal(bed.worker, 30.0)
+    removal = RetiredServers(bed.worker, 30.0)
     for turn in range(60):
         new = changed(dice, world, options=("", " check inter 20s", " maxconn 3"))
         made = bed.plan(new)
@@ -121,7 +121,7 @@ def test_from_any_half_done_plan_a_look_finds_the_way(beds: Beds) -> None:
         made = bed.plan(new)
         assert made.reasons == ()
         bed.executor.run_steps(made.steps[: dice.randrange(len(made.steps) + 1)])
-        bed.running = Running(bed.config(new), new.data())
+        bed.running = RuntimeConfig(bed.config(new), new.data())
         bed.running.touch(made.steps)
         found = compare(bed.running, look(bed.worker, bed.running), bed.version)
         assert not any(one.held for one in found)
@@ -179,7 +179,7 @@ def test_a_server_with_a_connection_stays_until_it_ends_or_its_time_is_up(beds: 
         wait_until("the request", lambda: web.requests["/"])
         new.servers["be_a"] = {"s2": Spot(web.address)}
         bed.apply(new)
-        removal = Removal(bed.worker, 30.0)
+        removal = RetiredServers(bed.worker, 30.0)
         assert removal.tidy(bed.running, 0.0).waiting == (("be_a", "s1"),)
         late = removal.tidy(bed.running, 30.0)
         assert late.refused and "still has connections" in late.refused[0][1]
@@ -231,7 +231,7 @@ def test_after_a_restart_of_the_agent_leaving_servers_are_known_again(beds: Beds
     new = world.copy()
     del new.servers["be_a"]["s1"]
     bed.apply(new)
-    bed.running = Running(bed.config(new), new.data())
+    bed.running = RuntimeConfig(bed.config(new), new.data())
     todo = healing(compare(bed.running, look(bed.worker, bed.running), bed.version))
     assert todo.steps == (RetireServer("be_a", "s1"),)
     bed.executor.run(todo)
@@ -254,7 +254,7 @@ def test_servers_that_other_lines_name_stay_out(beds: Beds, program: str) -> Non
     bed = beds(world)
     bed.executor.run_steps([RetireServer("be_a", "s1")])
     bed.running.adopt_steps([RetireServer("be_a", "s1")])
-    removal = Removal(bed.worker, 30.0)
+    removal = RetiredServers(bed.worker, 30.0)
     assert removal.tidy(bed.running, 0.0).stuck == (("be_a", "s1"),)
     assert bed.servers()["be_a/s1"][3] & 1, "it is in maintenance"
 

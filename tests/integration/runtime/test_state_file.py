@@ -9,10 +9,10 @@ import pytest
 from harness.haproxy import Haproxy
 from harness.ports import free_port
 from harness.wait import wait_until
-from lbsync.agent.runtime.model import Running
+from lbsync.agent.haproxycfg.config import Parser
+from lbsync.agent.runtime.changes.steps import SetState, SetWeight
+from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.state_file import rows
-from lbsync.agent.runtime.steps import SetState, SetWeight
-from lbsync.agent.sections import Parser
 from lbsync.clients.haproxy.answers import ServerState
 from lbsync.clients.haproxy.sockets import WorkerSocket
 from lbsync.errors import Unavailable
@@ -51,7 +51,7 @@ class Balancer:
         self._port = free_port()
         self.haproxy = Haproxy(directory / "run", self._config, program)
         self.worker = WorkerSocket(str(self._stats), 2.0)
-        self.running: Running | None = None
+        self.running: RuntimeConfig | None = None
 
     def _text(self, servers: str) -> str:
         return CONFIG.format(stats=self._stats, state=self.state, port=self._port, servers=servers)
@@ -59,7 +59,7 @@ class Balancer:
     def start(self, servers: str) -> None:
         self._config.write_text(self._text(servers))
         self.haproxy.start()
-        self.running = Running(Parser().parse(self._text(servers)), {})
+        self.running = RuntimeConfig(Parser().parse(self._text(servers)), {})
 
     def reload(self, servers: str) -> None:
         """Write the state file for the new configuration, then reload."""
@@ -70,7 +70,7 @@ class Balancer:
         before = self.worker.show_info()["Pid"]
         wait_until("the master's socket", lambda: self.haproxy.ask("reload") or True)
         wait_until("the new worker", lambda: self._pid() not in ("", before))
-        self.running = Running(config, {})
+        self.running = RuntimeConfig(config, {})
 
     def _pid(self) -> str:
         try:

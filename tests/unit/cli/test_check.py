@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lbsync.agent.desired import Assembler
+from lbsync.agent.desired.assemble import Assembler
 from lbsync.cli.check import endless_redirect
 from lbsync.settings import load
 from tests.builders import entries_of

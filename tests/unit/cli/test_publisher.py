@@ -6,12 +6,12 @@ import json
 import pytest
 
 from lbsync.cli.publish_changes import Said, show
-from lbsync.cli.publish_health import Health
 from lbsync.cli.status_publishers import describe
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import SettingsError
 from lbsync.loop import Outcome, Report
 from lbsync.model.publishing import HeartbeatRecord, LeaderRecord
+from lbsync.publisher.health import Health
 from lbsync.publisher.mirror import Change
 from lbsync.publisher.units import Unit
 from lbsync.schema.publishing import Known, known

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.agent.certificates import Certificates
-from lbsync.agent.quarantine import Quarantine
+from lbsync.agent.desired.certificates import Certificates
+from lbsync.agent.desired.quarantine import Quarantine
 from lbsync.clients import x509
 from lbsync.clients.certificates import CertificateDirectory
 from tests.pems import DAY, certificate_pem, key_pem, pem

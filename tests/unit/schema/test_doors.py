@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.agent.entries import read_entry
+from lbsync.agent.desired.decode import read_entry
 from lbsync.errors import BadKey
 from lbsync.model.desired import Problem
 from lbsync.model.snapshot import Item

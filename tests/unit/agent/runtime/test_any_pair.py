@@ -4,9 +4,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbsync.agent.runtime.model import Running
+from lbsync.agent.haproxycfg.config import Config, Parser
+from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import plan
-from lbsync.agent.sections import Config, Parser
 from tests.runtime_bed import NOWHERE, VERSIONS, Spot, World
 from tests.runtime_model import Simulated
 
@@ -82,7 +82,7 @@ def test_the_steps_lead_to_what_is_wanted(
 ) -> None:
     old, new = both
     was, wanted = parsed(old), parsed(new)
-    running = Running(was, old.data())
+    running = RuntimeConfig(was, old.data())
     made = plan(running, wanted, new.data(), version)
     haproxy = Simulated(was, old.data())
     haproxy.run(made.steps, new.data())
@@ -100,7 +100,7 @@ def test_the_steps_lead_to_what_is_wanted(
 @settings(max_examples=100, deadline=None)
 @given(world=worlds())
 def test_nothing_is_to_be_done_for_what_runs_already(world: World) -> None:
-    running = Running(parsed(world), world.data())
+    running = RuntimeConfig(parsed(world), world.data())
     text = world.text(NOWHERE, digest="two")
     head, *backends = text.split("\nbackend ")
     shuffled = head + "# a comment\n\n" + "".join(f"\nbackend {b}\n" for b in reversed(backends))
@@ -120,7 +120,7 @@ def test_wherever_a_plan_is_cut_off_no_route_leads_nowhere(both: tuple[World, Wo
         have = dict(rows)
         world.files["maps/routes.map"] = "".join(f"{k} {k}\n" for k in known if k in have)
     was, wanted = parsed(old), parsed(new)
-    made = plan(Running(was, old.data()), wanted, new.data(), (2, 8, 0))
+    made = plan(RuntimeConfig(was, old.data()), wanted, new.data(), (2, 8, 0))
     if made.reload:
         return
     haproxy = Simulated(was, old.data())

@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from lbsync.agent.runtime.drafts import Draft, Phase
-from lbsync.agent.runtime.execute import Deviated, Executor
-from lbsync.agent.runtime.steps import (
+from lbsync.agent.runtime.changes.change_set import Phase, PlanBuilder
+from lbsync.agent.runtime.changes.steps import (
     AddEntry,
     AddServer,
     CertificatePart,
@@ -17,6 +16,7 @@ from lbsync.agent.runtime.steps import (
     SetWeight,
     Step,
 )
+from lbsync.agent.runtime.execute import Deviated, Executor
 from lbsync.clients.haproxy.sockets import BATCH_BYTES, WorkerSocket
 from lbsync.errors import Unavailable
 
@@ -45,8 +45,8 @@ class Scripted(WorkerSocket):
         )
 
 
-def plan_of(*steps: object, phase: Phase = Phase.ADD) -> Draft:
-    draft = Draft()
+def plan_of(*steps: object, phase: Phase = Phase.ADD) -> PlanBuilder:
+    draft = PlanBuilder()
     draft.do(phase, *steps)  # type: ignore[arg-type]
     return draft
 

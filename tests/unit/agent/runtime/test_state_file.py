@@ -2,10 +2,10 @@
 
 import pytest
 
-from lbsync.agent.runtime.model import Running
+from lbsync.agent.haproxycfg.config import Parser
+from lbsync.agent.runtime.changes.steps import RetireServer, SetWeight
+from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.state_file import rows
-from lbsync.agent.runtime.steps import RetireServer, SetWeight
-from lbsync.agent.sections import Parser
 
 HEAD = "1\n# be_id be_name srv_id srv_name srv_addr\n"
 
@@ -20,7 +20,7 @@ def row(
 def kept(line: str, old: str | None, new: str, *steps: object) -> str:
     known = None
     if old is not None:
-        known = Running(Parser().parse(f"backend be\n{old}\n"), {})
+        known = RuntimeConfig(Parser().parse(f"backend be\n{old}\n"), {})
         known.adopt_steps(steps)  # type: ignore[arg-type]
     text = rows(f"{HEAD}{line}\n\n", known, Parser().parse(f"backend be\n{new}\n"))
     assert text.startswith(HEAD)

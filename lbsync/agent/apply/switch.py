@@ -1,0 +1,283 @@
+"""From a validated generation to one that HAProxy is proved to serve, or back again.
+
+The order is the promise: the link moves, HAProxy reloads, the worker is asked; and if anything in
+it fails, the generation that was live before is live again before anyone hears of the failure.
+This is one plain synchronous call: who wants to stop lets it end first.
+"""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from lbsync import filelock
+from lbsync.agent.apply.reload import Before, Reloaded, Reloader
+from lbsync.agent.candidate.failed_digests import LoadFailed
+from lbsync.agent.generations import server_state
+from lbsync.agent.generations.store import Generation, Store
+from lbsync.agent.haproxycfg.config import Config
+from lbsync.agent.runtime import state_file
+from lbsync.agent.runtime.model import RuntimeConfig
+from lbsync.agent.runtime.readback import Mismatch, differences
+from lbsync.atomic import replace_file
+from lbsync.clients.haproxy import processes, sockets
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.errors import ApplyFailed, Denied, LbsyncError, Unavailable
+from lbsync.model.rendered import Rendered
+
+NO_OLD_WORKERS = processes.OldWorkers(0, 0.0, 0)
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What came of an apply; never more than was verified."""
+
+    outcome: Literal["confirmed", "live"]
+    """`confirmed`: HAProxy was proved to serve it. `live`: it is what HAProxy will read when it
+    starts, but HAProxy's socket does not answer."""
+    generation: Generation
+    seconds: float
+    reload: Reloaded | None = None
+    """None when no reload was needed or possible."""
+    mismatches: tuple[Mismatch, ...] = ()
+    """What runs otherwise than the configuration says, in spite of the proof."""
+    old_workers: processes.OldWorkers = NO_OLD_WORKERS
+    detail: str = ""
+    """For `live`: one sentence saying what does not answer."""
+    by_hand: tuple[str, ...] = ()
+    """What a person set on the running HAProxy, and is kept: one sentence each."""
+    healed: tuple[str, ...] = ()
+    """What differed and was put right, one sentence each."""
+    verified_at: float = 0.0
+    """Seconds since 1970 when everything was last read back; 0: this apply did not."""
+    steps: int = 0
+    """Runtime changes that led here without a reload."""
+    reasons: tuple[str, ...] = ()
+    """Why it took a reload."""
+    cause: str = ""
+    """Of a reload, as the budget counts them: `change`, `start`, `heal`, `rollback`."""
+    needless: bool = False
+    """The reload changed nothing of what runs; that must not be."""
+    worker: str = ""
+    """Process id of the worker that this was proved of."""
+    base: str = ""
+    """Digest that HAProxy gives in `show info`: of the generation it loaded; empty: unknown."""
+
+
+class Switcher:
+    """Applies generations to the HAProxy of this host, one at a time."""
+
+    def __init__(self, options: HaproxyOptions, store: Store) -> None:
+        self._options = options
+        self._store = store
+        self._reloader = Reloader(options)
+        self._master = sockets.master(options)
+        self._worker = sockets.worker(options)
+
+    @property
+    def is_reloading(self) -> bool:
+        """See `Reloader.is_under_way`."""
+        return self._reloader.is_under_way
+
+    def apply(
+        self,
+        generation: Generation,
+        rendered: Rendered,
+        config: Config,
+        running: RuntimeConfig | None = None,
+    ) -> Applied:
+        """Make a validated generation live, reload, prove it, read it back, record it.
+
+        `running`: what HAProxy is known to run; what that asked for itself ends with the reload,
+        what a person set by hand does not.
+
+        Raises `ApplyFailed` with HAProxy's own words when HAProxy did not take it, the previous
+        generation being live again by then; `Conflict` when another reload holds the lock for
+        longer than the reload's time limit (nothing was changed).
+        """
+        started = time.monotonic()
+        try:
+            with locked(self._options.lock_path, self._options.reload_timeout_s):
+                return self._apply(generation, rendered, config, started, running)
+        except LbsyncError:
+            if generation.seq == 0:
+                self._store.discard(generation)  # still staged: nothing else names it
+            raise
+
+    def _apply(
+        self,
+        generation: Generation,
+        rendered: Rendered,
+        config: Config,
+        started: float,
+        running: RuntimeConfig | None,
+    ) -> Applied:
+        previous = self._store.live()
+        try:
+            before = self._reloader.running()
+        except Denied as error:
+            # It may well run, and what it then takes could never be proved.
+            raise ApplyFailed(f"{error}; nothing was changed") from error
+        except Unavailable as error:
+            server_state.empty(generation, config, self._store.live_link)
+            live = self._store.make_live(generation)
+            self._store.prune()
+            return _only_live(live, started, error)
+        self._carry_over(generation, config, running)
+        self._store.look_for_failure()
+        live = self._store.make_live(generation)
+        reloaded = self._reload(live, previous, before)
+        # A later start must not take for news what is long ended, such as a maintenance.
+        server_state.empty(live, config, self._store.live_link)
+        return self._prove(live, rendered, config, started, reloaded)
+
+    def confirm(self, live: Generation, rendered: Rendered, config: Config) -> Applied | None:
+        """Prove, without a reload, that HAProxy serves the live generation.
+
+        None when it answers but serves something else: a reload is then due. `live` again as
+        outcome while it does not answer. Also the periodic read-back of a confirmed generation.
+        """
+        started = time.monotonic()
+        try:
+            if self._reloader.served(live.digest):
+                return self._prove(live, rendered, config, started, None)
+            base = live.meta.base
+            if base and self._reloader.served(base):
+                return self._prove(live, rendered, config, started, None, base=base)
+            return None
+        except Denied as error:
+            return _only_live(live, started, error)
+        except Unavailable as error:
+            if self._reloader.is_deaf():
+                return None  # only a reload makes it answer again
+            return _only_live(live, started, error)
+
+    def adopt(self, generation: Generation, config: Config, base: str) -> Applied:
+        """Make a generation live that HAProxy was proved to run already, by runtime changes.
+
+        `base`: digest of the generation it had loaded. Raises `ApplyFailed` when the disk does not
+        take it.
+        """
+        started = time.monotonic()
+        with locked(self._options.lock_path, self._options.reload_timeout_s):
+            server_state.empty(generation, config, self._store.live_link)
+            live = self._store.mark_confirmed(self._store.make_live(generation), base)
+        return Applied("confirmed", live, time.monotonic() - started, base=base)
+
+    def _carry_over(
+        self, generation: Generation, config: Config, running: RuntimeConfig | None
+    ) -> None:
+        """Let the servers' states outlive the reload, where the configuration asks for it.
+
+        An aid, not a condition: without it HAProxy checks every server anew.
+        """
+        if (place := server_state.place(config, self._store.live_link)) is None:
+            return
+        with contextlib.suppress(OSError, Unavailable):
+            (generation.path / place).unlink(missing_ok=True)  # of an earlier time it was live
+            text = state_file.rows(self._worker.servers_state(), running, config)
+            replace_file(generation.path / place, text.encode())
+
+    def _reload(self, live: Generation, previous: Generation | None, before: Before) -> Reloaded:
+        try:
+            return self._reloader.reload(live.digest, before)
+        except (ApplyFailed, Unavailable) as error:
+            now = "there is no generation before it to go back to"
+            if previous is not None:
+                now = self._go_back(live, previous)
+            if isinstance(error, LoadFailed):
+                raise LoadFailed(f"{error}; {now}", error.alerts) from error
+            raise ApplyFailed(f"{error}; {now}") from error
+
+    def _go_back(self, live: Generation, previous: Generation) -> str:
+        """Make the generation before live again, in a HAProxy that took the new one, too.
+
+        Return what is so now. A reload without a proof may have taken place all the same, and then
+        the link alone would change nothing until the next one.
+        """
+        # First the file, then the report: a HAProxy that restarts now must find a configuration
+        # that starts.
+        self._store.make_live(previous)
+        live = self._store.note_failure(live)
+        again = f"generation {previous.name} is live again"
+        starts = f"generation {previous.name} is what it starts from"
+        try:
+            runs = self._reloader.runs()
+            if live.digest in runs and live.digest not in (previous.digest, previous.meta.base):
+                self._reloader.reload(previous.digest, self._reloader.running())
+                again = f"HAProxy had taken it and was reloaded once more: {again}"
+            elif not runs & {previous.digest, previous.meta.base}:
+                return f"HAProxy runs neither generation {live.name} nor the one before; {starts}"
+        except (ApplyFailed, Unavailable) as error:
+            return f"HAProxy may run generation {live.name} now ({error}); {starts}"
+        if live.meta.confirmed_at is None and live.name != previous.name:
+            # Tried again and again, it would push out the generations one can go back to.
+            self._store.discard(live)
+        return again
+
+    def _prove(
+        self,
+        live: Generation,
+        rendered: Rendered,
+        config: Config,
+        started: float,
+        reloaded: Reloaded | None,
+        *,
+        base: str = "",
+    ) -> Applied:
+        mismatches = self._read_back(rendered, config)
+        confirmed = self._store.confirmed()
+        if reloaded or confirmed is None or confirmed.name != live.name:
+            confirmed = self._store.mark_confirmed(live, base)
+        return Applied(
+            "confirmed",
+            confirmed,
+            time.monotonic() - started,
+            reloaded,
+            tuple(mismatches),
+            self.old_workers(),
+            base=base or live.digest,
+        )
+
+    def _read_back(self, rendered: Rendered, config: Config) -> list[Mismatch]:
+        files = {file.path: file.data for file in rendered.files}
+        return read_back(config, files, self._worker)
+
+    def worker_pid(self) -> str:
+        """Return the process id of the worker that serves; empty where none answers at once."""
+        try:
+            return self._worker.show_info(retry_s=0)["Pid"]
+        except Unavailable:
+            return ""
+
+    def old_workers(self) -> processes.OldWorkers:
+        """Count the workers that were replaced and still live. Raises `Unavailable`."""
+        if self._master is None:
+            return NO_OLD_WORKERS
+        return processes.old_workers(self._master.show_proc())
+
+
+def read_back(
+    config: Config, files: Mapping[str, bytes], worker: sockets.WorkerSocket
+) -> list[Mismatch]:
+    """Compare what HAProxy runs with a configuration. Raises `Unavailable`."""
+    return differences(config, files, worker.show_servers(), worker.show_maps())
+
+
+def _only_live(live: Generation, started: float, error: Unavailable) -> Applied:
+    detail = f"live, not confirmed: HAProxy does not answer: {error}"
+    return Applied("live", live, time.monotonic() - started, detail=detail)
+
+
+def locked(path: Path, timeout: float) -> AbstractContextManager[object]:
+    """Hold the lock that all who reload this HAProxy share. Raises `Conflict` after `timeout` s."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return filelock.hold(path, timeout, what="the reload lock")
+    except OSError as error:
+        raise ApplyFailed(
+            f"{path}: the reload lock cannot be had: {error.strerror}; nothing was changed"
+        ) from error

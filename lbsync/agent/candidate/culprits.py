@@ -1,0 +1,298 @@
+"""Who is held back when not all can be rendered, or HAProxy refuses what all of them make together.
+
+One bad service, key or certificate never stops the others: it stays at its last good version, by name
+and with the reason.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+
+from lbsync import log
+from lbsync.agent.candidate import attribution, failed_digests
+from lbsync.agent.candidate.validate import Refused
+from lbsync.agent.desired import certificates, raw_layout
+from lbsync.agent.desired.builder import DesiredBuilder, DesiredState, PassInput, Plan
+from lbsync.agent.desired.quarantine import (
+    SETTINGS,
+    Identity,
+    QuarantineEntry,
+    Suspect,
+    a_service,
+    stored,
+)
+from lbsync.agent.haproxycfg.lint import Finding
+from lbsync.errors import BadKey, ItemsRefused, LbsyncError
+from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
+
+#: Seconds after which something that was held back is tried again as it is: a port may be free by
+#: then, another service gone.
+_TRY_AGAIN_S = 60.0
+#: The same for what is held back untried, since too many were refused at once.
+_TRY_UNTRIED_S = 5.0
+#: So many trials (each one `haproxy -c`) a pass spends on dividing those who changed.
+_MOST_TRIALS = 40
+_MOST_TRIALS_OF_CERTIFICATES = 8
+_MOST_REASONS = 8
+_MOST_OF_FEW = 3
+
+Tries = Callable[[set[Suspect]], LbsyncError | None]
+"""Returns what is wrong with these held back; None: all goes well."""
+
+Groups = list[list[Suspect]]
+
+
+class Culprits:
+    """Fills the settler's quarantine; each call holds back more, or raises."""
+
+    def __init__(self, settler: DesiredBuilder) -> None:
+        self._settler = settler
+        self._quarantine = settler.quarantine
+        self._told = log.OnChange()
+        self._trials = 0
+        self._failed: dict[Suspect, tuple[Identity, int]] = {}
+        """How often a reload with something has failed, as it was stored then."""
+
+    def begin(self) -> None:
+        """Begin a search: let those be tried again whose time has come."""
+        self._trials = _MOST_TRIALS
+        self._told.keep({f"{suspect.kind} {suspect.name}" for suspect in self._quarantine.bars})
+        self._quarantine.try_again()
+
+    def unprintable(
+        self, question: PassInput, settled: DesiredState, error: LbsyncError, tries: Tries
+    ) -> None:
+        """Hold back whoever cannot be rendered; raise the error where it is nobody's fault."""
+        if isinstance(error, BadKey) and self._bar_key(question, error):
+            return
+        reasons = error.reasons if isinstance(error, ItemsRefused) else {}
+        named = {Suspect("service", name): _saying(why) for name, why in reasons.items()}
+        if not self._bar(question, settled, named, error):
+            self._search(question, settled, error, tries)
+
+    def refused(self, question: PassInput, plan: Plan, refusal: Refused, tries: Tries) -> None:
+        """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
+        named = self._named(question, plan, refusal.findings)
+        if not self._bar(question, plan, named, refusal):
+            self._search(question, plan, refusal, tries)
+        elif any(suspect.kind == "certificate" for suspect in named):
+            self._hold_certificates(question, tries)
+
+    def _named(
+        self, question: PassInput, plan: Plan, findings: Iterable[Finding]
+    ) -> dict[Suspect, Finding]:
+        """Return whom HAProxy names, outright or by a line that was printed from a changed key."""
+        named = attribution.accused(plan.desired, findings)
+        others = [finding for finding in findings if finding not in named.values()]
+        keys = [
+            s.name for group in self._suspects(question, plan) for s in group if s.kind == "key"
+        ]
+        items = question.snapshot.items
+        changed = {key: items[key].value for key in keys if key in items}
+        return attribution.printed(plan.rendered, others, changed) | named
+
+    def _hold_certificates(self, question: PassInput, tries: Tries) -> None:
+        """Hold back what HAProxy will name next, as it names but one certificate at a time: those that
+        OpenSSL would not serve, either, unless HAProxy turns out to take them."""
+        found = {
+            Suspect("certificate", name): _saying(f"OpenSSL says: {why}")
+            for name, why in self._settler.certificates.objections()
+        }
+        suspects = sorted(found.keys() - self._quarantine.bars.keys())
+        if not suspects or tries(set()) is None:
+            return
+        search = attribution.Bisection([suspects], lambda held: tries(held) is None)
+        search.run(_MOST_TRIALS_OF_CERTIFICATES)
+        self._put(question, {suspect: found[suspect] for suspect in search.held}, _TRY_AGAIN_S)
+
+    def not_taken(
+        self, question: PassInput, plan: Plan, findings: tuple[Finding, ...], binders: set[str]
+    ) -> bool:
+        """Hold back whoever a failed reload may be due to; tell whether that is anybody.
+
+        Those whom HAProxy names; else those in whose sections (`binders`) an address is new, since a
+        bind is what no check can foresee for sure; else all that changed. For longer each time: a reload
+        that fails may stop all traffic for two seconds.
+        """
+        owners = attribution.section_owners(plan.desired)
+        why = findings[0] if findings else _saying("HAProxy did not take it; see its log")
+        accused = self._named(question, plan, findings)
+        new = {a_service(ServiceId.parse(owners[name])) for name in binders if name in owners}
+        if binders and not accused and not new:
+            return False  # an address of the settings, or of a template
+        changed = [suspect for group in self._suspects(question, plan) for suspect in group]
+        address = _saying("HAProxy did not take it, most likely as it cannot bind a new address")
+        for reasons in (accused, dict.fromkeys(new, address), dict.fromkeys(changed, why)):
+            fresh = {suspect: reasons[suspect] for suspect in changed if suspect in reasons}
+            if fresh:
+                self._leave_alone(question, fresh)
+                return True
+        return False
+
+    def _leave_alone(self, question: PassInput, reasons: dict[Suspect, Finding]) -> None:
+        for suspect, identity in self._identities(question, reasons).items():
+            before = self._failed.get(suspect)
+            count = before[1] + 1 if before and before[0] == identity else 1
+            self._failed[suspect] = (identity, count)
+            self._put(question, {suspect: reasons[suspect]}, failed_digests.pause(count))
+
+    def all_that_changed(
+        self, question: PassInput, found: Plan | DesiredState, error: LbsyncError, tries: Tries
+    ) -> None:
+        """Hold back everything that changed, of one kind if that will do: too much is refused for each
+        to be found now. Raise the error where that does not help."""
+        groups = self._suspects(question, found)
+        for suspects in (*groups, [suspect for group in groups for suspect in group]):
+            if suspects and tries(set(suspects)) is None:
+                self._put(question, dict.fromkeys(suspects, _untried(error)), _TRY_UNTRIED_S)
+                return
+        raise error
+
+    def _bar_key(self, question: PassInput, error: BadKey) -> bool:
+        """Hold back a key that a template named; tell whether that makes a difference."""
+        key = raw_layout.as_stored(question.snapshot, error.key)
+        if not key or not self._settler.raw_keys:
+            return False
+        suspect = Suspect("key", key)
+        known = self._quarantine.bars.get(suspect)
+        good = raw_layout.last_good(self._settler.good_raw, key)
+        # A template that was changed may refuse what was good before.
+        out = known is not None or good == question.snapshot.items[key].value
+        if known is not None and known.out:
+            return False
+        identity = stored(question.snapshot, [suspect])[suspect]
+        bar = QuarantineEntry(
+            identity, error.reason, until=time.monotonic() + _TRY_AGAIN_S, out=out
+        )
+        self._quarantine.bar(suspect, bar)
+        self._tell(question, suspect, _saying(error.reason))
+        return True
+
+    def _search(
+        self, question: PassInput, found: Plan | DesiredState, error: LbsyncError, tries: Tries
+    ) -> None:
+        """Divide all that changed until the culprits stand alone."""
+        search = attribution.Bisection(
+            self._suspects(question, found), lambda held: tries(held) is None, lambda s: s.family
+        )
+        before = self._trials
+        search.run(before)
+        self._trials -= min(before, search.trials)
+        reasons = dict.fromkeys(search.proved, _first_finding(error))
+        if len(search.proved) > 1:
+            for suspect in sorted(search.proved)[:_MOST_REASONS]:
+                # What was said may have been said of another.
+                own = tries(search.held - {suspect})
+                reasons[suspect] = _first_finding(own or error)
+        untried = search.held - search.proved
+        if not self._bar(question, found, reasons, error) and not untried:
+            raise error
+        self._put(question, dict.fromkeys(untried, _untried(error)), _TRY_UNTRIED_S)
+
+    def _suspects(self, question: PassInput, found: Plan | DesiredState) -> Groups:
+        """Return all that changed and is not held back yet: by kind, the oldest change first, as
+        who was there first is more likely innocent."""
+        settler, accepted = self._settler, question.accepted
+        services = attribution.newest_changes(found.entries, accepted)
+        keys = raw_layout.changed(question.snapshot, settler.good_raw) if settler.raw_keys else ()
+        settings = found.entries.get(SETTINGS_GLOBAL) is not accepted.get(SETTINGS_GLOBAL)
+        groups = [
+            [Suspect("key", key) for _, key in sorted(keys)],
+            [Suspect("certificate", name) for name in sorted(settler.certificates.changed())],
+            [SETTINGS] if settings else [],
+            [a_service(s) for s in sorted(services, key=lambda s: (services[s], s))],
+        ]
+        bars = self._quarantine.bars
+        return [[suspect for suspect in group if suspect not in bars] for group in groups]
+
+    def _bar(
+        self,
+        question: PassInput,
+        found: Plan | DesiredState,
+        reasons: dict[Suspect, Finding],
+        error: LbsyncError,
+    ) -> bool:
+        """Hold back those of `reasons` whom it would change; tell whether there are any.
+
+        Raise the error when nothing would be left of what is wanted: then it is not theirs.
+        """
+        changed = {suspect for group in self._suspects(question, found) for suspect in group}
+        fresh = {suspect: why for suspect, why in reasons.items() if suspect in changed}
+        if self._leaves_nothing({*self._quarantine.bars, *fresh}, question, found):
+            raise error
+        self._put(question, fresh, _TRY_AGAIN_S)
+        return bool(fresh)
+
+    def _put(self, question: PassInput, reasons: dict[Suspect, Finding], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        identities = self._identities(question, reasons)
+        for suspect, finding in reasons.items():
+            bar = QuarantineEntry(identities[suspect], str(finding), finding.line, until)
+            self._quarantine.bar(suspect, bar)
+            self._tell(question, suspect, finding)
+
+    def _identities(
+        self, question: PassInput, suspects: Iterable[Suspect]
+    ) -> dict[Suspect, Identity]:
+        found = stored(question.snapshot, suspects)
+        files = self._settler.certificates.stored
+        for suspect in suspects:
+            if suspect.kind == "certificate":
+                found[suspect] = certificates.identity(files, suspect.name)
+        return found
+
+    def _leaves_nothing(
+        self, held: set[Suspect], question: PassInput, found: Plan | DesiredState
+    ) -> bool:
+        """Tell whether nothing would be served with these held back, neither of them nor of others.
+
+        A few may be left out although nothing else is there.
+        """
+        out = {s for s in held if not self._had(question, s)}
+        services = {suspect.name for suspect in out if suspect.kind == "service"}
+        keys = {suspect.name for suspect in out if suspect.kind == "key"}
+        if len(services) > _MOST_OF_FEW:
+            entries = found.entries.values()
+            there = {str(e.key.service) for e in entries if e.key.kind == "services"}
+            if there <= services:
+                return True
+        if len(keys) > _MOST_OF_FEW:
+            return {key for key in question.snapshot.items if raw_layout.is_shown(key)} <= keys
+        return False
+
+    def _tell(self, question: PassInput, suspect: Suspect, finding: Finding) -> None:
+        """Say it once, and not at each new try; the status goes on to say it."""
+        state = (
+            "is held at its last good version" if self._had(question, suspect) else "is left out"
+        )
+        fields = {"service": suspect.name} if suspect.kind == "service" else {}
+        name = f"certificate {suspect.name}" if suspect.kind == "certificate" else suspect.name
+        is_news = self._told.is_new(f"{suspect.kind} {suspect.name}", finding.text)
+        say = log.get().error if is_news else log.get().debug
+        say(f"{name} {state}: {finding}", **fields)
+
+    def _had(self, question: PassInput, suspect: Suspect) -> bool:
+        """Tell whether there is a last good version."""
+        if suspect.kind == "certificate":
+            last = self._settler.certificates.last
+            return bool(certificates.identity(last, suspect.name))
+        if suspect.kind == "key":
+            bar = self._quarantine.bars.get(suspect)
+            good = raw_layout.last_good(self._settler.good_raw, suspect.name)
+            return good is not None and not (bar and bar.out)
+        service = suspect.service
+        return (service_key(service) if service else suspect.name) in question.accepted
+
+
+def _first_finding(error: LbsyncError) -> Finding:
+    return error.findings[0] if isinstance(error, Refused) else _saying(str(error))
+
+
+def _untried(error: LbsyncError) -> Finding:
+    return _saying(
+        "it was not tried yet, as many changes are refused at once; it is tried again in a few "
+        f"seconds ({_first_finding(error)})"
+    )
+
+
+def _saying(text: str) -> Finding:
+    return Finding("", 0, "", text)

@@ -1,0 +1,147 @@
+"""May this staged generation go live? Our own rules, then `haproxy -c`, then the new binds.
+
+Everything is checked where it stands on disk: relative paths hold there and in the live place,
+since the root configuration says `default-path config`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from lbsync.agent.candidate import bind_probe
+from lbsync.agent.candidate.bind_probe import Ports
+from lbsync.agent.file_names import BACKEND_MAPS, MAIN_FILE
+from lbsync.agent.generations.store import Generation
+from lbsync.agent.haproxycfg import lint
+from lbsync.agent.haproxycfg.config import Config, Parser
+from lbsync.agent.haproxycfg.lexer import variables, words
+from lbsync.agent.haproxycfg.lint import Finding
+from lbsync.agent.haproxycfg.parser import Bind
+from lbsync.clients.haproxy import binary
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.errors import Rejected
+from lbsync.model.rendered import Rendered
+
+_SHOWN = 5
+_AT_LINE = re.compile(r":\d+(?=\])")
+_NO_STATES = "Can't open global server state file"
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A configuration that may go live."""
+
+    config: Config
+    warnings: tuple[str, ...]
+    """What `haproxy -c` warned of."""
+    check_seconds: float
+    """How long `haproxy -c` took."""
+
+
+def alike(warnings: Iterable[str]) -> dict[str, list[str]]:
+    """Group warnings that say the same of other lines, by what they say."""
+    found: dict[str, list[str]] = {}
+    for text in warnings:
+        found.setdefault(_AT_LINE.sub("", text), []).append(text)
+    return found
+
+
+class Refused(Rejected):
+    """Raised when a configuration may not go live. Carries every reason with its place."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        shown = [str(finding) for finding in findings[:_SHOWN]]
+        if len(findings) > _SHOWN:
+            shown.append(f"and {len(findings) - _SHOWN} more")
+        super().__init__("; ".join(shown))
+        self.findings = tuple(findings)
+
+
+def validate(
+    staged: Generation,
+    rendered: Rendered,
+    parser: Parser,
+    options: HaproxyOptions,
+    *,
+    known_binds: Iterable[Bind] = (),
+    ports: Callable[[], Ports] = Ports,
+    backend_maps: frozenset[str] = BACKEND_MAPS,
+) -> Accepted:
+    """Return the parsed configuration of a staged generation that may go live.
+
+    `known_binds` are those of the generations that HAProxy may serve now: these are not probed.
+    `ports` gives what is known of the host's ports. `backend_maps` are the map files whose values name
+    backends. Raises `Refused` with all findings of the first of the three steps that has any, and
+    `Unavailable` when `haproxy -c` cannot be run or takes too long.
+    """
+    files = {file.path: file.data for file in rendered.files}
+    config = parser.parse(files[MAIN_FILE].decode(errors="surrogateescape"))
+    if found := list(lint.broken(files, config, rendered.digest, backend_maps)):
+        raise Refused(found)
+    verdict = binary.check(options.binary, staged.main_file, options.check_timeout_s)
+    if verdict.alerts:
+        raise Refused([finding(alert, staged.path, config) for alert in verdict.alerts])
+    if found := list(taken_binds(config, tuple(known_binds), ports)):
+        raise Refused(found)
+    # Before its first reload a host has no states to load.
+    told = (text.replace(f"{staged.path}/", "") for text in verdict.warnings)
+    warnings = tuple(text for text in told if _NO_STATES not in text)
+    return Accepted(config, warnings, verdict.seconds)
+
+
+def taken_binds(
+    config: Config, known: Sequence[Bind], ports: Callable[[], Ports]
+) -> Iterator[Finding]:
+    """Yield the binds that are new in `config` and that HAProxy could not have to itself."""
+    places = {id(bind): placed for placed, bind in config.binds()}
+    added = bind_probe.added((bind for _, bind in config.binds()), known)
+    if not added:
+        return
+    # Asked only now: it means a walk through HAProxy's open files.
+    now = ports()
+    if now.low is None and any(0 < bind.port < now.first_free for bind in known):
+        now = msgspec.structs.replace(now, low=True)  # it has one
+    for bind in added:
+        if bind.port not in now.held and (reason := bind_probe.obstacle(bind, now)):
+            placed = places[id(bind)]
+            yield Finding(MAIN_FILE, placed.line + bind.line, placed.section.name, reason)
+
+
+# "Proxy 'fe': …", "backend 'be_a', another server …", "'server be_a/s1' : …", "in frontend 'fe'"
+_NAMED = re.compile(r"(?:[Pp]roxy|[Bb]ackend|[Ff]rontend|[Ll]isten) '([^']+)'|'server ([^/']+)/")
+
+
+def finding(alert: binary.Alert, directory: Path, config: Config) -> Finding:
+    """Lead an alert of HAProxy back to a file of the generation and to a section."""
+    file = alert.file.removeprefix(f"{directory}/")
+    if file == MAIN_FILE and alert.line and (placed := config.section_at(alert.line)):
+        name = placed.section.name or placed.section.kind
+        line = placed.section.text.split("\n")[alert.line - placed.line]
+        return Finding(file, alert.line, name, f"{_unset(line, config)}{_short(alert, directory)}")
+    named = _NAMED.search(alert.text)
+    section = (named[1] or named[2]) if named else ""
+    return Finding(file, alert.line, section, _short(alert, directory))
+
+
+def _unset(line: str, config: Config) -> str:
+    """Say which variables a refused line names that `haproxy -c` was not given."""
+    texts = [
+        words(each) for placed in config.of("global") for each in placed.section.text.split("\n")
+    ]
+    made = {text[1] for text in texts if text[:1] in (["setenv"], ["presetenv"]) and text[1:]}
+    # HAPROXY_… are set by HAProxy itself (configuration manual, section 2.4).
+    named = sorted(name for name in variables(line) - made if not name.startswith("HAPROXY_"))
+    missing = [f"${{{name}}}" for name in named if name not in os.environ]
+    if not missing:
+        return ""
+    return (
+        f"names {', '.join(missing)}, which the agent's environment does not have: set it for the "
+        "agent as for HAProxy; "
+    )
+
+
+def _short(alert: binary.Alert, directory: Path) -> str:
+    """HAProxy's words, without the path of a directory that will be gone when they are read."""
+    return alert.text.replace(f"{directory}/", "")

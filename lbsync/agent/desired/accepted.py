@@ -1,0 +1,228 @@
+"""What was last served: every key as it stood when a pass was confirmed, kept on disk.
+
+From here come the last good version of a key that went bad, the count of servers that the guard
+compares with, and the order in which files of a file source were created, also after a restart of the
+agent. The store is SQLite: a confirmed pass writes only what changed, in one transaction.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+
+import msgspec
+
+from lbsync.agent import boot
+from lbsync.agent.desired.decode import Entries, Entry, read_entry
+from lbsync.agent.desired.raw_layout import Raw
+from lbsync.agent.guard.window import Kept, Window
+from lbsync.errors import LbsyncError
+from lbsync.model.snapshot import Item
+
+#: Values of records are texts of kinds of their own, which msgspec does not write by itself.
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+_LAYOUT = """
+CREATE TABLE IF NOT EXISTS accepted (
+    key TEXT PRIMARY KEY, value BLOB NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS raw (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reached (
+    service TEXT PRIMARY KEY, boot TEXT NOT NULL, value BLOB NOT NULL
+) WITHOUT ROWID
+"""
+
+
+class StateError(LbsyncError):
+    """Raised when the state directory cannot be written; names the file and the cause."""
+
+
+class Accepted:
+    """The accepted entries: in memory for the pass, on disk for the next start."""
+
+    def __init__(self, path: Path) -> None:
+        """`path`: the database file; its directory exists."""
+        self._path = path
+        self._entries: dict[str, Entry] = {}
+        self.raw: Raw = {}
+        """The keys as templates saw them, where they see them as they are stored."""
+        self.lost: str = ""
+        """Why what was stored could not be read; empty when it could."""
+        self.unread = False
+        """It is there, but cannot be read now: a disk that is full or fails. Try `read` again."""
+        self.read()
+
+    def read(self) -> None:
+        """Read what is stored; see `lost` and `unread`."""
+        path = self._path
+        try:
+            self._entries, self.raw = _load(path)
+            self.unread = False
+        except sqlite3.OperationalError as error:
+            # Not damaged: what is written there is good, and must not be thrown away.
+            self.lost, self.unread = f"{path} cannot be read now: {error}", True
+        except sqlite3.DatabaseError as error:
+            # A damaged file costs the memory of last good versions, not the service: what HAProxy
+            # runs and the live generation are untouched. Kept aside for whoever wants to look.
+            self.lost = f"{path} cannot be read ({error}); it was set aside and begun anew"
+            _set_aside(path)
+
+    @property
+    def is_gone(self) -> bool:
+        """What was stored is not there any more."""
+        return bool(self._entries or self.raw) and not self._path.exists()
+
+    @property
+    def entries(self) -> Entries:
+        """Key to accepted entry."""
+        return self._entries
+
+    def replace(self, entries: Mapping[str, Entry], raw: Raw) -> None:
+        """Make `entries` and `raw` the accepted ones. Raises `StateError` when the disk refuses."""
+        before = old, old_raw = self._entries, self.raw
+        # The same again, as in nearly every pass: who compares by identity shall find it so.
+        is_same = len(old) == len(entries) and all(old.get(n) is e for n, e in entries.items())
+        if is_same and raw == old_raw:
+            return
+        changed = [e for name, e in entries.items() if name not in old or old[name].item != e.item]
+        gone = [(name,) for name in old if name not in entries]
+        rows = [pair for pair in raw.items() if old_raw.get(pair[0]) != pair[1]]
+        rows_gone = [(name,) for name in old_raw if name not in raw]
+        self._entries, self.raw = dict(entries), raw
+        if not changed and not gone and not rows and not rows_gone:
+            return
+        try:
+            with closing(_open(self._path)) as db, db:
+                db.executemany("DELETE FROM accepted WHERE key = ?", gone)
+                db.executemany(
+                    "INSERT OR REPLACE INTO accepted VALUES (?, ?, ?, ?)",
+                    [_row(entry.item) for entry in changed],
+                )
+                db.executemany("DELETE FROM raw WHERE key = ?", rows_gone)
+                db.executemany("INSERT OR REPLACE INTO raw VALUES (?, ?)", rows)
+        except sqlite3.Error as error:
+            self._entries, self.raw = before
+            raise StateError(
+                f"{self._path}: what was accepted cannot be written: {error}"
+            ) from error
+
+    def write_anew(self) -> None:
+        """Write all that is accepted, whatever is in the file's place now. Raises `StateError`.
+
+        Nothing is written while it is not known what that is.
+        """
+        if self.unread:
+            return
+        entries, raw = self._entries, self.raw
+        if not self._path.exists():
+            for suffix in ("-wal", "-shm"):  # of the file that is gone
+                with suppress(OSError):
+                    self._path.with_name(self._path.name + suffix).unlink()
+        try:
+            with closing(_open(self._path)) as db, db:
+                db.execute("DELETE FROM accepted")
+                db.execute("DELETE FROM raw")
+                db.execute("DELETE FROM reached")
+                rows = [_row(entry.item) for entry in entries.values()]
+                db.executemany("INSERT INTO accepted VALUES (?, ?, ?, ?)", rows)
+                db.executemany("INSERT INTO raw VALUES (?, ?)", raw.items())
+        except sqlite3.Error as error:
+            raise StateError(
+                f"{self._path}: what was accepted cannot be written: {error}"
+            ) from error
+
+    def remember(self, window: Window) -> None:
+        """Keep what was reached lately, where it differs from what was kept. Raises `StateError`."""
+        if not window.unsaved:
+            return
+        boot_id, kept = boot.boot_id(), {name: window.kept(name) for name in window.unsaved}
+        rows = [(name, boot_id, _ENCODER.encode(k)) for name, k in kept.items() if k]
+        gone = [(name,) for name, k in kept.items() if not k]
+        try:
+            with closing(_open(self._path)) as db, db:
+                db.executemany("DELETE FROM reached WHERE service = ?", gone)
+                db.executemany("INSERT OR REPLACE INTO reached VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise StateError(
+                f"{self._path}: what was reached cannot be written: {error}"
+            ) from error
+        window.unsaved.clear()
+
+    def recall(self, window: Window) -> None:
+        """Tell `window` what was reached before this agent began, as far as it can be read."""
+        if self.unread or not self._path.exists():
+            return
+        found: dict[bool, dict[str, Kept]] = {True: {}, False: {}}
+        with contextlib.suppress(sqlite3.Error), closing(_open(self._path)) as db:
+            for name, of, value in db.execute("SELECT * FROM reached"):
+                with contextlib.suppress(msgspec.DecodeError):
+                    kept = msgspec.json.decode(value, type=Kept)
+                    found[of == boot.boot_id()][name] = kept
+        window.restore(found[True], boot.now(), same_clock=True)
+        window.restore(found[False], boot.now(), same_clock=False)
+
+
+def peek(path: Path) -> Entries:
+    """Return what is accepted, for a command beside the agent: nothing is written or moved.
+
+    Nothing is found where nothing can be read.
+    """
+    return _decoded(remembered(path))
+
+
+def remembered(path: Path) -> dict[str, Item]:
+    """Return the same as it was stored, whether it would still be accepted or not."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            return _items(db)
+    except sqlite3.Error:
+        return {}
+
+
+def _row(item: Item) -> tuple[str, bytes, int, int]:
+    return item.key, item.value, item.create_revision, item.mod_revision
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        # Keys hold password hashes. SQLite gives its other files the rights of this one.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o640))
+    db = sqlite3.connect(path, timeout=5)
+    # Losing the last transaction with the power is harmless (the next pass accepts again), a torn
+    # file is not: WAL with NORMAL gives just that, without an fsync per pass.
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.executescript(_LAYOUT)
+    return db
+
+
+def _load(path: Path) -> tuple[dict[str, Entry], Raw]:
+    if not path.exists():
+        return {}, {}
+    with closing(_open(path)) as db:
+        raw = {key: bytes(value) for key, value in db.execute("SELECT * FROM raw")}
+        return _decoded(_items(db)), raw
+
+
+def _items(db: sqlite3.Connection) -> dict[str, Item]:
+    rows = db.execute("SELECT * FROM accepted")
+    return {row[0]: Item(row[0], bytes(row[1]), row[2], row[3]) for row in rows}
+
+
+def _decoded(items: Mapping[str, Item]) -> dict[str, Entry]:
+    entries = {}
+    for key, item in items.items():
+        entry = read_entry(item)
+        # What an older version accepted may be refused by this one: then it is not known good.
+        if isinstance(entry, Entry):
+            entries[key] = entry
+    return entries
+
+
+def _set_aside(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        damaged = path.with_name(path.name + suffix)
+        if damaged.exists():
+            damaged.replace(path.with_name(f"{path.name}{suffix}.damaged"))

@@ -1,0 +1,67 @@
+"""Does a change take access away? That is never put off: who was shut out must be out now. Pure.
+
+Compared are the keys as they were last served and as they are wanted.
+"""
+
+from lbsync.agent.desired.decode import Entries
+from lbsync.model.records import ServiceRecord
+
+#: Fields that say who may come in, and how often. Any change counts: whether an allow list got
+#: shorter is not worth being wrong about.
+_WHO_MAY = ("allow", "deny", "auth", "rate_limit", "cors", "mode", "listen")
+
+
+def less_access(accepted: Entries, wanted: Entries) -> str:
+    """Return the first change that may take access away, as one phrase; empty: there is none.
+
+    A service, host or path that goes; a policy that changes; a host of others on which a service takes a
+    path, since that path's rules are then its own.
+    """
+    served = _hosts(accepted)
+    for name in sorted(accepted.keys() | wanted.keys()):
+        old, new = accepted.get(name), wanted.get(name)
+        if old is new:
+            continue
+        before = old.record if old is not None else None
+        after = new.record if new is not None else None
+        if isinstance(after, ServiceRecord):
+            if isinstance(before, ServiceRecord) and (field := _taken(before, after)):
+                return f"{name}: {field} changed"
+            if host := _claimed(name, before, after, served):
+                return f"{name} takes a path of {host}"
+        elif isinstance(before, ServiceRecord):
+            return f"{name} is gone"
+    return ""
+
+
+def _taken(old: ServiceRecord, new: ServiceRecord) -> str:
+    """Return the field by which a service loses something, or may."""
+    for field in _WHO_MAY:
+        if getattr(old, field) != getattr(new, field):
+            return field
+    if set(old.hosts or ("*",)) - set(new.hosts or ("*",)):
+        return "hosts"
+    return "paths" if set(old.paths or ("/",)) - set(new.paths or ("/",)) else ""
+
+
+def _claimed(name: str, old: object, new: ServiceRecord, served: dict[str, set[str]]) -> str:
+    """Return a host that is served already and on which this service now asks for more."""
+    if isinstance(old, ServiceRecord) and (old.hosts, old.paths) == (new.hosts, new.paths):
+        return ""
+    for host in new.hosts or ("*",):
+        labels = host.split(".")
+        wider = ("*." + ".".join(labels[at:]) for at in range(1, len(labels)))
+        if any(served.get(each, set()) - {name} for each in (host, "*", *wider)):
+            return host
+    return ""
+
+
+def _hosts(entries: Entries) -> dict[str, set[str]]:
+    """Return who is reached by each host."""
+    found: dict[str, set[str]] = {}
+    for name, entry in entries.items():
+        record = entry.record
+        if isinstance(record, ServiceRecord) and record.mode == "http":
+            for host in record.hosts or ("*",):
+                found.setdefault(host, set()).add(name)
+    return found

@@ -1,0 +1,288 @@
+"""Entries to what is wanted: who owns which host and path, which backend takes which share.
+
+Pure apart from a cache: the result depends on the entries alone.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator
+from math import gcd
+
+import msgspec
+
+from lbsync.agent.desired import server_ids
+from lbsync.agent.desired.claims import Claimant, Grant, asks_for
+from lbsync.agent.desired.decode import Entries, Entry
+from lbsync.agent.desired.ownership import Ownership, Turn
+from lbsync.agent.desired.problem_limit import few
+from lbsync.model.desired import Backend, Choice, Desired, Problem, Service
+from lbsync.model.records import (
+    EndpointsRecord,
+    GlobalRecord,
+    RouteRecord,
+    ServerRecord,
+    ServiceRecord,
+)
+from lbsync.schema.keys import SETTINGS_GLOBAL, Key, ServiceId
+
+#: More slots than this and shares are rounded: a map line each, at one per mille all are exact.
+MAX_SLOTS = 1000
+_NOBODY = ServiceId("", "")
+
+
+class _Parts:
+    """All entries of one service; changed in place as entries come and go."""
+
+    __slots__ = ("groups", "route", "service")
+
+    def __init__(self) -> None:
+        self.service: Entry | None = None
+        self.route: Entry | None = None
+        self.groups: dict[str, Entry] = {}
+
+    def set(self, key: Key, entry: Entry | None) -> None:
+        """Take in one entry; None removes it."""
+        if key.kind == "services":
+            self.service = entry
+        elif key.kind == "routes":
+            self.route = entry
+        elif entry is None:
+            self.groups.pop(key.group, None)
+        else:
+            self.groups[key.group] = entry
+
+    def twin(self) -> "_Parts":
+        """Return a copy that may change by itself."""
+        other = _Parts()
+        other.service, other.route, other.groups = self.service, self.route, dict(self.groups)
+        return other
+
+    def empty(self) -> bool:
+        """Tell whether nothing is left."""
+        return self.service is None and self.route is None and not self.groups
+
+
+def _leads_on(entry: Entry, parts: _Parts) -> bool:
+    """Tell whether every group that a route gives traffic is there."""
+    assert isinstance(entry.record, RouteRecord)
+    return all(group in parts.groups for group, share in entry.record.groups.items() if share)
+
+
+class Assembler:
+    """Builds `Desired` pass after pass; a pass costs what has changed, not what there is."""
+
+    def __init__(self, reserved_ports: Iterable[int] = ()) -> None:
+        """`reserved_ports`: ports of HAProxy's own frontends, which no tcp service can have."""
+        self._seen: dict[str, Entry] = {}
+        self._parts: dict[ServiceId, _Parts] = {}
+        self._owned = Ownership(frozenset(reserved_ports))
+        self._built: dict[ServiceId, Service] = {}
+        self._settings = GlobalRecord()
+
+    def twin(self) -> "Assembler":
+        """Return one that knows the same, and goes its own way from here."""
+        other = copy.copy(self)
+        other._seen, other._built = dict(self._seen), dict(self._built)
+        other._parts = {service: parts.twin() for service, parts in self._parts.items()}
+        other._owned = self._owned.twin()
+        return other
+
+    def nudge(self, changed: Iterable[Entry]) -> list[Service] | None:
+        """Take over entries that changed, where each leaves the structure as it is.
+
+        Return the services that are different now; None, having changed nothing, when only
+        `assemble` can tell: new services or groups, settings, claims that meet others.
+        """
+        changed = list(changed)
+        turns: dict[ServiceId, Turn] = {}
+        for entry in changed:
+            service, parts = entry.key.service, self._parts.get(entry.key.service or _NOBODY)
+            if service is None or parts is None or service not in self._owned.grants:
+                return None
+            if entry.key.kind == "endpoints" and entry.key.group not in parts.groups:
+                return None
+            if entry.key.kind == "routes" and not _leads_on(entry, parts):
+                return None
+            if entry.key.kind == "services":
+                assert parts.service is not None
+                if (turn := _changed(parts.service, entry)) is not None:
+                    turns[service] = turn
+        given = self._owned.alone(turns) if turns else {}
+        if given is None:
+            return None
+        self._owned.take(given)
+        for entry in changed:
+            assert entry.key.service is not None
+            self._parts[entry.key.service].set(entry.key, entry)
+            self._seen[entry.item.key] = entry
+        return [
+            self._rebuild(service)
+            for service in dict.fromkeys(entry.key.service for entry in changed)
+            if service is not None
+        ]
+
+    def _rebuild(self, service: ServiceId) -> Service:
+        given = self._owned.grants[service]
+        self._built[service] = _build(service, self._parts[service], given, self._settings)
+        return self._built[service]
+
+    def assemble(self, entries: Entries, revision: int, problems: tuple[Problem, ...]) -> Desired:
+        """Return what `entries` ask for; `problems` found earlier are passed on."""
+        changes = self._changes(entries)
+        services = {key.service for key, _ in changes if key.service is not None}
+        before = {service: self._service_entry(service) for service in services}
+        self._take(changes)
+        self._seen = dict(entries)
+        turns = {s: turn for s in services if (turn := self._turned(s, before[s])) is not None}
+        turned = self._owned.settle(turns, self._claimants) if turns else set()
+        dirty = services | turned
+        grants = self._owned.grants
+        for service in turned - grants.keys():
+            self._built.pop(service, None)
+        settings = settings_of(entries)
+        if settings != self._settings:
+            self._settings, dirty = settings, set(grants)
+        for service in dirty & grants.keys():
+            self._rebuild(service)
+        found = {*problems, *self._owned.conflicts}
+        return Desired(
+            revision,
+            tuple(self._built[service] for service in grants),
+            settings,
+            tuple(few(found)),
+        )
+
+    def _changes(self, entries: Entries) -> list[tuple[Key, Entry | None]]:
+        """Return what differs from the last pass; None stands for an entry that is gone."""
+        seen = self._seen
+        gone = [(e.key, None) for name, e in seen.items() if name not in entries]
+        return [*gone, *((e.key, e) for name, e in entries.items() if seen.get(name) is not e)]
+
+    def _take(self, changes: list[tuple[Key, Entry | None]]) -> None:
+        for key, entry in changes:
+            if key.service is None:
+                continue
+            parts = self._parts.setdefault(key.service, _Parts())
+            parts.set(key, entry)
+            if parts.empty():
+                del self._parts[key.service]
+
+    def _service_entry(self, service: ServiceId) -> Entry | None:
+        parts = self._parts.get(service)
+        return parts.service if parts is not None else None
+
+    def _turned(self, service: ServiceId, before: Entry | None) -> Turn | None:
+        """Return what became of a service's claims; None where they are as before."""
+        after = self._service_entry(service)
+        if before is None and after is None:
+            return None
+        if before is not None and after is not None:
+            return _changed(before, after)
+        return Turn(_record(before) if before else None, _record(after) if after else None)
+
+    def _claimants(self) -> Iterator[Claimant]:
+        for service, parts in self._parts.items():
+            if parts.service is not None:
+                entry = parts.service
+                yield Claimant(entry.item.create_revision, service, _record(entry))
+
+
+def _changed(before: Entry, after: Entry) -> Turn | None:
+    """Return what became of claims that were there and are there; None where they are as before."""
+    old, new = _record(before), _record(after)
+    same = before.item.create_revision == after.item.create_revision
+    return None if same and asks_for(old) == asks_for(new) else Turn(old, new, same)
+
+
+def settings_of(entries: Entries) -> GlobalRecord:
+    """Return what holds for all services."""
+    entry = entries.get(SETTINGS_GLOBAL)
+    if entry is None:
+        return GlobalRecord()
+    assert isinstance(entry.record, GlobalRecord)
+    return entry.record
+
+
+def _record(entry: Entry) -> ServiceRecord:
+    assert isinstance(entry.record, ServiceRecord)
+    return entry.record
+
+
+def _servers(entry: Entry) -> tuple[ServerRecord, ...]:
+    assert isinstance(entry.record, EndpointsRecord)
+    return tuple(sorted(entry.record.servers, key=lambda server: server.name))
+
+
+def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalRecord) -> Service:
+    assert parts.service is not None
+    record = _record(parts.service)
+    redirect = record.redirect.https
+    https = settings.https == "only" if isinstance(redirect, msgspec.UnsetType) else redirect
+    https = https and settings.https != "disabled"
+    groups = _groups(parts)
+    by_hash = record.balance in server_ids.BALANCES
+    lead = f"be_{service.ns}_{service.name}_{next(iter(groups))}"
+    backends = tuple(
+        Backend(
+            f"be_{service.ns}_{service.name}_{group}", str(service), group, record, servers, https,
+            lead, any(server.address.is_name for server in servers),
+            server_ids.ids(server.name for server in servers) if by_hash else {},
+        )
+        for group, servers in groups.items()
+    )  # fmt: skip
+    slots, choices = _choices(str(service), backends, _shares(parts, groups))
+    return Service(
+        str(service), service.ns, service.name, record, backends,
+        given.routes, given.wildcards, slots, choices,
+    )  # fmt: skip
+
+
+def _groups(parts: _Parts) -> dict[str, tuple[ServerRecord, ...]]:
+    """Return the servers of each group, sorted by name; never empty.
+
+    A service without any group still answers: 503, with a page that says so. So does one whose
+    route leads only to groups that are not there: these count as empty, since the groups that are
+    there were given no share.
+    """
+    groups = {name: _servers(entry) for name, entry in parts.groups.items()}
+    led_to = _led_to(parts)
+    if led_to and not led_to.keys() & groups.keys():
+        groups |= dict.fromkeys(led_to, ())
+    return dict(sorted(groups.items())) or {"default": ()}
+
+
+def _led_to(parts: _Parts) -> dict[str, int]:
+    """Return the groups to which the route gives a share above 0, and that share."""
+    if parts.route is None:
+        return {}
+    assert isinstance(parts.route.record, RouteRecord)
+    return {group: share for group, share in parts.route.record.groups.items() if share}
+
+
+def _shares(parts: _Parts, groups: dict[str, tuple[ServerRecord, ...]]) -> dict[str, int]:
+    """Return the weight of each group that gets traffic; never empty."""
+    if parts.route is not None:
+        return {group: share for group, share in _led_to(parts).items() if group in groups}
+    # No route: every group, equally; but one without servers would only answer 503.
+    return {g: 1 for g, servers in groups.items() if servers} or dict.fromkeys(groups, 1)
+
+
+def slot_counts(shares: dict[str, int]) -> dict[str, int]:
+    """Turn weights into whole numbers of slots: exact while at most `MAX_SLOTS` are needed, else
+    rounded to that many, each group at least one."""
+    unit = gcd(*shares.values())
+    exact = {group: share // unit for group, share in shares.items()}
+    total = sum(exact.values())
+    if total <= MAX_SLOTS:
+        return exact
+    return {group: max(1, round(share * MAX_SLOTS / total)) for group, share in exact.items()}
+
+
+def _choices(
+    service: str, backends: tuple[Backend, ...], shares: dict[str, int]
+) -> tuple[int, tuple[Choice, ...]]:
+    takers = [backend for backend in backends if backend.group in shares]
+    if len(takers) == 1:
+        return 0, (Choice(service, takers[0].name),)
+    counts = slot_counts(shares)
+    names = [backend.name for backend in takers for _ in range(counts[backend.group])]
+    return len(names), tuple(Choice(f"{service}/{slot}", name) for slot, name in enumerate(names))

@@ -1,0 +1,297 @@
+"""Snapshot to plan: which entries count, what they ask for, what is held back and why.
+
+Everything here is decided from values; nothing outside is touched but the certificates' directory.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import chain
+
+import msgspec
+
+from lbsync.agent import boot
+from lbsync.agent.desired import held_back, raw_layout, template_context
+from lbsync.agent.desired.approvals import Approvals
+from lbsync.agent.desired.assemble import Assembler, settings_of
+from lbsync.agent.desired.certificates import Certificates
+from lbsync.agent.desired.decode import Decoder, Entries, Entry, settle_routes
+from lbsync.agent.desired.host_files import HostFiles, HostState
+from lbsync.agent.desired.keeping import Keeper
+from lbsync.agent.desired.quarantine import Quarantine, Suspect
+from lbsync.agent.desired.raw_layout import Raw
+from lbsync.agent.file_names import CERTIFICATES, HOST_MAP
+from lbsync.agent.guard.guard import Guard, Hold, Standing
+from lbsync.agent.render.digest import seal
+from lbsync.agent.render.renderer import Renderer
+from lbsync.clients.certificates import CertificateDirectory, CertificateFile
+from lbsync.model.desired import Desired, Problem, Service
+from lbsync.model.permission import Permission
+from lbsync.model.rendered import Rendered
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.keys import ServiceId, service_key
+
+LetGo = Callable[[Hold, int], bool]
+"""Tells of a removal, and the revision that confirmed it in the store (0: none did), whether it may go."""
+
+
+class DesiredState(msgspec.Struct, frozen=True, eq=False):
+    """What is wanted, decided but not yet rendered."""
+
+    entries: Entries
+    desired: Desired
+    hold: Hold | None
+    let_go: Hold | None = None
+    """A removal that the guard would have held, and that may go."""
+
+
+class Plan(msgspec.Struct, frozen=True, eq=False):
+    """What one pass goes for."""
+
+    entries: Entries
+    desired: Desired
+    hold: Hold | None
+    let_go: Hold | None
+    """As in `DesiredState`."""
+    rendered: Rendered
+    outside: Mapping[str, bytes]
+    """Text of files that are installed outside of the generation, by path."""
+    raw: Raw
+    """The keys as templates saw them; nothing where they see none."""
+
+
+class PassInput(msgspec.Struct, frozen=True, eq=False):
+    """What a pass starts from."""
+
+    snapshot: Snapshot
+    accepted: Entries
+    draining: bool
+    let_go: LetGo
+
+
+class _Texts(msgspec.Struct, frozen=True):
+    """What was rendered."""
+
+    files: dict[str, bytes]
+    faults: tuple[tuple[str, str], ...]
+    """Files outside of the generation that could not be: path and why."""
+
+
+class DesiredBuilder:
+    """Makes plans; remembers what it needs to make the next one cheaply."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        reserved_ports: frozenset[int],
+        permission: Permission,
+        guard: Guard,
+        certificates: CertificateDirectory | None,
+        *,
+        raw_keys: bool,
+        contract: bool,
+        host_files: HostFiles | None = None,
+    ) -> None:
+        """`certificates`: None where HAProxy ends no TLS. `raw_keys`: a template may ask for keys
+        as they are stored, so every change of any key asks for a rendering. `contract`: false where
+        keys are nothing but that."""
+        self._renderer = renderer
+        self._decoder = Decoder(permission, contract=contract)
+        self._assembler = Assembler(reserved_ports)
+        self._held_assembler: Assembler | None = None
+        """Makes what goes on while a removal is held, beside the other, which makes what is wanted."""
+        self._guard = guard
+        self._keeper = Keeper()
+        self.certificates = Certificates(certificates)
+        self.raw_keys = raw_keys
+        """Templates see the keys as they are stored."""
+        self.good_raw: Raw = {}
+        """These keys as they were last served."""
+        self.quarantine = Quarantine()
+        self.host_files = host_files or HostFiles()
+        """What is read of the host."""
+        self._last: tuple[object, _Texts, Rendered] | None = None
+        self._undisturbed: tuple[Snapshot, Entries, DesiredState] | None = None
+        """The last decision in which nothing was held back, and what it was made from."""
+
+    def settle(
+        self,
+        snapshot: Snapshot,
+        accepted: Entries,
+        let_go: LetGo,
+        held: frozenset[Suspect] = frozenset(),
+    ) -> DesiredState:
+        """Decide what is wanted. `let_go` tells whether a removal may pass the guard; `held` are to be
+        left as they were accepted, for a trial.
+
+        Asked again of the same snapshot, by the look ahead and by the pass, it answers at once.
+        """
+        bars = self.quarantine.bars
+        self.quarantine.follow(snapshot)
+        if self._undisturbed is not None and not bars and not held:
+            of, since, settled = self._undisturbed
+            if of is snapshot and since is accepted:
+                return settled
+        self._undisturbed = None
+        resolved = self._decoder.resolve(snapshot, accepted)
+        problems = list(resolved.problems)
+        entries = resolved.entries
+        # Before anything is held back, so that a second fault of the same service is told, too.
+        problems += settle_routes(entries, accepted)
+        stuck = {p.service for p in resolved.problems if p.key == f"services/{p.service}"}
+        entries = held_back.without(entries, accepted, {*bars, *held}, stuck)
+        problems += self._problems()
+        self._know_what_runs(accepted)
+        desired = self._assembled(entries, accepted, snapshot.revision, problems, stuck)
+        told = tuple(problems)
+        confirmed = Approvals(snapshot, entries.values())
+        removal = self._guard.check(desired.services, boot.now(), confirmed.meant)
+        ends_tls = bool(self.certificates.last)
+        removal = self._guard.cut_off(removal, desired, settings_of(accepted), ends_tls=ends_tls)
+        goes = removal is not None and let_go(removal, confirmed.revision(removal.id))
+        if removal is not None and not goes:
+            kept = self._keep(removal, entries, accepted)
+            goes_on = self._held_assembler or self._assembler.twin()
+            settled = DesiredState(kept, goes_on.assemble(kept, snapshot.revision, told), removal)
+            self._held_assembler = goes_on
+        else:
+            settled = DesiredState(entries, desired, None, removal)
+            self._held_assembler = None
+        if removal is None:
+            self._guard.standing = None
+        if removal is None and not bars and not held:
+            self._undisturbed = snapshot, accepted, settled
+        return settled
+
+    def _assembled(
+        self,
+        entries: dict[str, Entry],
+        accepted: Entries,
+        revision: int,
+        problems: list[Problem],
+        stuck: set[str],
+    ) -> Desired:
+        """Return what is wanted; change `entries` and `problems` where somebody has to stay in his place
+        because one of `stuck` does."""
+        while True:
+            desired = self._assembler.assemble(entries, revision, tuple(problems))
+            kept, told = held_back.stay(desired.problems, stuck, entries, accepted)
+            if not kept:
+                return desired
+            entries.update(kept)
+            problems += told
+            stuck |= {problem.service for problem in told}
+
+    def _keep(self, hold: Hold, entries: Entries, accepted: Entries) -> Entries:
+        """Return what goes on while a removal is held."""
+        self._guard.standing = Standing(hold.total, hold.removed)
+        names = {ServiceId.parse(name) for name in hold.removed}
+        return self._keeper.keep(entries, accepted, names, settings=bool(hold.settings))
+
+    def _know_what_runs(self, accepted: Entries) -> None:
+        """Let the guard know what was accepted before this agent began: that is what runs."""
+        if accepted and self._guard.window.is_empty:
+            running = self._assembler.assemble(accepted, 0, ()).services
+            self._guard.window.runs(running, boot.now())
+
+    def nudge(self, snapshot: Snapshot) -> list[Service] | None:
+        """Return the services that changed, where nothing but them is concerned; else None.
+
+        What `settle` would decide anew for everybody stays as it was; the cost is that of the
+        change, and of one look at each key.
+        """
+        if any(suspect.kind in ("service", "settings") for suspect in self.quarantine.bars):
+            return None
+        changed = self._decoder.glance(snapshot)
+        if changed is None or self._guard.window.is_empty:
+            return None
+        services = self._assembler.nudge(changed)
+        if services is None:
+            return None
+        confirmed = Approvals(snapshot, chain(self._decoder.entries.values(), changed))
+        if self._guard.check(services, boot.now(), confirmed.meant, whole=False) is not None:
+            return None
+        self._decoder.take(snapshot, changed)
+        return services
+
+    def plan(
+        self,
+        snapshot: Snapshot,
+        accepted: Entries,
+        draining: bool,
+        let_go: LetGo,
+        held: frozenset[Suspect] = frozenset(),
+    ) -> Plan:
+        """Return what to go for, rendered; the arguments are those of `settle`.
+
+        Raises `TemplateError` and `Rejected`, both naming template and line: `ItemsRefused` where
+        it is known which services are at fault, `BadKey` where it is known which key.
+        """
+        settled = self.settle(snapshot, accepted, let_go, held)
+        files, left_out = self.read_certificates(held)
+        desired = settled.desired
+        raw = self._raw(snapshot, held)
+        host = self.host_files.read(desired)
+        texts, rendered = self._render(desired, files, draining, raw, host)
+        problems = [Problem("", "", sentence) for sentence in (*left_out, *host.problems)]
+        problems += raw_layout.problems(self.quarantine.bars, self.good_raw)
+        problems += [Problem("", "", f"{path} stays as it is: {e}") for path, e in texts.faults]
+        if problems:
+            desired = msgspec.structs.replace(desired, problems=(*problems, *desired.problems))
+        outside = {path: text for path, text in texts.files.items() if path.startswith("/")}
+        return Plan(settled.entries, desired, settled.hold, settled.let_go, rendered, outside, raw)
+
+    def fragment(self, template: str, item: object) -> str:
+        """Return the text of one item of `each`, as the whole rendering prints it."""
+        return self._renderer.fragment(template, item)
+
+    def read_certificates(
+        self, held: frozenset[Suspect] = frozenset()
+    ) -> tuple[list[CertificateFile], list[str]]:
+        """Return the certificates to serve, and a sentence for each that is not served as it stands.
+
+        Raises `Rejected` where the directory cannot be read at first.
+        """
+        return self.certificates.read(self.quarantine, held)
+
+    def _raw(self, snapshot: Snapshot, held: frozenset[Suspect]) -> Raw:
+        """Return the keys that templates see."""
+        if not self.raw_keys:
+            return {}
+        keys = {s.name: bar.out for s, bar in self.quarantine.bars.items() if s.kind == "key"}
+        keys |= {s.name: False for s in held if s.kind == "key" and s.name not in keys}
+        return raw_layout.read(snapshot, self.good_raw, keys)
+
+    def _problems(self) -> list[Problem]:
+        """Return why services, or the settings for all, are held back."""
+        found = []
+        for suspect, bar in self.quarantine.bars.items():
+            if (service := suspect.service) is not None:
+                key = service_key(service)
+                found.append(Problem(key, suspect.name, bar.reason, bar.line))
+            elif suspect.kind == "settings":
+                found.append(Problem(suspect.name, "", bar.reason, bar.line))
+        return found
+
+    def _render(
+        self,
+        desired: Desired,
+        certificates: list[CertificateFile],
+        draining: bool,
+        raw: Raw,
+        host: HostState,
+    ) -> tuple[_Texts, Rendered]:
+        """Render, or return the last result where nothing that goes into it has changed."""
+        mark = (desired.services, desired.settings, tuple(certificates), draining, raw, host)
+        if self._last is not None and self._last[0] == mark:
+            return self._last[1], self._last[2]
+        context = template_context.context(desired, certificates, draining, host.name_servers)
+        files, faults = self._renderer.render_what_can(context, raw)
+        texts = _Texts(files, tuple((path, str(error)) for path, error in faults.items()))
+        inside = {path: text for path, text in files.items() if not path.startswith("/")}
+        inside |= {**desired.authorities, **dict(host.files)}
+        modes = dict(self._renderer.modes)
+        for file in certificates:
+            path = f"{CERTIFICATES}/{file.name}"
+            inside[path], modes[path] = file.data, template_context.CERTIFICATE_MODE
+        rendered = seal(inside, modes, frozenset({HOST_MAP}))
+        self._last = (mark, texts, rendered)
+        return texts, rendered

@@ -1,0 +1,230 @@
+"""Snapshot to entries: decode what changed, keep the last good version of what is bad.
+
+A stage of the pass; holds no state but a cache, so that a pass costs what has changed.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from lbsync.agent.desired.problem_limit import few
+from lbsync.errors import BadKey
+from lbsync.model.desired import Problem
+from lbsync.model.permission import Permission
+from lbsync.model.record import Record
+from lbsync.model.records import RouteRecord
+from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema.decode import UNEXPLAINED, decode
+from lbsync.schema.keys import Key, ServiceId, endpoints_key, parse_key, service_key
+from lbsync.schema.reading import one_line
+
+#: Bad keys beyond these are explained only where they are spoken of.
+_FEW = 100
+_SHOWN = 200
+
+
+class Entry(msgspec.Struct, frozen=True, eq=False):
+    """One good key: what was stored and what it says. Compared by identity."""
+
+    item: Item
+    key: Key
+    record: Record
+
+
+Entries = Mapping[str, Entry]
+
+
+class Resolved(msgspec.Struct, frozen=True, eq=False):
+    """The entries to go on with, and what was wrong with the others."""
+
+    entries: dict[str, Entry]
+    problems: tuple[Problem, ...]
+
+
+def read_entry(item: Item, *, explain: bool = True) -> Entry | Problem | None:
+    """Decode one item; None for keys that are not the agent's business. `explain`: as in `decode`."""
+    try:
+        key = parse_key(item.key)
+    except ValueError as error:
+        return Problem(_shown(item.key), _service_in(item.key), str(error))
+    if key is None:
+        return None
+    try:
+        return Entry(item, key, decode(item.key, key, item.value, explain=explain))
+    except BadKey as error:
+        return Problem(item.key, str(key.service or ""), error.reason)
+
+
+def _shown(key: str) -> str:
+    """Return a key as it may be printed: a terminal must not obey what somebody wrote to etcd."""
+    return one_line(key, _SHOWN)
+
+
+def _service_in(key: str) -> str:
+    """Return the service that a malformed key most likely meant, or nothing."""
+    parts = key.split("/")
+    try:
+        return str(ServiceId.parse("/".join(parts[1:3])))
+    except ValueError:
+        return ""
+
+
+class Decoder:
+    """Decodes snapshot after snapshot, each key once per change."""
+
+    def __init__(self, permission: Permission | None = None, *, contract: bool = True) -> None:
+        """`permission`: what namespaces may claim; None: anything. `contract` false: the keys are
+        not ours, so none is an entry and none is bad."""
+        self._permission = permission
+        self._contract = contract
+        self._items: Mapping[str, Item] = {}
+        self._good: dict[str, Entry] = {}
+        self._bad: dict[str, Problem] = {}
+        self._told: tuple[tuple[str, ...], tuple[Problem, ...]] | None = None
+
+    def resolve(self, snapshot: Snapshot, accepted: Entries) -> Resolved:
+        """Return the entries of `snapshot`, with `accepted` ones in place of bad ones."""
+        old, new = self._items, snapshot.items
+        for name in [name for name in old if name not in new]:
+            self._good.pop(name, None)
+            self._well(name)
+        # The mirror keeps the object of a key that did not change, so identity settles most.
+        for name, item in [pair for pair in new.items() if old.get(pair[0]) is not pair[1]]:
+            if name not in old or old[name] != item:
+                self._read(item, accepted.get(name))
+        self._items = new
+        entries = dict(self._good)
+        entries.update((name, accepted[name]) for name in self._bad if name in accepted)
+        for name in self._unrouted(accepted):
+            entries.pop(name, None)
+        return Resolved(entries, self._problems(snapshot))
+
+    def _problems(self, snapshot: Snapshot) -> tuple[Problem, ...]:
+        """Return what to say of the bad keys; the same again, where they are the same."""
+        if self._told is None or self._told[0] != snapshot.unreadable:
+            found = few([*self._bad.values(), *map(_unreadable, snapshot.unreadable)])
+            self._told = snapshot.unreadable, tuple(map(self._explained, found))
+        return self._told[1]
+
+    def _explained(self, problem: Problem) -> Problem:
+        if problem.reason != UNEXPLAINED or problem.key not in self._items:
+            return problem
+        found = self._read_entry(self._items[problem.key])
+        if isinstance(found, Problem):
+            self._bad[problem.key] = found
+            return found
+        return problem
+
+    @property
+    def entries(self) -> Entries:
+        """The good entries of the last snapshot that was taken over."""
+        return self._good
+
+    def glance(self, snapshot: Snapshot) -> list[Entry] | None:
+        """Return the entries that changed since the last snapshot, where that is all that changed.
+
+        None when a key is gone, new and bad, or was bad: then only `resolve` can tell. Nothing is
+        taken over; `take` does that.
+        """
+        old, new = self._items, snapshot.items
+        changed = [item for name, item in new.items() if old.get(name) is not item]
+        added = sum(item.key not in old for item in changed)
+        if len(new) - added != len(old):
+            return None
+        found = []
+        for item in changed:
+            if old.get(item.key) == item:
+                continue
+            result = self._read_entry(item, explain=False)
+            if isinstance(result, Problem) or item.key in self._bad:
+                return None
+            if result is not None:
+                found.append(result)
+        return found
+
+    def take(self, snapshot: Snapshot, changed: list[Entry]) -> None:
+        """Take over what `glance` found in this snapshot."""
+        self._items = snapshot.items
+        self._good.update((entry.item.key, entry) for entry in changed)
+
+    def _unrouted(self, accepted: Entries) -> Iterator[str]:
+        """Yield the keys of new services whose route cannot be read.
+
+        Without the route every group would take its share, also one that it gives nothing.
+        """
+        for name, problem in self._bad.items():
+            service = f"services/{problem.service}"
+            if name == f"routes/{problem.service}" and not {name, service} & accepted.keys():
+                yield service
+
+    def _read_entry(self, item: Item, *, explain: bool = True) -> Entry | Problem | None:
+        found = read_entry(item, explain=explain) if self._contract else None
+        if self._permission is None or not isinstance(found, Entry) or found.key.service is None:
+            return found
+        refusal = self._permission.refusal(found.key.service.ns, found.record)
+        return Problem(item.key, str(found.key.service), refusal) if refusal else found
+
+    def _read(self, item: Item, accepted: Entry | None) -> None:
+        self._good.pop(item.key, None)
+        self._well(item.key)
+        # After a restart the accepted entries are decoded already; most are unchanged.
+        unchanged = accepted is not None and accepted.item == item
+        result = accepted if unchanged else self._read_entry(item, explain=len(self._bad) < _FEW)
+        if isinstance(result, Entry):
+            self._good[item.key] = result
+        elif isinstance(result, Problem):
+            self._bad[item.key] = result
+            self._told = None
+
+    def _well(self, name: str) -> None:
+        if self._bad.pop(name, None) is not None:
+            self._told = None
+
+
+def _unreadable(shown: str) -> Problem:
+    return Problem(shown, "", "the key is no UTF-8; remove it")
+
+
+def settle_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem]:
+    """Put the accepted route back wherever a new one names a group that has no endpoints key.
+
+    A misspelt group in a blue-green switch must not send traffic nowhere; the switch takes place
+    by itself once the endpoints are there. Changes `entries`; returns what was found.
+    """
+    problems = []
+    for name, entry in list(entries.items()):
+        if not isinstance(entry.record, RouteRecord) or entry.key.service is None:
+            continue
+        service = entry.key.service
+        lost = [
+            group
+            for group, share in entry.record.groups.items()
+            if share and endpoints_key(service, group) not in entries
+        ]
+        if not lost or service_key(service) not in entries:
+            continue
+        cure = f"write endpoints/{service}/{lost[0]} or correct the name"
+        led_to = sum(share > 0 for share in entry.record.groups.values())
+        if name in accepted and accepted[name] is not entry:
+            entries[name] = accepted[name]
+            cure += "; the route before it stays"
+        elif len(lost) == led_to:
+            cure += "; until then the service answers 503"
+        problems.append(
+            Problem(name, str(service), f"groups: {lost[0]} has no endpoints key: {cure}")
+        )
+    return problems
+
+
+def keys_of(entries: Entries, services: set[ServiceId]) -> list[str]:
+    """Return the names of all entries that belong to `services`."""
+    return [name for name, entry in entries.items() if entry.key.service in services]
+
+
+def hold_back(entries: Entries, accepted: Entries, services: set[ServiceId]) -> dict[str, Entry]:
+    """Return `entries` with every key of `services` as it was accepted (or absent)."""
+    if not services:
+        return dict(entries)
+    mixed = {name: entry for name, entry in entries.items() if entry.key.service not in services}
+    mixed.update((name, accepted[name]) for name in keys_of(accepted, services))
+    return mixed

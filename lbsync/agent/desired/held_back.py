@@ -1,0 +1,55 @@
+"""What stays as it was accepted: of those who are held back, and of those who would take their place. Pure."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from lbsync.agent.desired.decode import Entries, Entry, hold_back
+from lbsync.agent.desired.quarantine import SETTINGS, Suspect
+from lbsync.model.desired import Problem
+from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
+
+
+def without(
+    entries: Entries, accepted: Entries, suspects: set[Suspect], stuck: set[str]
+) -> dict[str, Entry]:
+    """Return `entries` with everything of `suspects` as it was accepted, or absent.
+
+    Adds to `stuck` the services whose hosts or port are not those that are stored for them.
+    """
+    services = {service for suspect in suspects if (service := suspect.service) is not None}
+    mixed = hold_back(entries, accepted, services)
+    for service in services:
+        key = service_key(service)
+        if mixed.get(key) is not entries.get(key):
+            stuck.add(str(service))
+    if SETTINGS in suspects:
+        mixed.pop(SETTINGS_GLOBAL, None)
+        if SETTINGS_GLOBAL in accepted:
+            mixed[SETTINGS_GLOBAL] = accepted[SETTINGS_GLOBAL]
+    return mixed
+
+
+def stay(
+    conflicts: Iterable[Problem], stuck: set[str], entries: Entries, accepted: Entries
+) -> tuple[dict[str, Entry], list[Problem]]:
+    """Return the accepted entries that take the place of new ones, by key, and what to tell of them: a
+    service whose new host or port is not free, since its owner is held back, keeps what it had.
+
+    Two services that change places in one write would both be lost otherwise where only one of them
+    cannot change. `conflicts`: claims that were refused for the sake of a rival; `stuck`: services
+    that claim something else than is stored for them.
+    """
+    found: dict[str, Entry] = {}
+    told = []
+    for problem in conflicts:
+        if problem.rival not in stuck or not problem.service:
+            continue
+        key = service_key(ServiceId.parse(problem.service))
+        before = accepted.get(key)
+        if before is None or entries.get(key) is before or key in found:
+            continue
+        found[key] = before
+        why = f"; until {problem.rival}, which is held back, is corrected, the version before stays"
+        told.append(msgspec.structs.replace(problem, reason=f"{problem.reason}{why}"))
+    return found, told

@@ -1,0 +1,111 @@
+"""The claims of all services, settled anew only as far as a change reaches. Pure.
+
+Most changes concern nobody else: hosts that are new or go, while nobody disputes any. Those are decided
+from the services that changed; anything else is decided for all together, as `claims` says.
+"""
+
+import bisect
+import copy
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from lbsync.agent.desired.claims import Claimant, Grant, explicit, grant, granted
+from lbsync.model.desired import Problem
+from lbsync.model.records import ServiceRecord
+from lbsync.schema.keys import ServiceId
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What became of one service's record; None: it was not there, or is gone."""
+
+    old: ServiceRecord | None
+    new: ServiceRecord | None
+    same_claimant: bool = True
+    """The key was not removed and made anew in between."""
+
+
+class Ownership:
+    """Who was given what."""
+
+    def __init__(self, reserved_ports: frozenset[int]) -> None:
+        """`reserved_ports`: ports of HAProxy's own frontends, which no tcp service can have."""
+        self._reserved = reserved_ports
+        self._owners: dict[str, ServiceId] = {}
+        self._twins = False
+        self.grants: dict[ServiceId, Grant] = {}
+        """What each service has, sorted by name; one that was refused all is not there."""
+        self.conflicts: list[Problem] = []
+        """The claims that were refused."""
+
+    def twin(self) -> "Ownership":
+        """Return one that knows the same, and goes its own way from here."""
+        other = copy.copy(self)
+        other._owners, other.grants = dict(self._owners), dict(self.grants)
+        other.conflicts = list(self.conflicts)
+        return other
+
+    def alone(self, turns: Mapping[ServiceId, Turn]) -> dict[ServiceId, Grant | None] | None:
+        """Return what these services are given, None for those that are gone, where no other
+        service is concerned; else None. Nothing is changed yet: see `take`."""
+        if self.conflicts:
+            return None
+        given: dict[ServiceId, Grant | None] = {}
+        claimed: dict[str, ServiceId] = {}
+        for service, turn in turns.items():
+            before, routes = _routes(turn.old), _routes(turn.new)
+            if before is None or routes is None:
+                return None
+            # What one gives up may be the twin of `www` that another went without.
+            if not turn.same_claimant or (self._twins and not set(before) <= set(routes)):
+                return None
+            for key in routes:
+                if self._owners.get(key, service) != service or key in claimed:
+                    return None
+                claimed[key] = service
+            given[service] = granted(routes) if turn.new is not None else None
+        return given
+
+    def take(self, given: Mapping[ServiceId, Grant | None]) -> None:
+        """Put in force what `alone` found."""
+        for service in given:
+            for key in self.grants[service].routes if service in self.grants else ():
+                self._owners.pop(key, None)
+        fresh = [service for service in given if service not in self.grants]
+        for service, grant_ in given.items():
+            if grant_ is None:
+                self.grants.pop(service, None)
+                continue
+            self._owners.update(dict.fromkeys(grant_.routes, service))
+            self.grants[service] = grant_
+        if any(given[service] is not None for service in fresh):
+            self._sort(fresh)
+
+    def _sort(self, fresh: Iterable[ServiceId]) -> None:
+        news = set(fresh)
+        names = [service for service in self.grants if service not in news]
+        for service in news & self.grants.keys():
+            bisect.insort(names, service)
+        self.grants = {service: self.grants[service] for service in names}
+
+    def settle(
+        self, turns: Mapping[ServiceId, Turn], claimants: Callable[[], Iterable[Claimant]]
+    ) -> set[ServiceId]:
+        """Take over changed claims; return the services that now have something else than before,
+        those that have nothing any more included. `claimants` gives all there are."""
+        old = dict(self.grants)
+        given = self.alone(turns)
+        if given is not None:
+            self.take(given)
+            return {service for service in given if old.get(service) != self.grants.get(service)}
+        self.grants, self.conflicts, self._twins = grant(claimants(), self._reserved)
+        self._owners = {key: name for name, each in self.grants.items() for key in each.routes}
+        concerned = old.keys() | self.grants.keys()
+        return {service for service in concerned if old.get(service) != self.grants.get(service)}
+
+
+def _routes(record: ServiceRecord | None) -> tuple[str, ...] | None:
+    """Return what a service claims in its own name; None where more than that matters."""
+    if record is None:
+        return ()
+    return None if record.mode == "tcp" else explicit(record)

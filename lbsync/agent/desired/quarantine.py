@@ -1,0 +1,134 @@
+"""Who is held back, and why: services, the keys of raw templates, the settings, certificates. Pure.
+
+Whoever is held back is known by what is *stored* for it, byte by byte. Never by what a stage of the pass
+made of that: a stage may put something else in its place, and a bar that does not know its own
+service again falls at once.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId
+
+Kind = Literal["key", "certificate", "settings", "service"]
+
+#: So many bars of those whose time is up fall at once; the others in the next passes. As many as
+#: one `haproxy -c` can name again: it gives up at 50 errors (measured, 2.6 to 2.8).
+_MOST_TRIED_AGAIN = 50
+
+
+class Suspect(msgspec.Struct, frozen=True, order=True):
+    """Something that can be held back on its own, at what it was when it was last served."""
+
+    kind: Kind
+    name: str
+    """`<ns>/<name>` of a service, a key as it is stored, the file name of a certificate."""
+
+    @property
+    def service(self) -> ServiceId | None:
+        """The service, where it is one."""
+        return ServiceId.parse(self.name) if self.kind == "service" else None
+
+    @property
+    def family(self) -> str:
+        """What those have in common who most likely have one writer: the namespace of a service, the
+        first two names of a key that has more (`svc/shop` of `svc/shop/up/1`), else the first."""
+        if self.kind == "service":
+            return self.name.partition("/")[0]
+        if self.kind == "key":
+            parts = [part for part in self.name.split("/") if part]
+            return "/".join(parts[: 2 if len(parts) > 2 else 1])
+        return ""
+
+
+SETTINGS = Suspect("settings", SETTINGS_GLOBAL)
+
+Identity = tuple[tuple[str, int, bytes], ...]
+"""Name, revision and bytes of everything that is stored for a suspect; empty: nothing is."""
+
+
+class QuarantineEntry(msgspec.Struct, frozen=True):
+    """Why something stays at what was last good, although it reads well."""
+
+    identity: Identity
+    """What was refused; the bar falls as soon as something else is stored."""
+    reason: str
+    """In HAProxy's words, or the template's."""
+    line: int = 0
+    """Of the configuration that was tried, where HAProxy named one; else 0."""
+    until: float = float("inf")
+    """On the clock of `time.monotonic`: then it is tried again, whatever is stored."""
+    out: bool = False
+    """Left out altogether: what was last good is refused, too."""
+
+
+def a_service(service: ServiceId) -> Suspect:
+    """Return the suspect that a service is."""
+    return Suspect("service", str(service))
+
+
+def stored(snapshot: Snapshot, suspects: Iterable[Suspect]) -> dict[Suspect, Identity]:
+    """Return what the store says of each of these, which are no certificates."""
+    found: dict[Suspect, list[tuple[str, int, bytes]]] = {suspect: [] for suspect in suspects}
+    for name, item in snapshot.items.items():
+        for suspect in _concerned(name):
+            if suspect in found:
+                found[suspect].append((name, item.mod_revision, item.value))
+    return {suspect: tuple(sorted(items)) for suspect, items in found.items()}
+
+
+def _concerned(key: str) -> tuple[Suspect, ...]:
+    kind, _, rest = key.partition("/")
+    mine = Suspect("key", key)
+    if kind in ("services", "routes"):
+        return mine, Suspect("service", rest)
+    if kind == "endpoints":
+        return mine, Suspect("service", rest.rpartition("/")[0])
+    return (mine, SETTINGS) if key == SETTINGS_GLOBAL else (mine,)
+
+
+class Quarantine:
+    """All bars there are."""
+
+    def __init__(self) -> None:
+        self.bars: dict[Suspect, QuarantineEntry] = {}
+        self._followed: Snapshot | None = None
+
+    def bar(self, suspect: Suspect, bar: QuarantineEntry) -> None:
+        """Hold something back."""
+        self.bars[suspect] = bar
+
+    def names(self, kind: Kind) -> set[str]:
+        """Return the names of those of one kind that are held back."""
+        return {suspect.name for suspect in self.bars if suspect.kind == kind}
+
+    def try_again(self) -> None:
+        """Let the bars fall whose time is up, the oldest first, and not too many at once."""
+        now = time.monotonic()
+        due = sorted((bar.until, suspect) for suspect, bar in self.bars.items() if bar.until <= now)
+        for _, suspect in due[:_MOST_TRIED_AGAIN]:
+            del self.bars[suspect]
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Let the bars of all fall for which something else is stored now; not of certificates."""
+        if snapshot is self._followed:
+            return
+        self._followed = snapshot
+        suspects = [suspect for suspect in self.bars if suspect.kind != "certificate"]
+        if suspects:
+            now = stored(snapshot, suspects)
+            self._drop(suspects, now.__getitem__)
+
+    def follow_certificates(self, identify: Callable[[str], Identity]) -> None:
+        """The same for certificates: `identify` returns what is stored by their name."""
+        suspects = [suspect for suspect in self.bars if suspect.kind == "certificate"]
+        self._drop(suspects, lambda suspect: identify(suspect.name))
+
+    def _drop(self, suspects: list[Suspect], identify: Callable[[Suspect], Identity]) -> None:
+        for suspect in suspects:
+            if identify(suspect) != self.bars[suspect].identity:
+                del self.bars[suspect]

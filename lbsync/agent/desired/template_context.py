@@ -1,0 +1,132 @@
+"""What rendering is given: which files are to be made, and the names their templates see.
+
+Gathers from settings and the host; decides nothing. `templates/haproxy/README.md` documents every
+name for the authors of templates.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import lbsync
+from lbsync.agent.file_names import (
+    BACKENDS_MAP,
+    CERTIFICATES,
+    HOST_MAP,
+    MAIN_FILE,
+    ROUTES_MAP,
+    SPLITS_MAP,
+)
+from lbsync.agent.render.environment import Delimiters
+from lbsync.agent.render.renderer import OutputSpec, Renderer
+from lbsync.clients.certificates import CertificateFile
+from lbsync.errors import TemplateError
+from lbsync.model.desired import Desired
+from lbsync.model.rendered import Rendered
+from lbsync.settings import Settings
+
+#: They hold private keys: for HAProxy, which starts as root, and the agent's group.
+CERTIFICATE_MODE = 0o640
+
+_PACKAGED = (
+    OutputSpec("haproxy.cfg.j2", MAIN_FILE, "haproxy"),
+    OutputSpec("certs.list.j2", "certs.list", "map"),
+    OutputSpec("maps/backends.map.j2", BACKENDS_MAP, "map"),
+    OutputSpec("maps/host.map.j2", HOST_MAP, "map"),
+    OutputSpec("maps/routes.map.j2", ROUTES_MAP, "map"),
+    OutputSpec("maps/splits.map.j2", SPLITS_MAP, "map"),
+    OutputSpec("maps/trusted.lst.j2", "maps/trusted.lst", "map"),
+    OutputSpec("maps/wildcards.map.j2", "maps/wildcards.map", "map"),
+    OutputSpec("errors/503.http.j2", "errors/503.http", "none"),
+)
+
+
+def packaged_templates() -> Path:
+    """Return the directory of lbsync's own templates: inside the package, or of the checkout."""
+    package = Path(lbsync.__file__).parent
+    installed = package / "templates" / "haproxy"
+    return installed if installed.is_dir() else package.parent / "templates" / "haproxy"
+
+
+def output_specs(settings: Settings) -> list[OutputSpec]:
+    """Return every file to render: the packaged set, then the settings' own `[[outputs]]`.
+
+    One of the settings' with the path of a packaged file takes its place.
+    """
+    own = [
+        OutputSpec(
+            output.template,
+            output.path,
+            output.quote,
+            int(output.mode),
+            Delimiters(
+                block=(output.block_left, output.block_right),
+                variable=(output.left, output.right),
+                comment=(output.comment_left, output.comment_right),
+            ),
+        )
+        for output in settings.outputs
+    ]
+    taken = {spec.path for spec in own}
+    packaged = [spec for spec in _PACKAGED if spec.path not in taken]
+    return [*(packaged if settings.templates.packaged else ()), *own]
+
+
+def certificates_in(rendered: Rendered) -> tuple[CertificateFile, ...]:
+    """Return the certificates of a set."""
+    start = f"{CERTIFICATES}/"
+    return tuple(
+        CertificateFile(file.path.removeprefix(start), file.data)
+        for file in rendered.files
+        if file.path.startswith(start)
+    )
+
+
+def own_templates(settings: Settings) -> set[str]:
+    """Return the names of the templates in the user's own directory."""
+    if not settings.templates.directory:
+        return set()
+    root = Path(settings.templates.directory)
+    return {str(path.relative_to(root)) for path in root.rglob("*.j2")}
+
+
+def make_renderer(settings: Settings) -> Renderer:
+    """Return a renderer of everything the settings ask for. Raises `TemplateError`."""
+    directories = [packaged_templates()]
+    if settings.templates.directory:
+        own = Path(settings.templates.directory)
+        if not own.is_dir():
+            # Without this, packaged templates would quietly take the place of the operator's own.
+            raise TemplateError(f"{own}: there is no such directory; correct templates.directory")
+        directories.insert(0, own)
+    constants = {
+        "proxy": settings.proxy,
+        "haproxy": settings.haproxy,
+        "host": str(settings.host),
+        "state_dir": str(settings.state_dir),
+    }
+    return Renderer(directories, output_specs(settings), constants)
+
+
+def context(
+    desired: Desired,
+    certificates: list[CertificateFile],
+    draining: bool,
+    name_servers: tuple[str, ...] = (),
+) -> Mapping[str, object]:
+    """Return the names that templates see besides the constants.
+
+    The revision is not among them: it changes with every write, the configuration must not.
+    """
+    return {
+        "services": desired.services,
+        "backends": desired.backends,
+        "tcp_services": desired.tcp_services,
+        "split_services": desired.split_services,
+        "wildcards": desired.wildcards,
+        "nested_wildcards": desired.nested_wildcards,
+        "global": desired.settings,
+        "certificates": [f"{CERTIFICATES}/{file.name}" for file in certificates if file.served],
+        "draining": draining,
+        "by_name": desired.by_name,
+        "name_servers": name_servers,
+    }

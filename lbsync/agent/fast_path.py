@@ -1,0 +1,60 @@
+"""What is changed at once, right after a wake and before its pass; the pass would mend a wrong forecast."""
+
+from collections.abc import Iterable
+
+from lbsync import log
+from lbsync.agent import boot
+from lbsync.agent.desired.builder import DesiredBuilder
+from lbsync.agent.desired.decode import Entries
+from lbsync.agent.file_names import CERTIFICATES
+from lbsync.agent.removal_hold import RemovalHold
+from lbsync.agent.runtime import service_delta
+from lbsync.agent.runtime.execute import Deviated
+from lbsync.agent.runtime.runtime import HaproxyRuntime
+from lbsync.model.desired import Backend, Service
+from lbsync.model.snapshot import Snapshot
+
+
+class FastPath:
+    """Changes services in the running HAProxy on their own fragments."""
+
+    def __init__(
+        self, live: HaproxyRuntime, settler: DesiredBuilder, holding: RemovalHold, *, foreseen: bool
+    ) -> None:
+        """`foreseen`: the templates in use are those that the forecast knows."""
+        self._live = live
+        self._settler = settler
+        self._holding = holding
+        self._foreseen = foreseen
+        self._in_force: dict[str, Service] = {}
+
+    def starts_from(self, services: Iterable[Service]) -> None:
+        """These are what HAProxy was proved to serve; nothing: it is not known."""
+        self._in_force = {service.id: service for service in services}
+
+    def change(self, snapshot: Snapshot, accepted: Entries) -> bool:
+        """Change at once what can be; tell whether anything is left for a pass with a reload."""
+        if not self._foreseen or not self._live.still():
+            return True
+        changed = None if self._holding.hold else self._settler.nudge(snapshot)
+        if changed is None:
+            settled = self._settler.settle(snapshot, accepted, self._holding.let_go)
+            moves = service_delta.shifts(self._in_force, settled.desired.services)
+        else:
+            moves = service_delta.of(self._in_force, changed)
+        try:
+            done, left = self._live.shift(moves.at_once, self._print)
+            self._in_force.update((move.new.id, move.new) for move in done)
+            self._holding.guard.window.runs([move.new for move in done], boot.now(), whole=False)
+            renewed = self._live.renew(self._certificates())
+        except Deviated as error:
+            log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
+            return True
+        return moves.rest or left or not renewed
+
+    def _certificates(self) -> dict[str, bytes]:
+        found, _ = self._settler.read_certificates()
+        return {f"{CERTIFICATES}/{file.name}": file.data for file in found}
+
+    def _print(self, backend: Backend) -> str:
+        return self._settler.fragment(service_delta.BACKEND, backend)

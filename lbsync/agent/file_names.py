@@ -1,0 +1,13 @@
+"""Names of the files in a generation that lbsync itself knows; templates may make any others."""
+
+MAIN_FILE = "haproxy.cfg"
+CERTIFICATES = "certs"
+"""Directory of the certificates that the agent brings from `[proxy] certificates`."""
+HOST_MAP = "maps/host.map"
+"""Whether this host drains. Changed in place, in whatever generation is live, so that a rollback
+neither drains a host nor ends a drain; and so it does not count for the digest."""
+ROUTES_MAP = "maps/routes.map"
+BACKENDS_MAP = "maps/backends.map"
+SPLITS_MAP = "maps/splits.map"
+BACKEND_MAPS = frozenset({BACKENDS_MAP})
+"""Map files of the packaged templates whose values name backends."""

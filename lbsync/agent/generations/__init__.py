@@ -1,0 +1,1 @@
+"""Rendered sets on disk: written whole, one live, one confirmed."""

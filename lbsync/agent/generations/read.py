@@ -1,0 +1,61 @@
+"""What HAProxy was last proved to serve, and reading a generation back from disk."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from lbsync.agent.generations.store import Generation, Store
+from lbsync.agent.haproxycfg.config import Config
+from lbsync.errors import LbsyncError, Rejected
+from lbsync.model.rendered import Rendered, RenderedFile
+
+_STATE_FILE = re.compile(rb"^[ \t]*server-state-file[ \t]+(\S+)", re.MULTILINE)
+
+
+class Confirmed(msgspec.Struct, frozen=True, eq=False):
+    """A generation with its content, taken apart."""
+
+    generation: Generation
+    rendered: Rendered
+    config: Config
+
+
+def chosen(store: Store, digest: str) -> Generation:
+    """Return the generation that an operator chose. Raises `Rejected` when it is gone."""
+    wanted = store.by_digest(digest)
+    if wanted is None:
+        raise Rejected(
+            f"rolled back to {digest}, but there is no such generation any more; "
+            "`lbsync rollback --release` follows the source again"
+        )
+    return wanted
+
+
+def load(generation: Generation) -> Rendered:
+    """Read a generation's files, as they were rendered: without what was added to it since.
+
+    Raises `LbsyncError` naming the file that cannot be read.
+    """
+    files = []
+    added = {generation.path / "meta.json", *_state_files(generation)}
+    for path in sorted(generation.path.rglob("*")):
+        if path.is_file() and path not in added:
+            try:
+                name = str(path.relative_to(generation.path))
+                files.append(RenderedFile(name, path.read_bytes(), path.stat().st_mode & 0o777))
+            except OSError as error:
+                raise LbsyncError(
+                    f"{path}: cannot be read ({error.strerror}); give lbsync's user the right to"
+                ) from error
+    return Rendered(generation.digest, tuple(files))
+
+
+def _state_files(generation: Generation) -> Iterator[Path]:
+    """Yield where the servers' states of the last reload were left for HAProxy."""
+    with contextlib.suppress(OSError):
+        for found in _STATE_FILE.findall(generation.main_file.read_bytes()):
+            yield generation.path / Path(os.fsdecode(found)).name

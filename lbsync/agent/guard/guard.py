@@ -1,0 +1,213 @@
+"""Is this removal meant? A store that was emptied or wiped must not empty the balancers.
+
+What counts is how many servers can get a request, against the most of the last minutes: see `reach` for
+what takes a server away, and `window` for how it adds up. Pure but for what it remembers.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable
+
+import msgspec
+
+from lbsync.agent.guard.reach import Loss, cut_off
+from lbsync.agent.guard.window import Row, Sums, Window
+from lbsync.model.desired import Desired, Service
+from lbsync.model.records import GlobalRecord
+
+#: Other hosts, fewer clients or other servers for one or two services are a deployment; for more at
+#: once they count as a removal.
+_FEW = 3
+Meant = Callable[[str, int], bool]
+"""Tells of a service and the number of servers it would be left with whether somebody confirmed that."""
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A removal that waits for confirmation."""
+
+    id: str
+    """Names exactly this removal, on every host; a confirmation of another one does not release it."""
+    losses: dict[str, tuple[int, int]]
+    """Service to (servers now, servers of these that could still get a request), for each service that
+    would lose some."""
+    total: int
+    """The most servers there were within the window, when the hold began."""
+    earlier: int = 0
+    """Servers that went before this within the window."""
+    left: dict[str, int] = {}
+    """Service to the number of servers it would be left with, whoever their clients are."""
+    settings: frozenset[str] = frozenset()
+    """Services that `settings/global` alone would cut off."""
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """The services that would lose servers by their own keys."""
+        return frozenset(self.losses) - self.settings
+
+    @property
+    def lost(self) -> int:
+        """How many servers would go."""
+        return sum(before - after for before, after in self.losses.values())
+
+    def __str__(self) -> str:
+        """One sentence for the log and the status."""
+        names = ", ".join(sorted(self.losses)[:3])
+        more = f" and {len(self.losses) - 3} more" if len(self.losses) > 3 else ""
+        # Others may have come since the hold began.
+        total = max(self.total, self.lost + self.earlier)
+        what = f"{self.lost} of {total} servers" if total else "every service"
+        what = f"by settings/global {what}" if self.settings else what
+        after = f", after {self.earlier} that went shortly before" if self.earlier else ""
+        return (
+            f"{what} would go at once{after} ({names}{more}); they stay until 'lbsync confirm' "
+            f"(on every host: 'lbsync confirm --fleet {self.id}')"
+        )
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A hold that stood when the last pass, or the last agent, ended."""
+
+    total: int
+    services: frozenset[str] = frozenset()
+
+
+class Guard:
+    """Weighs what is wanted against what runs and what ran."""
+
+    def __init__(self, percent: int, window_s: float) -> None:
+        """`percent`: of all servers, or of all that one publisher wrote, so many may go within
+        `window_s` seconds; at 100 everything may. Both may be exchanged at any time."""
+        self.percent = percent
+        self.window = Window(window_s)
+        self.standing: Standing | None = None
+        """The hold that stands."""
+        self.tls_in_front = False
+        """A balancer in front that is trusted may end TLS. May be exchanged at any time."""
+
+    def check(
+        self,
+        services: Iterable[Service],
+        now: float,
+        meant: Meant,
+        *,
+        whole: bool = True,
+    ) -> Hold | None:
+        """Return the removal to hold, or None when everything may go on.
+
+        `services`: what is wanted, all of it or what changed (`whole` false). While a hold stands nothing
+        leaves the window: time alone makes no removal meant, and what others gain does not either.
+        """
+        standing = self.standing
+        if standing is None:
+            self.window.age(now)
+        self.window.wants(services, now, whole=whole)
+        if self.percent >= 100 or not (self._may_be_over(standing) or self._is_emptied()):
+            return None
+        losing = {
+            name: row
+            for name, row in self.window.rows.items()
+            if (row.loss.gone or row.loss.strange or _is_removed(row))
+            and not meant(name, row.now.servers)
+        }
+        over = self._over(losing, standing)
+        held = {name for name in over if _counts(losing[name].at_once, _strangers(losing))}
+        held |= {name for name in over if _is_removed(losing[name])}
+        if standing is not None and (stay := held & standing.services):
+            # What else is wanted is judged by itself: a hold is no reason to stop deployments.
+            rest = {name: row for name, row in losing.items() if name not in stay}
+            held = stay if not self._over(rest, None) else held
+        return self._hold(held, losing, standing) if held else None
+
+    def cut_off(
+        self, removal: Hold | None, desired: Desired, before: GlobalRecord, *, ends_tls: bool
+    ) -> Hold | None:
+        """Return the removal to hold where `settings/global` would cut services off, too.
+
+        `before`: the settings that hold now; `ends_tls`: HAProxy shows certificates. One write does that to
+        all services, so neither how many they are counts nor what was before.
+        """
+        names = cut_off(desired, before, ends_tls=ends_tls, in_front=self.tls_in_front)
+        rows = {n: row for n in names if (row := self.window.rows.get(n)) and row.before.servers}
+        total = self._total(self.standing)
+        if sum(row.before.servers for row in rows.values()) * 100 <= total * self.percent:
+            return removal
+        losses = {name: (row.before.servers, 0) for name, row in sorted(rows.items())}
+        left = {name: row.now.servers for name, row in sorted(rows.items())}
+        by_keys, earlier = removal.losses if removal else {}, removal.earlier if removal else 0
+        # Servers that come and go meanwhile make no other removal of it.
+        name = _id([*(removal.left if removal else {}).items(), (desired.settings.https, 0)])
+        settings = frozenset(losses) - by_keys.keys()
+        left |= removal.left if removal else {}
+        return Hold(name, losses | by_keys, total, earlier, left, settings)
+
+    def _may_be_over(self, standing: Standing | None) -> bool:
+        total = self._total(standing)
+        if self._is_too_much(self.window.all, total):
+            return True
+        return any(
+            sums.gone + sums.strange and self._is_too_much(sums, sums.total)
+            for sums in self.window.by_source.values()
+        )
+
+    def _is_too_much(self, sums: Sums, total: int) -> bool:
+        lost = sums.gone + (sums.strange if sums.strangers >= _FEW else 0)
+        return lost * 100 > total * self.percent
+
+    def _total(self, standing: Standing | None) -> int:
+        total = self.window.all.total
+        return min(total, standing.total) if standing and standing.total else total
+
+    def _is_emptied(self) -> bool:
+        return self.window.wants_nothing and not self.window.is_empty
+
+    def _over(self, losing: dict[str, Row], standing: Standing | None) -> set[str]:
+        """Return those of the services that together lose too much."""
+        if self._is_emptied():
+            return set(losing)
+        lost = _summed(losing.values())
+        if self._is_too_much(lost, self._total(standing)):
+            return set(losing)
+        over: set[str] = set()
+        for source, sums in self.window.by_source.items():
+            own = {name: row for name, row in losing.items() if row.source == source}
+            # A publisher that loses its cluster; one that has but a few services changes them.
+            if len(own) >= _FEW and self._is_too_much(_summed(own.values()), sums.total):
+                over |= own.keys()
+        return over
+
+    def _hold(
+        self, held: Collection[str], losing: dict[str, Row], standing: Standing | None
+    ) -> Hold:
+        rows = {name: losing[name] for name in sorted(held)}
+        losses = {}
+        for name, row in rows.items():
+            loss = row.at_once
+            losses[name] = (row.before.servers, row.before.servers - loss.gone - loss.strange)
+        left = {name: row.now.servers for name, row in rows.items()}
+        earlier = _summed(losing.values())
+        before = earlier.gone + earlier.strange - sum(then - now for then, now in losses.values())
+        name = _id(list(left.items()))
+        return Hold(name, losses, self._total(standing), max(0, before), left)
+
+
+def _id(left: list[tuple[str, int]]) -> str:
+    return hashlib.sha256(msgspec.json.encode(left)).hexdigest()[:12]
+
+
+def _summed(rows: Iterable[Row]) -> Sums:
+    sums = Sums()
+    for row in rows:
+        sums.add(row)
+    return sums
+
+
+def _strangers(rows: dict[str, Row]) -> bool:
+    return sum(row.loss.strange > 0 for row in rows.values()) >= _FEW
+
+
+def _counts(loss: Loss, strangers: bool) -> bool:
+    return bool(loss.gone or (strangers and loss.strange))
+
+
+def _is_removed(row: Row) -> bool:
+    """Tell whether a service that runs is not wanted any more; it may have no servers at all."""
+    return row.running is not None and row.wanted is None

@@ -1,0 +1,300 @@
+"""The most that each service reached within the last minutes, and what of it would be lost. Pure.
+
+Removals are added up over a window of time, so that it makes no difference in how many steps servers
+go. All sums are kept, so that a change of a few services costs what they are, however many there are.
+The clock is the caller's: seconds on one that runs on while the machine sleeps and does not jump.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from lbsync.agent.guard.reach import NOWHERE, Loss, Place, Reach, loss, reach
+from lbsync.model.desired import Service
+from lbsync.schema.publishing import SOURCE_PREFIX
+
+#: A new server counts as tried when it has stood this long beside one that was tried before.
+_TRIED_AFTER_S = 1.0
+#: Parts of the window in which what was reached is put together.
+_PARTS = 20
+#: Of one service so many different times are told apart, with so many ways that led to it.
+_MOST = 200
+_MOST_WAYS = 20_000
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What was reached at some time within the window."""
+
+    until: float
+    """When it leaves the window."""
+    reach: Reach
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is remembered of a service over a restart."""
+
+    past: tuple[Past, ...]
+    untried: tuple[tuple[Place, float], ...]
+    """Servers nobody has tried yet, and when they count as tried."""
+
+
+class Row:
+    """One service."""
+
+    __slots__ = ("base", "before", "loss", "now", "past", "running", "source", "untried", "wanted")
+
+    def __init__(self) -> None:
+        self.running: tuple[Service, Reach] | None = None
+        self.wanted: tuple[Service, Reach] | None = None
+        self.past: deque[Past] = deque()
+        self.untried: dict[Place, float] = {}
+        self.base = self.before = self.now = NOWHERE
+        """The most within the window; what runs; what is wanted."""
+        self.loss = Loss()
+        """Of what is wanted, against the most within the window."""
+        self.source = ""
+
+    @property
+    def at_once(self) -> Loss:
+        """The loss against what runs."""
+        return loss(self.before, self.now, self.knows(self.now))
+
+    def knows(self, wanted: Reach) -> bool:
+        """Tell whether some server that would take requests was tried. True as well where there was
+        none to begin with, and where Kubernetes vouches for its pods being ready."""
+        if wanted.source.startswith(SOURCE_PREFIX):
+            return True
+        untried = self.untried
+        tried = self.base.ready - untried.keys() if untried else self.base.ready
+        return not tried or not tried.isdisjoint(wanted.places)
+
+    def weigh(self) -> None:
+        """Compute anew what is lost."""
+        base = self.before
+        for past in self.past:
+            base = base.most(past.reach)
+        self.base = base
+        self.compare()
+
+    def compare(self) -> None:
+        """Compute anew what is lost of the most there was: measured at each time by itself, since the
+        hosts of one time are no excuse for those of another."""
+        known = self.knows(self.now)
+        found = [loss(past.reach, self.now, known) for past in self.past]
+        found.append(loss(self.before, self.now, known))
+        gone = max(each.gone for each in found)
+        self.loss = Loss(gone, max(each.gone + each.strange for each in found) - gone)
+
+
+class Sums:
+    """Servers of many services: how many there were, and how many of them are lost."""
+
+    __slots__ = ("gone", "strange", "strangers", "total")
+
+    def __init__(self) -> None:
+        self.total = self.gone = self.strange = self.strangers = 0
+
+    def add(self, row: Row, sign: int = 1) -> None:
+        """Count one service in, or out."""
+        self.total += sign * row.base.servers
+        self.gone += sign * row.loss.gone
+        self.strange += sign * row.loss.strange
+        self.strangers += sign * (row.loss.strange > 0)
+
+
+class Window:
+    """All services."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: how far back it reaches; may be exchanged at any time."""
+        self.seconds = seconds
+        self.rows: dict[str, Row] = {}
+        self.all = Sums()
+        self.by_source: dict[str, Sums] = {}
+        self.unsaved: set[str] = set()
+        """Services of which something else is to be remembered than was saved."""
+        self._ends: deque[tuple[float, str]] = deque()
+        self._ran: object = None
+        self._wanted = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing runs, as far as is known."""
+        return not any(row.running for row in self.rows.values())
+
+    @property
+    def wants_nothing(self) -> bool:
+        """No service is wanted at all."""
+        return not self._wanted
+
+    def wants(self, services: Iterable[Service], now: float, *, whole: bool = True) -> None:
+        """These are wanted. `whole`: and no others; else all others as before."""
+        seen = set()
+        for service in services:
+            seen.add(service.id)
+            row = self._row(service.id)
+            if row.wanted is None or row.wanted[0] is not service:
+                self._set(row, service, now)
+        if whole and len(seen) < self._wanted:
+            for name in [n for n, row in self.rows.items() if row.wanted and n not in seen]:
+                self._set(self.rows[name], None, now)
+                self._drop_if_empty(name)
+
+    def runs(self, services: Iterable[Service], now: float, *, whole: bool = True) -> None:
+        """These run. `whole`: and no others; else all others as before."""
+        if whole and services is self._ran:
+            return
+        self._ran = services if whole else None
+        seen = set()
+        for service in services:
+            seen.add(service.id)
+            row = self._row(service.id)
+            if row.running is None or row.running[0] is not service:
+                self._turn(service.id, row, service, now)
+        if whole:
+            gone = [name for name, row in self.rows.items() if row.running and name not in seen]
+            for name in gone:
+                self._turn(name, self.rows[name], None, now)
+
+    def forgive(self, names: Iterable[str]) -> None:
+        """What runs of these services is what was meant: forget that there was more."""
+        for name in names:
+            if (row := self.rows.get(name)) is not None:
+                row.past.clear()
+                row.untried.clear()
+                self.unsaved.add(name)
+                self._weigh(name, row)
+
+    def age(self, now: float) -> None:
+        """Drop what has left the window."""
+        while self._ends and self._ends[0][0] <= now:
+            name = self._ends.popleft()[1]
+            row = self.rows.get(name)
+            if row is None:
+                continue
+            while row.past and row.past[0].until <= now:
+                row.past.popleft()
+            row.untried = {place: at for place, at in row.untried.items() if at > now}
+            self.unsaved.add(name)
+            self._weigh(name, row)
+
+    def kept(self, name: str) -> Kept | None:
+        """Return what is to be remembered of a service; None: nothing."""
+        row = self.rows.get(name)
+        if row is None or not (row.past or row.untried):
+            return None
+        return Kept(tuple(row.past), tuple(row.untried.items()))
+
+    def restore(self, kept: Mapping[str, Kept], now: float, *, same_clock: bool) -> None:
+        """Take over what was remembered. `same_clock` false: nobody knows how long ago that was, so it
+        stays for a whole window."""
+        late = now + self.seconds
+        for name, each in kept.items():
+            row = self._row(name)
+            row.past = deque(
+                Past(min(past.until, late) if same_clock else late, past.reach)
+                for past in each.past
+            )
+            row.untried = {p: min(at, late) if same_clock else late for p, at in each.untried}
+            self._weigh(name, row)
+        self._ends = deque(
+            sorted((p.until, name) for name, row in self.rows.items() for p in row.past)
+        )
+
+    def _row(self, name: str) -> Row:
+        row = self.rows.get(name)
+        if row is None:
+            row = self.rows[name] = Row()
+        return row
+
+    def _set(self, row: Row, service: Service | None, now: float) -> None:
+        self._count(row, -1)
+        if row.untried:
+            row.untried = {place: at for place, at in row.untried.items() if at > now}
+        self._wanted += (service is not None) - (row.wanted is not None)
+        like = row.wanted or row.running
+        same = like is not None and like[0] is service
+        found = reach(service, like) if service is not None and not same else NOWHERE
+        if same and like is not None:
+            found = like[1]
+        row.wanted = (service, found) if service is not None else None
+        row.now = found
+        row.compare()
+        self._count(row, 1)
+
+    def _turn(self, name: str, row: Row, service: Service | None, now: float) -> None:
+        """Something else runs of a service than before."""
+        old, new = row.before, NOWHERE
+        if service is not None:
+            same = row.wanted is not None and row.wanted[0] is service
+            new = row.wanted[1] if same and row.wanted else reach(service, row.running)
+            if row.running is not None and old.is_like(new):
+                row.running = service, old
+                return
+        self._leave(name, row, old, now)
+        self._try(row, old, new, now)
+        row.running = (service, new) if service is not None else None
+        row.before = new
+        self._weigh(name, row)
+
+    def _leave(self, name: str, row: Row, old: Reach, now: float) -> None:
+        """What ran is past from now on, and stays in the window as that."""
+        if row.running is None:
+            return
+        tried = old.ready - row.untried.keys() if row.untried else old.ready
+        left = msgspec.structs.replace(old, ready=tried)
+        last = row.past[-1] if row.past else None
+        is_alike = last is not None and last.reach.ways == old.ways
+        if last is not None and not is_alike and _is_full(row.past):
+            is_alike, left = True, msgspec.structs.replace(left, ways=last.reach.ways)
+        if last is not None and is_alike and last.until - self.seconds > now:
+            row.past[-1] = Past(last.until, last.reach.most(left))
+        else:
+            until = now + self.seconds * (1 + 1 / _PARTS)
+            row.past.append(Past(until, left))
+            self._ends.append((until, name))
+        self.unsaved.add(name)
+
+    def _try(self, row: Row, old: Reach, new: Reach, now: float) -> None:
+        """Note which servers are new, and from when on they count as tried.
+
+        Beside servers that were tried before, after a moment: so rollouts replace them, one by one. Where
+        all are exchanged at a stroke, nobody knows whether any answers, for as long as the window.
+        """
+        if (row.running is None and not row.past) or new.source.startswith(SOURCE_PREFIX):
+            row.untried = {}
+            return
+        untried = {p: at for p, at in row.untried.items() if at > now and p in new.ready}
+        fresh = new.ready - old.ready
+        tried = (old.ready | row.base.ready) - row.untried.keys()
+        if new.places and tried and tried.isdisjoint(new.places):
+            late = now + self.seconds
+            untried.update(dict.fromkeys(new.places - tried, late))
+        else:
+            late = now + _TRIED_AFTER_S
+            untried.update({place: late for place in fresh - tried if place not in untried})
+        row.untried = untried
+
+    def _weigh(self, name: str, row: Row) -> None:
+        self._count(row, -1)
+        row.weigh()
+        last = row.running or row.wanted
+        row.source = last[1].source if last else (row.past[-1].reach.source if row.past else "")
+        self._count(row, 1)
+        self._drop_if_empty(name)
+
+    def _drop_if_empty(self, name: str) -> None:
+        row = self.rows[name]
+        if not (row.running or row.wanted or row.past):
+            self._count(row, -1)
+            del self.rows[name]
+
+    def _count(self, row: Row, sign: int) -> None:
+        self.all.add(row, sign)
+        if row.source:
+            self.by_source.setdefault(row.source, Sums()).add(row, sign)
+
+
+def _is_full(past: deque[Past]) -> bool:
+    return len(past) > _MOST or sum(len(each.reach.ways) for each in past) > _MOST_WAYS

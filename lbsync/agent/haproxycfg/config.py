@@ -1,0 +1,102 @@
+"""A haproxy.cfg taken apart: sections, binds, servers, and the files and backends it names.
+
+Pure, and made to be run on every pass: a configuration of 10,000 backends is 5 MB, and between two
+passes one of them has changed. The text is cut at section keywords; each piece that was seen
+before comes from a cache keyed by its text.
+
+This reads what HAProxy *would* read only as far as lbsync needs it. `haproxy -c` remains the judge.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from lbsync.agent.file_names import MAIN_FILE
+from lbsync.agent.haproxycfg.parser import KINDS, Bind, Section, read_sections
+from lbsync.errors import LbsyncError
+from lbsync.model.rendered import Rendered
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A section and where it stands."""
+
+    section: Section
+    line: int
+    """Line of its keyword, counted from 1."""
+
+
+class Config(msgspec.Struct, frozen=True):
+    """A whole configuration file."""
+
+    placed: tuple[Placed, ...]
+
+    def of(self, *kinds: str) -> Iterator[Placed]:
+        """Yield the sections of these kinds in the order of the file."""
+        return (placed for placed in self.placed if placed.section.kind in kinds)
+
+    def binds(self) -> Iterator[tuple[Placed, Bind]]:
+        """Yield every bind that takes traffic, with its section; disabled sections have none."""
+        for placed in self.of("frontend", "listen"):
+            if not placed.section.disabled:
+                for bind in placed.section.binds:
+                    yield placed, bind
+
+    def section_at(self, line: int) -> Placed | None:
+        """Return the section that line `line` (from 1) belongs to, or None above the first."""
+        low, high = 0, len(self.placed)
+        while low < high:
+            middle = (low + high) // 2
+            if self.placed[middle].line <= line:
+                low = middle + 1
+            else:
+                high = middle
+        return self.placed[low - 1] if low else None
+
+    def backend_names(self) -> set[str]:
+        """Return the names a `use_backend` may name."""
+        return {placed.section.name for placed in self.of("backend", "listen")}
+
+
+_PIECE = re.compile(rf"\n(?=(?:{'|'.join(sorted(KINDS))})(?:\s|$))")
+
+
+class Parser:
+    """Parses configurations; remembers the sections of the last two.
+
+    Two, since what is live is read between two looks at what is wanted: after that one, ten thousand
+    sections would have to be read anew (0.15 s, measured).
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, tuple[Placed, ...]]] = {}
+        self._before: dict[str, tuple[int, tuple[Placed, ...]]] = {}
+
+    def parse(self, text: str) -> Config:
+        """Take a configuration apart. Never fails: what it does not know it leaves out."""
+        seen: dict[str, tuple[int, tuple[Placed, ...]]] = {}
+        placed: list[Placed] = []
+        line = 1
+        start = 0
+        cuts = [match.end() for match in _PIECE.finditer(text)]
+        for cut in [*cuts, len(text)]:
+            piece = text[start:cut]
+            start = cut
+            known = self._known.get(piece) or self._before.get(piece)
+            if known is None:
+                sections = tuple(Placed(section, at) for at, section in read_sections(piece))
+                known = (piece.count("\n"), sections)
+            seen[piece] = known
+            for found in known[1]:
+                placed.append(Placed(found.section, line + found.line))
+            line += known[0]
+        self._before, self._known = self._known, seen
+        return Config(tuple(placed))
+
+
+def main_text(rendered: Rendered) -> str:
+    """Return the text of `haproxy.cfg`."""
+    for file in rendered.files:
+        if file.path == MAIN_FILE:
+            return file.data.decode(errors="surrogateescape")
+    raise LbsyncError(f"generation {rendered.digest}: it has no {MAIN_FILE}")

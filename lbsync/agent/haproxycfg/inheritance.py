@@ -1,0 +1,85 @@
+"""What a proxy says to all its servers: `balance`, `default-server`. Pure."""
+
+import msgspec
+
+from lbsync.agent.haproxycfg.lexer import words
+from lbsync.agent.haproxycfg.parser import Section, Server
+
+_STATIC = frozenset(("static-rr",))
+_BY_HASH = frozenset(("source", "uri", "url_param", "hdr", "rdp-cookie", "hash"))
+
+
+class Common(msgspec.Struct, frozen=True):
+    """What a `defaults` section or a proxy itself says."""
+
+    balance: str = ""
+    """The algorithm without its arguments; empty: not said here."""
+    hash_type: str = ""
+    """`consistent` or `map-based`; empty: not said here."""
+    default_server: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """Line (the section's first is 0) and words of each `default-server`."""
+    dynamic_cookies: bool = False
+    """`dynamic-cookie-key`: cookies are made from addresses."""
+
+    def before(self, line: int) -> tuple[str, ...]:
+        """Return the `default-server` words in force at a line of the section."""
+        return tuple(word for at, said in self.default_server if at < line for word in said)
+
+
+NOTHING = Common()
+_FIRST_WORDS = ("balance", "hash-type", "default-server", "dynamic-cookie-key")
+
+
+def common(section: Section | None) -> Common:
+    """Read a section; nothing is said where there is none."""
+    if section is None:
+        return NOTHING
+    balance = hash_type = ""
+    default_server: list[tuple[int, tuple[str, ...]]] = []
+    dynamic_cookies = False
+    for number, line in enumerate(section.text.split("\n")):
+        if not line.lstrip().startswith(_FIRST_WORDS):
+            continue
+        keyword, *rest = words(line)
+        if keyword == "balance" and rest:
+            balance = rest[0].partition("(")[0]
+        elif keyword == "hash-type" and rest:
+            hash_type = rest[0]
+        elif keyword == "default-server":
+            default_server.append((number, tuple(rest)))
+        elif keyword == "dynamic-cookie-key":
+            dynamic_cookies = True
+    return Common(balance, hash_type, tuple(default_server), dynamic_cookies)
+
+
+class Proxy(msgspec.Struct, frozen=True):
+    """A proxy with the `defaults` it stands on."""
+
+    own: Common
+    base: Common
+
+    @property
+    def balance(self) -> str:
+        """The algorithm in force."""
+        return self.own.balance or self.base.balance or "roundrobin"
+
+    @property
+    def static(self) -> bool:
+        """Its algorithm is computed once: no new servers, no weights between (manual, "balance")."""
+        consistent = (self.own.hash_type or self.base.hash_type) == "consistent"
+        return self.balance in _STATIC or (self.balance in _BY_HASH and not consistent)
+
+    @property
+    def dynamic_cookies(self) -> bool:
+        """Cookies are made from addresses."""
+        return self.own.dynamic_cookies or self.base.dynamic_cookies
+
+    def inherited(self, server: Server) -> tuple[str, ...]:
+        """Return the words that `default-server` lines put before those of a server."""
+        everywhere = tuple(word for _, said in self.base.default_server for word in said)
+        return everywhere + self.own.before(server.line)
+
+
+def proxy(section: Section, base: Section | None) -> Proxy:
+    """Read a proxy's section and its `defaults`."""
+    return Proxy(common(section), common(base))

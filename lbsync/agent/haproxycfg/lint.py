@@ -1,0 +1,143 @@
+"""What a configuration must keep to besides pleasing `haproxy -c`. Pure.
+
+Each rule stands for something that HAProxy accepts and that then fails, or serves wrongly, in
+silence (all measured on 2.6 to 3.4).
+"""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from lbsync.agent.file_names import BACKEND_MAPS, MAIN_FILE
+from lbsync.agent.haproxycfg.config import Config, Placed
+from lbsync.agent.haproxycfg.parser import Bind
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Why a configuration is refused, and where."""
+
+    file: str
+    """Relative to the generation's directory; empty where there is no place."""
+    line: int
+    """Counted from 1; 0 where there is none."""
+    section: str
+    """Name of the section at fault (`be_shop`), or its kind where it has no name; for a map the
+    value of the line; empty where none can be told."""
+    text: str
+    """One sentence: HAProxy's own, or ours with the cure."""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        section = f" ({self.section})" if self.section else ""
+        return f"{place}{section}: {self.text}" if place else f"{self.text}{section}"
+
+
+def broken(
+    files: Mapping[str, bytes],
+    config: Config,
+    digest: str,
+    backend_maps: frozenset[str] = BACKEND_MAPS,
+) -> Iterator[Finding]:
+    """Yield every rule that a rendered set breaks.
+
+    `files` is path to content, `config` the parsed `haproxy.cfg` among them, `digest` the set's
+    name, which the running HAProxy must be able to report.
+    """
+    yield from _ending(files[MAIN_FILE])
+    yield from _description(config, digest)
+    yield from _listeners(config)
+    yield from _duplicate_binds(config)
+    yield from _referenced_files(config, files)
+    names = config.backend_names()
+    for path in sorted(backend_maps & files.keys()):
+        yield from _map_values(path, files[path], names)
+
+
+def _ending(main: bytes) -> Iterator[Finding]:
+    if not main.endswith(b"\n"):
+        line = main.count(b"\n") + 1
+        yield Finding(MAIN_FILE, line, "", "the last line has no line feed, so HAProxy refuses it")
+
+
+def _description(config: Config, digest: str) -> Iterator[Finding]:
+    spoken = [placed.section.description for placed in config.of("global")]
+    if not any(digest in description.split() for description in spoken):
+        yield Finding(
+            MAIN_FILE,
+            0,
+            "global",
+            f"no 'description {digest}' in 'global', so a reload could not be proved; "
+            "let the template print the digest there",
+        )
+
+
+def _listeners(config: Config) -> Iterator[Finding]:
+    if not any(True for _ in config.binds()):
+        yield Finding(
+            MAIN_FILE,
+            0,
+            "",
+            "no frontend listens anywhere; HAProxy would reload and serve nothing: add a 'bind'",
+        )
+
+
+def _duplicate_binds(config: Config) -> Iterator[Finding]:
+    seen: dict[tuple[str, str, int, str], tuple[Placed, Bind]] = {}
+    for placed, bind in config.binds():
+        if bind.kind == "other" or placed.section.conditional:
+            continue
+        place = (bind.kind, bind.address, bind.port, bind.apart)
+        first, first_bind = seen.setdefault(place, (placed, bind))
+        if first_bind is not bind:
+            yield Finding(
+                MAIN_FILE,
+                placed.line + bind.line,
+                placed.section.name,
+                f"{_address(bind)} is bound already by {first.section.kind} "
+                f"'{first.section.name}' (line {first.line + first_bind.line}); they would share connections at random",
+            )
+
+
+def _address(bind: Bind) -> str:
+    if bind.kind == "unix":
+        return bind.address
+    return f"[{bind.address}]:{bind.port}" if ":" in bind.address else f"{bind.address}:{bind.port}"
+
+
+def _referenced_files(config: Config, files: Mapping[str, bytes]) -> Iterator[Finding]:
+    if not any(placed.section.default_path == "config" for placed in config.of("global")):
+        return  # relative paths then mean HAProxy's own working directory
+    for placed in config.of("defaults", "frontend", "backend", "listen"):
+        for path in placed.section.files:
+            if not path.startswith("/") and path not in files and "@" not in path:
+                line = _line_of(placed, path)
+                yield Finding(
+                    MAIN_FILE,
+                    line,
+                    placed.section.name or placed.section.kind,
+                    f"names the file {path}, which is not among the rendered files; "
+                    "render it too, or give an absolute path",
+                )
+
+
+def _line_of(placed: Placed, text: str) -> int:
+    for offset, line in enumerate(placed.section.text.split("\n")):
+        if text in line:
+            return placed.line + offset
+    return placed.line
+
+
+def _map_values(path: str, data: bytes, names: set[str]) -> Iterator[Finding]:
+    for number, line in enumerate(data.decode(errors="replace").split("\n"), 1):
+        # First word the key, the rest the value; empty lines and those with # are skipped
+        # (measured; configuration manual, section 7.3.1, "map").
+        key, _, value = line.strip().partition(" ")
+        value = value.strip()
+        if key and not key.startswith("#") and value not in names:
+            yield Finding(
+                path,
+                number,
+                value,
+                f"'{key}' leads to backend '{value}', which does not exist; "
+                "HAProxy would answer with its default backend and say nothing",
+            )

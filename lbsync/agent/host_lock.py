@@ -1,0 +1,111 @@
+"""The lock of one host's state directory: one agent (or one command in its place) at a time."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from lbsync import filelock
+from lbsync.agent.privileges import make_state_dir
+from lbsync.errors import Conflict, LbsyncError, Superseded
+
+
+class HostLock:
+    """Holds `<state_dir>/agent.lock`, and the directory itself.
+
+    A lock is held on a file, not on its name: whoever removes the file, or puts another directory in its
+    place, lets a second agent in. So `look` compares what is held with what the names lead to. The
+    directory's own lock outlives the removal of everything in it.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        """`state_dir`: the agent's state directory; nothing is taken before `with`."""
+        self._state = state_dir
+        self._path = state_dir / "agent.lock"
+        self._directory: int | None = None
+        self._file: int | None = None
+
+    def __enter__(self) -> "HostLock":
+        """Raises `Conflict` when it is held, `LbsyncError` when the directory cannot be used."""
+        try:
+            self._take()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go."""
+        self._close()
+
+    def look(self) -> str:
+        """Return what was removed or replaced since this was last asked, and is locked anew; or nothing.
+
+        Raises `Superseded` when another agent was faster; `LbsyncError` when nothing can be made there.
+        """
+        is_there = _leads_to(self._state, self._directory)
+        if is_there and _leads_to(self._path, self._file):
+            return ""
+        try:
+            self._take()
+        except Conflict as error:
+            raise Superseded(
+                f"{self._path} was removed or replaced, and {error}; this one ends, HAProxy serves on"
+            ) from error
+        if is_there:
+            return f"{self._path} was removed or replaced"
+        return f"{self._state} was removed, or another directory was put in its place"
+
+    def _take(self) -> None:
+        make_state_dir(self._state)
+        try:
+            if not _leads_to(self._state, self._directory):
+                directory = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
+                # Network file systems may lock files alone.
+                self._directory = self._locked(directory, self._directory, optional=True)
+            if not _leads_to(self._path, self._file):
+                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+                self._file = self._locked(os.open(self._path, flags, 0o644), self._file)
+        except OSError as error:
+            raise LbsyncError(
+                f"{self._path}: cannot be opened ({error.strerror}); "
+                "run as the agent's user, or name another --state-dir"
+            ) from error
+
+    def _locked(self, fresh: int, old: int | None, *, optional: bool = False) -> int:
+        """Lock what was just opened, let go of what was held in its place, return the new one.
+
+        `optional`: one that cannot be locked at all is held open without.
+        """
+        try:
+            if not filelock.take(fresh):
+                raise Conflict(
+                    f"another agent runs on this host with {self._state} ('lbsync status' shows it)"
+                )
+        except (Conflict, OSError) as error:
+            if isinstance(error, Conflict) or not optional:
+                os.close(fresh)
+                raise
+        if old is not None:
+            os.close(old)
+        return fresh
+
+    def _close(self) -> None:
+        for descriptor in (self._file, self._directory):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._file = self._directory = None
+
+
+def _leads_to(path: Path, descriptor: int | None) -> bool:
+    """Tell whether a path leads to what is open. It is open, so its inode is nobody else's."""
+    if descriptor is None:
+        return False
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False

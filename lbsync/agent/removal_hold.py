@@ -1,0 +1,166 @@
+"""A removal that is held: since when, until when, and remembered over a restart."""
+
+import msgspec
+
+from lbsync.agent import boot
+from lbsync.agent.candidate.candidates import Candidate
+from lbsync.agent.control import Control, Request
+from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.desired.builder import Plan
+from lbsync.agent.generations.read import load
+from lbsync.agent.generations.store import Store
+from lbsync.agent.guard.guard import Guard, Hold, Standing
+from lbsync.agent.haproxycfg.config import Config, Parser, main_text
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.confirming import confirmations
+from lbsync.settings import Settings
+
+
+class _Note(msgspec.Struct, frozen=True):
+    """What the next agent has to know of a hold."""
+
+    total: int
+    services: frozenset[str]
+    since: float
+    """On the clock of `boot.now`."""
+    boot: str
+
+
+class RemovalHold:
+    """Knows what is held, and when it may go."""
+
+    def __init__(self, control: Control, settings: Settings, accepted: Accepted) -> None:
+        """`accepted`: where the guard's memory is kept."""
+        self._control = control
+        self._accepted = accepted
+        self.hold: Hold | None = None
+        self._note = self._read()
+        agent = settings.agent
+        self.guard = Guard(agent.guard_percent, agent.guard_window.seconds)
+        accepted.recall(self.guard.window)
+        if self._note is not None:
+            self.guard.standing = Standing(self._note.total, self._note.services)
+        self.configure(settings)
+        self._confirmed: dict[str, int] = {}
+        self._obeyed: set[tuple[str, int]] = set()
+
+    def configure(self, settings: Settings) -> None:
+        """Take over settings."""
+        self._settings = settings.agent
+        self.guard.percent = settings.agent.guard_percent
+        self.guard.window.seconds = settings.agent.guard_window.seconds
+        self.guard.tls_in_front = bool(settings.proxy.trusted_proxies)
+
+    def let_go(self, hold: Hold, confirmed: int = 0) -> bool:
+        """Tell whether a removal was confirmed, or has waited for as long as the settings say.
+
+        `confirmed`: revision of the store that confirmed it for the whole fleet; 0: none did. One such
+        word counts once: it does not let the same removal go again later.
+        """
+        request = self._control.get("confirm")
+        if request is not None and request.value == hold.id:
+            return True
+        if confirmed and (hold.id, confirmed) not in self._obeyed:
+            self._confirmed[hold.id] = confirmed
+            return True
+        release = self._settings.guard_release
+        if release is None or self._note is None:
+            return False
+        return boot.now() - self._note.since >= release.seconds
+
+    def note(self, hold: Hold | None, let_go: Hold | None = None) -> None:
+        """Remember what is held now, on disk, too.
+
+        A removal that may go is no less held until it is done: when that fails, the wait does not begin
+        anew.
+        """
+        self.hold = hold
+        if hold is None and let_go is None:
+            self._forget()
+        elif hold is not None:
+            since = self._note.since if self._note is not None else boot.now()
+            self._write(_Note(hold.total, hold.removed, since, boot.boot_id()))
+
+    def served(self, plan: Plan) -> None:
+        """This is what runs now: remember it for the guard, also over a restart. Raises `StateError`."""
+        window = self.guard.window
+        window.runs(plan.desired.services, boot.now())
+        if plan.let_go is not None:
+            window.forgive(plan.let_go.left)
+            self.done(plan.let_go)
+        self._accepted.remember(window)
+
+    def done(self, gone: Hold) -> None:
+        """A removal that was held is served now."""
+        self.guard.standing = None
+        if gone.id in self._confirmed:
+            self._obeyed.add((gone.id, self._confirmed.pop(gone.id)))
+        self._forget()
+
+    def age(self) -> float:
+        """Return for how many seconds the hold has stood; 0.0 where none does."""
+        return boot.now() - self._note.since if self._note is not None else 0.0
+
+    def waits(self) -> list[float]:
+        """Return after how many seconds a hold goes by itself; nothing where it does not."""
+        release = self._settings.guard_release
+        if self.hold is None or release is None or self._note is None:
+            return []
+        return [max(0.0, self._note.since + release.seconds - boot.now())]
+
+    def judge(
+        self, found: Candidate, store: Store, parser: Parser, snapshot: Snapshot, *, blind: bool
+    ) -> Hold | None:
+        """Return what is to be held, and remember it. `blind`: entries do not tell of all servers."""
+        hold = found.plan.hold
+        if hold is None and blind and not found.plan.let_go:
+            hold = self._by_files(found, store, parser, snapshot)
+        self.note(hold, found.plan.let_go)
+        return hold
+
+    def _read(self) -> _Note | None:
+        """Return what the last agent noted; since the machine was started anew, from now on."""
+        found = self._control.get("held")
+        try:
+            note = msgspec.json.decode(found.value, type=_Note) if found is not None else None
+        except msgspec.DecodeError:
+            return None
+        if note is not None and note.boot != boot.boot_id():
+            return msgspec.structs.replace(note, since=boot.now(), boot=boot.boot_id())
+        return note
+
+    def _write(self, note: _Note) -> None:
+        if note != self._note:
+            self._control.set("held", Request(msgspec.json.encode(note).decode(), ""))
+        self._note = note
+
+    def _forget(self) -> None:
+        if self._note is not None:
+            self._control.forget("held")
+        self._note = None
+
+    def _by_files(
+        self, found: Candidate, store: Store, parser: Parser, snapshot: Snapshot
+    ) -> Hold | None:
+        """Guard a removal by what the live file serves: where entries tell nothing of it.
+
+        Nothing can be held service by service then, so all of it waits.
+        """
+        live = store.live()
+        percent = self._settings.guard_percent
+        if found.staged is None or live is None or percent >= 100:
+            return None
+        if live.meta.confirmed_at is None:
+            return None  # what lets HAProxy start for the first time serves nothing
+        config = parser.parse(main_text(load(live)))
+        # Counted in the files, since templates of raw keys know of no services.
+        before, after = _servers(config), _servers(found.config)
+        if (before - after) * 100 <= before * percent:
+            return None
+        hold = Hold(live.digest, {"counted in haproxy.cfg": (before, after)}, before)
+        confirmed = confirmations(snapshot.items).found.get(hold.id)
+        return None if self.let_go(hold, confirmed[0] if confirmed else 0) else hold
+
+
+def _servers(config: Config) -> int:
+    return sum(len(placed.section.servers) for placed in config.placed)

@@ -1,0 +1,1 @@
+"""confd's template functions, for users' own templates."""

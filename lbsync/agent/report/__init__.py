@@ -1,0 +1,1 @@
+"""What a pass did, as the log, the status file and the fleet's records tell it."""

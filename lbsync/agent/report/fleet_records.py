@@ -1,0 +1,185 @@
+"""What this host tells the fleet, and what it may change of what others told. Pure.
+
+Several hosts find the same fault in the same service, and share one key for it:
+
+* who finds no key there creates it; who finds its own, corrects it;
+* a key of another host stays as long as that host is live (has its key under `agents/`), for it
+  will remove the key itself when it finds the service cured;
+* of a host that is gone, anybody takes the key over, or removes it where the service is well.
+
+All of that is guarded by what was read, so whoever is late changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from lbsync.clients.source import Delete, Expect, Put
+from lbsync.errors import BadKey
+from lbsync.model.records import AgentRecord, HoldRecord, QuarantineRecord
+from lbsync.model.snapshot import Item
+from lbsync.schema import fleet
+from lbsync.schema.decode import encode
+from lbsync.status import Status
+from lbsync.timestamps import stamp
+
+_MOST_NAMES = 1000
+_MOST_WORDS = 2000
+_MOST_HELD = 5000
+
+News = Literal["none", "times", "content"]
+"""How two records of one host differ: not at all, in the times alone, or in what they say."""
+
+
+class GuardedWrite(msgspec.Struct, frozen=True):
+    """One guarded write."""
+
+    guards: tuple[Expect, ...]
+    op: Put | Delete
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a service is held back on this host."""
+
+    reason: str
+    line: int
+    since: float
+    """Seconds since 1970."""
+
+
+def record_of(status: Status) -> AgentRecord:
+    """Return what the fleet is told of a host in this status."""
+    return AgentRecord(
+        revision=status.revision,
+        generation=status.generation,
+        digest=status.digest,
+        applied_at=_stamp(status.confirmed_at),
+        verified_at=_stamp(status.verified_at),
+        haproxy=status.haproxy,
+        quarantined=tuple(sorted(refusals(status))[:_MOST_NAMES]),
+        held=_held(status),
+        hold=_hold(status),
+        error=status.error[:_MOST_WORDS] or UNSET,
+        state=status.state,
+        waits=status.waits[:_MOST_WORDS],
+        seen=status.revision_seen,
+        draining=status.draining,
+        lbsync=status.lbsync,
+        pid=status.pid,
+        started_at=_stamp(status.started_at),
+    )
+
+
+def _held(status: Status) -> dict[str, str]:
+    """Return what waits for somebody's decision: a removal, and what somebody set by hand."""
+    held = {"removal": f"{status.held} (id {status.hold_id})"} if status.held else {}
+    for sentence in status.by_hand[:_MOST_NAMES]:
+        what, _, how = sentence.partition(": ")
+        held[what] = how
+    return held
+
+
+def _hold(status: Status) -> HoldRecord | UnsetType:
+    """Return the removal that is held. Its `since` is in whole seconds: the clocks that it is worked out
+    from differ by less, and a record that differs is written."""
+    if not status.hold_id:
+        return UNSET
+    named = dict(islice(sorted(status.hold_services.items()), _MOST_HELD))
+    more = len(status.hold_services) - len(named)
+    return HoldRecord(status.hold_id, named, more, _stamp(round(status.hold_since)))
+
+
+def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
+    """Tell what is new in a record against the one before.
+
+    `followed`: revision of the last change that agents follow. What others write moves the revision,
+    too, the records of other hosts among it: were that news, hosts would answer each other for ever.
+    """
+    if told is None:
+        return "content"
+    if told == now:
+        return "none"
+    same = msgspec.structs.replace(told, verified_at=now.verified_at, seen=now.seen)
+    if followed and followed <= told.revision <= now.revision:
+        same = msgspec.structs.replace(same, revision=now.revision)
+    return "times" if same == now else "content"
+
+
+def _stamp(at: float) -> str:
+    """Return a moment as the record bears it; empty for 0."""
+    return stamp(at, milliseconds=True) if at else ""
+
+
+def refusals(status: Status) -> dict[str, Refusal]:
+    """Return why each service is held back; what concerns no service is left out."""
+    found: dict[str, list[Refusal]] = {}
+    for one in status.quarantined:
+        if one.service:
+            named = (
+                one.reason if one.key == f"services/{one.service}" else f"{one.key}: {one.reason}"
+            )
+            found.setdefault(one.service, []).append(Refusal(named, one.line, one.since))
+    return {service: _together(several) for service, several in found.items()}
+
+
+def _together(several: list[Refusal]) -> Refusal:
+    return Refusal(
+        "; ".join(one.reason for one in several)[:_MOST_WORDS],
+        next((one.line for one in several if one.line), 0),
+        min(one.since for one in several),
+    )
+
+
+def chores(
+    refused: Mapping[str, Refusal], items: Mapping[str, Item], host: str, revision: int
+) -> Iterable[GuardedWrite]:
+    """Yield what is to be written below `quarantine/` so that it fits what this host refuses.
+
+    `items`: all keys as last seen; `revision`: of the source, as this host last looked at it.
+    """
+    stored = {
+        key.removeprefix(fleet.QUARANTINE) for key in items if key.startswith(fleet.QUARANTINE)
+    }
+    for service in sorted(stored | refused.keys()):
+        key = fleet.quarantine_key(service)
+        item, refusal = items.get(key), refused.get(service)
+        told = _told(item)
+        if item is not None and told is not None and told.host != host:
+            if fleet.agent_key(told.host) in items:
+                continue
+            guards: tuple[Expect, ...] = (
+                Expect(key, mod_revision=item.mod_revision),
+                Expect(fleet.agent_key(told.host), create_revision=0),
+            )
+        else:
+            guards = (Expect(key, mod_revision=item.mod_revision if item else 0),)
+        if refusal is None and told is None:
+            continue  # perhaps of an lbsync to come; not ours to judge
+        op = _op(key, refusal, told, host, revision)
+        if op is not None:
+            yield GuardedWrite(guards, op)
+
+
+def _told(item: Item | None) -> QuarantineRecord | None:
+    """Return what a key says; one that cannot be read is as good as nobody's."""
+    try:
+        return fleet.read(QuarantineRecord, item) if item else None
+    except BadKey:
+        return None
+
+
+def _op(
+    key: str, refusal: Refusal | None, told: QuarantineRecord | None, host: str, revision: int
+) -> Put | Delete | None:
+    if refusal is None:
+        return Delete(key)
+    line = refusal.line or UNSET
+    since = _stamp(refusal.since)
+    if told is not None and told.host == host:
+        if (told.reason, told.line) == (refusal.reason, line):
+            return None
+        since = told.since  # held since then, for one reason or another
+    return Put(key, encode(QuarantineRecord(refusal.reason, revision, host, since, line)))

@@ -1,0 +1,300 @@
+"""Tell the fleet what this host serves: `agents/<host>` under a lease, and `quarantine/…`.
+
+A thread of its own writes, so that a slow or absent etcd delays no pass. It knows only the newest status;
+what could not be written is found out again: every few seconds it compares what stands in etcd with what
+should, so a lost lease, a wiped etcd and a key that somebody removed are all the same to it.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from lbsync import log
+from lbsync.agent.report import fleet_records
+from lbsync.agent.report.fleet_records import GuardedWrite, Refusal
+from lbsync.agent.report.presence import Presence, Taken, instance
+from lbsync.backoff import Backoff
+from lbsync.clients.source import Lease, Source
+from lbsync.errors import Conflict, LbsyncError
+from lbsync.model.records import AgentRecord
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.decode import encode
+from lbsync.schema.fleet import agent_key
+from lbsync.schema.reading import one_line
+from lbsync.settings import Settings
+from lbsync.status import Status
+from lbsync.threads import KeptThread
+from lbsync.timestamps import stamp
+
+#: Between two writes of the same record; a burst of passes is one write at each end.
+_APART_S = 0.1
+_FIRST_PAUSE_S = 0.5
+_LAST_PAUSE_S = 30.0
+#: Between two writes for the sake of the times alone: etcd keeps every revision until it is compacted, and
+#: that the agent lives, the lease tells.
+_TIMES_EVERY_S = 600.0
+#: A pass ends every ten seconds or so; after this long without one the agent hangs.
+_SILENT_S = 120.0
+#: Chores between two looks at the record: many bad keys must not keep an acknowledgement waiting.
+_MOST_CHORES = 50
+#: Until what is left of them is looked for again; the mirror has seen our own writes by then.
+_AGAIN_S = 0.05
+#: How often within one time to live what was told is compared with what stands there.
+_LOOKS = 3
+#: By when a watch that is open has surely shown our own write.
+_SETTLED_S = 1.0
+#: Between two looks at whether etcd is back; they cost nothing.
+_AWAY_S = 0.5
+#: A store that does not answer shall not hold up the agent's end; the lease runs out by itself.
+_JOIN_S = 3.0
+
+
+class PublishedRecord(msgspec.Struct, frozen=True):
+    """What was last written."""
+
+    record: AgentRecord
+    value: bytes
+    revision: int
+    at: float
+    """Monotonic clock."""
+
+
+class Trouble:
+    """A write that fails: tried again ever more rarely, and spoken of once."""
+
+    def __init__(self, what: str) -> None:
+        """`what` completes "cannot …"."""
+        self._what = what
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LAST_PAUSE_S)
+        self._said = log.OnChange()
+        self.until = 0.0
+        """When to try again; monotonic clock."""
+
+    def over(self) -> None:
+        """It works."""
+        if self._said.keep(()):
+            log.get().info(f"can {self._what} again")
+        self.until = 0.0
+        self._backoff.reset()
+
+    def failed(self, error: LbsyncError, *, worth_saying: bool) -> None:
+        """It does not. The first failure is only tried again: most are a connection that broke."""
+        self.until = time.monotonic() + self._backoff.pause()
+        if worth_saying and self._backoff.failures > 1 and self._said.is_new("", str(error)):
+            log.get().warning(f"cannot {self._what}: {error}; HAProxy is served all the same")
+
+
+class Fleet:
+    """The voice of this host."""
+
+    def __init__(self, settings: Settings, source: Source) -> None:
+        """Nothing is written before `start`; `source` must be watching by then."""
+        self._source = source
+        self._host = str(settings.host)
+        self._presence = Presence(source, self._host, instance(Path(settings.state_dir)))
+        self._status: Status | None = None
+        self._lease: Lease | None = None
+        self._told: PublishedRecord | None = None
+        self._explained: dict[str, Refusal] | None = None
+        self._floor = 0
+        self._noted_at = time.monotonic()
+        self._check_at = self._explain_at = 0.0
+        self._rival = ""
+        self._is_away = True
+        self._speaking = Trouble("tell the fleet what this host serves")
+        self._explaining = Trouble("tell the owners of services why they are held back")
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = KeptThread(self._run, "fleet")
+        self.follow(settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Take over new settings."""
+        # A fleet shares a store; a directory of files is one host's own.
+        self._wanted = settings.agent.report and settings.source == "etcd"
+        self._ttl = settings.agent.report_ttl.seconds
+        self._woken.set()
+
+    def start(self) -> None:
+        """Begin, in a thread of its own. Once only."""
+        self._thread.start()
+
+    def note(self, status: Status) -> None:
+        """Take in what is to be told after a pass. Never blocks; only the newest is told."""
+        self._status, self._noted_at = status, time.monotonic()
+        self._woken.set()
+
+    def close(self) -> None:
+        """Take the record back and end the thread, as far as etcd answers in time."""
+        self._stopped.set()
+        self._woken.set()
+        self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._turn()
+                self._woken.wait(max(0.0, self._due() - time.monotonic()))
+                self._woken.clear()
+        finally:
+            # Also after a fault of ours: a record that is only kept alive would be a lie.
+            if self._is_reachable():
+                self._fall_silent()
+
+    def _turn(self) -> None:
+        status = self._status
+        if not self._wanted:
+            self._fall_silent()
+        elif status is not None and self._is_reachable():
+            self._round(status)
+
+    def _is_reachable(self) -> bool:
+        """Tell whether etcd answers; while it does not, the watch speaks of it, and retries."""
+        if not self._source.health().ok:
+            self._is_away = True
+        elif self._is_away:
+            self._is_away = False
+            self._speaking.until = self._explaining.until = self._check_at = 0.0
+        return not self._is_away
+
+    def _due(self) -> float:
+        """Return when there is something to do although nothing is heard."""
+        if self._status is None or not self._wanted:
+            return time.monotonic() + self._ttl
+        if self._is_away:
+            return time.monotonic() + _AWAY_S
+        speak_at = max(self._speak_at(self._record(self._status)), self._speaking.until)
+        return min(self._check_at, speak_at, max(self._explain_at, self._explaining.until))
+
+    def _round(self, status: Status) -> None:
+        if time.monotonic() >= self._check_at:
+            self._check_at = time.monotonic() + self._ttl / _LOOKS
+            self._explain_at, self._floor = 0.0, 0
+            self._look()
+        record = self._record(status)
+        if self._told is None:
+            # Before anything else: the word of a host without a record does not count.
+            self._speak(record)
+        if status.revision_seen:
+            self._explain(fleet_records.refusals(status), status.revision_seen)
+        # After the reasons: whoever waited for the record finds them.
+        self._speak(record)
+
+    def _record(self, status: Status) -> AgentRecord:
+        record = fleet_records.record_of(status)
+        there = self._source.snapshot()
+        is_of_now = 0 < there.followed_revision <= record.revision
+        if time.monotonic() - self._noted_at > _SILENT_S:
+            # The lease is kept by a thread of its own, whatever the passes do.
+            error = f"no pass has ended since {stamp(status.written_at)}"
+            record = msgspec.structs.replace(record, state="failing", error=error)
+        return msgspec.structs.replace(
+            record,
+            instance=self._presence.instance,
+            keys=there.followed_keys if is_of_now else 0,
+        )
+
+    def _look(self) -> None:
+        """Find out whether what was told still stands in the store."""
+        told = self._told
+        if told is None or time.monotonic() - told.at < _SETTLED_S:
+            return
+        item = self._source.snapshot().items.get(agent_key(self._host))
+        if item is not None and item.value == told.value:
+            self._rival = ""
+            return
+        self._told = None
+        if item is not None and item.mod_revision > told.revision:
+            self._presence.reclaims = item.mod_revision
+            self._meet(item.value.decode(errors="replace"))
+
+    def _meet(self, rival: str) -> None:
+        """Say once that somebody else writes under this name."""
+        if not self._rival:
+            log.get().error(
+                f"another agent reports as host {self._host}; give each its own name (host in the "
+                "settings), or the fleet sees only one of them",
+                record=one_line(rival),
+            )
+        self._rival = rival
+
+    def _speak_at(self, record: AgentRecord) -> float:
+        """Return when this record is due, should nothing fail."""
+        if self._told is None or self._lease is None or not self._lease.remaining():
+            return 0.0
+        kind = fleet_records.news(
+            self._told.record, record, self._source.snapshot().followed_revision
+        )
+        if kind == "none":
+            return self._check_at
+        return self._told.at + (_APART_S if kind == "content" else _TIMES_EVERY_S)
+
+    def _speak(self, record: AgentRecord) -> None:
+        now = time.monotonic()
+        is_said = self._told is not None and self._told.record == record
+        if now < max(self._speak_at(record), self._speaking.until) or (is_said and self._holds()):
+            return
+        value = encode(record)
+        try:
+            if self._lease is None or not self._holds():
+                self._lease = self._source.lease(round(self._ttl))
+            first = self._told is None
+            revision = self._presence.write(record, value, self._lease, first=first)
+        except Taken as error:
+            self._speaking.until = now + self._ttl / _LOOKS
+            self._meet(str(error))
+        except Conflict as error:
+            self._lease = None  # etcd was wiped, or was away for too long
+            self._speaking.failed(error, worth_saying=False)
+        except LbsyncError as error:
+            self._speaking.failed(error, worth_saying=self._source.health().ok)
+        else:
+            self._told = PublishedRecord(record, value, revision, time.monotonic())
+            self._rival = "" if first else self._rival
+            self._speaking.over()
+
+    def _holds(self) -> bool:
+        return self._lease is not None and self._lease.remaining() > 0.0
+
+    def _explain(self, refused: dict[str, Refusal], revision: int) -> None:
+        """Bring `quarantine/` to what this host refuses; the rest comes in further rounds."""
+        now = time.monotonic()
+        if now < self._explaining.until or (refused == self._explained and now < self._explain_at):
+            return
+        self._explained, self._explain_at = refused, self._check_at
+        try:
+            snapshot = self._source.snapshot()
+            todo = list(islice(self._chores(snapshot, refused, revision), _MOST_CHORES + 1))
+            for chore in todo[:_MOST_CHORES]:
+                with contextlib.suppress(Conflict):  # somebody was faster; the next look tells
+                    self._floor = self._source.commit(chore.guards, [chore.op])
+        except LbsyncError as error:
+            self._explained = None
+            self._explaining.failed(error, worth_saying=self._source.health().ok)
+            return
+        self._explaining.over()
+        if len(todo) > _MOST_CHORES or snapshot.revision < self._floor:
+            self._explain_at = now + _AGAIN_S
+
+    def _chores(
+        self, snapshot: Snapshot, refused: dict[str, Refusal], revision: int
+    ) -> Iterable[GuardedWrite]:
+        """Yield what is to be done; nothing while the mirror has not seen our own last write."""
+        if snapshot.revision < self._floor:
+            return ()
+        return fleet_records.chores(refused, snapshot.items, self._host, revision)
+
+    def _fall_silent(self) -> None:
+        lease, told = self._lease, self._told
+        self._lease = self._told = None
+        if lease is None:
+            return
+        if told is not None:
+            with contextlib.suppress(LbsyncError):
+                self._presence.leave(for_good=not self._wanted)
+        lease.end()

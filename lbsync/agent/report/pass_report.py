@@ -1,0 +1,189 @@
+"""What a pass says of itself: its sentence, its outcome, and what it found wrong. Pure."""
+
+import msgspec
+
+from lbsync.agent.apply.converge import ReloadDeferred
+from lbsync.agent.apply.switch import Applied
+from lbsync.agent.candidate import attribution
+from lbsync.agent.desired.builder import Plan
+from lbsync.agent.desired.decode import Entries
+from lbsync.agent.guard.guard import Hold
+from lbsync.agent.install import Installed
+from lbsync.clients.source import Health
+from lbsync.errors import Exit, Unavailable
+from lbsync.loop.outcome import Outcome
+from lbsync.verdict import gravest
+
+_NAMED = 3
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def what_changed(entries: Entries, accepted: Entries) -> str:
+    """Name the services that changed: `shop/cart, shop/web`, or how many."""
+    names = [str(service) for service in attribution.changed_services(entries, accepted)]
+    gone = sorted(
+        str(entry.key.service)
+        for name, entry in accepted.items()
+        if entry.key.kind == "services" and name not in entries
+    )
+    parts = [_some(names, "changed"), _some(gone, "removed")]
+    return "; ".join(part for part in parts if part) or "no service changed"
+
+
+def _some(names: list[str], verb: str) -> str:
+    if not names:
+        return ""
+    if len(names) <= _NAMED:
+        return f"{', '.join(names)} {verb}"
+    return f"{len(names)} services {verb}"
+
+
+def how_applied(applied: Applied) -> str:
+    """Say how it came to be served, no more than was verified."""
+    if applied.outcome == "live":
+        return applied.detail
+    if applied.reload is None and applied.steps:
+        return (
+            f"changed without a reload in {applied.steps} steps, "
+            f"confirmed as generation {applied.generation.name}"
+        )
+    if applied.reload is None:
+        return f"confirmed as generation {applied.generation.name}"
+    again = f", asked {applied.reload.requests} times" if applied.reload.requests > 1 else ""
+    return (
+        f"reloaded in {_ms(applied.reload.seconds)}{again}, "
+        f"confirmed as generation {applied.generation.name}"
+    )
+
+
+def troubles(plan: Plan, installed: Installed) -> list[str]:
+    """Return a sentence for each thing that is not as wanted although the pass went through."""
+    found = []
+    if plan.hold is not None:
+        found.append(f"removal held: {plan.hold}")
+    found += [f"{p.key}: {p.reason}" if p.key else p.reason for p in plan.desired.problems]
+    found += installed.failed
+    return found
+
+
+def outcome(
+    plan: Plan, applied: Applied, installed: Installed, accepted: Entries, seconds: float
+) -> Outcome:
+    """Return the end of a pass that applied, or proved, what is wanted."""
+    confirmed = applied.outcome == "confirmed"
+    changed = applied.reload is not None or bool(applied.steps or installed.changed)
+    news = what_changed(plan.entries, accepted) if changed or not confirmed else "unchanged"
+    if installed.changed:
+        news = f"{news}; {', '.join(installed.changed)} installed"
+    sentence = f"revision {plan.desired.revision}: {news}; {how_applied(applied)}; {_ms(seconds)}"
+    wrong = troubles(plan, installed)
+    if not confirmed:
+        wrong.insert(0, applied.detail)
+    return Outcome(
+        sentence,
+        confirmed,
+        changed=changed,
+        error=_first(wrong),
+        retry=not confirmed,
+        exit_code=_exit(confirmed, changed, wrong),
+        fields={
+            "revision": plan.desired.revision,
+            "digest": applied.generation.digest,
+            "generation": applied.generation.seq,
+            "ms": round(seconds * 1000, 1),
+            "services": len(plan.desired.services),
+            "servers": plan.desired.server_count,
+            **({"healed": len(applied.healed)} if applied.healed else {}),
+            **({"reload": applied.reasons[0]} if applied.reload and applied.reasons else {}),
+        },
+    )
+
+
+def _first(wrong: list[str]) -> str:
+    if len(wrong) <= 1:
+        return "".join(wrong)
+    return f"{wrong[0]} (and {len(wrong) - 1} more: see `lbsync status`)"
+
+
+def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
+    facts = {Exit.UNAVAILABLE: not confirmed, Exit.REJECTED: bool(wrong), Exit.CHANGED: changed}
+    return gravest(code for code, is_so in facts.items() if is_so)
+
+
+def deferred(plan: Plan, wait: ReloadDeferred) -> Outcome:
+    """Return the end of a pass whose reload has to wait."""
+    confirmed = wait.applied.outcome == "confirmed"
+    wrong = troubles(plan, Installed((), ()))
+    if not confirmed:
+        wrong.insert(0, wait.applied.detail)
+    return Outcome(
+        f"revision {plan.desired.revision}: {wait}",
+        confirmed,
+        waits=f"{wait.delay.reason}; it is for {wait.reasons[0]}",
+        error=_first(wrong),
+        again_in=wait.delay.seconds,
+        exit_code=Exit.UNVERIFIED,
+        # Not `revision`: that says what is served.
+        fields={"wanted": plan.desired.revision, "reload": wait.reasons[0]},
+    )
+
+
+def held_whole(applied: Applied, hold: Hold) -> Outcome:
+    """Return the end of a pass that holds everything, because what the files serve is all that is known."""
+    served = applied.outcome == "confirmed"
+    return Outcome(
+        f"removal held: generation {applied.generation.name} stays",
+        served,
+        error=f"removal held: {hold}",
+        retry=not served,
+        exit_code=Exit.REJECTED,
+        fields={"digest": applied.generation.digest},
+    )
+
+
+def without_source(applied: Applied, error: Unavailable, wanted_once: bool) -> Outcome:
+    """Return the end of a pass that had nothing but a generation from before.
+
+    `wanted_once`: it was proved to be served, and wanted, in an earlier pass; else it only lets
+    HAProxy start, and the host is not ready.
+    """
+    served = applied.outcome == "confirmed"
+    state = "is still served" if served else "is live, but HAProxy does not answer"
+    return Outcome(
+        f"no source; generation {applied.generation.name} {state}",
+        served and wanted_once,
+        error=f"{error}; generation {applied.generation.name} {state}",
+        retry=True,
+        exit_code=Exit.UNAVAILABLE,
+        fields={"digest": applied.generation.digest},
+    )
+
+
+def stale(outcome: Outcome, source: Health) -> Outcome:
+    """Add that what is served may be old, while the source does not answer.
+
+    It comes first where HAProxy was proved: it is what the host's state is called after then.
+    """
+    if source.ok:
+        return outcome
+    old = f"what is served may be old: {source.detail}"
+    both = (old, outcome.error) if outcome.confirmed else (outcome.error, old)
+    return msgspec.structs.replace(outcome, error="; ".join(filter(None, both)))
+
+
+def pinned(applied: Applied, since: str) -> Outcome:
+    """Return the end of a pass while an operator holds HAProxy at an older generation."""
+    served = applied.outcome == "confirmed"
+    return Outcome(
+        f"rolled back since {since}: {how_applied(applied)}; changes wait for "
+        "`lbsync rollback --release`",
+        served,
+        changed=applied.reload is not None,
+        error="" if served else applied.detail,
+        retry=not served,
+        exit_code=_exit(served, applied.reload is not None, []),
+        fields={"digest": applied.generation.digest},
+    )

@@ -1,0 +1,97 @@
+"""The lines of a section besides its servers: any change of them is a reload. Pure."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from lbsync.agent.haproxycfg.lexer import words
+from lbsync.agent.haproxycfg.parser import Section
+from lbsync.agent.runtime.changes.change_set import PlanBuilder
+
+_SHOWN_CHARACTERS = 100
+
+
+class Pair:
+    """One section, then and now."""
+
+    def __init__(self, old: Section, new: Section, line: int, base: Section | None) -> None:
+        """`line`: of the new one's keyword in the configuration, from 1; `base`: the `defaults`
+        section of both."""
+        self.old, self.new = old, new
+        self.line = line
+        self.base = base
+
+    @cached_property
+    def old_lines(self) -> list[str]:
+        """The lines of the old section."""
+        return self.old.text.split("\n")
+
+    @cached_property
+    def new_lines(self) -> list[str]:
+        """The lines of the new section."""
+        return self.new.text.split("\n")
+
+    def at(self, line: int) -> str:
+        """Return the place of a line of the new section in words."""
+        return f"{title(self.new)}, line {self.line + line}"
+
+
+def title(section: Section) -> str:
+    """Return what a section is called in sentences."""
+    return f"{section.kind} {section.name}" if section.name else section.kind
+
+
+def frame_differs(draft: PlanBuilder, pair: Pair) -> bool:
+    """Look at all lines but those of servers; comments, blanks and the digest do not count."""
+    # What a condition leaves of a section's servers, only HAProxy knows: all lines count then.
+    whole = pair.old.conditional or pair.new.conditional
+    skipped = set() if whole else _servers(pair.old, pair.old_lines)
+    skipping = set() if whole else _servers(pair.new, pair.new_lines)
+    old = [line for number, line in enumerate(pair.old_lines) if number not in skipped]
+    new = [line for number, line in enumerate(pair.new_lines) if number not in skipping]
+    if old == new:
+        return False
+    then = _meanings(pair.old_lines, skipped, pair.old.kind)
+    now = _meanings(pair.new_lines, skipping, pair.new.kind)
+    if (found := first_difference([w for _, w in then], [w for _, w in now])) is None:
+        return False
+    index, what = found
+    line = now[min(index, len(now) - 1)][0] if now else 0
+    draft.reload(f"{pair.at(line)}: {what}")
+    return True
+
+
+def _servers(section: Section, lines: list[str]) -> set[int]:
+    """Return the numbers of `server` lines.
+
+    `server-template` makes many servers of one line: what changes in it is left to a reload.
+    """
+    numbers = {server.line for server in section.servers}
+    return {number for number in numbers if lines[number].split(maxsplit=1)[0] == "server"}
+
+
+def _meanings(lines: list[str], skipped: set[int], kind: str) -> list[tuple[int, list[str]]]:
+    read = ((number, words(line)) for number, line in enumerate(lines) if number not in skipped)
+    own = ("description",) if kind == "global" else ()
+    return [(number, said) for number, said in read if said and said[0] not in own]
+
+
+def first_difference(
+    old: Sequence[Sequence[str]], new: Sequence[Sequence[str]]
+) -> tuple[int, str] | None:
+    """Return where two lists of lines begin to differ (index in `new`), and how, in words."""
+    for index, line in enumerate(new):
+        if index < len(old) and old[index] == line:
+            continue
+        if line not in old:
+            return index, f"'{_shown(line)}' is new"
+        if index < len(old) and old[index] not in new:
+            return index, f"'{_shown(old[index])}' is gone"
+        return index, f"'{_shown(line)}' stands in another place"
+    if len(old) > len(new):
+        return len(new), f"'{_shown(old[len(new)])}' is gone"
+    return None
+
+
+def _shown(line: Sequence[str]) -> str:
+    text = " ".join(line).replace("\0", "$")
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -1,0 +1,102 @@
+"""What a HAProxy runs, read over its runtime API; nothing is judged here."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from lbsync.agent.runtime.changes.maps import Lookup
+from lbsync.agent.runtime.model import RuntimeConfig
+from lbsync.clients.haproxy import answers
+from lbsync.clients.haproxy.answers import Frontend, ServerState
+from lbsync.clients.haproxy.sockets import WorkerSocket
+
+_FRONTENDS = "show stat -1 1 -1"
+"""Of all proxies the frontends alone (management guide, 9.3)."""
+_FINGERPRINTS = re.compile(
+    r"^Filename: (.*)\n(?:(?!Filename: ).*\n)*?SHA1 FingerPrint: (.*)$", re.M
+)
+
+
+class ObservedState(msgspec.Struct, frozen=True, eq=False):
+    """What was read. What was not asked for is absent, and is not compared."""
+
+    servers: list[ServerState]
+    counts: Mapping[str, int] = {}
+    """Map or list file to its number of entries."""
+    entries: Mapping[str, tuple[tuple[str, str], ...]] = {}
+    """Map or list file to its content, in HAProxy's order."""
+    fingerprints: Mapping[str, str] = {}
+    """Certificate to the SHA-1 of what is loaded; empty: it is not."""
+    listed: Mapping[str, tuple[str, ...]] = {}
+    """crt-list to its certificates, in HAProxy's order."""
+    raw: Mapping[str, str] = {}
+    """Map or list file to HAProxy's answer, of those in `entries`."""
+    info: Mapping[str, str] = {}
+    """`show info`."""
+    frontends: tuple[Frontend, ...] = ()
+
+
+def look(
+    worker: WorkerSocket,
+    running: RuntimeConfig,
+    *,
+    contents: Iterable[str] | None = None,
+    certificates: bool = True,
+) -> ObservedState:
+    """Read the servers, the sizes of all maps and lists, the content of some, the certificates.
+
+    `contents`: the maps and lists to read whole; None: all. A file whose size is not what is
+    believed is always read whole. Raises `Unavailable`.
+    """
+    servers = answers.parse_servers(worker.servers_state())
+    known = {path: use for path, use in running.lookups.items() if use is not None}
+    counts = _counts(worker, known)
+    wanted = set(known if contents is None else contents) & counts.keys()
+    wanted |= {path for path, count in counts.items() if count != len(running.entries(path))}
+    raw = {path: worker.run([f"show {known[path].kind} {path}"]) for path in sorted(wanted)}
+    # Reading it as entries costs ten times as much as asking: what was right is right.
+    raw = {path: text for path, text in raw.items() if running.found_right.get(path) != text}
+    entries = {path: _content(text, known[path]) for path, text in raw.items()}
+    if not certificates:
+        return ObservedState(servers, counts, entries, raw=raw)
+    return ObservedState(
+        servers,
+        counts,
+        entries,
+        _fingerprints(worker, running.certificates()),
+        {name: _listed(worker, name) for name in sorted(running.uses.lists)},
+        raw,
+        worker.show_info(),
+        tuple(answers.parse_frontends(worker.run([_FRONTENDS]))),
+    )
+
+
+def _counts(worker: WorkerSocket, known: Mapping[str, Lookup]) -> dict[str, int]:
+    counts = {}
+    for kind in sorted({use.kind for use in known.values()}):
+        for state in answers.parse_maps(worker.run([f"show {kind}"])):
+            if state.file in known and known[state.file].kind == kind:
+                counts[state.file] = state.entries
+    return counts
+
+
+def _content(answer: str, use: Lookup) -> tuple[tuple[str, str], ...]:
+    """`show map` gives a pointer, the key, the rest of the line as the value."""
+    rows = (line.partition(" ")[2] for line in answer.split("\n") if line)
+    if use.kind == "acl":
+        return tuple((row, "") for row in rows)
+    cut = (row.partition(" ") for row in rows)
+    return tuple((key, value) for key, _, value in cut)
+
+
+def _fingerprints(worker: WorkerSocket, paths: Iterable[str]) -> dict[str, str]:
+    found = dict.fromkeys(paths, "")
+    for batch in worker.batches([f"show ssl cert {path}" for path in sorted(found)]):
+        found.update(_FINGERPRINTS.findall(worker.run(batch)))
+    return found
+
+
+def _listed(worker: WorkerSocket, name: str) -> tuple[str, ...]:
+    lines = worker.run([f"show ssl crt-list {name}"]).split("\n")
+    return tuple(line.split(" ", 1)[0] for line in lines if line and not line.startswith("#"))

@@ -1,0 +1,295 @@
+"""The running HAProxy as the agent knows it, and changes to it without a reload."""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from lbsync import log
+from lbsync.agent.haproxycfg.config import Config, main_text
+from lbsync.agent.haproxycfg.parser import Section, read_sections
+from lbsync.agent.runtime import host_map
+from lbsync.agent.runtime.changes.certificates import Certificates, plan_certificates
+from lbsync.agent.runtime.changes.change_set import Plan, PlanBuilder
+from lbsync.agent.runtime.changes.release_limits import bearable
+from lbsync.agent.runtime.drift import Drift, compare, healing, settle
+from lbsync.agent.runtime.execute import Executor
+from lbsync.agent.runtime.journal import Journal
+from lbsync.agent.runtime.model import RuntimeConfig
+from lbsync.agent.runtime.observe import look
+from lbsync.agent.runtime.plan import plan, plan_map, plan_one, together
+from lbsync.agent.runtime.readback import speaks
+from lbsync.agent.runtime.retire import RetiredServers
+from lbsync.agent.runtime.service_delta import ServiceDelta
+from lbsync.clients.haproxy import known_faults, sockets
+from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.errors import Unavailable
+from lbsync.model.desired import Backend
+from lbsync.model.rendered import Rendered
+
+_ADDRESS_WITHIN_S = 0.05
+_ADDRESS_EVERY_S = 0.005
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
+
+Print = Callable[[Backend], str]
+"""Renders one backend by its template."""
+
+
+class HaproxyRuntime:
+    """What runs, kept equal to it step by step; forgotten as soon as there is a doubt."""
+
+    def __init__(self, options: HaproxyOptions, leave_within_s: float) -> None:
+        """`leave_within_s`: how long a removed server may finish its sessions."""
+        self._journal = Journal(Path(options.state_dir))
+        self._worker = sockets.worker(options)
+        self._executor = Executor(self._worker)
+        self._leave_within_s = leave_within_s
+        self._removal = RetiredServers(self._worker, leave_within_s)
+        self._running: RuntimeConfig | None = None
+        self._asked: RuntimeConfig | None = None
+        self._by_signal = options.reload == "signal"
+        self._version = (0, 0, 0)
+        self.worker = ""
+        """Process id of the worker that was last proved to serve something of ours."""
+        self.base = ""
+        """Digest that HAProxy gives in `show info`: of the generation it loaded."""
+        self.steps = 0
+        """Steps done since `taken`; what a pass tells of."""
+
+    @property
+    def known(self) -> bool:
+        """What runs is known, so that it can be compared and changed."""
+        return self._running is not None
+
+    def load(self, rendered: Rendered, config: Config, base: str, *, ours: bool = False) -> None:
+        """HAProxy was proved to run this, having loaded generation `base`. Raises `Unavailable`.
+
+        `ours`: a reload of ours replaced the worker known before, so another one is no news.
+
+        Whether the host drains may stand otherwise in `rendered` than in what was loaded.
+        """
+        info = self._worker.show_info()
+        found = _VERSION.match(info.get("Version", ""))
+        if found is None or not speaks(info, base):
+            self.forget()
+            return
+        version = (int(found[1]), int(found[2]), int(found[3] or 0))
+        if version != self._version:
+            self._version = version
+            for sentence in known_faults.sentences(
+                info["Version"], by_signal=self._by_signal, config=main_text(rendered)
+            ):
+                log.get().warning(sentence)
+        if self.worker and self.worker != info["Pid"] and not ours:
+            log.get().warning(
+                f"HAProxy's worker is another one than before (process {self.worker}, now "
+                f"{info['Pid']}): it ended and was started anew, or somebody reloaded it"
+            )
+        self.worker = info["Pid"]
+        self._running = RuntimeConfig(config, files_of(host_map.as_it_runs(self._worker, rendered)))
+        self._running.touched |= self._journal.read(self.worker)
+        self._journal.begin(self.worker, self._running.touched)
+        self._removal = RetiredServers(self._worker, self._leave_within_s)
+        self.base = base
+
+    def still(self) -> bool:
+        """Tell whether the same worker runs as before; forgets everything when it does not."""
+        if self._running is None:
+            return False
+        try:
+            info = self._worker.show_info(retry_s=0)
+        except Unavailable:
+            info = {}
+        if info.get("Pid") != self.worker or not speaks(info, self.base):
+            self.forget()
+        return self.known
+
+    def note_anew(self) -> None:
+        """Write down again what is being changed: the file may be gone."""
+        if self._running is not None:
+            self._journal.write_anew(self.worker, self._running.touched)
+
+    def forget(self) -> None:
+        """What runs is in doubt; only a proof or a reload tells."""
+        self._running = self._asked = None
+        self.base = ""
+
+    def plan(self, config: Config, rendered: Rendered) -> Plan:
+        """Return how to get from what runs to what is wanted; unknown is a reason to reload."""
+        if self._running is None:
+            return Plan((), ("what HAProxy runs is not known",))
+        return bearable(
+            plan(self._running, config, files_of(rendered), self._version), self._version
+        )
+
+    def carry_out(self, todo: Plan, config: Config, rendered: Rendered) -> None:
+        """Do a plan's steps and take over what then runs. Raises `Deviated`; all is in doubt then."""
+        assert self._running is not None
+        self._execute(todo)
+        self._running.adopt(config, files_of(rendered), todo.steps)
+
+    def shift(
+        self, moves: Iterable[ServiceDelta], print_backend: Print
+    ) -> tuple[list[ServiceDelta], bool]:
+        """Change services at once. Return those that were, and whether others could not.
+
+        Raises `Deviated`; what runs is in doubt then.
+        """
+        assert self._running is not None
+        done: list[ServiceDelta] = []
+        sections: list[tuple[Section, Plan]] = []
+        left = False
+        for move in moves:
+            mine = [
+                (section, bearable(plan_one(self._running, section, self._version), self._version))
+                for backend in move.backends
+                for section in _sections(print_backend(backend))
+            ]
+            if any(todo.reload for _, todo in mine):
+                left = True
+                continue
+            done.append(move)
+            sections += mine
+        entries = _entry_changes(done)
+        plans = [
+            bearable(plan_map(self._running, path, *pairs), self._version)
+            for path, pairs in entries.items()
+        ]
+        if any(todo.reload for todo in plans):
+            return [], True
+        self._execute(together([*(todo for _, todo in sections), *plans]))
+        for section, todo in sections:
+            self._running.adopt_section(section, todo.steps)
+        for path, (gone, come) in entries.items():
+            stay = dict(come)
+            self._running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
+        return done, left
+
+    def renew(self, files: Mapping[str, bytes]) -> bool:
+        """Change certificates that are served already; tell whether that was all there was to do.
+
+        `files`: path to content of all certificates that are wanted. Raises `Deviated` where HAProxy
+        does not take one; what runs is in doubt then.
+        """
+        assert self._running is not None
+        held = self._running.files
+        changed = [path for path, data in files.items() if held.get(path) != data]
+        known = Certificates(self._running.uses, held, {**held, **files})
+        if not all(path in held and known.concerns(path) for path in changed):
+            return False
+        draft = PlanBuilder()
+        plan_certificates(draft, known, changed)
+        todo = draft.finish()
+        if todo.reload:
+            return False
+        self._execute(todo)
+        self._running.files.update(files)
+        return True
+
+    def look(self, *, release: bool = False, quick: bool = False) -> tuple[list[Drift], bool]:
+        """Read everything back, heal what drifted; return what differed, and whether all is well.
+
+        What a person set by hand is kept, unless `release` says that it shall go. `quick`: only the
+        servers and the sizes of maps. Raises `Unavailable`, `Deviated`; what runs is in doubt then.
+        """
+        assert self._running is not None
+        found = self._differences(quick)
+        todo = bearable(healing(found, release=release), self._version)
+        if not todo.empty and not todo.reload:
+            self._execute(todo)
+            self._running.adopt_steps(todo.steps)
+            again = self._differences(quick)
+            todo = healing(again)
+            settle(self._running, again)
+        else:
+            settle(self._running, found)
+        self._journal.begin(self.worker, self._running.touched)
+        return found, todo.empty
+
+    def differences(self) -> list[Drift]:
+        """Read servers and sizes of maps back, and compare; nothing is healed."""
+        return self._differences(quick=True)
+
+    def _differences(self, quick: bool) -> list[Drift]:
+        contents = () if quick else None
+
+        def differences() -> list[Drift]:
+            assert self._running is not None
+            seen = look(self._worker, self._running, contents=contents, certificates=not quick)
+            found = compare(self._running, seen, self._version)
+            wrong = {finding.mismatch.where for finding in found}
+            right = {path: text for path, text in seen.raw.items() if path not in wrong}
+            self._running.found_right.update(right)
+            return found
+
+        return in_effect(differences)
+
+    def tidy(self) -> bool:
+        """See removed servers off; tell whether some still have to be looked after."""
+        if self._running is None or not self._running.leaving:
+            return False
+        return bool(self._removal.tidy(self._running, time.monotonic()).waiting)
+
+    @property
+    def asked(self) -> RuntimeConfig | None:
+        """What this worker was asked for so far, also where it did not do all of it; None: not known."""
+        return self._running or self._asked
+
+    def taken(self) -> int:
+        """Return how many steps were done since this was last asked."""
+        steps, self.steps = self.steps, 0
+        return steps
+
+    def _execute(self, todo: Plan) -> None:
+        if todo.empty:
+            return
+        if self._running is not None:
+            # Before: what is then found to differ is our half-done doing, and nobody's else.
+            self._journal.note(self._running.touch(todo.steps))
+        try:
+            self._executor.run(todo)
+        except BaseException:
+            asked = self._running
+            self.forget()
+            # For the reload that follows: what half a plan has set is our doing, and ends with it.
+            self._asked = asked
+            raise
+        self.steps += len(todo.steps)
+
+
+def in_effect(differences: Callable[[], list[Drift]]) -> list[Drift]:
+    """Return what differs, once what was just changed has had its time to take effect.
+
+    Since 3.0 `set server … addr` is answered up to 8.5 ms before another connection sees it
+    (measured), so an address that differs is looked at again before it is called wrong.
+    """
+    deadline = time.monotonic() + _ADDRESS_WITHIN_S
+    while True:
+        found = differences()
+        moved = any(finding.mismatch.field in ("address", "port") for finding in found)
+        if not moved or time.monotonic() >= deadline:
+            return found
+        time.sleep(_ADDRESS_EVERY_S)
+
+
+def _entry_changes(
+    moves: Iterable[ServiceDelta],
+) -> dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]]:
+    """Return lines that leave and lines that come, by map: of all services together, since a host
+    that moves from one to another must not be missing in between."""
+    found: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {}
+    for move in moves:
+        for path, gone, come in move.maps:
+            leaving, coming = found.setdefault(path, ([], []))
+            leaving += gone
+            coming += come
+    return found
+
+
+def _sections(text: str) -> list[Section]:
+    return [section for _, section in read_sections(text)]
+
+
+def files_of(rendered: Rendered) -> dict[str, bytes]:
+    """Return path to content."""
+    return {file.path: file.data for file in rendered.files}

@@ -1,0 +1,143 @@
+"""Which services changed in a way that HAProxy can take at once, before the file is written. Pure.
+
+A pass renders everything, compares it with what runs, and changes only what differs. That is right
+for any templates, but its cost grows with what there is. Here the same is foretold for the services
+that changed, from what the packaged templates make of a service: servers of its backends, lines of
+three maps. The pass that follows compares the whole, so a wrong forecast is found and mended.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from lbsync.agent.file_names import BACKENDS_MAP, MAIN_FILE, ROUTES_MAP, SPLITS_MAP
+from lbsync.model.desired import Backend, Service
+from lbsync.settings import Settings
+
+#: The template that prints one backend.
+BACKEND = "backend.cfg.j2"
+#: What must be as packaged for the forecast to hold; all others may be anybody's.
+_FORESEEN = (MAIN_FILE, "backends.cfg", ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP)
+_LINES = ("maps/routes.line", "maps/backends.line")
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class ServiceDelta(msgspec.Struct, frozen=True, eq=False):
+    """One service, as it runs and as it is wanted."""
+
+    old: Service
+    new: Service
+
+    @property
+    def backends(self) -> Iterator[Backend]:
+        """The backends that changed, as wanted."""
+        for old, new in zip(self.old.backends, self.new.backends, strict=True):
+            if old.servers is not new.servers or old.record is not new.record:
+                yield new
+
+    @property
+    def maps(self) -> Iterator[tuple[str, Pairs, Pairs]]:
+        """The maps whose lines changed: path, lines that left, lines that came."""
+        before, after = lines(self.old), lines(self.new)
+        for path, then in before.items():
+            now = after[path]
+            if then != now:
+                left, new = set(then), set(now)
+                gone = tuple(pair for pair in then if pair not in new)
+                come = tuple(pair for pair in now if pair not in left)
+                yield path, gone, come
+
+
+class ServiceDeltas(msgspec.Struct, frozen=True, eq=False):
+    """What changed between two passes."""
+
+    at_once: tuple[ServiceDelta, ...]
+    rest: bool
+    """Something else changed, too: it waits for the pass."""
+
+
+def foreseeable(settings: Settings, shadowed: Iterable[str]) -> bool:
+    """Tell whether the packaged templates are the ones that count.
+
+    `shadowed`: names of templates that the user's directory replaces.
+    """
+    if not settings.templates.packaged:
+        return False
+    replaced = {output.path for output in settings.outputs} & {
+        ROUTES_MAP,
+        BACKENDS_MAP,
+        SPLITS_MAP,
+        MAIN_FILE,
+    }
+    names = {f"{name}.j2" for name in (*_FORESEEN, *_LINES)}
+    return not replaced and not names & set(shadowed)
+
+
+def lines(service: Service) -> dict[str, Pairs]:
+    """Return what a service puts into the maps."""
+    return {
+        ROUTES_MAP: tuple((route, service.id) for route in service.routes),
+        BACKENDS_MAP: tuple((choice.key, choice.backend) for choice in service.choices),
+        SPLITS_MAP: ((service.id, str(service.slots)),) if service.slots else (),
+    }
+
+
+def shifts(running: Mapping[str, Service], wanted: Sequence[Service]) -> ServiceDeltas:
+    """Compare all services, and sort out those that can change at once."""
+    changed = [service for service in wanted if running.get(service.id) is not service]
+    there = {service.id for service in wanted}
+    return _sort(running, changed, [old for name, old in running.items() if name not in there])
+
+
+def of(running: Mapping[str, Service], changed: Iterable[Service]) -> ServiceDeltas:
+    """Sort out which of the services that changed can do so at once; all others are as they run."""
+    return _sort(running, changed, [])
+
+
+def _sort(
+    running: Mapping[str, Service], changed: Iterable[Service], gone: Sequence[Service]
+) -> ServiceDeltas:
+    found: list[ServiceDelta] = []
+    waiting = list(gone)
+    for service in changed:
+        old = running.get(service.id)
+        if old is service:
+            continue
+        if old is not None and _fits(old, service):
+            found.append(ServiceDelta(old, service))
+        else:
+            waiting += [service] if old is None else [old, service]
+    if not waiting:
+        return ServiceDeltas(tuple(found), False)
+    return ServiceDeltas(tuple(_independent(found, waiting)), True)
+
+
+def _independent(found: list[ServiceDelta], waiting: Iterable[Service]) -> list[ServiceDelta]:
+    """Return those that touch no line of a map that a waiting service has, or is to have.
+
+    A host that goes to a service that is not there yet must not be missing in between, and one that
+    comes from a service that stays for now must not be there twice. Who waits for that reason keeps
+    others waiting in turn.
+    """
+    taken = {(path, key) for service in waiting for path, pairs in lines(service).items()
+             for key, _ in pairs}  # fmt: skip
+    moves = [(shift, {(path, key) for path, gone, come in shift.maps for key, _ in (*gone, *come)})
+             for shift in found]  # fmt: skip
+    while stuck := [keys for _, keys in moves if keys & taken]:
+        moves = [(shift, keys) for shift, keys in moves if not keys & taken]
+        taken = set().union(*stuck)
+    return [shift for shift, _ in moves]
+
+
+def _fits(old: Service, new: Service) -> bool:
+    """Tell whether two versions differ in servers, hosts, paths and shares at most."""
+    if old.wildcards != new.wildcards or len(old.backends) != len(new.backends):
+        return False
+    for then, now in zip(old.backends, new.backends, strict=True):
+        if then.name != now.name or then.https != now.https or then.by_name != now.by_name:
+            return False
+    if old.record is new.record:
+        return True
+    routed = msgspec.structs.replace(new.record, hosts=old.record.hosts, paths=old.record.paths)
+    return routed == old.record

@@ -1,0 +1,74 @@
+"""The culprit is found, and nobody innocent is held for long."""
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync.agent.candidate import attribution
+from lbsync.schema.keys import ServiceId
+from tests.builders import a_shop, entries_of, servers
+
+SERVICES = [ServiceId("a", f"s{number:03}") for number in range(100)]
+
+
+def search(
+    accepts: Callable[[set[ServiceId]], bool], most: int = 1000
+) -> attribution.Bisection[ServiceId]:
+    found = attribution.Bisection([SERVICES[:30], SERVICES[30:]], accepts)
+    found.run(most)
+    return found
+
+
+@given(st.sets(st.sampled_from(SERVICES), min_size=1, max_size=5))
+def test_exactly_the_culprits_are_held(culprits: set[ServiceId]) -> None:
+    found = search(lambda held: culprits <= held)
+
+    assert found.held == found.proved == culprits
+    assert found.trials <= 2 + 2 * 7 * len(culprits)
+
+
+@given(st.sets(st.sampled_from(SERVICES), min_size=1, max_size=50), st.integers(0, 40))
+def test_with_few_trials_no_culprit_goes_free(culprits: set[ServiceId], most: int) -> None:
+    found = search(lambda held: culprits <= held, most)
+
+    assert culprits <= found.held
+    assert found.proved <= culprits
+    assert found.trials <= max(1, most)
+
+
+def test_when_nobody_is_at_fault_nobody_is_held() -> None:
+    assert search(lambda held: False).held == set()
+
+
+def test_of_two_that_only_clash_together_the_later_one_is_held() -> None:
+    def accepts(held: set[ServiceId]) -> bool:
+        return SERVICES[3] in held or SERVICES[70] in held
+
+    assert search(accepts).held == {SERVICES[70]}
+
+
+@given(st.integers(0, 199), st.integers(1, 60))
+def test_a_family_with_very_many_culprits_leaves_trials_for_the_others(at: int, good: int) -> None:
+    bad = [f"evil/{number}" for number in range(200)]
+    others = [f"n{number}/x" for number in range(good)]
+    found = attribution.Bisection(
+        [[*bad[:at], *others, *bad[at:]]],
+        lambda held: held >= set(bad),
+        lambda name: name.partition("/")[0],
+    )
+    found.run(40)
+
+    assert found.held == set(bad)
+
+
+def test_only_services_that_changed_are_suspects() -> None:
+    accepted = dict(entries_of(a_shop()))
+    changed = entries_of({"endpoints/shop/web/default": servers(9)})
+    assert attribution.changed_services({**accepted, **changed}, accepted) == [
+        ServiceId("shop", "web")
+    ]
+    assert attribution.changed_services(accepted, accepted) == []
+    without = {name: entry for name, entry in accepted.items() if "shop/web" not in name}
+    assert attribution.changed_services(without, accepted) == []
+    assert list(attribution.newest_changes(without, accepted)) == [ServiceId("shop", "web")]

@@ -1,0 +1,113 @@
+"""A bad key costs nothing but its own change: its last good version stays."""
+
+from lbsync.agent.desired.decode import Decoder, hold_back, settle_routes
+from lbsync.model.records import RouteRecord, ServiceRecord
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.keys import ServiceId
+from tests.builders import a_shop, a_snapshot, an_item, entries_of
+
+
+def test_a_key_that_goes_bad_keeps_its_last_good_version() -> None:
+    accepted = entries_of(a_shop())
+    broken = {**a_shop(), "services/shop/cart": b"{not json"}
+    resolved = Decoder().resolve(a_snapshot(broken, revision=9), accepted)
+    assert resolved.entries["services/shop/cart"] is accepted["services/shop/cart"]
+    assert [(p.key, p.service) for p in resolved.problems] == [("services/shop/cart", "shop/cart")]
+
+
+def test_a_key_that_was_never_good_is_left_out_and_named() -> None:
+    resolved = Decoder().resolve(a_snapshot({**a_shop(), "services/shop/new": b"\xff"}), {})
+    assert "services/shop/new" not in resolved.entries
+    assert "services/shop/web" in resolved.entries
+    assert resolved.problems[0].service == "shop/new"
+
+
+def test_a_key_of_nearly_the_right_form_is_named_with_the_service_it_meant() -> None:
+    resolved = Decoder().resolve(a_snapshot({"services/shop/web/extra": {}}), {})
+    assert resolved.problems[0].service == "shop/web"
+
+
+def test_keys_of_others_are_passed_over_in_silence() -> None:
+    resolved = Decoder().resolve(a_snapshot({"agents/lb1": b"x", "proxy/frontends/1": b"y"}), {})
+    assert not resolved.entries
+    assert not resolved.problems
+
+
+def test_an_unchanged_key_is_the_same_entry_again() -> None:
+    decoder = Decoder()
+    first = decoder.resolve(a_snapshot(a_shop()), {}).entries
+    changed = dict(a_snapshot(a_shop()).items)
+    changed["services/shop/web"] = an_item("services/shop/web", {"mode": "http"}, 99)
+    second = decoder.resolve(Snapshot(99, 1, changed), {}).entries
+    assert second["services/shop/cart"] is first["services/shop/cart"]
+    assert second["services/shop/web"] is not first["services/shop/web"]
+
+
+def test_a_restored_store_with_old_revisions_is_read_anew() -> None:
+    decoder = Decoder()
+    decoder.resolve(a_snapshot({"services/a/b": {"mode": "http", "hosts": ["new.example"]}}), {})
+    again = a_snapshot({"services/a/b": {"mode": "http", "hosts": ["old.example"]}})
+    record = decoder.resolve(again, {}).entries["services/a/b"].record
+    assert isinstance(record, ServiceRecord)
+    assert record.hosts == ("old.example",)
+
+
+def test_a_route_to_a_group_that_is_not_there_leaves_the_old_route() -> None:
+    values = {**a_shop(), "routes/shop/web": {"groups": {"default": 1}}}
+    accepted = entries_of(values)
+    entries = dict(entries_of({**values, "routes/shop/web": {"groups": {"gren": 1}}}))
+    problems = settle_routes(entries, accepted)
+    assert entries["routes/shop/web"].record == RouteRecord({"default": 1})
+    assert "gren has no endpoints key" in problems[0].reason
+
+
+def test_a_first_route_to_a_group_that_is_not_there_leads_to_no_other() -> None:
+    values = {**a_shop(), "routes/shop/web": {"groups": {"gren": 1, "default": 0}}}
+    entries = dict(entries_of(values))
+    (problem,) = settle_routes(entries, {})
+    assert entries["routes/shop/web"].record == RouteRecord({"gren": 1, "default": 0})
+    assert "until then the service answers 503" in problem.reason
+
+
+def test_a_new_service_waits_for_a_route_that_can_be_read() -> None:
+    """Without it a group would get traffic that the route may have given nothing."""
+    bad = {**a_shop(), "routes/shop/web": {"groups": {"default": 0}}}
+    resolved = Decoder().resolve(a_snapshot(bad), {})
+    assert "services/shop/web" not in resolved.entries
+    assert "services/shop/cart" in resolved.entries
+    assert [p.key for p in resolved.problems] == ["routes/shop/web"]
+    served_before = entries_of(a_shop())
+    assert "services/shop/web" in Decoder().resolve(a_snapshot(bad), served_before).entries
+
+
+def test_holding_back_a_service_takes_all_its_keys_from_what_was_accepted() -> None:
+    accepted = entries_of(a_shop())
+    wanted = entries_of(
+        {
+            **a_shop(),
+            "endpoints/shop/web/green": {"servers": []},
+            "services/shop/web": {"mode": "http"},
+        }
+    )
+    mixed = hold_back(wanted, accepted, {ServiceId("shop", "web")})
+    assert mixed["services/shop/web"] is accepted["services/shop/web"]
+    assert "endpoints/shop/web/green" not in mixed
+    assert mixed["services/shop/cart"] is wanted["services/shop/cart"]
+
+
+def test_a_mistyped_kind_of_key_is_told() -> None:
+    resolved = Decoder().resolve(a_snapshot({"service/shop/web": {"mode": "http"}}), {})
+    assert "did you mean services/?" in resolved.problems[0].reason
+
+
+def test_a_key_cannot_speak_to_a_terminal() -> None:
+    resolved = Decoder().resolve(a_snapshot({"services/a/\x1b[31mred\n": {}}), {})
+    assert resolved.problems[0].key == "services/a/\\x1b[31mred\\n"
+
+
+def test_without_the_contract_no_key_is_an_entry_or_a_problem() -> None:
+    decoder = Decoder(contract=False)
+    values = {**a_shop(), "services/x": b"\xff", "endpoints/1": b"", "settings/y": b""}
+    resolved = decoder.resolve(a_snapshot(values), {})
+    assert (resolved.entries, resolved.problems) == ({}, ())
+    assert decoder.glance(a_snapshot({**values, "services/shop/web": b"{"}, revision=2)) == []

@@ -1,0 +1,36 @@
+"""Failures of the voice are spoken of once, and tried again ever more rarely."""
+
+import time
+
+from structlog.testing import capture_logs
+
+from lbsync.agent.report.fleet_reporter import Trouble
+from lbsync.errors import Unavailable
+
+DENIED = Unavailable("permission denied")
+
+
+def test_a_lasting_failure_is_said_once_and_its_end_too() -> None:
+    trouble = Trouble("tell the fleet")
+    with capture_logs() as logs:
+        for _ in range(100):
+            trouble.failed(DENIED, worth_saying=True)
+        assert [entry["log_level"] for entry in logs] == ["warning"]
+        assert "cannot tell the fleet: permission denied" in logs[0]["event"]
+        assert 25 < trouble.until - time.monotonic() <= 30
+
+        trouble.over()
+        trouble.over()
+        assert [entry["event"] for entry in logs[1:]] == ["can tell the fleet again"]
+        assert trouble.until == 0.0
+
+
+def test_a_single_failure_and_those_of_a_store_that_is_away_are_not_said() -> None:
+    trouble = Trouble("tell the fleet")
+    with capture_logs() as logs:
+        trouble.failed(DENIED, worth_saying=True)
+        trouble.over()
+        for _ in range(10):
+            trouble.failed(DENIED, worth_saying=False)
+        trouble.over()
+    assert logs == []

@@ -1,0 +1,147 @@
+"""What a change of certificates and their lists asks for."""
+
+import pytest
+
+from lbsync.agent.haproxycfg.config import Parser
+from lbsync.agent.runtime.changes.certificates import blocks, fingerprint, read_list, uses
+from lbsync.agent.runtime.changes.steps import (
+    CertificatePart,
+    DropCertificate,
+    ListCertificate,
+    SetCertificate,
+    Step,
+    UnlistCertificate,
+)
+from lbsync.agent.runtime.model import RuntimeConfig
+from lbsync.agent.runtime.plan import plan
+
+PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n"
+BINDS = """\
+frontend fe
+    bind :443 ssl crt-list certs.list alpn h2,http/1.1
+    bind :8443 ssl crt own/x.pem
+    bind :9443 ssl crt folder
+"""
+FILES = {
+    "certs.list": "certs/a.pem\ncerts/b.pem [alpn h2] b.test\n",
+    "certs/a.pem": PEM.format("YQ=="),
+    "certs/b.pem": PEM.format("Yg=="),
+    "own/x.pem": PEM.format("eA=="),
+    "folder/y.pem": PEM.format("eQ=="),
+}
+
+
+def planned(changes: dict[str, str | None], text: str = BINDS) -> tuple[list[Step], list[str]]:
+    config = Parser().parse(text)
+    old = {path: content.encode() for path, content in FILES.items()}
+    new = {**FILES, **changes}
+    wanted = {path: content.encode() for path, content in new.items() if content is not None}
+    made = plan(RuntimeConfig(config, old), config, wanted, (2, 6, 12))
+    return list(made.steps), list(made.reasons)
+
+
+def part(path: str, text: str) -> CertificatePart:
+    return CertificatePart(path, text)
+
+
+def test_a_renewed_certificate_is_set_wherever_a_bind_names_it() -> None:
+    renewed = PEM.format("Wg==")
+    for path in ("certs/a.pem", "own/x.pem", "folder/y.pem"):
+        steps, reasons = planned({path: f"Bag attributes\n\n{renewed}\n"})
+        assert reasons == []
+        assert steps == [SetCertificate(path, (part(path, renewed),))]
+
+
+def test_a_certificate_and_its_key_change_together() -> None:
+    renewed, key = PEM.format("Wg=="), KEY.format("aw==")
+    steps, _ = planned({"certs/a.pem": renewed, "certs/a.pem.key": key})
+    parts = (part("certs/a.pem", renewed), part("certs/a.pem.key", key))
+    assert steps == [SetCertificate("certs/a.pem", parts)]
+    assert "aw==" not in repr(steps), "a log must not show a key"
+
+
+def test_a_new_certificate_is_there_before_its_line() -> None:
+    text = PEM.format("Yw==")
+    line = "certs/c.pem c.test"
+    steps, reasons = planned(
+        {"certs/c.pem": text, "certs.list": FILES["certs.list"] + f"# c\n {line}\n"}
+    )
+    assert reasons == []
+    assert steps == [
+        SetCertificate("certs/c.pem", (part("certs/c.pem", text),), new=True),
+        ListCertificate("certs.list", "certs/c.pem", line),
+    ]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_certificate_goes_after_its_line_even_if_the_file_stays(stays: bool) -> None:
+    text = FILES["certs/b.pem"] if stays else None
+    steps, reasons = planned({"certs.list": "certs/a.pem\n", "certs/b.pem": text})
+    assert reasons == []
+    assert steps == [
+        UnlistCertificate("certs.list", "certs/b.pem"),
+        DropCertificate("certs/b.pem"),
+    ]
+
+
+def test_blanks_in_a_list_and_files_out_of_it_make_no_difference() -> None:
+    spaced = "\n# all\n certs/a.pem \ncerts/b.pem  [alpn h2]   b.test\n"
+    assert planned({"certs.list": spaced, "certs/unused.pem": "x"}) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"certs.list": "certs/b.pem [alpn h2] b.test\ncerts/a.pem\n"}, "serves unknown names"),
+        ({"certs.list": "certs/b.pem [alpn h2] b.test\n"}, "serves unknown names"),
+        ({"certs.list": "certs/a.pem\ncerts/b.pem b.test\n"}, "the line of certs/b.pem changed"),
+        ({"certs.list": "certs/a.pem\ncerts/a.pem x\n"}, "names a certificate twice"),
+        ({"certs.list": None}, "it is new, gone"),
+        ({"certs/a.pem": "no pem"}, "it is no PEM, or too long"),
+        ({"certs/a.pem": PEM.format("A" * 20_000)}, "it is no PEM, or too long"),
+        ({"certs/a.pem.ocsp": "x"}, "stands beside it"),
+        ({"own/x.pem": None}, "own/x.pem: the certificate is gone"),
+        ({"folder/z.pem": PEM.format("eg==")}, "folder/z.pem: the certificate is new"),
+        ({"certs/b.pem": None}, "its file is missing"),
+    ],
+)
+def test_everything_else_is_a_reload(changes: dict[str, str | None], words: str) -> None:
+    steps, reasons = planned(changes)
+    assert steps == []
+    assert len(reasons) == 1 and words in reasons[0]
+
+
+def test_a_file_that_only_a_line_of_a_list_names_is_read_at_a_start() -> None:
+    listed = "certs/a.pem\ncerts/b.pem [ca-file own/ca.pem verify required] b.test\n"
+    old = {**FILES, "certs.list": listed, "own/ca.pem": PEM.format("YQ==")}
+    new = {**old, "own/ca.pem": PEM.format("Yg==")}
+    config = Parser().parse(BINDS)
+    running = RuntimeConfig(config, {path: text.encode() for path, text in old.items()})
+    made = plan(running, config, {path: text.encode() for path, text in new.items()}, (2, 6, 12))
+    assert made.reasons == ("own/ca.pem: it changed, and HAProxy reads it only when it starts",)
+
+
+def test_where_names_are_hidden_a_change_is_a_reload() -> None:
+    text = "global\n    crt-base /etc/certs\n" + BINDS
+    _, reasons = planned({"certs/a.pem": PEM.format("Wg==")}, text)
+    assert reasons == ["certs/a.pem: it changed, and 'crt-base' hides its name"]
+
+
+def test_the_parts_of_a_configuration_are_found() -> None:
+    found = uses(placed.section for placed in Parser().parse(BINDS).placed)
+    assert found.lists == {"certs.list"}
+    assert found.certificates == {"own/x.pem", "folder"}
+    assert read_list(b"a x  y\n#b\n\nb\n") == {"a": "a x y", "b": "b"}
+    assert read_list(b"a\na\n") is None
+
+
+def test_what_is_sent_has_no_empty_line_and_the_fingerprint_is_of_the_first() -> None:
+    mixed = "text\r\n\r\n" + KEY.format("aw==") + "\n\n" + PEM.format("YQ==\n\nYg==")
+    sent = blocks(mixed.encode())
+    assert "\n\n" not in sent
+    assert sent.count("-----BEGIN") == 2
+    # openssl sha1 of the byte "a"
+    both = PEM.format("YQ==") + PEM.format("Yg==")
+    assert fingerprint(both.encode()) == "86F7E437FAA5A7FCE15D1DDCB9EAEAEA377667B8"
+    assert fingerprint(b"none") == ""
