@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lbsync.clients.kube import project, wire
-from lbsync.model.kube import (
+from lbsync.kube_objects import (
     Backend,
     Endpoint,
     EndpointSlice,

@@ -14,7 +14,7 @@ from lbsync.clients import kube
 from lbsync.clients.kube.errors import NotFound
 from lbsync.clients.kube.kinds import Key
 from lbsync.errors import Exit, LbsyncError, Rejected
-from lbsync.model.kube import Node, Service
+from lbsync.kube_objects import Node, Service
 from lbsync.model.permission import Permission
 from lbsync.model.publishing import unread_sentence
 from lbsync.model.snapshot import Snapshot

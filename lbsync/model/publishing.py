@@ -6,7 +6,7 @@ They bear no wanted state; agents pass them over, `lbsync status` and `lbsync ex
 
 import msgspec
 
-from lbsync.model.kube import Ingress
+from lbsync.kube_objects import Ingress
 from lbsync.model.records import HoldRecord
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lbsync.clients.kube import Change
-from lbsync.model.kube import EndpointSlice, Ingress, IngressClass, Node, Pod, Service
+from lbsync.kube_objects import EndpointSlice, Ingress, IngressClass, Node, Pod, Service
 from lbsync.publisher.translate.ingress import backends
 from lbsync.publisher.translate.translation import is_published
 

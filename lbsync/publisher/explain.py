@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from lbsync.model.kube import Endpoint, Node, Service
+from lbsync.kube_objects import Endpoint, Node, Service
 from lbsync.model.permission import Permission
 from lbsync.model.records import EndpointsRecord
 from lbsync.publisher.followed import permitted, translated

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from lbsync.model.kube import Service
+from lbsync.kube_objects import Service
 from lbsync.model.permission import Permission
 from lbsync.model.publishing import Accepted
 from lbsync.model.records import EndpointsRecord, ServiceRecord

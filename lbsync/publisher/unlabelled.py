@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lbsync import log
 from lbsync.clients.kube import SERVICES, Client, Entry
 from lbsync.errors import LbsyncError
-from lbsync.model.kube import Service
+from lbsync.kube_objects import Service
 from lbsync.publisher.translate.options import PUBLISH_LABEL
 from lbsync.threads import KeptThread
 

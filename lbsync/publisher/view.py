@@ -15,7 +15,7 @@ from lbsync.clients.kube import (
     Kind,
 )
 from lbsync.clients.kube.kinds import Key
-from lbsync.model.kube import EndpointSlice, Ingress, Service
+from lbsync.kube_objects import EndpointSlice, Ingress, Service
 from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.translate import (
     IngressClasses,

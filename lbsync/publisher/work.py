@@ -6,7 +6,7 @@ very same objects and stored keys are there, it is not translated again.
 
 from collections.abc import Callable, Iterable
 
-from lbsync.model.kube import Service
+from lbsync.kube_objects import Service
 from lbsync.model.permission import Permission
 from lbsync.model.publishing import Accepted, ReportRecord
 from lbsync.publisher import reports

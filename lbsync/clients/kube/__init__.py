@@ -1,7 +1,7 @@
 """The Kubernetes door: what the cluster says, as small values, kept fresh by watches.
 
 `Cluster` is what the publisher uses: a set of reflectors over one API server, their stores and
-their health. Below it: `Client` (one HTTP client), `config` (where and as whom), `lbsync.model.kube` (what
+their health. Below it: `Client` (one HTTP client), `config` (where and as whom), `lbsync.kube_objects` (what
 an object is reduced to). Reading is all it does, but for `Client.post_event`.
 
 No exception of urllib3, msgspec or the operating system leaves this package; see `errors`.

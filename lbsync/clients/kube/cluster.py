@@ -9,6 +9,7 @@ import msgspec
 from lbsync import log
 from lbsync.clients.kube.access import ClusterConfig
 from lbsync.clients.kube.api import Client, ObjectReference
+from lbsync.clients.kube.health import Health
 from lbsync.clients.kube.history import Stats
 from lbsync.clients.kube.kinds import Key, Kind
 from lbsync.clients.kube.life import Life
@@ -16,7 +17,6 @@ from lbsync.clients.kube.reach import Reach
 from lbsync.clients.kube.reflector import Reflector
 from lbsync.clients.kube.store import Change
 from lbsync.clients.kube.timing import Timing
-from lbsync.clients.source import Health
 
 T = TypeVar("T")
 

@@ -8,10 +8,12 @@ load balancer) may answer with anything else, so the HTTP status alone must be e
 import msgspec
 
 from lbsync.errors import Conflict, LbsyncError, Rejected, Unavailable
-from lbsync.schema import reading
 
 LONGEST_WAIT = 60.0
 """Seconds: a server asking for more (`Retry-After`) is asked again after this."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: no JSON, JSON of another form, no UTF-8, too deeply nested."""
 
 
 class Cause(msgspec.Struct):
@@ -88,8 +90,8 @@ class NotFound(Rejected):
 def parse_status(body: bytes) -> Status:
     """Read a `Status`; what is none becomes one whose message is the body's beginning."""
     try:
-        return reading.record(body, Status)
-    except reading.Unreadable:
+        return msgspec.json.decode(body, type=Status)
+    except UNREADABLE:
         text = " ".join(body[:500].decode("utf-8", "replace").split())
         return Status(message=text[:200] or "no explanation")
 

@@ -15,8 +15,8 @@ import msgspec
 
 from lbsync.clients import programs
 from lbsync.clients.kube.access import Access, Certificate
+from lbsync.clients.kube.errors import UNREADABLE
 from lbsync.clients.kube.files import Content
-from lbsync.clients.kube.kinds import UNREADABLE
 from lbsync.errors import Unavailable
 
 VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")

@@ -6,19 +6,15 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from lbsync import kube_objects as objects
 from lbsync.clients.kube import project, wire
-from lbsync.clients.kube.errors import ApiUnavailable
+from lbsync.clients.kube.errors import UNREADABLE, ApiUnavailable
 from lbsync.errors import Rejected
-from lbsync.model import kube as objects
 
 T = TypeVar("T")
 W = TypeVar("W", bound=wire.Object)
 Key = tuple[str, str]
 """Namespace ("" for cluster-wide kinds) and name."""
-
-
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises: no JSON, JSON of another form, no UTF-8, too deeply nested."""
 
 
 class ListMeta(msgspec.Struct, rename={"token": "continue", "version": "resourceVersion"}):

@@ -2,9 +2,9 @@
 
 import sys
 
+from lbsync import kube_objects as objects
 from lbsync.clients.kube import wire
-from lbsync.model import kube as objects
-from lbsync.model.kube import Labels
+from lbsync.kube_objects import Labels
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"

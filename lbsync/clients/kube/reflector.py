@@ -23,13 +23,13 @@ from lbsync.clients.kube.errors import (
     Unauthorized,
 )
 from lbsync.clients.kube.follower import Follower
+from lbsync.clients.kube.health import Health
 from lbsync.clients.kube.history import Stats
 from lbsync.clients.kube.kinds import Kind
 from lbsync.clients.kube.pulse import Pulse
 from lbsync.clients.kube.reach import Reach
 from lbsync.clients.kube.store import Change, Store
 from lbsync.clients.kube.timing import Timing
-from lbsync.clients.source import Health
 from lbsync.errors import LbsyncError, Rejected
 from lbsync.threads import KeptThread
 

@@ -7,8 +7,15 @@ from typing import Generic, TypeVar
 import msgspec
 import urllib3
 
-from lbsync.clients.kube.errors import Expired, StreamBroken, StreamFaulty, parse_status, refusal
-from lbsync.clients.kube.kinds import UNREADABLE, Entry, Kind
+from lbsync.clients.kube.errors import (
+    UNREADABLE,
+    Expired,
+    StreamBroken,
+    StreamFaulty,
+    parse_status,
+    refusal,
+)
+from lbsync.clients.kube.kinds import Entry, Kind
 from lbsync.clients.kube.plain import plain
 
 T = TypeVar("T")

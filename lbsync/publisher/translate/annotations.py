@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lbsync.model.kube import Ingress, Service
+from lbsync.kube_objects import Ingress, Service
 from lbsync.publisher.translate.alias_policies import REWRITE_TARGET
 from lbsync.publisher.translate.alias_tables import VENDORS
 from lbsync.publisher.translate.aliases import PLACE, PLACING, Convert, NoCounterpart, Vendor

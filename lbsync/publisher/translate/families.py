@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from lbsync.model.kube import Service
+from lbsync.kube_objects import Service
 from lbsync.model.values import Address
 from lbsync.publisher.translate.report import Refused
 from lbsync.settings.publisher import IpFamily

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lbsync.model.kube import Backend, Ingress, IngressClass, IngressPath, Service
+from lbsync.kube_objects import Backend, Ingress, IngressClass, IngressPath, Service
 from lbsync.model.values import Host, PathPrefix
 from lbsync.publisher.translate.options import (
     CONTROLLER,

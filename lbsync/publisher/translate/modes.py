@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lbsync.model.kube import Service
+from lbsync.kube_objects import Service
 from lbsync.model.values import Address
 from lbsync.publisher.translate.families import Family, family_of_address, ip_address
 from lbsync.publisher.translate.names import Draft

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from lbsync.model.kube import Node
+from lbsync.kube_objects import Node
 from lbsync.model.values import Address
 from lbsync.publisher.translate.families import Family, family_of_address, ip_address
 from lbsync.publisher.translate.options import Options

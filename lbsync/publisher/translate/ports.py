@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from lbsync.model.kube import Service, ServicePort
+from lbsync.kube_objects import Service, ServicePort
 from lbsync.publisher.translate.report import Refused, shown
 
 _NUMBER = re.compile(r"[0-9]{1,5}\Z")

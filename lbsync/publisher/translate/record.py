@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lbsync.errors import BadKey
-from lbsync.model.kube import Service
+from lbsync.kube_objects import Service
 from lbsync.model.records import ServiceRecord
 from lbsync.publisher.translate.alias_policies import REWRITE_TARGET
 from lbsync.publisher.translate.aliases import PLACE

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lbsync.model.kube import Ingress, Service
+from lbsync.kube_objects import Ingress, Service
 from lbsync.model.values import Host, PathPrefix, is_name
 from lbsync.publisher.translate.annotations import Wishes
 from lbsync.publisher.translate.ingress import Rule, label_of, rules_for

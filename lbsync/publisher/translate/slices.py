@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from lbsync.model.kube import Endpoint, EndpointSlice, Service
+from lbsync.kube_objects import Endpoint, EndpointSlice, Service
 from lbsync.model.values import Address, is_name
 from lbsync.publisher.translate.families import Family, family_of, ip_address
 from lbsync.publisher.translate.placement import Placement

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from lbsync.model.kube import EndpointSlice, Ingress, Service
+from lbsync.kube_objects import EndpointSlice, Ingress, Service
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
 from lbsync.model.values import Text, is_name
 from lbsync.publisher.translate.annotations import Wishes, read_annotations

@@ -9,7 +9,7 @@ from harness.fake_kube import Controllers, FakeKube
 from harness.fake_kube.objects import deployment, node, service
 from harness.wait import wait_until
 from lbsync.clients.kube import ENDPOINT_SLICES, SERVICES, Cluster, ClusterConfig, Watch
-from lbsync.model.kube import Endpoint
+from lbsync.kube_objects import Endpoint
 from tests.kube import FAST, Watching
 
 Control = Callable[..., Controllers]

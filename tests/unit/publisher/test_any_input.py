@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lbsync.model.kube import (
+from lbsync.kube_objects import (
     Backend,
     Endpoint,
     EndpointSlice,

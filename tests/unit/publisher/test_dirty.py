@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lbsync.clients.kube import Change
-from lbsync.model.kube import IngressClass, Pod
+from lbsync.kube_objects import IngressClass, Pod
 from lbsync.publisher.dirty import Dirt, Dirty
 from tests.kube_objects import ingress, node, rule, service, slice_
 

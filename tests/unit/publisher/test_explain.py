@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lbsync.model.kube import ServicePort, SlicePort
+from lbsync.kube_objects import ServicePort, SlicePort
 from lbsync.model.permission import Permission
 from lbsync.publisher.explain import explain
 from lbsync.publisher.translate import Options

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from lbsync.model.kube import Backend, Ingress, IngressClass, IngressPath, IngressRule, ServicePort
+from lbsync.kube_objects import (
+    Backend,
+    Ingress,
+    IngressClass,
+    IngressPath,
+    IngressRule,
+    ServicePort,
+)
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.publisher.translate import (
     NodePool,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lbsync.model.kube import EndpointSlice, Service
+from lbsync.kube_objects import EndpointSlice, Service
 from lbsync.publisher.dirty import Dirt
 from tests.fakes import FakeSource
 from tests.kube_objects import endpoint, service, slice_

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lbsync.model.kube import EndpointSlice, Node, ServicePort, SlicePort
+from lbsync.kube_objects import EndpointSlice, Node, ServicePort, SlicePort
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.publisher.translate import Options, Translation, node_pool, translate
 from tests.kube_objects import (

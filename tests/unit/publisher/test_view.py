@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lbsync.model.kube import Pod, Service
+from lbsync.kube_objects import Pod, Service
 from lbsync.publisher.dirty import Dirt
 from lbsync.publisher.translate import Options
 from lbsync.publisher.view import Inputs, View

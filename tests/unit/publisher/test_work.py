@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from lbsync.clients.kube import SERVICES, Change
-from lbsync.model.kube import Ingress, Pod, Service, ServicePort, SlicePort
+from lbsync.kube_objects import Ingress, Pod, Service, ServicePort, SlicePort
 from lbsync.publisher import followed
 from lbsync.publisher import work as module
 from lbsync.publisher.dirty import Dirt, Dirty

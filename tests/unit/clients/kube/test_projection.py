@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbsync import kube_objects as kube
 from lbsync.clients.kube.errors import ApiUnavailable
 from lbsync.clients.kube.kinds import (
     ENDPOINT_SLICES,
@@ -19,7 +20,6 @@ from lbsync.clients.kube.kinds import (
     Kind,
 )
 from lbsync.errors import LbsyncError, Rejected
-from lbsync.model import kube
 
 KINDS = [SERVICES, ENDPOINT_SLICES, NODES, INGRESSES, INGRESS_CLASSES, PODS]
 DATA = Path(__file__).parents[3] / "data/kube-apiserver-1.20.2.jsonl"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lbsync.clients.kube.history import missed, older
 from lbsync.clients.kube.kinds import PODS, Entry, Key, Kind
 from lbsync.clients.kube.store import Change, Store
-from lbsync.model.kube import Pod
+from lbsync.kube_objects import Pod
 
 KIND: Kind[Pod] = Kind(
     "Pod", "pods", ("v1",), True, Pod, PODS._wire, PODS._project, index=lambda pod: pod.uid
