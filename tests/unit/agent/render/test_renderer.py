@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from lbsync.agent.render.environment import Delimiters
 from lbsync.agent.render.renderer import OutputSpec, Renderer
 from lbsync.errors import Rejected, TemplateError
 
@@ -69,3 +70,31 @@ def test_endless_recursion_is_an_error_not_a_crash(tmp_path: Path) -> None:
     renderer = a_renderer(tmp_path, {"h": source}, OutputSpec("h", "haproxy.cfg"))
     with pytest.raises(TemplateError, match=r"h:1: .*recursion"):
         renderer.render({}, {})
+
+
+def test_a_renderer_made_anew_sees_each_change_of_a_template(tmp_path: Path) -> None:
+    (tmp_path / "main.j2").write_text("{% include 'part.j2' %}\n")
+    part = tmp_path / "part.j2"
+    spec = OutputSpec("main.j2", "haproxy.cfg")
+    for text, printed in (("a", b"a\n"), ("b", b"b\n"), ("a", b"a\n")):
+        part.write_text(text)
+        assert Renderer([tmp_path], [spec]).render({}, {}) == {"haproxy.cfg": printed}
+    part.write_text("{{ v")
+    with pytest.raises(TemplateError, match=r"part\.j2:1"):
+        Renderer([tmp_path], [spec])
+
+
+def test_one_template_is_read_as_each_output_of_it_says(tmp_path: Path) -> None:
+    (tmp_path / "one.j2").write_text("x {{ v }} << v >>\n")
+    others = Delimiters(variable=("<<", ">>"))
+    outputs = [
+        OutputSpec("one.j2", "quoted"),
+        OutputSpec("one.j2", "plain", "none"),
+        OutputSpec("one.j2", "marked", "none", delimiters=others),
+    ]
+    for order in (outputs, outputs[::-1]):
+        assert Renderer([tmp_path], order).render({"v": "a b"}, {}) == {
+            "quoted": b'x "a b" << v >>\n',
+            "plain": b"x a b << v >>\n",
+            "marked": b"x {{ v }} a b\n",
+        }
