@@ -6,6 +6,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # HAProxy, nginx and ip live where the PATH of an ordinary user does not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+# Images set this to stay small; here it would have every process compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV   ?= .venv
 PY     := $(VENV)/bin/python

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import launch
 from harness.stack import Stack
 from harness.wait import wait_until
 
 
 def command(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
     """Run one `lbsync` command with the stack's settings to its end."""
-    argv = [sys.executable, "-m", "lbsync", "--config", str(stack.config_file), *words]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    return launch.run(["--config", str(stack.config_file), *words])
 
 
 class AgentProcess:
@@ -30,7 +30,7 @@ class AgentProcess:
         self.log = stack.directory / "agent.log"
         self._notify: socket.socket | None = None
         self._said: list[str] = []
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: launch.Process | None = None
 
     def start(self, *, ready: bool = True) -> "AgentProcess":
         """Start it; with `ready`, wait until it said READY=1, as systemd does."""
@@ -40,15 +40,16 @@ class AgentProcess:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(address))
         self._notify.setblocking(False)
-        argv = [sys.executable, "-m", "lbsync", "--config", str(self._stack.config_file)]
+        words = ["--config", str(self._stack.config_file), "--log-format", "json", "agent"]
+        environ = {**os.environ, "NOTIFY_SOCKET": str(address)}
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._within, *argv, "--log-format", "json", "agent"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "NOTIFY_SOCKET": str(address)},
-            )
+            if self._within:
+                argv = [*self._within, sys.executable, "-m", "lbsync", *words]
+                self._process = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ
+                )
+            else:
+                self._process = launch.start(words, stdout=log, stderr=log, environ=environ)
         if ready:
             wait_until("the agent to be ready", lambda: "READY=1" in self.notified(), timeout=20)
         return self

@@ -4,11 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import launch
 from harness.fake_kube import FakeKube
 from harness.stack import CLAIMS
 from harness.wait import wait_until
@@ -65,7 +65,7 @@ class PublisherProcess:
         self.log_file = directory / f"{name}.log"
         self.config_file = directory / f"{name}.toml"
         self.kubeconfig = fake.kubeconfig(directory / f"{name}.kubeconfig")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: launch.Process | None = None
         self.configure()
 
     def configure(self, **publisher: Any) -> "PublisherProcess":
@@ -82,19 +82,13 @@ class PublisherProcess:
     def start(self, level: str = "info") -> "PublisherProcess":
         """Start it, with this level of its log."""
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._argv(), "--log-format", "json", "--log-level", level, "publish"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            words = ["--log-format", "json", "--log-level", level, "publish"]
+            self._process = launch.start([*self._config, *words], stdout=log, stderr=log)
         return self
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run another command with the same settings to its end."""
-        return subprocess.run(
-            [*self._argv(), *words], capture_output=True, text=True, timeout=60, check=False
-        )
+        return launch.run([*self._config, *words])
 
     @property
     def pid(self) -> int:
@@ -139,5 +133,6 @@ class PublisherProcess:
         """End it with SIGKILL."""
         self.stop(signal.SIGKILL)
 
-    def _argv(self) -> list[str]:
-        return [sys.executable, "-m", "lbsync", "--config", str(self.config_file)]
+    @property
+    def _config(self) -> list[str]:
+        return ["--config", str(self.config_file)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import etcd as etcd_harness
+from harness import launch
 from harness.etcd import Etcd
 
 
@@ -17,6 +18,13 @@ def demand(installed: bool, what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"{what} is not installed, and CI must test everything")
     pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_starts() -> Iterator[None]:
+    """Most of what the tests start are `lbsync` commands, and most of a start is imports."""
+    with launch.forking():
+        yield
 
 
 @pytest.fixture(scope="session")

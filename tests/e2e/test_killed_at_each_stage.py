@@ -1,11 +1,11 @@
 """kill -9 at each stage of a pass: the live path starts, and the next agent converges."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from harness import launch
 from harness.agent import command
 from harness.stack import Stack, servers
 
@@ -43,8 +43,7 @@ sys.exit(main())
 
 def die(stack: Stack, place: str, when: str) -> int:
     """Run one pass of an agent that kills itself at `place`; return how it ended."""
-    argv = [sys.executable, "-c", _DIES, place, when, str(stack.config_file)]
-    return subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode
+    return launch.run([place, when, str(stack.config_file)], code=_DIES).returncode
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

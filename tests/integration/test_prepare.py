@@ -3,12 +3,12 @@
 import fcntl
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from harness import launch
 from harness.haproxy import debian
 from tests.conftest import demand
 
@@ -30,15 +30,8 @@ class Prepared:
     def run(
         self, *words: str, environ: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "lbsync", "--config", str(self.file), "prepare", *words]
-        return subprocess.run(
-            argv,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            env={**os.environ, **(environ or {})},
-        )
+        argv = ["--config", str(self.file), "prepare", *words]
+        return launch.run(argv, environ={**os.environ, **(environ or {})}, timeout=30)
 
 
 @pytest.fixture
