@@ -65,6 +65,10 @@ class FakeSource:
         """End the outage."""
         self._set_outage(None)
 
+    @property
+    def shared(self) -> bool:
+        return True
+
     def snapshot(self) -> Snapshot:
         with self._lock:
             if self._wake is None:
@@ -85,6 +89,11 @@ class FakeSource:
         with self._lock:
             self._reach()
             return self._items.get(key)
+
+    def below(self, folder: str) -> dict[str, Item]:
+        with self._lock:
+            self._reach()
+            return {key: item for key, item in self._items.items() if key.startswith(folder)}
 
     def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
         with self._lock:

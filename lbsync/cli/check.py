@@ -19,12 +19,12 @@ from lbsync.agent.generations.store import Store
 from lbsync.agent.haproxycfg.config import main_text
 from lbsync.agent.privileges import become_owner
 from lbsync.cli import certificates, check_host
-from lbsync.cli.context import add_output, etcd_options, opened, settings_of
+from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.plan import make_plan, validated
 from lbsync.cli.terminal import Terminal, count, to_json
-from lbsync.clients.etcd import usage
 from lbsync.clients.haproxy import binary, known_faults, sockets
 from lbsync.clients.haproxy.options import from_settings
+from lbsync.clients.source import Monitored
 from lbsync.errors import Exit, LbsyncError, SettingsError
 from lbsync.model.desired import Desired
 from lbsync.model.snapshot import Snapshot
@@ -181,18 +181,16 @@ def _check_certificates(findings: Findings, settings: Settings) -> None:
 
 
 def _check_source(findings: Findings, settings: Settings) -> Snapshot | None:
-    def read() -> Snapshot:
+    def read() -> tuple[Snapshot, list[str]]:
         with opened(settings) as source:
-            return source.snapshot()
+            return source.snapshot(), source.warnings() if isinstance(source, Monitored) else []
 
-    snapshot = findings.attempt("source", read)
+    snapshot, warnings = findings.attempt("source", read) or (None, [])
     if snapshot is not None:
         text = f"{settings.source}: {count(len(snapshot.items), 'key')} at revision {snapshot.revision}"
         findings.good("source", text)
-        if settings.source == "etcd":
-            for url, found in usage.usage(etcd_options(settings)).items():
-                for sentence in usage.warnings(url, found):
-                    findings.warn("source", sentence)
+        for sentence in warnings:
+            findings.warn("source", sentence)
     return snapshot
 
 

@@ -44,10 +44,8 @@ def source_of(settings: Settings, *, below: str = "", quiet: Collection[str] = (
     `EtcdOptions.quiet`.
     """
     options = etcd_options(settings, below=below, quiet=quiet)
-    if settings.source == "etcd":
-        return open_source(settings.source, options)
-    known = remembered(Path(settings.state_dir) / "accepted.db")
-    return open_source(settings.source, options, known)
+    database = Path(settings.state_dir) / "accepted.db"
+    return open_source(settings.source, options, lambda: remembered(database))
 
 
 def _password_reader(etcd: Etcd) -> Callable[[], str] | None:

@@ -71,9 +71,8 @@ def _is_old(beat: HeartbeatRecord, now: float) -> bool:
 
 def read(settings: Settings) -> dict[str, Known]:
     """Return what all publishers say, by cluster. Raises `Unavailable`."""
-    with opened(settings, below=ROOT) as source:
-        items = source.snapshot().items
-    return known(items, "" if settings.source == "etcd" else ROOT)
+    with opened(settings) as source:
+        return known(source.below(ROOT))
 
 
 def describe(found: Known, now: float | None = None) -> tuple[str, bool]:

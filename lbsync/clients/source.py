@@ -7,7 +7,7 @@ Two ways to use one:
 * write: `commit`, for `lbsync service put`, the publisher and the deployer.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -80,6 +80,12 @@ class Lease(Protocol):
 class Source(Protocol):
     """A store of keys and values with revisions, and a way to hear of changes."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether the hosts of a fleet read and write the same keys, and so can tell each other
+        what they serve. Files are one host's own."""
+        ...
+
     def snapshot(self) -> Snapshot:
         """Return all keys at one revision.
 
@@ -99,6 +105,11 @@ class Source(Protocol):
 
     def get(self, key: str) -> Item | None:
         """Return one key as stored now (linearizable), or None. Raises `Unavailable`."""
+        ...
+
+    def below(self, folder: str) -> Mapping[str, Item]:
+        """Return the keys that begin with `folder`, which ends with `/`, as stored now. No more than
+        these is read where the store can do that. Raises `Unavailable`."""
         ...
 
     def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
@@ -135,4 +146,14 @@ class History(Protocol):
     def count_at(self, revision: int, without: Collection[str]) -> int | None:
         """Return how many keys there were at `revision`, not counting those whose first segment is
         in `without`; None when that is forgotten or to come. Raises `Unavailable`."""
+        ...
+
+
+@runtime_checkable
+class Monitored(Protocol):
+    """What a store that can run full adds to `Source`; etcd does."""
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each thing that will end in a store that takes no more writes; none
+        where the store does not tell. Raises nothing."""
         ...

@@ -101,16 +101,14 @@ class Known(msgspec.Struct):
     """`service shop/cart` to what its owner is told."""
 
 
-def known(items: Mapping[str, Item], root: str = ROOT) -> dict[str, Known]:
+def known(items: Mapping[str, Item]) -> dict[str, Known]:
     """Return what all publishers say, by cluster, for people to read. What cannot be read is left out: of a version
     that is yet to come, and its own commands will say more.
-
-    `root`: what the keys begin with, where not all of the store was read.
     """
     found: dict[str, Known] = {}
     for key, item in sorted(items.items()):
-        if key.startswith(root) and len(key) <= _MOST_KEY:
-            cluster, _, rest = key.removeprefix(root).partition("/")
+        if key.startswith(ROOT) and len(key) <= _MOST_KEY:
+            cluster, _, rest = key.removeprefix(ROOT).partition("/")
             with contextlib.suppress(BadKey):
                 _take(found.setdefault(cluster, Known(cluster)), rest, item)
     return found

@@ -80,6 +80,20 @@ def test_the_snapshot_holds_all_keys_of_all_depths(source: Source) -> None:
     assert source.snapshot().items.keys() == keys
 
 
+def test_the_keys_below_a_folder_are_those_of_the_snapshot(source: Source) -> None:
+    """Before and while it is watched."""
+    source.commit([], [Put(key, b"{}") for key in ("a/b", "a/c/d", "ab/c", "b/a/b")])
+    expected = {key: item(source, key) for key in ("a/b", "a/c/d")}
+    assert source.below("a/") == expected
+    watching(source)
+    assert source.below("a/") == expected
+    assert source.below("c/") == {}
+
+
+def test_only_what_several_hosts_can_read_counts_as_shared(source: Source) -> None:
+    assert source.shared is not isinstance(source, FileSource)
+
+
 def test_a_sibling_of_a_key_is_not_taken_for_it(source: Source) -> None:
     source.commit([], [Put("services/shop/cart", b"1"), Put("services/shop/cart2", b"2")])
     source.commit([], [Delete("services/shop/cart")])

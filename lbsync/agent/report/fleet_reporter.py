@@ -115,8 +115,7 @@ class Fleet:
 
     def follow(self, settings: Settings) -> None:
         """Take over new settings."""
-        # A fleet shares a store; a directory of files is one host's own.
-        self._wanted = settings.agent.report and settings.source == "etcd"
+        self._wanted = settings.agent.report and self._source.shared
         self._ttl = settings.agent.report_ttl.seconds
         self._woken.set()
 

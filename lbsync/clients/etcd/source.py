@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
+from lbsync.clients.etcd import usage
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.kv import Kv
 from lbsync.clients.etcd.lease import EtcdLease
@@ -29,6 +30,11 @@ class EtcdSource:
         self._watch: Watch | None = None
         self._probe: Probe | None = None
         self._leases: list[EtcdLease] = []
+
+    @property
+    def shared(self) -> bool:
+        """True; see `Source.shared`."""
+        return True
 
     def snapshot(self) -> Snapshot:
         """Return all keys at one revision; see `Source.snapshot`."""
@@ -89,6 +95,15 @@ class EtcdSource:
         """Return one key as stored now (linearizable), or None. Raises `Unavailable`."""
         return self._kv.get(key)
 
+    def below(self, folder: str) -> dict[str, Item]:
+        """Return the keys that begin with `folder`; see `Source.below`."""
+        narrow = msgspec.structs.replace(self._options, prefix=f"{self._options.prefix}{folder}")
+        found = Kv(self._connections, narrow).list().items
+        return {
+            f"{folder}{name}": msgspec.structs.replace(item, key=f"{folder}{name}")
+            for name, item in found.items()
+        }
+
     def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
         """Do all `ops` at one revision if every guard holds; see `Source.commit`."""
         return self._kv.commit(expect, ops)
@@ -100,6 +115,14 @@ class EtcdSource:
     def count_at(self, revision: int, without: Collection[str]) -> int | None:
         """Return how many keys there were at `revision`; see `History.count_at`."""
         return self._kv.count_at(revision, without)
+
+    def warnings(self) -> list[str]:
+        """Return what its members' metrics foretell; see `Monitored.warnings`."""
+        return [
+            sentence
+            for url, found in usage.usage(self._options).items()
+            for sentence in usage.warnings(url, found)
+        ]
 
     def lease(self, ttl: int) -> EtcdLease:
         """Take a lease of `ttl` seconds and keep it; see `Source.lease`."""

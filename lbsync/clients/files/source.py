@@ -76,6 +76,11 @@ class FileSource:
         self._hanging: dict[str, int] = {}
         self._ended: list[FileLease] = []
 
+    @property
+    def shared(self) -> bool:
+        """False; see `Source.shared`."""
+        return False
+
     def snapshot(self) -> Snapshot:
         """Return all keys; see `Source.snapshot`. Raises `Rejected` for a file that is no YAML."""
         if self._thread is None:
@@ -107,6 +112,11 @@ class FileSource:
     def get(self, key: str) -> Item | None:
         """Return one key as it is in its file now, or None. Raises `Unavailable`, `Rejected`."""
         return self._read().items.get(key)
+
+    def below(self, folder: str) -> dict[str, Item]:
+        """Return the keys that begin with `folder`; see `Source.below`. Raises `Rejected` as well."""
+        items = self._read().items
+        return {key: item for key, item in items.items() if key.startswith(folder)}
 
     def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
         """Write files if every guard holds; see `Source.commit`.
