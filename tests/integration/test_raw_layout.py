@@ -34,6 +34,10 @@ backend {{ name }}
     server {{ base(kv.Key) }} {{ kv.Value }}
   {% endfor %}
 {% endfor %}
+{% for kv in gets("/flat/*") %}
+backend flat-{{ base(kv.Key)|length }}-{{ base(kv.Key)|last }}
+    server s 127.0.0.1:{{ kv.Value|int * 1000 }}
+{% endfor %}
 """
 SETTINGS = """
 [templates]
@@ -185,6 +189,8 @@ def test_very_many_bad_values_of_one_writer_do_not_delay_another(stack: Stack) -
     two = stack.web("two").address.encode()
     bad = {f"services/web/bad{n}": f"10.0.0.{n}:99999".encode() for n in range(120)}
     stack.put({**bad, "services/web/bad name": two, "services/new/1": two})
+    # Of these no text stands on the line that HAProxy names, nor in its section.
+    stack.put({f"flat/{'n' * n}1": b"99" for n in range(100)} | {"flat/good": b"8"})
 
     held = command(stack, "agent", "--once")
 
@@ -192,3 +198,5 @@ def test_very_many_bad_values_of_one_writer_do_not_delay_another(stack: Stack) -
     text = (stack.state / "live/haproxy.cfg").read_text()
     assert "backend new" in text
     assert "99999" not in text
+    assert "backend flat-4-d\n    server s 127.0.0.1:8000" in text
+    assert "99000" not in text

@@ -128,7 +128,7 @@ class Bisection(Generic[T]):
                 families.setdefault(self._family(suspect), []).append(suspect)
             self._release(list(families.values()))
         for doubtful in sorted(self._doubtful, key=len):
-            self._halve([[suspect] for suspect in doubtful])
+            self._divide(doubtful)
 
     def _release(self, units: list[list[T]]) -> None:
         """Take out of `held` all of these units that the rest can be accepted with."""
@@ -143,6 +143,27 @@ class Bisection(Generic[T]):
             self._doubtful.append(units[0])
         else:
             self.proved.update(units[0])
+
+    def _divide(self, suspects: list[T]) -> None:
+        """Release those of a refused family that can be: by halves, and one by one once nothing but culprits
+        is found, so that one who is innocent among a hundred of these costs a trial for each, not two."""
+        middle = len(suspects) // 2
+        parts = [suspects[middle:], suspects[:middle]]
+        in_vain = 0
+        while parts and self.trials < self._most:
+            part = parts.pop()
+            if len(part) > 1 and in_vain > len(suspects).bit_length() + 1:
+                parts += [[suspect] for suspect in reversed(part)]
+                continue
+            rest = self.held.difference(part)
+            in_vain += 1
+            if rest and self._goes_well(rest):
+                self.held, in_vain = rest, 0
+            elif len(part) > 1:
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+            else:
+                self.proved.update(part)
 
     def _halve(self, units: list[list[T]]) -> None:
         middle = len(units) // 2

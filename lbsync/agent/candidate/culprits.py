@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from lbsync import log
-from lbsync.agent.candidate import attribution, failed_digests
+from lbsync.agent.candidate import attribution, failed_digests, line_tracing
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.desired import certificates, raw_layout
 from lbsync.agent.desired.builder import DesiredBuilder, DesiredState, PassInput, Plan
@@ -83,12 +83,13 @@ class Culprits:
         """Return whom HAProxy names, outright or by a line that was printed from a changed key."""
         named = attribution.accused(plan.desired, findings)
         others = [finding for finding in findings if finding not in named.values()]
-        keys = [
-            s.name for group in self._suspects(question, plan) for s in group if s.kind == "key"
-        ]
+        groups = self._suspects(question, plan)
+        keys = [s.name for group in groups for s in group if s.kind == "key"]
         items = question.snapshot.items
         changed = {key: items[key].value for key in keys if key in items}
-        return attribution.printed(plan.rendered, others, changed) | named
+        printed = attribution.printed(plan.rendered, others, changed) | named
+        others = [finding for finding in others if finding not in printed.values()]
+        return line_tracing.keys_behind(self._settler, question, plan, others, keys) | printed
 
     def _hold_certificates(self, question: PassInput, tries: Tries) -> None:
         """Hold back what HAProxy will name next, as it names but one certificate at a time: those that

@@ -6,9 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.agent.candidate import attribution
+from lbsync.agent.candidate.line_tracing import traced
+from lbsync.agent.desired.quarantine import Suspect
+from lbsync.agent.haproxycfg.lint import Finding
+from lbsync.model.rendered import Rendered, RenderedFile
 from lbsync.schema.keys import ServiceId
 from tests.builders import a_shop, entries_of, servers
 
+KEYS = [f"k{number}" for number in range(7)]
 SERVICES = [ServiceId("a", f"s{number:03}") for number in range(100)]
 
 
@@ -60,6 +65,54 @@ def test_a_family_with_very_many_culprits_leaves_trials_for_the_others(at: int, 
     found.run(40)
 
     assert found.held == set(bad)
+
+
+@given(st.sets(st.integers(0, 100), max_size=5))
+def test_whoever_is_innocent_among_many_culprits_is_found_within_a_few_passes(
+    innocent: set[int],
+) -> None:
+    suspects = [f"flat/{number}" for number in range(101)]
+    bad = {name for at, name in enumerate(suspects) if at not in innocent}
+    proved: set[str] = set()
+
+    def accepts(held: set[str]) -> bool:
+        return held | proved >= bad
+
+    for _ in range(4):
+        if accepts(set()):
+            break
+        found = attribution.Bisection(
+            [[s for s in suspects if s not in proved]], accepts, lambda _: "flat"
+        )
+        found.run(40)
+        proved |= found.proved
+    assert proved == bad
+
+
+LINES = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), min_size=1, max_size=30)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), LINES, min_size=1), st.data())
+def test_a_line_is_led_to_the_key_that_it_depends_on_and_to_no_other(
+    texts: dict[str, list[str]], data: st.DataObject
+) -> None:
+    """Keys print lines; what several of them print tells nothing."""
+    suspects = [Suspect("key", key) for key in KEYS]
+
+    def render(held: frozenset[Suspect]) -> Rendered:
+        free = [key for key in sorted(texts) if Suspect("key", key) not in held]
+        lines = [line for key in free for line in texts[key]]
+        return Rendered("", (RenderedFile("haproxy.cfg", "\n".join(lines).encode()),))
+
+    whole = render(frozenset())
+    lines = whole.files[0].data.decode().split("\n")
+    number = data.draw(st.integers(1, len(lines)))
+    makers = [key for key, mine in texts.items() if lines[number - 1] in mine]
+    found = traced(whole, [Finding("haproxy.cfg", number, "", "no")], suspects, render)
+    if len(makers) == 1 and lines.count(lines[number - 1]) == 1:
+        assert list(found) == [Suspect("key", makers[0])]
+    else:
+        assert not found
 
 
 def test_only_services_that_changed_are_suspects() -> None:

@@ -36,6 +36,10 @@ ALL = """\
 {% for key in gets("/up/*") %}
 key {{ key.Key }} {{ 1 // (0 if key.Value == "unprintable" else 1) }} {{ key.Value }}
 {% endfor %}
+{% for key in gets("/bent/*") %}
+backend x{{ key.Key|replace("/", "-") }}
+    line {{ key.Value|length }} of {{ key.Value|upper|reverse }} after
+{% endfor %}
 """
 #: A service is refused for what its owner says.
 ONE = """{% if item.record.owner %}
@@ -126,7 +130,7 @@ def _wrong(plan: Plan) -> Iterator[Finding]:
 def _wrong_lines(plan: Plan) -> Iterator[Finding]:
     text = next(file.data for file in plan.rendered.files if file.path == "haproxy.cfg").decode()
     for number, line in enumerate(text.split("\n"), 1):
-        if line.endswith(":99999"):
+        if line.endswith(":99999") or ("line" in line and "!" in line):
             yield Finding("haproxy.cfg", number, "", "invalid port")
 
 
@@ -339,6 +343,34 @@ def test_a_hundred_bad_keys_whose_lines_are_named_do_not_delay_a_good_one(bed: B
         assert bed.judged <= 5
         bed.judged = 0
         bed.settler.quarantine.bars.clear()
+
+
+def test_a_hundred_bad_keys_of_a_flat_directory_whose_text_is_nowhere_do_not_delay_a_good_one(
+    bed: Bed,
+) -> None:
+    bed.told = 50
+    bed.put({"bent/old": b"1"})
+    bed.run()
+    bad = {f"bent/{n}": f"{n}!".encode() for n in range(120)}
+    bed.put({**bad, "bent/old": b"2!", "bent/new": b"1"})
+    bed.judged = 0
+
+    plan = bed.run()
+
+    assert {k: v for k, v in plan.raw.items() if k.startswith("bent/")} == {
+        "bent/old": b"1", "bent/new": b"1",
+    }  # fmt: skip
+    assert bed.judged <= 5
+
+
+def test_of_a_flat_directory_where_nothing_can_be_told_the_good_one_is_found_in_a_few_passes(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lbsync.agent.candidate.culprits._TRY_UNTRIED_S", 0.0)
+    bed.put({f"flat/{n}": b"refused" for n in range(100)} | {"flat/99x": b"good"})
+    for _ in range(3):
+        plan = bed.run()
+    assert {k for k in plan.raw if k.startswith("flat/")} == {"flat/99x"}
 
 
 def test_a_hundred_bad_ones_that_nothing_names_do_not_delay_another_writer(bed: Bed) -> None:

@@ -1,0 +1,91 @@
+"""Which key does a line that HAProxy refuses depend on, where nothing on the line tells?
+
+Found by rendering, which is cheap beside `haproxy -c`: a key that is held back takes its lines along.
+"""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from lbsync.agent.desired.builder import DesiredBuilder, PassInput, Plan
+from lbsync.agent.desired.quarantine import Suspect
+from lbsync.agent.haproxycfg.lint import Finding
+from lbsync.agent.haproxycfg.parser import KINDS
+from lbsync.errors import Rejected, TemplateError
+from lbsync.model.rendered import Rendered
+
+#: So long a search may render.
+_WITHIN_S = 2.0
+Place = tuple[str, str, str]
+"""File, first line of the section, and line."""
+
+
+def traced(
+    rendered: Rendered,
+    findings: Iterable[Finding],
+    suspects: Sequence[Suspect],
+    render: Callable[[frozenset[Suspect]], Rendered | None],
+) -> dict[Suspect, Finding]:
+    """Return those of `suspects` that a line which HAProxy names depends on, whatever is printed there.
+
+    `render` returns what is printed with some of them held back; None: nothing can be told. The suspects
+    are numbered, and for each bit of the numbers all that have it are held back, then all others: in which
+    of these texts a line is missing spells the number of the one that makes it. Two dozen renderings do
+    for thousands of suspects and all lines at once; a line that several make spells nothing.
+    """
+    whole = _places(rendered)
+    often = Counter(whole.values())
+    named = {whole.get((each.file, each.line)): each for each in findings if each.line}
+    targets = {place: 0 for place in named if place is not None and often[place] == 1}
+    if not targets or not suspects:
+        return {}
+    for bit in range(max(1, (len(suspects) - 1).bit_length())):
+        halves = []
+        for value in (0, 1):
+            held = frozenset(s for i, s in enumerate(suspects) if i >> bit & 1 == value)
+            if (there := render(held)) is None:
+                return {}
+            halves.append(set(_places(there).values()))
+        for place, number in list(targets.items()):
+            missing = [place not in half for half in halves]
+            if missing[0] == missing[1]:
+                del targets[place]
+            else:
+                targets[place] = number | missing[1] << bit
+    spelled = {number: place for place, number in targets.items() if number < len(suspects)}
+    return {suspects[n]: why for n, place in spelled.items() if (why := named.get(place))}
+
+
+def _places(rendered: Rendered) -> dict[tuple[str, int], Place]:
+    """Return every line that is printed, by file and number."""
+    found: dict[tuple[str, int], Place] = {}
+    for file in rendered.files:
+        section = ""
+        for number, line in enumerate(file.data.decode(errors="replace").split("\n"), 1):
+            section = line if line.split(" ", 1)[0] in KINDS else section
+            found[file.path, number] = file.path, section, line
+    return found
+
+
+def keys_behind(
+    builder: DesiredBuilder,
+    question: PassInput,
+    plan: Plan,
+    findings: Iterable[Finding],
+    keys: Iterable[str],
+) -> dict[Suspect, Finding]:
+    """Return those of `keys` that refused lines of a plan depend on, as far as that is found in time."""
+    until = time.monotonic() + _WITHIN_S
+
+    def render(held: frozenset[Suspect]) -> Rendered | None:
+        if time.monotonic() > until:
+            return None
+        with contextlib.suppress(Rejected, TemplateError):
+            return builder.plan(
+                question.snapshot, question.accepted, question.draining, question.let_go, held
+            ).rendered
+        return None
+
+    suspects = [Suspect("key", key) for key in keys]
+    return traced(plan.rendered, findings, suspects, render)
