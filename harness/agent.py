@@ -21,7 +21,7 @@ def command(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 class AgentProcess:
-    """One running agent."""
+    """An `lbsync agent` of its own process, on the stack's etcd and HAProxy."""
 
     def __init__(self, stack: Stack, *, within: Sequence[str] = ()) -> None:
         """`within`: a program and its arguments that runs the agent in its place, like `unshare`."""

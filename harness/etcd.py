@@ -171,7 +171,7 @@ class Etcd:
         return self
 
     def stop(self) -> None:
-        """End all members."""
+        """End all members, and wait for them; their data stays."""
         for node in self.nodes:
             node.kill()
 

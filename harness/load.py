@@ -37,7 +37,7 @@ class Load:
         return sum(self.answers.values()) + len(self.failures)
 
     def start(self) -> "Load":
-        """Begin."""
+        """Start the clients."""
         self._thread.start()
         return self
 

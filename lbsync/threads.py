@@ -72,7 +72,7 @@ class KeptThread:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin. Once only."""
+        """Start the thread, and look after it from then on. Once only."""
         self._begin()
         keep(self)
 

@@ -48,7 +48,7 @@ class Controllers:
         self._thread = threading.Thread(target=self._run, name="fake-controllers")
 
     def start(self) -> "Controllers":
-        """Begin."""
+        """Start the thread that plays the controllers."""
         self._thread.start()
         return self
 

@@ -164,7 +164,7 @@ class FakeKube:
         return [{"kind": kind} | found for _, found in stored]
 
     def delete(self, kind: str, namespace: str, name: str, *, grace: int = 0) -> None:
-        """Delete an object."""
+        """Delete an object, as `kubectl delete` would."""
         place = self._place(kind, {"namespace": namespace, "name": name})
         self.writer.delete(place, b"", {"gracePeriodSeconds": str(grace)})
 

@@ -17,7 +17,7 @@ Objects = dict[Key, Json]
 
 @dataclass(frozen=True)
 class Record:
-    """One write."""
+    """One write, as etcd would keep it in its history."""
 
     version: int
     resource: Resource
@@ -43,7 +43,7 @@ class Storage:
         self._history: list[Record] = []
 
     def get(self, resource: Resource, key: Key) -> Json | None:
-        """Return one object."""
+        """Return the object as it is now; None where there is none."""
         with self.changed:
             return self._objects.get(resource, {}).get(key)
 

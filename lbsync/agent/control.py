@@ -24,7 +24,7 @@ _STANDING: tuple[Name, ...] = ("rollback", "drain", "held")
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One standing request."""
+    """What a command has asked of this agent, as it lies in `<state_dir>/control/`."""
 
     value: str
     """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;

@@ -39,7 +39,6 @@ class HostLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go."""
         self._close()
 
     def look(self) -> str:

@@ -74,7 +74,7 @@ class Outputs:
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
-        """Take over settings."""
+        """Follow these settings; takes hold with the next texts."""
         self._outputs = tuple(one for one in settings.outputs if one.path.startswith("/"))
         self._schedule.pace = Pace.of(settings.agent)
 

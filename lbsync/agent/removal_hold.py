@@ -45,7 +45,7 @@ class RemovalHold:
         self._obeyed: set[tuple[str, int]] = set()
 
     def configure(self, settings: Settings) -> None:
-        """Take over settings."""
+        """Follow these settings from the next pass on; what is held stays held."""
         self._settings = settings.agent
         self.guard.percent = settings.agent.guard_percent
         self.guard.window.seconds = settings.agent.guard_window.seconds

@@ -72,7 +72,7 @@ class Watches:
         return before != self._seen
 
     def close(self) -> None:
-        """Stop watching."""
+        """End all threads of the watches, and wait for them."""
         self._rereads.close()
         self._wakes.close()
         self._vigil.close()

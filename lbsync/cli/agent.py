@@ -42,7 +42,6 @@ _FIXED = ("source", "prefix", "host", "state_dir", "etcd")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = (
         "Keep this host's HAProxy equal to the wanted state: watch, render, validate, apply, "
         "read back."

@@ -51,7 +51,7 @@ outputs are refused.
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One finding."""
+    """What one check has found, as one line of the output."""
 
     about: str
     """`settings`, `templates`, `certificates`, `source`, `keys`, `configuration` or `haproxy`."""
@@ -96,7 +96,6 @@ class Findings:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Find everything that is wrong, and show it at once."
     parser.epilog = _EPILOG
     parser.add_argument("--offline", action="store_true", help="do not ask the running HAProxy")

@@ -25,7 +25,6 @@ confirmation is written to etcd, where it stands for an hour.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Let a held removal of many servers go through."
     parser.epilog = _EPILOG
     parser.add_argument(

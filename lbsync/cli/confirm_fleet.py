@@ -26,7 +26,6 @@ class Held(msgspec.Struct):
     holders: list[str]
 
     def __str__(self) -> str:
-        """One phrase."""
         names = ", ".join(sorted(self.services)[:_SHOWN])
         more = f" and {len(self.services) - _SHOWN} more" if len(self.services) > _SHOWN else ""
         return f"{names or 'everything'}{more}, held by {', '.join(self.holders)}"

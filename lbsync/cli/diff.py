@@ -26,7 +26,6 @@ difference, 5 there is none, but a key is refused or a removal held, 0 neither.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Show what would change on this host, or how two generations differ."
     parser.epilog = _EPILOG
     parser.add_argument("one", nargs="?", metavar="GENERATION", help="number or digest")
@@ -34,7 +33,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit:
-    """Compare and show."""
     settings = settings_of(args)
     state = Path(settings.state_dir)
     store = Store(state, settings.agent.keep_generations)

@@ -31,7 +31,6 @@ The agent does it; where none runs, or it fails, this command tells HAProxy itse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = (
         "Take this host out of the load balancer in front, without dropping anybody."
     )

@@ -57,7 +57,6 @@ class Explanation(msgspec.Struct):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Tell what was published of a Kubernetes Service and why, or why not."
     parser.epilog = _EPILOG
     kinds = parser.add_subparsers(metavar="KIND", required=True, parser_class=type(parser))
@@ -71,7 +70,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit:
-    """Tell it."""
     if args.cluster is not None:
         args.flags["publisher.cluster"] = args.cluster
     settings = settings_of(args)

@@ -21,7 +21,6 @@ waits for it, until it is forgotten. One that reports again is in the fleet agai
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Look after the list of hosts that makes the fleet."
     parser.epilog = _EPILOG
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))

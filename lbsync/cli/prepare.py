@@ -26,7 +26,6 @@ nobody, until the agent's first pass. etcd is never asked.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = _DESCRIPTION
     parser.epilog = (
         "example, in haproxy.service (systemd/haproxy.service.d/lbsync.conf has it in full):\n"

@@ -46,7 +46,6 @@ _MOST_NAMED = 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Publish the Services of a Kubernetes cluster: watch, translate, write."
     parser.epilog = _EPILOG
     parser.add_argument("--cluster", metavar="NAME", help="instead of [publisher] cluster")

@@ -23,7 +23,6 @@ reloads, until it is released or the server's key changes.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Undo what was set by hand on the running HAProxy of this host."
     parser.epilog = _EPILOG
     request.add_wait(parser)

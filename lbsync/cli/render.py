@@ -36,7 +36,6 @@ out or 'haproxy -c' refuses all of it, 6 source.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Show the configuration that the wanted state asks for."
     parser.epilog = _EPILOG
     parser.add_argument("--dry-run", action="store_true", help="only render, do not run haproxy")
@@ -49,7 +48,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit:
-    """Render and show."""
     settings = settings_of(args)
     with opened(settings) as source:
         plan = make_plan(settings, source.snapshot())

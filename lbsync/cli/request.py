@@ -25,7 +25,6 @@ _DEFAULT_WAIT = Duration(30_000)
 
 
 def add_wait(parser: argparse.ArgumentParser) -> None:
-    """Add `--wait`."""
     parser.add_argument(
         "--wait", type=duration, default=_DEFAULT_WAIT, metavar="DURATION",
         help=f"how long to wait for the agent (default: {_DEFAULT_WAIT})",

@@ -42,7 +42,7 @@ _FOLLOWING = PROVED - {"rolled-back"}
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How it ended."""
+    """Which generation is live after the command, and whether that was proved."""
 
     sentence: str
     confirmed: bool
@@ -54,7 +54,6 @@ class Ended(msgspec.Struct, frozen=True):
     error: str = ""
 
     def __str__(self) -> str:
-        """For people."""
         return "\n".join(filter(None, (self.sentence, self.error)))
 
 
@@ -68,7 +67,6 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Serve an earlier generation and stay with it."
     parser.epilog = _EPILOG
     what = parser.add_mutually_exclusive_group()

@@ -58,7 +58,6 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Show the servers of a service, and change one of them alone."
     parser.epilog = _EPILOG
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))

@@ -48,7 +48,6 @@ those of the hosts, name theirs with --config or --set.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "List, show, write and remove services in the source (etcd, or file:PATH)."
     parser.epilog = _EPILOG
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))

@@ -35,7 +35,6 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def op(self) -> Put | Delete:
-        """What to do."""
         return Delete(self.key) if self.after is None else Put(self.key, self.after)
 
     @property

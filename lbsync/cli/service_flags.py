@@ -14,7 +14,6 @@ _DEFAULT_GROUP = "main"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.add_argument("-f", "--file", metavar="FILE", help="document to write; - reads stdin")
     parser.add_argument("--dry-run", action="store_true", help="validate and show, write nothing")
     parser.add_argument("--force", action="store_true", help="even if a publisher owns the keys")

@@ -64,7 +64,6 @@ class Serves(msgspec.Struct, frozen=True):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Tell what this host, or the whole fleet, serves, as verified."
     parser.epilog = _EPILOG
     parser.add_argument("--fleet", action="store_true", help="all hosts, from etcd")
@@ -79,7 +78,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit | Degree:
-    """Show the status."""
     if args.nagios:
         return _nagios(args)
     settings = settings_of(args)

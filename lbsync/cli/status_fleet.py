@@ -39,7 +39,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The whole fleet."""
+    """What all hosts of the fleet say of themselves, at one revision."""
 
     revision: int
     """Of etcd, now."""

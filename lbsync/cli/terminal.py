@@ -24,7 +24,7 @@ _PAINT = re.compile(rf"{_MARK}(\[[0-9;]+m)")
 
 
 class Terminal:
-    """One output stream."""
+    """An output stream that knows whether colours are wanted there."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Standard output when left out. Colours only on a terminal without NO_COLOR

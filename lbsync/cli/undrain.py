@@ -11,7 +11,6 @@ from lbsync.errors import Exit
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "End a drain: the health path answers 200 again."
     parser.epilog = "example:\n  lbsync undrain\n"
     request.add_wait(parser)

@@ -10,13 +10,11 @@ from lbsync.errors import Exit
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Show which lbsync this is, and where it was installed."
     parser.add_argument("--output", choices=("text", "json"), default="text", help="text or JSON")
 
 
 def run(args: argparse.Namespace) -> Exit:
-    """Print the version."""
     place = str(Path(lbsync.__file__).parent)
     python = platform.python_version()
     if args.output == "json":

@@ -37,7 +37,7 @@ time, and the missing ones are named.
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How waiting ended."""
+    """Which hosts serve a revision, and what keeps the others from it."""
 
     revision: int
     verified: tuple[str, ...]
@@ -76,7 +76,6 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
     parser.description = "Wait until every host has verified that it serves a revision of etcd."
     parser.epilog = _EPILOG
     parser.add_argument(
@@ -92,7 +91,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit:
-    """Wait and tell."""
     settings = settings_of(args)
     with opened(settings) as source:
         revision = args.revision or source.snapshot().revision

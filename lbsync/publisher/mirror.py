@@ -43,7 +43,7 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def op(self) -> Put | Delete:
-        """The operation."""
+        """The write that brings the key to what is wanted."""
         return Delete(self.key) if self.after is None else Put(self.key, self.after)
 
     @property

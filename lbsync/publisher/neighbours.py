@@ -60,7 +60,7 @@ class Neighbours:
             self._enter(new)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Know nothing of any service, as before the first one was told."""
         for known in (self._claimants, self._below, self._owners, self._touched, self._changed):
             known.clear()
 

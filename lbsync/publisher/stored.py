@@ -13,7 +13,7 @@ from lbsync.schema.publishing import kept_prefix, reports_prefix
 
 
 class Held(msgspec.Struct, frozen=True):
-    """One stored key."""
+    """A key as it is stored, and who wrote it."""
 
     item: Item
     source: str
@@ -61,7 +61,7 @@ class Stored:
         return self._groups.get(service, _NOTHING)
 
     def get(self, key: str) -> Held | None:
-        """Return one key."""
+        """Return what is stored at a key; None where nothing is."""
         base = self._base.get(key)
         return self._groups[base].get(key) if base is not None else None
 

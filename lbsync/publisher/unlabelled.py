@@ -45,7 +45,7 @@ class Unlabelled:
         self._thread = KeptThread(self._run, "kubernetes-unlabelled")
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread that looks for them. Once only."""
         self._thread.start()
 
     def close(self) -> None:

@@ -73,12 +73,12 @@ class Watching:
         }
 
     def start(self) -> None:
-        """Begin."""
+        """Start all watches; their first lists come in by and by. Once only."""
         self._started = self._clock()
         self.cluster.start()
 
     def close(self) -> None:
-        """End all watches."""
+        """End all watches, and wait for their threads."""
         self.cluster.close()
 
     @property

@@ -20,7 +20,7 @@ class IpAddress(str):
 
     @classmethod
     def parse(cls, raw: object) -> "IpAddress":
-        """Return the address."""
+        """Return an IPv4 or IPv6 address without a zone. Raises `ValueError` with the cure."""
         text = text_of(raw, "IP address")
         try:
             address = ipaddress.ip_address(text)
@@ -169,7 +169,7 @@ class LogTarget(str):
 
     @classmethod
     def parse(cls, raw: object) -> "LogTarget":
-        """Return the target."""
+        """Return a socket's path, `IP:PORT`, `stdout` or `stderr`. Raises `ValueError` with the cure."""
         text = text_of(raw, "log target")
         if text in {"stdout", "stderr"} or (text.startswith("/") and " " not in text):
             return cls(text)

@@ -68,7 +68,7 @@ class PortClaim(_Entry):
 
     @classmethod
     def parse(cls, raw: object) -> "PortClaim":
-        """Return the entry."""
+        """Return `NAMESPACE=PORT` or `NAMESPACE=FIRST-LAST`. Raises `ValueError` with the cure."""
         namespace, text = _split(raw, "PORTS", "db=5432 or games=27000-27999")
         match = _PORTS.match(text)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)

@@ -84,7 +84,7 @@ class Name(str):
 
     @classmethod
     def parse(cls, raw: object) -> "Name":
-        """Return the name."""
+        """Return a name that can stand in a key. Raises `ValueError` with the rule."""
         text = text_of(raw, "name")
         if not re.fullmatch(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", text):
             raise ValueError(

@@ -68,8 +68,6 @@ class PassInput(msgspec.Struct, frozen=True, eq=False):
 
 
 class _Texts(msgspec.Struct, frozen=True):
-    """What was rendered."""
-
     files: dict[str, bytes]
     faults: tuple[tuple[str, str], ...]
     """Files outside of the generation that could not be: path and why."""

@@ -99,7 +99,7 @@ class Quarantine:
         self._followed: Snapshot | None = None
 
     def bar(self, suspect: Suspect, bar: QuarantineEntry) -> None:
-        """Hold something back."""
+        """Hold something back for the reason given, in place of one that it had before."""
         self.bars[suspect] = bar
 
     def names(self, kind: Kind) -> set[str]:

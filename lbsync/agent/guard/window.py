@@ -40,7 +40,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Row:
-    """One service."""
+    """What one service serves, and has served within the window."""
 
     __slots__ = ("base", "before", "loss", "now", "past", "running", "source", "untried", "wanted")
 
@@ -104,7 +104,7 @@ class Sums:
 
 
 class Window:
-    """All services."""
+    """What each service has served lately, with sums over all and over each publisher's."""
 
     def __init__(self, seconds: float) -> None:
         """`seconds`: how far back it reaches; may be exchanged at any time."""

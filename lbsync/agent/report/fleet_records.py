@@ -35,7 +35,7 @@ News = Literal["none", "times", "content"]
 
 
 class GuardedWrite(msgspec.Struct, frozen=True):
-    """One guarded write."""
+    """A write to etcd that is done only if every guard holds."""
 
     guards: tuple[Expect, ...]
     op: Put | Delete

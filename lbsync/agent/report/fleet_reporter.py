@@ -76,7 +76,7 @@ class Trouble:
         """When to try again; monotonic clock."""
 
     def over(self) -> None:
-        """It works."""
+        """Take note of a success: one line if the failure had been told, and no pause any more."""
         if self._said.keep(()):
             log.get().info(f"can {self._what} again")
         self.until = 0.0

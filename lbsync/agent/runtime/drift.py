@@ -38,7 +38,7 @@ FEW = 3
 
 
 class Drift(msgspec.Struct, frozen=True):
-    """One difference."""
+    """Something that HAProxy runs otherwise than the live generation says."""
 
     mismatch: Mismatch
     held: bool = False

@@ -43,7 +43,7 @@ class Vigil:
             self._thread.start()
 
     def close(self) -> None:
-        """End it."""
+        """End the thread; waits for it for two looks at most."""
         self._ended.set()
         self._thread.join(2 * _LOOK_S)
 

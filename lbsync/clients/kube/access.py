@@ -45,7 +45,7 @@ class Credentials(Protocol):
 
 
 class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One API server."""
+    """Where one API server is, and how to be believed there."""
 
     server: str
     """`https://host:port`, possibly with a path in front of `/api`."""

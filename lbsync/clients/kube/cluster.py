@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Watch(msgspec.Struct, Generic[T], frozen=True):
-    """What to watch."""
+    """One kind of objects to be watched, and which of them."""
 
     kind: Kind[T]
     namespace: str | None = None

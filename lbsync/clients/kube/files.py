@@ -61,7 +61,7 @@ class Fixed:
         self._content = content
 
     def read(self) -> bytes:
-        """Return the content."""
+        """Return what the file held when it was read last."""
         return self._content
 
     def text(self) -> str:

@@ -73,7 +73,7 @@ class NamedContext(msgspec.Struct):
 
 
 class File(msgspec.Struct, rename="kebab"):
-    """One kubeconfig file."""
+    """A kubeconfig file as far as it is read."""
 
     clusters: list[NamedCluster] | None = None
     users: list[NamedUser] | None = None

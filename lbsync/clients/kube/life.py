@@ -45,7 +45,7 @@ class Life:
         self._thread = KeptThread(self._run, "kubernetes-life")
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread. Once only."""
         self._thread.start()
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ def labels(found: wire.Map) -> Labels:
 
 
 def service(wired: wire.Service) -> objects.Service:
-    """Reduce a Service."""
+    """Keep of a Service what translation reads; absent parts become empty ones."""
     meta, spec = wired.metadata, wired.spec or wire.ServiceSpec()
     status = wired.status or wire.ServiceStatus()
     affinity = spec.session_affinity_config or wire.AffinityConfig()
@@ -82,7 +82,7 @@ def _target_port(port: wire.ServicePort) -> int:
 
 
 def endpoint_slice(wired: wire.EndpointSlice) -> objects.EndpointSlice:
-    """Reduce an EndpointSlice."""
+    """Keep of an EndpointSlice what translation reads."""
     meta = wired.metadata
     found = labels(meta.labels)
     owners = meta.owner_references or ()
@@ -134,7 +134,7 @@ def _endpoint(endpoint: wire.Endpoint, address: str) -> objects.Endpoint:
 
 
 def node(wired: wire.Node) -> objects.Node:
-    """Reduce a Node."""
+    """Keep of a Node what translation reads."""
     meta = wired.metadata
     spec, status = wired.spec or wire.NodeSpec(), wired.status or wire.NodeStatus()
     return objects.Node(
@@ -161,7 +161,7 @@ def node(wired: wire.Node) -> objects.Node:
 
 
 def ingress(wired: wire.Ingress) -> objects.Ingress:
-    """Reduce an Ingress."""
+    """Keep of an Ingress what translation reads."""
     meta, spec = wired.metadata, wired.spec or wire.IngressSpec()
     return objects.Ingress(
         namespace=meta.namespace or "",
@@ -196,7 +196,7 @@ def _backend(backend: wire.Backend | None) -> objects.Backend:
 
 
 def ingress_class(wired: wire.IngressClass) -> objects.IngressClass:
-    """Reduce an IngressClass."""
+    """Keep of an IngressClass what translation reads."""
     spec = wired.spec or wire.IngressClassSpec()
     return objects.IngressClass(
         namespace="",

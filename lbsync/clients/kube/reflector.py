@@ -132,7 +132,7 @@ class Reflector(Generic[T]):
         self._client.drop()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread that lists and watches. Once only."""
         self._thread.start()
 
     def stop(self) -> None:

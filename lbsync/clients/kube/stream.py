@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 
 
 class Event(msgspec.Struct, Generic[T], frozen=True):
-    """One event."""
+    """One line of a watch: what happened to an object."""
 
     type: str
     """ADDED, MODIFIED, DELETED or BOOKMARK."""
@@ -75,7 +75,7 @@ class WatchStream(Generic[T]):
             yield self._event(line)
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connection, whatever is still under way on it."""
         self._response.close()
 
     def _lines(self) -> Iterator[bytes]:

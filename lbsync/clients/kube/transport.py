@@ -40,7 +40,7 @@ _SOCKET_OPTIONS = [
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request."""
+    """What is asked of the API server by one call."""
 
     what: str
     """For messages: "list services in namespace shop"."""
@@ -54,7 +54,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transport:
-    """Sends requests. Thread-safe."""
+    """Sends requests to one API server over kept connections. Thread-safe."""
 
     def __init__(
         self, config: ClusterConfig, timing: Timing, heard: Callable[[], None] = lambda: None

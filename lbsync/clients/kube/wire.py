@@ -105,7 +105,7 @@ class ServiceStatus(Part):
 
 
 class Service(Object):
-    """A Service."""
+    """A Service (core/v1) as far as it is read."""
 
     spec: ServiceSpec | None = None
     status: ServiceStatus | None = None
@@ -192,7 +192,7 @@ class NodeStatus(Part):
 
 
 class Node(Object):
-    """A Node."""
+    """A Node (core/v1) as far as it is read."""
 
     spec: NodeSpec | None = None
     status: NodeStatus | None = None
@@ -255,7 +255,7 @@ class IngressSpec(Part):
 
 
 class Ingress(Object):
-    """An Ingress."""
+    """An Ingress (networking.k8s.io/v1) as far as it is read."""
 
     spec: IngressSpec | None = None
 
@@ -276,6 +276,6 @@ class IngressClassSpec(Part):
 
 
 class IngressClass(Object):
-    """An IngressClass."""
+    """An IngressClass (networking.k8s.io/v1) as far as it is read."""
 
     spec: IngressClassSpec | None = None

@@ -164,7 +164,7 @@ def server_tls(text: str, siblings: Siblings) -> Sets:
 
 
 def server_proto(text: str, siblings: Siblings) -> Sets:
-    """`h2`."""
+    """Read HAProxy's `server-proto`, of which `h2` is the one value with a counterpart."""
     del siblings
     if text.strip() != "h2":
         raise NoCounterpart("h2 is the one protocol there is")

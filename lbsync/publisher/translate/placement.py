@@ -30,11 +30,11 @@ class Note(Protocol):
 
     @property
     def name(self) -> str:
-        """The full name."""
+        """The annotation's name, with its prefix."""
 
     @property
     def text(self) -> str:
-        """The value."""
+        """The annotation's value, as it was written."""
 
 
 def _one_of(text: str, allowed: tuple[str, ...]) -> str:

@@ -24,7 +24,6 @@ class Notice(msgspec.Struct, frozen=True, order=True):
     cure: str
 
     def __str__(self) -> str:
-        """One sentence."""
         return f"{self.object}: {self.reason}; {self.cure}"
 
 
@@ -36,7 +35,6 @@ class Refusal(msgspec.Struct, frozen=True, order=True):
     cure: str
 
     def __str__(self) -> str:
-        """One sentence."""
         return f"{self.object}: {self.reason}; {self.cure}"
 
 
