@@ -1,7 +1,10 @@
 """Whatever a command changes in a running HAProxy is put right and told, never confirmed in silence."""
 
+from pathlib import Path
+
 import pytest
 
+from harness.certificates import Authority
 from harness.stack import servers
 from harness.wait import wait_until
 from tests.pass_host import Host
@@ -24,6 +27,7 @@ def healed(host: Host) -> tuple[str, ...]:
     [
         (f"disable health {SERVER}", f"set server {SERVER} health down"),
         (f"set server {SERVER} check-port 9",),
+        (f"set maxconn server {SERVER} 1",),
         ("set maxconn frontend fe_http 1",),
         ("set maxconn global 7",),
         ("set rate-limit connections global 1",),
@@ -75,6 +79,37 @@ def test_what_is_as_written_is_no_drift_whatever_is_written(host: Host) -> None:
     host.agent.ahead()
     assert host.agent.run_pass().confirmed
     assert healed(host) == ()
+
+
+def test_tls_and_the_port_of_checks_are_as_written_from_the_reload_on(host: Host) -> None:
+    """HAProxy's file of states would keep them as they were."""
+    record = {"mode": "http", "hosts": ["shop.example"], "check": {"path": "/health", "port": 9}}
+    host.stack.put({"services/shop/web": record})
+    assert host.agent.run_pass().confirmed
+    record["check"] = {"path": "/health", "port": 10}
+    host.stack.put({"services/shop/web": {**record, "backend_tls": {"verify": "none"}}})
+    assert "reloaded" in host.agent.run_pass().sentence
+    told = ask(host, "show servers state be_shop_web_default")[2].split(" ")
+    assert told[20:22] == ["1", "10"]
+
+
+def test_authorities_that_were_exchanged_do_not_stay(host: Host, tmp_path: Path) -> None:
+    wanted, other = (Authority(tmp_path / name).ca.read_text() for name in ("wanted", "other"))
+    tls = {"sni": "shop.example", "ca": wanted}
+    host.stack.put(
+        {"services/shop/web": {"mode": "http", "hosts": ["shop.example"], "backend_tls": tls}}
+    )
+    assert host.agent.run_pass().confirmed
+    assert healed(host) == ()
+    (file,) = (line.split(" - ")[0] for line in ask(host, "show ssl ca-file") if line[:3] == "ca/")
+    ask(host, f"set ssl ca-file {file} <<\n{other.strip()}\n")
+    ask(host, f"commit ssl ca-file {file}")
+    assert len(healed(host)) == 1
+    assert healed(host) == ()
+
+
+def ask(host: Host, command: str) -> list[str]:
+    return host.stack.haproxy.ask(f"@1 {command}").splitlines()
 
 
 def test_a_map_that_was_right_is_read_anew_when_it_is_changed(host: Host) -> None:

@@ -20,6 +20,8 @@ class Common(msgspec.Struct, frozen=True):
     """Line (the section's first is 0) and words of each `default-server`."""
     dynamic_cookies: bool = False
     """`dynamic-cookie-key`: cookies are made from addresses."""
+    cookie: tuple[str, ...] = ()
+    """The words of `cookie`."""
 
     def before(self, line: int) -> tuple[str, ...]:
         """Return the `default-server` words in force at a line of the section."""
@@ -27,7 +29,7 @@ class Common(msgspec.Struct, frozen=True):
 
 
 NOTHING = Common()
-_FIRST_WORDS = ("balance", "hash-type", "default-server", "dynamic-cookie-key")
+_FIRST_WORDS = ("balance", "hash-type", "default-server", "dynamic-cookie-key", "cookie")
 
 
 def common(section: Section | None) -> Common:
@@ -37,6 +39,7 @@ def common(section: Section | None) -> Common:
     balance = hash_type = ""
     default_server: list[tuple[int, tuple[str, ...]]] = []
     dynamic_cookies = False
+    cookie: tuple[str, ...] = ()
     for number, line in enumerate(section.text.split("\n")):
         if not line.lstrip().startswith(_FIRST_WORDS):
             continue
@@ -49,7 +52,9 @@ def common(section: Section | None) -> Common:
             default_server.append((number, tuple(rest)))
         elif keyword == "dynamic-cookie-key":
             dynamic_cookies = True
-    return Common(balance, hash_type, tuple(default_server), dynamic_cookies)
+        elif keyword == "cookie":
+            cookie = tuple(rest)
+    return Common(balance, hash_type, tuple(default_server), dynamic_cookies, cookie)
 
 
 class Proxy(msgspec.Struct, frozen=True):
@@ -73,6 +78,11 @@ class Proxy(msgspec.Struct, frozen=True):
     def dynamic_cookies(self) -> bool:
         """Cookies are made from addresses."""
         return self.own.dynamic_cookies or self.base.dynamic_cookies
+
+    @property
+    def computes_cookies(self) -> bool:
+        """Servers without a cookie of their own get one that HAProxy computes."""
+        return self.dynamic_cookies and "dynamic" in (self.own.cookie or self.base.cookie)
 
     def inherited(self, server: Server) -> tuple[str, ...]:
         """Return the words that `default-server` lines put before those of a server."""

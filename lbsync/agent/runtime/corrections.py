@@ -12,7 +12,13 @@ import msgspec
 from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.haproxycfg.server_options import options
 from lbsync.agent.runtime.readback import Mismatch, is_ip
-from lbsync.clients.haproxy.answers import OP_RUNNING, OP_STARTING, Frontend, ServerState
+from lbsync.clients.haproxy.answers import (
+    OP_RUNNING,
+    OP_STARTING,
+    Frontend,
+    ServerLimit,
+    ServerState,
+)
 
 Correction = tuple[Mismatch, str]
 """A difference, and the command that puts it right; empty: only a reload does."""
@@ -42,6 +48,10 @@ class Extras(msgspec.Struct, frozen=True):
     check_address: str
     agent_port: str
     agent_address: str
+    limit: str | None
+    """`maxconn`; empty: none, None: not known."""
+    has_cookie: bool
+    """Clients come back to it by a cookie, a written or a computed one."""
     usual: frozenset[tuple[str, str, str]]
     """`check`, `agent` and `rest` of a server that nobody has touched, nearly always."""
 
@@ -52,8 +62,8 @@ class Extras(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=4096)
-def extras(words: tuple[str, ...]) -> Extras:
-    """Read the options of a server, inherited ones first."""
+def extras(words: tuple[str, ...], *, cookies: bool = False) -> Extras:
+    """Read the options of a server, inherited ones first; `cookies`: HAProxy computes one for it."""
     said: dict[str, str] = {}
     for option in options(words):
         said[option[0]] = option[-1]
@@ -77,12 +87,38 @@ def extras(words: tuple[str, ...]) -> Extras:
         address,
         agent_port,
         agent_address,
+        _limit(said),
+        cookies or "cookie" in said,
         frozenset(
             (one, other, rest)
             for one in (_CHECK_ON if check else ("0",))
             for other in (_AGENT_ON if agent else ("0",))
         ),
     )
+
+
+def _limit(said: Mapping[str, str]) -> str | None:
+    """Return the `maxconn` that HAProxy makes of the options: `minconn` where that is more."""
+    limits = [said.get(keyword, "0") for keyword in ("maxconn", "minconn")]
+    if not all(map(str.isdecimal, limits)):
+        return None
+    return str(max(map(int, limits)) or "")
+
+
+def of_limits(
+    server: Server, name: str, now: ServerLimit, wanted: Extras, *, cookies: bool
+) -> Iterator[Correction]:
+    """Yield what a command has changed of a server's `maxconn`, and with `cookies` of its cookie."""
+    if wanted.limit is not None and now.limit != wanted.limit:
+        mismatch = Mismatch(name, "maxconn", wanted.limit or "none", now.limit or "none")
+        yield mismatch, f"set maxconn server {name} {wanted.limit or 0}"
+    if cookies and is_ip(server.address) and wanted.has_cookie != bool(now.cookie):
+        on, off, word = ("on", "off", "enable") if wanted.has_cookie else ("off", "on", "disable")
+        backend = name.rpartition("/")[0]
+        yield (
+            Mismatch(backend, "dynamic cookies", on, off),
+            f"{word} dynamic-cookie backend {backend}",
+        )
 
 
 def of_server(server: Server, now: ServerState, wanted: Extras) -> Iterator[Correction]:

@@ -61,6 +61,8 @@ def compare(running: RuntimeConfig, seen: ObservedState, version: Version) -> li
         *_servers(running, seen.servers, version),
         *_maps(running, seen),
         *_limits(running, seen),
+        *_server_limits(running, seen),
+        *_trust(running, seen),
         *_certificates(running, seen),
     ]
 
@@ -137,6 +139,34 @@ def _limits(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
                 limit = seen.info.get("Hard_maxconn", "")
                 found = corrections.of_frontend(section, running.base(section), now, limit)
                 yield from map(_corrected, found)
+
+
+def _server_limits(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
+    """What a command has changed of servers that only `show stat` tells; a backend is named once."""
+    named: set[str] = set()
+    for section in running.sections.values() if seen.limits else ():
+        if section.kind not in ("backend", "listen") or section.disabled or section.conditional:
+            continue
+        wanted = running.extras(section)
+        cookies = section.name in seen.with_cookies
+        for server in section.servers:
+            name = f"{section.name}/{server.name}"
+            now = seen.limits.get((section.name, server.name))
+            if now is None:
+                continue
+            for found in corrections.of_limits(
+                server, name, now, wanted[server.name], cookies=cookies
+            ):
+                if str(found[0]) not in named:
+                    named.add(str(found[0]))
+                    yield _corrected(found)
+
+
+def _trust(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
+    """What HAProxy shows of authorities does not change while it runs, but by a command."""
+    for path, now in seen.trust.items():
+        if running.trusted.get(path, now) != now:
+            yield _corrected((Mismatch(path, "authorities", "as loaded", "set by command"), ""))
 
 
 def _lost(running: RuntimeConfig, section: Section, server: Server, version: Version) -> Drift:

@@ -51,6 +51,8 @@ class RuntimeConfig:
         """What the binds load."""
         self.found_right: dict[str, str] = {}
         """Map or list file to HAProxy's answer in which every entry was right."""
+        self.trusted: dict[str, str] = {}
+        """File of authorities to a digest of what HAProxy showed of it at the first look."""
         self.globals = ""
         """The text of all `global` sections."""
         self._extras: dict[int, tuple[Section, dict[str, Extras]]] = {}
@@ -86,7 +88,10 @@ class RuntimeConfig:
         known = self._extras.get(id(section))
         if known is None or known[0] is not section:
             words = proxy(section, self.base(section))
-            found = {s.name: extras((*words.inherited(s), *s.options)) for s in section.servers}
+            found = {
+                s.name: extras((*words.inherited(s), *s.options), cookies=words.computes_cookies)
+                for s in section.servers
+            }
             known = self._extras[id(section)] = section, found
         return known[1]
 

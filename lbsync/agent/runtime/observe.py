@@ -1,18 +1,22 @@
 """What a HAProxy runs, read over its runtime API; nothing is judged here."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from lbsync.agent.runtime.changes.maps import Lookup
+from lbsync.agent.runtime.changes.server_words import sendable
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.clients.haproxy import answers
-from lbsync.clients.haproxy.answers import Frontend, ServerState
+from lbsync.clients.haproxy.answers import Frontend, ServerLimit, ServerState
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
-_FRONTENDS = "show stat -1 1 -1"
-"""Of all proxies the frontends alone (management guide, 9.3)."""
+_FRONTENDS, _SERVERS = "show stat -1 1 -1", "show stat -1 4 -1"
+"""Of all proxies the frontends, or the servers, alone (management guide, 9.3)."""
+_TRUST = ("ca-file", "crl-file")
+_FILENAME = re.compile(r"^Filename: ", re.MULTILINE)
 _FINGERPRINTS = re.compile(
     r"^Filename: (.*)\n(?:(?!Filename: ).*\n)*?SHA1 FingerPrint: (.*)$", re.M
 )
@@ -35,6 +39,12 @@ class ObservedState(msgspec.Struct, frozen=True, eq=False):
     info: Mapping[str, str] = {}
     """`show info`."""
     frontends: tuple[Frontend, ...] = ()
+    limits: Mapping[tuple[str, str], ServerLimit] = {}
+    """Backend and server to limits that commands can set."""
+    with_cookies: frozenset[str] = frozenset()
+    """The proxies whose servers' cookies are in `limits`."""
+    trust: Mapping[str, str] = {}
+    """File of authorities, or of certificates they took back, to a digest of what HAProxy shows of it."""
 
 
 def look(
@@ -60,6 +70,7 @@ def look(
     entries = {path: _content(text, known[path]) for path, text in raw.items()}
     if not certificates:
         return ObservedState(servers, counts, entries, raw=raw)
+    with_cookies = _with_cookies(running)
     return ObservedState(
         servers,
         counts,
@@ -69,6 +80,9 @@ def look(
         raw,
         worker.show_info(),
         tuple(answers.parse_frontends(worker.run([_FRONTENDS]))),
+        answers.parse_limits(worker.run([_SERVERS]), with_cookies),
+        with_cookies,
+        _trust(worker),
     )
 
 
@@ -94,6 +108,38 @@ def _fingerprints(worker: WorkerSocket, paths: Iterable[str]) -> dict[str, str]:
     found = dict.fromkeys(paths, "")
     for batch in worker.batches([f"show ssl cert {path}" for path in sorted(found)]):
         found.update(_FINGERPRINTS.findall(worker.run(batch)))
+    return found
+
+
+def _with_cookies(running: RuntimeConfig) -> frozenset[str]:
+    """Return the proxies in which clients may come back to a server by a cookie."""
+    found = set()
+    for (kind, name), section in running.sections.items():
+        if kind in ("backend", "listen"):
+            base = running.base(section)
+            if "cookie" in section.text or (base is not None and "cookie" in base.text):
+                found.add(name)
+    return frozenset(found)
+
+
+def _trust(worker: WorkerSocket) -> dict[str, str]:
+    """Return a digest of all that HAProxy shows of each file, but whether anything uses it."""
+    found = {}
+    for kind in _TRUST:
+        listed = worker.run([f"show ssl {kind}"]).split("\n")
+        names = [
+            line.partition(" - ")[0] for line in listed if line and not line.startswith(("#", "*"))
+        ]
+        commands = [
+            f"show ssl {kind} {name}" for name in names if sendable(name) and " " not in name
+        ]
+        for batch in worker.batches(commands):
+            for part in _FILENAME.split(worker.run(batch))[1:]:
+                name, _, rest = part.partition("\n")
+                told = "\n".join(
+                    line for line in rest.split("\n") if not line.startswith("Status:")
+                )
+                found[name] = hashlib.sha256(told.strip().encode()).hexdigest()
     return found
 
 

@@ -220,6 +220,7 @@ class HaproxyRuntime:
             wrong = {finding.mismatch.where for finding in found}
             right = {path: text for path, text in seen.raw.items() if path not in wrong}
             self._running.found_right.update(right)
+            self._running.trusted = {**seen.trust, **self._running.trusted}
             return found
 
         return in_effect(differences)

@@ -7,7 +7,9 @@ first check (measured). HAProxy reads the file when `global` has `server-state-f
 What it makes of a row has traps, all measured on 2.6 and 2.8: the address comes from the
 configuration but the *port* from the row; a weight from the row wins where the configured weight
 is that of the row; maintenance that a command began goes on, whoever began it. So the file is
-written anew for each configuration, of rows that can only mean what is wanted.
+written anew for each configuration, of rows that can only mean what is wanted. TLS, and where checks
+go, hold from the row against the configuration, too: the rows end before these columns, which HAProxy
+takes from nowhere but the configuration then.
 
 A server that was never found good begins as down where another one of its backend is up: else it
 would get its share of requests until its checks have failed.
@@ -33,7 +35,8 @@ from lbsync.clients.haproxy.answers import (
 _OP, _ADMIN, _WEIGHT, _CONFIGURED_WEIGHT = 5, 6, 7, 8
 _CHECK_STATUS, _CHECK_STATE, _AGENT_STATE = 10, 13, 14
 _STATE = slice(STATE_ADDRESS, _CONFIGURED_WEIGHT + 1)
-_COLUMNS = STATE_PORT + 1
+_COLUMNS = STATE_PORT + 2
+"""Those that HAProxy demands: up to the SRV record."""
 _MAINT, _CONFIGURED_MAINT, _DRAIN = 1, 4, 8
 _STOPPED, _RUNNING = "0", "2"
 _SERVING = frozenset(("1", "2"))
@@ -137,7 +140,7 @@ def _kept(
             continue
         if ordinary.has(row):
             known.add(row)
-            yield line
+            yield " ".join(row[:_COLUMNS])
             continue
         found = wanted.find(row[STATE_BACKEND], row[STATE_NAME])
         if found is None or not _same_place(row, found[0]):
@@ -156,7 +159,7 @@ def _kept(
         elif not _settle(row, running, asked, server, weight):
             continue
         known.add(row)
-        yield " ".join(row)
+        yield " ".join(row[:_COLUMNS])
 
 
 def _is_unproved(row: list[str], words: tuple[str, ...]) -> bool:
@@ -180,12 +183,10 @@ def _unproved(known: _Known, wanted: _Side) -> Iterator[str]:
             if not proves(words) or not server.port or readback.is_disabled(server, base):
                 continue
             weight = readback.weight_of(server, base)
-            # As HAProxy writes it of a server that is down before its first check. What the file
-            # says of TLS holds against the configuration (measured).
-            tls = int("ssl" in words and "no-ssl" not in words)
+            # As HAProxy writes it of a server that is down before its first check.
             yield (
                 f"{be_id} {backend} 0 {server.name} - {_STOPPED} 0 {weight} {weight} 0 "
-                f"{_NEW} 0 0 {_CONFIGURED | _ENABLED} 0 0 0 - {server.port} - {tls} 0 - - 0"
+                f"{_NEW} 0 0 {_CONFIGURED | _ENABLED} 0 0 0 - {server.port} -"
             )
 
 

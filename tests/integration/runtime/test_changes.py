@@ -18,7 +18,7 @@ from lbsync.agent.runtime.changes.steps import (
     SetWeight,
     Step,
 )
-from lbsync.agent.runtime.drift import compare, healing, settle
+from lbsync.agent.runtime.drift import Drift, compare, healing, settle
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import look
@@ -301,3 +301,41 @@ def test_a_lost_server_comes_back_by_itself(beds: Beds) -> None:
     found = compare(bed.running, look(bed.worker, bed.running), bed.version)
     _heal(bed, healing(found))
     agrees(bed, world)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "command"),
+    [
+        ("cookie S insert dynamic", "disable dynamic-cookie backend be_a"),
+        ("cookie S insert", "enable dynamic-cookie backend be_a"),
+    ],
+)
+def test_cookies_that_haproxy_computes_stay_as_written(
+    beds: Beds, cookie: str, command: str
+) -> None:
+    world = World({"be_a": {"s1": Spot(), "s2": Spot("127.0.0.1:10")}, "be_b": {}})
+    world.balance["be_a"] = f"roundrobin\n    {cookie}\n    dynamic-cookie-key secret"
+    bed = beds(world)
+    assert seen(bed) == []
+    bed.ask(command)
+    (found,) = seen(bed)
+    assert found.mismatch.field == "dynamic cookies"
+    _heal(bed, healing([found]))
+    assert seen(bed) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"), [("", 5), (" maxconn 7", 0), (" maxconn 3 minconn 4", 5), (" minconn 4", 1)]
+)
+def test_the_limit_of_a_server_stays_as_written(beds: Beds, words: str, limit: int) -> None:
+    bed = beds(World({"be_a": {"s1": Spot(more=words)}, "be_b": {}}))
+    assert seen(bed) == []
+    bed.ask(f"set maxconn server be_a/s1 {limit}")
+    (found,) = seen(bed)
+    assert found.mismatch.field == "maxconn"
+    _heal(bed, healing([found]))
+    assert seen(bed) == []
+
+
+def seen(bed: Bed) -> list[Drift]:
+    return compare(bed.running, look(bed.worker, bed.running), bed.version)

@@ -14,7 +14,11 @@ def row(
     address: str = "10.0.0.1", *, op: int = 2, admin: int = 0, weight: int = 1, base: int = 1,
     port: int = 80,
 ) -> str:  # fmt: skip
-    return f"3 be 1 s {address} {op} {admin} {weight} {base} 9 8 2 0 6 0 0 0 - {port} - 0 0 - - 0"
+    return f"3 be 1 s {address} {op} {admin} {weight} {base} 9 8 2 0 6 0 0 0 - {port} -"
+
+
+ASIDE = " 1 9 10.0.0.9 10.0.0.9 9"
+"""TLS, and where checks go: those of the configuration hold."""
 
 
 def kept(line: str, old: str | None, new: str, *steps: object) -> str:
@@ -22,7 +26,8 @@ def kept(line: str, old: str | None, new: str, *steps: object) -> str:
     if old is not None:
         known = RuntimeConfig(Parser().parse(f"backend be\n{old}\n"), {})
         known.adopt_steps(steps)  # type: ignore[arg-type]
-    text = rows(f"{HEAD}{line}\n\n", known, Parser().parse(f"backend be\n{new}\n"))
+    told = "".join(f"{each}{ASIDE}\n" for each in line.split("\n"))
+    text = rows(f"{HEAD}{told}\n", known, Parser().parse(f"backend be\n{new}\n"))
     assert text.startswith(HEAD)
     return text.removeprefix(HEAD).rstrip("\n")
 
@@ -99,14 +104,14 @@ CHECKED = " server s 10.0.0.1:80 check downinter 250ms"
 NEXT = f"{CHECKED}\n server t 10.0.0.2:81 weight 7 check downinter 250ms"
 
 
-def new_row(tls: int = 0) -> str:
-    return f"3 be 0 t - 0 0 7 7 0 1 0 0 6 0 0 0 - 81 - {tls} 0 - - 0"
+def new_row() -> str:
+    return "3 be 0 t - 0 0 7 7 0 1 0 0 6 0 0 0 - 81 -"
 
 
 def test_a_server_that_comes_with_a_reload_begins_as_down_while_another_one_serves() -> None:
     assert kept(row(), CHECKED, NEXT) == f"{row()}\n{new_row()}"
     assert kept(row(), None, NEXT) == f"{row()}\n{new_row()}"
-    assert kept(row(), CHECKED, f"{NEXT} ssl verify none") == f"{row()}\n{new_row(1)}"
+    assert kept(row(), CHECKED, f"{NEXT} ssl verify none") == f"{row()}\n{new_row()}"
     assert kept(row(op=0), CHECKED, NEXT) == row(op=0), "else nobody would serve"
     for down in (row(admin=8), row(weight=0)):
         assert kept(down, CHECKED, NEXT).count("\n") == 0
