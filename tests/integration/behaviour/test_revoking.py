@@ -2,13 +2,20 @@
 
 import contextlib
 import http.client
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from harness.wait import wait_until
 from harness.web import WebServer
+from tests.raw_http import ACCEPTED, ScriptedServer
 from tests.site import Site
+
+_WEBSOCKET = (
+    b"GET / HTTP/1.1\r\nHost: chat.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -59,3 +66,45 @@ def test_an_old_worker_is_counted_for_as_long_as_it_lives(site: Site) -> None:
         assert site.agent.applied is not None
         assert site.agent.applied.old_workers.count == 1
         site.agent.look_again()
+
+
+def test_a_websocket_before_each_of_eight_reloads_keeps_nobody_in(
+    build: Callable[..., Site], web: Callable[[str], WebServer]
+) -> None:
+    """As anybody may open them, with the settings as they come: eight old workers are the most."""
+    site = build()
+    chat = ScriptedServer(ACCEPTED)
+    site.put({"services/t/chat": {"mode": "http", "hosts": ["chat.test"]}})
+    site.put({"endpoints/t/chat/main": chat.endpoints})
+    for name in ("web", "old"):
+        site.service(name, web("web"))
+    site.start()
+    with contextlib.ExitStack() as opened:
+        opened.callback(chat.stop)
+        idle = [opened.enter_context(idle_websocket(site, web, number)) for number in range(8)]
+        site.service("ninth", web("web"))
+        assert site.run_pass().waits
+        assert site.get("ninth.test").status == 404, "what is only more waits"
+        site.service("web", web("web"), deny=["127.0.0.0/8"])
+        assert not site.run_pass().waits
+        assert site.get("web.test").status == 403
+        site.source.delete("services/t/old", "endpoints/t/old/main")
+        assert not site.run_pass().waits
+        assert site.get("old.test").status == 404
+        for each in idle:
+            each.sendall(b"still there?")
+            assert each.recv(65536) == ACCEPTED
+        opened.callback(site.stop)
+
+
+@contextlib.contextmanager
+def idle_websocket(
+    site: Site, web: Callable[[str], WebServer], number: int
+) -> Iterator[socket.socket]:
+    """Open a WebSocket, and let a new service bring a reload after it."""
+    with site.connected() as client:
+        client.sendall(_WEBSOCKET)
+        assert b"101 Switching" in client.recv(65536)
+        site.service(f"s{number}", web("web"))
+        assert not site.run_pass().waits
+        yield client
