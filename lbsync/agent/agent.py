@@ -228,7 +228,7 @@ class Agent:
             self._know_raw()
             self._served = Confirmed(applied.generation, found.plan.rendered, found.config)
             self.state_files.serves(applied.generation, found.plan.rendered)
-            self._ahead.starts_from(found.plan.desired.services)
+            self._ahead.starts_from(found.plan.desired.services, found.config)
             self.holding.served(found.plan)
             self._settler.certificates.last = template_context.certificates_in(found.plan.rendered)
             self._store.prune()

@@ -7,10 +7,13 @@ from lbsync.agent import boot
 from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.file_names import CERTIFICATES
+from lbsync.agent.haproxycfg.config import Config
+from lbsync.agent.haproxycfg.loops import Loops
 from lbsync.agent.removal_hold import RemovalHold
 from lbsync.agent.runtime import service_delta
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime
+from lbsync.clients.haproxy import listeners
 from lbsync.model.desired import Backend, Service
 from lbsync.model.snapshot import Snapshot
 
@@ -27,9 +30,12 @@ class FastPath:
         self._holding = holding
         self._foreseen = foreseen
         self._in_force: dict[str, Service] = {}
+        self._loops = Loops((), ())
 
-    def starts_from(self, services: Iterable[Service]) -> None:
-        """These are what HAProxy was proved to serve; nothing: it is not known."""
+    def starts_from(self, services: Iterable[Service], config: Config | None = None) -> None:
+        """These, and `config`, are what HAProxy was proved to serve; nothing: it is not known."""
+        binds = [bind for _, bind in config.binds()] if config else []
+        self._loops = Loops(binds, listeners.own_addresses() if binds else ())
         self._in_force = {service.id: service for service in services}
 
     def change(self, snapshot: Snapshot, accepted: Entries) -> bool:
@@ -42,15 +48,18 @@ class FastPath:
             moves = service_delta.shifts(self._in_force, settled.desired.services)
         else:
             moves = service_delta.of(self._in_force, changed)
+        # What may not be served is for the pass to refuse.
+        good = [move for move in moves.at_once if not any(self._loops.of([move.new]))]
+        refused = len(good) < len(moves.at_once)
         try:
-            done, left = self._live.shift(moves.at_once, self._print)
+            done, left = self._live.shift(good, self._print)
             self._in_force.update((move.new.id, move.new) for move in done)
             self._holding.guard.window.runs([move.new for move in done], boot.now(), whole=False)
             renewed = self._live.renew(self._certificates())
         except Deviated as error:
             log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
             return True
-        return moves.rest or left or not renewed
+        return moves.rest or refused or left or not renewed
 
     def _certificates(self) -> dict[str, bytes]:
         found, _ = self._settler.read_certificates()

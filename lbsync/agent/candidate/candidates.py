@@ -10,14 +10,16 @@ from lbsync.agent.candidate.bind_probe import Ports
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.candidate.occupied_ports import OccupiedPorts
 from lbsync.agent.candidate.search import CandidateSearch
-from lbsync.agent.candidate.validate import alike, finding, validate
+from lbsync.agent.candidate.validate import Refused, alike, finding, validate
 from lbsync.agent.desired.builder import DesiredBuilder, PassInput, Plan
-from lbsync.agent.file_names import HOST_MAP
+from lbsync.agent.file_names import HOST_MAP, MAIN_FILE
 from lbsync.agent.generations import host_map as stored_host_map
 from lbsync.agent.generations.integrity import IntegrityCheck
 from lbsync.agent.generations.read import Confirmed, load
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.haproxycfg.config import Config, Parser, main_text
+from lbsync.agent.haproxycfg.lint import Finding
+from lbsync.agent.haproxycfg.loops import Loops
 from lbsync.agent.haproxycfg.parser import Bind
 from lbsync.agent.runtime import host_map
 from lbsync.clients.haproxy import listeners, processes, sockets
@@ -127,6 +129,7 @@ class CandidateBuilder:
                 known_binds=known,
                 ports=self._ports,
             )
+            self._refuse_loops(plan, verdict.config)
         except LbsyncError:
             self._store.discard(staged)
             raise
@@ -147,6 +150,17 @@ class CandidateBuilder:
             return None  # staging will say what is wrong with the disk
         meta = msgspec.structs.replace(there.meta, revision=plan.desired.revision)
         return msgspec.structs.replace(there, meta=meta)
+
+    @staticmethod
+    def _refuse_loops(plan: Plan, config: Config) -> None:
+        """Raise `Refused` where a server is HAProxy itself."""
+        loops = Loops((bind for _, bind in config.binds()), listeners.own_addresses())
+        found = [
+            Finding(MAIN_FILE, 0, loop.backend, loop.reason)
+            for loop in loops.of(plan.desired.services)
+        ]
+        if found:
+            raise Refused(found)
 
     def _known_binds(self, served: Confirmed | None) -> tuple[Bind, ...]:
         """Return the binds HAProxy may hold now: they are not probed."""

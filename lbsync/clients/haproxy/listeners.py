@@ -2,9 +2,12 @@
 
 import contextlib
 import ipaddress
+import socket
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import psutil
 
 _LISTEN, _ESTABLISHED = "0A", "01"
 _FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -16,6 +19,13 @@ def first_free_port() -> int:
         return int(_FIRST_FREE.read_text())
     except (OSError, ValueError):
         return 1024
+
+
+def own_addresses() -> frozenset[str]:
+    """Return the IP addresses of this host's interfaces."""
+    found = (each.address for of_one in psutil.net_if_addrs().values() for each in of_one
+             if each.family in (socket.AF_INET, socket.AF_INET6))  # fmt: skip
+    return frozenset(address.partition("%")[0] for address in found)
 
 
 def listening() -> list[tuple[str, int]]:

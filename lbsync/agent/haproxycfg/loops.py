@@ -1,0 +1,64 @@
+"""Servers that are HAProxy itself: a request to one would come back, and go round until something is full. Pure.
+
+Loopback is nobody's by default (`[claims] servers`), and so loops there are refused with their key. A host's other
+addresses are different on each host, and good for all that runs beside HAProxy; only together with a port
+on which HAProxy listens there they are refused.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from lbsync.agent.haproxycfg.parser import Bind
+from lbsync.model.desired import Service
+
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+_EVERYWHERE = frozenset(("*", "0.0.0.0", "::"))
+
+
+class Loop(msgspec.Struct, frozen=True):
+    """A server at which HAProxy listens."""
+
+    backend: str
+    reason: str
+    """One sentence with the cure."""
+
+
+class Loops:
+    """Where HAProxy listens on this host."""
+
+    def __init__(self, binds: Iterable[Bind], own: Iterable[str]) -> None:
+        """`own`: the addresses of this host's interfaces."""
+        self._own = frozenset(own)
+        self._places: dict[int, set[str]] = {}
+        for bind in binds:
+            if bind.kind == "tcp" and bind.port:
+                self._places.setdefault(bind.port, set()).add(bind.address)
+
+    def of(self, services: Iterable[Service]) -> Iterator[Loop]:
+        """Yield the first such server of each backend."""
+        for service in services:
+            for backend in service.backends:
+                for server in backend.servers:
+                    if server.port in self._places and self._is_here(server.address, server.port):
+                        yield Loop(
+                            backend.name,
+                            f"server {server.name} is at {server.address} port {server.port}, where "
+                            "HAProxy itself listens on this host: requests would go round in circles; "
+                            "give the address and port of the server",
+                        )
+                        break
+
+    def _is_here(self, address: str, port: int) -> bool:
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return False  # a name: where it leads to is not known
+        places = self._places[port]
+        text = str(ip)
+        if text in places:
+            return True
+        return bool(places & _EVERYWHERE) and (
+            text in self._own or any(ip in network for network in _LOOPBACK)
+        )
