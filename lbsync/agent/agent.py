@@ -242,6 +242,7 @@ class Agent:
         return outcome.within(self.holding.waits() + self._outputs.waits())
 
     def _alive(self) -> None:
+        self.state_files.check()
         if self._beat is not None:
             self._beat()
 

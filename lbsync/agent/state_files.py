@@ -47,14 +47,21 @@ class StateFiles:
         if self._served is None or self._served[0].name != generation.name:
             self._served = generation, load(generation) if rendered is None else rendered
 
-    def look(self, live: HaproxyRuntime) -> None:
-        """Write anew what is gone, and say so. Raises `LbsyncError` when the disk refuses, and
-        `Superseded` when another agent took the lock; nothing is written then."""
+    def check(self) -> None:
+        """Make sure that nobody else has the directory by now, as while this process stood still.
+
+        Raises `Superseded`; `LbsyncError` when the lock cannot be taken anew.
+        """
         try:
             self._lost = self.lock() or self._lost
         except Superseded:
             self.are_ours = False
             raise
+
+    def look(self, live: HaproxyRuntime) -> None:
+        """Write anew what is gone, and say so. Raises `LbsyncError` when the disk refuses, and
+        `Superseded` when another agent took the lock; nothing is written then."""
+        self.check()
         lost = self._lost or ("accepted.db was removed" if self._accepted.is_gone else "")
         if self._control.make_anew():
             lost = lost or f"{self._control.path} was removed"

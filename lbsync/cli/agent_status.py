@@ -75,7 +75,9 @@ class StatusKeeper:
             status.write(self._state_dir, self._status)
 
     def note(self, report: Report) -> None:
-        """Take in the end of a pass and write. Raises `LbsyncError`."""
+        """Take in the end of a pass and write. Raises `LbsyncError`, and `Superseded` where the file is
+        another agent's by now; nothing is written then."""
+        self._agent.state_files.check()
         now = time.time()
         facts: dict[str, object] = {
             "written_at": now,

@@ -56,6 +56,12 @@ def remove_database(state: Path) -> None:
     (state / "accepted.db").unlink()
 
 
+def stands_still(pid: int) -> bool:
+    """Whether every thread has stopped: one in the middle of a write does so only after it."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
+
+
 def told(agent: AgentProcess) -> int:
     return agent.log.read_text().count("under the running agent")
 
@@ -92,6 +98,7 @@ def test_no_second_agent_runs_while_the_directory_is_emptied(
     stack: Stack, agent: AgentProcess
 ) -> None:
     agent.signal(signal.SIGSTOP)
+    wait_until("the agent to stand still", lambda: stands_still(agent.pid))
     try:
         empty(stack.state)
         assert command(stack, "agent", "--once").returncode == 8
@@ -103,13 +110,15 @@ def test_an_agent_whose_directory_another_one_has_by_now_ends_and_says_so(
     stack: Stack, agent: AgentProcess
 ) -> None:
     agent.signal(signal.SIGSTOP)
+    wait_until("the agent to stand still", lambda: stands_still(agent.pid))
     other = AgentProcess(stack)
     try:
         replace(stack.state)
         other.log = stack.directory / "other.log"
         other.start()
         agent.signal(signal.SIGCONT)
-        assert agent.wait(15) == 8
+        # It looks within ten seconds, and then says goodbye to etcd.
+        assert agent.wait(30) == 8
         assert (
             "was removed or replaced, and another agent runs on this host" in agent.log.read_text()
         )

@@ -17,7 +17,7 @@ from lbsync.agent.control import Request
 from lbsync.agent.desired.accepted import peek
 from lbsync.cli import main
 from lbsync.cli.agent_status import StatusKeeper
-from lbsync.errors import Exit, TemplateError, Unavailable
+from lbsync.errors import Exit, Superseded, TemplateError, Unavailable
 from lbsync.loop import Report
 from lbsync.settings import load
 from tests.pass_host import Host
@@ -512,6 +512,29 @@ def test_the_status_of_a_pass_that_failed_tells_of_that_pass(host: Host) -> None
     host.control.set("rollback", Request(str(outcome.fields["digest"]), NOW))
     keeper.note(Report(host.agent.run_pass(), "", None, 0.1))
     assert (keeper.status.state, keeper.status.quarantined) == ("rolled-back", ())
+
+
+def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anothers_by_now(
+    host: Host,
+) -> None:
+    keeper = StatusKeeper(load(host.stack.config_file), host.agent, host.source)
+    outcome = host.agent.run_pass()
+    keeper.note(Report(outcome, "", None, 0.1))
+
+    def lost() -> str:
+        raise Superseded("another agent runs on this host")
+
+    host.agent.state_files.lock = lost
+    (host.stack.state / "status.json").write_text("of the other agent")
+    with pytest.raises(Superseded):
+        keeper.note(Report(outcome, "", None, 0.1))
+    keeper.ended()
+    assert (host.stack.state / "status.json").read_text() == "of the other agent"
+    live = (host.stack.state / "live").readlink()
+    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    with pytest.raises(Superseded):
+        host.agent.ahead()
+    assert (host.stack.state / "live").readlink() == live
 
 
 def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:
