@@ -5,6 +5,7 @@ A request to reload can fail, and it can be lost without a word when it meets an
 serves now says the digest in its `description`.
 """
 
+import math
 import time
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class Before(msgspec.Struct, frozen=True):
     """Where the master's log ended."""
     worker_pid: str = ""
     """Of the worker that serves: its successor is another process. Empty: there is none."""
+    is_told: bool = True
+    """A failed reload can be told from one that was not heard: by the master, or by its log."""
 
 
 class Reloader:
@@ -109,8 +112,9 @@ class Reloader:
         if self._options.reload == "signal":
             pid = processes.master_pid(self._options.pid_file)
             processes.may_signal(pid)
-            return Before(None, startup_log.mark(pid), worker)
-        return Before(None, None, worker)
+            mark = startup_log.mark(pid)
+            return Before(None, mark, worker, startup_log.is_in_reach(mark))
+        return Before(None, None, worker, is_told=False)
 
     def is_deaf(self) -> bool:
         """Tell whether HAProxy runs although its stats socket, the only one there is, refuses.
@@ -210,7 +214,8 @@ class Reloader:
         if self._master is None:
             if before.mark and startup_log.failed_since(before.mark):
                 raise _failed(self._alerts(before), "the reload failed")
-            return _UNSEEN_LOST_AFTER_S
+            # Two reloads that fail leave the stats socket of 3.2 and later dead: better one too few.
+            return _UNSEEN_LOST_AFTER_S if before.is_told else math.inf
         now = self._master.show_proc(retry_s=_PROBE_S)
         tried = before.master.reloads if before.master else 0
         if now.failed > 0 and now.reloads != tried:

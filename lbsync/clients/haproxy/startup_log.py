@@ -56,6 +56,13 @@ def alerts_since(place: Mark, master: MasterSocket | None) -> tuple[Alert, ...]:
     return parse_alerts(_since(place))
 
 
+def is_in_reach(place: Mark) -> bool:
+    """Tell whether the master's log can be read from here, so that its silence says something."""
+    if not processes.is_haproxy(place.pid):
+        return False
+    return place.offset >= 0 or bool(_journal(place, {place.pid}, since=False))
+
+
 def failed_since(place: Mark) -> bool:
     """Tell whether the master's own log says that a reload failed since `place`.
 
@@ -123,10 +130,11 @@ def _from_journal(place: Mark) -> str:
     return _journal(place, {place.pid, *workers}) if workers else log
 
 
-def _journal(place: Mark, pids: set[int]) -> str:
+def _journal(place: Mark, pids: set[int], *, since: bool = True) -> str:
     """Return what these processes wrote: several matches of one field mean any of them."""
     argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={_JOURNAL_LINES}"]
-    argv += [f"--since=@{place.at:.3f}", *(f"_PID={pid}" for pid in sorted(pids))]
+    argv += [f"--since=@{place.at:.3f}"] if since else []
+    argv += [f"_PID={pid}" for pid in sorted(pids)]
     try:
         outcome = programs.run(argv, _JOURNAL_TIMEOUT_S)
     except Unavailable:

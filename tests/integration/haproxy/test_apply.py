@@ -18,8 +18,8 @@ from harness.web import WebServer
 from lbsync.agent.apply.reload import Reloader
 from lbsync.agent.apply.switch import locked
 from lbsync.agent.candidate.validate import Refused
+from lbsync.clients.haproxy import answers, processes, sockets
 from lbsync.clients.haproxy import binary as haproxy_binary
-from lbsync.clients.haproxy import processes, sockets
 from lbsync.clients.haproxy.answers import ServerState
 from lbsync.errors import ApplyFailed, Conflict, Unavailable
 from tests.haproxy_bench import Bench, main_text
@@ -373,3 +373,22 @@ def test_a_reload_command_that_hangs_is_ended_and_brings_the_generation_before_b
     with pytest.raises(ApplyFailed, match=r"did not end within 0\.3 s"):
         served.apply(served.rendered("two"))
     assert still_serves(served, one)
+
+
+def test_without_a_master_socket_or_a_readable_log_a_reload_is_asked_for_once(
+    bench: Bench,
+) -> None:
+    """Two that fail leave releases since 3.2 with a stats socket that refuses."""
+    bench.haproxy.log = Path("/dev/null")
+    bench.start_with(bench.rendered("one"))
+    one, before = bench.live_text(), reloads(bench)
+    bench.with_options(reload="signal", master_socket="", stats_socket=str(bench.stats))
+    bench.with_options(reload_timeout_s=4.5)
+    with pytest.raises(ApplyFailed, match="no proof of the reload"):
+        bench.apply(bench.rendered("bad", servers="    chekc"), checked=False)
+    assert reloads(bench) == before + 1
+    assert still_serves(bench, one)
+
+
+def reloads(bench: Bench) -> int:
+    return answers.parse_proc(bench.haproxy.ask("show proc")).reloads
