@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -115,6 +116,7 @@ def admin(bits: int) -> str:
     return "drain" if bits & _DRAIN else "up"
 
 
+@lru_cache(maxsize=1 << 14)
 def is_ip(text: str) -> bool:
     """Tell an address from a name."""
     try:
