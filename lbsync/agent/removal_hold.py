@@ -154,7 +154,7 @@ class RemovalHold:
             return None  # what lets HAProxy start for the first time serves nothing
         config = parser.parse(main_text(load(live)))
         # Counted in the files, since templates of raw keys know of no services.
-        before, after = _servers(config), _servers(found.config)
+        before, after = takers(config), takers(found.config)
         if (before - after) * 100 <= before * percent:
             return None
         hold = Hold(live.digest, {"counted in haproxy.cfg": (before, after)}, before)
@@ -162,5 +162,7 @@ class RemovalHold:
         return None if self.let_go(hold, confirmed[0] if confirmed else 0) else hold
 
 
-def _servers(config: Config) -> int:
-    return sum(len(placed.section.servers) for placed in config.placed)
+def takers(config: Config) -> int:
+    """Return how many servers take requests: those in maintenance, and those of weight 0, take none."""
+    servers = (server for placed in config.placed for server in placed.section.servers)
+    return sum(not server.disabled and server.weight != 0 for server in servers)

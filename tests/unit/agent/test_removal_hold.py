@@ -9,7 +9,8 @@ from lbsync.agent import boot
 from lbsync.agent.control import Control, Request
 from lbsync.agent.desired.accepted import Accepted
 from lbsync.agent.guard.guard import Hold
-from lbsync.agent.removal_hold import RemovalHold
+from lbsync.agent.haproxycfg.config import Parser
+from lbsync.agent.removal_hold import RemovalHold, takers
 from lbsync.settings import Duration, Settings
 
 HOLD = Hold("3f2a", {"shop/cart": (3, 0)}, 5, left={"shop/cart": 0})
@@ -91,3 +92,14 @@ def test_a_damaged_note_is_no_hold(control: Control) -> None:
     control.set("held", Request("5", ""))
     assert holding_of(control).guard.standing is None
     assert boot.now() > 0.0
+
+
+def test_in_files_a_server_without_requests_counts_as_gone() -> None:
+    def text(words: str) -> str:
+        lines = [f"    server s{number} 10.0.0.{number}:80 {words}" for number in range(1, 4)]
+        return "\n".join(["backend a", *lines, "    server last 10.0.0.9:80", ""])
+
+    found = [takers(Parser().parse(text(words))) for words in ("", "weight 0", "disabled")]
+    assert found == [4, 1, 1]
+    default = "backend a\n    default-server disabled\n    server s 10.0.0.1:80\n"
+    assert takers(Parser().parse(default)) == 0
