@@ -55,6 +55,14 @@ class TemplateError(LbsyncError):
     exit_code = Exit.SETTINGS
 
 
+class TooCostly(TemplateError):
+    """Raised when a template takes more time or memory than it may."""
+
+
+class ItemTooCostly(TooCostly):
+    """Raised when one of many items takes too much; concerns that alone."""
+
+
 class Unavailable(LbsyncError):
     """Raised when something outside does not answer: keep serving, back off, try again."""
 
@@ -83,10 +91,11 @@ class BadKey(Rejected):
 class ItemsRefused(Rejected):
     """Raised when some of many services cannot be printed; concerns those alone."""
 
-    def __init__(self, reasons: dict[str, str]) -> None:
-        """`reasons`: service (`ns/name`) to a sentence."""
+    def __init__(self, reasons: dict[str, str], *, costly: bool = False) -> None:
+        """`reasons`: service (`ns/name`) to a sentence. `costly`: to try them takes long."""
         super().__init__("; ".join(reasons.values()))
         self.reasons = reasons
+        self.costly = costly
 
 
 class ApplyFailed(LbsyncError):

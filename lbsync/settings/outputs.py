@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.settings.values import Command, FileMode, FilePath
+from lbsync.settings.values import Command, Duration, FileMode, FilePath
 
 
 class Templates(msgspec.Struct, frozen=True):
@@ -27,6 +27,13 @@ class Templates(msgspec.Struct, frozen=True):
              "another tool and are only there for `getv`, `gets`, `ls`; none is decoded, refused or "
              "reported under `quarantine/`, and templates see no services. Needs `packaged = false`."),
     ] = True  # fmt: skip
+    time_limit: Annotated[
+        Duration,
+        Meta(extra={"min": "100ms", "max": "30s"},
+             description="So much processor time a template may take for its output, and for each item of "
+             "`each`; then it is stopped and named, and the last good configuration stays. A service whose "
+             "item takes longer is held back alone. 5s: many times what 10,000 services take."),
+    ] = Duration(5_000)  # fmt: skip
 
 
 class Output(msgspec.Struct, frozen=True):

@@ -200,6 +200,44 @@ def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_pa
     assert host.stack.get("moved.example").body == "web"
 
 
+def test_a_template_that_takes_too_long_for_one_service_lets_the_others_go_on(
+    host: Host, tmp_path: Path
+) -> None:
+    mine = tmp_path / "templates"
+    mine.mkdir()
+    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}\n"
+    text = packaged.read_text() + "{% if s.owner %}" + endless + "{% endif %}\n"
+    (mine / "backend.cfg.j2").write_text(text)
+    host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\ntime_limit = "300ms"\n')
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    slow = {"mode": "http", "hosts": ["moved.example"], "owner": "anybody"}
+    host.stack.put(
+        {
+            "services/shop/web": slow,
+            "services/shop/new": {"mode": "http", "hosts": ["new.example"]},
+            "endpoints/shop/new/default": servers(host.stack.web("new")),
+        }
+    )
+    outcome = host.agent.run_pass()
+    assert outcome.confirmed
+    assert "services/shop/web" in outcome.error
+    assert "backend.cfg.j2:" in outcome.error
+    assert "stopped after 0.3 s of processor time" in outcome.error
+    assert host.stack.get("shop.example").body == "web"
+    assert host.stack.get("new.example").body == "new"
+    # Now for all of them: what is live stays.
+    (mine / "backends.cfg.j2").write_text(endless)
+    host.restart_agent()
+    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["newer.example"]}})
+    before = host.text()
+    with pytest.raises(TemplateError, match=r"^backends\.cfg\.j2:1: it takes too long.*time_limit"):
+        host.agent.run_pass()
+    assert host.text() == before
+    assert host.stack.get("new.example").body == "new"
+
+
 def test_what_haproxy_warns_of_is_said_once_and_shown_by_check(
     host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from lbsync import log
 from lbsync.agent.candidate import attribution, failed_digests, line_tracing
+from lbsync.agent.candidate.reasons import first, patience, saying, untried
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.desired import certificates, raw_layout
 from lbsync.agent.desired.builder import DesiredBuilder, DesiredState, PassInput, Plan
@@ -65,14 +66,14 @@ class Culprits:
         if isinstance(error, BadKey) and self._bar_key(question, error):
             return
         reasons = error.reasons if isinstance(error, ItemsRefused) else {}
-        named = {Suspect("service", name): _saying(why) for name, why in reasons.items()}
-        if not self._bar(question, settled, named, error):
+        named = {Suspect("service", name): saying(why) for name, why in reasons.items()}
+        if not self._bar(question, settled, named, error, _TRY_AGAIN_S * patience(error)):
             self._search(question, settled, error, tries)
 
     def refused(self, question: PassInput, plan: Plan, refusal: Refused, tries: Tries) -> None:
         """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
         named = self._named(question, plan, refusal.findings)
-        if not self._bar(question, plan, named, refusal):
+        if not self._bar(question, plan, named, refusal, _TRY_AGAIN_S):
             self._search(question, plan, refusal, tries)
         elif any(suspect.kind == "certificate" for suspect in named):
             self._hold_certificates(question, tries)
@@ -95,7 +96,7 @@ class Culprits:
         """Hold back what HAProxy will name next, as it names but one certificate at a time: those that
         OpenSSL would not serve, either, unless HAProxy turns out to take them."""
         found = {
-            Suspect("certificate", name): _saying(f"OpenSSL says: {why}")
+            Suspect("certificate", name): saying(f"OpenSSL says: {why}")
             for name, why in self._settler.certificates.objections()
         }
         suspects = sorted(found.keys() - self._quarantine.bars.keys())
@@ -115,13 +116,13 @@ class Culprits:
         that fails may stop all traffic for two seconds.
         """
         owners = attribution.section_owners(plan.desired)
-        why = findings[0] if findings else _saying("HAProxy did not take it; see its log")
+        why = findings[0] if findings else saying("HAProxy did not take it; see its log")
         accused = self._named(question, plan, findings)
         new = {a_service(ServiceId.parse(owners[name])) for name in binders if name in owners}
         if binders and not accused and not new:
             return False  # an address of the settings, or of a template
         changed = [suspect for group in self._suspects(question, plan) for suspect in group]
-        address = _saying("HAProxy did not take it, most likely as it cannot bind a new address")
+        address = saying("HAProxy did not take it, most likely as it cannot bind a new address")
         for reasons in (accused, dict.fromkeys(new, address), dict.fromkeys(changed, why)):
             fresh = {suspect: reasons[suspect] for suspect in changed if suspect in reasons}
             if fresh:
@@ -144,7 +145,7 @@ class Culprits:
         groups = self._suspects(question, found)
         for suspects in (*groups, [suspect for group in groups for suspect in group]):
             if suspects and tries(set(suspects)) is None:
-                self._put(question, dict.fromkeys(suspects, _untried(error)), _TRY_UNTRIED_S)
+                self._put_untried(question, suspects, error)
                 return
         raise error
 
@@ -165,7 +166,7 @@ class Culprits:
             identity, error.reason, until=time.monotonic() + _TRY_AGAIN_S, out=out
         )
         self._quarantine.bar(suspect, bar)
-        self._tell(question, suspect, _saying(error.reason))
+        self._tell(question, suspect, saying(error.reason))
         return True
 
     def _search(
@@ -178,16 +179,19 @@ class Culprits:
         before = self._trials
         search.run(before)
         self._trials -= min(before, search.trials)
-        reasons = dict.fromkeys(search.proved, _first_finding(error))
+        reasons = dict.fromkeys(search.proved, first(error))
         if len(search.proved) > 1:
             for suspect in sorted(search.proved)[:_MOST_REASONS]:
                 # What was said may have been said of another.
                 own = tries(search.held - {suspect})
-                reasons[suspect] = _first_finding(own or error)
-        untried = search.held - search.proved
-        if not self._bar(question, found, reasons, error) and not untried:
+                reasons[suspect] = first(own or error)
+        others = search.held - search.proved
+        if (
+            not self._bar(question, found, reasons, error, _TRY_AGAIN_S * patience(error))
+            and not others
+        ):
             raise error
-        self._put(question, dict.fromkeys(untried, _untried(error)), _TRY_UNTRIED_S)
+        self._put_untried(question, others, error)
 
     def _suspects(self, question: PassInput, found: Plan | DesiredState) -> Groups:
         """Return all that changed and is not held back yet: by kind, the oldest change first, as
@@ -211,6 +215,7 @@ class Culprits:
         found: Plan | DesiredState,
         reasons: dict[Suspect, Finding],
         error: LbsyncError,
+        seconds: float,
     ) -> bool:
         """Hold back those of `reasons` whom it would change; tell whether there are any.
 
@@ -220,8 +225,14 @@ class Culprits:
         fresh = {suspect: why for suspect, why in reasons.items() if suspect in changed}
         if self._leaves_nothing({*self._quarantine.bars, *fresh}, question, found):
             raise error
-        self._put(question, fresh, _TRY_AGAIN_S)
+        self._put(question, fresh, seconds)
         return bool(fresh)
+
+    def _put_untried(
+        self, question: PassInput, suspects: Iterable[Suspect], error: LbsyncError
+    ) -> None:
+        seconds = _TRY_UNTRIED_S * patience(error)
+        self._put(question, dict.fromkeys(suspects, untried(error)), seconds)
 
     def _put(self, question: PassInput, reasons: dict[Suspect, Finding], seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -282,18 +293,3 @@ class Culprits:
             return good is not None and not (bar and bar.out)
         service = suspect.service
         return (service_key(service) if service else suspect.name) in question.accepted
-
-
-def _first_finding(error: LbsyncError) -> Finding:
-    return error.findings[0] if isinstance(error, Refused) else _saying(str(error))
-
-
-def _untried(error: LbsyncError) -> Finding:
-    return _saying(
-        "it was not tried yet, as many changes are refused at once; it is tried again in a few "
-        f"seconds ({_first_finding(error)})"
-    )
-
-
-def _saying(text: str) -> Finding:
-    return Finding("", 0, "", text)

@@ -45,6 +45,7 @@ class CandidateSearch:
                 return error
             return None
 
+        self._settler.allow_anew()
         self._culprits.begin()
         for attempt in range(_MOST_ROUNDS + 1):
             plan = self._printable(question)

@@ -237,6 +237,10 @@ class DesiredBuilder:
         outside = {path: text for path, text in texts.files.items() if path.startswith("/")}
         return Plan(settled.entries, desired, settled.hold, settled.let_go, rendered, outside, raw)
 
+    def allow_anew(self) -> None:
+        """Let templates take what they may again, however many took too much before."""
+        self._renderer.allowance.restore()
+
     def fragment(self, template: str, item: object) -> str:
         """Return the text of one item of `each`, as the whole rendering prints it."""
         return self._renderer.fragment(template, item)
@@ -278,18 +282,17 @@ class DesiredBuilder:
         host: HostState,
     ) -> tuple[_Texts, Rendered]:
         """Render, or return the last result where nothing that goes into it has changed."""
-        mark = (desired.services, desired.settings, tuple(certificates), draining, raw, host)
+        wanted = (desired.services, desired.settings, tuple(certificates), draining, raw, host)
+        mark = (wanted, self._renderer.resting)
         if self._last is not None and self._last[0] == mark:
             return self._last[1], self._last[2]
         context = template_context.context(desired, certificates, draining, host.name_servers)
         files, faults = self._renderer.render_what_can(context, raw)
         texts = _Texts(files, tuple((path, str(error)) for path, error in faults.items()))
         inside = {path: text for path, text in files.items() if not path.startswith("/")}
-        inside |= {**desired.authorities, **dict(host.files)}
-        modes = dict(self._renderer.modes)
-        for file in certificates:
-            path = f"{CERTIFICATES}/{file.name}"
-            inside[path], modes[path] = file.data, template_context.CERTIFICATE_MODE
+        served = {f"{CERTIFICATES}/{file.name}": file.data for file in certificates}
+        inside |= {**desired.authorities, **dict(host.files), **served}
+        modes = self._renderer.modes | dict.fromkeys(served, template_context.CERTIFICATE_MODE)
         rendered = seal(inside, modes, frozenset({HOST_MAP}))
         self._last = (mark, texts, rendered)
         return texts, rendered

@@ -104,7 +104,8 @@ def make_renderer(settings: Settings) -> Renderer:
         "host": str(settings.host),
         "state_dir": str(settings.state_dir),
     }
-    return Renderer(directories, output_specs(settings), constants)
+    limit = settings.templates.time_limit.seconds
+    return Renderer(directories, output_specs(settings), constants, limit)
 
 
 def context(

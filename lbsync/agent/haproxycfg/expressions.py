@@ -76,7 +76,8 @@ _CHECK = {
     "hdr": "tf",
 }
 _CALL = re.compile(r"[A-Za-z0-9_.-]+")
-_MAP_CALL = re.compile(r"\bmap(?:_([a-z0-9]+))?[a-z0-9_]*\(\s*([^,)\s\"']+)")
+#: Possessive: a long word is gone through once.
+_MAP_CALL = re.compile(r"\bmap(?:_([a-z0-9]++))?[a-z0-9_]*+\(\s*+([^,)\s\"']+)")
 
 
 class Evaluated(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """The Jinja environment of one kind of output: sandboxed, strict, quoting by default."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import CodeType
@@ -12,6 +13,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lbsync.agent.render import compiler, filters, holes, quoting, text
+from lbsync.agent.render.allowance import Allowance
 from lbsync.agent.render.confd import functions, keys
 from lbsync.agent.render.fragments import Fragments
 from lbsync.agent.render.loader import ShadowingLoader
@@ -51,6 +53,8 @@ STYLES: Mapping[StyleName, Style] = {
 _compiled: dict[tuple[object, ...], tuple[CodeType, list[str]]] = {}
 #: So many are kept, several times what a host has.
 _MOST_COMPILED = 1000
+#: Of whole numbers that are calculated with.
+_MOST_BITS = 1024
 
 #: Methods of quoted text that only look at it.
 _LOOKING = frozenset({"startswith", "endswith"})
@@ -70,7 +74,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
     code_generator_class = compiler.PrintingCodeGenerator
     concat = staticmethod(text.quoted_concat)
     literal = text.Literal
-    intercepted_binops = frozenset({"+", "%"})
+    intercepted_binops = frozenset({"+", "%", "*", "//", "**"})
     finalize: text.Printer
 
     def __init__(
@@ -79,7 +83,9 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         style: StyleName = "haproxy",
         delimiters: Delimiters | None = None,
         constants: Mapping[str, object] | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
+        """`allowance`: what fragments may take; None leaves them alone."""
         marks = delimiters or Delimiters()
         self.style = STYLES[style]
         self._kind = (style, marks)
@@ -104,7 +110,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
             extensions=("jinja2.ext.do", "jinja2.ext.loopcontrols"),
         )
         self.filters = {**functions.FILTERS, **filters.build(printer, style)}
-        self.fragments = Fragments(self, self.style.close_lines)
+        self.fragments = Fragments(self, self.style.close_lines, allowance or Allowance(math.inf))
         for name in ("lipsum", "joiner"):
             del self.globals[name]
         self.globals |= functions.functions(keys.NAMES)
@@ -183,7 +189,8 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         raise SecurityError("text that is quoted already cannot be a format; use ~ or a set block")
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Join by our rules where `+` meets text; refuse `%` with quoted text on either side."""
+        """Join by our rules where `+` meets text; refuse `%` with quoted text on either side, and
+        numbers so large that a single operation takes seconds."""
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
             return self.finalize.join((left, right))
         if operator == "%" and isinstance(left, str):
@@ -191,4 +198,14 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
             members = values if isinstance(values, tuple) else (values,)
             if any(type(member) is text.Quoted for member in (left, *members)):
                 raise TypeError("% cannot mix data with text that is quoted already; use ~")
+        if isinstance(left, int) and isinstance(right, int):
+            _refuse_large(operator, left, right)
         return super().call_binop(context, operator, left, right)
+
+
+def _refuse_large(operator: str, left: int, right: int) -> None:
+    bits = max(left.bit_length(), right.bit_length())
+    if operator == "**":
+        bits = max(bits, left.bit_length() * right)
+    if bits > _MOST_BITS:
+        raise ValueError(f"{operator} with a number of more than {_MOST_BITS} bits")

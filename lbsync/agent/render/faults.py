@@ -4,7 +4,8 @@ from types import TracebackType
 
 import jinja2
 
-from lbsync.errors import BadKey, ItemsRefused, LbsyncError, Rejected, TemplateError
+from lbsync.agent.render.allowance import TOO_MUCH_MEMORY
+from lbsync.errors import BadKey, ItemsRefused, LbsyncError, Rejected, TemplateError, TooCostly
 
 #: What the code of a template can raise: our own refusals, Jinja's errors, and Python's for
 #: operations on values of the wrong kind.
@@ -14,6 +15,7 @@ FAULTS = (
     ArithmeticError,
     AttributeError,
     LookupError,
+    MemoryError,
     RecursionError,
     TypeError,
     ValueError,
@@ -47,6 +49,10 @@ def located(error: Exception, name: str) -> LbsyncError:
     if isinstance(error, BadKey):
         return BadKey(error.key, f"{error.reason} (read by {place})")
     message = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        message = TOO_MUCH_MEMORY
+    if isinstance(error, TooCostly):
+        return type(error)(f"{place}: {message}")
     if isinstance(error, Rejected):
         return Rejected(f"{place}: {message}")
     return TemplateError(f"{place}: {message}")

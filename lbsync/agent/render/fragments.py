@@ -11,9 +11,10 @@ from dataclasses import is_dataclass
 from jinja2 import Environment, Template
 from jinja2.runtime import Context
 
+from lbsync.agent.render.allowance import Allowance
 from lbsync.agent.render.faults import FAULTS, located
 from lbsync.agent.render.text import Quoted
-from lbsync.errors import BadKey, ItemsRefused, LbsyncError
+from lbsync.errors import BadKey, ItemsRefused, ItemTooCostly, LbsyncError, TooCostly
 from lbsync.model.desired import Backend, Service
 
 _Kept = dict[int, tuple[object, str]]
@@ -23,9 +24,12 @@ _Kept = dict[int, tuple[object, str]]
 class Fragments:
     """Renders items by a fragment template, and keeps what the latest render used."""
 
-    def __init__(self, environment: Environment, finish: Callable[[str], str]) -> None:
+    def __init__(
+        self, environment: Environment, finish: Callable[[str], str], allowance: Allowance
+    ) -> None:
         self._environment = environment
         self._finish = finish
+        self._allowance = allowance
         self._kept: dict[str, _Kept] = {}
         self._used: dict[str, _Kept] = {}
         self._frozen: dict[type, bool] = {}
@@ -58,6 +62,8 @@ class Fragments:
                 try:
                     entry = used.get(identity) or (item, self._render(name, item))
                 except LbsyncError as error:
+                    if isinstance(error, TooCostly) and not isinstance(error, ItemTooCostly):
+                        raise
                     faults[_service(item)] = error
                     continue
                 if not self._is_frozen(type(item)):
@@ -81,9 +87,12 @@ class Fragments:
         names = {**self._globals, "item": item}
         context = Context(self._environment, names, template.name, template.blocks)
         try:
+            self._allowance.begin_item()
             return self._finish("".join(template.root_render_func(context)))
         except FAULTS as error:
             raise _about(item, located(error, name)) from error
+        finally:
+            self._allowance.end_item()
 
     def _is_frozen(self, kind: type) -> bool:
         """Tell whether items of `kind` cannot change, so that identity stands for content."""
@@ -111,7 +120,8 @@ def _together(faults: dict[str, LbsyncError], *, some: bool) -> LbsyncError:
     first = next(iter(faults.values()))
     if "" in faults or not some or any(isinstance(error, BadKey) for error in faults.values()):
         return first
-    return ItemsRefused({service: str(error) for service, error in faults.items()})
+    costly = any(isinstance(error, TooCostly) for error in faults.values())
+    return ItemsRefused({service: str(e) for service, e in faults.items()}, costly=costly)
 
 
 def _about(item: object, error: LbsyncError) -> LbsyncError:

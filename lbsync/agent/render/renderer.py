@@ -1,17 +1,22 @@
 """All outputs of one configuration, rendered from one snapshot."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import jinja2
 import msgspec
 
+from lbsync.agent.render.allowance import Allowance
 from lbsync.agent.render.confd.keys import Keys
 from lbsync.agent.render.digest import STAND_IN
 from lbsync.agent.render.environment import ConfigEnvironment, Delimiters, StyleName
 from lbsync.agent.render.faults import FAULTS, located
 from lbsync.agent.render.text import Quoted
-from lbsync.errors import LbsyncError, Rejected, TemplateError
+from lbsync.errors import LbsyncError, Rejected, TemplateError, TooCostly
+
+#: Of one file; HAProxy would take minutes to read as much.
+_MOST_CHARACTERS = 100_000_000
+_REST_S = 600.0
 
 
 class OutputSpec(msgspec.Struct, frozen=True):
@@ -38,22 +43,29 @@ class Renderer:
         template_dirs: Sequence[Path],
         outputs: Sequence[OutputSpec],
         constants: Mapping[str, object] | None = None,
+        time_limit_s: float = 5.0,
     ) -> None:
         """Compile all that `outputs` need.
 
         `template_dirs`: the first that has a file wins. `constants`: names that every template,
-        macro and fragment sees, the same for the life of the renderer. Raises `TemplateError`.
+        macro and fragment sees, the same for the life of the renderer. `time_limit_s`: seconds of
+        processor time that an output may take, and each item of `each`. Raises `TemplateError`.
         """
         self.outputs = tuple(outputs)
+        self.allowance = Allowance(time_limit_s)
+        """What the templates may take."""
+        self._rests: dict[str, tuple[float, LbsyncError]] = {}
         self._environments: dict[tuple[StyleName, Delimiters], ConfigEnvironment] = {}
         self._check_paths()
         for spec in self.outputs:
             kind = (spec.style, spec.delimiters)
             try:
                 if kind not in self._environments:
-                    self._environments[kind] = ConfigEnvironment(template_dirs, *kind, constants)
+                    self._environments[kind] = ConfigEnvironment(
+                        template_dirs, *kind, constants, self.allowance
+                    )
                 self._environments[kind].load(spec.template)
-            except (jinja2.TemplateError, TemplateError, AssertionError) as error:
+            except (*FAULTS, AssertionError) as error:
                 raise located(error, spec.template) from error
 
     def _check_paths(self) -> None:
@@ -73,6 +85,12 @@ class Renderer:
         """Permission bits by output path, for `seal`."""
         return {spec.path: spec.mode for spec in self.outputs}
 
+    @property
+    def resting(self) -> frozenset[str]:
+        """Paths of the files that are not rendered now, since they took too much."""
+        now = time.monotonic()
+        return frozenset(path for path, (until, _) in self._rests.items() if until > now)
+
     def render(self, context: Mapping[str, object], raw: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return the text of each output by its path; every text ends with one line feed.
 
@@ -90,19 +108,28 @@ class Renderer:
         self, context: Mapping[str, object], raw: Mapping[str, bytes]
     ) -> tuple[dict[str, bytes], dict[str, LbsyncError]]:
         """As `render`, but a file outside of the generation that cannot be rendered stands in no
-        other's way: return the texts, and by path why there are no further ones."""
+        other's way: return the texts, and by path why there are no further ones.
+
+        One that took too much is let alone for ten minutes, so that it does not cost its time again
+        with each change."""
         names = {**Keys(raw).functions(), **context, "digest": Quoted(STAND_IN)}
         for environment in self._environments.values():
             environment.fragments.begin()
         files: dict[str, bytes] = {}
         faults: dict[str, LbsyncError] = {}
-        for spec in self.outputs:
-            try:
-                files[spec.path] = self._render_one(spec, names)
-            except LbsyncError as error:
-                if not spec.path.startswith("/"):
-                    raise
-                faults[spec.path] = error
+        with self.allowance.spent_here():
+            for spec in self.outputs:
+                if spec.path in self.resting:
+                    faults[spec.path] = self._rests[spec.path][1]
+                    continue
+                try:
+                    files[spec.path] = self._render_one(spec, names)
+                except LbsyncError as error:
+                    if not spec.path.startswith("/"):
+                        raise
+                    faults[spec.path] = error
+                    if isinstance(error, TooCostly):
+                        self._rests[spec.path] = (time.monotonic() + _REST_S, error)
         for environment in self._environments.values():
             environment.fragments.commit()
         return files, faults
@@ -114,15 +141,19 @@ class Renderer:
         """
         for (known, _), environment in self._environments.items():
             if known == style:
-                return environment.fragments.one(template, item)
+                with self.allowance.spent_here():
+                    return environment.fragments.one(template, item)
         raise TemplateError(f"{template}: no output of style {style} to render a fragment for")
 
     def _render_one(self, spec: OutputSpec, names: Mapping[str, object]) -> bytes:
         environment = self._environments[spec.style, spec.delimiters]
         template = environment.get_template(spec.template)
         try:
-            pieces = template.root_render_func(template.new_context(dict(names)))
-            text = environment.style.close("".join(pieces)).rstrip("\n")
+            with self.allowance.output(spec.path):
+                pieces = template.root_render_func(template.new_context(dict(names)))
+                text = environment.style.close("".join(pieces)).rstrip("\n")
+            if len(text) > _MOST_CHARACTERS:
+                raise TooCostly(f"it prints more than {_MOST_CHARACTERS} characters")
             return f"{text}\n".encode() if text else b""
         except UnicodeEncodeError as error:
             raise Rejected(

@@ -12,9 +12,12 @@ def data(value: object) -> str:
 
 
 def whole(value: object) -> int:
-    """Return a whole number. Raises TypeError for all else."""
+    """Return a whole number of 64 bits, as Go's are. Raises TypeError for all else, ValueError for a
+    larger one."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r} is no whole number; use atoi() on texts")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number has 64 bits at most")
     return value
 
 

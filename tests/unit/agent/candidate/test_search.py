@@ -5,6 +5,7 @@ section, or nothing, or only the first of several faults.
 """
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -25,14 +26,20 @@ from lbsync.agent.guard.guard import Guard
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.agent.render.renderer import OutputSpec, Renderer
 from lbsync.clients.certificates import CertificateDirectory
-from lbsync.errors import LbsyncError
+from lbsync.errors import LbsyncError, TemplateError
 from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.settings import Claims
 from tests.builders import an_item, servers
 
-ALL = """\
-{{ each("one.j2", services) }}
+#: For a day or two.
+FOR_LONG = "{% for _ in range(99999) %}{% for _ in range(99999) %}{% endfor %}{% endfor %}"
+ALL = (
+    f"""\
+{{{{ each("one.j2", services) }}}}
+{{% for key in gets("/up/*") if key.Value == "slow" %}}{FOR_LONG}{{% endfor %}}
+"""
+    """\
 {% for key in gets("/up/*") %}
 key {{ key.Key }} {{ 1 // (0 if key.Value == "unprintable" else 1) }} {{ key.Value }}
 {% endfor %}
@@ -41,11 +48,16 @@ backend x{{ key.Key|replace("/", "-") }}
     line {{ key.Value|length }} of {{ key.Value|upper|reverse }} after
 {% endfor %}
 """
+)
 #: A service is refused for what its owner says.
-ONE = """{% if item.record.owner %}
+ONE = (
+    f"""{{% if item.record.owner == "slow" %}}{FOR_LONG}{{% endif %}}
+"""
+    """{% if item.record.owner %}
 service {{ item.id }} {{ 1 // (0 if item.record.owner == "unprintable" else 1) }} {{ item.record.owner }}
 {% endif %}
 """
+)
 
 _PEM = b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"
 #: To look at they are certificates with a key; the validator alone tells.
@@ -58,13 +70,14 @@ FAULTS: tuple[Fault, ...] = ("named", "unnamed", "unprintable", "route", "json")
 class Bed:
     """A settler with its own small templates, and a store that is a dictionary."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, time_limit_s: float = 5.0, more: str = "") -> None:
         (folder / "templates").mkdir()
-        (folder / "templates/all.j2").write_text(ALL)
+        (folder / "templates/all.j2").write_text(more + ALL)
         (folder / "templates/one.j2").write_text(ONE)
         self.certificates = folder / "certs"
         self.certificates.mkdir()
-        renderer = Renderer([folder / "templates"], [OutputSpec("all.j2", "haproxy.cfg")])
+        outputs = [OutputSpec("all.j2", "haproxy.cfg")]
+        renderer = Renderer([folder / "templates"], outputs, time_limit_s=time_limit_s)
         self.settler = DesiredBuilder(
             renderer, frozenset(), Permission(Claims()), Guard(100, 600.0),
             CertificateDirectory(self.certificates), raw_keys=True, contract=True,
@@ -457,4 +470,54 @@ def test_a_fault_that_is_nobodys_is_raised(bed: Bed) -> None:
 
     bed.judge = judge  # type: ignore[method-assign]
     with pytest.raises(LbsyncError, match="no such keyword"):
+        bed.run()
+
+
+def test_a_service_whose_text_takes_too_long_is_held_back_alone(tmp_path: Path) -> None:
+    bed = Bed(tmp_path, time_limit_s=0.2)
+    for name in NAMES:
+        bed.put(_service(name, "old"))
+    bed.run()
+    for name in NAMES:
+        bed.put(_service(name, "slow" if name in ("s1", "s3") else "new"))
+    assert owners(bed.run()) == {"s0": "new", "s1": "old", "s2": "new", "s3": "old", "s4": "new"}
+    reason = bed.settler.quarantine.bars[Suspect("service", "a/s1")].reason
+    assert "one.j2:1: it takes too long: stopped after 0.2 s of processor time" in reason
+    began = time.thread_time()
+    bed.put(_service("s0", "newer"))
+    assert owners(bed.run())["s0"] == "newer"
+    assert time.thread_time() - began < 0.2, "what is held back is tried again at once"
+    bed.put(_service("s1", "cured"))
+    assert owners(bed.run())["s1"] == "cured"
+
+
+def test_many_services_that_take_too_long_cost_the_time_of_two(tmp_path: Path) -> None:
+    bed = Bed(tmp_path, time_limit_s=0.64)
+    bed.put(_service("good", "old"))
+    bed.run()
+    for number in range(20):
+        bed.put(_service(f"s{number}", "slow"))
+    bed.put(_service("good", "new"))
+    began = time.thread_time()
+    assert owners(bed.run()) == {"good": "new"}
+    assert time.thread_time() - began < 6 * 0.64
+
+
+def test_a_key_that_makes_a_template_take_too_long_is_held_back_alone(tmp_path: Path) -> None:
+    bed = Bed(tmp_path, time_limit_s=0.2)
+    bed.put({f"up/{key}": b"old" for key in "abcdef"})
+    bed.run()
+    bed.put({"up/a": b"new", "up/b": b"new", "up/c": b"slow", "up/d": b"new"})
+    plan = bed.run()
+    assert {key: plan.raw[f"up/{key}"] for key in "abcd"} == {
+        "a": b"new", "b": b"new", "c": b"old", "d": b"new",
+    }  # fmt: skip
+
+
+def test_a_template_that_takes_too_long_whatever_it_is_given_is_nobodys_fault(
+    tmp_path: Path,
+) -> None:
+    bed = Bed(tmp_path, time_limit_s=0.2, more=FOR_LONG)
+    bed.put({"up/a": b"new", **_service("s1", "new")})
+    with pytest.raises(TemplateError, match=r"all\.j2:1: it takes too long: .* allows 0\.2 s"):
         bed.run()

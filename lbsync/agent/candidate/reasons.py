@@ -1,0 +1,32 @@
+"""What is said of those who are held back, and how patient to be with them."""
+
+from lbsync.agent.candidate.validate import Refused
+from lbsync.agent.haproxycfg.lint import Finding
+from lbsync.errors import ItemsRefused, LbsyncError, TooCostly
+
+_PATIENCE = 10.0
+
+
+def saying(text: str) -> Finding:
+    """Return a finding without a place."""
+    return Finding("", 0, "", text)
+
+
+def first(error: LbsyncError) -> Finding:
+    """Return what an error says first."""
+    return error.findings[0] if isinstance(error, Refused) else saying(str(error))
+
+
+def untried(error: LbsyncError) -> Finding:
+    """Return what is said of who may be good, and was not tried because of the error."""
+    return saying(
+        "it was not tried yet, as many changes are refused at once; it is tried again in a few "
+        f"seconds ({first(error)})"
+    )
+
+
+def patience(error: LbsyncError) -> float:
+    """Return how many times longer than others to wait before it is tried again: a template's time has
+    to run out for each try of what takes too long."""
+    is_costly = isinstance(error, TooCostly) or (isinstance(error, ItemsRefused) and error.costly)
+    return _PATIENCE if is_costly else 1.0
