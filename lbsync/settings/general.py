@@ -90,7 +90,7 @@ class Agent(msgspec.Struct, frozen=True):
         Meta(extra={"min": "1s", "max": "1d"},
              description="How often everything that HAProxy runs is read back and compared; what "
              "differs is healed, what a person set by hand is kept and shown. 30s: 3,000 servers "
-             "cost a few milliseconds."),
+             "cost some hundredths of a second, 30,000 half a second."),
     ] = Duration(30_000)  # fmt: skip
     leave_within: Annotated[
         Duration,
