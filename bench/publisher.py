@@ -15,15 +15,13 @@ from typing import Any
 from bench.figures import median, p99, row
 from bench.scale import rss_mb
 from harness.agent import AgentProcess, command
-from harness.etcd import Etcd
+from harness.etcd import Etcd, open_etcd
 from harness.fake_kube import FakeKube
 from harness.fake_kube.objects import PUBLISH, endpoint, endpoint_slice, service
 from harness.haproxy import binaries
 from harness.publisher import PublisherProcess, Store
 from harness.stack import Stack
 from harness.wait import wait_until
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.source import EtcdSource
 
 KEY = "endpoints/shop/cart/default"
 HOST = "cart.example"
@@ -78,7 +76,7 @@ class Watched:
     """Notes when the key of the servers holds a text."""
 
     def __init__(self, store: Store) -> None:
-        self._source = EtcdSource(EtcdOptions(endpoints=store.urls))
+        self._source = open_etcd(store.urls)
         self._changed = threading.Condition()
         self._source.start(self._wake)
 

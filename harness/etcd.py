@@ -4,13 +4,36 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.certificates import Authority
 from harness.ports import free_port
 from harness.wait import wait_until
-from lbsync.settings.addresses import Endpoint
+from lbsync.clients.etcd.source import EtcdSource
+from lbsync.settings import Duration, Endpoint
+from lbsync.settings import Etcd as Settings
+from lbsync.settings.values import FilePath
+
+
+def etcd_settings(
+    urls: Iterable[str], *, timeout: float = 5.0, resync: float = 300.0, **more: str
+) -> Settings:
+    """Return `[etcd]` of the settings; times in seconds."""
+    files = {name: FilePath(text) if name != "user" else text for name, text in more.items()}
+    return Settings(
+        endpoints=tuple(map(Endpoint.parse, urls)),
+        timeout=Duration(round(timeout * 1000)),
+        resync=Duration(round(resync * 1000)),
+        **files,  # type: ignore[arg-type] # `user` is the one that is no path
+    )
+
+
+def open_etcd(urls: Iterable[str], prefix: str = "/lbsync/", **settings: Any) -> EtcdSource:
+    """Return a source; `settings` are those of `etcd_settings`, and `quiet` and `page_size`."""
+    own = {name: settings.pop(name) for name in ("quiet", "page_size") if name in settings}
+    return EtcdSource(etcd_settings(urls, **settings), prefix, **own)
 
 
 def installed() -> bool:

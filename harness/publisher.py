@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import launch
+from harness.etcd import open_etcd
 from harness.fake_kube import FakeKube
 from harness.stack import CLAIMS
 from harness.wait import wait_until
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.source import EtcdSource
 from lbsync.settings.addresses import Endpoint
 
 
@@ -23,7 +22,7 @@ class Store:
     def __init__(self, urls: Sequence[Endpoint], prefix: str = "/lbsync/") -> None:
         self.urls = tuple(urls)
         self.prefix = prefix
-        self.client = EtcdSource(EtcdOptions(endpoints=self.urls, prefix=prefix))
+        self.client = open_etcd(self.urls, prefix)
 
     def value(self, key: str) -> Any:
         """Return one value; None where there is none."""

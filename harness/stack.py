@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.etcd import Etcd
+from harness.etcd import Etcd, open_etcd
 from harness.haproxy import Haproxy
 from harness.ports import free_port
 from harness.web import WebServer
-from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Delete, Put
 
@@ -112,7 +111,7 @@ tcp_bind_address = "127.0.0.1"
         """A client for writing keys."""
         if self._client is None:
             urls = tuple(node.url for node in self.etcd.nodes)
-            self._client = EtcdSource(EtcdOptions(endpoints=urls))
+            self._client = open_etcd(urls)
         return self._client
 
     def put(self, values: Mapping[str, object]) -> int:

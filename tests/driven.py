@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from harness.etcd import open_etcd
 from harness.fake_kube import FakeKube
 from harness.publisher import Store
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Source
 from lbsync.errors import Unavailable
 from lbsync.loop import Outcome, Waker
@@ -32,8 +31,7 @@ class Driven:
         name = str(fields.pop("name", "driven"))
         adopt = bool(fields.pop("adopt", False))
         times = {key: fields.pop(key) for key in tuple(fields) if key in FAST.__struct_fields__}
-        options = EtcdOptions(endpoints=store.urls, prefix=store.prefix)
-        self.source: Source = fields.pop("source", None) or EtcdSource(options)
+        self.source: Source = fields.pop("source", None) or open_etcd(store.urls, store.prefix)
         given: dict[str, Any] = {"address_mode": "pod", "brake_hold": Duration(1000), **fields}
         if "cluster" in given:
             given["cluster"] = Name(given["cluster"])

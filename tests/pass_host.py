@@ -1,12 +1,11 @@
 """A stack with one agent, run pass by pass."""
 
+from harness.etcd import open_etcd
 from harness.stack import Stack
 from lbsync.agent.agent import Agent
 from lbsync.agent.control import Control
 from lbsync.agent.generations.store import Store
 from lbsync.cli.prepare import prepare
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.source import EtcdSource
 from lbsync.settings import load
 
 
@@ -22,7 +21,7 @@ class Host:
         """An agent that knows no more than the disk does, as after a restart."""
         settings = load(self.stack.config_file)
         endpoints = tuple(node.url for node in self.stack.etcd.nodes)
-        self.source = EtcdSource(EtcdOptions(endpoints=endpoints, timeout=1.0))
+        self.source = open_etcd(endpoints, timeout=1.0)
         return Agent(settings, self.source)
 
     def prepare(self) -> None:

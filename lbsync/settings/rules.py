@@ -54,6 +54,11 @@ def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[
             "http and https are mixed; the password would travel readable to some members",
             ("etcd", "endpoints"),
         )
+    if etcd.ca and not any(endpoint.secure for endpoint in etcd.endpoints):
+        yield finding(
+            "ca is set, but the endpoints are http://; write https://",
+            ("etcd", "ca"), ("etcd", "endpoints"),
+        )  # fmt: skip
     if settings.publisher.heartbeat >= settings.publisher.full_compare:
         yield finding(
             f"heartbeat ({settings.publisher.heartbeat}) is not shorter than full_compare "

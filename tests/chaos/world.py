@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from harness.agent import AgentProcess
+from harness.etcd import open_etcd
 from harness.load import Load
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from harness.web import WebServer
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
 from tests.chaos.oracle import Answers, Oracle, Stored, Written, settled
@@ -47,7 +46,7 @@ class Writer:
         self._names = [f"w{number}/s{n}" for n in range(5)]
         self._webs = webs
         urls = tuple(node.url for node in stack.etcd.nodes)
-        self._client = EtcdSource(EtcdOptions(endpoints=urls))
+        self._client = open_etcd(urls)
         self._fresh: set[str] = set()
         """Keys that were written since the last quiet point: nobody knows yet what of them was seen."""
 

@@ -13,21 +13,19 @@ from typing import Any
 import pytest
 
 from harness.certificates import Authority
-from harness.etcd import Etcd
+from harness.etcd import Etcd, etcd_settings, open_etcd
 from harness.proxy import Proxy
 from harness.wait import wait_until
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.kv import Kv
 from lbsync.clients.etcd.mirror import Mirror
-from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.probe import Probe
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.etcd.usage import usage
 from lbsync.clients.etcd.watch import Watch
 from lbsync.clients.source import Delete, Expect, Put
-from lbsync.errors import Conflict, Rejected, SettingsError, Unavailable
+from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.snapshot import Snapshot
-from lbsync.settings.addresses import Endpoint
 
 Clusters = Callable[..., Etcd]
 Open = Callable[..., EtcdSource]
@@ -38,11 +36,15 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def source() -> Iterator[Open]:
+def source(tmp_path: Path) -> Iterator[Open]:
     opened: list[EtcdSource] = []
 
-    def begin(*urls: str, **options: object) -> EtcdSource:
-        opened.append(EtcdSource(EtcdOptions(endpoints=tuple(map(Endpoint, urls)), **options)))  # type: ignore[arg-type]
+    def begin(*urls: str, **options: Any) -> EtcdSource:
+        if "password" in options:
+            file = tmp_path / "password"
+            file.write_text(options.pop("password"))
+            options |= {"user": "lb", "password_file": str(file)}
+        opened.append(open_etcd(urls, **options))
         return opened[-1]
 
     yield begin
@@ -60,7 +62,7 @@ def test_tls_with_a_client_certificate(clusters: Clusters, source: Open, tmp_pat
     secure.commit([], [Put("a", b"1")])
     wait_until("the change", lambda: secure.health().ok and "a" in secure.snapshot().items)
 
-    (used,) = usage(EtcdOptions(endpoints=cluster.urls, **trusted)).values()
+    (used,) = usage(etcd_settings(cluster.urls, **trusted)).values()
     assert used.quota > used.size > 0
     assert used.revision >= 2
     assert used.compacted == -1
@@ -120,7 +122,7 @@ def test_a_token_that_ran_out_or_died_with_a_restart_is_replaced(
     cluster = clusters()
     cluster.node.extra += ["--auth-token", "simple", "--auth-token-ttl", "1"]
     cluster.start().demand_password("lb", "secret", prefix="/lbsync/")
-    watching = source(*cluster.urls, user="lb", password=lambda: "secret")
+    watching = source(*cluster.urls, password="secret")
     watching.start(nothing)
     wait_until("the watch", lambda: watching.health().ok)
     watching.commit([], [Put("a", b"1")])
@@ -139,12 +141,11 @@ def test_a_token_that_ran_out_or_died_with_a_restart_is_replaced(
 
 
 def test_a_password_that_was_rotated_is_read_again_at_the_next_login(
-    clusters: Clusters, source: Open
+    clusters: Clusters, source: Open, tmp_path: Path
 ) -> None:
     cluster = clusters().start()
     cluster.demand_password("lb", "old", prefix="/lbsync/")
-    password = ["old"]
-    watching = source(*cluster.urls, user="lb", password=lambda: password[0])
+    watching = source(*cluster.urls, password="old")
     watching.start(nothing)
     wait_until("the watch", lambda: watching.health().ok)
 
@@ -154,42 +155,37 @@ def test_a_password_that_was_rotated_is_read_again_at_the_next_login(
     cluster.node.kill()
     cluster.start()
     wait_until("the refusal", lambda: "authentication failed" in watching.health().detail)
-    password[0] = "new"
+    (tmp_path / "password").write_text("new")
     wait_until("the watch", lambda: watching.health().ok, timeout=15)
     watching.commit([], [Put("a", b"1")])
     wait_until("the change", lambda: "a" in watching.snapshot().items)
 
 
 def test_a_password_that_cannot_be_read_is_named_and_waited_for(
-    clusters: Clusters, source: Open
+    clusters: Clusters, source: Open, tmp_path: Path
 ) -> None:
     cluster = clusters().start()
     cluster.demand_password("lb", "secret", prefix="/lbsync/")
-    missing = [True]
-
-    def password() -> str:
-        if missing:
-            raise SettingsError(["[etcd] password_file: /x cannot be read: no"])
-        return "secret"
-
-    watching = source(*cluster.urls, user="lb", password=password)
+    watching = source(*cluster.urls, password="secret")
+    file = tmp_path / "password"
+    file.rename(tmp_path / "away")
     watching.start(nothing)
-    wait_until("the reason", lambda: "password_file: /x" in watching.health().detail)
-    missing.clear()
+    wait_until("the reason", lambda: f"password_file: {file} cannot" in watching.health().detail)
+    (tmp_path / "away").rename(file)
     wait_until("the watch", lambda: watching.health().ok)
 
 
 def test_wrong_credentials_are_named_and_can_be_put_right(clusters: Clusters, source: Open) -> None:
     cluster = clusters().start()
-    early = source(*cluster.urls, user="lb", password=lambda: "secret")
+    early = source(*cluster.urls, password="secret")
     assert early.get("a") is None, "a user may be set before authentication is switched on"
     cluster.demand_password("lb", "secret", prefix="/lbsync/")
     assert early.get("a") is None, "authentication was switched on under a running agent"
     with pytest.raises(Unavailable, match="authentication failed"):
-        source(*cluster.urls, user="lb", password=lambda: "wrong").get("a")
+        source(*cluster.urls, password="wrong").get("a")
     with pytest.raises(Unavailable, match="set etcd user and password"):
         source(*cluster.urls).get("a")
-    outside = source(*cluster.urls, user="lb", password=lambda: "secret", prefix="/other/")
+    outside = source(*cluster.urls, password="secret", prefix="/other/")
     with pytest.raises(Unavailable, match="permission denied"):
         outside.commit([], [Put("a", b"1")])
     outside.start(nothing)
@@ -283,11 +279,10 @@ def subprocess_put(etcd: Etcd, key: bytes, value: bytes) -> None:
 
 
 def test_a_mirror_that_is_wrong_is_found_out_and_healed(etcd: Etcd) -> None:
-    options = EtcdOptions(endpoints=etcd.urls, prefix="/doubt/", resync=0.05)
-    connections, mirror = Connections(options), Mirror()
-    kv = Kv(connections, options)
+    connections, mirror = Connections(etcd_settings(etcd.urls)), Mirror()
+    kv = Kv(connections, "/doubt/")
     watch = Watch(connections, kv, mirror, nothing)
-    probe = Probe(connections, kv, mirror, watch, resync=options.resync, every=0.05)
+    probe = Probe(connections, kv, mirror, watch, resync=0.05, every=0.05)
     try:
         kv.commit([], [Put("a", b"1"), Put("b", b"1"), Put("c", b"1")])
         watch.start()

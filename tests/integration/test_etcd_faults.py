@@ -8,21 +8,20 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 import pytest
 from structlog.testing import capture_logs
 
 from harness import etcd as etcd_harness
-from harness.etcd import Etcd
+from harness.etcd import Etcd, open_etcd
 from harness.ports import free_port
 from harness.proxy import Proxy
 from harness.wait import wait_until
-from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
-from lbsync.settings.addresses import Endpoint
 from tests.conftest import demand
 
 Clusters = Callable[..., Etcd]
@@ -38,8 +37,8 @@ def watching() -> Iterator[Watching]:
     """Open a source on some endpoints and wait until its watch is open."""
     opened: list[EtcdSource] = []
 
-    def begin(*urls: str, **options: object) -> EtcdSource:
-        source = EtcdSource(EtcdOptions(endpoints=tuple(map(Endpoint, urls)), **options))  # type: ignore[arg-type]
+    def begin(*urls: str, **options: Any) -> EtcdSource:
+        source = open_etcd(urls, **options)
         opened.append(source)
         source.start(nothing)
         wait_until("the watch", lambda: source.health().ok)
@@ -85,7 +84,7 @@ def down(source: EtcdSource, timeout: float = 20) -> str:
 
 def agrees(source: EtcdSource, cluster: Etcd, prefix: str = "/lbsync/") -> None:
     """Wait until the mirror is what another client reads."""
-    plain = EtcdSource(EtcdOptions(endpoints=cluster.urls, prefix=prefix))
+    plain = open_etcd(cluster.urls, prefix)
     try:
         stored = dict(plain.snapshot().items)
     finally:
@@ -97,7 +96,7 @@ def agrees(source: EtcdSource, cluster: Etcd, prefix: str = "/lbsync/") -> None:
 
 def write_many(cluster: Etcd, count: int, size: int = 1) -> None:
     """Write `count` keys at as many revisions, quickly."""
-    source = EtcdSource(EtcdOptions(endpoints=cluster.urls))
+    source = open_etcd(cluster.urls)
     try:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda i: source.commit([], [Put(f"k{i}", b"x" * size)]), range(count)))
@@ -132,7 +131,7 @@ def test_a_restarted_etcd_is_watched_on_without_reading_it_all_again(
 def test_an_agent_that_starts_before_etcd_says_so_and_recovers(clusters: Clusters) -> None:
     cluster = clusters()
     woken = threading.Event()
-    source = EtcdSource(EtcdOptions(endpoints=cluster.urls, timeout=0.5))
+    source = open_etcd(cluster.urls, timeout=0.5)
     try:
         source.start(woken.set)
         with pytest.raises(Unavailable, match="not listed yet"):
@@ -324,7 +323,7 @@ def test_another_cluster_at_the_same_address_is_read_anew(
 
 def test_two_hundred_watches_leave_no_thread_and_no_file_open(etcd: Etcd) -> None:
     def once() -> None:
-        source = EtcdSource(EtcdOptions(endpoints=etcd.urls, prefix="/leak/"))
+        source = open_etcd(etcd.urls, "/leak/")
         source.start(nothing)
         wait_until("the watch", lambda: source.health().ok, every=0.001)
         source.close()

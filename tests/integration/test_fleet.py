@@ -5,17 +5,16 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from harness.etcd import Etcd
+from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
 from lbsync.agent.report.fleet_reporter import Fleet
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Put
 from lbsync.schema import fleet as schema
 from lbsync.schema.keys import FOREIGN
@@ -39,11 +38,7 @@ class Host:
         self.key = f"agents/{name}"
         self.etcd, self.prefix = etcd, prefix
         self.status = Status("confirmed", name, 7, "", 1.0, revision=1, revision_seen=1)
-        self.source = EtcdSource(
-            EtcdOptions(
-                endpoints=etcd.urls, prefix=prefix, quiet=FOREIGN, **{"timeout": 2.0, **options}
-            )
-        )
+        self.source = open_etcd(etcd.urls, prefix, quiet=FOREIGN, **{"timeout": 2.0, **options})
         self.source.start(self._wake)
         wait_until("the watch", lambda: self.source.health().ok)
         self._state = tempfile.TemporaryDirectory()
@@ -238,8 +233,10 @@ def test_what_the_fleet_writes_wakes_nobody(etcd: Etcd, opened: Open) -> None:
 
 
 def test_without_the_right_to_write_it_is_said_once_and_tried_again(
-    clusters: Callable[..., Etcd], opened: Open
+    clusters: Callable[..., Etcd], opened: Open, tmp_path: Path
 ) -> None:
+    password_file = tmp_path / "password"
+    password_file.write_text("secret")
     etcd = clusters().start()
     etcd.demand_password("lb", "secret", prefix="/lbsync/")
     etcd.ctl("role", "revoke-permission", "part", "/lbsync/", "--prefix=true")
@@ -249,7 +246,7 @@ def test_without_the_right_to_write_it_is_said_once_and_tried_again(
         def said(words: str) -> list[str]:
             return [entry["event"] for entry in logs if words in entry["event"]]
 
-        host = opened(etcd, prefix="/lbsync/", user="lb", password=lambda: "secret")
+        host = opened(etcd, prefix="/lbsync/", user="lb", password_file=str(password_file))
         for revision in range(1, 300):
             host.note("shop/bad", revision=revision)
         wait_until("both warnings", lambda: len(said("permission denied")) == 2)

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.etcd import Etcd
+from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.files.source import FileSource
 from lbsync.clients.source import Delete, Expect, Put, Source
 from lbsync.errors import Conflict
@@ -26,7 +24,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     if request.param == "etcd":
         etcd: Etcd = request.getfixturevalue("etcd")
         prefix = f"/contract{next(numbers)}/"
-        made = EtcdSource(EtcdOptions(endpoints=etcd.urls, prefix=prefix, page_size=3))
+        made = open_etcd(etcd.urls, prefix, page_size=3)
     elif request.param == "tree":
         (tmp_path / "tree").mkdir()
         made = FileSource(tmp_path / "tree")

@@ -1,10 +1,9 @@
 """The etcd door: the only code that imports `etcd3` and `grpc`.
 
-`EtcdSource` in `source` is the one way in; `EtcdOptions` in `options` can be built without loading
-gRPC. How the parts lie on each other, bottom first:
+`EtcdSource` in `source` is the one way in. How the parts lie on each other, bottom first:
 
     descriptors, protobuf   wire messages, so that `etcd3` imports on a current protobuf
-    options, failures       what the user chose; what an RPC error means
+    credentials, failures   what this host must have to get in; what an RPC error means
     connections             one etcd3 client per endpoint, fail-over, deadlines, auth
     kv, lease               list, get, guarded commit; keys that live as long as their writer
     mirror, watch           the copy of all keys, and what keeps it fresh

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from lbsync.clients.etcd.auth import Metadata, Tokens
+from lbsync.clients.etcd.credentials import system_ca
 from lbsync.clients.etcd.failures import CALL_ERRORS, Kind, OutcomeUnknown, RpcFailure, failure
-from lbsync.clients.etcd.options import EtcdOptions, system_ca
 from lbsync.clients.etcd.protobuf import etcd3, etcdrpc
 from lbsync.clients.etcd.tls import Explainer
-from lbsync.errors import LbsyncError, Unavailable
-from lbsync.settings.addresses import Endpoint
+from lbsync.errors import LbsyncError, SettingsError, Unavailable
+from lbsync.settings import Endpoint, Etcd, password_of
 
 Stub = Callable[[Any], Callable[..., Any]]
 """Picks a call from an `etcd3.Etcd3Client`: `lambda client: client.kvstub.Range`."""
@@ -45,18 +45,18 @@ _LONGEST = 3
 class Connection:
     """One endpoint and the client that talks to it."""
 
-    def __init__(self, url: Endpoint, options: EtcdOptions) -> None:
+    def __init__(self, url: Endpoint, settings: Etcd) -> None:
         self.url = url
-        self.files = _stamp(options)
+        self.files = _stamp(settings)
         try:
             self.client: Any = etcd3.client(
                 # With its scheme: gRPC would take a bare `dns:2379` or `unix:2379` for one.
                 host=f"dns:///{url.host}",
                 port=url.port,
                 # etcd3 speaks TLS if, and only if, it is given a CA.
-                ca_cert=options.ca or (system_ca() if url.secure else None),
-                cert_cert=options.cert,
-                cert_key=options.key,
+                ca_cert=settings.ca or (system_ca() if url.secure else None),
+                cert_cert=settings.cert,
+                cert_key=settings.key,
                 grpc_options=_CHANNEL,
             )
         except OSError as error:
@@ -68,25 +68,26 @@ class Connection:
 class Connections:
     """All endpoints: which one is in use, and calls that move on when it does not answer."""
 
-    def __init__(self, options: EtcdOptions) -> None:
-        self._options = options
+    def __init__(self, settings: Etcd) -> None:
+        self._settings = settings
+        self._timeout = settings.timeout.seconds
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._index = 0
         self._open: dict[str, Connection] = {}
         self._told: dict[str, str] = {}
-        self.explain = Explainer(options).explain
+        self.explain = Explainer(settings).explain
         """Why TLS with an endpoint fails, where that can be told."""
-        self.tokens = Tokens(None if options.user is None else self._authenticate)
+        self.tokens = Tokens(self._authenticate if settings.user else None)
 
     def current(self) -> Connection:
         """Return the connection in use, made on demand. Raises `Unavailable`."""
         with self._lock:
             if self._closed.is_set():
                 raise Unavailable("the connection to etcd is closed")
-            url = self._options.endpoints[self._index]
+            url = self._settings.endpoints[self._index]
             if url not in self._open:
-                self._open[url] = Connection(url, self._options)
+                self._open[url] = Connection(url, self._settings)
             return self._open[url]
 
     def leave(self, connection: Connection, why: LbsyncError) -> None:
@@ -100,9 +101,9 @@ class Connections:
             self._told[connection.url] = getattr(why, "reason", str(why))
             if self._closed.is_set() or self._open.get(connection.url) is not connection:
                 return
-            if self._options.endpoints[self._index] == connection.url:
-                self._index = (self._index + 1) % len(self._options.endpoints)
-            discard = refused or connection.files != _stamp(self._options)
+            if self._settings.endpoints[self._index] == connection.url:
+                self._index = (self._index + 1) % len(self._settings.endpoints)
+            discard = refused or connection.files != _stamp(self._settings)
             if discard:
                 del self._open[connection.url]
         if discard:
@@ -113,19 +114,19 @@ class Connections:
         try:
             return self._attempt(connection, stub, request, timeout)
         except RpcFailure as error:
-            if error.kind is not Kind.STALE_TOKEN or self._options.user is None:
+            if error.kind is not Kind.STALE_TOKEN or not self._settings.user:
                 raise
         return self._attempt(connection, stub, request, timeout)
 
     def call(self, stub: Stub, request: Any, *, repeat: bool = True) -> Any:
-        """Call whichever endpoint answers, within the timeout of the options.
+        """Call whichever endpoint answers, within the timeout of the settings.
 
         `repeat=False` is for writes: once a request may have reached etcd it is not sent again;
         `OutcomeUnknown` is raised instead. Raises `RpcFailure` when etcd answers with a refusal,
         `Unavailable` when no endpoint answers.
         """
-        deadline = time.monotonic() + self._options.timeout
-        share = self._options.timeout / min(2, len(self._options.endpoints))
+        deadline = time.monotonic() + self._timeout
+        share = self._timeout / min(2, len(self._settings.endpoints))
         attempt = 0
         while True:
             attempt += 1
@@ -146,7 +147,7 @@ class Connections:
     def describe(self) -> str:
         """Return one phrase per endpoint: what was last seen of it."""
         return "; ".join(
-            f"{url}: {self._told.get(url, 'not asked yet')}" for url in self._options.endpoints
+            f"{url}: {self._told.get(url, 'not asked yet')}" for url in self._settings.endpoints
         )
 
     def close(self) -> None:
@@ -171,21 +172,17 @@ class Connections:
         return response
 
     def _password(self) -> str:
-        if self._options.password is None:
-            return ""
         try:
-            return self._options.password()
-        except Unavailable:
-            raise
-        except LbsyncError as error:
+            return password_of(self._settings) or ""
+        except SettingsError as error:
             # The file may be replaced just now: that is waited for, like an etcd that is away.
             raise Unavailable(str(error)) from error
 
     def _authenticate(self) -> str | None:
         connection = self.current()
-        request = etcdrpc.AuthenticateRequest(name=self._options.user, password=self._password())
+        request = etcdrpc.AuthenticateRequest(name=self._settings.user, password=self._password())
         try:
-            token: str = connection.authenticate(request, timeout=self._options.timeout).token
+            token: str = connection.authenticate(request, timeout=self._timeout).token
         except CALL_ERRORS as error:
             translated = failure(connection.url, error, self.explain)
             if "authentication is not enabled" in translated.reason:
@@ -195,9 +192,9 @@ class Connections:
         return token
 
 
-def _stamp(options: EtcdOptions) -> tuple[int, ...]:
+def _stamp(settings: Etcd) -> tuple[int, ...]:
     """Return what changes when one of the certificate files is replaced."""
-    return tuple(_changed_at(path) for path in (options.ca, options.cert, options.key) if path)
+    return tuple(_changed_at(path) for path in (settings.ca, settings.cert, settings.key) if path)
 
 
 def _changed_at(path: str) -> int:

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure
 from lbsync.clients.etcd.mirror import escaped, readable
-from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import Conflict, Rejected, Unavailable
@@ -18,14 +17,18 @@ _TRIES = 3
 
 T = TypeVar("T")
 
+PAGE_SIZE = 2000
+
 
 class Kv:
     """Keys under one prefix; names are given and returned without it."""
 
-    def __init__(self, connections: Connections, options: EtcdOptions) -> None:
+    def __init__(self, connections: Connections, prefix: str, page_size: int = PAGE_SIZE) -> None:
+        """`prefix` ends with `/`, so that `/lbsync-old/` is not taken in; `page_size`: keys per Range
+        request when listing, which bounds the size of one answer."""
         self._connections = connections
-        self._options = options
-        self.prefix = options.prefix.encode()
+        self._page_size = page_size
+        self.prefix = prefix.encode()
         self.range_end = _after(self.prefix)
         self._seen = 0
 
@@ -151,7 +154,7 @@ class Kv:
             key=key,
             range_end=range_end,
             revision=revision,
-            limit=self._options.page_size if paged else 0,
+            limit=self._page_size if paged else 0,
             count_only=counted,
         )
         answer = self._connections.call(lambda client: client.kvstub.Range, request)

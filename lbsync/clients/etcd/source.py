@@ -4,29 +4,40 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from lbsync.clients.etcd import usage
+from lbsync.clients.etcd import credentials, usage
 from lbsync.clients.etcd.connections import Connections
-from lbsync.clients.etcd.kv import Kv
+from lbsync.clients.etcd.kv import PAGE_SIZE, Kv
 from lbsync.clients.etcd.lease import EtcdLease
 from lbsync.clients.etcd.mirror import Mirror
-from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.clients.etcd.probe import LATE_S, Probe
 from lbsync.clients.etcd.watch import Watch
 from lbsync.clients.source import Delete, Expect, Health, Put
 from lbsync.errors import Unavailable
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.settings import Etcd
 
 
 class EtcdSource:
     """All keys under one prefix of an etcd cluster. Safe to use from several threads."""
 
-    def __init__(self, options: EtcdOptions) -> None:
-        """Check the options (`SettingsError`); nothing is connected yet."""
-        options.check()
-        self._options = options
-        self._connections = Connections(options)
-        self._kv = Kv(self._connections, options)
-        self._mirror = Mirror(options.quiet)
+    def __init__(
+        self,
+        settings: Etcd,
+        prefix: str,
+        *,
+        quiet: Collection[str] = (),
+        page_size: int = PAGE_SIZE,
+    ) -> None:
+        """Check what the settings name on this host (`SettingsError`); nothing is connected yet.
+
+        `prefix` ends with `/`. `quiet`: first segments of keys below it whose changes wake nobody; they
+        are held in the snapshot all the same. `page_size`: keys per request when listing.
+        """
+        credentials.check(settings)
+        self._settings, self._prefix = settings, prefix
+        self._connections = Connections(settings)
+        self._kv = Kv(self._connections, prefix, page_size)
+        self._mirror = Mirror(frozenset(quiet))
         self._watch: Watch | None = None
         self._probe: Probe | None = None
         self._leases: list[EtcdLease] = []
@@ -54,7 +65,7 @@ class EtcdSource:
                 self._kv,
                 self._mirror,
                 self._watch,
-                resync=self._options.resync,
+                resync=self._settings.resync.seconds,
             )
             self._watch.start()
             self._probe.start()
@@ -97,8 +108,7 @@ class EtcdSource:
 
     def below(self, folder: str) -> dict[str, Item]:
         """Return the keys that begin with `folder`; see `Source.below`."""
-        narrow = msgspec.structs.replace(self._options, prefix=f"{self._options.prefix}{folder}")
-        found = Kv(self._connections, narrow).list().items
+        found = Kv(self._connections, f"{self._prefix}{folder}").list().items
         return {
             f"{folder}{name}": msgspec.structs.replace(item, key=f"{folder}{name}")
             for name, item in found.items()
@@ -120,7 +130,7 @@ class EtcdSource:
         """Return what its members' metrics foretell; see `Monitored.warnings`."""
         return [
             sentence
-            for url, found in usage.usage(self._options).items()
+            for url, found in usage.usage(self._settings).items()
             for sentence in usage.warnings(url, found)
         ]
 

@@ -10,9 +10,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lbsync.clients.etcd.options import EtcdOptions
 from lbsync.log import span
-from lbsync.settings.addresses import Endpoint
+from lbsync.settings import Endpoint, Etcd
 from lbsync.timestamps import minute
 
 _AGAIN_S = 5.0
@@ -30,8 +29,8 @@ _VALIDITY = re.compile(
 class Explainer:
     """Finds out why TLS with an endpoint does not come about."""
 
-    def __init__(self, options: EtcdOptions) -> None:
-        self._options = options
+    def __init__(self, settings: Etcd) -> None:
+        self._settings = settings
         self._found: dict[Endpoint, tuple[float, str]] = {}
 
     def explain(self, url: Endpoint) -> str:
@@ -45,7 +44,7 @@ class Explainer:
         return said
 
     def _look(self, url: Endpoint) -> str:
-        for what, path in (("etcd cert", self._options.cert), ("etcd ca", self._options.ca)):
+        for what, path in (("etcd cert", self._settings.cert), ("etcd ca", self._settings.ca)):
             if path and (fault := _of_file(Path(path))):
                 return f"{path} ({what}) {fault}"
         fault = out_of_date(_theirs(url), time.time())

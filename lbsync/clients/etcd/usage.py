@@ -10,8 +10,7 @@ import urllib.request
 
 import msgspec
 
-from lbsync.clients.etcd.options import EtcdOptions
-from lbsync.settings.addresses import Endpoint
+from lbsync.settings import Endpoint, Etcd
 
 _NAMES = {
     "etcd_mvcc_db_total_size_in_bytes": "size",
@@ -41,12 +40,12 @@ class Usage(msgspec.Struct, frozen=True):
     """Revision up to which history was compacted; -1: never."""
 
 
-def usage(options: EtcdOptions) -> dict[str, Usage]:
+def usage(settings: Etcd) -> dict[str, Usage]:
     """Return the figures of each endpoint that serves its metrics to this client."""
     found: dict[str, Usage] = {}
-    for url in options.endpoints:
+    for url in settings.endpoints:
         try:
-            with _opener(options, url).open(f"{url}/metrics", timeout=_TIMEOUT_S) as answer:
+            with _opener(settings, url).open(f"{url}/metrics", timeout=_TIMEOUT_S) as answer:
                 found[url] = parse(answer.read(_MOST_BYTES).decode(errors="replace"))
         except (OSError, ValueError):
             continue  # metrics may be elsewhere (--listen-metrics-urls) or closed: nothing is known
@@ -83,12 +82,12 @@ def warnings(url: str, found: Usage) -> list[str]:
     return said
 
 
-def _opener(options: EtcdOptions, url: Endpoint) -> urllib.request.OpenerDirector:
+def _opener(settings: Etcd, url: Endpoint) -> urllib.request.OpenerDirector:
     """Return what opens an endpoint as gRPC does: with its certificates, and never by a proxy."""
     direct = urllib.request.ProxyHandler({})
     if not url.secure:
         return urllib.request.build_opener(direct)
-    context = ssl.create_default_context(cafile=options.ca)
-    if options.cert:
-        context.load_cert_chain(options.cert, options.key)
+    context = ssl.create_default_context(cafile=settings.ca)
+    if settings.cert:
+        context.load_cert_chain(settings.cert, settings.key)
     return urllib.request.build_opener(direct, urllib.request.HTTPSHandler(context=context))

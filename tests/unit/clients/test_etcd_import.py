@@ -39,7 +39,7 @@ def test_messages_survive_the_wire() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["lbsync.clients.etcd.options", "lbsync.clients.sources", "lbsync.clients.files.source"],
+    ["lbsync.clients.etcd.credentials", "lbsync.clients.sources", "lbsync.clients.files.source"],
 )
 def test_without_etcd_no_grpc_is_loaded(module: str) -> None:
     code = (

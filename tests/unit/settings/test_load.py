@@ -131,6 +131,7 @@ def test_a_wrong_value_is_named_with_its_cure(tmp_path: Path, text: str, sentenc
         ('[etcd]\ncert = "c"', "needs both cert and key"),
         ('[etcd]\nuser = "u"', "user and password_file belong together"),
         ('[etcd]\nendpoints = ["http://a", "https://b"]', "http and https are mixed"),
+        ('[etcd]\nca = "ca.pem"', "ca is set, but the endpoints are http://"),
         ('[haproxy]\nreload = "command"', "needs reload_command"),
         (
             '[haproxy]\nmaster_socket = ""',
