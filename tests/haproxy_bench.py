@@ -15,8 +15,9 @@ from lbsync.agent.candidate.validate import Refused, validate
 from lbsync.agent.generations.master_directory import MasterDirectory
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.haproxycfg.config import Config, Parser
-from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.clients.haproxy.options import from_settings
 from lbsync.model.rendered import Rendered, RenderedFile
+from lbsync.settings import load
 
 CONFIG = """\
 global
@@ -58,12 +59,18 @@ class Bench:
         self.web = WebServer("web")
         self.haproxy = Haproxy(directory / "run", self.state / "live" / "haproxy.cfg", binary)
         self.stats = directory / "run" / "stats.sock"
-        self.options = HaproxyOptions(
-            binary=binary,
-            master_socket=str(self.haproxy.master_socket),
-            pid_file=str(self.haproxy.pid_file),
-            state_dir=str(self.state),
-            reload_timeout_s=10.0,
+        self.options = from_settings(
+            load(
+                flags={
+                    "state_dir": str(self.state),
+                    "haproxy.binary": binary,
+                    "haproxy.master_socket": str(self.haproxy.master_socket),
+                    "haproxy.pid_file": str(self.haproxy.pid_file),
+                    "haproxy.stats_socket": "",
+                    "haproxy.reload_timeout": "10s",
+                },
+                environ={},
+            )
         )
         self.store = Store(self.state, 5, MasterDirectory(self.options))
         self.parser = Parser()

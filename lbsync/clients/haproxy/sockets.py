@@ -16,6 +16,9 @@ from lbsync.clients.haproxy import answers
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Denied, Unavailable
 
+REFUSED_S = 1.5
+"""For so long a socket that refuses is tried before HAProxy counts as not running. It is re-created in
+each reload, so a few refusals are normal (measured: 10 to 100 ms)."""
 _RETRY_EVERY_S = 0.01
 _ANSWER_S = 10.0
 """How long an answer may take; the longest, 30,000 servers' states, takes 0.05 s (measured)."""
@@ -234,7 +237,7 @@ def master(options: HaproxyOptions) -> MasterSocket | None:
     """Return the master socket, or None where the settings name none."""
     if not options.master_socket:
         return None
-    return MasterSocket(options.master_socket, options.start_timeout_s)
+    return MasterSocket(options.master_socket, REFUSED_S)
 
 
 def worker(options: HaproxyOptions) -> WorkerSocket:
@@ -244,21 +247,19 @@ def worker(options: HaproxyOptions) -> WorkerSocket:
     where there is a master's.
     """
     if options.stats_socket:
-        return WorkerSocket(
-            options.stats_socket, options.start_timeout_s, instead=options.master_socket
-        )
-    return WorkerSocket(options.master_socket, options.start_timeout_s, _CURRENT)
+        return WorkerSocket(options.stats_socket, REFUSED_S, instead=options.master_socket)
+    return WorkerSocket(options.master_socket, REFUSED_S, _CURRENT)
 
 
 def through_master(options: HaproxyOptions) -> WorkerSocket | None:
     """Return the runtime API through the master socket, or None where the settings name none."""
     if not options.master_socket:
         return None
-    return WorkerSocket(options.master_socket, options.start_timeout_s, _CURRENT)
+    return WorkerSocket(options.master_socket, REFUSED_S, _CURRENT)
 
 
 def stats(options: HaproxyOptions) -> WorkerSocket:
     """Return the stats socket itself, or the master's where the settings name none."""
     if options.stats_socket:
-        return WorkerSocket(options.stats_socket, options.start_timeout_s)
+        return WorkerSocket(options.stats_socket, REFUSED_S)
     return worker(options)

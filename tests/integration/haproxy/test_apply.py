@@ -190,8 +190,10 @@ def test_confirming_again_costs_the_disk_nothing(served: Bench) -> None:
     assert served.store.confirmed() == live
 
 
-def test_a_balancer_that_is_down_gets_the_generation_at_its_next_start(bench: Bench) -> None:
-    bench.with_options(start_timeout_s=0.2)
+def test_a_balancer_that_is_down_gets_the_generation_at_its_next_start(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "REFUSED_S", 0.2)
     one = bench.rendered("one")
     applied = bench.apply(one)
     assert applied.outcome == "live"
@@ -210,8 +212,10 @@ def test_a_balancer_that_is_down_gets_the_generation_at_its_next_start(bench: Be
     assert confirmed is not None and confirmed.name == live.name
 
 
-def test_a_master_that_died_is_told_from_one_that_reloads(served: Bench) -> None:
-    served.with_options(start_timeout_s=0.2)
+def test_a_master_that_died_is_told_from_one_that_reloads(
+    served: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "REFUSED_S", 0.2)
     served.haproxy.kill()
     two = served.rendered("two")
     assert served.apply(two).outcome == "live"
@@ -330,7 +334,7 @@ def test_without_a_master_socket_a_stats_socket_that_refuses_is_no_balancer_that
 ) -> None:
     """As releases since 3.2 leave theirs after failed reloads; the next good one mends it."""
     served.with_options(reload="signal", master_socket="", stats_socket=str(served.stats))
-    served.with_options(reload_timeout_s=1.0, start_timeout_s=0.1)
+    served.with_options(reload_timeout_s=1.0)
     wait_until("it to be no new one", lambda: processes.age(served.haproxy.pid) > 1.0)
     served.stats.unlink()
     with socket.socket(socket.AF_UNIX) as stale:
@@ -341,8 +345,10 @@ def test_without_a_master_socket_a_stats_socket_that_refuses_is_no_balancer_that
         Reloader(served.options).running()
 
 
-def test_a_balancer_that_stays_down_does_not_fill_the_disk(bench: Bench) -> None:
-    bench.with_options(start_timeout_s=0.0)
+def test_a_balancer_that_stays_down_does_not_fill_the_disk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "REFUSED_S", 0.0)
     for number in range(8):
         assert bench.apply(bench.rendered(f"generation {number}")).outcome == "live"
     assert [found.seq for found in bench.store.list()] == [8, 7, 6, 5, 4]

@@ -12,8 +12,9 @@ from lbsync import status
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.runtime.runtime import HaproxyRuntime
 from lbsync.cli.main import main
-from lbsync.clients.haproxy.options import HaproxyOptions
+from lbsync.clients.haproxy.options import from_settings
 from lbsync.model.rendered import Rendered, RenderedFile
+from lbsync.settings import load
 from lbsync.status import Status
 
 INFO = "Name: HAProxy\nVersion: 3.2.9-1\nPid: 4711\nUptime: 0d\ndescription: d1g3st\n"
@@ -94,7 +95,12 @@ def test_check_names_it(settings: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_the_log_names_it_once_it_is_known_to_run(
     stats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = HaproxyOptions(stats_socket=str(stats), state_dir=str(tmp_path), reload="signal")
+    flags = {
+        "haproxy.stats_socket": str(stats),
+        "state_dir": str(tmp_path),
+        "haproxy.reload": "signal",
+    }
+    options = from_settings(load(flags=flags, environ={}))
     live = HaproxyRuntime(options, 1.0)
     rendered = Rendered("d1g3st", (RenderedFile("haproxy.cfg", CONFIG.encode(), 0o644),))
     for _ in range(2):
