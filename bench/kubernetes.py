@@ -25,8 +25,8 @@ from lbsync.clients.kube import (
     Client,
     Cluster,
     Watch,
-    kubeconfig,
 )
+from lbsync.clients.kube.auth import kubeconfig
 
 SERVICES_COUNT = 5000
 ENDPOINTS_EACH = 20

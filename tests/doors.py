@@ -15,8 +15,8 @@ from lbsync.fleet import judge
 from lbsync.model.desired import Problem
 from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.model.snapshot import Item, Snapshot
-from lbsync.publisher import origin
-from lbsync.publisher.stored import Stored as StoredKeys
+from lbsync.publisher.cluster import identity
+from lbsync.publisher.store.index import StoreIndex
 from lbsync.schema import fleet, publishing
 from lbsync.schema.keys import ServiceId
 
@@ -66,7 +66,7 @@ def _publishers(value: bytes) -> None:
         status_publishers.describe(found)
         list(status_publishers._sentences(found))
         to_json(found)
-    origin._read(items["publishers/k/origin"])
+    identity._read(items["publishers/k/origin"])
 
 
 def _service_commands(value: bytes) -> None:
@@ -87,7 +87,7 @@ def _documents(value: bytes) -> None:
 
 
 def _publisher(value: bytes) -> None:
-    stored = StoredKeys("k")
+    stored = StoreIndex("k")
     stored.update(Snapshot(1, 1, {name: Item(name, value, 1, 1) for name in CONTRACT}))
     stored.services_of("k8s/k")
 

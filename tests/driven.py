@@ -14,7 +14,7 @@ from harness.publisher import Store
 from lbsync.clients.source import Source
 from lbsync.errors import Unavailable
 from lbsync.loop import Outcome, Waker
-from lbsync.publisher.reconcile import Publisher
+from lbsync.publisher.publisher import Publisher
 from lbsync.settings import Publisher as Settings
 from lbsync.settings.values import Duration, Name
 from tests.kube import FAST, config_for

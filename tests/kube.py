@@ -14,8 +14,8 @@ from lbsync.clients.kube import (
     Kind,
     Reflector,
     Timing,
-    kubeconfig,
 )
+from lbsync.clients.kube.auth import kubeconfig
 
 #: Pauses a hundred times shorter than in production; nothing is relisted or ends by itself.
 FAST = Timing(

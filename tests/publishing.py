@@ -12,14 +12,14 @@ from lbsync.model.permission import Permission
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.model.values import Address, Host, ServerName, Text
-from lbsync.publisher.brake import Limits
-from lbsync.publisher.dirty import Dirt
-from lbsync.publisher.mirror import Change, Identity
-from lbsync.publisher.stored import Stored
+from lbsync.publisher.cluster.lister import Lister
+from lbsync.publisher.cluster.work_queue import Work
+from lbsync.publisher.removal_guard import Limits
+from lbsync.publisher.service_changes import ServiceChanges
+from lbsync.publisher.store.diff import Change, Identity
+from lbsync.publisher.store.index import StoreIndex
+from lbsync.publisher.sync import Sync
 from lbsync.publisher.translate import Options
-from lbsync.publisher.units import Unit
-from lbsync.publisher.view import View
-from lbsync.publisher.work import Work
 from lbsync.schema.confirming import confirmation_key, confirmations
 from lbsync.settings.claims import Claims
 from tests.fakes import FakeSource
@@ -27,7 +27,7 @@ from tests.fakes import FakeSource
 T = TypeVar("T")
 ME = Identity("blue", "k8s/blue")
 OTHER = Identity("green", "k8s/green")
-EVERYTHING = Dirt(everything=True, nodes=True, ingresses=True)
+EVERYTHING = Work(everything=True, nodes=True, ingresses=True)
 LIMITS = Limits(service_percent=50, total_percent=20, seconds=30.0)
 
 
@@ -85,41 +85,41 @@ class Bench:
         self.store = store or FakeSource()
         self.unread = dict(unread or {})
         options = Options(source=me.source, address_mode="pod")
-        self.view = View(self.objects, options, ingress=ingress)
+        self.lister = Lister(self.objects, options, ingress=ingress)
         permission = Permission(claims or Claims())
-        self.work = Work(
+        self.sync = Sync(
             me,
-            self.view,
+            self.lister,
             options,
             limits,
             lambda extra, _: self.unread.get(extra, ""),
             permission=permission,
             keep_s=keep_s,
         )
-        self.stored = Stored(me.cluster)
+        self.stored = StoreIndex(me.cluster)
         self.now = 1000.0
         self.stamp = "2026-01-01T00:00:00Z"
 
     def reads_ingresses(self, reads: bool) -> None:
         """Switch the reading of Ingresses on or off, as a restart with other settings would."""
-        self.view._ingress = reads
-        self.view.ours, self.view._ingresses = [], {}
+        self.lister._ingress = reads
+        self.lister.ours, self.lister._ingresses = [], {}
 
-    def look(self, dirt: Dirt = EVERYTHING) -> list[Unit]:
+    def look(self, work: Work = EVERYTHING) -> list[ServiceChanges]:
         """Return what would be written."""
         self.stored.update(self.store.snapshot())
-        return self.work.look(
-            dirt, self.stored, self.now, self.stamp,
+        return self.sync.look(
+            work, self.stored, self.now, self.stamp,
             confirmed=confirmations(self.store.snapshot().items),
         )  # fmt: skip
 
-    def write(self, dirt: Dirt = EVERYTHING) -> list[str]:
+    def write(self, work: Work = EVERYTHING) -> list[str]:
         """Write what has to be; return the keys that were touched."""
-        units = self.look(dirt)
+        units = self.look(work)
         for unit in units:
             commit(self.store, unit.all)
         self.stored.update(self.store.snapshot())
-        self.work.done(units, self.stored)
+        self.sync.done(units, self.stored)
         return [change.key for unit in units for change in unit.all]
 
     def confirm(self, hold_id: str) -> None:
@@ -143,9 +143,9 @@ def commit(store: FakeSource, changes: Sequence[Change]) -> int:
     return store.commit(expect, [change.op for change in changes])
 
 
-def stored_in(store: FakeSource, me: Identity = ME) -> Stored:
+def stored_in(store: FakeSource, me: Identity = ME) -> StoreIndex:
     """Return what a publisher sees of a store."""
-    stored = Stored(me.cluster)
+    stored = StoreIndex(me.cluster)
     found: Snapshot = store.snapshot()
     stored.update(found)
     return stored

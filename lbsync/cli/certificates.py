@@ -6,8 +6,8 @@ from lbsync.agent.desired.certificates import Certificates
 from lbsync.agent.desired.quarantine import Quarantine
 from lbsync.clients import kube, x509
 from lbsync.clients.certificates import CertificateDirectory
-from lbsync.clients.kube.access import ClusterConfig
-from lbsync.clients.kube.renewed import Renewed
+from lbsync.clients.kube.auth.access import ClusterConfig
+from lbsync.clients.kube.auth.renewed import Renewed
 from lbsync.settings import Settings
 
 

@@ -18,11 +18,11 @@ from lbsync.kube_objects import Node, Service
 from lbsync.model.permission import Permission
 from lbsync.model.publishing import unread_sentence
 from lbsync.model.snapshot import Snapshot
-from lbsync.publisher.chosen import identity_of, options_of
-from lbsync.publisher.dirty import Dirt
+from lbsync.publisher.cluster.lister import Lister
+from lbsync.publisher.cluster.work_queue import Work
+from lbsync.publisher.config import identity_of, options_of
 from lbsync.publisher.explain import Line, absent, explain, unread
-from lbsync.publisher.stored import Held, Stored, neighbours_of
-from lbsync.publisher.view import View
+from lbsync.publisher.store.index import Held, StoreIndex, neighbours_of
 from lbsync.schema.keys import ServiceId
 from lbsync.schema.publishing import known
 from lbsync.settings import Settings
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> Exit:
     with opened(settings) as source:
         snapshot = source.snapshot()
     name = str(args.service)
-    stored = Stored(settings.publisher.cluster)
+    stored = StoreIndex(settings.publisher.cluster)
     stored.update(snapshot)
     found = Explanation(name, [], [], [], [], [])
     found.stored = [_stored(held) for _, held in sorted(stored.of(name).items())]
@@ -123,7 +123,7 @@ class _Fetched:
         return [x for key, x in found if key[0] == namespace and kind.index(x) == index]
 
 
-def _ask(settings: Settings, service: ServiceId, stored: Stored) -> list[Line]:
+def _ask(settings: Settings, service: ServiceId, stored: StoreIndex) -> list[Line]:
     """Ask the API server; each kind only as far as it matters. Raises `LbsyncError`."""
     chosen = settings.publisher
     path = Path(chosen.kubeconfig) if chosen.kubeconfig else None
@@ -141,7 +141,7 @@ def _ask(settings: Settings, service: ServiceId, stored: Stored) -> list[Line]:
 
 
 def _explained(
-    settings: Settings, client: kube.Client, service: Service, stored: Stored
+    settings: Settings, client: kube.Client, service: Service, stored: StoreIndex
 ) -> list[Line]:
     chosen, ns = settings.publisher, service.namespace
     kinds: dict[str, list[Any]] = {"services": [service]}
@@ -152,18 +152,18 @@ def _explained(
         if not chosen.namespaces:
             kinds["ingressclasses"] = _values(client.list_all(kube.INGRESS_CLASSES))
     options = options_of(chosen, settings.claims)
-    view = View(_Fetched(kinds), options, ingress=chosen.ingress)
-    view.refresh(Dirt(everything=True))
-    leading = view.leading_to(service)
-    needs = view.needs(service, leading)
+    lister = Lister(_Fetched(kinds), options, ingress=chosen.ingress)
+    lister.refresh(Work(everything=True))
+    leading = lister.leading_to(service)
+    needs = lister.needs(service, leading)
     nodes: list[Node] = []
     if "nodes" in needs:
         nodes = kinds["nodes"] = _values(client.list_all(kube.NODES))
     if "pods" in needs:
         kinds["pods"] = _values(client.list_all(kube.PODS, ns))
-    view.refresh(Dirt(everything=True))
+    lister.refresh(Work(everything=True))
     keys = stored.of(f"{ns}/{service.name}")
-    inputs = view.inputs(service, view.leading_to(service), needs)
+    inputs = lister.inputs(service, lister.leading_to(service), needs)
     permission = Permission(settings.claims)
     return explain(identity_of(chosen), inputs, nodes, keys, options, permission=permission)
 

@@ -14,9 +14,9 @@ from lbsync.cli.terminal import Terminal
 from lbsync.errors import Conflict, Exit, Unavailable
 from lbsync.loop import Loop, Notifier, Outcome, Waker
 from lbsync.publisher.health import Health, serving
-from lbsync.publisher.reconcile import Publisher
-from lbsync.publisher.result import published, what_changed
-from lbsync.publisher.units import Unit
+from lbsync.publisher.publisher import Publisher
+from lbsync.publisher.report.outcome import published, what_changed
+from lbsync.publisher.service_changes import ServiceChanges
 from lbsync.settings import Settings
 
 _EPILOG = """\
@@ -126,7 +126,7 @@ def _settled(args: argparse.Namespace, publisher: Publisher) -> Outcome:
     publisher.start(waker.wake)
     _wait_for_lists(publisher, waker, deadline)
     publisher.look_around()
-    done: list[Unit] = []
+    done: list[ServiceChanges] = []
     while True:
         _wait_for_lists(publisher, waker, deadline)
         outcome = publisher.run_pass()
@@ -158,7 +158,7 @@ def _waiting(publisher: Publisher) -> list[str]:
     return [
         f"Service {name} waits for what it needs: {state.waits}"
         for name, state in sorted(publisher.states.items())
-        if state.standing == "waits" and not state.refused
+        if state.status == "waits" and not state.refused
     ]
 
 
@@ -168,7 +168,7 @@ def _dry_run(args: argparse.Namespace, publisher: Publisher) -> Exit:
     publisher.start(waker.wake)
     _wait_for_lists(publisher, waker, deadline)
     publisher.look_around()
-    units: list[Unit] = []
+    units: list[ServiceChanges] = []
     while True:
         _wait_for_lists(publisher, waker, deadline)
         units = publisher.preview()

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from lbsync.cli.terminal import Terminal, count, to_json
-from lbsync.publisher.mirror import Change
-from lbsync.publisher.units import Unit
+from lbsync.publisher.service_changes import ServiceChanges
+from lbsync.publisher.store.diff import Change
 from lbsync.schema import reading
 
 
@@ -32,7 +32,7 @@ class Said(msgspec.Struct, frozen=True):
     """What the owner of each object is told, by kind and name."""
 
 
-def show(terminal: Terminal, units: Sequence[Unit], said: Said, *, as_json: bool) -> None:
+def show(terminal: Terminal, units: Sequence[ServiceChanges], said: Said, *, as_json: bool) -> None:
     """Print the changes and what owners would be told."""
     changes = [_shown(unit.name, change) for unit in units for change in unit.changes]
     warnings = {name: found for name, found in sorted(said.warnings.items()) if found}

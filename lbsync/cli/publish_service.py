@@ -13,7 +13,7 @@ from lbsync.clients import kube
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError
 from lbsync.loop import Outcome, Pace
-from lbsync.publisher.reconcile import Publisher
+from lbsync.publisher.publisher import Publisher
 from lbsync.settings import Settings
 from lbsync.status import ending
 

@@ -1,14 +1,14 @@
-"""What a publisher is made of on the side of the cluster: watches, view, work."""
+"""What a publisher is made of on the side of the cluster: informers, lister, sync."""
 
 from collections.abc import Callable
 from typing import Any
 
 from lbsync.clients.kube import Change, ClusterConfig, Timing
 from lbsync.model.permission import Permission
-from lbsync.publisher.chosen import identity_of, limits_of, options_of
-from lbsync.publisher.view import View
-from lbsync.publisher.watching import Watching
-from lbsync.publisher.work import Work
+from lbsync.publisher.cluster.informers import Informers
+from lbsync.publisher.cluster.lister import Lister
+from lbsync.publisher.config import identity_of, limits_of, options_of
+from lbsync.publisher.sync import Sync
 from lbsync.settings import Publisher as Settings
 from lbsync.settings.claims import Claims
 
@@ -22,9 +22,9 @@ def assemble(
     on_state: Callable[[], None],
     timing: Timing | None,
     clock: Callable[[], float],
-) -> tuple[Watching, View, Work]:
+) -> tuple[Informers, Lister, Sync]:
     """Return them, not started; `on_change` and `on_state` are called from several threads."""
-    watching = Watching(
+    informers = Informers(
         cluster,
         namespaces=settings.namespaces,
         ingress=settings.ingress,
@@ -34,19 +34,19 @@ def assemble(
         clock=clock,
     )
     if settings.address_mode == "nodeport":
-        watching.demand("nodes", "")
+        informers.demand("nodes", "")
     elif not settings.namespaces:
         # Whether all nodes are lost at once is worth knowing whatever the servers are.
-        watching.hope("nodes")
+        informers.hope("nodes")
     options = options_of(settings, claims)
-    view = View(watching.cluster, options, ingress=settings.ingress)
-    work = Work(
+    lister = Lister(informers.cluster, options, ingress=settings.ingress)
+    sync = Sync(
         identity_of(settings),
-        view,
+        lister,
         options,
         limits_of(settings),
-        watching.demand,
+        informers.demand,
         permission=Permission(claims),
         keep_s=settings.claim_keep.seconds,
     )
-    return watching, view, work
+    return informers, lister, sync

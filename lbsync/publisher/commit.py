@@ -1,7 +1,7 @@
 """Writes what has to be written, in few transactions, each behind the leader's fence.
 
 All keys of one Service are in one transaction as long as one holds them, and many Services share one.
-What is too much for one transaction is written in several, in the order of `mirror.changes`, in which each
+What is too much for one transaction is written in several, in the order of `store.diff.changes`, in which each
 step may be the last: servers come before the services key that leads to them, and go after it. When
 somebody was faster with a single key, the Services of that transaction are tried one by one, so that only
 one of them has to wait.
@@ -14,8 +14,8 @@ import msgspec
 from lbsync import log
 from lbsync.clients.source import Expect, Put, Source
 from lbsync.errors import Conflict, Rejected
-from lbsync.publisher.mirror import Change
-from lbsync.publisher.units import Unit
+from lbsync.publisher.service_changes import ServiceChanges
+from lbsync.publisher.store.diff import Change
 
 MAX_OPS = 100
 """etcd takes 128 by default; the fence is one more guard."""
@@ -35,7 +35,7 @@ class Written(msgspec.Struct):
     revision: int = 0
     """Of the last transaction; 0: there was none."""
     transactions: int = 0
-    done: list[Unit] = []
+    done: list[ServiceChanges] = []
     failed: dict[str, str] = {}
     """Name of a Service or Ingress to the reason."""
 
@@ -58,7 +58,7 @@ class Committer:
         self._wrote = wrote
         self._beside: Sequence[Put] = ()
 
-    def write(self, units: Iterable[Unit], beside: Sequence[Put] = ()) -> Written:
+    def write(self, units: Iterable[ServiceChanges], beside: Sequence[Put] = ()) -> Written:
         """Write everything that can be. Raises `LostLead` and `Unavailable`.
 
         `beside` goes into each transaction: what must not be older than what it speaks of. Where this
@@ -74,7 +74,7 @@ class Committer:
                 self._singly(pack, result, error)
         return result
 
-    def _singly(self, pack: list[Unit], result: Written, error: Exception) -> None:
+    def _singly(self, pack: list[ServiceChanges], result: Written, error: Exception) -> None:
         if len(pack) == 1:
             result.failed[pack[0].name] = str(error)
             return
@@ -91,7 +91,7 @@ class Committer:
         if isinstance(error, Conflict) and self._fenced():
             raise LostLead("another publisher leads now; nothing more is written") from error
 
-    def _commit(self, pack: list[Unit], result: Written) -> None:
+    def _commit(self, pack: list[ServiceChanges], result: Written) -> None:
         for part in parts((change for unit in pack for change in unit.all), *self._taken()):
             revision = self._put(part)
             self._wrote(revision, part)
@@ -147,10 +147,12 @@ def parts(
         yield part
 
 
-def packs(units: Iterable[Unit], beside: int = 0, bytes_beside: int = 0) -> Iterator[list[Unit]]:
+def packs(
+    units: Iterable[ServiceChanges], beside: int = 0, bytes_beside: int = 0
+) -> Iterator[list[ServiceChanges]]:
     """Put units together, as many as one transaction takes; one that is larger stands alone. The rest as
     for `parts`."""
-    pack: list[Unit] = []
+    pack: list[ServiceChanges] = []
     ops = size = 0
     most_ops, most_bytes = MAX_OPS - beside, MAX_BYTES - bytes_beside
     for unit in units:

@@ -7,16 +7,16 @@ import msgspec
 from lbsync.kube_objects import Endpoint, Node, Service
 from lbsync.model.permission import Permission
 from lbsync.model.records import EndpointsRecord
+from lbsync.publisher.cluster.lister import Inputs
 from lbsync.publisher.followed import permitted, translated
-from lbsync.publisher.mirror import Change, Identity, arrange, changes
-from lbsync.publisher.stored import Keys
+from lbsync.publisher.store.diff import Change, Identity, arrange, changes
+from lbsync.publisher.store.index import Keys
 from lbsync.publisher.translate import Options, Translation, fates, is_published
 from lbsync.publisher.translate.annotations import read_annotations
 from lbsync.publisher.translate.nodes import EXCLUDED, GOING
 from lbsync.publisher.translate.options import PUBLISH_LABEL
 from lbsync.publisher.translate.report import Refused, Report
 from lbsync.publisher.translate.slices import Judged, slices_of
-from lbsync.publisher.view import Inputs
 from lbsync.settings.publisher import AddressMode
 
 
@@ -85,10 +85,10 @@ def _service(service: Service, options: Options) -> Iterator[Line]:
 
 def _origins(inputs: Inputs) -> Iterator[Line]:
     try:
-        wishes = read_annotations(inputs.service, inputs.ingresses, Report("-"))
+        values = read_annotations(inputs.service, inputs.ingresses, Report("-"))
     except Refused:
         return  # the translation says it too
-    for path, origin in sorted(wishes.origins.items()):
+    for path, origin in sorted(values.origins.items()):
         if path[0] != "@":
             yield Line("annotation", f"{'.'.join(path)} comes from {origin}")
     for ingress in inputs.ingresses:

@@ -13,8 +13,10 @@ from lbsync.kube_objects import Service
 from lbsync.model.permission import Permission
 from lbsync.model.publishing import Accepted
 from lbsync.model.records import EndpointsRecord, ServiceRecord
-from lbsync.publisher.mirror import Identity, mine
-from lbsync.publisher.stored import Keys
+from lbsync.publisher.cluster.informers import Extra
+from lbsync.publisher.cluster.lister import Inputs, Lister
+from lbsync.publisher.store.diff import Identity, mine
+from lbsync.publisher.store.index import Keys
 from lbsync.publisher.translate import (
     Options,
     Refusal,
@@ -24,8 +26,6 @@ from lbsync.publisher.translate import (
 )
 from lbsync.publisher.translate.options import PUBLISH_LABEL
 from lbsync.publisher.translate.report import shown
-from lbsync.publisher.view import Inputs, View
-from lbsync.publisher.watching import Extra
 from lbsync.schema.keys import parse_key, service_key
 
 Records = Mapping[str, ServiceRecord | EndpointsRecord]
@@ -98,13 +98,13 @@ class Following:
 
     def __init__(
         self,
-        view: View,
+        lister: Lister,
         options: Options,
         demand: Callable[[Extra, str], str],
         permission: Permission,
     ) -> None:
         """`demand` has something more watched for a namespace, and tells why it cannot be read yet."""
-        self._view = view
+        self._lister = lister
         self._options = options
         self._demand = demand
         self._permission = permission
@@ -119,10 +119,10 @@ class Following:
         if last is None:
             return {}
         past = msgspec.structs.replace(service, annotations=last.annotations)
-        needs = self._view.needs(past, last.ingresses)
+        needs = self._lister.needs(past, last.ingresses)
         if any(self._demand(extra, service.namespace) for extra in needs):
             return {}
-        found = self.translated(self._view.inputs(past, last.ingresses, needs))
+        found = self.translated(self._lister.inputs(past, last.ingresses, needs))
         return {k: r for k, r in found.records.items() if isinstance(r, EndpointsRecord)}
 
 

@@ -12,9 +12,9 @@ import msgspec
 from lbsync.model.publishing import KeptRecord
 from lbsync.model.records import ServiceRecord
 from lbsync.model.routes import routes_of, shown
-from lbsync.publisher.mirror import Change, Identity, mine
-from lbsync.publisher.stored import Held, Stored
-from lbsync.publisher.units import Draft, Records
+from lbsync.publisher.service_changes import Draft, Records
+from lbsync.publisher.store.diff import Change, Identity, mine
+from lbsync.publisher.store.index import Held, StoreIndex
 from lbsync.schema.keys import parse_key
 from lbsync.schema.publishing import kept_key, read_kept
 from lbsync.timestamps import seconds, stamp
@@ -33,7 +33,7 @@ class Keeping:
         self._wanting: dict[str, set[str]] = {}
         self._going: dict[str, tuple[str, ...]] = {}
 
-    def refresh(self, stored: Stored, going: Iterable[str], now: str) -> set[str]:
+    def refresh(self, stored: StoreIndex, going: Iterable[str], now: str) -> set[str]:
         """Take in what is kept, and what will be as these Services go; return the Services whose own
         claims that may concern, and those of which nothing is kept any more. `now`: RFC 3339."""
         self._going = {name: self._granted(name, stored) for name in going}
@@ -97,7 +97,7 @@ class Keeping:
 
     def _kept(self, draft: Draft, record: KeptRecord | None, now: str) -> KeptRecord | None:
         over = record is not None and record.until and record.until <= now
-        if draft.state.standing == "gone":
+        if draft.state.status == "gone":
             self._want(draft.name, {})
             leaves = any(c.after is None and c.key.startswith("services/") for c in draft.changes)
             routes = self._going.get(draft.name, ()) if leaves else ()
@@ -108,12 +108,12 @@ class Keeping:
             return None if over else record
         if record is None or over:
             return None
-        if draft.state.standing != "published":
+        if draft.state.status != "published":
             return record
         routes = tuple(r for r in record.routes if r in self._wants.get(draft.name, ()))
         return KeptRecord(routes) if routes else None
 
-    def _granted(self, name: str, stored: Stored) -> tuple[str, ...]:
+    def _granted(self, name: str, stored: StoreIndex) -> tuple[str, ...]:
         """Return the routes that a Service has: those that nobody older claims."""
         routes: set[str] = set()
         for key, record in mine(self._me, stored.of(name)).items():

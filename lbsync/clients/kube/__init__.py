@@ -1,17 +1,16 @@
 """The Kubernetes door: what the cluster says, as small values, kept fresh by watches.
 
 `Cluster` is what the publisher uses: a set of reflectors over one API server, their stores and
-their health. Below it: `Client` (one HTTP client), `config` (where and as whom), `lbsync.kube_objects` (what
+their health. Below it: `Client` (one HTTP client), `auth` (where and as whom), `lbsync.kube_objects` (what
 an object is reduced to). Reading is all it does, but for `Client.post_event`.
 
 No exception of urllib3, msgspec or the operating system leaves this package; see `errors`.
 """
 
-from lbsync.clients.kube.access import ClusterConfig
 from lbsync.clients.kube.api import Client, ObjectReference
+from lbsync.clients.kube.auth.access import ClusterConfig
+from lbsync.clients.kube.auth.config import load
 from lbsync.clients.kube.cluster import Cluster, Watch
-from lbsync.clients.kube.config import load
-from lbsync.clients.kube.history import Stats
 from lbsync.clients.kube.kinds import (
     ENDPOINT_SLICES,
     INGRESS_CLASSES,
@@ -23,6 +22,7 @@ from lbsync.clients.kube.kinds import (
     Kind,
 )
 from lbsync.clients.kube.reflector import Reflector
+from lbsync.clients.kube.resource_version import Stats
 from lbsync.clients.kube.store import Change, Store
 from lbsync.clients.kube.timing import Timing
 

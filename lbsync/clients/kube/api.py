@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from lbsync.clients.kube.access import ClusterConfig
+from lbsync.clients.kube.auth.access import ClusterConfig
 from lbsync.clients.kube.errors import Expired, NotFound
 from lbsync.clients.kube.kinds import Entry, Kind, Page
 from lbsync.clients.kube.pulse import Pulse

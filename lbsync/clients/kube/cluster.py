@@ -7,14 +7,14 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from lbsync import log
-from lbsync.clients.kube.access import ClusterConfig
 from lbsync.clients.kube.api import Client, ObjectReference
+from lbsync.clients.kube.auth.access import ClusterConfig
+from lbsync.clients.kube.availability import Availability
 from lbsync.clients.kube.health import Health
-from lbsync.clients.kube.history import Stats
 from lbsync.clients.kube.kinds import Key, Kind
 from lbsync.clients.kube.life import Life
-from lbsync.clients.kube.reach import Reach
 from lbsync.clients.kube.reflector import Reflector
+from lbsync.clients.kube.resource_version import Stats
 from lbsync.clients.kube.store import Change
 from lbsync.clients.kube.timing import Timing
 
@@ -48,26 +48,26 @@ class Cluster:
         """`on_change` and `on_state` as in `Reflector`, from several threads."""
         self._timing = timing or Timing()
         self._since = time.time()
-        self._reach = Reach(config.server, self._timing)
-        self._client = Client(config, self._timing, self._reach.pulse)
+        self._availability = Availability(config.server, self._timing)
+        self._client = Client(config, self._timing, self._availability.pulse)
         self._on_change = on_change
         self._on_state = on_state
         self._started = False
         self.config = config
         self.reflectors: list[Reflector[Any]] = []
-        self._life = Life(config, self._reach, self.reflectors, self._timing)
+        self._life = Life(config, self._availability, self.reflectors, self._timing)
         for watch in watches:
             self.add(watch)
 
     def add(self, watch: Watch[T]) -> Reflector[T]:
         """Watch something more, from now on or from `start` on. One thread may do this."""
         reflector = Reflector(
-            Client(self.config, self._timing, self._reach.pulse),
+            Client(self.config, self._timing, self._availability.pulse),
             watch.kind,
             self._on_change,
             namespace=watch.namespace,
             selector=watch.selector,
-            reach=self._reach,
+            availability=self._availability,
             timing=self._timing,
             on_state=self._on_state,
             is_needed=watch.is_needed,
@@ -101,10 +101,12 @@ class Cluster:
         if bad:
             since = min(found.health().since for found in bad)
             newest = max(bad, key=lambda found: found.told)
-            return Health(ok=False, detail=self._reach.away or newest.health().detail, since=since)
+            return Health(
+                ok=False, detail=self._availability.away or newest.health().detail, since=since
+            )
         states = [found.health() for found in reflectors]
         since = max((state.since for state in states), default=self._since)
-        silence = self._reach.pulse.silence
+        silence = self._availability.pulse.silence
         if states and silence > self._timing.silent:
             detail = f"{self.config.server} has given no sign of life for {log.span(silence)}"
             return Health(ok=False, detail=detail, since=time.time() - silence)

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from lbsync.clients.kube.access import ClusterConfig
 from lbsync.clients.kube.api import Client
+from lbsync.clients.kube.auth.access import ClusterConfig
+from lbsync.clients.kube.availability import Availability
 from lbsync.clients.kube.errors import ApiUnavailable
-from lbsync.clients.kube.reach import Reach
 from lbsync.clients.kube.reflector import Reflector
 from lbsync.clients.kube.timing import Timing
 from lbsync.errors import LbsyncError
@@ -31,16 +31,16 @@ class Life:
     def __init__(
         self,
         config: ClusterConfig,
-        reach: Reach,
+        availability: Availability,
         reflectors: Sequence[Reflector[Any]],
         timing: Timing,
     ) -> None:
         """`reflectors` may grow while this runs."""
         self._reflectors = reflectors
-        self._reach = reach
+        self._availability = availability
         self._timing = timing
         patience = msgspec.structs.replace(timing, read=timing.probe, page=timing.probe)
-        self._client = Client(config, patience, reach.pulse)
+        self._client = Client(config, patience, availability.pulse)
         self._stop = threading.Event()
         self._thread = KeptThread(self._run, "kubernetes-life")
 
@@ -62,7 +62,7 @@ class Life:
                     reflector.drop(
                         f"nothing came for {self._timing.bookmarks:g} s, not even a bookmark"
                     )
-            if watched and self._reach.pulse.silence >= self._timing.quiet:
+            if watched and self._availability.pulse.silence >= self._timing.quiet:
                 self._ask(watched)
 
     def _ask(self, watched: Sequence[Reflector[Any]]) -> None:
@@ -73,7 +73,7 @@ class Life:
         except ApiUnavailable as error:
             if self._stop.is_set() or not error.is_away:
                 return
-            self._reach.failed(str(error))
+            self._availability.failed(str(error))
             for reflector in watched:
                 reflector.drop("the API server does not answer any more")
         except LbsyncError:

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from lbsync import log
 from lbsync.backoff import Backoff, doubled
 from lbsync.clients.kube.api import Client
+from lbsync.clients.kube.availability import Availability
 from lbsync.clients.kube.errors import (
     ApiUnavailable,
     Expired,
@@ -22,12 +23,11 @@ from lbsync.clients.kube.errors import (
     StreamFaulty,
     Unauthorized,
 )
-from lbsync.clients.kube.follower import Follower
 from lbsync.clients.kube.health import Health
-from lbsync.clients.kube.history import Stats
 from lbsync.clients.kube.kinds import Kind
+from lbsync.clients.kube.list_watch import ListWatch
 from lbsync.clients.kube.pulse import Pulse
-from lbsync.clients.kube.reach import Reach
+from lbsync.clients.kube.resource_version import Stats
 from lbsync.clients.kube.store import Change, Store
 from lbsync.clients.kube.timing import Timing
 from lbsync.errors import LbsyncError, Rejected
@@ -49,18 +49,18 @@ class Reflector(Generic[T]):
         *,
         namespace: str | None = None,
         selector: str = "",
-        reach: Reach | None = None,
+        availability: Availability | None = None,
         timing: Timing | None = None,
         on_state: Callable[[], None] = lambda: None,
         is_needed: bool = True,
     ) -> None:
-        """`client` is this reflector's own and is closed with it; `reach` is shared by all of one
+        """`client` is this reflector's own and is closed with it; `availability` is shared by all of one
         server. `on_change`, and `on_state` (synced, or health changed), are called from the
         reflector's thread; they must not block and must not raise."""
         self.kind = kind
         self.namespace = namespace
-        self._follower = Follower(client, kind, namespace, selector, on_change)
-        self.name = self._follower.name
+        self._list_watch = ListWatch(client, kind, namespace, selector, on_change)
+        self.name = self._list_watch.name
         self._client = client
         self._on_state = on_state
         self._timing = timing or Timing()
@@ -73,7 +73,7 @@ class Reflector(Generic[T]):
             "the watch says nothing of use", "the watch is of use again",
             level=logging.ERROR, reminders=(last, last),
         )  # fmt: skip
-        self._reach = reach or Reach(client.config.server, self._timing)
+        self._availability = availability or Availability(client.config.server, self._timing)
         self._backoff = Backoff(
             self._timing.backoff_first, self._timing.backoff_cap, spread=(0.5, 1.5)
         )
@@ -95,12 +95,12 @@ class Reflector(Generic[T]):
     @property
     def store(self) -> Store[T]:
         """What is known; complete once `synced`."""
-        return self._follower.store
+        return self._list_watch.store
 
     @property
     def stats(self) -> Stats:
         """The counters; read only."""
-        return self._follower.stats
+        return self._list_watch.stats
 
     @property
     def synced(self) -> bool:
@@ -121,7 +121,7 @@ class Reflector(Generic[T]):
     @property
     def has_bookmarks(self) -> bool:
         """True once the server has sent a bookmark; it then sends one about each minute."""
-        return self._follower.bookmarked
+        return self._list_watch.bookmarked
 
     def drop(self, why: str) -> None:
         """End the stream that is open, and whatever else is asked for: it has fallen silent.
@@ -140,7 +140,7 @@ class Reflector(Generic[T]):
         self._stop.set()
         self._thread.stop()
         self._client.close()
-        self._reach.nudge()
+        self._availability.nudge()
 
     def close(self) -> None:
         """End the watch and its thread. May be called twice."""
@@ -150,7 +150,7 @@ class Reflector(Generic[T]):
     def _run(self) -> None:
         pause = 0.0
         while True:
-            self._reach.pause(pause, self._stop)
+            self._availability.pause(pause, self._stop)
             if self._stop.is_set():
                 return
             pause = self._turn()
@@ -166,8 +166,8 @@ class Reflector(Generic[T]):
             return 0.0 if self._stop.is_set() else self._after(error)
 
     def _list(self) -> None:
-        self._follower.take_list(check=not self._must_list)
-        self._reach.answered()
+        self._list_watch.take_list(check=not self._must_list)
+        self._availability.answered()
         self._must_list = False
         self._check_at = time.monotonic() + random.uniform(*self._timing.relist)
         if not self._synced:
@@ -178,20 +178,20 @@ class Reflector(Generic[T]):
     def _watch(self) -> float:
         started, events = time.monotonic(), self.stats.events
         try:
-            self._follower.follow(random.uniform(*self._timing.watch), self._opened)
+            self._list_watch.follow(random.uniform(*self._timing.watch), self._opened)
             self._ended(time.monotonic() - started, self.stats.events - events)
         except StreamFaulty as error:
             self._complain_of_stream(str(error))
         except StreamBroken as error:
             # Nobody knows yet whether the server is away: one of us finds out, the others wait.
-            self._reach.doubt()
+            self._availability.doubt()
             self._set_health(False, str(error))
         finally:
             lived = time.monotonic() - started
             if lived >= self._timing.settled:
                 self._backoff.reset()
         if self._dropped:
-            self._reach.doubt()
+            self._availability.doubt()
             self._set_health(False, f"{self.name}: {self._dropped}")
             self._dropped = ""
         return 0.0 if lived >= self._timing.ended_early else self._backoff.pause()
@@ -212,9 +212,9 @@ class Reflector(Generic[T]):
         self._useless.failed(why, resource=self.name)
 
     def _opened(self) -> None:
-        self._reach.answered()
+        self._availability.answered()
         self._refusals, self.refusal = 0, ""
-        self._set_health(True, f"{self.name}: watched from version {self._follower.version}")
+        self._set_health(True, f"{self.name}: watched from version {self._list_watch.version}")
         self._failing.recovered(resource=self.name)
 
     def _after(self, error: LbsyncError) -> float:
@@ -223,19 +223,19 @@ class Reflector(Generic[T]):
         pause = self._backoff.pause()
         match error:
             case Expired():
-                self._reach.answered()
+                self._availability.answered()
                 # Part of a watch's life: no complaint.
                 self.stats.expired += 1
                 self._must_list = True
             case ApiUnavailable() if error.is_away:
-                self._reach.failed(str(error))
+                self._availability.failed(str(error))
                 pause = max(pause, error.retry_after or 0.0)
             case ApiUnavailable():
-                self._reach.answered()
+                self._availability.answered()
                 self._failing.failed(str(error), resource=self.name)
                 pause = max(pause, error.retry_after or 0.0)
             case Rejected():
-                self._reach.answered()
+                self._availability.answered()
                 pause = self._refused(error, pause)
             case _:
                 # No credentials to be had; renewed ones must work soon.

@@ -19,8 +19,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from lbsync import __version__, log
-from lbsync.clients.kube import tls
-from lbsync.clients.kube.access import Access, ClusterConfig
+from lbsync.clients.kube.auth import tls
+from lbsync.clients.kube.auth.access import Access, ClusterConfig
 from lbsync.clients.kube.errors import ApiUnavailable, Unauthorized, parse_status, refusal
 from lbsync.clients.kube.plain import plain
 from lbsync.clients.kube.timing import Timing

@@ -12,20 +12,26 @@ from typing import Any
 import msgspec
 
 from lbsync.kube_objects import Ingress, Service
-from lbsync.publisher.translate.alias_policies import REWRITE_TARGET
-from lbsync.publisher.translate.alias_tables import VENDORS
-from lbsync.publisher.translate.aliases import PLACE, PLACING, Convert, NoCounterpart, Vendor
 from lbsync.publisher.translate.fields import FIELDS, Path, read_value
-from lbsync.publisher.translate.foreign import (
+from lbsync.publisher.translate.options import EVERY_HOST, HOSTS, PREFIX, PUBLISH_LABEL
+from lbsync.publisher.translate.placement import PLACE_NAMES, Placement, read_placement
+from lbsync.publisher.translate.report import Refused, Report, shown
+from lbsync.publisher.translate.vendors.aliases import (
+    PLACE,
+    PLACING,
+    Convert,
+    NoCounterpart,
+    Vendor,
+)
+from lbsync.publisher.translate.vendors.foreign import (
     asks,
     controller_of,
     is_raw_protection,
     lets_in_some,
     protects,
 )
-from lbsync.publisher.translate.options import EVERY_HOST, HOSTS, PREFIX, PUBLISH_LABEL
-from lbsync.publisher.translate.placement import PLACE_NAMES, Placement, read_placement
-from lbsync.publisher.translate.report import Refused, Report, shown
+from lbsync.publisher.translate.vendors.policies import REWRITE_TARGET
+from lbsync.publisher.translate.vendors.tables import VENDORS
 
 ACCEPT = "accept-unprotected"
 _OURS = (PREFIX, *(prefix for vendor in VENDORS for prefix in vendor.prefixes))
@@ -33,7 +39,6 @@ SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 """What `spec.loadBalancerSourceRanges` was before it was a field."""
 _ON_SERVICE_ONLY = frozenset({"hosts", "paths", "mode", "listen", "port"})
 _OWN_NAMES = frozenset({*FIELDS, *PLACE_NAMES, ACCEPT})
-
 
 _PLACE_DECIDES = frozenset(
     {
@@ -56,7 +61,7 @@ class Said(msgspec.Struct, frozen=True):
     text: str
 
 
-class Wishes(msgspec.Struct):
+class AnnotationValues(msgspec.Struct):
     """All that the annotations of one Service say."""
 
     draft: dict[str, Any]
@@ -70,7 +75,9 @@ class Wishes(msgspec.Struct):
     """The first thing that cannot be meant of what does not decide where the servers are."""
 
 
-def read_annotations(service: Service, ingresses: Iterable[Ingress], report: Report) -> Wishes:
+def read_annotations(
+    service: Service, ingresses: Iterable[Ingress], report: Report
+) -> AnnotationValues:
     """Return what `service` and the Ingresses that lead to it ask for.
 
     Raises `Refused` for a value that cannot be meant and may decide where the servers are; others, and
@@ -79,8 +86,8 @@ def read_annotations(service: Service, ingresses: Iterable[Ingress], report: Rep
     said = _effective(service, ingresses, report)
     own = {name[len(PREFIX) :]: note for name, note in said.items() if name.startswith(PREFIX)}
     accepted = ACCEPT in own and own[ACCEPT].text.strip().lower() == "true"
-    wishes = Wishes({}, {}, Placement())
-    reader = _Reader(wishes, report, accepted)
+    values = AnnotationValues({}, {}, Placement())
+    reader = _Reader(values, report, accepted)
     for vendor in VENDORS:
         reader.read_vendor(vendor, said)
     for name, note in said.items():
@@ -89,11 +96,11 @@ def read_annotations(service: Service, ingresses: Iterable[Ingress], report: Rep
     if "allow" not in own:
         reader.read_ranges(service, said.get(SOURCE_RANGES))
     reader.read_own(own)
-    place: dict[str, Any] = wishes.draft.pop(PLACE, {})
-    wishes.rewrite_target = place.pop(REWRITE_TARGET, "")
-    notes = {name: Said(wishes.origins[PLACE, name], text) for name, text in place.items()}
-    wishes.placement = read_placement({**notes, **{n: own[n] for n in PLACE_NAMES if n in own}})
-    return wishes
+    place: dict[str, Any] = values.draft.pop(PLACE, {})
+    values.rewrite_target = place.pop(REWRITE_TARGET, "")
+    notes = {name: Said(values.origins[PLACE, name], text) for name, text in place.items()}
+    values.placement = read_placement({**notes, **{n: own[n] for n in PLACE_NAMES if n in own}})
+    return values
 
 
 def _effective(service: Service, ingresses: Iterable[Ingress], report: Report) -> dict[str, Said]:
@@ -106,10 +113,9 @@ def _effective(service: Service, ingresses: Iterable[Ingress], report: Report) -
     for ingress in ingresses:
         where = f"Ingress {ingress.namespace}/{ingress.name}"
         for name, text in sorted(ingress.annotations.items()):
-            if not _counts(name):
+            # `hosts: "*"` speaks of this Ingress' own rules without host.
+            if not _counts(name) or (name == HOSTS and text.strip() == EVERY_HOST):
                 continue
-            if name == HOSTS and text.strip() == EVERY_HOST:
-                continue  # speaks of this Ingress' own rules without host
             if name.removeprefix(PREFIX) in _ON_SERVICE_ONLY:
                 report.warn(f"annotation {name} has no effect on an Ingress",
                             "write it on the Service", where)  # fmt: skip
@@ -143,9 +149,9 @@ def _wrong(note: Said, error: ValueError) -> Refused:
 
 
 class _Reader(msgspec.Struct, frozen=True):
-    """Takes annotations over into `wishes`."""
+    """Takes annotations over into `values`."""
 
-    wishes: Wishes
+    values: AnnotationValues
     report: Report
     accepted: bool
     """The owner accepts to be served without protection that lbsync cannot give."""
@@ -160,10 +166,10 @@ class _Reader(msgspec.Struct, frozen=True):
             except ValueError as error:
                 self._refuse(_wrong(own[name], error))
                 continue
-            _put(self.wishes, FIELDS[name].path, value, own[name].name)
+            _put(self.values, FIELDS[name].path, value, own[name].name)
 
     def _refuse(self, why: Refused) -> None:
-        self.wishes.refused = self.wishes.refused or why
+        self.values.refused = self.values.refused or why
 
     def _report_strange(self, name: str) -> None:
         if PREFIX + name == PUBLISH_LABEL:
@@ -198,10 +204,10 @@ class _Reader(msgspec.Struct, frozen=True):
         except ValueError as error:
             raise _wrong(note, error) from error
         for path, value in sets.items():
-            before = self.wishes.origins.get(path)
+            before = self.values.origins.get(path)
             if before is None:
-                _put(self.wishes, path, value, note.name)
-            elif _get(self.wishes.draft, path) != value:
+                _put(self.values, path, value, note.name)
+            elif _get(self.values.draft, path) != value:
                 self._second(note, before)
 
     def _second(self, note: Said, first: str) -> None:
@@ -222,8 +228,7 @@ class _Reader(msgspec.Struct, frozen=True):
     def report_foreign(self, name: str, note: Said) -> None:
         """Report an annotation that no table knows; refuse where it looks as if it protected."""
         if protects(name.partition("/")[2], note.text):
-            cure = "write what it stands for in annotations of lbsync, and take it out"
-            self._refuse_unprotected(note, cure)
+            self._refuse_unprotected(note, "write it in annotations of lbsync, and take it out")
         else:
             whose = controller_of(name)
             self.report.warn(
@@ -253,10 +258,10 @@ class _Reader(msgspec.Struct, frozen=True):
         if not lets_in_some(ranges):
             return
         allow = [_network(text) for text in ranges]
-        before = self.wishes.origins.get(("allow",))
+        before = self.values.origins.get(("allow",))
         if before is None:
-            _put(self.wishes, ("allow",), allow, origin)
-        elif self.wishes.draft["allow"] != allow:
+            _put(self.values, ("allow",), allow, origin)
+        elif self.values.draft["allow"] != allow:
             # Neither may be widened by the other, and who meant which is not known.
             self._refuse(
                 Refused(
@@ -281,15 +286,15 @@ def _get(draft: dict[str, Any], path: Path) -> Any:
     return here
 
 
-def _put(wishes: Wishes, path: Path, value: Any, origin: str) -> None:
+def _put(values: AnnotationValues, path: Path, value: Any, origin: str) -> None:
     """Set a field of the draft; what lay below it, or was no object above it, is gone."""
-    here = wishes.draft
+    here = values.draft
     for step in path[:-1]:
         below = here.get(step)
         if not isinstance(below, dict):
             below = here[step] = {}
         here = below
     here[path[-1]] = value
-    for old in [known for known in wishes.origins if known[: len(path)] == path]:
-        del wishes.origins[old]
-    wishes.origins[path] = origin
+    for old in [known for known in values.origins if known[: len(path)] == path]:
+        del values.origins[old]
+    values.origins[path] = origin

@@ -23,7 +23,7 @@ MAX_WEIGHT = 256
 """HAProxy's limit (manual 5.2, `weight`)."""
 
 
-class Scene(msgspec.Struct, frozen=True):
+class ServerContext(msgspec.Struct, frozen=True):
     """All that decides about the servers of one Service and one of its ports."""
 
     service: Service
@@ -44,65 +44,65 @@ class Scene(msgspec.Struct, frozen=True):
 Drafts = dict[str, list[Draft]]
 
 
-def _suffix(scene: Scene, family: Family) -> str:
+def _suffix(context: ServerContext, family: Family) -> str:
     """Return what tells a server's second address from its first where both are published."""
-    return "-v6" if len(scene.families) > 1 and family == "v6" else ""
+    return "-v6" if len(context.families) > 1 and family == "v6" else ""
 
 
-def _share(scene: Scene, addresses: int) -> int:
+def _share(context: ServerContext, addresses: int) -> int:
     """Return the weight of one address, so that two of one pod or node count as one server."""
-    return 2 if len(scene.families) > 1 and addresses == 1 else 1
+    return 2 if len(context.families) > 1 and addresses == 1 else 1
 
 
-def pod(scene: Scene) -> Drafts:
+def pod(context: ServerContext) -> Drafts:
     """Every pod's own address; needs routes from the HAProxy hosts to the pods."""
-    if scene.service.type == "ExternalName":
+    if context.service.type == "ExternalName":
         raise Refused(
             "it is of type ExternalName and has no pods",
             "set annotation lbsync.io/address-mode: external-name",
         )
     found: Drafts = {}
-    for group, members in scene.members.items():
+    for group, members in context.members.items():
         seen = Counter(member.uid for member in members if member.uid)
         found[group] = [
             Draft(
-                member.name + _suffix(scene, member.family) if member.name else "",
+                member.name + _suffix(context, member.family) if member.name else "",
                 member.address,
                 member.port,
-                _share(scene, seen.get(member.uid, 1)),
+                _share(context, seen.get(member.uid, 1)),
                 member.state,
             )
             for member in members
         ]
-    return found or {scene.placement.group or scene.options.default_group: []}
+    return found or {context.placement.group or context.options.default_group: []}
 
 
-def _only_group(scene: Scene) -> str:
+def _only_group(context: ServerContext) -> str:
     """Return the one group of a mode whose servers stand for all pods at once."""
-    if scene.placement.group_label:
+    if context.placement.group_label:
         raise Refused(
             "groups by label need the pods' own addresses",
             "set annotation lbsync.io/address-mode: pod, or take lbsync.io/group-label out",
         )
-    return scene.placement.group or scene.options.default_group
+    return context.placement.group or context.options.default_group
 
 
-def nodeport(scene: Scene) -> Drafts:
+def nodeport(context: ServerContext) -> Drafts:
     """Every usable node at the Service's nodePort.
 
     externalTrafficPolicy Local: only nodes with endpoints of their own, as much as these are, since
     the others drop what comes. Cluster: all nodes, as long as anything can answer behind them.
     """
-    group = _only_group(scene)
-    _require_node_port(scene)
-    count = _count(scene)
-    local = scene.service.external_traffic_policy == "Local"
-    kind = scene.node_address
+    group = _only_group(context)
+    _require_node_port(context)
+    count = _count(context)
+    local = context.service.external_traffic_policy == "Local"
+    kind = context.node_address
     drafts: list[Draft] = []
     missing: list[str] = []
-    for node in scene.pool.nodes:
-        addresses = {family: node.address(family, kind) for family in scene.families}
-        share = _share(scene, sum(address is not None for address in addresses.values()))
+    for node in context.pool.nodes:
+        addresses = {family: node.address(family, kind) for family in context.families}
+        share = _share(context, sum(address is not None for address in addresses.values()))
         if None in addresses.values():
             missing.append(node.name)
         for family, address in addresses.items():
@@ -110,19 +110,19 @@ def nodeport(scene: Scene) -> Drafts:
             up, all_here = count["up", family, place], count["any", family, place]
             if address is not None and (up or (local and all_here)):
                 weight = min(MAX_WEIGHT, (up or 1) * share) if local else share
-                name = node.name + _suffix(scene, family)
+                name = node.name + _suffix(context, family)
                 state: Literal["up", "drain"] = "up" if up else "drain"
-                drafts.append(Draft(name, address, scene.port.node_port, weight, state))
+                drafts.append(Draft(name, address, context.port.node_port, weight, state))
     if missing:
-        scene.report.warn(
+        context.report.warn(
             f"{len(missing)} nodes have no {kind} of the wanted family, among them {missing[0]}",
             "set annotation lbsync.io/node-address or lbsync.io/ip-family",
         )
     return {group: drafts}
 
 
-def _require_node_port(scene: Scene) -> None:
-    service, port = scene.service, scene.port
+def _require_node_port(context: ServerContext) -> None:
+    service, port = context.service, context.port
     if service.type not in ("NodePort", "LoadBalancer"):
         raise Refused(
             "address mode nodeport needs a Service of type NodePort or LoadBalancer, not "
@@ -138,56 +138,56 @@ def _require_node_port(scene: Scene) -> None:
         )
 
 
-def _count(scene: Scene) -> Counter[tuple[str, Family, str]]:
+def _count(context: ServerContext) -> Counter[tuple[str, Family, str]]:
     """Count the members up and all, by family, per node and (node "") altogether."""
     count: Counter[tuple[str, Family, str]] = Counter()
     homeless = False
-    for members in scene.members.values():
+    for members in context.members.values():
         for member in members:
             homeless = homeless or not member.node
             for place in {"", member.node}:
                 count["any", member.family, place] += 1
                 count["up", member.family, place] += member.state == "up"
-    if homeless and scene.service.external_traffic_policy == "Local":
-        scene.report.warn(
+    if homeless and context.service.external_traffic_policy == "Local":
+        context.report.warn(
             "an endpoint names no node, and externalTrafficPolicy is Local",
             "set nodeName in its EndpointSlice, or externalTrafficPolicy: Cluster",
         )
     return count
 
 
-def clusterip(scene: Scene) -> Drafts:
+def clusterip(context: ServerContext) -> Drafts:
     """The Service's own address; needs routes from the HAProxy hosts to the service network."""
-    service = scene.service
-    group = _only_group(scene)
+    service = context.service
+    group = _only_group(context)
     addresses = [ip for ip in service.cluster_ips if ip and ip != "None"]
     if service.type == "ExternalName" or not addresses:
         raise Refused(
             "address mode clusterip needs a Service with a cluster IP",
             "set annotation lbsync.io/address-mode: pod (headless) or external-name (ExternalName)",
         )
-    up = {m.family for ms in scene.members.values() for m in ms if m.state == "up"}
+    up = {m.family for ms in context.members.values() for m in ms if m.state == "up"}
     drafts = []
     for text in addresses:
         family = family_of_address(text)
-        if family in scene.families and family in up:
-            name = service.name + _suffix(scene, family)
-            drafts.append(Draft(name, _address(text, ip_address), scene.port.number))
+        if family in context.families and family in up:
+            name = service.name + _suffix(context, family)
+            drafts.append(Draft(name, _address(text, ip_address), context.port.number))
     return {group: drafts}
 
 
-def _external_refusal(scene: Scene) -> str:
+def _external_refusal(context: ServerContext) -> str:
     """Return what it takes for this name to be allowed; empty where it is."""
-    namespace, name = scene.service.namespace, scene.service.external_name.lower().rstrip(".")
-    match scene.options.external_names:
+    namespace, name = context.service.namespace, context.service.external_name.lower().rstrip(".")
+    match context.options.external_names:
         case "never":
             return "this publisher allows none"
         case "claimed" if not any(
             owner in (namespace, "*") and _takes_in(what, name)
-            for owner, what in scene.options.given_names
+            for owner, what in context.options.given_names
         ):
             return f'let the operator of lbsync add "{namespace}={name}" to [claims] servers'
-        case "annotated" if not scene.placement.allow_external_name:
+        case "annotated" if not context.placement.allow_external_name:
             return 'set annotation lbsync.io/allow-external-name: "true"'
     return ""
 
@@ -202,26 +202,26 @@ def _takes_in(what: str, name: str) -> bool:
         return what in ("*", name)
 
 
-def external_name(scene: Scene) -> Drafts:
+def external_name(context: ServerContext) -> Drafts:
     """A DNS name outside the cluster."""
-    service = scene.service
-    group = _only_group(scene)
+    service = context.service
+    group = _only_group(context)
     if service.type != "ExternalName":
         raise Refused(
             f"address mode external-name needs a Service of type ExternalName, not "
             f"{shown(service.type)}",
             "take annotation lbsync.io/address-mode out, or set it to pod, nodeport or clusterip",
         )
-    if cure := _external_refusal(scene):
+    if cure := _external_refusal(context):
         raise Refused("traffic to a name outside the cluster is not allowed", cure)
     address = _address(service.external_name)
-    return {group: [Draft(service.name, address, scene.port.number)]}
+    return {group: [Draft(service.name, address, context.port.number)]}
 
 
-def lb_status(scene: Scene) -> Drafts:
+def lb_status(context: ServerContext) -> Drafts:
     """Where the cluster's own load balancer answers: HAProxy in front of it."""
-    service = scene.service
-    group = _only_group(scene)
+    service = context.service
+    group = _only_group(context)
     if service.type != "LoadBalancer":
         raise Refused(
             f"address mode lb-status needs a Service of type LoadBalancer, not "
@@ -229,12 +229,12 @@ def lb_status(scene: Scene) -> Drafts:
             "change its type, or take annotation lbsync.io/address-mode out",
         )
     if not service.load_balancer:
-        scene.report.warn("its load balancer has no address yet", "wait, or see what holds it up")
+        context.report.warn("its load balancer has no address yet", "wait, or see what holds it up")
     drafts = []
     for text in sorted(set(service.load_balancer)):
         address = _address(text)
-        if address.is_name or family_of_address(address) in scene.families:
-            drafts.append(Draft("", address, scene.port.number))
+        if address.is_name or family_of_address(address) in context.families:
+            drafts.append(Draft("", address, context.port.number))
     return {group: drafts}
 
 
@@ -245,7 +245,7 @@ def _address(text: str, parse: Callable[[str], Address] = Address.parse) -> Addr
         raise Refused(f"its address cannot be a server's: {error}", "use one that can") from error
 
 
-MODES: dict[AddressMode, Callable[[Scene], Drafts]] = {
+MODES: dict[AddressMode, Callable[[ServerContext], Drafts]] = {
     "pod": pod,
     "nodeport": nodeport,
     "clusterip": clusterip,

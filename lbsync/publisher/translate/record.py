@@ -9,14 +9,14 @@ import msgspec
 from lbsync.errors import BadKey
 from lbsync.kube_objects import Service
 from lbsync.model.records import ServiceRecord
-from lbsync.publisher.translate.alias_policies import REWRITE_TARGET
-from lbsync.publisher.translate.aliases import PLACE
-from lbsync.publisher.translate.annotations import Wishes
+from lbsync.publisher.translate.annotations import AnnotationValues
 from lbsync.publisher.translate.fields import FIELDS, Path
 from lbsync.publisher.translate.modes import local_check
 from lbsync.publisher.translate.options import PREFIX
 from lbsync.publisher.translate.report import Refused, Report
 from lbsync.publisher.translate.shapes import Shape, require_hosts
+from lbsync.publisher.translate.vendors.aliases import PLACE
+from lbsync.publisher.translate.vendors.policies import REWRITE_TARGET
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import Key, ServiceId, service_key
 from lbsync.settings.publisher import AddressMode
@@ -30,10 +30,10 @@ _NAME_OF: dict[Path, str] = {field.path: PREFIX + field.name for field in FIELDS
 
 
 def complete(
-    service: Service, wishes: Wishes, mode: AddressMode, source: str, report: Report
+    service: Service, values: AnnotationValues, mode: AddressMode, source: str, report: Report
 ) -> None:
-    """Fill in what the Service itself says, where no annotation says it. Changes `wishes`."""
-    draft = wishes.draft
+    """Fill in what the Service itself says, where no annotation says it. Changes `values`."""
+    draft = values.draft
     draft.setdefault("mode", "http")
     draft["source"] = source
     check = draft.get("check", {})
@@ -76,19 +76,19 @@ def warn_of_protocol(shape: Shape, draft: Mapping[str, Any], report: Report) -> 
         )
 
 
-def service_record(service: ServiceId, shape: Shape, wishes: Wishes) -> ServiceRecord:
+def service_record(service: ServiceId, shape: Shape, values: AnnotationValues) -> ServiceRecord:
     """Return the validated record. Raises `Refused`, naming the annotation that is wrong."""
-    draft = dict(wishes.draft)
+    draft = dict(values.draft)
     if shape.hosts:
         draft["hosts"] = shape.hosts
         draft["paths"] = () if shape.paths == ("/",) else shape.paths
-    origins = dict(wishes.origins)
+    origins = dict(values.origins)
     if shape.said_by:
         origins |= {("hosts",): shape.said_by, ("paths",): shape.said_by}
-    rewrite = _rewrite(wishes.rewrite_target, draft.get("paths", ()))
+    rewrite = _rewrite(values.rewrite_target, draft.get("paths", ()))
     if rewrite and "rewrite" not in draft:
         draft["rewrite"] = rewrite
-        origins["rewrite",] = wishes.origins[PLACE, REWRITE_TARGET]
+        origins["rewrite",] = values.origins[PLACE, REWRITE_TARGET]
     key = service_key(service)
     try:
         value = msgspec.json.encode(draft, enc_hook=str.__str__)

@@ -13,7 +13,7 @@ import msgspec
 
 from lbsync.kube_objects import Ingress, Service
 from lbsync.model.values import Host, PathPrefix, is_name
-from lbsync.publisher.translate.annotations import Wishes
+from lbsync.publisher.translate.annotations import AnnotationValues
 from lbsync.publisher.translate.ingress import Rule, label_of, rules_for
 from lbsync.publisher.translate.options import EVERY_HOST, HOSTS
 from lbsync.publisher.translate.ports import PortChoice, choose_port
@@ -33,7 +33,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 def shapes(
-    service: Service, ingresses: Iterable[Ingress], wishes: Wishes, report: Report
+    service: Service, ingresses: Iterable[Ingress], values: AnnotationValues, report: Report
 ) -> list[Shape]:
     """Return the records that `service` becomes. Raises `Refused`.
 
@@ -41,17 +41,17 @@ def shapes(
     """
     ingresses = list(ingresses)
     rules = [rule for ingress in ingresses for rule in rules_for(service, ingress, report)]
-    if why := _set_aside(wishes):
+    if why := _set_aside(values):
         for ingress in ingresses:
             report.warn(f"its rules for Service {service.namespace}/{service.name} are not used: {why}",
                         "say it in one place", label_of(ingress))  # fmt: skip
         ingresses, rules = [], []
     if not ingresses:
         try:
-            port = choose_port(service, wishes.placement.port, _asked(wishes))
+            port = choose_port(service, values.placement.port, _asked(values))
         except Refused:
             # The graver of two reasons, and often that of the other: Ingresses name ports, too.
-            require_hosts(wishes.draft)
+            require_hosts(values.draft)
             raise
         return [Shape(service.name, port)]
     ported = _with_ports(service, rules, report)
@@ -60,7 +60,7 @@ def shapes(
             "no rule of its Ingresses can be served, and without hosts it would take every request",
             "correct them, or write annotation lbsync.io/hosts",
         )
-    return _divide(service, ported, wishes)
+    return _divide(service, ported, values)
 
 
 def require_hosts(draft: Mapping[str, Any]) -> None:
@@ -77,16 +77,16 @@ def require_hosts(draft: Mapping[str, Any]) -> None:
         )
 
 
-def _asked(wishes: Wishes) -> str:
-    return "annotation lbsync.io/port" if wishes.placement.port else "the Service"
+def _asked(values: AnnotationValues) -> str:
+    return "annotation lbsync.io/port" if values.placement.port else "the Service"
 
 
-def _set_aside(wishes: Wishes) -> str:
+def _set_aside(values: AnnotationValues) -> str:
     """Return why Ingress rules do not count, or nothing where they do."""
-    if wishes.draft.get("mode") == "tcp":
+    if values.draft.get("mode") == "tcp":
         return "a tcp service has no hosts and paths"
     for field in ("hosts", "paths"):
-        if origin := wishes.origins.get((field,)):
+        if origin := values.origins.get((field,)):
             return f"annotation {origin} says it"
     return ""
 
@@ -113,11 +113,13 @@ def _with_ports(
     return list(found.values())
 
 
-def _divide(service: Service, rules: list[tuple[Rule, PortChoice]], wishes: Wishes) -> list[Shape]:
+def _divide(
+    service: Service, rules: list[tuple[Rule, PortChoice]], values: AnnotationValues
+) -> list[Shape]:
     by_port: dict[PortChoice, list[Rule]] = {}
     for rule, port in rules:
         by_port.setdefault(port, []).append(rule)
-    wanted = wishes.placement.port
+    wanted = values.placement.port
     ports = sorted(
         by_port,
         key=lambda port: (wanted not in (port.name, str(port.number)), _order(service, port)),

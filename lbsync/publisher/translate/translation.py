@@ -7,10 +7,10 @@ import msgspec
 from lbsync.kube_objects import EndpointSlice, Ingress, Service
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
 from lbsync.model.values import Text, is_name
-from lbsync.publisher.translate.annotations import Wishes, read_annotations
+from lbsync.publisher.translate.annotations import AnnotationValues, read_annotations
 from lbsync.publisher.translate.families import Family, choose_families
 from lbsync.publisher.translate.ingress import leading_to
-from lbsync.publisher.translate.modes import MODES, Scene
+from lbsync.publisher.translate.modes import MODES, ServerContext
 from lbsync.publisher.translate.names import name_servers
 from lbsync.publisher.translate.nodes import NodePool
 from lbsync.publisher.translate.options import PUBLISH_LABEL, Options
@@ -63,7 +63,7 @@ def is_published(service: Service) -> bool:
     return service.labels.get(PUBLISH_LABEL) == "true" and not service.deleting
 
 
-class _Case(msgspec.Struct, frozen=True):
+class TranslationInput(msgspec.Struct, frozen=True):
     """Everything that one translation reads."""
 
     service: Service
@@ -96,7 +96,9 @@ def translate(
     own = slices_of(service, slices)
     mine = leading_to(service, ingresses)
     try:
-        records, error = _records(_Case(service, own, pool, mine, options, pod_labels, report))
+        records, error = _records(
+            TranslationInput(service, own, pool, mine, options, pod_labels, report)
+        )
     except Refused as refused:
         records, error = {}, refused
     refusal = Refusal(report.subject, error.reason, error.cure) if error else None
@@ -122,12 +124,12 @@ def fates(
     before that."""
     report = Report("-")
     own, mine = slices_of(service, slices), leading_to(service, ingresses)
-    case = _Case(service, own, NodePool(), mine, options, pod_labels, report)
+    case = TranslationInput(service, own, NodePool(), mine, options, pod_labels, report)
     try:
-        wishes, mode, families, found = _meant(case)
+        values, mode, families, found = _meant(case)
     except Refused:
         return None
-    group_of = grouping(wishes.placement, options.default_group, pod_labels, report)
+    group_of = grouping(values.placement, options.default_group, pod_labels, report)
     return Fates(
         mode,
         {
@@ -137,17 +139,19 @@ def fates(
     )
 
 
-def _meant(case: _Case) -> tuple[Wishes, AddressMode, tuple[Family, ...], list[Shape]]:
+def _meant(
+    case: TranslationInput,
+) -> tuple[AnnotationValues, AddressMode, tuple[Family, ...], list[Shape]]:
     """Return what a Service and its Ingresses ask for. Raises `Refused`."""
     service, options, report = case.service, case.options, case.report
-    wishes = read_annotations(service, case.ingresses, report)
-    mode = wishes.placement.address_mode or options.address_mode
-    complete(service, wishes, mode, options.source, report)
-    families = choose_families(service, wishes.placement.ip_family or options.ip_family)
-    return wishes, mode, families, shapes(service, case.ingresses, wishes, report)
+    values = read_annotations(service, case.ingresses, report)
+    mode = values.placement.address_mode or options.address_mode
+    complete(service, values, mode, options.source, report)
+    families = choose_families(service, values.placement.ip_family or options.ip_family)
+    return values, mode, families, shapes(service, case.ingresses, values, report)
 
 
-def _records(case: _Case) -> tuple[dict[str, Published], Refused | None]:
+def _records(case: TranslationInput) -> tuple[dict[str, Published], Refused | None]:
     """Return the records, and why a services key cannot be written; the servers go on being followed
     then: a wrong policy must not send requests to pods that are gone. Raises `Refused` where nothing can
     be told."""
@@ -157,20 +161,20 @@ def _records(case: _Case) -> tuple[dict[str, Published], Refused | None]:
             f"{shown(service.namespace)}, {shown(service.name)} cannot stand in a key",
             "use names of lower-case letters, digits and -, at most 63 characters",
         )
-    wishes, _, families, found = _meant(case)
+    values, _, families, found = _meant(case)
     source = Text.parse(options.source)
     records: dict[str, Published] = {}
-    refused = wishes.refused
+    refused = values.refused
     servers: dict[PortChoice, dict[str, tuple[ServerRecord, ...]]] = {}
     for shape in found:
         id_ = ServiceId(service.namespace, shape.name)
-        warn_of_protocol(shape, wishes.draft, report)
+        warn_of_protocol(shape, values.draft, report)
         try:
-            records[service_key(id_)] = service_record(id_, shape, wishes)
+            records[service_key(id_)] = service_record(id_, shape, values)
         except Refused as error:
             refused = refused or error
         if shape.port not in servers:
-            servers[shape.port] = _servers(case, shape.port, families, wishes.placement)
+            servers[shape.port] = _servers(case, shape.port, families, values.placement)
         for group, members in servers[shape.port].items():
             records[endpoints_key(id_, group)] = EndpointsRecord(members, source)
     if refused is not None:
@@ -179,14 +183,16 @@ def _records(case: _Case) -> tuple[dict[str, Published], Refused | None]:
 
 
 def _servers(
-    case: _Case, port: PortChoice, families: tuple[Family, ...], placement: Placement
+    case: TranslationInput, port: PortChoice, families: tuple[Family, ...], placement: Placement
 ) -> dict[str, tuple[ServerRecord, ...]]:
     """Return the servers of every group for one port. Raises `Refused`."""
     options, report = case.options, case.report
     group_of = grouping(placement, options.default_group, case.pod_labels, report)
     members = gather(case.slices, port, families, group_of, report)
-    scene = Scene(case.service, port, families, members, case.pool, placement, options, report)
-    drafts = MODES[placement.address_mode or options.address_mode](scene)
+    context = ServerContext(
+        case.service, port, families, members, case.pool, placement, options, report
+    )
+    drafts = MODES[placement.address_mode or options.address_mode](context)
     if placement.group_label and any(drafts.values()):
         # What bears no label has its place only as long as it has servers.
         drafts = {group: found for group, found in drafts.items() if found}

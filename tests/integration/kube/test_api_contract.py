@@ -22,8 +22,8 @@ from lbsync.clients.kube import (
     Client,
     ClusterConfig,
     ObjectReference,
-    kubeconfig,
 )
+from lbsync.clients.kube.auth import kubeconfig
 from lbsync.clients.kube.errors import Expired, NotFound
 from lbsync.clients.kube.transport import Request, Transport
 from lbsync.errors import Rejected

@@ -19,10 +19,11 @@ from harness.fake_kube import ADMIN, FakeKube
 from harness.fake_kube.objects import service
 from harness.fake_kube.place import User
 from harness.wait import wait_until
-from lbsync.clients.kube import SERVICES, Client, ClusterConfig, incluster, kubeconfig
+from lbsync.clients.kube import SERVICES, Client, ClusterConfig
+from lbsync.clients.kube.auth import incluster, kubeconfig
+from lbsync.clients.kube.auth.exec_plugin import Exec, ExecPlugin
+from lbsync.clients.kube.auth.files import RotatedFile
 from lbsync.clients.kube.errors import ApiUnavailable, Unauthorized
-from lbsync.clients.kube.exec_plugin import Exec, ExecPlugin
-from lbsync.clients.kube.files import RotatedFile
 from lbsync.errors import Unavailable
 from tests.kube import FAST, Watching, config_for
 

@@ -1,4 +1,4 @@
-"""The fake's writes: patches, versions, generations and owners of fields, and kubectl's own view."""
+"""The fake's writes: patches, versions, generations and owners of fields, and kubectl's own lister."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from harness.certificates import Authority
 from harness.fake_kube import FakeKube
 from harness.fake_kube.objects import deployment, node, service
 from lbsync.clients import programs
-from lbsync.clients.kube.access import ClusterConfig
+from lbsync.clients.kube.auth.access import ClusterConfig
 from lbsync.clients.kube.errors import Forbidden, NotFound
 from lbsync.clients.kube.transport import Request, Transport
 from lbsync.errors import Conflict, Rejected

@@ -11,7 +11,7 @@ from harness.fake_kube.objects import PUBLISH, endpoint, endpoint_slice, service
 from harness.fake_kube.place import User
 from harness.publisher import Store
 from lbsync.errors import Exit
-from lbsync.publisher.watching import Watching
+from lbsync.publisher.cluster.informers import Informers
 from tests.driven import Driven
 from tests.kube import FAST, config_for
 
@@ -200,7 +200,7 @@ def test_a_service_without_a_selector_has_the_slices_of_its_namespace_watched_al
 def test_where_many_namespaces_need_it_slices_are_watched_everywhere_at_once(
     fake: FakeKube, tmp_path: Path, namespaces: tuple[str, ...], single: int, whole: int
 ) -> None:
-    made = Watching(
+    made = Informers(
         config_for(fake, tmp_path),
         namespaces=namespaces,
         ingress=False,

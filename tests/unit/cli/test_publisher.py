@@ -12,8 +12,8 @@ from lbsync.errors import SettingsError
 from lbsync.loop import Outcome, Report
 from lbsync.model.publishing import HeartbeatRecord, LeaderRecord
 from lbsync.publisher.health import Health
-from lbsync.publisher.mirror import Change
-from lbsync.publisher.units import Unit
+from lbsync.publisher.service_changes import ServiceChanges
+from lbsync.publisher.store.diff import Change
 from lbsync.schema.publishing import Known, known
 from lbsync.settings import load
 from tests.fakes import FakeSource
@@ -88,9 +88,9 @@ def test_probes_tell_a_loop_that_stands_still_from_trouble_outside() -> None:
     assert "151 s" in health.alive()[1]
 
 
-def units() -> list[Unit]:
+def units() -> list[ServiceChanges]:
     change = Change("services/shop/cart", None, b'{"mode":"http"}')
-    return [Unit("service", "shop/cart", (change,))]
+    return [ServiceChanges("service", "shop/cart", (change,))]
 
 
 def test_changes_are_shown_as_a_diff() -> None:

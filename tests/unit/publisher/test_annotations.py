@@ -8,9 +8,9 @@ import pytest
 
 from lbsync.model.records import ServiceRecord
 from lbsync.publisher.translate import NodePool, Translation, translate
-from lbsync.publisher.translate.alias_tables import HAPROXY_INGRESS, HAPROXY_TECHNOLOGIES, VENDORS
-from lbsync.publisher.translate.aliases import Vendor
 from lbsync.publisher.translate.fields import FIELDS
+from lbsync.publisher.translate.vendors.aliases import Vendor
+from lbsync.publisher.translate.vendors.tables import HAPROXY_INGRESS, HAPROXY_TECHNOLOGIES, VENDORS
 from lbsync.schema.decode import encode
 from tests.kube_objects import ingress, rule, service
 

@@ -27,10 +27,10 @@ from lbsync.publisher.translate import (
     our_classes,
     translate,
 )
-from lbsync.publisher.translate.alias_tables import VENDORS
 from lbsync.publisher.translate.fields import FIELDS
 from lbsync.publisher.translate.placement import PLACE_NAMES
 from lbsync.publisher.translate.report import Notice, Refusal
+from lbsync.publisher.translate.vendors.tables import VENDORS
 from lbsync.schema.decode import decode, encode
 from lbsync.schema.keys import parse_key
 from tests.kube_objects import endpoint, ingress, rule, service, slice_

@@ -11,17 +11,17 @@ from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import Conflict, Rejected
 from lbsync.model.snapshot import Item
 from lbsync.publisher.commit import MAX_BYTES, MAX_OPS, Committer, LostLead, packs, parts
-from lbsync.publisher.mirror import Change
-from lbsync.publisher.stored import Held
-from lbsync.publisher.units import Unit
+from lbsync.publisher.service_changes import ServiceChanges
+from lbsync.publisher.store.diff import Change
+from lbsync.publisher.store.index import Held
 from tests.fakes import FakeSource
 
 LEADER = "publishers/blue/leader"
 
 
-def unit(name: str, *keys: str, value: bytes = b"{}", before: Held | None = None) -> Unit:
+def unit(name: str, *keys: str, value: bytes = b"{}", before: Held | None = None) -> ServiceChanges:
     changes = tuple(Change(key, before, value) for key in keys or (f"services/{name}",))
-    return Unit("service", name, changes)
+    return ServiceChanges("service", name, changes)
 
 
 class Recorder(FakeSource):

@@ -7,7 +7,7 @@ import pytest
 
 from lbsync.clients.source import Expect, Put
 from lbsync.errors import Conflict, Unavailable
-from lbsync.publisher.election import Election
+from lbsync.publisher.store.election import Election
 from tests.fakes import FakeLease, FakeSource
 
 KEY = "publishers/blue/leader"

@@ -28,8 +28,8 @@ HOST = {"lbsync.io/hosts": "cart.example"}
 def told(*found: Any, nodes: Any = (), options: Options = OPTIONS) -> dict[str, list[str]]:
     bench = Bench(*found, ingress=True)
     bench.look()
-    inputs = bench.view.inputs(
-        found[0], bench.view.leading_to(found[0]), ["nodes"] if nodes else []
+    inputs = bench.lister.inputs(
+        found[0], bench.lister.leading_to(found[0]), ["nodes"] if nodes else []
     )
     said: dict[str, list[str]] = {}
     for line in explain(

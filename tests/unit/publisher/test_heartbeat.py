@@ -7,7 +7,7 @@ import pytest
 
 from lbsync.clients.source import Expect
 from lbsync.model.publishing import HeartbeatRecord
-from lbsync.publisher.heartbeat import Heartbeat
+from lbsync.publisher.store.heartbeat import Heartbeat
 from tests.fakes import FakeSource
 
 KEY = "publishers/blue/heartbeat"

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lbsync.kube_objects import EndpointSlice, Service
-from lbsync.publisher.dirty import Dirt
+from lbsync.publisher.cluster.work_queue import Work
 from tests.fakes import FakeSource
 from tests.kube_objects import endpoint, service, slice_
 from tests.publishing import EVERYTHING, Bench
@@ -15,7 +15,7 @@ KEPT = "publishers/blue/claims/bank/web"
 BANK, SQUAT = "services/bank/web", "services/evil/squat"
 SQUAT_REPORT = "publishers/blue/reports/service/evil/squat"
 HOST = "bank.example.com"
-NO_NEWS = Dirt()
+NO_NEWS = Work()
 
 
 def made(name: str, namespace: str, hosts: str, **more: str) -> tuple[Service, EndpointSlice]:
@@ -50,7 +50,7 @@ def test_who_waited_for_a_host_does_not_get_it_when_its_service_is_made_anew() -
     found = squatted()
     assert HOST in found.value(SQUAT)["hosts"]  # it waits: agents give the host to the older one
     found.objects.drop(*bank())
-    touched = found.write(Dirt(services=frozenset({"bank/web"}), deleted=frozenset({"bank/web"})))
+    touched = found.write(Work(services=frozenset({"bank/web"}), deleted=frozenset({"bank/web"})))
     assert touched.index(SQUAT) < touched.index(BANK)
     assert found.value(SQUAT) is None
     assert found.value(KEPT) == {"routes": [f"{HOST}/"], "until": "2026-01-01T00:10:00Z"}
@@ -59,7 +59,7 @@ def test_who_waited_for_a_host_does_not_get_it_when_its_service_is_made_anew() -
     assert "until 2026-01-01T00:10:00Z" in told
     later(found, 5)
     found.objects.put(*bank())
-    found.write(Dirt(services=frozenset({"bank/web"})))
+    found.write(Work(services=frozenset({"bank/web"})))
     assert found.value(BANK)["hosts"] == [HOST]
     later(found, 30)
     found.write(EVERYTHING)
@@ -80,7 +80,7 @@ def test_who_comes_while_it_is_away_waits_until_the_time_that_was_named(restarte
     found.write()
     assert found.stored_keys("services", "endpoints") == []
     later(found, 9)
-    assert found.work.keeping.due(found.stamp) == 61.0
+    assert found.sync.keeping.due(found.stamp) == 61.0
     assert found.write(NO_NEWS) == []
     later(found, 10)
     found.write(NO_NEWS)

@@ -3,7 +3,7 @@
 import pytest
 
 from lbsync.model.snapshot import Item
-from lbsync.publisher.neighbours import MOST_NAMED, Neighbours
+from lbsync.publisher.store.neighbours import MOST_NAMED, Neighbours
 from lbsync.schema.keys import ServiceId
 
 BANK = ServiceId("bank", "web")

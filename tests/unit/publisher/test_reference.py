@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from lbsync.publisher.translate import Options, node_pool, translate
-from lbsync.publisher.translate.alias_tables import VENDORS
 from lbsync.publisher.translate.annotations import ACCEPT
 from lbsync.publisher.translate.fields import FIELDS
 from lbsync.publisher.translate.placement import PLACE_NAMES
+from lbsync.publisher.translate.vendors.tables import VENDORS
 from tests.kube_objects import endpoint, service, slice_
 
 TEXT = (Path(__file__).parents[3] / "docs" / "kubernetes.md").read_text()

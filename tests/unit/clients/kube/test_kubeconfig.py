@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.clients.kube import config, incluster, kubeconfig
+from lbsync.clients.kube.auth import config, incluster, kubeconfig
 from lbsync.errors import SettingsError
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.clients.kube.history import missed, older
 from lbsync.clients.kube.kinds import PODS, Entry, Key, Kind
+from lbsync.clients.kube.resource_version import missed, older
 from lbsync.clients.kube.store import Change, Store
 from lbsync.kube_objects import Pod
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lbsync.clients.kube.files import RotatedFile
-from lbsync.clients.kube.reach import Reach
+from lbsync.clients.kube.auth.files import RotatedFile
+from lbsync.clients.kube.availability import Availability
 from lbsync.clients.kube.timing import Timing
 from lbsync.errors import Unavailable
 
@@ -22,12 +22,12 @@ def test_the_defaults_are_those_that_were_measured_and_promised() -> None:
 
 
 def test_while_the_server_is_doubted_requests_take_turns() -> None:
-    reach = Reach("https://x", Timing(away_spacing=0.05))
+    availability = Availability("https://x", Timing(away_spacing=0.05))
     stop = threading.Event()
     turns: list[float] = []
 
     def ask() -> None:
-        reach.pause(0.0, stop)
+        availability.pause(0.0, stop)
         turns.append(time.monotonic())
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -40,34 +40,34 @@ def test_while_the_server_is_doubted_requests_take_turns() -> None:
 
 
 def test_an_answer_lets_everybody_go_at_once() -> None:
-    reach = Reach("https://x", Timing(away_spacing=60.0))
+    availability = Availability("https://x", Timing(away_spacing=60.0))
     stop = threading.Event()
-    reach.pause(0.0, stop)
-    waiting = [threading.Thread(target=reach.pause, args=(60.0, stop)) for _ in range(3)]
+    availability.pause(0.0, stop)
+    waiting = [threading.Thread(target=availability.pause, args=(60.0, stop)) for _ in range(3)]
     for thread in waiting:
         thread.start()
-    reach.failed("down")
-    assert reach.away == "down"
+    availability.failed("down")
+    assert availability.away == "down"
     deadline = time.monotonic() + 20
     while any(thread.is_alive() for thread in waiting) and time.monotonic() < deadline:
-        reach.failed("down")
-        reach.answered()
+        availability.failed("down")
+        availability.answered()
         for thread in waiting:
             thread.join(0.01)
     ended = [not thread.is_alive() for thread in waiting]
     stop.set()
-    reach.nudge()
+    availability.nudge()
     assert ended == [True] * 3
-    assert reach.away is None
+    assert availability.away is None
 
 
 def test_stopping_ends_a_pause() -> None:
-    reach = Reach("https://x", Timing(away_spacing=60.0))
+    availability = Availability("https://x", Timing(away_spacing=60.0))
     stop = threading.Event()
-    thread = threading.Thread(target=reach.pause, args=(60.0, stop))
+    thread = threading.Thread(target=availability.pause, args=(60.0, stop))
     thread.start()
     stop.set()
-    reach.nudge()
+    availability.nudge()
     thread.join(10)
     assert not thread.is_alive()
 

@@ -1,0 +1,300 @@
+"""The publisher's pass: who leads, what has changed, what to write; and that only a leader writes.
+
+Nothing is published before everything that is needed was listed once, and a list that fails is never
+taken for an empty one: the stores below keep what they have. A pass may be run at any time, twice; the
+news from the cluster and from the store only say that it is worthwhile.
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import lbsync
+from lbsync.clients.kube import Change as KubeChange
+from lbsync.clients.kube import Client, ClusterConfig, Timing
+from lbsync.clients.source import Expect, Put, Source
+from lbsync.errors import Exit
+from lbsync.loop import Outcome
+from lbsync.model.publishing import HeartbeatRecord, unread_sentence
+from lbsync.publisher.assembly import assemble
+from lbsync.publisher.cluster.identity import ClusterIdentity, ask, authority_of
+from lbsync.publisher.cluster.unlabelled import Unlabelled
+from lbsync.publisher.cluster.work_queue import Work, WorkQueue
+from lbsync.publisher.commit import Committer, LostLead, Written
+from lbsync.publisher.report.alarm import Alarm, confirming, held_record
+from lbsync.publisher.report.events import EventRecorder
+from lbsync.publisher.report.outcome import kept_out, outcome, stood_by
+from lbsync.publisher.report.unread import Unread, recorded
+from lbsync.publisher.service_changes import ServiceChanges, State, Summary, summary
+from lbsync.publisher.store.diff import Change
+from lbsync.publisher.store.election import Election, identity
+from lbsync.publisher.store.heartbeat import Heartbeat
+from lbsync.publisher.store.index import StoreIndex
+from lbsync.schema.confirming import Confirmations, confirmations
+from lbsync.settings import Publisher as Settings
+from lbsync.settings.claims import Claims
+from lbsync.timestamps import stamp
+
+
+class Publisher:
+    """One replica. Its passes are run by one thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        cluster: ClusterConfig,
+        *,
+        name: str = "",
+        adopt: bool = False,
+        claims: Claims | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        timing: Timing | None = None,
+    ) -> None:
+        """`name`: who this is, among the replicas; by default host and process. `adopt`: take the
+        cluster's name over from another Kubernetes cluster."""
+        self._settings = settings
+        self._source = source
+        self._clock = clock
+        self._name = name or identity()
+        self._wake: Callable[[], None] = lambda: None
+        self._queue = WorkQueue()
+        self._informers, self._lister, self._sync = assemble(
+            settings,
+            claims or Claims(),
+            cluster,
+            on_change=self._note,
+            on_state=self._remark,
+            timing=timing,
+            clock=clock,
+        )
+        self._stored = StoreIndex(settings.cluster)
+        self._client = Client(cluster, timing)
+        self._identity = ClusterIdentity(
+            source,
+            settings.cluster,
+            cluster.server,
+            lambda: ask(self._client),
+            authority_of=lambda: authority_of(self._client),
+            adopt=adopt,
+        )
+        ttl = round(settings.lease_ttl.seconds)
+        self._election = Election(source, settings.cluster, self._name, ttl, clock=clock)
+        self._committer = Committer(
+            source, lambda: self._election.fence, self._election.fenced, self._wrote
+        )
+        self._heartbeat = Heartbeat(
+            source, settings.cluster, settings.heartbeat.seconds, clock=clock
+        )
+        self._events = EventRecorder(self._informers.cluster) if settings.events else None
+        self._leads = False
+        self._next_full = 0.0
+        self._synced_at = ""
+        self._confirmed = Confirmations()
+        self.written = Written(done=[], failed={})
+        """What came of the last pass that wrote."""
+        self._alarm = Alarm(clock)
+        self._unread = Unread(self._events)
+        self._unlabelled = Unlabelled(self._client, settings.namespaces, self._remark, clock=clock)
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Begin to watch the cluster; `wake` is called from other threads when something changed.
+
+        The source is not started: whoever opened it decides whether it is watched.
+        """
+        self._wake = wake
+        self._informers.start()
+        self._unlabelled.start()
+
+    def close(self) -> None:
+        """End the watches, and hand over the lead at once. May be called twice."""
+        self._election.resign()
+        self._heartbeat.stop()
+        if self._events is not None:
+            self._events.close()
+        self._unlabelled.close()
+        self._client.close()
+        self._informers.close()
+
+    @property
+    def missing(self) -> list[str]:
+        """What has not been listed yet, without which nothing is published."""
+        return self._informers.missing
+
+    @property
+    def waiting(self) -> list[str]:
+        """Services that wait for a further kind of objects to be listed, after a pass."""
+        return sorted(n for n, state in self.states.items() if state.status == "waits")
+
+    @property
+    def states(self) -> dict[str, State]:
+        """How all Services stand, as of the last pass."""
+        return self._sync.states
+
+    @property
+    def ingresses(self) -> dict[str, tuple[str, ...]]:
+        """What the owners of Ingresses are told, as of the last pass."""
+        return {name: report.warnings for name, report in self._sync.ingresses.items()}
+
+    @property
+    def summary(self) -> Summary:
+        """How all Services stand together, as of the last pass."""
+        return summary(self.states, self._sync.guard.hold)
+
+    @property
+    def unread(self) -> list[str]:
+        """One sentence for each namespace that cannot be read."""
+        return [unread_sentence(*found) for found in sorted(self._informers.unread.items())]
+
+    @property
+    def healthy(self) -> str:
+        """Why the cluster is not watched right now; empty when it is."""
+        return self._informers.trouble
+
+    def run_pass(self) -> Outcome:
+        """Bring the store to what the cluster says. Raises `Unavailable`."""
+        if missing := self._informers.missing:
+            return Outcome(
+                f"waits for Kubernetes: not listed yet: {', '.join(missing)}",
+                confirmed=False,
+                exit_code=Exit.UNAVAILABLE,
+            )
+        self._take_namespaces()
+        snapshot = self._source.snapshot()
+        self._confirmed = confirmations(snapshot.items)
+        self._queue.mark(self._stored.update(snapshot))
+        if refusal := self._identity.refusal(snapshot):
+            return self._keep_out(refusal)
+        fence = self._election.step(snapshot)
+        if fence is None:
+            return self._stand_by()
+        self._identity.mark(snapshot, fence)
+        now = self._clock()
+        if not self._leads or now >= self._next_full:
+            if not self._leads:
+                self._sync.reset()
+            self._leads = True
+            self._next_full = now + self._settings.full_compare.seconds
+            self._queue.mark_all()
+            self._unlabelled.ask()
+        return self._publish(fence, snapshot.revision)
+
+    def look_around(self) -> None:
+        """Look now for what no watch shows, for commands that do not wait for the next time."""
+        self._unlabelled.look()
+
+    def preview(self) -> list[ServiceChanges]:
+        """Return what a leader would write now; nothing is. Raises `Unavailable`."""
+        self._take_namespaces()
+        snapshot = self._source.snapshot()
+        self._confirmed = confirmations(snapshot.items)
+        self._stored.update(snapshot)
+        self._queue.mark_all()
+        return self._look(self._clock(), self._queue.take())
+
+    def _publish(self, fence: Expect, revision: int) -> Outcome:
+        began = self._clock()
+        work = self._queue.take()
+        is_done = False
+        try:
+            units = self._look(began, work)
+            written = self._committer.write(units, self._meant())
+            is_done = True
+        except LostLead as error:
+            self._leads = False
+            return Outcome(str(error), confirmed=False, retry=True, exit_code=error.exit_code)
+        finally:
+            if not is_done:
+                self._queue.put_back(work)
+        self.written = written
+        self._sync.done(written.done, self._stored)
+        self._queue.mark(written.failed)
+        if self._events is not None:
+            self._events.tell(written.done, self._lister)
+        found = self.summary
+        self._beat(fence, found)
+        ended = self._clock()
+        return outcome(
+            written,
+            self.states,
+            found,
+            unread=self.unread,
+            revision=revision,
+            seconds=ended - began,
+            again_in=self._again_in(ended),
+        )
+
+    def _keep_out(self, why: str) -> Outcome:
+        self._step_down()
+        self._election.resign()
+        return kept_out(why)
+
+    def _step_down(self) -> None:
+        if self._leads:
+            self._leads = False
+            self._heartbeat.stop()
+
+    def _stand_by(self) -> Outcome:
+        self._step_down()
+        return stood_by(self._election.leader, self._election.wait)
+
+    def _take_namespaces(self) -> None:
+        """Find out for the whole pass which namespaces are known."""
+        self._lister.unlabelled = self._unlabelled.found
+        unlisted = self._informers.unlisted
+        if unlisted != self._lister.unlisted:
+            self._lister.unlisted = unlisted
+            self._queue.mark_all()
+
+    def _look(self, now: float, work: Work) -> list[ServiceChanges]:
+        return self._sync.look(
+            work,
+            self._stored,
+            now,
+            stamp(),
+            confirmed=self._confirmed,
+        )
+
+    def _beat(self, fence: Expect, found: Summary) -> None:
+        self._alarm.tell(found.hold)
+        unread = self._informers.unread
+        self._unread.tell(unread)
+        away = self.healthy
+        if not away:
+            self._synced_at = stamp()
+        record = HeartbeatRecord(
+            self._name,
+            self._synced_at,
+            services=found.published,
+            every=self._settings.heartbeat.seconds,
+            refused=len(found.refused),
+            held=found.held,
+            conflicts=len(found.conflicts),
+            hold=held_record(self._sync.guard.hold),
+            hold_sentence=found.hold,
+            kubernetes=away,
+            lbsync=lbsync.__version__,
+            unread=recorded(unread),
+            notices=tuple(filter(None, (self._identity.notice,))),
+        )
+        self._heartbeat.beat(record, fence)
+
+    def _meant(self) -> list[Put]:
+        who = f"publisher of cluster {self._settings.cluster}"
+        return confirming(self._source, self._sync.guard.hold_id, self._sync.let_go, who, stamp())
+
+    def _again_in(self, now: float) -> float:
+        due = [self._next_full - now, self._heartbeat.due(), self._sync.guard.due(now)]
+        due.append(self._sync.keeping.due(stamp()))
+        return max(0.01, min(seconds for seconds in due if seconds is not None))
+
+    def _note(self, change: KubeChange[Any]) -> None:
+        self._queue.note(change)
+        self._wake()
+
+    def _remark(self, services: Collection[str] = ()) -> None:
+        self._queue.mark(services)
+        self._wake()
+
+    def _wrote(self, revision: int, changes: Sequence[Change]) -> None:
+        self._stored.wrote(revision, [(change.key, change.after) for change in changes])

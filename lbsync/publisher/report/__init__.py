@@ -1,0 +1,1 @@
+"""What people are told: owners of objects, and whoever runs the publisher."""

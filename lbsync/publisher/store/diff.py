@@ -1,0 +1,258 @@
+"""What one Service wants against what is stored: which keys to write and remove. Pure.
+
+Only keys whose `source` is this publisher's are ever changed or removed. Keys that people or other
+clusters wrote stay as they are, and their being in the way is reported.
+
+Several clusters may have a Service of one name. The services key is its first writer's; another
+cluster with the same routing adds its groups of servers to it. With other routing it is taken for a
+stranger that happens to have the name: its groups stay out, or, where they were in already, are
+followed but not added to.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import UNSET
+
+from lbsync.clients.source import Delete, Expect, Put
+from lbsync.errors import BadKey
+from lbsync.model.records import EndpointsRecord, RouteRecord, ServiceRecord
+from lbsync.model.values import Text, is_name
+from lbsync.publisher.store.index import Held, Keys
+from lbsync.schema.decode import decode, encode
+from lbsync.schema.keys import Key, endpoints_key, parse_key, service_key
+from lbsync.schema.publishing import SOURCE_PREFIX
+
+Records = Mapping[str, ServiceRecord | EndpointsRecord]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which publisher this is."""
+
+    cluster: str
+    source: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One key to write or to remove."""
+
+    key: str
+    before: Held | None
+    after: bytes | None
+    """None: remove it."""
+
+    @property
+    def op(self) -> Put | Delete:
+        """The write that brings the key to what is wanted."""
+        return Delete(self.key) if self.after is None else Put(self.key, self.after)
+
+    @property
+    def expect(self) -> Expect:
+        """The guard: nobody has touched the key since it was looked at."""
+        return Expect(self.key, mod_revision=self.before.item.mod_revision if self.before else 0)
+
+
+class Arranged(msgspec.Struct, frozen=True):
+    """Where the records of one Service have their place among what others wrote."""
+
+    records: dict[str, ServiceRecord | EndpointsRecord]
+    """By the key to store them at; only those that this publisher may write."""
+    conflicts: tuple[str, ...] = ()
+    """One sentence for each key that is somebody else's."""
+
+
+def arrange(me: Identity, records: Records, stored: Keys) -> Arranged:
+    """Return where `records` go; `stored` are all keys of that Service, of whatever source."""
+    records = {**records, **_named_groups(me, records, stored)}
+    second = f".{me.cluster}"
+    if all(h.source == me.source and not key.endswith(second) for key, h in stored.items()):
+        return Arranged(dict(records))
+    return _SharedService(me, records, stored, []).arranged()
+
+
+def _named_groups(me: Identity, records: Records, stored: Keys) -> Records:
+    """Return the groups that have no server any more and are named by the service's route, empty: without
+    its key the route would be refused, or send its share to another group."""
+    found: dict[str, EndpointsRecord] = {}
+    for key, held in stored.items():
+        if not key.startswith("routes/"):
+            continue
+        route, parsed = _decoded(held), _parsed(key)
+        if not isinstance(route, RouteRecord) or parsed.service is None:
+            continue
+        for group in route.groups:
+            named = endpoints_key(parsed.service, group)
+            there = stored.get(named)
+            led = service_key(parsed.service) in records
+            if led and named not in records and there is not None and there.source == me.source:
+                found[named] = EndpointsRecord((), Text.parse(me.source))
+    return found
+
+
+def changes(me: Identity, records: Records, stored: Keys) -> tuple[Change, ...]:
+    """Return what brings this publisher's keys among `stored` to `records`, which were arranged.
+
+    In the order in which they may be done one by one: servers come before the services key that leads
+    to them, and go after it.
+    """
+    found = [
+        Change(key, stored.get(key), value)
+        for key, record in sorted(records.items())
+        if (value := _news(key, record, stored)) is not None
+    ]
+    gone = [k for k in sorted(stored, reverse=True) if k not in records]
+    found += [
+        Change(key, stored[key], _heir(me, key, stored))
+        for key in gone
+        if stored[key].source == me.source
+    ]
+    return tuple(found)
+
+
+def mine(me: Identity, stored: Keys) -> dict[str, ServiceRecord | EndpointsRecord]:
+    """Return the records among `stored` that are this publisher's; unreadable ones left out."""
+    found: dict[str, ServiceRecord | EndpointsRecord] = {}
+    for key, held in stored.items():
+        if held.source == me.source:
+            record = _decoded(held)
+            if isinstance(record, ServiceRecord | EndpointsRecord):
+                found[key] = record
+    return found
+
+
+def _news(key: str, record: ServiceRecord | EndpointsRecord, stored: Keys) -> bytes | None:
+    """Return the bytes to write, or None where the same is stored, in whatever spelling."""
+    value = encode(record)
+    held = stored.get(key)
+    if held is not None and (held.item.value == value or _decoded(held) == record):
+        return None
+    return value
+
+
+def _heir(me: Identity, key: str, stored: Keys) -> bytes | None:
+    """Return the services key in another cluster's name, where that has servers in it.
+
+    Else all its servers would be unreachable from our removal until its own next write.
+    """
+    parsed = _parsed(key)
+    record = _decoded(stored[key]) if parsed.kind == "services" else None
+    if not isinstance(record, ServiceRecord) or parsed.service is None:
+        return None
+    start = endpoints_key(parsed.service, "")
+    groups = [
+        held
+        for name, held in stored.items()
+        if name.startswith(start) and held.source.startswith(SOURCE_PREFIX)
+        if held.source != me.source
+    ]
+    if not groups:
+        return None
+    oldest = min(groups, key=lambda held: (held.item.create_revision, held.item.key))
+    return encode(msgspec.structs.replace(record, source=Text.parse(oldest.source)))
+
+
+class _SharedService(msgspec.Struct):
+    """One Service whose keys are not all our own."""
+
+    me: Identity
+    records: Records
+    stored: Keys
+    conflicts: list[str]
+
+    def arranged(self) -> Arranged:
+        found: dict[str, ServiceRecord | EndpointsRecord] = {}
+        joined: set[str] = set()
+        for key, record in self.records.items():
+            if isinstance(record, ServiceRecord) and self._owns_or_joins(key, record):
+                joined.add(key)
+                if not self._is_others(key):
+                    found[key] = record
+        for key, record in self.records.items():
+            if isinstance(record, EndpointsRecord):
+                place = self._place(key, joined)
+                if place is not None:
+                    found[place] = record
+        return Arranged(found, tuple(self.conflicts))
+
+    def _is_others(self, key: str) -> bool:
+        held = self.stored.get(key)
+        return held is not None and held.source != self.me.source
+
+    def _is_mine(self, key: str) -> bool:
+        held = self.stored.get(key)
+        return held is not None and held.source == self.me.source
+
+    def _owns_or_joins(self, key: str, record: ServiceRecord) -> bool:
+        """Tell whether our groups belong into this service, or note why not."""
+        held = self.stored.get(key)
+        if held is None or held.source == self.me.source:
+            return True
+        other = _decoded(held)
+        if isinstance(other, ServiceRecord) and _unsigned(other) == _unsigned(record):
+            return True
+        self.conflicts.append(
+            f"{key} was written by {_author(held)} with other fields, and stays as it is; "
+            f"{_cure(held, key)}"
+        )
+        return False
+
+    def _place(self, key: str, joined: set[str]) -> str | None:
+        """Return the key for one group's servers, or None where they have no place."""
+        parsed = _parsed(key)
+        assert parsed.service is not None
+        place = self._free_place(key, parsed)
+        if place is None or self._is_mine(place) or service_key(parsed.service) in joined:
+            return place
+        return None  # the conflict about the service says why
+
+    def _free_place(self, key: str, parsed: Key) -> str | None:
+        assert parsed.service is not None
+        second = f"{parsed.group}.{self.me.cluster}"
+        other = endpoints_key(parsed.service, second)
+        if other not in self.records and self._is_mine(other):
+            return other  # a group does not change its name while it lives
+        if not self._is_others(key):
+            return key
+        held = self.stored[key]
+        if (
+            held.source.startswith(SOURCE_PREFIX)
+            and is_name(second)
+            and other not in self.records
+            and not self._is_others(other)
+        ):
+            return other
+        self.conflicts.append(
+            f"{key} was written by {_author(held)}, and stays as it is; {_cure(held, key)}"
+        )
+        return None
+
+
+def _parsed(key: str) -> Key:
+    parsed = parse_key(key)
+    assert parsed is not None  # such keys are neither made nor kept
+    return parsed
+
+
+def _decoded(held: Held) -> object:
+    try:
+        return decode(held.item.key, _parsed(held.item.key), held.item.value)
+    except BadKey:
+        return None
+
+
+def _unsigned(record: ServiceRecord) -> ServiceRecord:
+    return msgspec.structs.replace(record, source=UNSET)
+
+
+def _author(held: Held) -> str:
+    if held.source.startswith(SOURCE_PREFIX):
+        return f"the publisher of cluster {held.source.removeprefix(SOURCE_PREFIX)}"
+    return f"{held.source!r}" if held.source else "a person"
+
+
+def _cure(held: Held, key: str) -> str:
+    if held.source.startswith(SOURCE_PREFIX):
+        return "give the Service the same annotations in both clusters, or another name in one"
+    parsed = _parsed(key)
+    group = f" --group {parsed.group}" if parsed.group else ""
+    return f"remove it with 'lbsync service rm {parsed.service}{group}', or rename the Service"
