@@ -1,46 +1,33 @@
 """One pass, from a snapshot to a HAProxy that is proved to serve it. The order of stages is here.
 
-A pass may run at any time, and twice: it compares what is wanted with what is, and does what is missing.
+A pass may run at any time, and twice. Whatever fails, HAProxy goes on with the last good generation.
 """
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
 from lbsync import log
-from lbsync.agent.apply.converge import Converger, ReloadDeferred
-from lbsync.agent.apply.reload_limiter import Limits, ReloadLimiter
-from lbsync.agent.apply.switch import Applied, Switcher
-from lbsync.agent.candidate.candidates import Candidate, CandidateBuilder
+from lbsync.agent.apply.converge import Deferred
+from lbsync.agent.apply.switch import Applied
+from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.candidate.failed_digests import LoadFailed
-from lbsync.agent.candidate.occupied_ports import OccupiedPorts
-from lbsync.agent.control import Asked, Control
+from lbsync.agent.control import Asked, Request
 from lbsync.agent.desired import access_loss, template_context
-from lbsync.agent.desired.accepted import Accepted
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, Plan
+from lbsync.agent.desired.builder import PassInput
 from lbsync.agent.desired.decode import Entries
-from lbsync.agent.desired.host_files import HostFiles
-from lbsync.agent.fast_path import FastPath
-from lbsync.agent.generations.master_directory import MasterDirectory
-from lbsync.agent.generations.read import Confirmed, chosen, load
-from lbsync.agent.generations.store import Generation, Store
+from lbsync.agent.generations.read import LoadedGeneration, chosen
+from lbsync.agent.generations.store import Generation
 from lbsync.agent.guard.guard import Hold
-from lbsync.agent.haproxycfg.config import Parser
-from lbsync.agent.outputs import Outputs
-from lbsync.agent.removal_hold import RemovalHold
 from lbsync.agent.report import pass_report
+from lbsync.agent.report.pass_result import PassResult
 from lbsync.agent.report.problem_log import ProblemLog
-from lbsync.agent.runtime import service_delta
-from lbsync.agent.runtime.runtime import HaproxyRuntime
+from lbsync.agent.stages import Memory, Stages
 from lbsync.agent.state_files import StateFiles
-from lbsync.clients.certificates import CertificateDirectory
-from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
-from lbsync.errors import Unavailable
+from lbsync.errors import LbsyncError, Unavailable
 from lbsync.loop.outcome import Outcome
-from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
@@ -52,249 +39,262 @@ _NOTHING: Entries = {}
 
 
 class Agent:
-    """The agent of one host: all that a pass needs, and what it remembers between two."""
+    """The agent of one host: the order of a pass, and what is remembered between two."""
 
     def __init__(self, settings: Settings, source: Source) -> None:
         """Raises `TemplateError` when the templates cannot be used."""
-        state = Path(settings.state_dir)
         self._source = source
-        self._store = Store(state, settings.agent.keep_generations)
-        self._accepted = Accepted(state / "accepted.db")
-        self._control = Control(state)
-        self._parser = Parser()
-        self._budget = ReloadLimiter(Limits.of(settings.agent))
-        self._served: Confirmed | None = None
-        self.holding = RemovalHold(self._control, settings, self._accepted)
-        self._outputs = Outputs(settings)
-        self._occupied = OccupiedPorts(state)
-        self.state_files = StateFiles(
-            self._store, self._accepted, self._control, self.holding.guard, self._occupied
-        )
-        self._spoken = ProblemLog()
+        self._memory = Memory(settings)
+        self._problems = ProblemLog()
         self._watching = False
         self._beat: Callable[[], None] | None = None
-        self._ready: Candidate | None = None
+        self._stages = Stages.of(settings, self._memory, self._alive)
+        self._memory.follow(settings, self._stages.master)
+        memory = self._memory
+        self.state_files = StateFiles(
+            memory.store,
+            memory.accepted,
+            memory.control,
+            memory.removal_hold.guard,
+            memory.occupied,
+        )
+        self._confirmed: LoadedGeneration | None = None
+        self._ahead: Candidate | None = None
         self._went_ahead = False
-        self._tried: Candidate | None = None
-        self.last: Plan | None = None
-        """The plan of the last pass that had one: what was found wrong is in there."""
-        self.applied: Applied | None = None
-        """What the last pass applied or proved."""
-        self.asked = Asked()
-        """What the last pass obeyed."""
-        self.configure(settings)
-        self._store.sweep()
-        if self._accepted.lost:
-            log.get().warning(self._accepted.lost)
+        self.result = PassResult()
+        """Of the last pass."""
+        self._memory.store.sweep()
+        if self._memory.accepted.lost:
+            log.get().warning(self._memory.accepted.lost)
 
     def configure(self, settings: Settings) -> None:
-        """Take over settings and templates; raises `TemplateError`, having changed nothing.
+        """Take over settings and templates; raises `LbsyncError`, having changed nothing.
 
         `source`, `prefix` and `state_dir` stay those the agent was started with.
         """
-        renderer = template_context.make_renderer(settings)
-        directory = settings.proxy.certificates
-        self._settings = settings
-        options = from_settings(settings)
-        self._store.master = MasterDirectory(options)
-        self._live = HaproxyRuntime(options, settings.agent.leave_within.seconds)
-        self._budget.limits = Limits.of(settings.agent)
-        self.applier = Switcher(options, self._store)
-        self._bringer = Converger(
-            self._store,
-            self.applier,
-            self._live,
-            self._parser,
-            budget=self._budget,
-            look_every_s=settings.agent.verify.seconds,
-            beat=self._alive,
-        )
-        self._settler = DesiredBuilder(
-            renderer,
-            settings.reserved_ports,
-            Permission(settings.claims),
-            self.holding.guard,
-            CertificateDirectory(Path(directory)) if directory else None,
-            raw_keys=bool(settings.templates.directory or settings.outputs),
-            contract=settings.templates.contract,
-            host_files=HostFiles(settings.proxy.name_servers),
-        )
-        self.certificates = self._settler.certificates
-        self._know_raw()
-        self.holding.configure(settings)
-        self._outputs.configure(settings)
-        if (live := self._store.live()) is not None:
-            there = load(live)
-            self._settler.host_files.remember(there)
-            self.certificates.last = template_context.certificates_in(there) if directory else ()
-        self._occupied.given_away = settings.given_away_ports
-        self._trial = CandidateBuilder(
-            self._store,
-            self._settler,
-            self._parser,
-            options,
-            occupied=self._occupied,
-            beat=self._alive,
-        )
-        foreseen = service_delta.foreseeable(settings, template_context.own_templates(settings))
-        self._ahead = FastPath(self._live, self._settler, self.holding, foreseen=foreseen)
-        self._trial.forget(self._ready)
-        self._ready = None
+        stages = Stages.of(settings, self._memory, self._alive)
+        self._stages.candidates.forget(self._take_ahead())
+        self._stages = stages
+        self._memory.follow(settings, stages.master)
 
     @property
-    def _known(self) -> Entries:
-        """What was accepted, as far as it still counts."""
-        return self._accepted.entries if self._settings.templates.contract else _NOTHING
+    def settings(self) -> Settings:
+        """What the next pass follows."""
+        return self._stages.settings
+
+    @property
+    def is_reloading(self) -> bool:
+        """A reload of the agent's own runs."""
+        return self._stages.switcher.is_reloading
 
     def watch(self, wake: Callable[[], None], beat: Callable[[], None]) -> None:
         """Begin to follow the source; `wake` is called from another thread after each change, `beat` in
         a pass before each step that may take its time, to show that it goes on."""
         self._watching, self._beat = True, beat
-        self._outputs.watch(wake)
+        self._memory.outputs.watch(wake)
         self._source.start(wake)
 
     def close(self) -> None:
         """End what goes on beside the passes; see `Outputs.close`."""
-        self._outputs.close()
-
-    def run_pass(self) -> Outcome:
-        """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
-        self.state_files.look(self._live)
-        return self._pass().within(self._look_in())
-
-    def _pass(self) -> Outcome:
-        began = time.monotonic()
-        ready, self._ready, self._went_ahead = self._ready, None, False
-        self.asked = self._control.asked()
-        if (pin := self.asked.rollback) is not None:
-            self._trial.forget(ready)
-            return pass_report.pinned(self._serve(chosen(self._store, pin.value)), pin.since)
-        try:
-            snapshot = self._source.snapshot()
-        except Unavailable as error:
-            self._trial.forget(ready)
-            live = self._store.live()
-            if live is None:
-                raise
-            # What `lbsync prepare` left for HAProxy's first start was never what anybody wanted.
-            wanted_once = live.meta.confirmed_at is not None
-            return pass_report.without_source(self._serve(live), error, wanted_once)
-        if self._accepted.unread:
-            self._accepted.read()
-            self._know_raw()
-        question = self._question(snapshot, self.asked)
-        try:
-            return self._go(question, ready, began)
-        except LoadFailed as failure:
-            if self._tried is None or not self._trial.not_taken(
-                question, self._tried, failure, self._served
-            ):
-                raise
-        # The others need not wait for whoever it was.
-        return self._go(question, None, began)
-
-    def _go(self, question: PassInput, ready: Candidate | None, began: float) -> Outcome:
-        self._tried = None
-        found = self._trial.find(question, self._served, ready)
-        # Entries do not tell of servers that templates make of keys as they are stored.
-        blind = not self._known or not self._settings.templates.packaged
-        hold = self.holding.judge(found, self._store, self._parser, question.snapshot, blind=blind)
-        if hold is not None and found.plan.hold is None:
-            outcome = self._hold_all(found, hold)
-        else:
-            self._tried = found
-            outcome = self._apply(found, began)
-        return pass_report.stale(outcome, self._source.health()) if self._watching else outcome
-
-    def _hold_all(self, found: Candidate, hold: Hold) -> Outcome:
-        self._trial.forget(found)
-        self.last = msgspec.structs.replace(found.plan, hold=hold)
-        live = self._store.live()
-        assert live is not None
-        return pass_report.held_whole(self._serve(live), hold).within(self.holding.waits())
-
-    def _apply(self, found: Candidate, began: float) -> Outcome:
-        """Bring what was found into force, and accept it once it is proved."""
-        before = self._known
-        self._release()
-        try:
-            urgent = bool(access_loss.less_access(before, found.plan.entries))
-            applied = self._bringer.bring(found, urgent=urgent)
-        except ReloadDeferred as wait:
-            self._ready, self.last, self.applied = found, found.plan, wait.applied
-            return pass_report.deferred(found.plan, wait).within(self.holding.waits())
-        if applied.outcome == "confirmed":
-            self._accepted.replace(found.plan.entries, found.plan.raw)
-            self._know_raw()
-            self._served = Confirmed(applied.generation, found.plan.rendered, found.config)
-            self.state_files.serves(applied.generation, found.plan.rendered)
-            self._ahead.starts_from(found.plan.desired.services, found.config)
-            self.holding.served(found.plan)
-            self._settler.certificates.last = template_context.certificates_in(found.plan.rendered)
-            self._store.prune()
-            if found.plan.hold is None:
-                self._control.forget("confirm")
-        self.last, self.applied = found.plan, applied
-        self._spoken.tell(found.plan.desired.problems)
-        installed = self._outputs.bring(found.plan.outside)
-        seconds = time.monotonic() - began
-        outcome = pass_report.outcome(found.plan, applied, installed, before, seconds)
-        return outcome.within(self.holding.waits() + self._outputs.waits())
-
-    def _alive(self) -> None:
-        self.state_files.check()
-        if self._beat is not None:
-            self._beat()
-
-    def _look_in(self) -> list[float]:
-        """Return after how many seconds what runs is to be looked after, although nothing changed."""
-        try:
-            leaving = self._live.tidy()
-        except Unavailable:
-            leaving = False
-        waits = [self._settings.agent.verify.seconds, _IS_IT_THERE_S]
-        if leaving:
-            waits.append(_LOOK_AFTER_LEAVING_S)
-        return waits
-
-    def _release(self) -> bool:
-        """Undo what was set by hand, where that was asked for; tell whether it was done."""
-        if self._control.get("release") is None or not self._bringer.release():
-            return False
-        self._control.forget("release")
-        return True
-
-    def _know_raw(self) -> None:
-        self._settler.good_raw = self._accepted.raw
+        self._memory.outputs.close()
 
     def look_again(self) -> None:
         """Let the next pass read everything back, whenever that was last done."""
-        self._bringer.look_again()
+        self._stages.converger.look_again()
+
+    def run_pass(self) -> Outcome:
+        """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
+        self.state_files.look(self._stages.runtime)
+        asked = self._memory.control.asked()
+        self.result = msgspec.structs.replace(self.result, asked=asked)
+        outcome = self._pass(asked, self._take_ahead()).within(self._next_looks())
+        self._note(outcome=outcome)
+        return outcome
+
+    def _pass(self, asked: Asked, ahead: Candidate | None, *, again: bool = False) -> Outcome:
+        """From what the source says to what HAProxy is proved to serve: the picture in the manual.
+
+        `ahead`: a candidate that the fast path has built. `again`: a reload has failed in this pass, and
+        whoever that may be due to is quarantined.
+        """
+        began, stages, memory = time.monotonic(), self._stages, self._memory
+        if asked.rollback is not None:
+            return self._pinned(asked.rollback, ahead)
+        try:
+            snapshot = self._source.snapshot()
+        except Unavailable as error:
+            return self._without_source(error, ahead)
+        wanted = self._wanted(snapshot, asked)
+        candidate = stages.candidates.build(wanted, self._confirmed, ahead)
+        hold = self._hold(candidate, snapshot)
+        self._problems.tell(candidate.state.desired.problems)
+        if hold is not None and candidate.state.hold is None:
+            return self._all_held(candidate, hold)
+        memory.outputs.update(candidate.state.outside)
+        self._release()
+        change = stages.converger.plan(candidate)
+        try:
+            applied = stages.converger.apply(candidate, change, urgent=self._is_urgent(candidate))
+        except LoadFailed as failure:
+            if again or not stages.candidates.load_failed(
+                wanted, candidate, failure, self._confirmed
+            ):
+                raise
+            return self._pass(asked, None, again=True)  # the others need not wait
+        if isinstance(applied, Deferred):
+            return self._deferred(candidate, applied)
+        return self._accept(candidate, applied, began)
+
+    def _wanted(self, snapshot: Snapshot, asked: Asked) -> PassInput:
+        memory = self._memory
+        if memory.accepted.unread:
+            memory.accepted.read()
+            self._stages.builder.good_raw = memory.accepted.raw
+        return PassInput(
+            snapshot, self._known, asked.drain is not None, memory.removal_hold.is_approved
+        )
+
+    @property
+    def _known(self) -> Entries:
+        """What was accepted, as far as it still counts."""
+        counts = self._stages.settings.templates.contract
+        return self._memory.accepted.entries if counts else _NOTHING
+
+    def _hold(self, candidate: Candidate, snapshot: Snapshot) -> Hold | None:
+        """Return the removal that has to wait, if one does."""
+        memory = self._memory
+        # Entries do not tell of servers that templates make of keys as they are stored.
+        blind = not self._known or not self._stages.settings.templates.packaged
+        hold = memory.removal_hold.judge(
+            candidate, memory.store, memory.parser, snapshot, blind=blind
+        )
+        self._note(state=candidate.state, hold=hold)
+        return hold
+
+    def _is_urgent(self, candidate: Candidate) -> bool:
+        """Tell whether a reload may not wait: it takes access away."""
+        return bool(access_loss.less_access(self._known, candidate.state.entries))
+
+    def _pinned(self, rollback: Request, ahead: Candidate | None) -> Outcome:
+        """End a pass that an operator holds at an older generation."""
+        self._stages.candidates.forget(ahead)
+        applied = self._serve(chosen(self._memory.store, rollback.value))
+        return pass_report.pinned(applied, rollback.since)
+
+    def _without_source(self, error: Unavailable, ahead: Candidate | None) -> Outcome:
+        """End a pass that has nothing but a generation from before."""
+        self._stages.candidates.forget(ahead)
+        live = self._memory.store.live()
+        if live is None:
+            raise error
+        # What `lbsync prepare` left for HAProxy's first start was never what anybody wanted.
+        wanted_once = live.meta.confirmed_at is not None
+        return pass_report.without_source(self._serve(live), error, wanted_once)
+
+    def _all_held(self, candidate: Candidate, hold: Hold) -> Outcome:
+        """End a pass that holds everything: which part of it is the removal, no entry tells."""
+        memory = self._memory
+        self._stages.candidates.forget(candidate)
+        live = memory.store.live()
+        if live is None:
+            raise LbsyncError(f"{memory.store.live_link}: is gone; the next pass writes it anew")
+        applied = self._serve(live)
+        memory.outputs.retry()
+        return self._followed(pass_report.held_whole(applied, hold, memory.outputs.result()))
+
+    def _deferred(self, candidate: Candidate, wait: Deferred) -> Outcome:
+        """End a pass whose reload has to wait; its candidate is kept for the pass that may."""
+        self._ahead = candidate
+        self._note(applied=wait.applied, revision=0)
+        installed = self._memory.outputs.result()
+        return self._followed(pass_report.deferred(candidate.state, wait, installed))
+
+    def _accept(self, candidate: Candidate, applied: Applied, began: float) -> Outcome:
+        """Take what was proved as the last good version of everything."""
+        before, state, memory = self._known, candidate.state, self._memory
+        if applied.outcome == "confirmed":
+            memory.accepted.replace(state.entries, state.raw)
+            self._confirmed = LoadedGeneration(applied.generation, state.rendered, candidate.config)
+            self.state_files.serves(applied.generation, state.rendered)
+            self._stages.fast_path.starts_from(state.desired.services, candidate.config)
+            memory.removal_hold.served(state)
+            builder = self._stages.builder
+            builder.good_raw = memory.accepted.raw
+            builder.certificates.last = template_context.certificates_in(state.rendered)
+            memory.store.prune()
+            if state.hold is None:
+                memory.control.forget("confirm")
+        self._note(applied=applied, revision=state.desired.revision)
+        installed = memory.outputs.result()
+        seconds = time.monotonic() - began
+        return self._followed(pass_report.outcome(state, applied, installed, before, seconds))
+
+    def _followed(self, outcome: Outcome) -> Outcome:
+        """Add what every pass that follows the source has: when to look again, and that what is served may
+        be old, where the source is watched and does not answer."""
+        memory = self._memory
+        outcome = outcome.within(memory.removal_hold.waits() + memory.outputs.waits())
+        return pass_report.stale(outcome, self._source.health()) if self._watching else outcome
+
+    def _serve(self, wanted: Generation) -> Applied:
+        """See to it that a generation from before is served."""
+        draining = self.result.asked.drain is not None
+        applied = self._stages.converger.serve(wanted, draining=draining)
+        if self._release():
+            applied = self._stages.converger.serve(wanted, draining=draining)
+        self.state_files.serves(wanted)
+        self._stages.fast_path.starts_from(())
+        self._note(applied=applied, revision=0)
+        return applied
+
+    def _release(self) -> bool:
+        """Undo what was set by hand, where that was asked for; tell whether it was done."""
+        control = self._memory.control
+        if control.get("release") is None or not self._stages.converger.release():
+            return False
+        control.forget("release")
+        return True
 
     def ahead(self) -> bool:
         """Do at once what need not wait for the debounce: called right after each wake.
 
         What HAProxy can take while it runs is done, the file follows with the pass. For what needs a
         reload, the generation is staged and validated, once between two passes: in a burst, what is
-        found ahead is soon not wanted any more. True when nothing is left but the file.
+        built ahead is soon not wanted any more. True when nothing is left but the file.
         """
-        if self._served is None or (asked := self._control.asked()).rollback:
+        asked = self._memory.control.asked()
+        if self._confirmed is None or asked.rollback:
             return False
-        snapshot = self._source.snapshot()
-        left = self._ahead.change(snapshot, self._known)
+        wanted = self._wanted(self._source.snapshot(), asked)
+        left = self._stages.fast_path.change(wanted)
         if left and not self._went_ahead:
             self._went_ahead = True
-            self._ready = self._trial.find(self._question(snapshot, asked), self._served)
+            self._ahead = self._stages.candidates.build(wanted, self._confirmed)
         return not left
 
-    def _question(self, snapshot: Snapshot, asked: Asked) -> PassInput:
-        return PassInput(snapshot, self._known, asked.drain is not None, self.holding.let_go)
+    def _take_ahead(self) -> Candidate | None:
+        ahead, self._ahead, self._went_ahead = self._ahead, None, False
+        return ahead
 
-    def _serve(self, wanted: Generation) -> Applied:
-        draining = self.asked.drain is not None
-        self.applied = self._bringer.serve(wanted, draining=draining)
-        if self._release():
-            self.applied = self._bringer.serve(wanted, draining=draining)
-        self.state_files.serves(wanted)
-        self._ahead.starts_from(())
-        return self.applied
+    def _next_looks(self) -> list[float]:
+        """Return in how many seconds a pass is due though nothing changed."""
+        try:
+            leaving = self._stages.runtime.tidy()
+        except Unavailable:
+            leaving = False
+        waits = [self._stages.settings.agent.verify.seconds, _IS_IT_THERE_S]
+        return [*waits, _LOOK_AFTER_LEAVING_S] if leaving else waits
+
+    def _note(self, **known: object) -> None:
+        memory = self._memory
+        self.result = msgspec.structs.replace(
+            self.result,
+            hold_age_s=memory.removal_hold.age(),
+            certificate_ends=self._stages.builder.certificates.ends,
+            **known,
+        )
+
+    def _alive(self) -> None:
+        self.state_files.check()
+        if self._beat is not None:
+            self._beat()

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from lbsync import log
 from lbsync.agent import boot
-from lbsync.agent.desired.builder import DesiredBuilder
-from lbsync.agent.desired.decode import Entries
+from lbsync.agent.desired.builder import DesiredBuilder, PassInput
 from lbsync.agent.file_names import CERTIFICATES
 from lbsync.agent.haproxycfg.config import Config
 from lbsync.agent.haproxycfg.loops import Loops
@@ -15,20 +14,24 @@ from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime
 from lbsync.clients.haproxy import listeners
 from lbsync.model.desired import Backend, Service
-from lbsync.model.snapshot import Snapshot
 
 
 class FastPath:
     """Changes services in the running HAProxy on their own fragments."""
 
     def __init__(
-        self, live: HaproxyRuntime, settler: DesiredBuilder, holding: RemovalHold, *, foreseen: bool
+        self,
+        runtime: HaproxyRuntime,
+        builder: DesiredBuilder,
+        removal_hold: RemovalHold,
+        *,
+        predictable: bool,
     ) -> None:
-        """`foreseen`: the templates in use are those that the forecast knows."""
-        self._live = live
-        self._settler = settler
-        self._holding = holding
-        self._foreseen = foreseen
+        """`predictable`: the templates in use are those whose output is known beforehand."""
+        self._runtime = runtime
+        self._builder = builder
+        self._removal_hold = removal_hold
+        self._predictable = predictable
         self._in_force: dict[str, Service] = {}
         self._loops = Loops((), ())
 
@@ -38,32 +41,34 @@ class FastPath:
         self._loops = Loops(binds, listeners.own_addresses() if binds else ())
         self._in_force = {service.id: service for service in services}
 
-    def change(self, snapshot: Snapshot, accepted: Entries) -> bool:
+    def change(self, wanted: PassInput) -> bool:
         """Change at once what can be; tell whether anything is left for a pass with a reload."""
-        if not self._foreseen or not self._live.still():
+        if not self._predictable or not self._runtime.still():
             return True
-        changed = None if self._holding.hold else self._settler.nudge(snapshot)
+        changed = None if self._removal_hold.hold else self._builder.nudge(wanted.snapshot)
         if changed is None:
-            settled = self._settler.settle(snapshot, accepted, self._holding.let_go)
-            moves = service_delta.shifts(self._in_force, settled.desired.services)
+            decided = self._builder.decide(wanted)
+            moves = service_delta.shifts(self._in_force, decided.desired.services)
         else:
             moves = service_delta.of(self._in_force, changed)
         # What may not be served is for the pass to refuse.
         good = [move for move in moves.at_once if not any(self._loops.of([move.new]))]
         refused = len(good) < len(moves.at_once)
         try:
-            done, left = self._live.shift(good, self._print)
+            done, left = self._runtime.shift(good, self._print)
             self._in_force.update((move.new.id, move.new) for move in done)
-            self._holding.guard.window.runs([move.new for move in done], boot.now(), whole=False)
-            renewed = self._live.renew(self._certificates())
+            self._removal_hold.guard.window.runs(
+                [move.new for move in done], boot.now(), whole=False
+            )
+            renewed = self._runtime.renew(self._certificates())
         except Deviated as error:
             log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
             return True
         return moves.rest or refused or left or not renewed
 
     def _certificates(self) -> dict[str, bytes]:
-        found, _ = self._settler.read_certificates()
+        found, _ = self._builder.read_certificates()
         return {f"{CERTIFICATES}/{file.name}": file.data for file in found}
 
     def _print(self, backend: Backend) -> str:
-        return self._settler.fragment(service_delta.BACKEND, backend)
+        return self._builder.fragment(service_delta.BACKEND, backend)

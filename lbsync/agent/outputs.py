@@ -68,6 +68,8 @@ class Outputs:
         self._round: _Round | None = None
         self._wanted = self._tried = _Wanted()
         self._failed: tuple[str, ...] = ()
+        self._changed: tuple[str, ...] = ()
+        self._fault: BaseException | None = None
         self._again = False
         self._schedule = Schedule(Pace.of(settings.agent), time.monotonic())
         self._stopped = threading.Event()
@@ -82,22 +84,36 @@ class Outputs:
         """Install in the thread from now on; `wake` is called from it when there is news."""
         self._wake = wake
 
-    def bring(self, texts: Mapping[str, bytes]) -> Installed:
-        """Begin to bring all files to `texts`; return what was installed since the last call, and
-        what failed and has not succeeded since.
+    def update(self, texts: Mapping[str, bytes]) -> None:
+        """Begin to bring all files to `texts`; `result` tells what came of it.
 
         A text that is new is tried at once, after the round that runs; one that failed is tried
-        again with growing pauses. Before `watch` it is done when this returns.
-        Raises whatever a round raised that nobody foresaw.
+        again with growing pauses.
         """
         self._wanted = _Wanted(self._outputs, texts)
-        if self._wake is None:
-            return install(self._outputs, texts)
-        changed = self._collect()
+        self._collect()
         is_due = self._wanted != self._tried or time.monotonic() >= self._schedule.due()
-        if self._outputs and self._round is None and is_due:
+        if self._outputs and self._round is None and (is_due or self._wake is None):
             self._tried = self._wanted
             self._round = _Round(self._install, self._tried, self._ended)
+
+    def retry(self) -> None:
+        """Go on with the texts of before: what failed is tried again when that is due."""
+        self.update(self._wanted.texts)
+
+    def result(self) -> Installed:
+        """Return what was installed since the last call, and what failed and has not succeeded since.
+
+        Before `watch`, the round that runs has ended when this returns. Raises whatever a round
+        raised that nobody foresaw.
+        """
+        if self._wake is None and self._round is not None:
+            self._round.result()
+        self._collect()
+        changed, self._changed = self._changed, ()
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
         return Installed(changed, self._failed if self._outputs else ())
 
     def waits(self) -> list[float]:
@@ -120,18 +136,19 @@ class Outputs:
             log.get().warning(sentence)
         self._round = None
 
-    def _collect(self) -> tuple[str, ...]:
-        """Take over how the last round ended, if it did; return what it changed."""
+    def _collect(self) -> None:
+        """Take over how the last round ended, if it did."""
         if self._round is None or not self._round.done():
-            return ()
+            return
         ended = self._round.result()
         self._round = None
-        self._again = ended.exception() is not None or bool(ended.result().failed)
+        self._fault = ended.exception()
+        self._again = self._fault is not None or bool(ended.result().failed)
         again_in = None if self._again else 0.0
         self._schedule.ended(time.monotonic(), retry=self._again, again_in=again_in)
-        installed = ended.result()
-        self._failed = installed.failed
-        return installed.changed
+        if self._fault is None:
+            self._failed = ended.result().failed
+            self._changed += ended.result().changed
 
     def _install(self, wanted: _Wanted) -> Installed:
         found = _NOTHING

@@ -6,11 +6,11 @@ from lbsync.agent import boot
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.control import Control, Request
 from lbsync.agent.desired.accepted import Accepted
-from lbsync.agent.desired.builder import Plan
-from lbsync.agent.generations.read import load
+from lbsync.agent.desired.builder import RenderedState
+from lbsync.agent.generations.read import parsed
 from lbsync.agent.generations.store import Store
 from lbsync.agent.guard.guard import Guard, Hold, Standing
-from lbsync.agent.haproxycfg.config import Config, Parser, main_text
+from lbsync.agent.haproxycfg.config import Config, Parser
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.confirming import confirmations
 from lbsync.settings import Settings
@@ -51,7 +51,7 @@ class RemovalHold:
         self.guard.window.seconds = settings.agent.guard_window.seconds
         self.guard.tls_in_front = bool(settings.proxy.trusted_proxies)
 
-    def let_go(self, hold: Hold, confirmed: int = 0) -> bool:
+    def is_approved(self, hold: Hold, confirmed: int = 0) -> bool:
         """Tell whether a removal was confirmed, or has waited for as long as the settings say.
 
         `confirmed`: revision of the store that confirmed it for the whole fleet; 0: none did. One such
@@ -68,26 +68,26 @@ class RemovalHold:
             return False
         return boot.now() - self._note.since >= release.seconds
 
-    def note(self, hold: Hold | None, let_go: Hold | None = None) -> None:
+    def note(self, hold: Hold | None, approved: Hold | None = None) -> None:
         """Remember what is held now, on disk, too.
 
         A removal that may go is no less held until it is done: when that fails, the wait does not begin
         anew.
         """
         self.hold = hold
-        if hold is None and let_go is None:
+        if hold is None and approved is None:
             self._forget()
         elif hold is not None:
             since = self._note.since if self._note is not None else boot.now()
             self._write(_Note(hold.total, hold.removed, since, boot.boot_id()))
 
-    def served(self, plan: Plan) -> None:
+    def served(self, state: RenderedState) -> None:
         """This is what runs now: remember it for the guard, also over a restart. Raises `StateError`."""
         window = self.guard.window
-        window.runs(plan.desired.services, boot.now())
-        if plan.let_go is not None:
-            window.forgive(plan.let_go.left)
-            self.done(plan.let_go)
+        window.runs(state.desired.services, boot.now())
+        if state.approved is not None:
+            window.forgive(state.approved.left)
+            self.done(state.approved)
         self._accepted.remember(window)
 
     def done(self, gone: Hold) -> None:
@@ -109,13 +109,14 @@ class RemovalHold:
         return [max(0.0, self._note.since + release.seconds - boot.now())]
 
     def judge(
-        self, found: Candidate, store: Store, parser: Parser, snapshot: Snapshot, *, blind: bool
+        self, candidate: Candidate, store: Store, parser: Parser, snapshot: Snapshot, *, blind: bool
     ) -> Hold | None:
         """Return what is to be held, and remember it. `blind`: entries do not tell of all servers."""
-        hold = found.plan.hold
-        if hold is None and blind and not found.plan.let_go:
-            hold = self._by_files(found, store, parser, snapshot)
-        self.note(hold, found.plan.let_go)
+        state = candidate.state
+        hold = state.hold
+        if hold is None and blind and not state.approved:
+            hold = self._by_files(candidate, store, parser, snapshot)
+        self.note(hold, state.approved)
         return hold
 
     def _read(self) -> _Note | None:
@@ -140,7 +141,7 @@ class RemovalHold:
         self._note = None
 
     def _by_files(
-        self, found: Candidate, store: Store, parser: Parser, snapshot: Snapshot
+        self, candidate: Candidate, store: Store, parser: Parser, snapshot: Snapshot
     ) -> Hold | None:
         """Guard a removal by what the live file serves: where entries tell nothing of it.
 
@@ -148,18 +149,17 @@ class RemovalHold:
         """
         live = store.live()
         percent = self._settings.guard_percent
-        if found.staged is None or live is None or percent >= 100:
+        if candidate.is_live or live is None or percent >= 100:
             return None
         if live.meta.confirmed_at is None:
             return None  # what lets HAProxy start for the first time serves nothing
-        config = parser.parse(main_text(load(live)))
         # Counted in the files, since templates of raw keys know of no services.
-        before, after = takers(config), takers(found.config)
+        before, after = takers(parsed(live, parser).config), takers(candidate.config)
         if (before - after) * 100 <= before * percent:
             return None
         hold = Hold(live.digest, {"counted in haproxy.cfg": (before, after)}, before)
         confirmed = confirmations(snapshot.items).found.get(hold.id)
-        return None if self.let_go(hold, confirmed[0] if confirmed else 0) else hold
+        return None if self.is_approved(hold, confirmed[0] if confirmed else 0) else hold
 
 
 def takers(config: Config) -> int:

@@ -9,8 +9,8 @@ from lbsync.agent.agent import Agent
 from lbsync.agent.host_lock import HostLock
 from lbsync.agent.privileges import become_owner, make_state_dir
 from lbsync.agent.report.fleet_reporter import Fleet
+from lbsync.agent.report.status import StatusKeeper
 from lbsync.agent.watches import Watches
-from lbsync.cli.agent_status import StatusKeeper
 from lbsync.cli.context import opened, settings_of
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Source
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> Exit:
         contextlib.closing(Agent(settings, source)) as agent,
     ):
         agent.state_files.lock = lock.look
-        keeper = StatusKeeper(settings, agent, source)
+        keeper = StatusKeeper(settings, agent.state_files, source)
         if args.once:
             return _once(agent, keeper)
         _forever(args, settings, agent, source, keeper)
@@ -75,9 +75,9 @@ def _once(agent: Agent, keeper: StatusKeeper) -> Exit:
     try:
         outcome = agent.run_pass()
     except LbsyncError as error:
-        keeper.note(Report(None, str(error), None, 0.0))
+        keeper.note(Report(None, str(error), None, 0.0), agent.result)
         raise
-    keeper.note(Report(outcome, outcome.error, None, 0.0))
+    keeper.note(Report(outcome, outcome.error, None, 0.0), agent.result)
     Terminal().line(outcome.sentence)
     if outcome.error:
         log.get().warning(outcome.error)
@@ -103,7 +103,7 @@ def _forever(
 
     def note(report: Report) -> None:
         try:
-            keeper.note(report)
+            keeper.note(report, agent.result)
             if report.outcome is not None and report.outcome.changed:
                 memory.give_back()
         finally:
@@ -124,7 +124,7 @@ def _forever(
         patience=_PATIENCE_S,
     )
     watches = Watches(
-        args.config, wake=loop.wake, reread=loop.reread, reloads=lambda: agent.applier.is_reloading
+        args.config, wake=loop.wake, reread=loop.reread, reloads=lambda: agent.is_reloading
     )
     keeper.starting()
     memory.settle_in()

@@ -13,7 +13,7 @@ import msgspec
 from lbsync.agent.candidate.validate import Accepted, Refused, alike
 from lbsync.agent.desired import template_context
 from lbsync.agent.desired.accepted import peek
-from lbsync.agent.desired.builder import Plan
+from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store
 from lbsync.agent.haproxycfg.config import main_text
@@ -21,13 +21,14 @@ from lbsync.agent.privileges import become_owner
 from lbsync.cli import certificates, check_host
 from lbsync.cli.context import add_output, opened, settings_of
 from lbsync.cli.plan import make_plan, validated
-from lbsync.cli.terminal import Terminal, count, to_json
+from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.haproxy import binary, known_faults, sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Monitored
 from lbsync.errors import Exit, LbsyncError, SettingsError
 from lbsync.model.desired import Desired
 from lbsync.model.snapshot import Snapshot
+from lbsync.schema.sentences import count
 from lbsync.settings import Settings
 from lbsync.settings.read import find_file
 from lbsync.status import ending
@@ -236,13 +237,13 @@ def endless_redirect(settings: Settings, desired: Desired, *, tls: bool) -> str 
     )
 
 
-def _accepted(plan: Plan, settings: Settings) -> str:
+def _accepted(plan: RenderedState, settings: Settings) -> str:
     version = ".".join(map(str, binary.version(settings.haproxy.binary)))
     counts = f"{count(len(plan.desired.services), 'service')}, {count(plan.desired.server_count, 'server')}"
     return f"accepted by HAProxy {version}: {counts}"
 
 
-def _validate(plan: Plan, settings: Settings) -> Accepted:
+def _validate(plan: RenderedState, settings: Settings) -> Accepted:
     with tempfile.TemporaryDirectory(prefix="lbsync-check-") as folder:
         staged = Store(folder, keep=1).stage(plan.rendered)
         return validated(staged, plan.rendered, settings)

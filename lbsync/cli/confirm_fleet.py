@@ -6,12 +6,13 @@ import msgspec
 
 from lbsync.cli.context import opened
 from lbsync.cli.meant import confirmation
-from lbsync.cli.terminal import Terminal, count
+from lbsync.cli.terminal import Terminal
 from lbsync.cli.wait import history_of
 from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, Unavailable
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import fleet, publishing
+from lbsync.schema.sentences import count
 from lbsync.settings import Duration, Settings
 
 _POLL_S = 0.1

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from lbsync.agent.control import Control
 from lbsync.agent.desired.accepted import peek
-from lbsync.agent.generations.read import load
+from lbsync.agent.generations.read import find, load
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.cli.context import opened, settings_of
-from lbsync.cli.generation import find
 from lbsync.cli.plan import make_plan, show_diff, texts, warn_of_problems
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lbsync.agent.candidate.validate import Accepted, validate
 from lbsync.agent.desired import template_context
-from lbsync.agent.desired.builder import DesiredBuilder, Plan
+from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.host_files import HostFiles
 from lbsync.agent.file_names import CERTIFICATES
@@ -30,16 +30,16 @@ def make_plan(
     accepted: Entries | None = None,
     *,
     draining: bool = False,
-) -> Plan:
+) -> RenderedState:
     """Return what a pass would go for. Raises `TemplateError`, `Rejected`.
 
     `accepted`: last good versions of keys; left out: bad keys count as absent.
     """
     known = accepted if accepted and settings.templates.contract else {}
-    return plan_with(make_settler(settings), snapshot, known, draining=draining)
+    return plan_with(make_builder(settings), snapshot, known, draining=draining)
 
 
-def make_settler(settings: Settings) -> DesiredBuilder:
+def make_builder(settings: Settings) -> DesiredBuilder:
     """Return what makes plans under these settings. Raises `TemplateError`."""
     directory = settings.proxy.certificates
     return DesiredBuilder(
@@ -55,10 +55,10 @@ def make_settler(settings: Settings) -> DesiredBuilder:
 
 
 def plan_with(
-    settler: DesiredBuilder, snapshot: Snapshot, accepted: Entries, *, draining: bool = False
-) -> Plan:
+    builder: DesiredBuilder, snapshot: Snapshot, accepted: Entries, *, draining: bool = False
+) -> RenderedState:
     """Return what a pass would go for; no removal is confirmed. Raises like `make_plan`."""
-    return settler.plan(snapshot, accepted, draining, lambda _hold, _confirmed: False)
+    return builder.render(PassInput(snapshot, accepted, draining, lambda _hold, _confirmed: False))
 
 
 def validated(staged: Generation, rendered: Rendered, settings: Settings) -> Accepted:
@@ -103,7 +103,7 @@ def _text(data: bytes | None) -> str:
     return (data or b"").decode(errors="backslashreplace")
 
 
-def warn_of_problems(terminal: Terminal, plan: Plan) -> None:
+def warn_of_problems(terminal: Terminal, plan: RenderedState) -> None:
     """Write a line for each key that does not count as it stands, and for a held removal."""
     word = terminal.paint("warning:", "yellow")
     for problem in plan.desired.problems:

@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 
-from lbsync.cli.terminal import Terminal, count, to_json
+from lbsync.cli.terminal import Terminal, to_json
 from lbsync.publisher.service_changes import ServiceChanges
 from lbsync.publisher.store.diff import Change
 from lbsync.schema import reading
+from lbsync.schema.sentences import count
 
 
 class Shown(msgspec.Struct, frozen=True):

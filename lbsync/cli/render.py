@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lbsync.agent.desired.builder import Plan
+from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.file_names import CERTIFICATES, MAIN_FILE
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> Exit:
     return gravest(codes)
 
 
-def _validate(plan: Plan, settings: Settings) -> None:
+def _validate(plan: RenderedState, settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="lbsync-render-") as folder:
         staged = Store(folder, keep=1).stage(plan.rendered)
         verdict = validated(staged, plan.rendered, settings)
@@ -74,14 +74,14 @@ def _validate(plan: Plan, settings: Settings) -> None:
         terminal.line(f"{terminal.paint('warning:', 'yellow')} haproxy -c: {warning}")
 
 
-def _diff(plan: Plan, settings: Settings) -> Exit:
+def _diff(plan: RenderedState, settings: Settings) -> Exit:
     live = Store(settings.state_dir, settings.agent.keep_generations).live()
     old = texts(load(live)) if live else {}
     count = show_diff(Terminal(), old, texts(plan.rendered), "live", "wanted")
     return Exit.CHANGED if count else Exit.OK
 
 
-def _show(args: argparse.Namespace, files: Mapping[str, bytes], plan: Plan) -> None:
+def _show(args: argparse.Namespace, files: Mapping[str, bytes], plan: RenderedState) -> None:
     terminal = Terminal()
     shown = {
         path: data.decode(errors="backslashreplace")
@@ -110,7 +110,7 @@ def _show(args: argparse.Namespace, files: Mapping[str, bytes], plan: Plan) -> N
         terminal.write(shown[args.file or MAIN_FILE])
 
 
-def _write(folder: Path, files: Mapping[str, bytes], plan: Plan) -> None:
+def _write(folder: Path, files: Mapping[str, bytes], plan: RenderedState) -> None:
     modes = {file.path: file.mode for file in plan.rendered.files}
     for path, data in files.items():
         target = folder / path.removeprefix("/")

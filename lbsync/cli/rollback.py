@@ -9,13 +9,14 @@ import msgspec
 from lbsync import log
 from lbsync.agent.agent import Agent
 from lbsync.agent.control import Control
+from lbsync.agent.generations.content import Content, content
+from lbsync.agent.generations.read import find
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.host_lock import HostLock
 from lbsync.agent.privileges import become_owner
 from lbsync.cli import request
 from lbsync.cli.context import add_output, opened, settings_of
-from lbsync.cli.generation import Content, content, find
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.settings import Settings

@@ -13,10 +13,11 @@ from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.runtime.readback import speaks
 from lbsync.cli import status_fleet, status_nagios, status_publishers
 from lbsync.cli.context import add_hosts, add_output, settings_of
-from lbsync.cli.terminal import Colour, Terminal, count, to_json
+from lbsync.cli.terminal import Colour, Terminal, to_json
 from lbsync.clients.haproxy import known_faults, sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Denied, Exit, LbsyncError, Unavailable
+from lbsync.schema.sentences import count
 from lbsync.settings import Settings
 from lbsync.status import Status
 from lbsync.timestamps import ago

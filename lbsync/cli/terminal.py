@@ -93,8 +93,3 @@ class Terminal:
 def to_json(value: object) -> str:
     """Return a value as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
-
-
-def count(number: int, noun: str) -> str:
-    """Return `1 service`, `2 services`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

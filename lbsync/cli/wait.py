@@ -8,7 +8,7 @@ from msgspec import UNSET
 from lbsync import fleet, log
 from lbsync.cli.context import add_hosts, add_output, opened, settings_of
 from lbsync.cli.request import duration
-from lbsync.cli.terminal import Terminal, count, to_json
+from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import History, Source
 from lbsync.errors import Exit, Rejected
 from lbsync.fleet import Verdict, Yardstick
@@ -16,6 +16,7 @@ from lbsync.log_stream import harmless
 from lbsync.model.records import AgentRecord
 from lbsync.schema import fleet as schema
 from lbsync.schema.reading import one_line
+from lbsync.schema.sentences import count
 from lbsync.settings import Duration, Settings
 
 DEFAULT = Duration(60_000)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from lbsync.agent.desired.builder import DesiredBuilder
-from lbsync.cli.plan import make_settler, plan_with
+from lbsync.cli.plan import make_builder, plan_with
 from lbsync.schema.decode import RECORD_OF
 from lbsync.settings import load
 from lbsync.settings.haproxy import Haproxy, Proxy
@@ -90,7 +90,7 @@ def settler_of(values: dict[str, dict[str, Any]], folder: Path) -> DesiredBuilde
     config = folder / "all-fields.toml"
     config.write_text("\n".join(lines))
     flags = {"host": "lb-1", "claims.hosts": "*=*"}
-    return make_settler(load(config, flags=flags, environ={}))
+    return make_builder(load(config, flags=flags, environ={}))
 
 
 class Whole(NamedTuple):

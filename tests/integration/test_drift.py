@@ -16,10 +16,12 @@ def healed(host: Host) -> tuple[str, ...]:
     host.agent.look_again()
     outcome = host.agent.run_pass()
     assert outcome.confirmed
-    assert host.agent.applied is not None
-    assert host.agent.applied.by_hand == ()
-    by_reload = host.agent.applied.reasons if host.agent.applied.cause == "heal" else ()
-    return host.agent.applied.healed or by_reload
+    assert host.agent.result.applied is not None
+    assert host.agent.result.applied.by_hand == ()
+    by_reload = (
+        host.agent.result.applied.reasons if host.agent.result.applied.cause == "heal" else ()
+    )
+    return host.agent.result.applied.healed or by_reload
 
 
 @pytest.mark.parametrize(

@@ -115,16 +115,16 @@ def test_what_a_person_set_is_kept_over_changes_and_reloads_until_released(host:
     host.stack.haproxy.ask("@1 set server be_shop_web_default/two state maint")
     host.agent.look_again()
     assert host.agent.run_pass().confirmed
-    assert host.agent.applied is not None
-    assert "be_shop_web_default/two" in host.agent.applied.by_hand[0]
+    assert host.agent.result.applied is not None
+    assert "be_shop_web_default/two" in host.agent.result.applied.by_hand[0]
     host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
     assert "reloaded" in host.agent.run_pass().sentence
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"one"}
-    assert host.agent.applied.by_hand
+    assert host.agent.result.applied.by_hand
     host.control.set("release", Request("all", NOW))
     assert host.agent.run_pass().confirmed
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"one", "two"}
-    assert host.agent.applied.by_hand == ()
+    assert host.agent.result.applied.by_hand == ()
     assert host.control.get("release") is None
 
 
@@ -140,8 +140,8 @@ def test_what_a_person_set_ends_when_something_else_is_wanted_of_the_server(
         host.stack.haproxy.ask(f"@1 set server be_shop_web_default/{name} state maint")
     host.agent.look_again()
     assert host.agent.run_pass().confirmed
-    assert host.agent.applied is not None
-    both = [*host.agent.applied.by_hand]
+    assert host.agent.result.applied is not None
+    both = [*host.agent.result.applied.by_hand]
     assert len(both) == 2
     worker = pid(host)
     heavy = {"servers": [*servers(one, weight=7)["servers"], *servers(two)["servers"]]}
@@ -152,7 +152,7 @@ def test_what_a_person_set_ends_when_something_else_is_wanted_of_the_server(
     assert (pid(host) == worker) is not by_reload
     host.agent.look_again()
     host.agent.run_pass()
-    (held,) = host.agent.applied.by_hand
+    (held,) = host.agent.result.applied.by_hand
     assert "be_shop_web_default/two: state is maint" in held
 
 
@@ -182,8 +182,8 @@ def test_what_was_released_does_not_come_back_when_haproxy_starts_anew(host: Hos
     host.stack.haproxy.start()
     assert host.agent.run_pass().confirmed
     assert host.stack.get("shop.example").body == "web"
-    assert host.agent.applied is not None
-    assert host.agent.applied.by_hand == ()
+    assert host.agent.result.applied is not None
+    assert host.agent.result.applied.by_hand == ()
 
 
 def test_a_removed_server_is_seen_off_and_may_come_back(host: Host) -> None:
@@ -261,8 +261,8 @@ def test_a_server_that_comes_back_while_it_leaves_serves_whoever_looks_after_it(
         assert {host.stack.get("shop.example").body for _ in range(4)} == {"one"}
         host.agent.look_again()
         assert host.agent.run_pass().confirmed
-        assert host.agent.applied is not None
-        assert host.agent.applied.by_hand == ()
+        assert host.agent.result.applied is not None
+        assert host.agent.result.applied.by_hand == ()
         assert asking.getresponse().read() == b"one"
 
 
@@ -276,23 +276,23 @@ def test_while_a_reload_waits_what_runs_is_read_back_and_requests_are_obeyed(hos
     assert outcome.waits
     assert outcome.again_in is not None
     assert outcome.again_in <= 30, "the next read-back is not put off with the reload"
-    assert host.agent.applied is not None
-    assert "weight is 3" in host.agent.applied.by_hand[0]
+    assert host.agent.result.applied is not None
+    assert "weight is 3" in host.agent.result.applied.by_hand[0]
     host.control.set("release", Request("all", NOW))
     assert host.agent.run_pass().waits
-    assert host.agent.applied.by_hand == ()
+    assert host.agent.result.applied.by_hand == ()
     assert host.control.get("release") is None
     host.stack.haproxy.ask("@1 del map maps/routes.map shop.example/")
     host.agent.look_again()
     assert host.agent.run_pass().waits
-    assert host.agent.applied.healed
+    assert host.agent.result.applied.healed
     assert pid(host) == worker
 
 
 def test_a_restarted_agent_whose_reload_waits_knows_what_is_served_meanwhile(host: Host) -> None:
     wait_between_reloads(host)
-    assert host.agent.applied is not None
-    before = host.agent.applied.generation.digest
+    assert host.agent.result.applied is not None
+    before = host.agent.result.applied.generation.digest
     text = host.stack.config_file.read_text()
     host.stack.config_file.write_text(text.replace("[agent]\n", '[agent]\nsplay = "1h"\n'))
     host.stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]}})
@@ -300,9 +300,9 @@ def test_a_restarted_agent_whose_reload_waits_knows_what_is_served_meanwhile(hos
     outcome = host.agent.run_pass()
     assert outcome.waits
     assert outcome.confirmed, "or the agent would not be ready for an hour"
-    assert host.agent.applied is not None
-    assert host.agent.applied.generation.digest == before
-    assert host.agent.applied.verified_at
+    assert host.agent.result.applied is not None
+    assert host.agent.result.applied.generation.digest == before
+    assert host.agent.result.applied.verified_at
 
 
 def test_haproxy_finds_a_file_of_states_whenever_it_starts(host: Host) -> None:
@@ -325,8 +325,8 @@ def test_what_haproxy_loaded_of_a_drain_is_a_step_and_nobodys_doing(host: Host) 
         host.agent.look_again()
         outcome = host.agent.run_pass()
         assert (outcome.confirmed, outcome.fields.get("healed", 0)) == (True, 0)
-        assert host.agent.applied is not None
-        assert (host.agent.applied.healed, host.agent.applied.steps) == ((), steps)
+        assert host.agent.result.applied is not None
+        assert (host.agent.result.applied.healed, host.agent.result.applied.steps) == ((), steps)
 
     host.control.set("drain", Request("kernel", NOW))
     passes(1)

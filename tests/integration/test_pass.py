@@ -15,9 +15,9 @@ from lbsync.agent.candidate import culprits
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.control import Request
 from lbsync.agent.desired.accepted import peek
+from lbsync.agent.report.status import StatusKeeper
 from lbsync.cli import main
-from lbsync.cli.agent_status import StatusKeeper
-from lbsync.errors import Exit, Superseded, TemplateError, Unavailable
+from lbsync.errors import Exit, LbsyncError, Superseded, TemplateError, Unavailable
 from lbsync.loop import Report
 from lbsync.settings import load
 from tests.pass_host import Host
@@ -134,8 +134,8 @@ def test_two_ordinary_faults_of_one_service_hold_back_that_service_alone(host: H
             assert outcome.confirmed
             assert host.stack.get("new.example").body == "new"
             assert host.stack.get("s.example").body == "s"
-        assert host.agent.last is not None
-        told = {problem.key: problem.reason for problem in host.agent.last.desired.problems}
+        assert host.agent.result.state is not None
+        told = {problem.key: problem.reason for problem in host.agent.result.state.desired.problems}
         assert "taken by another process" in told["services/a/s"]
         assert "nosuch has no endpoints key" in told["routes/a/s"]
         host.restart_agent()
@@ -332,7 +332,7 @@ def test_a_deleted_prefix_empties_nothing_until_it_is_confirmed(host: Host) -> N
     assert host.stack.get("shop.example").body == "web"
     host.restart_agent()
     assert "removal held" in host.agent.run_pass().error
-    hold = host.agent.last.hold if host.agent.last else None
+    hold = host.agent.result.hold
     assert hold is not None
     host.control.set("confirm", Request(hold.id, NOW))
     assert host.agent.run_pass().confirmed
@@ -430,14 +430,14 @@ def test_settings_for_all_that_lead_nowhere_are_held_until_they_are_meant(host: 
     outcome = host.agent.run_pass()
     assert outcome.error.startswith("removal held: by settings/global 1 of 1 servers would go")
     assert host.stack.get("shop.example").body == "other", "all else goes on"
-    assert host.agent.last is not None
-    assert host.agent.last.hold is not None
+    assert host.agent.result.state is not None
+    assert host.agent.result.hold is not None
     host.restart_agent()
     again = host.agent.run_pass()
     assert again.error == outcome.error
-    assert host.agent.last is not None
-    assert host.agent.last.hold is not None
-    host.control.set("confirm", Request(host.agent.last.hold.id, NOW))
+    assert host.agent.result.state is not None
+    assert host.agent.result.hold is not None
+    host.control.set("confirm", Request(host.agent.result.hold.id, NOW))
     assert not host.agent.run_pass().error
     assert host.stack.get("shop.example").status == 302
 
@@ -526,38 +526,38 @@ def test_an_emptied_state_directory_is_written_anew_although_etcd_is_away(
 
 
 def test_the_status_of_a_pass_that_failed_tells_of_that_pass(host: Host) -> None:
-    keeper = StatusKeeper(load(host.stack.config_file), host.agent, host.source)
+    keeper = StatusKeeper(load(host.stack.config_file), host.agent.state_files, host.source)
     outcome = host.agent.run_pass()
-    keeper.note(Report(outcome, "", None, 0.1))
-    keeper.note(Report(None, "the disk is full", 5.0, 0.2))
+    keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
+    keeper.note(Report(None, "the disk is full", 5.0, 0.2), host.agent.result)
     assert (keeper.status.state, keeper.status.error) == ("failing", "the disk is full")
     assert keeper.status.last_pass is not None
     assert keeper.status.last_pass.sentence == "failed: the disk is full"
-    keeper.note(Report(outcome, "", None, 0.1))
+    keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
     assert (keeper.status.state, keeper.status.error) == ("confirmed", "")
     assert (keeper.status.failing_since, keeper.status.last_pass.seconds) == (0.0, 0.1)
     # What is asked during a pass is obeyed by the next one, and told by no other.
     host.control.set("drain", Request("kernel update", NOW))
     host.control.set("rollback", Request("ab", NOW))
-    keeper.note(Report(outcome, "", None, 0.1))
+    keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
     assert (keeper.status.state, keeper.status.draining) == ("confirmed", "")
     host.control.clear("rollback")
     host.stack.put({"services/shop/bad": {"mode": "nonsense"}})
-    keeper.note(Report(host.agent.run_pass(), "", None, 0.1))
+    keeper.note(Report(host.agent.run_pass(), "", None, 0.1), host.agent.result)
     assert (keeper.status.state, keeper.status.draining) == ("confirmed", "kernel update")
     assert [one.service for one in keeper.status.quarantined] == ["shop/bad"]
     # A rolled back host judges nothing of what the source asks for.
     host.control.set("rollback", Request(str(outcome.fields["digest"]), NOW))
-    keeper.note(Report(host.agent.run_pass(), "", None, 0.1))
+    keeper.note(Report(host.agent.run_pass(), "", None, 0.1), host.agent.result)
     assert (keeper.status.state, keeper.status.quarantined) == ("rolled-back", ())
 
 
 def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anothers_by_now(
     host: Host,
 ) -> None:
-    keeper = StatusKeeper(load(host.stack.config_file), host.agent, host.source)
+    keeper = StatusKeeper(load(host.stack.config_file), host.agent.state_files, host.source)
     outcome = host.agent.run_pass()
-    keeper.note(Report(outcome, "", None, 0.1))
+    keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
 
     def lost() -> str:
         raise Superseded("another agent runs on this host")
@@ -565,7 +565,7 @@ def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anoth
     host.agent.state_files.lock = lost
     (host.stack.state / "status.json").write_text("of the other agent")
     with pytest.raises(Superseded):
-        keeper.note(Report(outcome, "", None, 0.1))
+        keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
     keeper.ended()
     assert (host.stack.state / "status.json").read_text() == "of the other agent"
     live = (host.stack.state / "live").readlink()
@@ -573,6 +573,57 @@ def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anoth
     with pytest.raises(Superseded):
         host.agent.ahead()
     assert (host.stack.state / "live").readlink() == live
+
+
+def add_setting(host: Host, section: str, line: str) -> None:
+    text = host.stack.config_file.read_text()
+    assert f"[{section}]\n" in text
+    host.stack.config_file.write_text(text.replace(f"[{section}]\n", f"[{section}]\n{line}\n"))
+
+
+def test_while_a_reload_waits_other_programs_files_and_bad_keys_do_not(
+    host: Host, tmp_path: Path
+) -> None:
+    mine, installed = tmp_path / "templates", tmp_path / "services.txt"
+    mine.mkdir()
+    (mine / "ids.j2").write_text("{% for s in services %}{{ s.id }} {% endfor %}")
+    host.stack.write_settings(
+        f'[templates]\ndirectory = "{mine}"\n'
+        f'[[outputs]]\ntemplate = "ids.j2"\npath = "{installed}"\nquote = "none"\n'
+    )
+    add_setting(host, "agent", 'splay = "1h"')
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    assert installed.read_text().split() == ["shop/web"]
+    new = {"mode": "http", "hosts": ["new.example"]}
+    host.stack.put({"services/shop/new": new, "services/shop/bad": "{not json"})
+    with capture_logs() as said:
+        outcome = host.agent.run_pass()
+    assert outcome.waits
+    assert f"{installed} installed" in outcome.sentence
+    assert installed.read_text().split() == ["shop/new", "shop/web"]
+    assert [x for x in said if "services/shop/bad" in x["event"]]
+    assert host.stack.get("new.example").status == 404
+
+
+def test_settings_that_cannot_be_taken_over_leave_nothing_of_themselves(
+    host: Host, tmp_path: Path
+) -> None:
+    assert host.agent.run_pass().confirmed
+    # A file of the live generation that is there and cannot be read, whoever asks.
+    (host.stack.state / "live" / "unreadable").symlink_to("/proc/self/mem")
+    certificates = tmp_path / "certificates"
+    certificates.mkdir()
+    before = host.agent.settings
+    add_setting(host, "proxy", f'certificates = "{certificates}"')
+    add_setting(host, "agent", "guard_percent = 77")
+    with pytest.raises(LbsyncError, match="unreadable: cannot be read"):
+        host.agent.configure(load(host.stack.config_file))
+    assert host.agent.settings is before
+    (host.stack.state / "live" / "unreadable").unlink()
+    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    assert host.agent.run_pass().confirmed
+    assert host.stack.get("new.example").status == 503
 
 
 def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:
@@ -628,9 +679,9 @@ def test_a_lost_memory_and_an_emptied_store_together_empty_nothing(host: Host) -
     host.agent = host.fresh_agent()
     assert "removal held" in host.agent.run_pass().error
     assert host.stack.get("shop.example").body == "web"
-    assert host.agent.last is not None
-    assert host.agent.last.hold is not None
-    host.control.set("confirm", Request(host.agent.last.hold.id, NOW))
+    assert host.agent.result.state is not None
+    assert host.agent.result.hold is not None
+    host.control.set("confirm", Request(host.agent.result.hold.id, NOW))
     assert host.agent.run_pass().confirmed
     assert host.stack.get("shop.example").status == 404
 
@@ -780,8 +831,10 @@ def test_a_value_that_a_template_cannot_print_holds_back_its_service_alone(
     )
     outcome = host.agent.run_pass()
     assert outcome.confirmed
-    assert host.agent.last is not None
-    problems = {problem.service: problem.reason for problem in host.agent.last.desired.problems}
+    assert host.agent.result.state is not None
+    problems = {
+        problem.service: problem.reason for problem in host.agent.result.state.desired.problems
+    }
     assert "'two' is no whole number" in problems["shop/web"]
     assert "'shop/worse' is no whole number" in problems["shop/worse"]
     assert host.stack.get("new.example").body == "new"

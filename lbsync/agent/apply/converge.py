@@ -1,4 +1,4 @@
-"""From what runs to what was found: by runtime changes where HAProxy can take them, else by a reload.
+"""From what runs to a candidate: by runtime changes where HAProxy can take them, else by a reload.
 
 The file is on disk and validated before anything is changed, and goes live with the change. Whatever
 goes wrong on the short way, the long one is taken: a reload is always right.
@@ -15,27 +15,39 @@ from lbsync.agent.apply.switch import NO_OLD_WORKERS, Applied, Switcher
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.candidate.failed_digests import FailedDigests, LoadFailed
 from lbsync.agent.generations import host_map as stored_host_map
-from lbsync.agent.generations.read import load
+from lbsync.agent.generations.read import LoadedGeneration, parsed
 from lbsync.agent.generations.store import Generation, Store
-from lbsync.agent.haproxycfg.config import Config, Parser, main_text
+from lbsync.agent.haproxycfg.config import Config, Parser
 from lbsync.agent.runtime import host_map
+from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.drift import FEW, Drift, some
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime, files_of
 from lbsync.clients.haproxy.processes import OldWorkers
 from lbsync.errors import ApplyFailed, Unavailable
-from lbsync.model.rendered import Rendered
 
 
-class ReloadDeferred(Exception):
-    """Raised when a reload is wanted, but has to wait; nothing was changed, nothing is lost."""
+class Change(msgspec.Struct, frozen=True, eq=False):
+    """How HAProxy gets from what it runs to a candidate."""
 
-    def __init__(self, delay: Delay, reasons: tuple[str, ...], applied: Applied) -> None:
-        """`applied`: what is served meanwhile, as it was read back."""
-        super().__init__(f"a reload waits: {delay.reason}")
-        self.delay = delay
-        self.reasons = reasons
-        self.applied = applied
+    plan: Plan
+    """Runtime steps, or the reasons for a reload; empty where the candidate is live already."""
+    cause: Cause
+    """Of the reload, should there be one."""
+
+
+class Deferred(msgspec.Struct, frozen=True):
+    """A reload is wanted, but has to wait; nothing was changed, nothing is lost."""
+
+    delay: Delay
+    reasons: tuple[str, ...]
+    """Why it takes a reload."""
+    applied: Applied
+    """What is served meanwhile, as it was read back."""
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"a reload waits: {self.delay.reason}"
 
 
 class Converger:
@@ -65,51 +77,52 @@ class Converger:
         self._last: Applied | None = None
         self._failures = FailedDigests()
 
-    def bring(self, found: Candidate, *, urgent: bool = False) -> Applied:
-        """Apply what was staged; with nothing staged, prove that the live generation is served.
-
-        `urgent`: a reload for it must not wait. Raises `ApplyFailed` when HAProxy did not take it, the
-        generation before being live again; `ReloadDeferred` when the reload has to wait.
-        """
-        rendered, config = found.plan.rendered, found.config
-        if found.staged is None:
-            live = self._store.live()
-            assert live is not None
-            rendered = stored_host_map.update(live, rendered, host_map.of(rendered))
-            return self._prove(live, rendered, config)
+    def plan(self, candidate: Candidate) -> Change:
+        """Return how to get to a candidate; nothing is changed yet."""
+        if candidate.is_live:
+            return Change(Plan((), ()), "change")
         if not self._live.still():
             self._learn()
-        todo = self._live.plan(config, rendered)
-        reasons = todo.reasons
-        cause: Cause = "change" if self._live.known else "start"
-        if not todo.reload:
+        plan = self._live.plan(candidate.config, candidate.rendered)
+        return Change(plan, "change" if self._live.known else "start")
+
+    def apply(
+        self, candidate: Candidate, change: Change, *, urgent: bool = False
+    ) -> Applied | Deferred:
+        """Bring a candidate into force and read it back; one that is live already is proved only.
+
+        `urgent`: a reload for it must not wait. Raises `ApplyFailed` when HAProxy did not take it, the
+        generation before being live again.
+        """
+        rendered, config = candidate.rendered, candidate.config
+        if candidate.is_live:
+            rendered = stored_host_map.update(candidate.generation, rendered, host_map.of(rendered))
+            return self._prove(LoadedGeneration(candidate.generation, rendered, config))
+        reasons, cause = change.plan.reasons, change.cause
+        if not change.plan.reload:
             try:
-                self._live.carry_out(todo, config, rendered)
-                return self._settled(found.staged, config)
+                self._live.carry_out(change.plan, config, rendered)
+                return self._settled(candidate.generation, config)
             except (Deviated, Unavailable, _Drifted) as error:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
-        wanted = self._staged_or_live(found.staged)
+        target = LoadedGeneration(self._staged_or_live(candidate.generation), rendered, config)
         delay = self._delay(cause, urgent=urgent)
         if delay is None:
-            return self._reload(wanted, rendered, config, reasons, cause)
-        meanwhile = self._meanwhile(wanted, rendered, config)
-        if meanwhile.reload is None:
-            raise ReloadDeferred(delay, reasons, meanwhile)
-        return meanwhile
+            return self._reload(target, reasons, cause)
+        return self._meanwhile(target, delay, reasons)
 
     def serve(self, wanted: Generation, *, draining: bool) -> Applied:
         """See to it that HAProxy serves a generation that is on disk.
 
         `draining` is as the host is now, not as it was when that generation was made.
         """
-        rendered = stored_host_map.update(wanted, load(wanted), host_map.content(draining))
-        config = self._parser.parse(main_text(rendered))
-        live = self._store.live()
-        if live is not None and live.name == wanted.name:
-            return self._prove(live, rendered, config)
-        why = "another generation was asked for"
-        return self._reload(wanted, rendered, config, (why,), "rollback")
+        target = parsed(wanted, self._parser)
+        rendered = stored_host_map.update(wanted, target.rendered, host_map.content(draining))
+        target = msgspec.structs.replace(target, rendered=rendered)
+        if (live := self._store.live()) is not None and live.name == wanted.name:
+            return self._prove(target)
+        return self._reload(target, ("another generation was asked for",), "rollback")
 
     def look_again(self) -> None:
         """Look at everything in the next proof, whenever the last look was."""
@@ -133,14 +146,15 @@ class Converger:
         self._budget.settled()
         return self._note(applied, found, steps=steps)
 
-    def _prove(self, live: Generation, rendered: Rendered, config: Config) -> Applied:
+    def _prove(self, target: LoadedGeneration) -> Applied:
         """Prove that the live generation is served: quickly, or looking at everything."""
+        live, rendered, config = target.generation, target.rendered, target.config
         if not self._live.still() or self._live.base not in (live.digest, live.meta.base):
             self._live.forget()
             applied = self._applier.confirm(live, rendered, config)
             if applied is None:
                 why = "HAProxy serves another configuration than the live one"
-                return self._reload(live, rendered, config, (why,), "start")
+                return self._reload(target, (why,), "start")
             if applied.outcome == "live":
                 return applied
             self._live.load(rendered, config, applied.base)
@@ -152,30 +166,27 @@ class Converger:
         if not todo.empty and not todo.reload:
             self._live.carry_out(todo, config, rendered)
             self.look_again()
-        return self._look(live, rendered, config)
+        return self._look(live, target)
 
-    def _meanwhile(self, wanted: Generation, rendered: Rendered, config: Config) -> Applied:
-        """Look after what runs while the reload to `wanted` has to wait.
+    def _meanwhile(
+        self, target: LoadedGeneration, delay: Delay, reasons: tuple[str, ...]
+    ) -> Applied | Deferred:
+        """Look after what runs while the reload to `target` has to wait.
 
         What only a reload heals does not wait, and so brings what is wanted.
         """
         live = self._store.live()
-        assert live is not None  # what runs is known from it
+        if live is None:  # somebody removed it: HAProxy could not start again
+            return self._reload(target, reasons, "heal")
         try:
-            return self._look(live, rendered, config, wanted)
+            applied = self._look(live, target)
         except Unavailable:
-            self._store.discard(wanted)  # the next pass stages anew
+            self._store.discard(target.generation)  # the next pass stages anew
             raise
+        return applied if applied.reload is not None else Deferred(delay, reasons, applied)
 
-    def _look(
-        self,
-        live: Generation,
-        rendered: Rendered,
-        config: Config,
-        wanted: Generation | None = None,
-    ) -> Applied:
-        """Read everything back where that is due. `wanted`, with its texts, is what a reload that
-        heals goes to; left out: what is live."""
+    def _look(self, live: Generation, target: LoadedGeneration) -> Applied:
+        """Read everything back where that is due; a reload that heals goes to `target`."""
         now = time.monotonic()
         if now - self._looked_at < self._look_every_s and self._last is not None:
             return msgspec.structs.replace(
@@ -185,13 +196,12 @@ class Converger:
         try:
             found, well = self._live.look()
         except Deviated as error:
-            return self._reload(wanted or live, rendered, config, (str(error),), "heal")
+            return self._reload(target, (str(error),), "heal")
         drift = [finding for finding in found if not finding.held]
         if drift:
             log.get().warning(f"HAProxy ran otherwise than written: {some(drift)}", healed=well)
         if not well:
-            why = tuple(map(str, drift[:FEW]))
-            return self._reload(wanted or live, rendered, config, why, "heal")
+            return self._reload(target, tuple(map(str, drift[:FEW])), "heal")
         self._looked_at = now
         confirmed = self._store.confirmed()
         if confirmed is None or confirmed.name != live.name:
@@ -216,15 +226,13 @@ class Converger:
 
     def _learn(self) -> None:
         """Find out what runs, where that is the live generation: after a start of the agent."""
-        live = self._store.live()
-        if live is None:
+        if (live := self._store.live()) is None:
             return
-        rendered = load(live)
-        config = self._parser.parse(main_text(rendered))
-        applied = self._applier.confirm(live, rendered, config)
+        there = parsed(live, self._parser)
+        applied = self._applier.confirm(live, there.rendered, there.config)
         if applied is None or applied.outcome != "confirmed":
             return
-        self._live.load(rendered, config, applied.base)
+        self._live.load(there.rendered, there.config, applied.base)
         if self._live.known and not self._live.look()[1]:
             self._live.forget()
 
@@ -238,15 +246,9 @@ class Converger:
         except Unavailable:
             return NO_OLD_WORKERS  # then there is no worker to spare, old or new
 
-    def _reload(
-        self,
-        wanted: Generation,
-        rendered: Rendered,
-        config: Config,
-        reasons: tuple[str, ...],
-        cause: Cause,
-    ) -> Applied:
+    def _reload(self, target: LoadedGeneration, reasons: tuple[str, ...], cause: Cause) -> Applied:
         self._beat()
+        wanted, rendered, config = target.generation, target.rendered, target.config
         self._not_again(wanted)
         running = self._live.asked
         needless = (

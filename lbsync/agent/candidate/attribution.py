@@ -23,6 +23,11 @@ T = TypeVar("T")
 _CERTIFICATE = re.compile(rf"{CERTIFICATES}/([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
+def saying(text: str) -> Finding:
+    """Return a finding that has no place."""
+    return Finding("", 0, "", text)
+
+
 def section_owners(desired: Desired) -> dict[str, str]:
     """Return the service behind each section name: backends, frontends, lists of users."""
     owners = {backend.name: backend.service for backend in desired.backends}

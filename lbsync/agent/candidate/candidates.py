@@ -1,4 +1,4 @@
-"""Find what can go live: staged on disk, and validated there."""
+"""A set that can go live: staged on disk, and validated there."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.candidate.occupied_ports import OccupiedPorts
 from lbsync.agent.candidate.search import CandidateSearch
 from lbsync.agent.candidate.validate import Refused, alike, finding, validate
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, Plan
+from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
 from lbsync.agent.file_names import HOST_MAP, MAIN_FILE
 from lbsync.agent.generations import host_map as stored_host_map
 from lbsync.agent.generations.integrity import IntegrityCheck
-from lbsync.agent.generations.read import Confirmed, load
+from lbsync.agent.generations.read import LoadedGeneration, parsed
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.haproxycfg.config import Config, Parser, main_text
 from lbsync.agent.haproxycfg.lint import Finding
@@ -29,21 +29,29 @@ from lbsync.model.rendered import Rendered
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False):
-    """A plan that passed."""
+    """A rendered set that HAProxy accepts, and what it was made from."""
 
-    plan: Plan
+    state: RenderedState
     config: Config
-    staged: Generation | None
-    """None when the live generation already is what the plan asks for."""
+    """The parsed `haproxy.cfg` of the set."""
+    generation: Generation
+    """Where the set is on disk."""
+    is_live: bool
+    """The live generation is what is wanted already; else `generation` is staged beside it."""
+
+    @property
+    def rendered(self) -> Rendered:
+        """The files of the set."""
+        return self.state.rendered
 
 
 class CandidateBuilder:
-    """Tries plans on disk and with `haproxy -c`."""
+    """Makes candidates: on disk, and judged by our rules and `haproxy -c`."""
 
     def __init__(
         self,
         store: Store,
-        settler: DesiredBuilder,
+        builder: DesiredBuilder,
         parser: Parser,
         options: HaproxyOptions,
         *,
@@ -56,121 +64,124 @@ class CandidateBuilder:
         self._parser = parser
         self._options = options
         self._beat = beat
-        self._sieve = CandidateSearch(settler, beat)
-        self._intact = IntegrityCheck(HOST_MAP)
+        self._search = CandidateSearch(builder, beat)
+        self._integrity = IntegrityCheck(HOST_MAP)
         self._warned = log.OnChange()
 
-    def find(
-        self, question: PassInput, served: Confirmed | None, ready: Candidate | None = None
+    def build(
+        self, wanted: PassInput, confirmed: LoadedGeneration | None, ready: Candidate | None = None
     ) -> Candidate:
-        """Return a plan that HAProxy accepts, as near to what is wanted as can be.
+        """Return a set that HAProxy accepts, as near to what is wanted as can be.
 
-        `ready`: what was found ahead; taken when it still is what is wanted, removed when not.
+        `ready`: what was built ahead; taken when it still is what is wanted, removed when not.
         Raises `Refused` when no service is at fault, or too many would be; `TemplateError` and
         `Rejected` when nothing can be rendered; `ApplyFailed` when the disk does not take a
         generation; `Unavailable` when `haproxy -c` cannot be run.
         """
-        known = self._known_binds(served)
+        known = self._known_binds(confirmed)
         self._occupied.look(bind.port for bind in known)
 
-        def judge(plan: Plan) -> Candidate:
+        def judge(state: RenderedState) -> Candidate:
             nonlocal ready
-            if self._is_live(plan.rendered):
+            if (live := self._live(state.rendered)) is not None:
                 self.forget(ready)
-                return Candidate(plan, self._config(plan, served), None)
-            if ready is not None and ready.plan.rendered.digest == plan.rendered.digest:
-                return Candidate(plan, ready.config, ready.staged)
+                return Candidate(state, self._config(state, confirmed), live, is_live=True)
+            if ready is not None and ready.rendered.digest == state.rendered.digest:
+                return msgspec.structs.replace(ready, state=state)
             self.forget(ready)
             ready = None
-            return self._stage(plan, known)
+            return self._stage(state, known)
 
-        return self._sieve.sift(question, judge, lambda plan: self.forget(self._stage(plan, known)))
+        return self._search.run(wanted, judge, lambda state: self.forget(self._stage(state, known)))
 
-    def not_taken(
-        self, question: PassInput, found: Candidate, failure: LoadFailed, served: Confirmed | None
+    def load_failed(
+        self,
+        wanted: PassInput,
+        candidate: Candidate,
+        failure: LoadFailed,
+        confirmed: LoadedGeneration | None,
     ) -> bool:
-        """Hold back whoever a failed reload may be due to; tell whether that is anybody."""
-        live = self._store.live_link
-        findings = tuple(finding(alert, live, found.config) for alert in failure.alerts)
-        added = bind_probe.added(
-            (bind for _, bind in found.config.binds()), self._known_binds(served)
-        )
-        binders = {placed.section.name for placed, bind in found.config.binds() if bind in added}
-        return self._sieve.not_taken(question, found.plan, findings, binders)
+        """Quarantine whoever a failed reload may be due to; tell whether that is anybody."""
+        live, config = self._store.live_link, candidate.config
+        findings = tuple(finding(alert, live, config) for alert in failure.alerts)
+        binds = [bind for _, bind in config.binds()]
+        added = bind_probe.added(binds, self._known_binds(confirmed))
+        binders = {placed.section.name for placed, bind in config.binds() if bind in added}
+        return self._search.load_failed(wanted, candidate.state, findings, binders)
 
-    def forget(self, found: Candidate | None) -> None:
-        """Remove from disk what was found ahead and is not wanted any more."""
-        if found is not None and found.staged is not None:
-            self._store.discard(found.staged)
+    def forget(self, candidate: Candidate | None) -> None:
+        """Remove from disk what was built ahead and is not wanted any more."""
+        if candidate is not None and not candidate.is_live:
+            self._store.discard(candidate.generation)
 
-    def _is_live(self, rendered: Rendered) -> bool:
-        """Tell whether the live generation is what is wanted, on disk, too."""
+    def _live(self, rendered: Rendered) -> Generation | None:
+        """Return the live generation where it is what is wanted, on disk, too."""
         live = self._store.live()
         if live is None or live.digest != rendered.digest:
-            return False
-        if damaged := self._intact.damaged(live, rendered):
+            return None
+        if damaged := self._integrity.damaged(live, rendered):
             log.get().error(f"somebody changed {live.path / damaged}; it is written anew")
-        return not damaged
+            return None
+        return live
 
-    def _config(self, plan: Plan, served: Confirmed | None) -> Config:
-        if served is not None and served.rendered.digest == plan.rendered.digest:
-            return served.config
-        return self._parser.parse(main_text(plan.rendered))
+    def _config(self, state: RenderedState, confirmed: LoadedGeneration | None) -> Config:
+        if confirmed is not None and confirmed.rendered.digest == state.rendered.digest:
+            return confirmed.config
+        return self._parser.parse(main_text(state.rendered))
 
-    def _stage(self, plan: Plan, known: tuple[Bind, ...]) -> Candidate:
+    def _stage(self, state: RenderedState, known: tuple[Bind, ...]) -> Candidate:
         self._beat()
-        staged = self._again(plan) or self._store.stage(plan.rendered, plan.desired.revision)
+        staged = self._again(state) or self._store.stage(state.rendered, state.desired.revision)
         try:
             verdict = validate(
                 staged,
-                plan.rendered,
+                state.rendered,
                 self._parser,
                 self._options,
                 known_binds=known,
                 ports=self._ports,
             )
-            self._refuse_loops(plan, verdict.config)
+            self._refuse_loops(state, verdict.config)
         except LbsyncError:
             self._store.discard(staged)
             raise
         for what, warnings in alike(verdict.warnings).items():
             if self._warned.is_new(what):
                 log.get().warning(f"HAProxy warns: {warnings[0]}")
-        return Candidate(plan, verdict.config, staged)
+        return Candidate(state, verdict.config, staged, is_live=False)
 
-    def _again(self, plan: Plan) -> Generation | None:
+    def _again(self, state: RenderedState) -> Generation | None:
         """Return the generation that a rollback went back from, where just that is wanted again: it keeps
         its number. An older one is staged anew, so that numbers tell in which order things were served."""
-        there = self._store.newest(plan.rendered.digest)
-        if there is None or IntegrityCheck(HOST_MAP).damaged(there, plan.rendered):
+        there = self._store.newest(state.rendered.digest)
+        if there is None or IntegrityCheck(HOST_MAP).damaged(there, state.rendered):
             return None
         try:
-            stored_host_map.update(there, plan.rendered, host_map.of(plan.rendered))
+            stored_host_map.update(there, state.rendered, host_map.of(state.rendered))
         except OSError:
             return None  # staging will say what is wrong with the disk
-        meta = msgspec.structs.replace(there.meta, revision=plan.desired.revision)
+        meta = msgspec.structs.replace(there.meta, revision=state.desired.revision)
         return msgspec.structs.replace(there, meta=meta)
 
     @staticmethod
-    def _refuse_loops(plan: Plan, config: Config) -> None:
+    def _refuse_loops(state: RenderedState, config: Config) -> None:
         """Raise `Refused` where a server is HAProxy itself."""
         loops = Loops((bind for _, bind in config.binds()), listeners.own_addresses())
         found = [
             Finding(MAIN_FILE, 0, loop.backend, loop.reason)
-            for loop in loops.of(plan.desired.services)
+            for loop in loops.of(state.desired.services)
         ]
         if found:
             raise Refused(found)
 
-    def _known_binds(self, served: Confirmed | None) -> tuple[Bind, ...]:
+    def _known_binds(self, confirmed: LoadedGeneration | None) -> tuple[Bind, ...]:
         """Return the binds HAProxy may hold now: they are not probed."""
-        if served is not None:
-            return tuple(bind for _, bind in served.config.binds())
+        if confirmed is not None:
+            return tuple(bind for _, bind in confirmed.config.binds())
         live = self._store.live()
         if live is None:
             return ()
-        config = self._parser.parse(main_text(load(live)))
-        return tuple(bind for _, bind in config.binds())
+        return tuple(bind for _, bind in parsed(live, self._parser).config.binds())
 
     def _ports(self) -> Ports:
         self._occupied.look(at_once=True)

@@ -12,7 +12,7 @@ from lbsync.agent.candidate import attribution, failed_digests, line_tracing
 from lbsync.agent.candidate.reasons import first, patience, saying, untried
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.desired import certificates, raw_layout
-from lbsync.agent.desired.builder import DesiredBuilder, DesiredState, PassInput, Plan
+from lbsync.agent.desired.builder import DesiredBuilder, DesiredState, PassInput, RenderedState
 from lbsync.agent.desired.quarantine import (
     SETTINGS,
     Identity,
@@ -40,14 +40,15 @@ Tries = Callable[[set[Suspect]], LbsyncError | None]
 """Returns what is wrong with these held back; None: all goes well."""
 
 Groups = list[list[Suspect]]
+State = RenderedState | DesiredState
 
 
 class Culprits:
-    """Fills the settler's quarantine; each call holds back more, or raises."""
+    """Fills the builder's quarantine; each call holds back more, or raises."""
 
-    def __init__(self, settler: DesiredBuilder) -> None:
-        self._settler = settler
-        self._quarantine = settler.quarantine
+    def __init__(self, builder: DesiredBuilder) -> None:
+        self._builder = builder
+        self._quarantine = builder.quarantine
         self._told = log.OnChange()
         self._trials = 0
         self._failed: dict[Suspect, tuple[Identity, int]] = {}
@@ -60,54 +61,60 @@ class Culprits:
         self._quarantine.try_again()
 
     def unprintable(
-        self, question: PassInput, settled: DesiredState, error: LbsyncError, tries: Tries
+        self, wanted: PassInput, settled: DesiredState, error: LbsyncError, tries: Tries
     ) -> None:
         """Hold back whoever cannot be rendered; raise the error where it is nobody's fault."""
-        if isinstance(error, BadKey) and self._bar_key(question, error):
+        if isinstance(error, BadKey) and self._bar_key(wanted, error):
             return
         reasons = error.reasons if isinstance(error, ItemsRefused) else {}
         named = {Suspect("service", name): saying(why) for name, why in reasons.items()}
-        if not self._bar(question, settled, named, error, _TRY_AGAIN_S * patience(error)):
-            self._search(question, settled, error, tries)
+        if not self._bar(wanted, settled, named, error, _TRY_AGAIN_S * patience(error)):
+            self._search(wanted, settled, error, tries)
 
-    def refused(self, question: PassInput, plan: Plan, refusal: Refused, tries: Tries) -> None:
+    def refused(
+        self, wanted: PassInput, state: RenderedState, refusal: Refused, tries: Tries
+    ) -> None:
         """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
-        named = self._named(question, plan, refusal.findings)
-        if not self._bar(question, plan, named, refusal, _TRY_AGAIN_S):
-            self._search(question, plan, refusal, tries)
+        named = self._named(wanted, state, refusal.findings)
+        if not self._bar(wanted, state, named, refusal, _TRY_AGAIN_S):
+            self._search(wanted, state, refusal, tries)
         elif any(suspect.kind == "certificate" for suspect in named):
-            self._hold_certificates(question, tries)
+            self._hold_certificates(wanted, tries)
 
     def _named(
-        self, question: PassInput, plan: Plan, findings: Iterable[Finding]
+        self, wanted: PassInput, state: RenderedState, findings: Iterable[Finding]
     ) -> dict[Suspect, Finding]:
         """Return whom HAProxy names, outright or by a line that was printed from a changed key."""
-        named = attribution.accused(plan.desired, findings)
+        named = attribution.accused(state.desired, findings)
         others = [finding for finding in findings if finding not in named.values()]
-        groups = self._suspects(question, plan)
+        groups = self._suspects(wanted, state)
         keys = [s.name for group in groups for s in group if s.kind == "key"]
-        items = question.snapshot.items
+        items = wanted.snapshot.items
         changed = {key: items[key].value for key in keys if key in items}
-        printed = attribution.printed(plan.rendered, others, changed) | named
+        printed = attribution.printed(state.rendered, others, changed) | named
         others = [finding for finding in others if finding not in printed.values()]
-        return line_tracing.keys_behind(self._settler, question, plan, others, keys) | printed
+        return line_tracing.keys_behind(self._builder, wanted, state, others, keys) | printed
 
-    def _hold_certificates(self, question: PassInput, tries: Tries) -> None:
+    def _hold_certificates(self, wanted: PassInput, tries: Tries) -> None:
         """Hold back what HAProxy will name next, as it names but one certificate at a time: those that
         OpenSSL would not serve, either, unless HAProxy turns out to take them."""
         found = {
             Suspect("certificate", name): saying(f"OpenSSL says: {why}")
-            for name, why in self._settler.certificates.objections()
+            for name, why in self._builder.certificates.objections()
         }
         suspects = sorted(found.keys() - self._quarantine.bars.keys())
         if not suspects or tries(set()) is None:
             return
         search = attribution.Bisection([suspects], lambda held: tries(held) is None)
         search.run(_MOST_TRIALS_OF_CERTIFICATES)
-        self._put(question, {suspect: found[suspect] for suspect in search.held}, _TRY_AGAIN_S)
+        self._put(wanted, {suspect: found[suspect] for suspect in search.held}, _TRY_AGAIN_S)
 
-    def not_taken(
-        self, question: PassInput, plan: Plan, findings: tuple[Finding, ...], binders: set[str]
+    def load_failed(
+        self,
+        wanted: PassInput,
+        state: RenderedState,
+        findings: tuple[Finding, ...],
+        binders: set[str],
     ) -> bool:
         """Hold back whoever a failed reload may be due to; tell whether that is anybody.
 
@@ -115,66 +122,64 @@ class Culprits:
         bind is what no check can foresee for sure; else all that changed. For longer each time: a reload
         that fails may stop all traffic for two seconds.
         """
-        owners = attribution.section_owners(plan.desired)
+        owners = attribution.section_owners(state.desired)
         why = findings[0] if findings else saying("HAProxy did not take it; see its log")
-        accused = self._named(question, plan, findings)
+        accused = self._named(wanted, state, findings)
         new = {a_service(ServiceId.parse(owners[name])) for name in binders if name in owners}
         if binders and not accused and not new:
             return False  # an address of the settings, or of a template
-        changed = [suspect for group in self._suspects(question, plan) for suspect in group]
+        changed = [suspect for group in self._suspects(wanted, state) for suspect in group]
         address = saying("HAProxy did not take it, most likely as it cannot bind a new address")
         for reasons in (accused, dict.fromkeys(new, address), dict.fromkeys(changed, why)):
             fresh = {suspect: reasons[suspect] for suspect in changed if suspect in reasons}
             if fresh:
-                self._leave_alone(question, fresh)
+                self._leave_alone(wanted, fresh)
                 return True
         return False
 
-    def _leave_alone(self, question: PassInput, reasons: dict[Suspect, Finding]) -> None:
-        for suspect, identity in self._identities(question, reasons).items():
+    def _leave_alone(self, wanted: PassInput, reasons: dict[Suspect, Finding]) -> None:
+        for suspect, identity in self._identities(wanted, reasons).items():
             before = self._failed.get(suspect)
             count = before[1] + 1 if before and before[0] == identity else 1
             self._failed[suspect] = (identity, count)
-            self._put(question, {suspect: reasons[suspect]}, failed_digests.pause(count))
+            self._put(wanted, {suspect: reasons[suspect]}, failed_digests.pause(count))
 
     def all_that_changed(
-        self, question: PassInput, found: Plan | DesiredState, error: LbsyncError, tries: Tries
+        self, wanted: PassInput, found: State, error: LbsyncError, tries: Tries
     ) -> None:
         """Hold back everything that changed, of one kind if that will do: too much is refused for each
         to be found now. Raise the error where that does not help."""
-        groups = self._suspects(question, found)
+        groups = self._suspects(wanted, found)
         for suspects in (*groups, [suspect for group in groups for suspect in group]):
             if suspects and tries(set(suspects)) is None:
-                self._put_untried(question, suspects, error)
+                self._put_untried(wanted, suspects, error)
                 return
         raise error
 
-    def _bar_key(self, question: PassInput, error: BadKey) -> bool:
+    def _bar_key(self, wanted: PassInput, error: BadKey) -> bool:
         """Hold back a key that a template named; tell whether that makes a difference."""
-        key = raw_layout.as_stored(question.snapshot, error.key)
-        if not key or not self._settler.raw_keys:
+        key = raw_layout.as_stored(wanted.snapshot, error.key)
+        if not key or not self._builder.raw_keys:
             return False
         suspect = Suspect("key", key)
         known = self._quarantine.bars.get(suspect)
-        good = raw_layout.last_good(self._settler.good_raw, key)
+        good = raw_layout.last_good(self._builder.good_raw, key)
         # A template that was changed may refuse what was good before.
-        out = known is not None or good == question.snapshot.items[key].value
+        out = known is not None or good == wanted.snapshot.items[key].value
         if known is not None and known.out:
             return False
-        identity = stored(question.snapshot, [suspect])[suspect]
+        identity = stored(wanted.snapshot, [suspect])[suspect]
         bar = QuarantineEntry(
             identity, error.reason, until=time.monotonic() + _TRY_AGAIN_S, out=out
         )
         self._quarantine.bar(suspect, bar)
-        self._tell(question, suspect, saying(error.reason))
+        self._tell(wanted, suspect, saying(error.reason))
         return True
 
-    def _search(
-        self, question: PassInput, found: Plan | DesiredState, error: LbsyncError, tries: Tries
-    ) -> None:
+    def _search(self, wanted: PassInput, found: State, error: LbsyncError, tries: Tries) -> None:
         """Divide all that changed until the culprits stand alone."""
         search = attribution.Bisection(
-            self._suspects(question, found), lambda held: tries(held) is None, lambda s: s.family
+            self._suspects(wanted, found), lambda held: tries(held) is None, lambda s: s.family
         )
         before = self._trials
         search.run(before)
@@ -187,22 +192,22 @@ class Culprits:
                 reasons[suspect] = first(own or error)
         others = search.held - search.proved
         if (
-            not self._bar(question, found, reasons, error, _TRY_AGAIN_S * patience(error))
+            not self._bar(wanted, found, reasons, error, _TRY_AGAIN_S * patience(error))
             and not others
         ):
             raise error
-        self._put_untried(question, others, error)
+        self._put_untried(wanted, others, error)
 
-    def _suspects(self, question: PassInput, found: Plan | DesiredState) -> Groups:
+    def _suspects(self, wanted: PassInput, found: State) -> Groups:
         """Return all that changed and is not held back yet: by kind, the oldest change first, as
         who was there first is more likely innocent."""
-        settler, accepted = self._settler, question.accepted
+        builder, accepted = self._builder, wanted.accepted
         services = attribution.newest_changes(found.entries, accepted)
-        keys = raw_layout.changed(question.snapshot, settler.good_raw) if settler.raw_keys else ()
+        keys = raw_layout.changed(wanted.snapshot, builder.good_raw) if builder.raw_keys else ()
         settings = found.entries.get(SETTINGS_GLOBAL) is not accepted.get(SETTINGS_GLOBAL)
         groups = [
             [Suspect("key", key) for _, key in sorted(keys)],
-            [Suspect("certificate", name) for name in sorted(settler.certificates.changed())],
+            [Suspect("certificate", name) for name in sorted(builder.certificates.changed())],
             [SETTINGS] if settings else [],
             [a_service(s) for s in sorted(services, key=lambda s: (services[s], s))],
         ]
@@ -211,8 +216,8 @@ class Culprits:
 
     def _bar(
         self,
-        question: PassInput,
-        found: Plan | DesiredState,
+        wanted: PassInput,
+        found: State,
         reasons: dict[Suspect, Finding],
         error: LbsyncError,
         seconds: float,
@@ -221,45 +226,43 @@ class Culprits:
 
         Raise the error when nothing would be left of what is wanted: then it is not theirs.
         """
-        changed = {suspect for group in self._suspects(question, found) for suspect in group}
+        changed = {suspect for group in self._suspects(wanted, found) for suspect in group}
         fresh = {suspect: why for suspect, why in reasons.items() if suspect in changed}
-        if self._leaves_nothing({*self._quarantine.bars, *fresh}, question, found):
+        if self._leaves_nothing({*self._quarantine.bars, *fresh}, wanted, found):
             raise error
-        self._put(question, fresh, seconds)
+        self._put(wanted, fresh, seconds)
         return bool(fresh)
 
     def _put_untried(
-        self, question: PassInput, suspects: Iterable[Suspect], error: LbsyncError
+        self, wanted: PassInput, suspects: Iterable[Suspect], error: LbsyncError
     ) -> None:
         seconds = _TRY_UNTRIED_S * patience(error)
-        self._put(question, dict.fromkeys(suspects, untried(error)), seconds)
+        self._put(wanted, dict.fromkeys(suspects, untried(error)), seconds)
 
-    def _put(self, question: PassInput, reasons: dict[Suspect, Finding], seconds: float) -> None:
+    def _put(self, wanted: PassInput, reasons: dict[Suspect, Finding], seconds: float) -> None:
         until = time.monotonic() + seconds
-        identities = self._identities(question, reasons)
+        identities = self._identities(wanted, reasons)
         for suspect, finding in reasons.items():
             bar = QuarantineEntry(identities[suspect], str(finding), finding.line, until)
             self._quarantine.bar(suspect, bar)
-            self._tell(question, suspect, finding)
+            self._tell(wanted, suspect, finding)
 
     def _identities(
-        self, question: PassInput, suspects: Iterable[Suspect]
+        self, wanted: PassInput, suspects: Iterable[Suspect]
     ) -> dict[Suspect, Identity]:
-        found = stored(question.snapshot, suspects)
-        files = self._settler.certificates.stored
+        found = stored(wanted.snapshot, suspects)
+        files = self._builder.certificates.stored
         for suspect in suspects:
             if suspect.kind == "certificate":
                 found[suspect] = certificates.identity(files, suspect.name)
         return found
 
-    def _leaves_nothing(
-        self, held: set[Suspect], question: PassInput, found: Plan | DesiredState
-    ) -> bool:
+    def _leaves_nothing(self, held: set[Suspect], wanted: PassInput, found: State) -> bool:
         """Tell whether nothing would be served with these held back, neither of them nor of others.
 
         A few may be left out although nothing else is there.
         """
-        out = {s for s in held if not self._had(question, s)}
+        out = {s for s in held if not self._had(wanted, s)}
         services = {suspect.name for suspect in out if suspect.kind == "service"}
         keys = {suspect.name for suspect in out if suspect.kind == "key"}
         if len(services) > _MOST_OF_FEW:
@@ -268,28 +271,26 @@ class Culprits:
             if there <= services:
                 return True
         if len(keys) > _MOST_OF_FEW:
-            return {key for key in question.snapshot.items if raw_layout.is_shown(key)} <= keys
+            return {key for key in wanted.snapshot.items if raw_layout.is_shown(key)} <= keys
         return False
 
-    def _tell(self, question: PassInput, suspect: Suspect, finding: Finding) -> None:
+    def _tell(self, wanted: PassInput, suspect: Suspect, finding: Finding) -> None:
         """Say it once, and not at each new try; the status goes on to say it."""
-        state = (
-            "is held at its last good version" if self._had(question, suspect) else "is left out"
-        )
+        state = "is held at its last good version" if self._had(wanted, suspect) else "is left out"
         fields = {"service": suspect.name} if suspect.kind == "service" else {}
         name = f"certificate {suspect.name}" if suspect.kind == "certificate" else suspect.name
         is_news = self._told.is_new(f"{suspect.kind} {suspect.name}", finding.text)
         say = log.get().error if is_news else log.get().debug
         say(f"{name} {state}: {finding}", **fields)
 
-    def _had(self, question: PassInput, suspect: Suspect) -> bool:
+    def _had(self, wanted: PassInput, suspect: Suspect) -> bool:
         """Tell whether there is a last good version."""
         if suspect.kind == "certificate":
-            last = self._settler.certificates.last
+            last = self._builder.certificates.last
             return bool(certificates.identity(last, suspect.name))
         if suspect.kind == "key":
             bar = self._quarantine.bars.get(suspect)
-            good = raw_layout.last_good(self._settler.good_raw, suspect.name)
+            good = raw_layout.last_good(self._builder.good_raw, suspect.name)
             return good is not None and not (bar and bar.out)
         service = suspect.service
-        return (service_key(service) if service else suspect.name) in question.accepted
+        return (service_key(service) if service else suspect.name) in wanted.accepted

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, Plan
+from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
 from lbsync.agent.desired.quarantine import Suspect
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.agent.haproxycfg.parser import KINDS
@@ -70,22 +70,20 @@ def _places(rendered: Rendered) -> dict[tuple[str, int], Place]:
 
 def keys_behind(
     builder: DesiredBuilder,
-    question: PassInput,
-    plan: Plan,
+    wanted: PassInput,
+    state: RenderedState,
     findings: Iterable[Finding],
     keys: Iterable[str],
 ) -> dict[Suspect, Finding]:
-    """Return those of `keys` that refused lines of a plan depend on, as far as that is found in time."""
+    """Return those of `keys` that refused lines depend on, as far as that is found in time."""
     until = time.monotonic() + _WITHIN_S
 
     def render(held: frozenset[Suspect]) -> Rendered | None:
         if time.monotonic() > until:
             return None
         with contextlib.suppress(Rejected, TemplateError):
-            return builder.plan(
-                question.snapshot, question.accepted, question.draining, question.let_go, held
-            ).rendered
+            return builder.render(wanted, held).rendered
         return None
 
     suspects = [Suspect("key", key) for key in keys]
-    return traced(plan.rendered, findings, suspects, render)
+    return traced(state.rendered, findings, suspects, render)

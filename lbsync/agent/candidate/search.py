@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from lbsync.agent.candidate.culprits import Culprits
 from lbsync.agent.candidate.validate import Refused
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, Plan
+from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
 from lbsync.agent.desired.quarantine import Suspect
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.errors import LbsyncError, Rejected, TemplateError
@@ -18,21 +18,21 @@ _MOST_UNPRINTABLE = 200
 
 T = TypeVar("T")
 
-Judge = Callable[[Plan], T]
-"""Raises `Refused` for a plan that may not go live."""
+Judge = Callable[[RenderedState], T]
+"""Raises `Refused` for a set that may not go live."""
 
 
 class CandidateSearch:
     """Takes the culprits out of what is wanted; see `culprits` for who that is."""
 
-    def __init__(self, settler: DesiredBuilder, beat: Callable[[], None]) -> None:
+    def __init__(self, builder: DesiredBuilder, beat: Callable[[], None]) -> None:
         """`beat` is called before each rendering."""
-        self._settler = settler
+        self._builder = builder
         self._beat = beat
-        self._culprits = Culprits(settler)
+        self._culprits = Culprits(builder)
 
-    def sift(self, question: PassInput, judge: Judge[T], try_out: Judge[None]) -> T:
-        """Return what `judge` makes of the plan it accepts, as near to what is wanted as can be.
+    def run(self, wanted: PassInput, judge: Judge[T], try_out: Judge[None]) -> T:
+        """Return what `judge` makes of the set it accepts, as near to what is wanted as can be.
 
         `try_out` judges, too, but keeps nothing of it. Raises what `judge` raises when that is the
         fault of nobody who changed, and the renderer's `TemplateError` and `Rejected` likewise.
@@ -40,62 +40,58 @@ class CandidateSearch:
 
         def tries(held: set[Suspect]) -> LbsyncError | None:
             try:
-                try_out(self._plan(question, held))
+                try_out(self._state(wanted, held))
             except (Rejected, TemplateError) as error:
                 return error
             return None
 
-        self._settler.allow_anew()
+        self._builder.allow_anew()
         self._culprits.begin()
         for attempt in range(_MOST_ROUNDS + 1):
-            plan = self._printable(question)
+            state = self._printable(wanted)
             try:
-                return judge(plan)
+                return judge(state)
             except Refused as refusal:
                 if attempt < _MOST_ROUNDS - 1:
-                    self._culprits.refused(question, plan, refusal, tries)
+                    self._culprits.refused(wanted, state, refusal, tries)
                 else:
-                    self._culprits.all_that_changed(question, plan, refusal, tries)
+                    self._culprits.all_that_changed(wanted, state, refusal, tries)
         raise LbsyncError(
-            f"after holding back {len(self._settler.quarantine.bars)} services and keys HAProxy "
+            f"after holding back {len(self._builder.quarantine.bars)} services and keys HAProxy "
             "still refuses; what is live stays; see the reasons above"
         )
 
-    def not_taken(
-        self, question: PassInput, plan: Plan, findings: tuple[Finding, ...], binders: set[str]
+    def load_failed(
+        self,
+        wanted: PassInput,
+        state: RenderedState,
+        findings: tuple[Finding, ...],
+        binders: set[str],
     ) -> bool:
-        """Hold back whoever a failed reload may be due to; see `Culprits.not_taken`."""
-        return self._culprits.not_taken(question, plan, findings, binders)
+        """Hold back whoever a failed reload may be due to; see `Culprits.load_failed`."""
+        return self._culprits.load_failed(wanted, state, findings, binders)
 
-    def _printable(self, question: PassInput) -> Plan:
-        """Return a plan of all that can be rendered; hold back what cannot."""
+    def _printable(self, wanted: PassInput) -> RenderedState:
+        """Return a set of all that can be rendered; hold back what cannot."""
 
         def tries(held: set[Suspect]) -> LbsyncError | None:
             try:
-                self._plan(question, held)
+                self._state(wanted, held)
             except (Rejected, TemplateError) as error:
                 return error
             return None
 
         for attempt in range(_MOST_UNPRINTABLE + 1):
             try:
-                return self._plan(question, set())
+                return self._state(wanted, set())
             except (Rejected, TemplateError) as error:
-                settled = self._settler.settle(
-                    question.snapshot, question.accepted, question.let_go
-                )
+                settled = self._builder.decide(wanted)
                 if attempt < _MOST_UNPRINTABLE - 1:
-                    self._culprits.unprintable(question, settled, error, tries)
+                    self._culprits.unprintable(wanted, settled, error, tries)
                 else:
-                    self._culprits.all_that_changed(question, settled, error, tries)
-        return self._plan(question, set())
+                    self._culprits.all_that_changed(wanted, settled, error, tries)
+        return self._state(wanted, set())
 
-    def _plan(self, question: PassInput, held: set[Suspect]) -> Plan:
+    def _state(self, wanted: PassInput, held: set[Suspect]) -> RenderedState:
         self._beat()
-        return self._settler.plan(
-            question.snapshot,
-            question.accepted,
-            question.draining,
-            question.let_go,
-            frozenset(held),
-        )
+        return self._builder.render(wanted, frozenset(held))

@@ -1,4 +1,4 @@
-"""Snapshot to plan: which entries count, what they ask for, what is held back and why.
+"""Snapshot to rendered files: which entries count, what they ask for, what is held back and why.
 
 Everything here is decided from values; nothing outside is touched but the certificates' directory.
 """
@@ -29,7 +29,7 @@ from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId, service_key
 
-LetGo = Callable[[Hold, int], bool]
+IsApproved = Callable[[Hold, int], bool]
 """Tells of a removal, and the revision that confirmed it in the store (0: none did), whether it may go."""
 
 
@@ -39,17 +39,17 @@ class DesiredState(msgspec.Struct, frozen=True, eq=False):
     entries: Entries
     desired: Desired
     hold: Hold | None
-    let_go: Hold | None = None
+    approved: Hold | None = None
     """A removal that the guard would have held, and that may go."""
 
 
-class Plan(msgspec.Struct, frozen=True, eq=False):
-    """What one pass goes for."""
+class RenderedState(msgspec.Struct, frozen=True, eq=False):
+    """What is wanted, decided and rendered."""
 
     entries: Entries
     desired: Desired
     hold: Hold | None
-    let_go: Hold | None
+    approved: Hold | None
     """As in `DesiredState`."""
     rendered: Rendered
     outside: Mapping[str, bytes]
@@ -64,7 +64,8 @@ class PassInput(msgspec.Struct, frozen=True, eq=False):
     snapshot: Snapshot
     accepted: Entries
     draining: bool
-    let_go: LetGo
+    """This host is to be taken out: its health path answers 503."""
+    is_approved: IsApproved
 
 
 class _Texts(msgspec.Struct, frozen=True):
@@ -74,7 +75,7 @@ class _Texts(msgspec.Struct, frozen=True):
 
 
 class DesiredBuilder:
-    """Makes plans; remembers what it needs to make the next one cheaply."""
+    """Decides and renders what is wanted; remembers what makes the next time cheap."""
 
     def __init__(
         self,
@@ -110,18 +111,12 @@ class DesiredBuilder:
         self._undisturbed: tuple[Snapshot, Entries, DesiredState] | None = None
         """The last decision in which nothing was held back, and what it was made from."""
 
-    def settle(
-        self,
-        snapshot: Snapshot,
-        accepted: Entries,
-        let_go: LetGo,
-        held: frozenset[Suspect] = frozenset(),
-    ) -> DesiredState:
-        """Decide what is wanted. `let_go` tells whether a removal may pass the guard; `held` are to be
-        left as they were accepted, for a trial.
+    def decide(self, wanted: PassInput, held: frozenset[Suspect] = frozenset()) -> DesiredState:
+        """Decide what is wanted. `held` are to be left as they were accepted, for a trial.
 
-        Asked again of the same snapshot, by the look ahead and by the pass, it answers at once.
+        Asked again of the same snapshot, by the fast path and by the pass, it answers at once.
         """
+        snapshot, accepted = wanted.snapshot, wanted.accepted
         bars = self.quarantine.bars
         self.quarantine.follow(snapshot)
         if self._undisturbed is not None and not bars and not held:
@@ -144,7 +139,7 @@ class DesiredBuilder:
         removal = self._guard.check(desired.services, boot.now(), confirmed.meant)
         ends_tls = bool(self.certificates.last)
         removal = self._guard.cut_off(removal, desired, settings_of(accepted), ends_tls=ends_tls)
-        goes = removal is not None and let_go(removal, confirmed.revision(removal.id))
+        goes = removal is not None and wanted.is_approved(removal, confirmed.revision(removal.id))
         if removal is not None and not goes:
             kept = self._keep(removal, entries, accepted)
             goes_on = self._held_assembler or self._assembler.twin()
@@ -193,7 +188,7 @@ class DesiredBuilder:
     def nudge(self, snapshot: Snapshot) -> list[Service] | None:
         """Return the services that changed, where nothing but them is concerned; else None.
 
-        What `settle` would decide anew for everybody stays as it was; the cost is that of the
+        What `decide` would decide anew for everybody stays as it was; the cost is that of the
         change, and of one look at each key.
         """
         if any(suspect.kind in ("service", "settings") for suspect in self.quarantine.bars):
@@ -210,32 +205,27 @@ class DesiredBuilder:
         self._decoder.take(snapshot, changed)
         return services
 
-    def plan(
-        self,
-        snapshot: Snapshot,
-        accepted: Entries,
-        draining: bool,
-        let_go: LetGo,
-        held: frozenset[Suspect] = frozenset(),
-    ) -> Plan:
-        """Return what to go for, rendered; the arguments are those of `settle`.
+    def render(self, wanted: PassInput, held: frozenset[Suspect] = frozenset()) -> RenderedState:
+        """Return what is wanted, rendered; the arguments are those of `decide`.
 
         Raises `TemplateError` and `Rejected`, both naming template and line: `ItemsRefused` where
         it is known which services are at fault, `BadKey` where it is known which key.
         """
-        settled = self.settle(snapshot, accepted, let_go, held)
+        settled = self.decide(wanted, held)
         files, left_out = self.read_certificates(held)
         desired = settled.desired
-        raw = self._raw(snapshot, held)
+        raw = self._raw(wanted.snapshot, held)
         host = self.host_files.read(desired)
-        texts, rendered = self._render(desired, files, draining, raw, host)
+        texts, rendered = self._render(desired, files, wanted.draining, raw, host)
         problems = [Problem("", "", sentence) for sentence in (*left_out, *host.problems)]
         problems += raw_layout.problems(self.quarantine.bars, self.good_raw)
         problems += [Problem("", "", f"{path} stays as it is: {e}") for path, e in texts.faults]
         if problems:
             desired = msgspec.structs.replace(desired, problems=(*problems, *desired.problems))
         outside = {path: text for path, text in texts.files.items() if path.startswith("/")}
-        return Plan(settled.entries, desired, settled.hold, settled.let_go, rendered, outside, raw)
+        return RenderedState(
+            settled.entries, desired, settled.hold, settled.approved, rendered, outside, raw
+        )
 
     def allow_anew(self) -> None:
         """Let templates take what they may again, however many took too much before."""

@@ -9,19 +9,32 @@ from pathlib import Path
 import msgspec
 
 from lbsync.agent.generations.store import Generation, Store
-from lbsync.agent.haproxycfg.config import Config
+from lbsync.agent.haproxycfg.config import Config, Parser, main_text
 from lbsync.errors import LbsyncError, Rejected
 from lbsync.model.rendered import Rendered, RenderedFile
 
 _STATE_FILE = re.compile(rb"^[ \t]*server-state-file[ \t]+(\S+)", re.MULTILINE)
 
 
-class Confirmed(msgspec.Struct, frozen=True, eq=False):
+class LoadedGeneration(msgspec.Struct, frozen=True, eq=False):
     """A generation with its content, taken apart."""
 
     generation: Generation
     rendered: Rendered
     config: Config
+
+
+def find(store: Store, name: str) -> Generation:
+    """Return the generation called `name`: `41`, `41-1f0c…` or `1f0c`. Raises `Rejected`."""
+    number, _, _ = name.partition("-")
+    for generation in store.list():
+        if name in (str(generation.seq), generation.name) or number == str(generation.seq):
+            return generation
+    if len(name) >= 4 and (found := store.by_digest(name)) is not None:
+        return found
+    raise Rejected(
+        f"there is no generation {name!r} on this host; 'lbsync rollback --list' shows all"
+    )
 
 
 def chosen(store: Store, digest: str) -> Generation:
@@ -33,6 +46,12 @@ def chosen(store: Store, digest: str) -> Generation:
             "`lbsync rollback --release` follows the source again"
         )
     return wanted
+
+
+def parsed(generation: Generation, parser: Parser) -> LoadedGeneration:
+    """Read a generation back and parse its `haproxy.cfg`. Raises `LbsyncError` as `load` does."""
+    rendered = load(generation)
+    return LoadedGeneration(generation, rendered, parser.parse(main_text(rendered)))
 
 
 def load(generation: Generation) -> Rendered:

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from lbsync.agent.apply.converge import ReloadDeferred
+from lbsync.agent.apply.converge import Deferred
 from lbsync.agent.apply.switch import Applied
 from lbsync.agent.candidate import attribution
-from lbsync.agent.desired.builder import Plan
+from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.guard.guard import Hold
 from lbsync.agent.install import Installed
@@ -59,27 +59,25 @@ def how_applied(applied: Applied) -> str:
     )
 
 
-def troubles(plan: Plan, installed: Installed) -> list[str]:
+def troubles(state: RenderedState, installed: Installed) -> list[str]:
     """Return a sentence for each thing that is not as wanted although the pass went through."""
     found = []
-    if plan.hold is not None:
-        found.append(f"removal held: {plan.hold}")
-    found += [f"{p.key}: {p.reason}" if p.key else p.reason for p in plan.desired.problems]
+    if state.hold is not None:
+        found.append(f"removal held: {state.hold}")
+    found += [f"{p.key}: {p.reason}" if p.key else p.reason for p in state.desired.problems]
     found += installed.failed
     return found
 
 
 def outcome(
-    plan: Plan, applied: Applied, installed: Installed, accepted: Entries, seconds: float
+    state: RenderedState, applied: Applied, installed: Installed, accepted: Entries, seconds: float
 ) -> Outcome:
     """Return the end of a pass that applied, or proved, what is wanted."""
     confirmed = applied.outcome == "confirmed"
     changed = applied.reload is not None or bool(applied.steps or installed.changed)
-    news = what_changed(plan.entries, accepted) if changed or not confirmed else "unchanged"
-    if installed.changed:
-        news = f"{news}; {', '.join(installed.changed)} installed"
-    sentence = f"revision {plan.desired.revision}: {news}; {how_applied(applied)}; {_ms(seconds)}"
-    wrong = troubles(plan, installed)
+    news = what_changed(state.entries, accepted) if changed or not confirmed else "unchanged"
+    sentence = f"revision {state.desired.revision}: {news}{_also(installed)}; {how_applied(applied)}; {_ms(seconds)}"
+    wrong = troubles(state, installed)
     if not confirmed:
         wrong.insert(0, applied.detail)
     return Outcome(
@@ -90,16 +88,20 @@ def outcome(
         retry=not confirmed,
         exit_code=_exit(confirmed, changed, wrong),
         fields={
-            "revision": plan.desired.revision,
+            "revision": state.desired.revision,
             "digest": applied.generation.digest,
             "generation": applied.generation.seq,
             "ms": round(seconds * 1000, 1),
-            "services": len(plan.desired.services),
-            "servers": plan.desired.server_count,
+            "services": len(state.desired.services),
+            "servers": state.desired.server_count,
             **({"healed": len(applied.healed)} if applied.healed else {}),
             **({"reload": applied.reasons[0]} if applied.reload and applied.reasons else {}),
         },
     )
+
+
+def _also(installed: Installed) -> str:
+    return f"; {', '.join(installed.changed)} installed" if installed.changed else ""
 
 
 def _first(wrong: list[str]) -> str:
@@ -113,31 +115,33 @@ def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
     return gravest(code for code, is_so in facts.items() if is_so)
 
 
-def deferred(plan: Plan, wait: ReloadDeferred) -> Outcome:
+def deferred(state: RenderedState, wait: Deferred, installed: Installed) -> Outcome:
     """Return the end of a pass whose reload has to wait."""
     confirmed = wait.applied.outcome == "confirmed"
-    wrong = troubles(plan, Installed((), ()))
+    wrong = troubles(state, installed)
     if not confirmed:
         wrong.insert(0, wait.applied.detail)
     return Outcome(
-        f"revision {plan.desired.revision}: {wait}",
+        f"revision {state.desired.revision}: {wait}{_also(installed)}",
         confirmed,
+        changed=bool(installed.changed),
         waits=f"{wait.delay.reason}; it is for {wait.reasons[0]}",
         error=_first(wrong),
         again_in=wait.delay.seconds,
         exit_code=Exit.UNVERIFIED,
         # Not `revision`: that says what is served.
-        fields={"wanted": plan.desired.revision, "reload": wait.reasons[0]},
+        fields={"wanted": state.desired.revision, "reload": wait.reasons[0]},
     )
 
 
-def held_whole(applied: Applied, hold: Hold) -> Outcome:
+def held_whole(applied: Applied, hold: Hold, installed: Installed) -> Outcome:
     """Return the end of a pass that holds everything, because what the files serve is all that is known."""
     served = applied.outcome == "confirmed"
     return Outcome(
         f"removal held: generation {applied.generation.name} stays",
         served,
-        error=f"removal held: {hold}",
+        changed=bool(installed.changed),
+        error=_first([f"removal held: {hold}", *installed.failed]),
         retry=not served,
         exit_code=Exit.REJECTED,
         fields={"digest": applied.generation.digest},

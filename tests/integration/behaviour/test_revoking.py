@@ -63,8 +63,8 @@ def test_a_deny_list_and_a_deleted_service_wait_for_no_old_worker(
 def test_an_old_worker_is_counted_for_as_long_as_it_lives(site: Site) -> None:
     for _ in range(2):
         site.run_pass()
-        assert site.agent.applied is not None
-        assert site.agent.applied.old_workers.count == 1
+        assert site.agent.result.applied is not None
+        assert site.agent.result.applied.old_workers.count == 1
         site.agent.look_again()
 
 

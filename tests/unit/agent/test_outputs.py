@@ -33,7 +33,8 @@ class Bench:
         return self
 
     def bring(self, text: bytes) -> Installed:
-        return self.outputs.bring({str(self.path): text})
+        self.outputs.update({str(self.path): text})
+        return self.outputs.result()
 
     def news(self, text: bytes) -> Installed:
         """Wait for the wake, and return what the pass after it hears."""
@@ -108,11 +109,11 @@ def test_an_unforeseen_error_is_raised_in_the_pass_after(bench: Bench) -> None:
     """A path that no system call takes: nothing that `install` expects."""
     bad = Output("t", "/no\0path")
     bench.outputs.configure(Settings(agent=bench.settings.agent, outputs=(bad,)))
-    bench.watch().outputs.bring({bad.path: b"1"})
+    bench.watch().outputs.update({bad.path: b"1"})
     assert bench.woken.wait(WAIT_S)
     bench.woken.clear()
     with pytest.raises(ValueError, match="null"):
-        bench.outputs.bring({bad.path: b"1"})
+        bench.outputs.result()
     bench.outputs.configure(bench.settings)
     bench.bring(b"1")
     assert bench.news(b"1").changed == (str(bench.path),)
@@ -122,6 +123,8 @@ def test_a_command_that_fails_puts_the_old_text_back(tmp_path: Path) -> None:
     path = tmp_path / "one.conf"
     path.write_bytes(b"old")
     output = Output("t", str(path), reload=Command(("/bin/false",)))
-    told = Outputs(Settings(outputs=(output,))).bring({str(path): b"new"})
+    outputs = Outputs(Settings(outputs=(output,)))
+    outputs.update({str(path): b"new"})
+    told = outputs.result()
     assert "its reload command failed" in told.failed[0]
     assert path.read_bytes() == b"old"

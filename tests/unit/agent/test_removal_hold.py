@@ -42,11 +42,11 @@ def test_a_failed_apply_does_not_begin_the_wait_anew(control: Control) -> None:
     aged(control, 3601.0)
     holding = holding_of(control)
     for _ in range(3):
-        assert holding.let_go(HOLD)
-        holding.note(None, let_go=HOLD)  # and then HAProxy does not take it
-    assert holding_of(control).let_go(HOLD)
+        assert holding.is_approved(HOLD)
+        holding.note(None, approved=HOLD)  # and then HAProxy does not take it
+    assert holding_of(control).is_approved(HOLD)
     holding.done(HOLD)
-    assert not holding.let_go(HOLD)
+    assert not holding.is_approved(HOLD)
     assert holding_of(control).guard.standing is None
 
 
@@ -65,7 +65,7 @@ def test_after_a_restart_of_the_machine_the_wait_begins_anew(control: Control) -
     holding_of(control).note(HOLD)
     aged(control, 3601.0, boot_id="another")
     later = holding_of(control)
-    assert not later.let_go(HOLD)
+    assert not later.is_approved(HOLD)
     later.note(HOLD)
     assert later.waits()[0] > 3500.0
 
@@ -81,11 +81,11 @@ def test_a_removal_that_is_taken_back_leaves_no_wait_behind(control: Control) ->
 def test_a_confirmation_of_the_fleet_lets_the_same_removal_go_once(control: Control) -> None:
     holding = holding_of(control)
     holding.note(HOLD)
-    assert holding.let_go(HOLD, confirmed=7)
-    assert holding.let_go(HOLD, confirmed=7)
+    assert holding.is_approved(HOLD, confirmed=7)
+    assert holding.is_approved(HOLD, confirmed=7)
     holding.done(HOLD)
-    assert not holding.let_go(HOLD, confirmed=7)
-    assert holding.let_go(HOLD, confirmed=8)
+    assert not holding.is_approved(HOLD, confirmed=7)
+    assert holding.is_approved(HOLD, confirmed=8)
 
 
 def test_a_damaged_note_is_no_hold(control: Control) -> None:

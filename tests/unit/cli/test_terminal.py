@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from lbsync.cli.terminal import Terminal, count, to_json
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.schema.sentences import count
 from lbsync.settings import Duration
 
 

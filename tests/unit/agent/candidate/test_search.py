@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from lbsync.agent.candidate.search import CandidateSearch
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.desired import template_context
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, Plan
+from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.quarantine import Suspect
 from lbsync.agent.guard.guard import Guard
@@ -99,21 +99,21 @@ class Bed:
             created = old.create_revision if old else self.revision
             self.items[key] = an_item(key, value, self.revision, created)
 
-    def run(self) -> Plan:
+    def run(self) -> RenderedState:
         """One pass whose outcome is accepted."""
         snapshot = Snapshot(self.revision, 1, dict(self.items))
         question = PassInput(snapshot, self.accepted, False, lambda *_: True)
         with capture_logs():
-            plan = self.sieve.sift(question, self.judge, self.try_out)
+            plan = self.sieve.run(question, self.judge, self.try_out)
         self.accepted, self.settler.good_raw = plan.entries, plan.raw
         self.settler.certificates.last = template_context.certificates_in(plan.rendered)
         return plan
 
-    def try_out(self, plan: Plan) -> None:
+    def try_out(self, plan: RenderedState) -> None:
         """Judge without an answer."""
         self.judge(plan)
 
-    def judge(self, plan: Plan) -> Plan:
+    def judge(self, plan: RenderedState) -> RenderedState:
         """Refuse what `_wrong` finds; not all that is wrong is told."""
         self.judged += 1
         if found := self.order(list(_wrong(plan))):
@@ -121,7 +121,7 @@ class Bed:
         return plan
 
 
-def _wrong(plan: Plan) -> Iterator[Finding]:
+def _wrong(plan: RenderedState) -> Iterator[Finding]:
     owners = {service.id: str(service.record.owner) for service in plan.desired.services}
     for service in plan.desired.services:
         fault, _, other = owners[service.id].partition(" ")
@@ -140,7 +140,7 @@ def _wrong(plan: Plan) -> Iterator[Finding]:
             yield Finding("", 0, "", f"unable to load certificate from file '{file.path}'")
 
 
-def _wrong_lines(plan: Plan) -> Iterator[Finding]:
+def _wrong_lines(plan: RenderedState) -> Iterator[Finding]:
     text = next(file.data for file in plan.rendered.files if file.path == "haproxy.cfg").decode()
     for number, line in enumerate(text.split("\n"), 1):
         if line.endswith(":99999") or ("line" in line and "!" in line):
@@ -162,7 +162,7 @@ def a_bed(tmp_path: Path) -> Bed:
     return Bed(tmp_path)
 
 
-def owners(plan: Plan) -> dict[str, object]:
+def owners(plan: RenderedState) -> dict[str, object]:
     """What each service is served as."""
     return {service.name: service.record.owner for service in plan.desired.services}
 
@@ -465,7 +465,7 @@ def test_a_key_in_an_odd_spelling_is_held_back_alone(bed: Bed) -> None:
 def test_a_fault_that_is_nobodys_is_raised(bed: Bed) -> None:
     bed.put(_service("s", "new"))
 
-    def judge(plan: Plan) -> Plan:
+    def judge(plan: RenderedState) -> RenderedState:
         raise Refused([Finding("haproxy.cfg", 1, "global", "no such keyword")])
 
     bed.judge = judge  # type: ignore[method-assign]

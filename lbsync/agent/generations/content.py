@@ -1,27 +1,14 @@
-"""Generations as an operator names them, and what he would get with one."""
+"""What a generation serves: how many services and servers, and what it has more than another."""
 
 import msgspec
 
-from lbsync.agent.generations.store import Generation, Store
+from lbsync.agent.generations.store import Generation
 from lbsync.agent.haproxycfg.config import Parser
-from lbsync.cli.terminal import count
-from lbsync.errors import LbsyncError, Rejected
+from lbsync.errors import LbsyncError
+from lbsync.schema.sentences import count
 
 _PARTS = 4
 """Of `be_<ns>_<name>_<group>`."""
-
-
-def find(store: Store, name: str) -> Generation:
-    """Return the generation called `name`: `41`, `41-1f0c…` or `1f0c`. Raises `Rejected`."""
-    number, _, _ = name.partition("-")
-    for generation in store.list():
-        if name in (str(generation.seq), generation.name) or number == str(generation.seq):
-            return generation
-    if len(name) >= 4 and (found := store.by_digest(name)) is not None:
-        return found
-    raise Rejected(
-        f"there is no generation {name!r} on this host; 'lbsync rollback --list' shows all"
-    )
 
 
 class Content(msgspec.Struct, frozen=True):

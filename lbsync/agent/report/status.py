@@ -1,4 +1,4 @@
-"""What the agent knows, put into the status file after each pass."""
+"""What a pass came to, put into the status file and the metrics."""
 
 import os
 import time
@@ -8,12 +8,13 @@ import msgspec
 
 import lbsync
 from lbsync import log, metrics, status
-from lbsync.agent.agent import Agent
 from lbsync.agent.apply.switch import Applied
-from lbsync.agent.desired.builder import Plan
+from lbsync.agent.desired.builder import RenderedState
+from lbsync.agent.generations.content import content
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.haproxycfg.config import Parser
-from lbsync.cli.generation import content
+from lbsync.agent.report.pass_result import PassResult
+from lbsync.agent.state_files import StateFiles
 from lbsync.clients import x509
 from lbsync.clients.haproxy import binary
 from lbsync.clients.source import Source
@@ -32,9 +33,10 @@ _NOTHING_JUDGED: dict[str, object] = {
 class StatusKeeper:
     """Writes `<state_dir>/status.json`."""
 
-    def __init__(self, settings: Settings, agent: Agent, source: Source) -> None:
+    def __init__(self, settings: Settings, state_files: StateFiles, source: Source) -> None:
+        """`state_files`: tells whether the directory is still this agent's."""
         self.settings = settings
-        self._agent = agent
+        self._state_files = state_files
         self._source = source
         self._state_dir = Path(settings.state_dir)
         self._seen: Applied | None = None
@@ -71,13 +73,13 @@ class StatusKeeper:
 
     def ended(self) -> None:
         """Leave the last word; that the process is gone, a reader sees for itself."""
-        if self._agent.state_files.are_ours:
+        if self._state_files.are_ours:
             status.write(self._state_dir, self._status)
 
-    def note(self, report: Report) -> None:
+    def note(self, report: Report, result: PassResult) -> None:
         """Take in the end of a pass and write. Raises `LbsyncError`, and `Superseded` where the file is
         another agent's by now; nothing is written then."""
-        self._agent.state_files.check()
+        self._state_files.check()
         now = time.time()
         facts: dict[str, object] = {
             "written_at": now,
@@ -88,26 +90,26 @@ class StatusKeeper:
             "failing_since": report.failing_since or 0.0,
             "source": self._source_status(),
             "passes": self._status.passes + 1,
-            "draining": self._agent.asked.draining,
-            "state": self._state(report),
-            "certificates": self._certificates(),
+            "draining": result.asked.draining,
+            "state": self._state(report, result),
+            "certificates": self._certificates(result),
             "last_pass": LastPass(_ended(report), now, report.seconds),
         }
         if report.outcome is not None:
-            if self._agent.asked.rollback is not None:
+            if result.asked.rollback is not None:
                 # Nobody looks at what the source asks for: what was refused or held may be mended.
                 facts |= _NOTHING_JUDGED
-            elif self._agent.last is not None:
-                facts |= self._of_plan(self._agent.last, now)
-            if self._agent.applied is not None:
-                facts |= self._of_applied(self._agent.applied, report, now)
+            elif result.state is not None:
+                facts |= self._of_wanted(result.state, result, now)
+            if result.applied is not None:
+                facts |= self._of_applied(result.applied, result, report, now)
         self._status = msgspec.structs.replace(self._status, **facts)
         self._write_metrics()
         status.write(self._state_dir, self._status)
 
-    def _certificates(self) -> dict[str, float]:
+    def _certificates(self, result: PassResult) -> dict[str, float]:
         etcd = self.settings.etcd
-        return {**self._agent.certificates.ends, **x509.ends([etcd.cert], [etcd.ca])}
+        return {**result.certificate_ends, **x509.ends([etcd.cert], [etcd.ca])}
 
     def _write_metrics(self) -> None:
         if (path := self.settings.agent.metrics_file) is None:
@@ -118,19 +120,19 @@ class StatusKeeper:
         except LbsyncError as error:
             self._unmeasured.failed(str(error))
 
-    def _state(self, report: Report) -> State:
+    def _state(self, report: Report, result: PassResult) -> State:
         outcome = report.outcome
         if outcome is None:
             return "failing"
         if not outcome.confirmed:
             return "unconfirmed"
-        if self._agent.asked.rollback is not None:
+        if result.asked.rollback is not None:
             return "rolled-back"
         if outcome.waits:
             return "waiting"
         if self._watching and not self._source.health().ok:
             return "stale"
-        return "held" if self._agent.last is not None and self._agent.last.hold else "confirmed"
+        return "held" if result.hold is not None else "confirmed"
 
     def _source_status(self) -> SourceStatus | None:
         if not self._watching:
@@ -138,16 +140,16 @@ class StatusKeeper:
         health = self._source.health()
         return SourceStatus(health.ok, health.detail, health.since)
 
-    def _of_plan(self, plan: Plan, now: float) -> dict[str, object]:
-        problems = plan.desired.problems
+    def _of_wanted(self, state: RenderedState, result: PassResult, now: float) -> dict[str, object]:
+        problems, hold = state.desired.problems, result.hold
         names = {f"{problem.key} {problem.reason}" for problem in problems}
         self._since = {name: self._since.get(name, now) for name in names}
         return {
-            "revision_seen": plan.desired.revision,
-            "held": str(plan.hold) if plan.hold else "",
-            "hold_id": plan.hold.id if plan.hold else "",
-            "hold_since": self._hold_since(now) if plan.hold else 0.0,
-            "hold_services": plan.hold.left if plan.hold else {},
+            "revision_seen": state.desired.revision,
+            "held": str(hold) if hold else "",
+            "hold_id": hold.id if hold else "",
+            "hold_since": self._hold_since(result, now) if hold else 0.0,
+            "hold_services": hold.left if hold else {},
             "quarantined": tuple(
                 Quarantined(
                     problem.key,
@@ -160,12 +162,14 @@ class StatusKeeper:
             ),
         }
 
-    def _hold_since(self, now: float) -> float:
-        since, known = now - self._agent.holding.age(), self._status.hold_since
+    def _hold_since(self, result: PassResult, now: float) -> float:
+        since, known = now - result.hold_age_s, self._status.hold_since
         # The same moment, worked out from two clocks: not to be news each time.
         return known if abs(known - since) < _SAME_MOMENT_S else since
 
-    def _of_applied(self, applied: Applied, report: Report, now: float) -> dict[str, object]:
+    def _of_applied(
+        self, applied: Applied, result: PassResult, report: Report, now: float
+    ) -> dict[str, object]:
         generation = applied.generation
         is_new = applied is not self._seen
         self._seen = applied
@@ -181,19 +185,18 @@ class StatusKeeper:
             facts |= self._of_reload(applied)
         if report.outcome is not None and report.outcome.confirmed:
             facts["verified_at"] = applied.verified_at or now
-            facts["revision"] = report.outcome.fields.get("revision", self._stored(generation))
+            facts["revision"] = result.revision or self._stored(generation)
             if generation.digest != self._status.digest:
                 facts["confirmed_at"] = now
             facts["digest"], facts["generation"] = generation.digest, generation.seq
             facts["base"] = applied.base
-            facts |= self._counts(generation)
+            facts |= self._counts(generation, result.state)
         return facts
 
-    def _counts(self, generation: Generation) -> dict[str, object]:
-        """Return how much is served: by the plan that led there, else as the generation has it."""
-        plan = self._agent.last
-        if plan is not None and plan.rendered.digest == generation.digest:
-            services, servers = len(plan.desired.services), plan.desired.server_count
+    def _counts(self, generation: Generation, state: RenderedState | None) -> dict[str, object]:
+        """Return how much is served: by what was wanted, else as the generation has it."""
+        if state is not None and state.rendered.digest == generation.digest:
+            services, servers = len(state.desired.services), state.desired.server_count
         elif generation.digest == self._status.digest:
             return {}
         else:
