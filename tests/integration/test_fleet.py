@@ -129,9 +129,11 @@ def test_a_burst_of_passes_is_few_writes_and_the_newest_stands(etcd: Etcd, opene
 def test_hosts_whose_work_rests_write_nothing(etcd: Etcd, opened: Open) -> None:
     hosts = [opened(etcd, f"lb-{number}") for number in (1, 2)]
     start = hosts[0].source.commit([], [Put("services/shop/web", b"{}")])
+    # A pass looks at what the mirror has.
+    wait_until("the write", lambda: all(host.source.revision >= start for host in hosts))
     for host in hosts:
         host.note(revision=start, revision_seen=start)
-        host.wait_for(start)
+    wait_until("their word", lambda: all((h.told() or {}).get("keys") == 1 for h in hosts))
     wait_until("the mirrors", lambda: hosts[0].source.revision == hosts[1].source.revision > start)
     before, until = hosts[0].source.commit([], []), time.monotonic() + 2.5 * LEAST
 
