@@ -70,7 +70,7 @@ def _cleaned(text: str) -> str:
     text = _NUMBER.sub("", " ".join(text.split()))
     return (
         "the connection failed"
-        if re.search(r"\bobject at 0x|\w+\(\w*host=|^\(|'\)", text)
+        if re.search(r"\bobject at 0x|(?<!\w)\w+\(\w*host=|^\(|'\)", text)
         else text
     )
 
