@@ -14,7 +14,7 @@ from harness.wait import wait_until
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.settings import Duration, Endpoint
 from lbsync.settings import Etcd as Settings
-from lbsync.settings.values import FilePath
+from lbsync.values.basic import FilePath
 
 
 def etcd_settings(

@@ -13,7 +13,7 @@ from harness.etcd import open_etcd
 from harness.fake_kube import FakeKube
 from harness.stack import CLAIMS
 from harness.wait import wait_until
-from lbsync.settings.addresses import Endpoint
+from lbsync.values.addresses import Endpoint
 
 
 class Store:

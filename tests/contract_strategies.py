@@ -8,9 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from lbsync.model import http_values, policy_values, rewriting, values
-from lbsync.settings import addresses
-from lbsync.settings.values import Duration
+from lbsync.values import addresses, http, names, policies, rewriting
+from lbsync.values.basic import Duration
 
 HOSTILE = [
     "", " ", "#", "a#b", "a b", '"', "'", "\\", "\\\\", "a\\", "$", "${HOME}", "$HOME", "%", "%[env(HOME)]",
@@ -46,28 +45,28 @@ AiAk/isHltoTACqnOKjho0I3OzfbE0jeqT9zu+T9dxcMdg==
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,5}[a-z0-9_])?"
 
 NEAR: dict[type, st.SearchStrategy[str]] = {
-    values.Host: st.from_regex(rf"(\*\.)?{_LABEL}(\.{_LABEL}){{0,2}}", fullmatch=True),
-    values.PathPrefix: st.from_regex(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,12}", fullmatch=True),
+    names.Host: st.from_regex(rf"(\*\.)?{_LABEL}(\.{_LABEL}){{0,2}}", fullmatch=True),
+    names.PathPrefix: st.from_regex(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,12}", fullmatch=True),
     Duration: st.from_regex(r"[1-9][0-9]{0,3}(ms|s|m|h)", fullmatch=True),
-    values.Age: st.from_regex(r"[1-9][0-9]{0,2}(s|m|h|d)", fullmatch=True),
-    values.Address: st.sampled_from(["10.0.0.1", "fd00::1", "::ffff:10.0.0.1", "127.0.0.1"])
+    names.Age: st.from_regex(r"[1-9][0-9]{0,2}(s|m|h|d)", fullmatch=True),
+    names.Address: st.sampled_from(["10.0.0.1", "fd00::1", "::ffff:10.0.0.1", "127.0.0.1"])
     | st.from_regex(rf"{_LABEL}\.[a-z][a-z0-9-]{{0,4}}[a-z0-9]", fullmatch=True),
-    values.ServerName: st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,12}", fullmatch=True),
-    values.Token: st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True),
-    values.Text: st.text(min_size=1, max_size=30)
+    names.ServerName: st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,12}", fullmatch=True),
+    names.Token: st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True),
+    names.Text: st.text(min_size=1, max_size=30)
     | st.lists(st.sampled_from([*" #\"'\\$%[](){},;", "%[env(HOME)]", "${HOME}"]), min_size=1).map("".join),
-    http_values.HeaderName: st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True),
-    http_values.CookieName: st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True),
-    http_values.UriPath: st.from_regex(r"/[!-~]{0,20}", fullmatch=True),
-    http_values.StatusRange: st.from_regex(r"[1-5][0-9]{2}(-5[0-9]{2})?(,[1-5][0-9]{2}){0,3}", fullmatch=True),
-    http_values.MimeType: st.from_regex(r"[a-z0-9.+-]{1,8}/[a-z0-9.+-]{1,8}", fullmatch=True),
-    policy_values.UserName: st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,9}", fullmatch=True),
-    policy_values.PasswordHash: st.sampled_from(HASHES),
-    policy_values.Realm: st.from_regex(r"[A-Za-z0-9 ._:,@/()+'-]{1,20}", fullmatch=True),
-    policy_values.Origin: st.from_regex(rf"https?://(\*\.)?{_LABEL}\.{_LABEL}(:[1-9][0-9]{{0,3}})?", fullmatch=True)
+    http.HeaderName: st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True),
+    http.CookieName: st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True),
+    http.UriPath: st.from_regex(r"/[!-~]{0,20}", fullmatch=True),
+    http.StatusRange: st.from_regex(r"[1-5][0-9]{2}(-5[0-9]{2})?(,[1-5][0-9]{2}){0,3}", fullmatch=True),
+    http.MimeType: st.from_regex(r"[a-z0-9.+-]{1,8}/[a-z0-9.+-]{1,8}", fullmatch=True),
+    policies.UserName: st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,9}", fullmatch=True),
+    policies.PasswordHash: st.sampled_from(HASHES),
+    policies.Realm: st.from_regex(r"[A-Za-z0-9 ._:,@/()+'-]{1,20}", fullmatch=True),
+    policies.Origin: st.from_regex(rf"https?://(\*\.)?{_LABEL}\.{_LABEL}(:[1-9][0-9]{{0,3}})?", fullmatch=True)
     | st.just("*"),
-    policy_values.Method: st.from_regex(r"[A-Z]{1,8}", fullmatch=True),
-    policy_values.Certificates: st.just(PEM),
+    policies.Method: st.from_regex(r"[A-Z]{1,8}", fullmatch=True),
+    policies.Certificates: st.just(PEM),
     rewriting.StripPaths: st.from_regex(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{1,12}", fullmatch=True),
     rewriting.PathPattern: st.lists(
         st.sampled_from(["/", "a", r"\.", ".", "[^/]", "[a-z]+", "(b|c)", "(d)?", ".*", "'", r"\\", "(x.*)",

@@ -16,7 +16,7 @@ from lbsync.errors import Unavailable
 from lbsync.loop import Outcome, Waker
 from lbsync.publisher.publisher import Publisher
 from lbsync.settings import Publisher as Settings
-from lbsync.settings.values import Duration, Name
+from lbsync.values.basic import Duration, Name
 from tests.kube import FAST, config_for
 
 T = TypeVar("T")

@@ -11,7 +11,6 @@ from lbsync.clients.source import Expect
 from lbsync.model.permission import Permission
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
-from lbsync.model.values import Address, Host, ServerName, Text
 from lbsync.publisher.cluster.lister import Lister
 from lbsync.publisher.cluster.work_queue import Work
 from lbsync.publisher.removal_guard import Limits
@@ -21,7 +20,8 @@ from lbsync.publisher.store.index import StoreIndex
 from lbsync.publisher.sync import Sync
 from lbsync.publisher.translate import Options
 from lbsync.schema.confirming import confirmation_key, confirmations
-from lbsync.settings.claims import Claims
+from lbsync.values.claims import Claims
+from lbsync.values.names import Address, Host, ServerName, Text
 from tests.fakes import FakeSource
 
 T = TypeVar("T")

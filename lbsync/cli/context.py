@@ -9,7 +9,7 @@ from lbsync.agent.desired.accepted import remembered
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
 from lbsync.settings import Settings, load
-from lbsync.settings.values import HostName
+from lbsync.values.basic import HostName
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

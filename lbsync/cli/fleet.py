@@ -8,7 +8,7 @@ from lbsync.cli.wait import history_of
 from lbsync.clients.source import Delete
 from lbsync.errors import Conflict, Exit, Rejected
 from lbsync.schema import fleet as schema
-from lbsync.settings.values import HostName
+from lbsync.values.basic import HostName
 
 _EPILOG = """\
 examples:

@@ -11,8 +11,8 @@ from msgspec import UNSET
 
 from lbsync.model.record import Record
 from lbsync.model.records import EndpointsRecord, ServiceRecord
-from lbsync.model.values import Address
-from lbsync.settings.claims import EVERYBODY, NOBODY, Claims, HostClaim, PortClaim, ServerClaim
+from lbsync.values.claims import EVERYBODY, NOBODY, Claims, HostClaim, PortClaim, ServerClaim
+from lbsync.values.names import Address
 
 #: Ports of daemons, and those that Linux gives to outgoing connections, are nobody's by default.
 _PORTS = (PortClaim("-=1-65535"), PortClaim("*=1024-32767"))

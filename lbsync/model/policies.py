@@ -5,8 +5,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from lbsync.model.http_values import CookieName, HeaderName, MimeType
-from lbsync.model.policy_values import (
+from lbsync.model.record import Record
+from lbsync.values.addresses import Network
+from lbsync.values.basic import Duration
+from lbsync.values.http import CookieName, HeaderName, MimeType
+from lbsync.values.names import Age, Host, PathPrefix, Text, Token
+from lbsync.values.policies import (
     Certificates,
     Method,
     Origin,
@@ -14,11 +18,7 @@ from lbsync.model.policy_values import (
     Realm,
     UserName,
 )
-from lbsync.model.record import Record
-from lbsync.model.rewriting import PathPattern, PathTarget, StripPaths
-from lbsync.model.values import Age, Host, PathPrefix, Text, Token
-from lbsync.settings.addresses import Network
-from lbsync.settings.values import Duration
+from lbsync.values.rewriting import PathPattern, PathTarget, StripPaths
 
 Networks = Annotated[tuple[Network, ...], Meta(max_length=2000)]
 SomeNetworks = Annotated[tuple[Network, ...], Meta(min_length=1, max_length=2000)]

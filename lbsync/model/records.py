@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from lbsync.model.http_values import StatusRange, UriPath
 from lbsync.model.policies import (
     Auth,
     BackendTls,
@@ -25,8 +24,9 @@ from lbsync.model.policies import (
     Sticky,
 )
 from lbsync.model.record import Record
-from lbsync.model.values import Address, Host, PathPrefix, ServerName, Text
-from lbsync.settings.values import Duration
+from lbsync.values.basic import Duration
+from lbsync.values.http import StatusRange, UriPath
+from lbsync.values.names import Address, Host, PathPrefix, ServerName, Text
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Weight = Annotated[int, Meta(ge=0, le=256)]

@@ -10,7 +10,7 @@ from lbsync.publisher.cluster.lister import Lister
 from lbsync.publisher.config import identity_of, limits_of, options_of
 from lbsync.publisher.sync import Sync
 from lbsync.settings import Publisher as Settings
-from lbsync.settings.claims import Claims
+from lbsync.values.claims import Claims
 
 
 def assemble(

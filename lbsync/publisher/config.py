@@ -5,7 +5,7 @@ from lbsync.publisher.store.diff import Identity
 from lbsync.publisher.translate import Options
 from lbsync.schema.publishing import source_of
 from lbsync.settings import Publisher as Settings
-from lbsync.settings.claims import Claims
+from lbsync.values.claims import Claims
 
 
 def options_of(settings: Settings, claims: Claims) -> Options:

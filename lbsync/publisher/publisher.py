@@ -32,8 +32,8 @@ from lbsync.publisher.store.heartbeat import Heartbeat
 from lbsync.publisher.store.index import StoreIndex
 from lbsync.schema.confirming import Confirmations, confirmations
 from lbsync.settings import Publisher as Settings
-from lbsync.settings.claims import Claims
 from lbsync.timestamps import stamp
+from lbsync.values.claims import Claims
 
 
 class Publisher:

@@ -20,7 +20,7 @@ from lbsync.model.policies import (
 )
 from lbsync.model.record import Record
 from lbsync.model.records import Check, EndpointsRecord, RouteRecord, ServiceRecord
-from lbsync.model.values import is_name
+from lbsync.values.names import is_name
 
 #: Fields that say something about requests; a tcp service has none.
 HTTP_ONLY = (

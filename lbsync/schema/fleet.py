@@ -10,7 +10,7 @@ from lbsync.model.records import AgentRecord, QuarantineRecord, RivalRecord, See
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema import reading
 from lbsync.schema.keys import ServiceId
-from lbsync.settings.values import HostName
+from lbsync.values.basic import HostName
 
 AGENTS = "agents/"
 QUARANTINE = "quarantine/"

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from lbsync.model.values import is_name
+from lbsync.values.names import is_name
 
 Kind = Literal["services", "endpoints", "routes", "settings"]
 

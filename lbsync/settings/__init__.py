@@ -4,15 +4,15 @@ Nothing here is read at import; `load` is called once by the command line and th
 down.
 """
 
-from lbsync.settings.addresses import Bind, Endpoint, IpAddress, LogTarget, NameServer, Network
-from lbsync.settings.claims import Claims
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.load import find_state_dir, load, password_of
 from lbsync.settings.outputs import Output, Templates
 from lbsync.settings.publisher import Publisher
 from lbsync.settings.root import DEFAULT_FILE, Settings
-from lbsync.settings.values import Command, Duration, FileMode, FilePath
+from lbsync.values.addresses import Bind, Endpoint, IpAddress, LogTarget, NameServer, Network
+from lbsync.values.basic import Command, Duration, FileMode, FilePath
+from lbsync.values.claims import Claims
 
 __all__ = [
     "DEFAULT_FILE",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from lbsync.settings.read import Given
-from lbsync.settings.values import Command, Duration, FilePath, SourceSpec
+from lbsync.values.basic import Command, Duration, FilePath, SourceSpec
 
 _PLAIN = {
     "int": "a whole number",

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.settings.addresses import Endpoint
-from lbsync.settings.values import Duration, FilePath, Pause
+from lbsync.values.addresses import Endpoint
+from lbsync.values.basic import Duration, FilePath, Pause
 
 
 class Etcd(msgspec.Struct, frozen=True):

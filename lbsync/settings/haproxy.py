@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.settings.addresses import Bind, IpAddress, LogTarget, NameServer, Network
-from lbsync.settings.values import Command, Duration, FilePath, MediaType, Program
+from lbsync.values.addresses import Bind, IpAddress, LogTarget, NameServer, Network
+from lbsync.values.basic import Command, Duration, FilePath, MediaType, Program
 
 Account = Annotated[str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_.-]{0,31})?$")]
 

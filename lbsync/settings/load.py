@@ -30,7 +30,7 @@ from lbsync.settings.read import (
 )
 from lbsync.settings.root import Settings
 from lbsync.settings.rules import contradictions
-from lbsync.settings.values import FilePath, HostName
+from lbsync.values.basic import FilePath, HostName
 
 
 def load(

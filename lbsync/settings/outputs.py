@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.settings.values import Command, Duration, FileMode, FilePath
+from lbsync.values.basic import Command, Duration, FileMode, FilePath
 
 
 class Templates(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.settings.addresses import Bind
-from lbsync.settings.values import Duration, FilePath, LabelValue, Name, Pause
+from lbsync.values.addresses import Bind
+from lbsync.values.basic import Duration, FilePath, LabelValue, Name, Pause
 
 AddressMode = Literal["pod", "nodeport", "clusterip", "external-name", "lb-status"]
 IpFamily = Literal["auto", "v4", "v6", "both"]

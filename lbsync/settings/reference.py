@@ -11,7 +11,7 @@ from lbsync.settings.convert import bare, is_optional, meta
 from lbsync.settings.outputs import Output
 from lbsync.settings.read import OUTPUTS, SECTIONS, variable
 from lbsync.settings.root import DEFAULT_FILE, Settings
-from lbsync.settings.values import Command, FileMode
+from lbsync.values.basic import Command, FileMode
 
 _KIND = {
     "Bind": "address:port",

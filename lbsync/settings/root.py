@@ -5,12 +5,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from lbsync.settings.claims import Claims
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.outputs import Output, Templates
 from lbsync.settings.publisher import Publisher
-from lbsync.settings.values import FilePath, HostName, Prefix, SourceSpec
+from lbsync.values.basic import FilePath, HostName, Prefix, SourceSpec
+from lbsync.values.claims import Claims
 
 DEFAULT_FILE = "/etc/lbsync/lbsync.toml"
 

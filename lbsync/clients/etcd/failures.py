@@ -6,7 +6,7 @@ from collections.abc import Callable
 import grpc
 
 from lbsync.errors import Unavailable
-from lbsync.settings.addresses import Endpoint
+from lbsync.values.addresses import Endpoint
 
 _ELSEWHERE = {
     grpc.StatusCode.UNAVAILABLE,

@@ -17,11 +17,11 @@ from msgspec import UNSET
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import BadKey
 from lbsync.model.records import EndpointsRecord, RouteRecord, ServiceRecord
-from lbsync.model.values import Text, is_name
 from lbsync.publisher.store.index import Held, Keys
 from lbsync.schema.decode import decode, encode
 from lbsync.schema.keys import Key, endpoints_key, parse_key, service_key
 from lbsync.schema.publishing import SOURCE_PREFIX
+from lbsync.values.names import Text, is_name
 
 Records = Mapping[str, ServiceRecord | EndpointsRecord]
 

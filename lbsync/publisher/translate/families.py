@@ -3,9 +3,9 @@
 from typing import Literal
 
 from lbsync.kube_objects import Service
-from lbsync.model.values import Address
 from lbsync.publisher.translate.report import Refused
 from lbsync.settings.publisher import IpFamily
+from lbsync.values.names import Address
 
 Family = Literal["v4", "v6"]
 _FAMILIES: dict[str, Family] = {"IPv4": "v4", "IPv6": "v6"}

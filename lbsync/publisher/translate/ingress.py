@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from lbsync.kube_objects import Backend, Ingress, IngressClass, IngressPath, Service
-from lbsync.model.values import Host, PathPrefix
 from lbsync.publisher.translate.options import (
     CONTROLLER,
     EVERY_HOST,
@@ -17,6 +16,7 @@ from lbsync.publisher.translate.options import (
     Options,
 )
 from lbsync.publisher.translate.report import Notice, Report, shown
+from lbsync.values.names import Host, PathPrefix
 
 _EXPRESSION = re.compile(r"[\\^\[\]{}|*?]|\(.*\)|\.\+|\$$")
 """What a path that is meant literally hardly holds: a regular expression, or a `*` for anything."""

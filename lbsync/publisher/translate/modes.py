@@ -8,7 +8,6 @@ from typing import Any, Literal
 import msgspec
 
 from lbsync.kube_objects import Service
-from lbsync.model.values import Address
 from lbsync.publisher.translate.families import Family, family_of_address, ip_address
 from lbsync.publisher.translate.names import Draft
 from lbsync.publisher.translate.nodes import NodePool
@@ -18,6 +17,7 @@ from lbsync.publisher.translate.ports import PortChoice
 from lbsync.publisher.translate.report import Refused, Report, shown
 from lbsync.publisher.translate.slices import Members
 from lbsync.settings.publisher import AddressMode, NodeAddressKind
+from lbsync.values.names import Address
 
 MAX_WEIGHT = 256
 """HAProxy's limit (manual 5.2, `weight`)."""

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from lbsync.model.records import ServerRecord
-from lbsync.model.values import Address, ServerName
+from lbsync.values.names import Address, ServerName
 
 _MAX = 80
 _BAD = re.compile(r"[^A-Za-z0-9_.:-]")

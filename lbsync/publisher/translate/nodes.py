@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import msgspec
 
 from lbsync.kube_objects import Node
-from lbsync.model.values import Address
 from lbsync.publisher.translate.families import Family, family_of_address, ip_address
 from lbsync.publisher.translate.options import Options
 from lbsync.settings.publisher import NodeAddressKind
+from lbsync.values.names import Address
 
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 """Label: any value, even an empty one, excludes."""

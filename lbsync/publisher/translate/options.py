@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from lbsync.model.values import Text, is_name
 from lbsync.settings.publisher import AddressMode, ExternalNames, IpFamily, NodeAddressKind
+from lbsync.values.names import Text, is_name
 
 PREFIX = "lbsync.io/"
 PUBLISH_LABEL = PREFIX + "publish"

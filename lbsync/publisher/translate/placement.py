@@ -5,10 +5,10 @@ from typing import Any, Protocol, get_args
 
 import msgspec
 
-from lbsync.model.values import is_name
 from lbsync.publisher.translate.fields import read_switch
 from lbsync.publisher.translate.report import Refused, shown
 from lbsync.settings.publisher import AddressMode, IpFamily, NodeAddressKind
+from lbsync.values.names import is_name
 
 
 class Placement(msgspec.Struct, frozen=True):

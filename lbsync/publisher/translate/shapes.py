@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from lbsync.kube_objects import Ingress, Service
-from lbsync.model.values import Host, PathPrefix, is_name
 from lbsync.publisher.translate.annotations import AnnotationValues
 from lbsync.publisher.translate.ingress import Rule, label_of, rules_for
 from lbsync.publisher.translate.options import EVERY_HOST, HOSTS
 from lbsync.publisher.translate.ports import PortChoice, choose_port
 from lbsync.publisher.translate.report import Refused, Report
+from lbsync.values.names import Host, PathPrefix, is_name
 
 
 class Shape(msgspec.Struct, frozen=True):

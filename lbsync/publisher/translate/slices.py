@@ -6,11 +6,11 @@ from typing import Literal
 import msgspec
 
 from lbsync.kube_objects import Endpoint, EndpointSlice, Service
-from lbsync.model.values import Address, is_name
 from lbsync.publisher.translate.families import Family, family_of, ip_address
 from lbsync.publisher.translate.placement import Placement
 from lbsync.publisher.translate.ports import PortChoice
 from lbsync.publisher.translate.report import Report, shown
+from lbsync.values.names import Address, is_name
 
 PodLabels = Mapping[str, Mapping[str, str]]
 """Labels of the pods of one namespace, by pod name; needed for groups by pod label only."""

@@ -6,7 +6,6 @@ import msgspec
 
 from lbsync.kube_objects import EndpointSlice, Ingress, Service
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
-from lbsync.model.values import Text, is_name
 from lbsync.publisher.translate.annotations import AnnotationValues, read_annotations
 from lbsync.publisher.translate.families import Family, choose_families
 from lbsync.publisher.translate.ingress import leading_to
@@ -30,6 +29,7 @@ from lbsync.publisher.translate.slices import (
 )
 from lbsync.schema.keys import ServiceId, endpoints_key, service_key
 from lbsync.settings.publisher import AddressMode
+from lbsync.values.names import Text, is_name
 
 MAX_SERVERS = 5000
 Published = ServiceRecord | EndpointsRecord

@@ -12,7 +12,7 @@ from harness.publisher import Store
 from harness.wait import wait_until
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
-from lbsync.settings.values import Duration
+from lbsync.values.basic import Duration
 from tests.driven import Driven
 from tests.fakes import FakeSource
 

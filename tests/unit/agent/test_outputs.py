@@ -11,7 +11,7 @@ from lbsync.agent.install import Installed
 from lbsync.agent.outputs import Outputs
 from lbsync.settings import Output, Settings
 from lbsync.settings.general import Agent
-from lbsync.settings.values import Command, Duration
+from lbsync.values.basic import Command, Duration
 
 WAIT_S = 10.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from lbsync.cli import check_host
 from lbsync.settings import Output, load
-from lbsync.settings.values import Command
+from lbsync.values.basic import Command
 
 SOCKET = "/run/haproxy-master.sock"
 

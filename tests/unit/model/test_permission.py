@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.model.permission import Permission
-from lbsync.model.values import Address
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import parse_key
-from lbsync.settings.claims import Claims, HostClaim, PortClaim, ServerClaim
+from lbsync.values.claims import Claims, HostClaim, PortClaim, ServerClaim
+from lbsync.values.names import Address
 
 
 def allowed(**entries: list[str]) -> Permission:

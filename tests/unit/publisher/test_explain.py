@@ -6,7 +6,7 @@ from lbsync.kube_objects import ServicePort, SlicePort
 from lbsync.model.permission import Permission
 from lbsync.publisher.explain import explain
 from lbsync.publisher.translate import Options
-from lbsync.settings.claims import Claims
+from lbsync.values.claims import Claims
 from tests.kube_objects import (
     DRAINING,
     GONE,

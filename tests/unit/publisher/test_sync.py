@@ -12,7 +12,7 @@ from lbsync.publisher import followed
 from lbsync.publisher import sync as module
 from lbsync.publisher.cluster.work_queue import Work, WorkQueue
 from lbsync.publisher.translate import translation
-from lbsync.settings.claims import Claims, HostClaim
+from lbsync.values.claims import Claims, HostClaim
 from tests.fakes import FakeSource
 from tests.kube_objects import HTTP, endpoint, ingress, node, rule, service, slice_
 from tests.publishing import OTHER, Bench

@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from lbsync.settings.addresses import Network
-from lbsync.settings.values import text_of
+from lbsync.values.addresses import Network
+from lbsync.values.basic import text_of
 
 EVERYBODY, NOBODY = "*", "-"
 """What stands for all namespaces, and for none, before the `=` of an entry."""

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from urllib.parse import unquote
 
-from lbsync.settings.values import Duration, milliseconds
+from lbsync.values.basic import Duration, milliseconds
 
 _HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\Z|\*\Z")

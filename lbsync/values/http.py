@@ -1,12 +1,12 @@
 """Values that only HTTP knows: cookies, health requests, answers, media types, methods.
 
-As in `lbsync.model.values`, `parse` of each class returns a valid value or raises ValueError with the
+As in `lbsync.values.names`, `parse` of each class returns a valid value or raises ValueError with the
 cure.
 """
 
 import re
 
-from lbsync.model.values import MAX_PATH, Token, string_of
+from lbsync.values.names import MAX_PATH, Token, string_of
 
 _STATUS = re.compile(
     r"[1-5][0-9]{2}(?:-[1-5][0-9]{2})?(?:,[1-5][0-9]{2}(?:-[1-5][0-9]{2})?){0,15}\Z"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.settings.addresses import Bind, Endpoint, LogTarget, NameServer
+from lbsync.values.addresses import Bind, Endpoint, LogTarget, NameServer
 
 
 @pytest.mark.parametrize(

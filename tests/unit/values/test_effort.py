@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.model import effort
-from lbsync.model.effort import MAX_STEPS, Piece, steps
-from lbsync.model.rewriting import PathPattern
+from lbsync.values import effort
+from lbsync.values.effort import MAX_STEPS, Piece, steps
+from lbsync.values.rewriting import PathPattern
 
 SHORT = 6
 

@@ -5,7 +5,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from lbsync.settings.values import text_of
+from lbsync.values.basic import text_of
 
 _MAX_PORT = 65535
 _HOST = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,252}")

@@ -7,9 +7,9 @@ and PCRE without JIT recurses until the stack ends); for all else the steps are 
 
 import re
 
-from lbsync.model import effort
-from lbsync.model.effort import Piece
-from lbsync.model.values import MAX_PATH, PathPrefix, string_of
+from lbsync.values import effort
+from lbsync.values.effort import Piece
+from lbsync.values.names import MAX_PATH, PathPrefix, string_of
 
 _MAX_PATTERN = 200
 

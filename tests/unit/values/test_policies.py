@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.model.http_values import HeaderName
-from lbsync.model.policy_values import (
+from lbsync.values.http import HeaderName
+from lbsync.values.names import Address, Age
+from lbsync.values.policies import (
     Certificates,
     Method,
     Origin,
@@ -15,8 +16,7 @@ from lbsync.model.policy_values import (
     Realm,
     UserName,
 )
-from lbsync.model.rewriting import PathPattern, PathTarget, StripPaths
-from lbsync.model.values import Address, Age
+from lbsync.values.rewriting import PathPattern, PathTarget, StripPaths
 from tests.contract_strategies import NEAR, PEM
 
 HASH = "$6$abcdefgh$" + "a" * 86

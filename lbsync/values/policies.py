@@ -1,6 +1,6 @@
 """Values of policies: who may come in, from where, with which password.
 
-As in `lbsync.model.values`, `parse` of each class returns a valid value or raises ValueError with the
+As in `lbsync.values.names`, `parse` of each class returns a valid value or raises ValueError with the
 cure. A refused password hash is never shown.
 """
 
@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import re
 
-from lbsync.model.values import Host, string_of
+from lbsync.values.names import Host, string_of
 
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}\Z")
 _HASH = re.compile(r"\$6\$(?:rounds=([0-9]{1,9})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}\Z")
