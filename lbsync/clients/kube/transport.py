@@ -66,7 +66,7 @@ class Transport:
         self._lock = threading.Lock()
         self._pool: urllib3.PoolManager | None = None
         self._pool_access: Access | None = None
-        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._sockets = _Sockets()
         self._closed = False
 
     def fetch(self, request: Request) -> bytes:
@@ -102,12 +102,8 @@ class Transport:
         """End all requests at once; new ones get new connections. From any thread."""
         with self._lock:
             pool, self._pool = self._pool, None
-            sockets = list(self._sockets)
-        for connected in sockets:
-            # Not `connected.shutdown`: on a TLS socket that takes the session away from under the
-            # thread that reads it.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+            sockets, self._sockets = self._sockets, _Sockets()
+        sockets.end()
         if pool is not None:
             pool.clear()
 
@@ -221,8 +217,38 @@ def _login(proxy_url: str) -> dict[str, str]:
     return dict(urllib3.util.make_headers(proxy_basic_auth=unquote(found))) if found else {}
 
 
-def _tracking(sockets: "weakref.WeakSet[socket.socket]") -> dict[str, Any]:
-    """Return pool classes whose connections note their socket: the way to end a blocked read."""
+class _Sockets:
+    """The sockets of some connections: the way to end a blocked read from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._ended = False
+
+    def add(self, connected: socket.socket) -> None:
+        """Note a socket, or end it where it was connected too late."""
+        with self._lock:
+            self._open.add(connected)
+            if self._ended:
+                _shut(connected)
+
+    def end(self) -> None:
+        """End all of them, and those that are still being connected."""
+        with self._lock:
+            self._ended = True
+            for connected in self._open:
+                _shut(connected)
+
+
+def _shut(connected: socket.socket) -> None:
+    # Not `connected.shutdown`: on a TLS socket that takes the session away from under the thread
+    # that reads it.
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+
+def _tracking(sockets: _Sockets) -> dict[str, Any]:
+    """Return pool classes whose connections note their socket."""
 
     class Plain(HTTPConnection):
         def connect(self) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from lbsync.clients.kube.auth import incluster, kubeconfig
 from lbsync.clients.kube.auth.exec_plugin import Exec, ExecPlugin
 from lbsync.clients.kube.auth.files import RotatedFile
 from lbsync.clients.kube.errors import ApiUnavailable, Unauthorized
+from lbsync.clients.kube.transport import Request, Transport
 from lbsync.errors import Unavailable
 from tests.kube import FAST, Watching, config_for
 
@@ -250,6 +252,34 @@ def test_closing_a_stalled_tls_watch_takes_no_time(
     secure.faults.stall()
     heard.close()
     assert not heard.health().ok
+
+
+def test_closing_ends_a_request_whose_connection_is_still_being_made(
+    secure: FakeKube, authority: Authority, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.sign("late"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        trusted = {"certificate-authority": str(authority.ca)}
+        path = write(tmp_path / "config", secure, {"token": ADMIN}, server=url, **trusted)
+        transport = Transport(kubeconfig.load([path]), FAST)
+        answers: list[object] = []
+
+        def ask() -> None:
+            try:
+                answers.append(transport.open(Request(what="watch", path="/api"), 60.0))
+            except ApiUnavailable as error:
+                answers.append(error)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        accepted, _ = listener.accept()
+        transport.close()
+        with accepted, context.wrap_socket(accepted, server_side=True):
+            asking.join(10)
+            assert not asking.is_alive()
+    assert isinstance(answers[0], ApiUnavailable)
 
 
 class Plugin:
