@@ -43,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
         super().setup()
         self.dropped = threading.Event()
         self.fake.connections.add(self)
+        if cast(Any, self.server).is_closed:
+            self.drop()
 
     def finish(self) -> None:  # noqa: D102
         self.fake.connections.discard(self)

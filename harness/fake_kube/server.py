@@ -31,6 +31,8 @@ class _Server(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 64
     fake: "FakeKube"
+    is_closed = False
+    """A connection that comes to its handler later is cut at once."""
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands in the connection's own thread, so that a silent client harms only itself."""
@@ -103,6 +105,7 @@ class FakeKube:
         self._server.shutdown()
         self._thread.join()
         self._server.socket.close()
+        self._server.is_closed = True
         self.drop()
         self._server.server_close()
         self._server = self._thread = None

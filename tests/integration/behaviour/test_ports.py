@@ -28,7 +28,7 @@ def site(
     site.service("web", web("web"))
     site.start()
     yield site
-    site.stop()
+    site.haproxy.kill()  # unshare lets nothing gentler through
 
 
 def test_a_port_that_haproxy_has_no_right_to_costs_its_own_service_alone(
