@@ -114,8 +114,8 @@ def test_a_kill_in_the_middle_of_staging_leaves_what_was_live_and_is_swept(store
     store.make_live(store.stage(rendered("aa")))
     code = f"""
 import os, signal
-from lbsync.agent import durable
-from lbsync.agent.generations import Store
+from lbsync.agent.generations import durable
+from lbsync.agent.generations.store import Store
 from lbsync.model.rendered import Rendered, RenderedFile
 count = 0
 def killed(path, data, mode, durable):

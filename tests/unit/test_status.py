@@ -1,6 +1,8 @@
 """The status file: whole at any time, and not believed when its writer is gone."""
 
 import os
+import resource
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -58,14 +60,18 @@ def test_a_status_that_a_full_disk_keeps_from_being_renewed_is_doubted_at_once(
     well = a_status(pid_namespace="of another container")
     status.write(tmp_path, well)
     assert status.doubt(status.read(tmp_path), 1000.0) == ""
-    draft = tmp_path / f".{status.FILE}.next"
-    draft.symlink_to("/dev/full")
-    with pytest.raises(LbsyncError, match="No space left on device"):
-        status.write(tmp_path, msgspec.structs.replace(well, state="failing"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))  # EFBIG stands in for ENOSPC
+    try:
+        with pytest.raises(LbsyncError, match="cannot be written: File too large"):
+            status.write(tmp_path, msgspec.structs.replace(well, state="failing"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
     found = status.read(tmp_path)
     assert found.state == "confirmed"
     assert "cannot write its status, as on a full disk" in status.doubt(found, 1000.0)
-    draft.unlink()
     status.write(tmp_path, msgspec.structs.replace(well, state="failing"))
     assert status.doubt(status.read(tmp_path), 1000.0) == ""
 

@@ -57,7 +57,9 @@ def certificates(
 
 @pytest.fixture(scope="module")
 def site(build: Callable[..., Site], certificates: Certificates, web: Web) -> Site:
-    site = build(proxy=f'certificates = "{certificates.directory}"')
+    # One key here takes HTTPS away from all, which is held else.
+    more = "[agent]\nguard_percent = 100"
+    site = build(proxy=f'certificates = "{certificates.directory}"', more=more)
     for name, redirect in REDIRECTS.items():
         site.service(name, web("one"), redirect=redirect)
     site.service("bare", web("one"), redirect={"www": "strip", "https": True})
