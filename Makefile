@@ -14,7 +14,7 @@ PY     := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 ARGS   ?=
 # Tests wait for daemons half of their time: one more of them at once than there are processors.
-WORKERS ?= 3
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 PREFIX     ?= /usr/local
 DESTDIR    ?=
@@ -43,7 +43,7 @@ demo: setup ## watch the agent at work on this machine; KEEP=1 leaves it running
 
 .PHONY: test
 test: setup-daemons ## run all tests, against real etcd and HAProxy processes on loopback
-	$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: check
 check: setup ## lint, format, types, imports; seconds
