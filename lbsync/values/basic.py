@@ -12,6 +12,10 @@ _DURATION = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d)\Z")
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # HAProxy keeps timeouts in signed 32-bit milliseconds (configuration manual 2.5).
 _MAX_MS = 2**31 - 1
+NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?\Z")
+"""What can stand in a key of the store."""
+HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+"""One label of a host name. `_` is not allowed in DNS host names, but occurs in private networks."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -86,7 +90,7 @@ class Name(str):
     def parse(cls, raw: object) -> "Name":
         """Return a name that can stand in a key. Raises `ValueError` with the rule."""
         text = text_of(raw, "name")
-        if not re.fullmatch(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", text):
+        if not NAME.match(text):
             raise ValueError(
                 f"{text[:80]!r} cannot stand in a key: at most 63 lower-case letters, digits, - and "
                 "., beginning and ending with a letter or digit"
@@ -247,7 +251,7 @@ class HostName(str):
     def parse(cls, raw: object) -> "HostName":
         """Return the name in lower case; empty stands for the system's own name."""
         text = text_of(raw, "host name").lower()
-        if text and not re.fullmatch(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", text):
+        if text and not NAME.match(text):
             raise ValueError(
                 f"{text[:80]!r} is no name for this host: at most 63 letters, digits, - and ., "
                 "beginning and ending with a letter or digit; set host"

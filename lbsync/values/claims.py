@@ -8,13 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from lbsync.values.addresses import Network
-from lbsync.values.basic import text_of
+from lbsync.values.basic import HOST_LABEL, NAME, text_of
 
 EVERYBODY, NOBODY = "*", "-"
 """What stands for all namespaces, and for none, before the `=` of an entry."""
-_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?\Z")
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\Z|\*\Z")
+_HOST = re.compile(rf"(?:\*\.)?{HOST_LABEL}(?:\.{HOST_LABEL})*\Z|\*\Z")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 
 
@@ -22,7 +20,7 @@ def _split(raw: object, what: str, example: str) -> tuple[str, str]:
     """Return namespace and what it is given."""
     text = text_of(raw, f"entry for {what}").strip()
     namespace, equals, given = text.partition("=")
-    if not equals or not (namespace in (EVERYBODY, NOBODY) or _NAMESPACE.match(namespace)):
+    if not equals or not (namespace in (EVERYBODY, NOBODY) or NAME.match(namespace)):
         raise ValueError(
             f"{text[:80]!r} is no entry: write NAMESPACE={what} (* for every namespace, - for none), "
             f"like {example}"

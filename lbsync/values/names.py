@@ -10,11 +10,10 @@ import ipaddress
 import re
 from urllib.parse import unquote
 
-from lbsync.values.basic import Duration, milliseconds
+from lbsync.values.basic import HOST_LABEL, NAME, Duration, milliseconds
 
-_HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\Z|\*\Z")
-_DNS = re.compile(rf"(?:{_HOST_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?\Z")
+_HOST = re.compile(rf"(?:\*\.)?{HOST_LABEL}(?:\.{HOST_LABEL})*\Z|\*\Z")
+_DNS = re.compile(rf"(?:{HOST_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?\Z")
 # The characters of RFC 3986 `pchar` and "/"; a map file's key ends at white space, and "#" would
 # make the line a comment.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
@@ -27,7 +26,6 @@ _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}\Z")
 # times as long, and a pass may read 100,000 of them.
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _PLAIN_IPV4 = re.compile(rf"(?:22[0-3]|2[01][0-9]|1[0-9]{{2}}|[1-9][0-9]?)(?:\.{_OCTET}){{3}}\Z")
-_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?\Z")
 
 MAX_PATH = 512
 MAX_TEXT = 4096
@@ -42,7 +40,7 @@ def string_of(raw: object, what: str) -> str:
 
 def is_name(text: str) -> bool:
     """Tell whether `text` may stand for `<ns>`, `<name>` or `<group>` in a key."""
-    return _NAME.match(text) is not None
+    return NAME.match(text) is not None
 
 
 class Host(str):
