@@ -6,6 +6,8 @@ import msgspec
 
 from lbsync.errors import Exit
 
+_NAMED = 3
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """The end of one pass."""
@@ -34,6 +36,14 @@ class Outcome(msgspec.Struct, frozen=True):
         """Return the same, with a pass wanted after the shortest of `waits`, too (seconds)."""
         known = () if self.again_in is None else (self.again_in,)
         return msgspec.structs.replace(self, again_in=min((*waits, *known), default=None))
+
+
+def some(names: list[str], verb: str) -> str:
+    """Name services of which the same is true: `shop/cart, shop/web changed`, or how many; empty: none."""
+    if not names:
+        return ""
+    which = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} services"
+    return f"{which} {verb}"
 
 
 class Report(msgspec.Struct, frozen=True):

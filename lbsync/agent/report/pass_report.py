@@ -11,10 +11,8 @@ from lbsync.agent.guard.guard import Hold
 from lbsync.agent.install import Installed
 from lbsync.clients.source import Health
 from lbsync.errors import Exit, Unavailable
-from lbsync.loop.outcome import Outcome
+from lbsync.loop.outcome import Outcome, some
 from lbsync.verdict import gravest
-
-_NAMED = 3
 
 
 def _ms(seconds: float) -> str:
@@ -29,16 +27,8 @@ def what_changed(entries: Entries, accepted: Entries) -> str:
         for name, entry in accepted.items()
         if entry.key.kind == "services" and name not in entries
     )
-    parts = [_some(names, "changed"), _some(gone, "removed")]
+    parts = [some(names, "changed"), some(gone, "removed")]
     return "; ".join(part for part in parts if part) or "no service changed"
-
-
-def _some(names: list[str], verb: str) -> str:
-    if not names:
-        return ""
-    if len(names) <= _NAMED:
-        return f"{', '.join(names)} {verb}"
-    return f"{len(names)} services {verb}"
 
 
 def how_applied(applied: Applied) -> str:

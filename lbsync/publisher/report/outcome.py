@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from lbsync.errors import Exit
-from lbsync.loop import Outcome
+from lbsync.loop.outcome import Outcome, some
 from lbsync.publisher.commit import Written
 from lbsync.publisher.service_changes import ServiceChanges, State, Summary
-
-_NAMED = 3
 
 
 def what_changed(units: Sequence[ServiceChanges], states: Mapping[str, State]) -> str:
@@ -15,16 +13,8 @@ def what_changed(units: Sequence[ServiceChanges], states: Mapping[str, State]) -
     touched = list(dict.fromkeys(unit.name for unit in units if unit.changes))
     gone = [name for name in touched if name not in states]
     there = [name for name in touched if name in states]
-    parts = [_some(there, "written"), _some(gone, "removed")]
+    parts = [some(there, "written"), some(gone, "removed")]
     return "; ".join(part for part in parts if part) or "nothing to write"
-
-
-def _some(names: list[str], verb: str) -> str:
-    if not names:
-        return ""
-    if len(names) <= _NAMED:
-        return f"{', '.join(names)} {verb}"
-    return f"{len(names)} services {verb}"
 
 
 def sentence(written: Written, states: Mapping[str, State], found: Summary, revision: int) -> str:
