@@ -200,6 +200,3 @@ class Pod(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     name: str
     uid: str
     labels: Labels
-
-
-KubeObject = Service | EndpointSlice | Node | Ingress | IngressClass | Pod

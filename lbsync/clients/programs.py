@@ -148,7 +148,8 @@ class _Output:
 
     def _feed(self, selector: selectors.BaseSelector, pending: memoryview) -> memoryview:
         stdin = self._process.stdin
-        assert stdin is not None
+        if stdin is None:
+            return pending[:0]  # it was started without, and reads nothing
         try:
             pending = pending[os.write(stdin.fileno(), pending[:_CHUNK]) :]
         except BrokenPipeError:

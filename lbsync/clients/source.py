@@ -4,7 +4,7 @@ Two ways to use one:
 
 * read: `snapshot()` gives everything at one revision. After `start()` it comes from a mirror that
   the watch keeps fresh (cheap); before, it is read on the spot.
-* write: `commit`, for `lbsync service put`, the publisher and the deployer.
+* write: `commit`, for `lbsync service put` and the publisher.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -11,7 +11,7 @@ import msgspec
 
 from lbsync import log
 from lbsync.agent.apply.reload_limiter import Cause, Delay, ReloadLimiter
-from lbsync.agent.apply.switch import NO_OLD_WORKERS, Applied, Switcher
+from lbsync.agent.apply.switch import Applied, Switcher
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.candidate.failed_digests import FailedDigests, LoadFailed
 from lbsync.agent.generations import host_map as stored_host_map
@@ -23,7 +23,6 @@ from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.drift import FEW, Drift, some
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime, files_of
-from lbsync.clients.haproxy.processes import OldWorkers
 from lbsync.errors import ApplyFailed, Unavailable
 
 
@@ -238,13 +237,13 @@ class Converger:
 
     def _delay(self, cause: Cause, *, urgent: bool) -> Delay | None:
         """Return for how long a reload has to wait; None: not at all."""
-        return self._budget.ask(cause, time.monotonic(), self._old_workers().count, urgent=urgent)
+        return self._budget.ask(cause, time.monotonic(), self._old_workers(), urgent=urgent)
 
-    def _old_workers(self) -> OldWorkers:
+    def _old_workers(self) -> int:
         try:
             return self._applier.old_workers()
         except Unavailable:
-            return NO_OLD_WORKERS  # then there is no worker to spare, old or new
+            return 0  # then there is no worker to spare, old or new
 
     def _reload(self, target: LoadedGeneration, reasons: tuple[str, ...], cause: Cause) -> Applied:
         self._beat()

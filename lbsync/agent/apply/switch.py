@@ -24,12 +24,10 @@ from lbsync.agent.runtime import state_file
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.readback import Mismatch, differences
 from lbsync.atomic import replace_file
-from lbsync.clients.haproxy import processes, sockets
+from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import ApplyFailed, Denied, LbsyncError, Unavailable
 from lbsync.model.rendered import Rendered
-
-NO_OLD_WORKERS = processes.OldWorkers(0, 0.0, 0)
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -44,7 +42,8 @@ class Applied(msgspec.Struct, frozen=True):
     """None when no reload was needed or possible."""
     mismatches: tuple[Mismatch, ...] = ()
     """What runs otherwise than the configuration says, in spite of the proof."""
-    old_workers: processes.OldWorkers = NO_OLD_WORKERS
+    old_workers: int = 0
+    """Workers that a reload replaced and that still finish their connections."""
     detail: str = ""
     """For `live`: one sentence saying what does not answer."""
     by_hand: tuple[str, ...] = ()
@@ -253,11 +252,11 @@ class Switcher:
         except Unavailable:
             return ""
 
-    def old_workers(self) -> processes.OldWorkers:
+    def old_workers(self) -> int:
         """Count the workers that were replaced and still live. Raises `Unavailable`."""
         if self._master is None:
-            return NO_OLD_WORKERS
-        return processes.old_workers(self._master.show_proc())
+            return 0
+        return len(self._master.show_proc().old_workers)
 
 
 def read_back(

@@ -36,8 +36,6 @@ class Accepted(msgspec.Struct, frozen=True):
     config: Config
     warnings: tuple[str, ...]
     """What `haproxy -c` warned of."""
-    check_seconds: float
-    """How long `haproxy -c` took."""
 
 
 def alike(warnings: Iterable[str]) -> dict[str, list[str]]:
@@ -88,7 +86,7 @@ def validate(
     # Before its first reload a host has no states to load.
     told = (text.replace(f"{staged.path}/", "") for text in verdict.warnings)
     warnings = tuple(text for text in told if _NO_STATES not in text)
-    return Accepted(config, warnings, verdict.seconds)
+    return Accepted(config, warnings)
 
 
 def taken_binds(

@@ -174,7 +174,7 @@ class StatusKeeper:
         is_new = applied is not self._seen
         self._seen = applied
         facts: dict[str, object] = {
-            "old_workers": applied.old_workers.count,
+            "old_workers": applied.old_workers,
             "by_hand": applied.by_hand[:_MOST_BY_HAND],
             "by_hand_count": len(applied.by_hand),
             "healed": self._status.healed + is_new * len(applied.healed),

@@ -44,7 +44,7 @@ class Master(msgspec.Struct, frozen=True):
         return tuple(worker for worker in self.workers if worker.old)
 
 
-STATE_BACKEND, STATE_NAME, STATE_ADDRESS, STATE_ADMIN, STATE_FQDN, STATE_PORT = 1, 3, 4, 6, 17, 18
+STATE_BACKEND, STATE_NAME, STATE_ADDRESS, STATE_FQDN, STATE_PORT = 1, 3, 4, 17, 18
 """Columns of `show servers state`, counted from 0. FQDN: the server's DNS name, `-` without one."""
 OP_STOPPED, OP_STARTING, OP_RUNNING = 0, 1, 2
 """Operational states in which a server gets nothing, ever more with `slowstart`, its full share."""

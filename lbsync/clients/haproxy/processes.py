@@ -7,23 +7,11 @@ import signal
 import time
 from pathlib import Path
 
-import msgspec
 import psutil
 
-from lbsync.clients.haproxy.answers import Master
 from lbsync.errors import Denied, Unavailable
 
 _CAP_NET_BIND_SERVICE = 10
-
-
-class OldWorkers(msgspec.Struct, frozen=True):
-    """Workers that a reload replaced and that still finish their connections."""
-
-    count: int
-    oldest_s: float
-    """Age of the oldest in seconds, from its start; 0 without any."""
-    rss_bytes: int
-    """Memory they hold together; 0 where it cannot be seen."""
 
 
 def is_haproxy(pid: int) -> bool:
@@ -110,24 +98,6 @@ def _signal(pid: int, number: int) -> None:
         raise Denied(
             f"HAProxy's master {pid} belongs to another user; reload through the master socket"
         ) from error
-
-
-def old_workers(master: Master) -> OldWorkers:
-    """Count and measure the workers that `show proc` calls old."""
-    rss = 0
-    now = time.time()
-    oldest = 0.0
-    for worker in master.old_workers:
-        age = float(worker.uptime_s)
-        try:
-            process = psutil.Process(worker.pid)
-            if is_haproxy(worker.pid):
-                rss += process.memory_info().rss
-                age = now - process.create_time()
-        except psutil.Error:
-            pass  # another pid namespace, or it left meanwhile: HAProxy's own figure stands
-        oldest = max(oldest, age)
-    return OldWorkers(len(master.old_workers), oldest, rss)
 
 
 def listening_ports(pids: list[int]) -> frozenset[int]:

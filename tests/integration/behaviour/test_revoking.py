@@ -64,7 +64,7 @@ def test_an_old_worker_is_counted_for_as_long_as_it_lives(site: Site) -> None:
     for _ in range(2):
         site.run_pass()
         assert site.agent.result.applied is not None
-        assert site.agent.result.applied.old_workers.count == 1
+        assert site.agent.result.applied.old_workers == 1
         site.agent.look_again()
 
 

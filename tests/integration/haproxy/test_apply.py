@@ -298,8 +298,7 @@ def test_workers_that_still_finish_a_connection_are_counted(served: Bench) -> No
         slow.request("GET", "/", headers={"Host": "shop.test"})
         wait_until("the request", lambda: served.web.requests["/"])
         applied = served.apply(served.rendered("two"))
-        assert applied.old_workers.count == 1
-        assert applied.old_workers.rss_bytes > 1_000_000
+        assert applied.old_workers == 1
         assert slow.getresponse().read() == b"web", "the old worker finished what it had"
     finally:
         slow.close()
