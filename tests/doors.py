@@ -6,8 +6,10 @@ from lbsync.agent.desired.decode import Entry, read_entry
 from lbsync.agent.render.confd.functions import json as template_json
 from lbsync.agent.render.text import Stored
 from lbsync.agent.report.fleet_records import Refusal, chores
-from lbsync.cli import service_document, status_fleet, status_publishers
-from lbsync.cli.publish_changes import _text as changed_text
+from lbsync.cli.publish.changes import _text as changed_text
+from lbsync.cli.service import document as service_document
+from lbsync.cli.status import fleet as status_fleet
+from lbsync.cli.status import publishers as status_publishers
 from lbsync.cli.terminal import to_json
 from lbsync.clients.files.contents import parse_yaml, to_value
 from lbsync.errors import BadKey, LbsyncError

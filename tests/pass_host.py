@@ -5,7 +5,7 @@ from harness.stack import Stack
 from lbsync.agent.agent import Agent
 from lbsync.agent.control import Control
 from lbsync.agent.generations.store import Store
-from lbsync.cli.prepare import prepare
+from lbsync.cli.configuration.prepare import prepare
 from lbsync.settings import load
 
 

@@ -16,7 +16,7 @@ from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.agent.agent import Agent
 from lbsync.agent.generations.store import Store
-from lbsync.cli.prepare import prepare
+from lbsync.cli.configuration.prepare import prepare
 from lbsync.loop.outcome import Outcome
 from lbsync.settings import load
 from tests.fakes import FakeSource

@@ -9,26 +9,30 @@ from typing import Any
 import lbsync
 
 COMMANDS = {
-    "agent": "keep this host's HAProxy equal to the wanted state",
-    "render": "show the configuration that the wanted state asks for",
-    "check": "find everything that is wrong with settings, templates, source and HAProxy",
-    "diff": "show what would change, or how two generations differ",
-    "status": "tell what this host, or the whole fleet, serves, as verified",
-    "wait": "wait until every host has verified a revision",
-    "fleet": "let the fleet forget a host that is gone for good",
-    "service": "list, show, write and remove services",
-    "server": "list the servers of a service, drain one, change its weight",
-    "publish": "publish the Services of a Kubernetes cluster",
-    "explain": "tell what was published of a Kubernetes Service, and why",
-    "rollback": "serve an earlier generation and stay with it",
-    "confirm": "let a held removal of many servers go through",
-    "release": "undo what was set by hand on the running HAProxy",
-    "drain": "answer 503 to the health check of the load balancer in front",
-    "undrain": "take part again after a drain",
-    "prepare": "make sure that HAProxy has a generation to start from",
-    "version": "show the version",
+    "agent": ("agent", "keep this host's HAProxy equal to the wanted state"),
+    "render": ("configuration.render", "show the configuration that the wanted state asks for"),
+    "check": (
+        "check.check",
+        "find everything that is wrong with settings, templates, source and HAProxy",
+    ),
+    "diff": ("configuration.diff", "show what would change, or how two generations differ"),
+    "status": ("status.status", "tell what this host, or the whole fleet, serves, as verified"),
+    "wait": ("fleet.wait", "wait until every host has verified a revision"),
+    "fleet": ("fleet.fleet", "let the fleet forget a host that is gone for good"),
+    "service": ("service.service", "list, show, write and remove services"),
+    "server": ("service.server", "list the servers of a service, drain one, change its weight"),
+    "publish": ("publish.publish", "publish the Services of a Kubernetes cluster"),
+    "explain": ("publish.explain", "tell what was published of a Kubernetes Service, and why"),
+    "rollback": ("requests.rollback", "serve an earlier generation and stay with it"),
+    "confirm": ("requests.confirm", "let a held removal of many servers go through"),
+    "release": ("requests.release", "undo what was set by hand on the running HAProxy"),
+    "drain": ("requests.drain", "answer 503 to the health check of the load balancer in front"),
+    "undrain": ("requests.undrain", "take part again after a drain"),
+    "prepare": ("configuration.prepare", "make sure that HAProxy has a generation to start from"),
+    "version": ("version", "show the version"),
 }
-"""Each is a module of its own here, with `configure(parser)` and `run(args) -> Exit`."""
+"""Each one's module below `lbsync.cli`, which has `configure(parser)` and `run(args) -> Exit`, and what it
+does."""
 
 #: `lbsync`, `lbsync service`, `lbsync service put`.
 _LEVELS = 3
@@ -115,8 +119,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
     )
-    for name, summary in COMMANDS.items():
-        commands.add_parser(name, help=summary).defer(f"lbsync.cli.{name}")
+    for name, (module, summary) in COMMANDS.items():
+        commands.add_parser(name, help=summary).defer(f"lbsync.cli.{module}")
     return parser
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from lbsync.agent.desired.builder import DesiredBuilder
-from lbsync.cli.plan import make_builder, plan_with
+from lbsync.cli.configuration.plan import make_builder, plan_with
 from lbsync.schema.decode import RECORD_OF
 from lbsync.settings import load
 from lbsync.settings.haproxy import Haproxy, Proxy

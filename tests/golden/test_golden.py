@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from harness import haproxy
-from lbsync.cli.plan import make_plan, texts
+from lbsync.cli.configuration.plan import make_plan, texts
 from lbsync.model.rendered import Rendered
 from lbsync.settings import load
 from tests.builders import a_snapshot

@@ -16,7 +16,7 @@ from harness.haproxy import binaries
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import OutputSpec, Renderer
-from lbsync.cli.plan import make_plan, texts
+from lbsync.cli.configuration.plan import make_plan, texts
 from lbsync.errors import BadKey
 from lbsync.model.records import EndpointsRecord, GlobalRecord, RouteRecord, ServiceRecord
 from lbsync.model.rendered import Rendered

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lbsync import verdict
 from lbsync.agent.report.fleet_records import record_of
-from lbsync.cli import status as command
-from lbsync.cli import status_nagios
 from lbsync.cli.parser import build_parser
-from lbsync.cli.status import Serves
+from lbsync.cli.status import nagios
+from lbsync.cli.status import status as command
+from lbsync.cli.status.status import Serves
 from lbsync.errors import Exit
 from lbsync.status import PROVED, Quarantined, SourceStatus, Status
 from lbsync.verdict import Degree, Fact
@@ -115,7 +115,7 @@ def test_the_documentation_and_the_help_have_the_same_table() -> None:
 def test_monitoring_gets_one_line_whatever_is_said(reason: str, error: str) -> None:
     found = status(quarantined=(Quarantined(reason, error),), error=error)
     findings = list(command.judge(found, "", SERVES))
-    text = status_nagios.line(findings, "well", status_nagios.figures(found, 2e9))
+    text = nagios.line(findings, "well", nagios.figures(found, 2e9))
     assert text.startswith("LBSYNC WARNING - quarantined: ")
     assert len(text.splitlines()) == 1
     assert text.count("|") == 1

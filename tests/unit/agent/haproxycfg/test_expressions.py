@@ -9,7 +9,7 @@ from lbsync.agent.haproxycfg.config import Config, Parser
 from lbsync.agent.haproxycfg.expressions import Evaluated, evaluated
 from lbsync.agent.haproxycfg.lexer import words
 from lbsync.agent.runtime.changes.maps import lookups
-from lbsync.cli.plan import make_plan
+from lbsync.cli.configuration.plan import make_plan
 from lbsync.model.rendered import Rendered
 from lbsync.settings import Settings
 from tests.builders import a_snapshot

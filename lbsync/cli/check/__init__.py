@@ -1,0 +1,1 @@
+"""Everything that is wrong on this host, in one go."""

@@ -1,0 +1,1 @@
+"""What the wanted state means as a configuration: shown, compared, and prepared for a start."""

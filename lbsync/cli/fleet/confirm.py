@@ -1,0 +1,99 @@
+"""`lbsync confirm --fleet`: one confirmation for all hosts and publishers, through etcd."""
+
+import time
+
+import msgspec
+
+from lbsync.cli.context import opened
+from lbsync.cli.fleet.wait import history_of
+from lbsync.cli.service.meant import confirmation
+from lbsync.cli.terminal import Terminal
+from lbsync.clients.source import Source
+from lbsync.errors import Conflict, Exit, Unavailable
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema import fleet, publishing
+from lbsync.schema.sentences import count
+from lbsync.settings import Duration, Settings
+
+_POLL_S = 0.1
+_SHOWN = 3
+
+
+class Held(msgspec.Struct):
+    """One removal, and who holds it."""
+
+    services: dict[str, int]
+    """Service to the number of servers it would be left with."""
+    holders: list[str]
+
+    def __str__(self) -> str:
+        names = ", ".join(sorted(self.services)[:_SHOWN])
+        more = f" and {len(self.services) - _SHOWN} more" if len(self.services) > _SHOWN else ""
+        return f"{names or 'everything'}{more}, held by {', '.join(self.holders)}"
+
+
+def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
+    """Confirm what is held under an id (empty: the only one there is), and wait until nobody holds it.
+
+    Raises `Conflict` when nothing, or something else, is held; `Rejected` for a source without a
+    fleet; `Unavailable`.
+    """
+    with opened(settings) as source:
+        history_of(source)
+        snapshot = source.snapshot()
+        found = held(snapshot)
+        if not found:
+            if silent := sorted(fleet.census(snapshot).gone):
+                raise Unavailable(
+                    f"no host that reports holds anything; nobody knows of {', '.join(silent)}: "
+                    "see 'lbsync status --fleet'"
+                )
+            Terminal().line("nothing is held anywhere")
+            return Exit.OK
+        name = _chosen(found, hold_id)
+        source.commit([], [confirmation(source, found[name].services, name)])
+        _wait(source, name, wait)
+    Terminal().line(f"confirmed and done: {found[name]}")
+    return Exit.OK
+
+
+def held(snapshot: Snapshot) -> dict[str, Held]:
+    """Return what agents and publishers say they hold, by its id."""
+    found: dict[str, Held] = {}
+    told = [
+        (host, record.hold)
+        for host, record in fleet.census(snapshot).live.items()
+        if record is not None
+    ]
+    told += [
+        (f"publisher {cluster}", known.heartbeat.hold or msgspec.UNSET)
+        for cluster, known in publishing.known(snapshot.items).items()
+        if known.heartbeat is not None
+    ]
+    for holder, hold in told:
+        if hold is not msgspec.UNSET:
+            each = found.setdefault(hold.id, Held({}, []))
+            each.services.update(hold.services)
+            each.holders.append(holder)
+    return found
+
+
+def _chosen(found: dict[str, Held], hold_id: str) -> str:
+    names = [name for name in found if name.startswith(hold_id)]
+    if len(names) == 1:
+        return names[0]
+    listed = "; ".join(f"{name}: {each}" for name, each in sorted(found.items()))
+    if hold_id and not names:
+        raise Conflict(f"nobody holds {hold_id}; held are {listed}")
+    raise Conflict(f"say which of {count(len(names), 'removal')}: {listed}")
+
+
+def _wait(source: Source, name: str, wait: Duration) -> None:
+    deadline = time.monotonic() + wait.seconds
+    while (each := held(source.snapshot()).get(name)) is not None:
+        if time.monotonic() >= deadline:
+            raise Unavailable(
+                f"the confirmation is written, but after {wait} it is still held by "
+                f"{', '.join(each.holders)}; it is obeyed for an hour"
+            )
+        time.sleep(_POLL_S)

@@ -1,0 +1,58 @@
+"""`lbsync fleet`: what is decided for all hosts of the fleet."""
+
+import argparse
+
+from lbsync.cli.context import opened, settings_of
+from lbsync.cli.fleet.wait import history_of
+from lbsync.cli.terminal import Terminal
+from lbsync.clients.source import Delete
+from lbsync.errors import Conflict, Exit, Rejected
+from lbsync.schema import fleet as schema
+from lbsync.values.basic import HostName
+
+_EPILOG = """\
+examples:
+  lbsync status --fleet          shows which hosts are gone
+  lbsync fleet forget lb-3       lb-3 was taken down for good: nobody waits for it any more
+
+A host that has reported once stays in the fleet: 'lbsync status --fleet' shows it as gone and 'lbsync wait'
+waits for it, until it is forgotten. One that reports again is in the fleet again.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Look after the list of hosts that makes the fleet."
+    parser.epilog = _EPILOG
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    forgetting = actions.add_parser(
+        "forget",
+        help="forget a host that is gone",
+        description="Forget a host that is gone for good, and what else stands below its name.",
+    )
+    forgetting.add_argument("host", metavar="HOST", type=_host)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Remove what keeps the host in the fleet. Raises `Conflict` while its agent is alive."""
+    with opened(settings_of(args)) as source:
+        history_of(source)
+        snapshot = source.snapshot()
+        if args.host in schema.census(snapshot).live:
+            raise Conflict(f"the agent of {args.host} is alive; stop it first")
+        name = schema.agent_key(args.host)
+        keys = [key for key in snapshot.items if key == name or key.startswith(f"{name}/")]
+        if not keys:
+            raise Rejected(f"{args.host} is not known to the fleet: see 'lbsync status --fleet'")
+        source.commit([], [Delete(key) for key in keys])
+    Terminal().line(f"{args.host} is forgotten")
+    return Exit.OK
+
+
+def _host(text: str) -> str:
+    try:
+        found = HostName.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not found:
+        raise argparse.ArgumentTypeError("it is empty: name a host")
+    return found

@@ -1,0 +1,72 @@
+"""`lbsync confirm`."""
+
+import argparse
+from pathlib import Path
+
+from lbsync import status
+from lbsync.agent.control import Control
+from lbsync.agent.privileges import become_owner
+from lbsync.cli.context import settings_of
+from lbsync.cli.fleet import confirm
+from lbsync.cli.requests import request
+from lbsync.cli.terminal import Terminal
+from lbsync.errors import Conflict, Exit, Unavailable
+
+_EPILOG = """\
+examples:
+  lbsync status              shows what is held, and its id
+  lbsync confirm             lets it go through
+  lbsync confirm 3f2a…       only if it still is exactly that removal
+  lbsync confirm --fleet 3f2a…   on all hosts, and in publishers that hold it
+
+A removal of more servers at once than agent.guard_percent is held, because it may be an accident: an
+emptied store, a publisher gone wrong. The same removal has the same id on every host. With --fleet the
+confirmation is written to etcd, where it stands for an hour.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Let a held removal of many servers go through."
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "hold", nargs="?", metavar="ID", help="which one (default: what is held now)"
+    )
+    parser.add_argument(
+        "--fleet", action="store_true", help="wherever it is held, by a key in etcd"
+    )
+    request.add_wait(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Write the request and wait."""
+    settings = settings_of(args)
+    if args.fleet:
+        return confirm.run(settings, args.hold or "", args.wait)
+    state = Path(settings.state_dir)
+    become_owner(state)
+    found = status.read(state)
+    if request.alive(state) is not None or not found.hold_id:
+        found = request.fresh(state, args.wait)
+    if not found.hold_id:
+        if Control(state).get("held") is not None:
+            raise Unavailable(
+                "a removal was held before this host was rolled back, and is judged anew when it "
+                "follows the source again: 'lbsync rollback --release'"
+            )
+        Terminal().line("nothing is held on this host")
+        return Exit.OK
+    if args.hold and not found.hold_id.startswith(args.hold):
+        raise Conflict(f"what is held now is {found.hold_id}, not {args.hold}: {found.held}")
+    if request.alive(state) is None:
+        # It names exactly one removal, so it may stand until an agent comes.
+        request.make(state, "confirm", found.hold_id)
+        raise Unavailable("confirmed, but no agent runs on this host; it is obeyed when one starts")
+    request.ask(
+        state,
+        "confirm",
+        found.hold_id,
+        lambda now: now.hold_id != found.hold_id and now.state == "confirmed",
+        args.wait,
+    )
+    Terminal().line(f"confirmed and done: {found.held.partition(';')[0]}")
+    return Exit.OK

@@ -1,0 +1,104 @@
+"""`lbsync drain`, and what it shares with `lbsync undrain`."""
+
+import argparse
+from pathlib import Path
+
+from lbsync.agent.control import Control
+from lbsync.agent.generations import host_map as stored_host_map
+from lbsync.agent.generations.read import load
+from lbsync.agent.generations.store import Store
+from lbsync.agent.privileges import become_owner
+from lbsync.agent.runtime import host_map
+from lbsync.cli.context import settings_of
+from lbsync.cli.requests import request
+from lbsync.cli.terminal import Terminal
+from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy.options import from_settings
+from lbsync.errors import Exit, LbsyncError, Unavailable
+from lbsync.settings import Duration, Settings
+from lbsync.status import PROVED, Status
+
+_EPILOG = """\
+examples:
+  lbsync drain --reason "kernel update"
+  lbsync drain && sleep 60 && reboot
+  lbsync undrain
+
+The health path (setting proxy.health_path) then answers 503, so the load balancer in front sends no new
+clients; everybody who comes all the same is served as before. It lasts over restarts, until 'undrain'.
+The agent does it; where none runs, or it fails, this command tells HAProxy itself.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Take this host out of the load balancer in front, without dropping anybody."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument("--reason", default="by hand", help="shown by 'lbsync status'")
+    request.add_wait(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Write the request and see to it that it is obeyed."""
+    settings = settings_of(args)
+    become(settings)
+    request.make(Path(settings.state_dir), "drain", args.reason or "by hand")
+    how = see_to_it(settings, args.wait)
+    Terminal().line(
+        f"drained{how}: the health path answers 503 since now; everything else is served"
+    )
+    return Exit.OK
+
+
+def become(settings: Settings) -> None:
+    """Go on as the agent's user, with the right to HAProxy's sockets."""
+    haproxy = settings.haproxy
+    become_owner(Path(settings.state_dir), sockets=(haproxy.stats_socket, haproxy.master_socket))
+
+
+def see_to_it(settings: Settings, wait: Duration) -> str:
+    """Wait until HAProxy was proved to be drained, or not, as the request says; return who did it.
+
+    Raises `Unavailable` when nobody could, with what is left to do by hand.
+    """
+    state = Path(settings.state_dir)
+    wanted = Control(state).get("drain")
+    reason = wanted.value if wanted else ""
+    why = "no agent runs on this host"
+    if request.alive(state) is not None:
+        try:
+            request.until(state, lambda now: _is_done(now, reason), wait, _is_hopeless)
+            return ""
+        except Unavailable as error:
+            why = str(error)
+    _tell_haproxy(settings, draining=wanted is not None)
+    return f" by this command, as {why}"
+
+
+def _is_done(now: Status, reason: str) -> bool:
+    return now.draining == reason and now.state in PROVED
+
+
+def _is_hopeless(now: Status) -> bool:
+    return now.state in ("failing", "unconfirmed")
+
+
+def _tell_haproxy(settings: Settings, *, draining: bool) -> None:
+    """Put it into the live generation, then into the running HAProxy, and read it back."""
+    state, options = Path(settings.state_dir), from_settings(settings)
+    live = Store(state, settings.agent.keep_generations).live()
+    try:
+        if live is None:
+            raise Unavailable("no generation is live")
+        if not draining and not live.meta.confirmed_at:
+            raise Unavailable(f"generation {live.name} was never proved to serve anybody")
+        stored_host_map.update(live, load(live), host_map.content(draining))
+        host_map.tell(sockets.worker(options), draining=draining)
+    except LbsyncError as error:
+        socket = options.stats_socket or options.master_socket
+        line = ("" if options.stats_socket else "@1 ") + host_map.command(draining)
+        raise Unavailable(
+            f"the request stands for the agent, but nobody obeys it yet: {error}; with the right to "
+            f"HAProxy's socket: echo '{line}' | socat - {socket}"
+        ) from error

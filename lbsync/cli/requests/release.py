@@ -1,0 +1,48 @@
+"""`lbsync release`."""
+
+import argparse
+from pathlib import Path
+
+from lbsync import status
+from lbsync.agent.control import Control
+from lbsync.agent.privileges import become_owner
+from lbsync.cli.context import settings_of
+from lbsync.cli.requests import request
+from lbsync.cli.terminal import Terminal
+from lbsync.errors import Exit
+from lbsync.status import PROVED, Status
+
+_EPILOG = """\
+examples:
+  lbsync status      shows what is held by hand
+  lbsync release     puts it back to what is written
+
+A drain, a maintenance or a weight that somebody set on the running HAProxy is kept, also over
+reloads, until it is released or the server's key changes.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Undo what was set by hand on the running HAProxy of this host."
+    parser.epilog = _EPILOG
+    request.add_wait(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Write the request and wait."""
+    state = Path(settings_of(args).state_dir)
+    become_owner(state)
+    found = status.read(state)
+    # Also where nothing is known to be held: it may have been set since HAProxy was last read back.
+    request.ask(state, "release", "all", lambda now: _is_done(state, now), args.wait)
+    if found.by_hand:
+        Terminal().line(f"released: {'; '.join(found.by_hand)}")
+    else:
+        Terminal().line("nothing is held by hand on this host")
+    return Exit.OK
+
+
+def _is_done(state: Path, now: Status) -> bool:
+    """Tell whether a pass has obeyed, which withdraws the request, and has found nothing left."""
+    is_obeyed = Control(state).get("release") is None
+    return is_obeyed and not now.by_hand and now.state in PROVED

@@ -1,0 +1,234 @@
+"""`lbsync rollback`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+
+from lbsync import log
+from lbsync.agent.agent import Agent
+from lbsync.agent.control import Control
+from lbsync.agent.generations.content import Content, content
+from lbsync.agent.generations.read import find
+from lbsync.agent.generations.store import Generation, Store
+from lbsync.agent.haproxycfg.config import Parser
+from lbsync.agent.host_lock import HostLock
+from lbsync.agent.privileges import become_owner
+from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.requests import request
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.errors import Exit, Rejected, Unavailable
+from lbsync.settings import Settings
+from lbsync.status import PROVED
+from lbsync.timestamps import minute
+
+_EPILOG = """\
+examples:
+  lbsync rollback --list           which generations there are
+  lbsync rollback                  the one that was served before the present one
+  lbsync rollback 41               a certain one, by number or digest
+  lbsync rollback --release        follow the source again
+
+The host stays with that generation, whatever the source says and over restarts, until --release. The
+running agent does it; where none runs, this command does it itself.
+
+At a terminal it shows what would change and asks first. Elsewhere it goes on, but for a generation that would
+take more servers than agent.guard_percent, or all of them: that takes --yes.
+"""
+
+
+_MOST_NAMES = 5
+_FOLLOWING = PROVED - {"rolled-back"}
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """Which generation is live after the command, and whether that was proved."""
+
+    sentence: str
+    confirmed: bool
+    """HAProxy was proved to serve it."""
+    digest: str = ""
+    """Of the generation that is live now; empty where nothing was to be done."""
+    revision: int = 0
+    """Of the source, which that serves; 0 where unknown."""
+    error: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, (self.sentence, self.error)))
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """One generation in the list."""
+
+    generation: Generation
+    has: Content
+    differs: str
+    notes: list[str]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Serve an earlier generation and stay with it."
+    parser.epilog = _EPILOG
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("generation", nargs="?", metavar="GENERATION", help="number or digest")
+    what.add_argument("--release", action="store_true", help="follow the source again")
+    what.add_argument("--list", action="store_true", help="list the generations on this host")
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask, whatever goes; for scripts and emergencies"
+    )
+    request.add_wait(parser)
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """List, or write the request and wait."""
+    settings = settings_of(args)
+    log.setup(settings.log.level, settings.log.format)
+    state = Path(settings.state_dir)
+    store = Store(state, settings.agent.keep_generations)
+    if args.list:
+        return _list(store, state, args.output)
+    become_owner(state, sockets=(settings.haproxy.stats_socket, settings.haproxy.master_socket))
+    ended = _release(args, state) if args.release else _go_back(args, settings, store)
+    Terminal().block(to_json(ended) if args.output == "json" else str(ended))
+    return Exit.OK if ended.confirmed else Exit.UNAVAILABLE
+
+
+def _go_back(args: argparse.Namespace, settings: Settings, store: Store) -> Ended:
+    state = Path(settings.state_dir)
+    wanted = find(store, args.generation) if args.generation else _previous(store)
+    if not args.yes:
+        _make_sure(wanted, store.live(), settings.agent.guard_percent)
+    if request.alive(state) is None:
+        with request.standing(state, "rollback", wanted.digest):
+            return _do_it(settings, state, wanted)
+    now = request.ask(
+        state,
+        "rollback",
+        wanted.digest,
+        lambda now: now.state == "rolled-back" and now.digest == wanted.digest,
+        args.wait,
+    )
+    said = f"rolled back to generation {wanted.name}; it stays until 'lbsync rollback --release'"
+    return Ended(said, True, now.digest, now.revision)
+
+
+def _make_sure(wanted: Generation, live: Generation | None, percent: int) -> None:
+    """Say what would change and ask, at a terminal; elsewhere refuse what the guard would hold.
+
+    Raises `Rejected`.
+    """
+    parser = Parser()
+    there, here = content(wanted, parser), content(live, parser)
+    gone = sorted(here.services - there.services)
+    more = f" and {len(gone) - _MOST_NAMES} more" if len(gone) > _MOST_NAMES else ""
+    said = f"generation {wanted.name} serves {there}"
+    if changed := there.against(here):
+        said += f"; against what is live: {changed}"
+    if gone:
+        said += f"; {', '.join(gone[:_MOST_NAMES])}{more} would go"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        sys.stderr.write(f"{said}\nserve it, until 'lbsync rollback --release'? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Rejected("nothing was done")
+    elif there.loses(here, percent):
+        raise Rejected(f"{said}, so nothing was done; --yes if that is meant")
+
+
+def _previous(store: Store) -> Generation:
+    live = store.live()
+    for generation in store.list():
+        is_other = live is None or generation.digest != live.digest
+        is_older = live is None or generation.seq < live.seq
+        if is_other and is_older and generation.meta.confirmed_at:
+            return generation
+    raise Rejected("there is no earlier generation that was served; 'lbsync rollback --list'")
+
+
+def _release(args: argparse.Namespace, state: Path) -> Ended:
+    if not Control(state).clear("rollback"):
+        return Ended("this host was not rolled back; it follows the source", True)
+    if request.alive(state) is None:
+        return Ended(
+            "released, but no agent runs on this host: HAProxy goes on as it is until one starts",
+            False,
+        )
+    try:
+        now = request.until(state, lambda now: now.state in _FOLLOWING, args.wait)
+    except Unavailable as error:
+        raise Unavailable(f"released, but {error}") from error
+    said = "released: this host follows the source again"
+    if now.waits:
+        said += f", when a reload may be: {now.waits}"
+    return Ended(said, True, now.digest, now.revision)
+
+
+def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:
+    """Be the agent for one pass, which obeys the request and asks no source."""
+    with HostLock(state), opened(settings) as source:
+        outcome = Agent(settings, source).run_pass()
+    revision = wanted.meta.revision
+    return Ended(outcome.sentence, outcome.confirmed, wanted.digest, revision, outcome.error)
+
+
+def _list(store: Store, state: Path, output: str) -> Exit:
+    live, confirmed, pin = store.live(), store.confirmed(), Control(state).get("rollback")
+    parser = Parser()
+    running = content(live, parser)
+    rows = []
+    for generation in store.list():
+        notes = {
+            "live": live is not None and live.name == generation.name,
+            "served": confirmed is not None and confirmed.name == generation.name,
+            "rolled back to": pin is not None and generation.digest == pin.value,
+        }
+        has = content(generation, parser)
+        is_live = live is not None and live.name == generation.name
+        differs = "" if is_live else has.against(running) or "other lines"
+        rows.append(_Row(generation, has, differs, [n for n, holds in notes.items() if holds]))
+    if output == "json":
+        Terminal().block(to_json([_facts(row) for row in rows]))
+        return Exit.OK
+    Terminal().table(
+        (
+            "GENERATION", "DIGEST", "SERVICES", "SERVERS", "AGAINST LIVE", "REVISION", "MADE",
+            "LAST PROVED", "",
+        ),
+        (
+            (
+                str(row.generation.seq),
+                row.generation.digest,
+                str(len(row.has.services)),
+                str(len(row.has.servers)),
+                row.differs,
+                str(row.generation.meta.revision),
+                _time(row.generation.meta.created_at),
+                _time(row.generation.meta.confirmed_at or 0.0),
+                ", ".join(row.notes),
+            )
+            for row in rows
+        ),
+    )  # fmt: skip
+    return Exit.OK
+
+
+def _facts(row: _Row) -> dict[str, object]:
+    meta = row.generation.meta
+    return {
+        "seq": row.generation.seq,
+        "name": row.generation.name,
+        "digest": meta.digest,
+        "revision": meta.revision,
+        "created_at": meta.created_at,
+        "confirmed_at": meta.confirmed_at,
+        "services": len(row.has.services),
+        "servers": len(row.has.servers),
+        "against_live": row.differs,
+        "notes": row.notes,
+    }
+
+
+def _time(at: float) -> str:
+    return minute(at) if at else "never"

@@ -1,0 +1,1 @@
+"""Services and their servers in the source: listed, shown, written and removed."""

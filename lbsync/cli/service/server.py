@@ -1,0 +1,206 @@
+"""`lbsync server ls|drain|maint|up|weight`: one server of a service, and no other is touched."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.fleet.wait import add_wait, history_of
+from lbsync.cli.service import document
+from lbsync.cli.service.service import commit, service_id, wait_for
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.clients.haproxy import sockets
+from lbsync.clients.haproxy.answers import ServerState, parse_servers
+from lbsync.clients.haproxy.options import from_settings
+from lbsync.clients.source import Source
+from lbsync.errors import Exit, Rejected, Unavailable
+from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema.keys import ServiceId, endpoints_key
+from lbsync.settings import Settings
+
+_EPILOG = """\
+examples:
+  lbsync server ls shop/cart
+  lbsync server drain shop/cart/a           no new clients; those it keeps by cookie go on
+  lbsync server maint shop/cart/a           nobody at all, and no health checks
+  lbsync server weight shop/cart/a 0
+  lbsync server up shop/cart/a
+  lbsync server drain shop/cart/a --wait    until every host has verified it
+
+The state is written into the source, for every host, and all other servers stay as they are. Written is
+only what nobody else has changed meanwhile (exit code 8).
+"""
+_VERBS = {
+    "drain": "let it finish what it has, and send nobody new",
+    "maint": "send nobody",
+    "up": "let it take part again",
+}
+_OPERATIONAL = {0: "DOWN", 1: "STARTING", 2: "UP", 3: "STOPPING"}
+"""`srv_op_state` (management guide, 9.3, "show servers state")."""
+_RETRY_S = 0.2
+"""Short: where no HAProxy is, as on a workstation, nobody waits for one."""
+_MAINT, _DRAIN = 0b1100111, 0b0011000
+"""Bits of `srv_admin_state` there."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One server as it is written, and as HAProxy on this host sees it."""
+
+    server: str
+    group: str
+    address: str
+    state: str
+    weight: int
+    haproxy: str
+    """Empty where no HAProxy of this host knows it."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Show the servers of a service, and change one of them alone."
+    parser.epilog = _EPILOG
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    listing = actions.add_parser("ls", help="list servers", description="List servers.")
+    listing.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
+    add_output(listing)
+    listing.set_defaults(action=_list)
+    for verb, text in _VERBS.items():
+        _add_change(actions.add_parser(verb, help=text, description=f"{verb}: {text}."), verb)
+    weighing = actions.add_parser("weight", help="change its share", description="Change a share.")
+    _add_change(weighing, "weight")
+    weighing.add_argument("weight", metavar="WEIGHT", type=int, help="0 to 256; 1 is the default")
+
+
+def _add_change(parser: argparse.ArgumentParser, verb: str) -> None:
+    parser.add_argument("server", metavar="NAMESPACE/NAME/SERVER", type=_server_id)
+    parser.add_argument("--group", help="where several groups have a server of this name")
+    parser.add_argument("--force", action="store_true", help="even if a publisher owns it")
+    add_wait(parser)
+    parser.set_defaults(action=_change, verb=verb)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Carry out the action."""
+    settings = settings_of(args)
+    with opened(settings) as source:
+        if getattr(args, "wait", None):
+            history_of(source)  # before anything is written
+        code: Exit = args.action(args, source)
+        return code
+
+
+def _server_id(text: str) -> tuple[ServiceId, str]:
+    service, _, name = text.rpartition("/")
+    if not service or not name:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write NAMESPACE/NAME/SERVER, as in shop/cart/a"
+        )
+    return service_id(service), name
+
+
+def _list(args: argparse.Namespace, source: Source) -> Exit:
+    stored = _endpoints(source.snapshot(), args.service)
+    seen = _seen(settings_of(args))
+    rows = []
+    for group, value in stored.items():
+        for server in document.servers_of(value):
+            backend = f"be_{args.service.ns}_{args.service.name}_{group}"
+            found = seen.get((backend, str(server.get("name"))))
+            rows.append(
+                Row(
+                    str(server.get("name")),
+                    group,
+                    f"{server.get('address')}:{server.get('port')}",
+                    str(server.get("state", "up")),
+                    server.get("weight", 1),
+                    _words(found) if found else "",
+                )
+            )
+    if args.output == "json":
+        Terminal().block(to_json(rows))
+        return Exit.OK
+    head = ("SERVER", "GROUP", "ADDRESS", "STATE", "WEIGHT", "HAPROXY HERE")
+    Terminal().table(head, (tuple(map(str, msgspec.structs.astuple(row))) for row in rows))
+    return Exit.OK
+
+
+def _change(args: argparse.Namespace, source: Source) -> Exit:
+    service, name = args.server
+    snapshot = source.snapshot()
+    group, value = _group_of(_endpoints(snapshot, service), service, name, args.group)
+    key = endpoints_key(service, group)
+    stored = {key: snapshot.items[key]}
+    document.refuse_foreign(stored, force=args.force)
+    change = {"weight": args.weight} if args.verb == "weight" else {"state": args.verb}
+    servers = [
+        {**server, **change} if server.get("name") == name else server
+        for server in document.servers_of(value)
+    ]
+    changes = document.changes_of(stored, {key: {**value, "servers": servers}})
+    document.validate(changes)
+    terminal = Terminal()
+    if not changes:
+        terminal.line(f"{service}/{name}: unchanged")
+        return wait_for(args, source, snapshot.revision, service)
+    for one in changes:
+        terminal.diff(one.before_text, one.after_text, f"{one.key} (stored)", one.key)
+    revision = commit(source, snapshot, changes, service)
+    terminal.line(f"{service}/{name}: written at revision {revision}")
+    return wait_for(args, source, revision, service)
+
+
+def _endpoints(snapshot: Snapshot, service: ServiceId) -> dict[str, dict[str, Any]]:
+    """Return the stored groups of a service. Raises `Rejected` when there are none."""
+    stored: Mapping[str, Item] = document.stored(snapshot, service)
+    groups: dict[str, Any] = document.compose(stored, service).get("endpoints", {})
+    if not groups:
+        raise Rejected(f"{service}: it has no servers; 'lbsync service ls' shows all services")
+    return groups
+
+
+def _group_of(
+    groups: Mapping[str, dict[str, Any]], service: ServiceId, name: str, wanted: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Return the one group that has this server. Raises `Rejected`."""
+    having = {
+        group: value
+        for group, value in groups.items()
+        if wanted in (None, group)
+        and name in {server.get("name") for server in document.servers_of(value)}
+    }
+    if not having:
+        place = f"group {wanted}" if wanted else "no group"
+        known = sorted(
+            {
+                str(one.get("name"))
+                for value in groups.values()
+                for one in document.servers_of(value)
+            }
+        )
+        raise Rejected(
+            f"{service}: {place} has {'no' if wanted else 'a'} server {name!r}; "
+            f"there are {', '.join(known) or 'none'}"
+        )
+    if len(having) > 1:
+        raise Rejected(
+            f"{service}: the groups {', '.join(having)} have a server {name!r}; say --group"
+        )
+    return having.popitem()
+
+
+def _seen(settings: Settings) -> dict[tuple[str, str], ServerState]:
+    """Return what HAProxy on this host runs; nothing where none answers."""
+    try:
+        worker = sockets.worker(from_settings(settings))
+        said = worker.ask("show servers state", retry_s=_RETRY_S, may_be_empty=False)
+        found = parse_servers(said)
+    except Unavailable:
+        return {}
+    return {(state.backend, state.name): state for state in found}
+
+
+def _words(state: ServerState) -> str:
+    admin = " maint" if state.admin_state & _MAINT else ""
+    admin += " drain" if state.admin_state & _DRAIN else ""
+    return f"{_OPERATIONAL.get(state.op_state, '?')}{admin}, weight {state.weight}"

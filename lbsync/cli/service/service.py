@@ -1,0 +1,226 @@
+"""`lbsync service ls|get|put|rm`: the keys of services, read and written with care."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
+from lbsync.cli.service import document, flags
+from lbsync.cli.service.meant import confirmation, left_by
+from lbsync.cli.service.review import review
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.clients.source import History, Source
+from lbsync.errors import Conflict, Exit, Rejected, SettingsError, Unavailable
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.keys import ServiceId
+from lbsync.verdict import gravest
+
+_EPILOG = """\
+examples:
+  lbsync service ls
+  lbsync service get shop/cart > cart.json
+  lbsync service put shop/cart -f cart.json
+  lbsync service put shop/cart --host cart.example.com --path /api \\
+      --server a=10.0.0.7:8080 --server b=10.0.0.8:8080 --check-path /healthz
+  lbsync service put shop/cart --group green --server g1=10.0.1.7:8080
+  lbsync service rm shop/cart --group blue
+  lbsync service rm shop/cart
+  lbsync service put shop/cart --server a=10.0.0.9:8080 --wait   until every host serves it
+
+'lbsync service put --help' tells about all flags.
+"""
+_PUT_EPILOG = """\
+The document of -f is JSON or YAML, as 'service get' prints it:
+  {"service": {"mode": "http", "hosts": ["cart.example.com"]},
+   "endpoints": {"main": {"servers": [{"name": "a", "address": "10.0.0.7", "port": 8080}]}},
+   "route": {"groups": {"main": 1}}}
+A part that is left out stays as it is; "endpoints" names all groups, others are removed. Fields of
+"service" may also stand alone, without the word. With flags, fields that are not named stay as
+they are, and --server replaces the servers of one group.
+
+Everything is validated before anything is written, and written in one step; if somebody else
+changed the same keys meanwhile, nothing is (exit code 8). Which ports are HAProxy's own is known
+from the settings of this command ([proxy] http_bind, https_bind, stats_bind); where they are not
+those of the hosts, name theirs with --config or --set.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "List, show, write and remove services in the source (etcd, or file:PATH)."
+    parser.epilog = _EPILOG
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    listing = actions.add_parser("ls", help="list services", description="List services.")
+    listing.add_argument("namespace", nargs="?", help="only of this namespace")
+    add_output(listing)
+    listing.set_defaults(action=_list)
+    getting = actions.add_parser(
+        "get", help="show one service", description="Show one service as a document for put -f."
+    )
+    getting.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
+    getting.set_defaults(action=_get)
+    putting = actions.add_parser(
+        "put",
+        help="write one service",
+        description="Write one service, from a document or from flags.",
+        epilog=_PUT_EPILOG,
+    )
+    flags.configure(putting)
+    putting.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
+    add_wait(putting)
+    putting.set_defaults(action=_put)
+    removing = actions.add_parser(
+        "rm", help="remove a service", description="Remove a service, or one group of servers."
+    )
+    removing.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
+    removing.add_argument("--group", help="only the servers of this group")
+    removing.add_argument("--force", action="store_true", help="even if a publisher owns it")
+    add_wait(removing)
+    removing.set_defaults(action=_remove)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Carry out the action."""
+    settings = settings_of(args)
+    if not settings.templates.contract:
+        raise SettingsError(
+            [
+                f"[templates] contract: it is false, so no key below {settings.prefix} is a service; "
+                "write these keys with the tool they belong to, or name another --prefix with "
+                "--set templates.contract=true"
+            ]
+        )
+    with opened(settings) as source:
+        if getattr(args, "wait", None):
+            history_of(source)  # before anything is written
+        code: Exit = args.action(args, source)
+        return code
+
+
+def service_id(text: str) -> ServiceId:
+    """Read `shop/cart` of the command line."""
+    try:
+        return ServiceId.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _list(args: argparse.Namespace, source: Source) -> Exit:
+    rows = document.summaries(source.snapshot(), args.namespace)
+    code = Exit.REJECTED if any(row.problems for row in rows) else Exit.OK
+    if args.output == "json":
+        Terminal().block(to_json(rows))
+        return code
+    Terminal().table(
+        ("SERVICE", "MODE", "SERVERS", "REACHED BY", "PROBLEM"),
+        (
+            (row.service, row.mode, row.servers_by_group, row.reached_by, "; ".join(row.problems))
+            for row in rows
+        ),
+    )
+    return code
+
+
+def _get(args: argparse.Namespace, source: Source) -> Exit:
+    stored = document.stored(source.snapshot(), args.service)
+    if not stored:
+        raise Rejected(f"{args.service}: there is no such service; 'lbsync service ls' shows all")
+    Terminal().block(to_json(document.compose(stored, args.service)))
+    return Exit.OK
+
+
+def _put(args: argparse.Namespace, source: Source) -> Exit:
+    service = args.service
+    snapshot = source.snapshot()
+    stored = document.stored(snapshot, service)
+    wanted = (
+        document.parse(_read(args.file), service)
+        if args.file
+        else flags.wanted(args, service, stored)
+    )
+    document.refuse_foreign(stored, force=args.force)
+    changes = document.changes(stored, wanted, service)
+    document.validate(changes)
+    review(snapshot, changes, service, settings_of(args))
+    terminal = Terminal()
+    touched = {change.key for change in changes}
+    wrong = document.refused({key: item for key, item in stored.items() if key not in touched})
+    if not changes and wrong:
+        raise Rejected(
+            f"nothing to write, but what is stored is refused: {'; '.join(wrong)}; "
+            f"correct it: 'lbsync service get {service}', then put -f"
+        )
+    if not changes:
+        terminal.line(f"{service}: unchanged")
+        return wait_for(args, source, snapshot.revision, service)
+    for change in changes:
+        terminal.diff(change.before_text, change.after_text, f"{change.key} (stored)", change.key)
+    if args.dry_run:
+        terminal.line(f"{service}: would be written; nothing was, because of --dry-run")
+        return Exit.CHANGED
+    revision = commit(source, snapshot, changes, service)
+    terminal.line(f"{service}: written at revision {revision}")
+    for sentence in wrong:
+        terminal.line(f"still refused, as it was: {sentence}")
+    code = wait_for(args, source, revision, service)
+    return gravest((code, Exit.REJECTED)) if wrong else code
+
+
+def _remove(args: argparse.Namespace, source: Source) -> Exit:
+    snapshot = source.snapshot()
+    stored = document.stored(snapshot, args.service)
+    document.refuse_foreign(stored, force=args.force)
+    gone = document.removals(stored, args.service, args.group)
+    if not gone:
+        what = f"group {args.group}" if args.group else "service"
+        raise Rejected(f"{args.service}: there is no such {what}; 'lbsync service ls' shows all")
+    revision = commit(source, snapshot, gone, args.service)
+    keys = ", ".join(change.key for change in gone)
+    Terminal().line(f"{args.service}: removed at revision {revision} ({keys})")
+    return wait_for(args, source, revision, args.service)
+
+
+def wait_for(args: argparse.Namespace, source: Source, revision: int, service: ServiceId) -> Exit:
+    """Wait for the fleet, where that was asked for."""
+    if args.wait is None:
+        return Exit.OK
+    ended = until_verified(
+        settings_of(args), source, revision, timeout=args.wait, service=str(service)
+    )
+    Terminal().block(str(ended))
+    return ended.code
+
+
+def commit(
+    source: Source, snapshot: Snapshot, changes: list[document.Change], service: ServiceId
+) -> int:
+    """Write in one step, and say with it that what is taken away is meant; return the revision.
+
+    `snapshot`: what the changes were made from. Raises `Conflict` when somebody else was faster.
+    """
+    expect = [change.expect for change in changes]
+    ops = [change.op for change in changes]
+    left = left_by(snapshot, changes, service)
+    try:
+        # A directory of files is one host's own, and has no leases.
+        if left is not None and isinstance(source, History):
+            try:
+                return source.commit(expect, [*ops, confirmation(source, {str(service): left})])
+            except Unavailable as error:
+                # Who may not confirm may still write; the guard decides then.
+                if "permission denied" not in str(error):
+                    raise
+        return source.commit(expect, ops)
+    except Conflict as error:
+        raise Conflict(
+            f"{service}: somebody else changed it meanwhile, nothing was written; look and try again"
+        ) from error
+
+
+def _read(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Rejected(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,169 @@
+"""`lbsync status --fleet`: what every host says of itself in etcd."""
+
+import time
+from collections.abc import Collection, Iterator
+from itertools import islice
+
+import msgspec
+
+from lbsync import verdict
+from lbsync.cli.context import opened
+from lbsync.cli.fleet.wait import history_of
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.errors import Exit
+from lbsync.fleet import TWO_AGENTS, Yardstick, absence
+from lbsync.log import span
+from lbsync.model.records import AgentRecord, QuarantineRecord
+from lbsync.schema import fleet as schema
+from lbsync.schema.reading import one_line
+from lbsync.settings import Settings
+from lbsync.timestamps import seconds
+from lbsync.verdict import Fact, Finding
+
+_HEAD = (
+    "HOST", "STATE", "REVISION", "LAG", "GENERATION", "VERIFIED", "QUARANTINED", "HELD", "ERROR",
+)  # fmt: skip
+_FEW = 3
+_MOST_HELD = 20
+_MOST_NAME = 40
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One host with a live agent."""
+
+    host: str
+    lag: int
+    """By how many revisions it is behind the newest that it should follow, at most."""
+    record: AgentRecord | None
+    """None when it cannot be read."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What all hosts of the fleet say of themselves, at one revision."""
+
+    revision: int
+    """Of etcd, now."""
+    agents: tuple[Member, ...]
+    quarantine: dict[str, QuarantineRecord]
+    """Service to why it is held back."""
+    gone: dict[str, str] = {}
+    """Hosts that do not report, although they did once or were asked for, to what is known of it."""
+    rivals: tuple[str, ...] = ()
+    """Hosts under whose name a second agent runs."""
+    junk: tuple[str, ...] = ()
+    """Keys below `agents/` that no agent keeps; they count for nothing."""
+
+
+def show(settings: Settings, hosts: Collection[str], *, as_json: bool) -> Exit:
+    """Print it; return the exit code. Raises `Unavailable`, and `Rejected` for a source without a
+    fleet."""
+    report = gather(settings, hosts)
+    terminal = Terminal()
+    if as_json:
+        terminal.block(to_json(report))
+    elif not report.agents and not report.gone:
+        terminal.line(f"no agent reports below {settings.prefix}{schema.AGENTS}")
+    else:
+        _table(terminal, report)
+    return verdict.code_of(finding for _, finding in judge(report))
+
+
+def gather(settings: Settings, hosts: Collection[str] = ()) -> Report:
+    """Read it from etcd, of all hosts or of those that are named. Raises as `show` does."""
+    with opened(settings) as source:
+        history = history_of(source)
+        snapshot = source.snapshot()
+        yardstick = Yardstick(history, snapshot.revision, snapshot)
+        census = schema.census(snapshot)
+        members = tuple(
+            Member(host, yardstick.behind(record.revision, record.keys) if record else 0, record)
+            for host, record in census.live.items()
+            if host in hosts or not hosts
+        )
+    gone = {host: absence(host, record) for host, record in census.gone.items()}
+    return Report(
+        snapshot.revision,
+        members,
+        schema.quarantines(snapshot.items),
+        {host: gone.get(host, "it never reported") for host in hosts if host not in census.live}
+        if hosts
+        else gone,
+        tuple(host for host in census.rivals if host in hosts or not hosts),
+        census.junk,
+    )
+
+
+def judge(report: Report) -> Iterator[tuple[str, Finding]]:
+    """Yield everything that is so, with the host that says it; nobody's where none reports."""
+    if not report.agents:
+        yield "", Finding(Fact.NO_AGENT, "no agent reports")
+    for member in report.agents:
+        for finding in verdict.of_record(member.record):
+            yield member.host, finding
+    for host, why in report.gone.items():
+        yield host, Finding(Fact.NO_AGENT, why)
+    for host in report.rivals:
+        yield host, Finding(Fact.TWO_AGENTS, TWO_AGENTS)
+
+
+def _table(terminal: Terminal, report: Report) -> None:
+    rows = [*map(_row, report.agents), *map(_gone, report.gone)]
+    terminal.table(_HEAD, sorted(rows))
+    for number, (host, what, why) in enumerate(_details(report)):
+        if number == 0:
+            terminal.line()
+        terminal.line(f"{host}: {terminal.paint(what, 'yellow')}: {why}")
+
+
+def _row(member: Member) -> tuple[str, ...]:
+    record = member.record
+    if record is None:
+        return (member.host, "?", "?", "?", "?", "?", "?", "?", "its record cannot be read")
+    state = one_line(record.state, _MOST_NAME)
+    state = f"{state}, drained" if record.draining else state
+    return (
+        member.host,
+        state,
+        str(record.revision),
+        str(member.lag),
+        f"{record.generation}-{one_line(record.digest, _MOST_NAME)}" if record.digest else "none",
+        _ago(record.verified_at),
+        str(len(record.quarantined)),
+        str(len(record.held)),
+        one_line(record.error or ""),
+    )
+
+
+def _gone(host: str) -> tuple[str, ...]:
+    return (host, "gone", *("" for _ in _HEAD[2:]))
+
+
+def _details(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield (who says so, about what, why)."""
+    for host, why in report.gone.items():
+        yield host, "does not report", why
+    for host in report.rivals:
+        yield host, "two agents", f"{TWO_AGENTS}; give each its own name (host in the settings)"
+    if report.junk:
+        more = f" and {len(report.junk) - _FEW} more" if len(report.junk) > _FEW else ""
+        yield (
+            "etcd",
+            "no agent wrote",
+            f"{', '.join(report.junk[:_FEW])}{more}; they count for nothing",
+        )
+    for service, told in report.quarantine.items():
+        yield told.host, f"{service} is quarantined since {told.since}", one_line(told.reason)
+    for member in report.agents:
+        if member.record and member.record.waits:
+            yield member.host, "a reload waits", one_line(member.record.waits)
+        held = member.record.held if member.record else {}
+        for what, why in islice(held.items(), _MOST_HELD):
+            yield member.host, f"{what} is held", one_line(why)
+        if len(held) > _MOST_HELD:
+            more = f"{len(held) - _MOST_HELD} more are held"
+            yield member.host, more, f"'lbsync status' on {member.host} shows them"
+
+
+def _ago(stamp: str) -> str:
+    at = seconds(stamp)
+    return f"{span(time.time() - at)} ago" if at else "never"
