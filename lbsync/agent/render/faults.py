@@ -17,6 +17,7 @@ FAULTS = (
     LookupError,
     MemoryError,
     RecursionError,
+    SyntaxError,
     TypeError,
     ValueError,
 )
@@ -28,10 +29,20 @@ def _line(traceback: TracebackType | None) -> str:
     while traceback is not None:
         template = traceback.tb_frame.f_globals.get("__jinja_template__")
         if isinstance(template, jinja2.Template):
-            line = template.get_corresponding_lineno(traceback.tb_lineno)
+            line = template.get_corresponding_lineno(_code_line(traceback))
             found = f"{template.name}:{line}"
         traceback = traceback.tb_next
     return found
+
+
+def _code_line(traceback: TracebackType) -> int:
+    """Return the line of the code at which `traceback` stands.
+
+    Python's own jumps have none, and the timer of `allowance` may interrupt there: the line before counts.
+    """
+    code, at = traceback.tb_frame.f_code, traceback.tb_lasti
+    before = [line for start, _, line in code.co_lines() if line is not None and start <= at]
+    return before[-1] if before else code.co_firstlineno
 
 
 def located(error: Exception, name: str) -> LbsyncError:
@@ -41,8 +52,8 @@ def located(error: Exception, name: str) -> LbsyncError:
     refused value stays `Rejected` (and a bad key `BadKey`): its cure lies in the store, not in
     the template.
     """
-    if isinstance(error, jinja2.TemplateSyntaxError):
-        return TemplateError(f"{error.name or name}:{error.lineno}: {error.message}")
+    if isinstance(error, jinja2.TemplateSyntaxError | SyntaxError):
+        return TemplateError(_of_syntax(error, name))
     place = _line(error.__traceback__) or name
     if isinstance(error, ItemsRefused):
         return error  # each reason names its own place
@@ -56,3 +67,9 @@ def located(error: Exception, name: str) -> LbsyncError:
     if isinstance(error, Rejected):
         return Rejected(f"{place}: {message}")
     return TemplateError(f"{place}: {message}")
+
+
+def _of_syntax(error: jinja2.TemplateSyntaxError | SyntaxError, name: str) -> str:
+    if isinstance(error, SyntaxError):  # Python's, of the code that Jinja made
+        return f"{error.filename or name}: {error.msg}; put parts of it into macros"
+    return f"{error.name or name}:{error.lineno}: {error.message}"

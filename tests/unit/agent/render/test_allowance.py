@@ -2,9 +2,12 @@
 
 import resource
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import msgspec
 import pytest
@@ -50,6 +53,7 @@ def a_renderer(directory: Path, **templates: str) -> Renderer:
         ("{{ ([range(9999)|list] * 99999)|map('join', ',')|list|length }}", LONG),
         (growing("[1]", "[ns.x, ns.x]") + "{{ ns.x|tojson }}", ""),
         ("{{ 1|round(10**8, 'ceil') }}", LONG),
+        ("{{ ([[0, 0]] * 9 * 10**6)|sum(start=[])|length }}", ""),
         ("{{ 'a' * 10**10 }}", LARGE),
         ("{{ 'a' * 10**9 }}", LARGE),
         ("{% set x = [1] * 10**10 %}", LARGE),
@@ -146,3 +150,25 @@ def test_outside_of_the_main_thread_is_rendered_all_the_same(tmp_path: Path) -> 
     thread.start()
     thread.join()
     assert texts == [{"haproxy.cfg": b"text\n"}]
+
+
+def test_a_limit_that_is_hit_where_the_code_has_no_line_is_told_all_the_same(
+    tmp_path: Path,
+) -> None:
+    renderer = a_renderer(
+        tmp_path, main="text\n{% for a in 'ab' %}{% if a %}x{% endif %}{% endfor %}"
+    )
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        frame.f_trace_opcodes = "__jinja_template__" in frame.f_globals
+        if event == "opcode" and frame.f_lineno is None:
+            raise TooCostly("stopped")
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with pytest.raises(TooCostly, match=r"^main\.j2:2: stopped$"):
+            renderer.render({}, {})
+    finally:
+        sys.settrace(before)

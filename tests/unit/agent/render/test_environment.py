@@ -132,6 +132,8 @@ def test_a_refused_value_is_rejected_not_blamed_on_the_template(render: Render) 
         ("a\n{{ '\x02' }}", r"main\.j2:2.*U\+0002"),
         ("{% include 'absent.j2' %}", r"absent\.j2"),
         ("{{ each('absent.j2', []) }}", r"absent\.j2"),
+        ("{% for a in x %}" * 21 + "{% endfor %}" * 21, r"main\.j2: too many .* blocks; put parts"),
+        ("{% if x %}" * 101 + "{% endif %}" * 101, r"main\.j2: too many levels .*; put parts"),
     ],
 )
 def test_a_broken_template_fails_when_the_renderer_is_built(
