@@ -86,6 +86,11 @@ class Assembler:
         other._owned = self._owned.twin()
         return other
 
+    @property
+    def shut_out(self) -> list[Problem]:
+        """The claims that were refused of services that were given none."""
+        return self._owned.shut_out
+
     def nudge(self, changed: Iterable[Entry]) -> list[Service] | None:
         """Take over entries that changed, where each leaves the structure as it is.
 

@@ -166,7 +166,7 @@ class DesiredBuilder:
         because one of `stuck` does."""
         while True:
             desired = self._assembler.assemble(entries, revision, tuple(problems))
-            kept, told = held_back.stay(desired.problems, stuck, entries, accepted)
+            kept, told = held_back.stay(self._assembler.shut_out, stuck, entries, accepted)
             if not kept:
                 return desired
             entries.update(kept)

@@ -34,11 +34,13 @@ def stay(
     conflicts: Iterable[Problem], stuck: set[str], entries: Entries, accepted: Entries
 ) -> tuple[dict[str, Entry], list[Problem]]:
     """Return the accepted entries that take the place of new ones, by key, and what to tell of them: a
-    service whose new host or port is not free, since its owner is held back, keeps what it had.
+    service that would have no host or port left, since the owner of its new ones is held back, keeps what
+    it had.
 
     Two services that change places in one write would both be lost otherwise where only one of them
-    cannot change. `conflicts`: claims that were refused for the sake of a rival; `stuck`: services
-    that claim something else than is stored for them.
+    cannot change. Who is given something follows the store: another's fault must not hold up its change.
+    `conflicts`: claims that were refused of services that were given none; `stuck`: services that claim
+    something else than is stored for them.
     """
     found: dict[str, Entry] = {}
     told = []

@@ -38,6 +38,12 @@ class Ownership:
         self.conflicts: list[Problem] = []
         """The claims that were refused."""
 
+    @property
+    def shut_out(self) -> list[Problem]:
+        """The claims that were refused of services that have nothing now."""
+        has = {str(service) for service, given in self.grants.items() if given.routes}
+        return [problem for problem in self.conflicts if problem.service not in has]
+
     def twin(self) -> "Ownership":
         """Return one that knows the same, and goes its own way from here."""
         other = copy.copy(self)

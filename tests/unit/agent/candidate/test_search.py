@@ -315,6 +315,22 @@ def test_who_would_take_the_place_of_one_that_is_held_back_keeps_its_own(
     assert owners(bed.run()) == {"a": "cured", "b": "new", "c": "new"}
 
 
+def test_a_claim_on_a_place_of_one_held_back_does_not_hold_up_the_rest_of_the_change(
+    bed: Bed,
+) -> None:
+    bed.put(_at("a", {"mode": "http", "hosts": ["x.x"]}, "old"))
+    bed.put(_at("b", {"mode": "http", "hosts": ["y.x"]}, "old"))
+    bed.run()
+    bed.put({"services/a/a": b"{", **_at("b", {"mode": "http", "hosts": ["x.x", "y.x"]}, "new")})
+
+    plan = bed.run()
+    assert owners(plan) == {"a": "old", "b": "new"}
+    told = {problem.key: problem.reason for problem in plan.desired.problems}
+    assert told["services/a/b"].endswith(
+        "belongs to a/a, which was created first; choose another host or path"
+    )
+
+
 @pytest.mark.parametrize("kind", ["named", "unnamed", "unprintable"])
 def test_five_hundred_bad_services_cost_a_bounded_number_of_trials(bed: Bed, kind: str) -> None:
     bed.put(_service("good", "old"))
