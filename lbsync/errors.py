@@ -30,7 +30,7 @@ class Exit(IntEnum):
     CONFLICT = 8
     """Another agent holds this host's lock, or a guarded write lost its race."""
     UNVERIFIED = 9
-    """`wait`: the time was up before every host had verified the revision."""
+    """Not there yet: a reload has to wait, or (`wait`) not every host has verified the revision in time."""
 
 
 class LbsyncError(Exception):

@@ -109,6 +109,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """When what HAProxy runs was last read back and found equal."""
     waits: str = ""
     """Why a reload has to wait, and what it is for; empty: none does."""
+    waits_until: float = 0.0
+    """When it may be at the earliest; 0: none waits, or nobody knows."""
     error: str = ""
     failing_since: float = 0.0
     """When `error` was first so, for as long as something is wrong."""
@@ -217,6 +219,13 @@ def doubt(status: Status, now: float) -> str:
     if status.every and age > 3 * status.every:
         return f"the agent (process {status.pid}) is silent; {written}"
     return ""
+
+
+def wait_of(status: Status, now: float) -> str:
+    """Return why a reload has to wait, and for how long; empty: none does. `now`: seconds since 1970."""
+    if not status.waits or status.waits_until <= now:
+        return status.waits
+    return f"{status.waits}; not before {span(status.waits_until - now)} from now"
 
 
 def pid_namespace() -> str:

@@ -19,6 +19,8 @@ class Outcome(msgspec.Struct, frozen=True):
     waits: str = ""
     """Why what is wanted is not served yet: a reload for it has to wait, and what for. `confirmed`
     then speaks of what is served meanwhile."""
+    waits_s: float = 0.0
+    """For how many seconds at least; 0: nobody knows."""
     changed: bool = False
     """This pass applied something."""
     error: str = ""

@@ -199,6 +199,20 @@ def test_a_reload_that_waits_is_told_everywhere_and_is_no_success(stack: Stack) 
         assert f"waiting: {why}" in waited.stdout
         fleet = command(stack, "status", "--fleet").stdout
         assert f"lb-test: a reload waits: {why}" in fleet
+        drained = command(stack, "drain")
+        assert (drained.returncode, stack.get("any", HEALTH).status) == (Exit.OK, 503)
+        stack.delete("endpoints/shop/web/default")
+        wait_until("the hold", lambda: agent.status().get("hold_id"))
+        confirmed = command(stack, "confirm")
+        assert confirmed.returncode == Exit.UNVERIFIED, confirmed.stderr
+        assert confirmed.stdout.startswith("confirmed: 2 of 2 servers would go")
+        assert f"goes with the reload that waits: {why}" in confirmed.stdout
+        assert "; not before 60 min from now" in confirmed.stdout
+        assert not command(stack, "confirm", "--wait", "1s").stdout.startswith("confirmed")
+        assert command(stack, "rollback", "--yes").returncode == Exit.OK
+        released = command(stack, "rollback", "--release")
+        assert released.returncode == Exit.UNVERIFIED, released.stderr
+        assert "follows the source again, when a reload may be: two reloads" in released.stdout
     finally:
         agent.stop()
     agent_setting(stack, 'splay = "1h"')

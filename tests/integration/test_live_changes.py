@@ -289,6 +289,27 @@ def test_while_a_reload_waits_what_runs_is_read_back_and_requests_are_obeyed(hos
     assert pid(host) == worker
 
 
+def test_a_host_is_drained_although_a_reload_waits(host: Host) -> None:
+    def health() -> int:
+        return host.stack.get("any", "/lbsync-health").status
+
+    wait_between_reloads(host)
+    host.stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]}})
+    assert host.agent.run_pass().waits
+    for _ in range(2):
+        host.control.set("drain", Request("kernel", NOW))
+        outcome = host.agent.run_pass()
+        assert (bool(outcome.waits), health()) == (True, 503)
+        host.agent.look_again()
+        assert host.agent.run_pass().waits
+        assert host.agent.result.applied is not None
+        assert (host.agent.result.applied.healed, health()) == ((), 503), "it is nobody's doing"
+        assert (host.stack.state / "live/maps/host.map").read_text() == "host drain\n"
+        host.control.clear("drain")
+        outcome = host.agent.run_pass()
+        assert (bool(outcome.waits), health()) == (True, 200)
+
+
 def test_a_restarted_agent_whose_reload_waits_knows_what_is_served_meanwhile(host: Host) -> None:
     wait_between_reloads(host)
     assert host.agent.result.applied is not None

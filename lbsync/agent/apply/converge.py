@@ -106,7 +106,8 @@ class Converger:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
         target = LoadedGeneration(self._staged_or_live(candidate.generation), rendered, config)
-        delay = self._delay(cause, urgent=urgent)
+        workers = self._old_workers()
+        delay = self._budget.ask(cause, time.monotonic(), workers, urgent=urgent)
         if delay is None:
             return self._reload(target, reasons, cause)
         return self._meanwhile(target, delay, reasons)
@@ -170,15 +171,16 @@ class Converger:
     def _meanwhile(
         self, target: LoadedGeneration, delay: Delay, reasons: tuple[str, ...]
     ) -> Applied | Deferred:
-        """Look after what runs while the reload to `target` has to wait.
-
-        What only a reload heals does not wait, and so brings what is wanted.
-        """
+        """Look after what runs while the reload to `target` has to wait; a reload that heals goes to it."""
         live = self._store.live()
         if live is None:  # somebody removed it: HAProxy could not start again
             return self._reload(target, reasons, "heal")
+        stored_host_map.update(live, target.rendered, host_map.of(target.rendered))
         try:
+            self._live.tell_host(target.rendered)
             applied = self._look(live, target)
+        except Deviated as error:
+            return self._reload(target, (str(error),), "heal")
         except Unavailable:
             self._store.discard(target.generation)  # the next pass stages anew
             raise
@@ -234,10 +236,6 @@ class Converger:
         self._live.load(there.rendered, there.config, applied.base)
         if self._live.known and not self._live.look()[1]:
             self._live.forget()
-
-    def _delay(self, cause: Cause, *, urgent: bool) -> Delay | None:
-        """Return for how long a reload has to wait; None: not at all."""
-        return self._budget.ask(cause, time.monotonic(), self._old_workers(), urgent=urgent)
 
     def _old_workers(self) -> int:
         try:

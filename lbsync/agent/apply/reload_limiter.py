@@ -46,6 +46,8 @@ class Delay(msgspec.Struct, frozen=True):
     """When to ask again; more than 0."""
     reason: str
     """One phrase for log and status."""
+    is_known: bool = True
+    """The reload may not be before `seconds` are over; False: it may be at any time, and nothing announces it."""
 
 
 class ReloadLimiter:
@@ -90,6 +92,7 @@ class ReloadLimiter:
                 _LOOK_AGAIN_S,
                 f"{old_workers} replaced workers still finish their connections, and there may be "
                 f"no more than {self.limits.old_workers} (max_old_workers)",
+                is_known=False,
             )
         return None
 

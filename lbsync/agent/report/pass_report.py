@@ -116,6 +116,7 @@ def deferred(state: RenderedState, wait: Deferred, installed: Installed) -> Outc
         confirmed,
         changed=bool(installed.changed),
         waits=f"{wait.delay.reason}; it is for {wait.reasons[0]}",
+        waits_s=wait.delay.seconds if wait.delay.is_known else 0.0,
         error=_first(wrong),
         again_in=wait.delay.seconds,
         exit_code=Exit.UNVERIFIED,

@@ -85,6 +85,7 @@ class StatusKeeper:
             "written_at": now,
             "every": self.settings.agent.verify.seconds,
             "waits": report.outcome.waits if report.outcome else "",
+            "waits_until": _waits_until(report, now),
             "error": report.error or report.reload_error,
             "refused_settings": report.reload_error,
             "failing_since": report.failing_since or 0.0,
@@ -225,6 +226,10 @@ class StatusKeeper:
             "needless_reloads": self._status.needless_reloads + applied.needless,
             "reload_reason": applied.reasons[0] if applied.reasons else "",
         }
+
+
+def _waits_until(report: Report, now: float) -> float:
+    return now + report.outcome.waits_s if report.outcome and report.outcome.waits_s else 0.0
 
 
 def _ended(report: Report) -> str:

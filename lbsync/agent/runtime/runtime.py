@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lbsync import log
+from lbsync.agent.file_names import HOST_MAP
 from lbsync.agent.haproxycfg.config import Config, main_text
 from lbsync.agent.haproxycfg.parser import Section, read_sections
 from lbsync.agent.runtime import host_map
+from lbsync.agent.runtime.changes import maps
 from lbsync.agent.runtime.changes.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.changes.change_set import Plan, PlanBuilder
 from lbsync.agent.runtime.changes.release_limits import bearable
@@ -20,7 +22,7 @@ from lbsync.agent.runtime.observe import look
 from lbsync.agent.runtime.plan import plan, plan_map, plan_one, together
 from lbsync.agent.runtime.readback import speaks
 from lbsync.agent.runtime.retire import RetiredServers
-from lbsync.agent.runtime.service_delta import ServiceDelta
+from lbsync.agent.runtime.service_delta import ServiceDelta, entry_changes
 from lbsync.clients.haproxy import known_faults, sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Unavailable
@@ -150,7 +152,7 @@ class HaproxyRuntime:
                 continue
             done.append(move)
             sections += mine
-        entries = _entry_changes(done)
+        entries = entry_changes(done)
         plans = [
             bearable(plan_map(self._running, path, *pairs), self._version)
             for path, pairs in entries.items()
@@ -164,6 +166,19 @@ class HaproxyRuntime:
             stay = dict(come)
             self._running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
         return done, left
+
+    def tell_host(self, rendered: Rendered) -> None:
+        """Change the host map alone, where all else has to wait. Raises `Deviated`; what runs is in doubt then."""
+        assert self._running is not None
+        data = host_map.of(rendered)
+        if data is None:
+            return
+        before, now = self._running.entries(HOST_MAP).values, maps.read(data, "map").values
+        gone, come = before.items() - now.items(), now.items() - before.items()
+        todo = plan_map(self._running, HOST_MAP, gone, come)
+        if not todo.empty and not todo.reload:
+            self._execute(todo)
+            self._running.adopt_entries(HOST_MAP, before.keys() - now.keys(), come)
 
     def renew(self, files: Mapping[str, bytes]) -> bool:
         """Change certificates that are served already; tell whether that was all there was to do.
@@ -271,20 +286,6 @@ def in_effect(differences: Callable[[], list[Drift]]) -> list[Drift]:
         if not moved or time.monotonic() >= deadline:
             return found
         time.sleep(_ADDRESS_EVERY_S)
-
-
-def _entry_changes(
-    moves: Iterable[ServiceDelta],
-) -> dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]]:
-    """Return lines that leave and lines that come, by map: of all services together, since a host
-    that moves from one to another must not be missing in between."""
-    found: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {}
-    for move in moves:
-        for path, gone, come in move.maps:
-            leaving, coming = found.setdefault(path, ([], []))
-            leaving += gone
-            coming += come
-    return found
 
 
 def _sections(text: str) -> list[Section]:

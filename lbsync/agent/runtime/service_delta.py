@@ -83,6 +83,20 @@ def lines(service: Service) -> dict[str, Pairs]:
     }
 
 
+def entry_changes(
+    moves: Iterable[ServiceDelta],
+) -> dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]]:
+    """Return lines that leave and lines that come, by map: of all services together, since a host
+    that moves from one to another must not be missing in between."""
+    found: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {}
+    for move in moves:
+        for path, gone, come in move.maps:
+            leaving, coming = found.setdefault(path, ([], []))
+            leaving += gone
+            coming += come
+    return found
+
+
 def shifts(running: Mapping[str, Service], wanted: Sequence[Service]) -> ServiceDeltas:
     """Compare all services, and sort out those that can change at once."""
     changed = [service for service in wanted if running.get(service.id) is not service]

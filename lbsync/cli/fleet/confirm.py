@@ -12,6 +12,7 @@ from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, Unavailable
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import fleet, publishing
+from lbsync.schema.reading import one_line
 from lbsync.schema.sentences import count
 from lbsync.settings import Duration, Settings
 
@@ -33,7 +34,8 @@ class Held(msgspec.Struct):
 
 
 def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
-    """Confirm what is held under an id (empty: the only one there is), and wait until nobody holds it.
+    """Confirm what is held under an id (empty: the only one there is), and wait until nobody holds it, and
+    none of those who did has a reload to come.
 
     Raises `Conflict` when nothing, or something else, is held; `Rejected` for a source without a
     fleet; `Unavailable`.
@@ -52,7 +54,13 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
             return Exit.OK
         name = _chosen(found, hold_id)
         source.commit([], [confirmation(source, found[name].services, name)])
-        _wait(source, name, wait)
+        later = _wait(source, name, found[name].holders, wait)
+    if later:
+        on = "; ".join(f"{host}: {why}" for host, why in later.items())
+        Terminal().line(
+            f"confirmed: {found[name]}; what is not gone yet goes with a reload that waits on {on}"
+        )
+        return Exit.UNVERIFIED
     Terminal().line(f"confirmed and done: {found[name]}")
     return Exit.OK
 
@@ -88,12 +96,33 @@ def _chosen(found: dict[str, Held], hold_id: str) -> str:
     raise Conflict(f"say which of {count(len(names), 'removal')}: {listed}")
 
 
-def _wait(source: Source, name: str, wait: Duration) -> None:
+def _wait(source: Source, name: str, holders: list[str], wait: Duration) -> dict[str, str]:
+    """Return which of `holders` have a reload to come when the time is up, and why that waits.
+
+    Raises `Unavailable` where it is still held then.
+    """
     deadline = time.monotonic() + wait.seconds
-    while (each := held(source.snapshot()).get(name)) is not None:
+    while True:
+        snapshot = source.snapshot()
+        each = held(snapshot).get(name)
+        still = waiting(snapshot, holders)
+        if each is None and not still:
+            return {}
         if time.monotonic() >= deadline:
-            raise Unavailable(
-                f"the confirmation is written, but after {wait} it is still held by "
-                f"{', '.join(each.holders)}; it is obeyed for an hour"
-            )
+            break
         time.sleep(_POLL_S)
+    if each is not None:
+        raise Unavailable(
+            f"the confirmation is written, but after {wait} it is still held by "
+            f"{', '.join(each.holders)}; it is obeyed for an hour"
+        )
+    return still
+
+
+def waiting(snapshot: Snapshot, holders: list[str]) -> dict[str, str]:
+    """Return which of `holders` have a reload to come, and why it waits."""
+    records = fleet.census(snapshot).live
+    found = {host: records.get(host) for host in holders}
+    return {
+        host: one_line(record.waits) for host, record in found.items() if record and record.waits
+    }

@@ -1,6 +1,7 @@
 """`lbsync confirm`."""
 
 import argparse
+import time
 from pathlib import Path
 
 from lbsync import status
@@ -11,6 +12,8 @@ from lbsync.cli.fleet import confirm
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Conflict, Exit, Unavailable
+from lbsync.settings import Duration
+from lbsync.status import Status
 
 _EPILOG = """\
 examples:
@@ -61,12 +64,34 @@ def run(args: argparse.Namespace) -> Exit:
         # It names exactly one removal, so it may stand until an agent comes.
         request.make(state, "confirm", found.hold_id)
         raise Unavailable("confirmed, but no agent runs on this host; it is obeyed when one starts")
-    request.ask(
-        state,
-        "confirm",
-        found.hold_id,
-        lambda now: now.hold_id != found.hold_id and now.state == "confirmed",
-        args.wait,
+    return _ask(state, found, args.wait)
+
+
+def _ask(state: Path, found: Status, wait: Duration) -> Exit:
+    """Confirm what is held, and say what became of it."""
+    deadline = time.time() + wait.seconds
+    now = request.ask(
+        state, "confirm", found.hold_id, lambda now: is_settled(now, found, deadline), wait
     )
-    Terminal().line(f"confirmed and done: {found.held.partition(';')[0]}")
+    what = found.held.partition(";")[0]
+    if now.state == "held":
+        Control(state).forget("confirm")
+        raise Conflict(f"what is held now is {now.hold_id}, not {found.hold_id}: {now.held}")
+    if now.state == "waiting":
+        # The request stands until then: the pass that reloads needs it.
+        Terminal().line(
+            f"confirmed: {what}; what is not gone yet goes with the reload that waits: "
+            f"{status.wait_of(now, time.time())}"
+        )
+        return Exit.UNVERIFIED
+    Terminal().line(f"confirmed and done: {what}")
     return Exit.OK
+
+
+def is_settled(now: Status, found: Status, deadline: float) -> bool:
+    """Tell whether nothing more will become of a confirmation before `deadline`, in seconds since 1970."""
+    if now.hold_id == found.hold_id:
+        return False
+    if now.state == "waiting":
+        return not 0.0 < now.waits_until < deadline
+    return now.state in ("confirmed", "stale", "held")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.settings import Settings
-from lbsync.status import PROVED
+from lbsync.status import PROVED, wait_of
 from lbsync.timestamps import minute
 
 _EPILOG = """\
@@ -53,6 +54,15 @@ class Ended(msgspec.Struct, frozen=True):
     revision: int = 0
     """Of the source, which that serves; 0 where unknown."""
     error: str = ""
+    waits: str = ""
+    """Why what is asked for is not served yet: a reload has to wait."""
+
+    @property
+    def code(self) -> Exit:
+        """What the command ends with."""
+        if not self.confirmed:
+            return Exit.UNAVAILABLE
+        return Exit.UNVERIFIED if self.waits else Exit.OK
 
     def __str__(self) -> str:
         return "\n".join(filter(None, (self.sentence, self.error)))
@@ -92,7 +102,7 @@ def run(args: argparse.Namespace) -> Exit:
     become_owner(state, sockets=(settings.haproxy.stats_socket, settings.haproxy.master_socket))
     ended = _release(args, state) if args.release else _go_back(args, settings, store)
     Terminal().block(to_json(ended) if args.output == "json" else str(ended))
-    return Exit.OK if ended.confirmed else Exit.UNAVAILABLE
+    return ended.code
 
 
 def _go_back(args: argparse.Namespace, settings: Settings, store: Store) -> Ended:
@@ -160,9 +170,11 @@ def _release(args: argparse.Namespace, state: Path) -> Ended:
     except Unavailable as error:
         raise Unavailable(f"released, but {error}") from error
     said = "released: this host follows the source again"
-    if now.waits:
-        said += f", when a reload may be: {now.waits}"
-    return Ended(said, True, now.digest, now.revision)
+    if now.held:
+        said += f"; a removal is held: {now.held}"
+    if wait := wait_of(now, time.time()):
+        said += f", when a reload may be: {wait}"
+    return Ended(said, True, now.digest, now.revision, waits=wait)
 
 
 def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:

@@ -229,7 +229,7 @@ def _troubles(found: Status) -> Iterator[Row]:
         text = found.source.detail if found.source.ok else f"AWAY: {found.source.detail}"
         yield "source", text, None if found.source.ok else "red"
     if found.waits:
-        yield "waits", f"a reload: {found.waits}", "yellow"
+        yield "waits", f"a reload: {status.wait_of(found, time.time())}", "yellow"
     if found.refused_settings and found.error != found.refused_settings:
         yield "settings", f"not taken over, the old ones hold: {found.refused_settings}", "red"
     if found.error:
