@@ -24,7 +24,7 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 .PHONY: help
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## "; print "lbsync: make TARGET [VARIABLE=value]\n" } \
-	     /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 } \
+	     /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 } \
 	     END { print "\n  ARGS=…       is passed on to pytest or bench, as in: make unit ARGS=\"-k guard\"" }' \
 	     Makefile
 
@@ -33,8 +33,8 @@ setup: ## make .venv with everything the checks and tests import (done by the ot
 	@VENV=$(VENV) scripts/setup
 
 .PHONY: setup-daemons
-setup-daemons: setup
-	@scripts/setup-daemons
+setup-daemons: setup ## programs that the tests run; ARGS=all: also HAProxy 3.0, 3.2, 3.4, unpacked here
+	@scripts/setup-daemons $(filter all,$(ARGS))
 
 .PHONY: demo
 demo: setup ## watch the agent at work on this machine; KEEP=1 leaves it running to play with
@@ -42,8 +42,13 @@ demo: setup ## watch the agent at work on this machine; KEEP=1 leaves it running
 	@KEEP=$(KEEP) $(PY) -m demo
 
 .PHONY: test
-test: setup-daemons ## run all tests, against real etcd and HAProxy processes on loopback
+test: setup-daemons ## run all tests, with real etcd, and HAProxy 2.6 and the newest that is there
 	$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
+
+.PHONY: test-haproxies
+test-haproxies: setup ## what runs HAProxy, on each release that is there or can be had
+	@scripts/setup-daemons all
+	HAPROXY_BRANCHES=all $(PYTEST) -n $(WORKERS) --dist worksteal tests/golden tests/integration tests/e2e $(ARGS)
 
 .PHONY: check
 check: setup ## lint, format, types, imports; seconds

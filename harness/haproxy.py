@@ -1,6 +1,7 @@
 """A real HAProxy in master-worker mode, on loopback, for tests, the demo and the benchmarks."""
 
 import contextlib
+import functools
 import importlib.util
 import os
 import shutil
@@ -30,15 +31,42 @@ def wheel() -> str | None:
     return str(path) if path.exists() else None
 
 
+def unpacked() -> list[str]:
+    """Return the paths of what `scripts/setup-haproxies` brought, or somebody else put there."""
+    folder = Path(os.environ.get("HAPROXIES") or Path(__file__).parents[1] / ".haproxies")
+    return [str(path.resolve()) for path in sorted(folder.glob("*/haproxy"))]
+
+
+@functools.cache
 def binaries() -> dict[str, str]:
-    """Return version ("2.6") to path of every HAProxy that tests can use here."""
+    """Return branch ("2.6") to path of every HAProxy that tests can use here; the oldest comes first.
+
+    Of several releases of one branch it is the first: the distribution's own, then the wheel's.
+    """
     found: dict[str, str] = {}
-    for path in (debian(), wheel()):
+    for path in (debian(), wheel(), *unpacked()):
         if path is not None:
             said = subprocess.run([path, "-v"], capture_output=True, text=True, check=True).stdout
             version = said.split("version ")[1].split("-")[0]
             found.setdefault(".".join(version.split(".")[:2]), path)
-    return found
+    return dict(sorted(found.items(), key=lambda item: [int(n) for n in item[0].split(".")]))
+
+
+def tested() -> list[str]:
+    """Return the branches that a test which is for all of them runs on.
+
+    Of what is there the oldest and the newest, so that many cost no more than two; `HAPROXY_BRANCHES` names
+    others: "3.0,3.2", or "all". What both promise is named where it is missing, and then demanded: 2.6, and
+    2.8, which comes with the packages for development.
+    """
+    branches = list(binaries())
+    asked = os.environ.get("HAPROXY_BRANCHES", "")
+    if asked == "all":
+        return list(dict.fromkeys(("2.6", "2.8", *branches)))
+    if asked:
+        return asked.split(",")
+    newest = branches[-1] if len(branches) > 1 else "2.8"
+    return list(dict.fromkeys(("2.6", newest)))
 
 
 class Haproxy:

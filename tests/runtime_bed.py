@@ -43,7 +43,6 @@ frontend fe
     use_backend %[var(txn.backend)]
 
 """
-VERSIONS = {"2.6": (2, 6, 12), "2.8": (2, 8, 25)}
 
 
 class Spot(msgspec.Struct, frozen=True):

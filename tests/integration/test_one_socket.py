@@ -8,7 +8,7 @@ import pytest
 
 from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
-from harness.haproxy import binaries
+from harness.haproxy import binaries, tested
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.errors import Exit
@@ -17,7 +17,7 @@ from tests.conftest import demand
 Make = Callable[[str], Stack]
 
 
-@pytest.fixture(params=["2.6", "2.8"])
+@pytest.fixture(params=tested())
 def stacks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     """Make a stack whose settings get lines under [haproxy], and start its HAProxy."""
     demand(etcd_harness.installed(), "etcd")

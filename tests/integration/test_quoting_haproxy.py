@@ -17,7 +17,7 @@ from tests.conftest import demand
 from tests.unit.agent.render.mixing import OTHERS, PRINTS
 
 
-@pytest.fixture(params=["2.6", "2.8"])
+@pytest.fixture(params=haproxy.tested())
 def binary(request: pytest.FixtureRequest) -> str:
     found = haproxy.binaries()
     demand(request.param in found, f"HAProxy {request.param}")

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,40 @@ def test_an_uninstall_leaves_what_haproxy_lives_on_and_says_so(host: Host) -> No
     }
     for place in ("haproxy.service.d/lbsync.conf", "/var/lib/lbsync", "/etc/lbsync"):
         assert place in gone.stdout
+
+
+def test_programs_that_were_put_into_a_folder_are_tested_the_newest_by_default(
+    machine: Path,
+) -> None:
+    for name, version in (("mine", "9.10.1"), ("other", "9.9-dev3"), ("twice", "9.10.2")):
+        (machine / name).mkdir()
+        program(machine, f"{name}/haproxy", f"echo 'HAProxy version {version}-x 2026/10/14'")
+    asked = "from harness import haproxy; print(haproxy.tested(), haproxy.binaries().get('9.10'))"
+    for branches, wanted in (
+        ("", ["2.6", "9.10"]),
+        ("9.9,9.10", ["9.9", "9.10"]),
+        ("all", [*("2.6", "2.8"), *("9.9", "9.10")]),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", asked],
+            cwd=ROOT,
+            env={**os.environ, "HAPROXIES": str(machine), "HAPROXY_BRANCHES": branches},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == f"{wanted} {machine}/mine/haproxy"
+
+
+def test_newer_haproxies_are_left_alone_where_they_run(machine: Path) -> None:
+    (machine / "somewhere").mkdir()
+    program(machine, "somewhere/haproxy", "exit 0")
+    env = {**os.environ, "HAPROXIES": str(machine)}
+    done = subprocess.run(
+        [ROOT / "scripts/setup-haproxies", "somewhere"], env=env, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if shutil.which("apt-get"):
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        assert done.stderr.strip().endswith(f"put programs as {machine}/NAME/haproxy")

@@ -1,4 +1,4 @@
-"""What the tests of behaviour share: HAProxy in both versions, and toy web servers."""
+"""What the tests of behaviour share: HAProxy of each release that is tested, and toy web servers."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from harness.haproxy import binaries
+from harness.haproxy import binaries, tested
 from harness.web import WebServer
 from tests.conftest import demand
 from tests.site import Site
 
 
-@pytest.fixture(scope="module", params=["2.6", "2.8"])
+@pytest.fixture(scope="module", params=tested())
 def binary(request: pytest.FixtureRequest) -> str:
     demand(request.param in binaries(), f"HAProxy {request.param}")
     return binaries()[request.param]

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.haproxy import binaries
+from harness.haproxy import binaries, tested
 from tests.haproxy_bench import Bench
 
-VERSIONS = ("2.6", "2.8")
 
-
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=tested())
 def binary(request: pytest.FixtureRequest) -> str:
     found = binaries().get(request.param)
     if found is None:
