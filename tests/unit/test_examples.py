@@ -37,6 +37,7 @@ def test_what_the_example_settings_comment_out_are_settings_that_exist(tmp_path:
     text = (ROOT / "examples/lbsync.toml").read_text()
     live = re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
     assert live != text
+    live = live.replace('endpoints = ["http://', 'endpoints = ["https://')
     (tmp_path / "lbsync.toml").write_text(live)
     load(tmp_path / "lbsync.toml", environ={})
 
