@@ -209,7 +209,7 @@ def doubt(status: Status, now: float) -> str:
     """
     age = now - status.written_at
     written = f"the status was written {span(age)} ago"
-    if not _is_agent(status):
+    if not is_running(status):
         return f"the agent is not running (process {status.pid} is gone); {written}"
     if status.outdated:
         return (
@@ -236,8 +236,8 @@ def pid_namespace() -> str:
         return ""
 
 
-def _is_agent(status: Status) -> bool:
-    """Tell whether the process lives and looks like ours, in case its number was given anew."""
+def is_running(status: Status) -> bool:
+    """Tell whether the agent's process lives and looks like ours, in case its number was given anew."""
     if status.pid_namespace != pid_namespace():
         return True  # cannot be seen from here; its silence will tell
     try:

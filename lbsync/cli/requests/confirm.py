@@ -60,10 +60,11 @@ def run(args: argparse.Namespace) -> Exit:
         return Exit.OK
     if args.hold and not found.hold_id.startswith(args.hold):
         raise Conflict(f"what is held now is {found.hold_id}, not {args.hold}: {found.held}")
-    if request.alive(state) is None:
+    if why := request.missing(state):
         # It names exactly one removal, so it may stand until an agent comes.
         request.make(state, "confirm", found.hold_id)
-        raise Unavailable("confirmed, but no agent runs on this host; it is obeyed when one starts")
+        then = "one starts" if why == request.NO_AGENT else "it goes on"
+        raise Unavailable(f"confirmed, but {why}; it is obeyed when {then}")
     return _ask(state, found, args.wait)
 
 

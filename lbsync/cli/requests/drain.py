@@ -65,8 +65,7 @@ def see_to_it(settings: Settings, wait: Duration) -> str:
     state = Path(settings.state_dir)
     wanted = Control(state).get("drain")
     reason = wanted.value if wanted else ""
-    why = "no agent runs on this host"
-    if request.alive(state) is not None:
+    if not (why := request.missing(state)):
         try:
             request.until(state, lambda now: _is_done(now, reason), wait, _is_hopeless)
             return ""

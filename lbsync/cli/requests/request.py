@@ -17,7 +17,8 @@ from lbsync.settings import Duration
 from lbsync.status import PROVED, Status
 from lbsync.timestamps import stamp
 
-START = "'systemctl start lbsync-agent'"
+NO_AGENT = "no agent runs on this host"
+_START = "'systemctl start lbsync-agent'"
 _POLL_S = 0.05
 _LOOKED = PROVED - {"stale"}
 """States of a pass that knows what is wanted now, or needs not know."""
@@ -55,6 +56,22 @@ def alive(state_dir: Path) -> Status | None:
     return None if status.doubt(found, time.time()) else found
 
 
+def missing(state_dir: Path) -> str:
+    """Return why nobody answers here, `NO_AGENT` or what an agent that runs suffers from; empty where one
+    does."""
+    try:
+        found = status.read(state_dir)
+    except Unavailable:
+        return NO_AGENT
+    return status.doubt(found, time.time()) if status.is_running(found) else NO_AGENT
+
+
+def _demand(state_dir: Path, so: str) -> None:
+    """Raise `Unavailable`, with the consequence `so`, where nobody answers."""
+    if why := missing(state_dir):
+        raise Unavailable(f"{why}, so {so}{f'; {_START}' if why == NO_AGENT else ''}")
+
+
 @contextlib.contextmanager
 def standing(state_dir: Path, name: Name, value: str) -> Iterator[None]:
     """Let a request stand for the length of a `with` block, and on if that ends well.
@@ -82,8 +99,7 @@ def ask(
 
     Raises `Unavailable`; where no agent runs, nothing is asked.
     """
-    if alive(state_dir) is None:
-        raise Unavailable(f"no agent runs on this host, so nothing was asked; {START}")
+    _demand(state_dir, "nothing was asked")
     try:
         with standing(state_dir, name, value):
             return until(state_dir, done, wait)
@@ -98,8 +114,7 @@ def fresh(state_dir: Path, wait: Duration) -> Status:
     Raises `Unavailable` where no agent runs, or no such pass ends in time; `LbsyncError`.
     """
     begun = time.time()
-    if alive(state_dir) is None:
-        raise Unavailable(f"no agent runs on this host, so nobody knows; {START}")
+    _demand(state_dir, "nobody knows")
     make(state_dir, "look", "")
     try:
         return until(state_dir, lambda now: now.state in _LOOKED and _began(now) >= begun, wait)
@@ -137,6 +152,7 @@ def until(
                 break
         time.sleep(_POLL_S)
     if now is None:
-        raise Unavailable("the agent does not run any more")
+        why = missing(state_dir)
+        raise Unavailable("the agent does not run any more" if why in ("", NO_AGENT) else why)
     said = f"; it says: {error}" if error else ""
     raise Unavailable(f"the agent did not confirm it in {wait}{said}")

@@ -160,11 +160,9 @@ def _previous(store: Store) -> Generation:
 def _release(args: argparse.Namespace, state: Path) -> Ended:
     if not Control(state).clear("rollback"):
         return Ended("this host was not rolled back; it follows the source", True)
-    if request.alive(state) is None:
-        return Ended(
-            "released, but no agent runs on this host: HAProxy goes on as it is until one starts",
-            False,
-        )
+    if why := request.missing(state):
+        then = "one starts" if why == request.NO_AGENT else "it goes on"
+        return Ended(f"released, but {why}: HAProxy goes on as it is until {then}", False)
     try:
         now = request.until(state, lambda now: now.state in _FOLLOWING, args.wait)
     except Unavailable as error:
