@@ -10,7 +10,7 @@ from harness.haproxy import Haproxy
 from harness.ports import free_port
 from harness.wait import wait_until
 from harness.web import WebServer
-from lbsync.agent.apply.switch import Applied, Switcher
+from lbsync.agent.apply.switch import ApplyResult, Switcher
 from lbsync.agent.candidate.validate import Refused, validate
 from lbsync.agent.generations.master_directory import MasterDirectory
 from lbsync.agent.generations.store import Generation, Store
@@ -134,7 +134,7 @@ class Bench:
             raise
         return staged, accepted.config
 
-    def apply(self, rendered: Rendered, *, checked: bool = True) -> Applied:
+    def apply(self, rendered: Rendered, *, checked: bool = True) -> ApplyResult:
         """The straight path; `checked=False` plays a fault that no check foresees."""
         if checked:
             staged, config = self.stage(rendered)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync import log
-from lbsync.agent.apply.converge import Deferred
-from lbsync.agent.apply.switch import Applied
+from lbsync.agent.apply.converge import DeferredReload
+from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.candidate.failed_digests import LoadFailed
-from lbsync.agent.control import Asked, Request
+from lbsync.agent.control import Request, Requests
 from lbsync.agent.desired import access_loss, template_context
 from lbsync.agent.desired.builder import PassInput
 from lbsync.agent.desired.decode import Entries
@@ -32,9 +32,9 @@ from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
 #: How soon to look whether a server that was taken out has ended its sessions.
-_LOOK_AFTER_LEAVING_S = 1.0
+_REAP_AGAIN_S = 1.0
 #: How soon to notice that HAProxy is gone, or is another process: one question on its socket.
-_IS_IT_THERE_S = 10.0
+_SAME_WORKER_EVERY_S = 10.0
 _NOTHING: Entries = {}
 
 
@@ -47,8 +47,8 @@ class Agent:
         self._memory = Memory(settings)
         self._problems = ProblemLog()
         self._watching = False
-        self._beat: Callable[[], None] | None = None
-        self._stages = Stages.of(settings, self._memory, self._alive)
+        self._watchdog_ping: Callable[[], None] | None = None
+        self._stages = Stages.of(settings, self._memory, self._show_alive)
         self._memory.follow(settings, self._stages.master)
         memory = self._memory
         self.state_files = StateFiles(
@@ -59,8 +59,8 @@ class Agent:
             memory.occupied,
         )
         self._confirmed: LoadedGeneration | None = None
-        self._ahead: Candidate | None = None
-        self._went_ahead = False
+        self._prebuilt: Candidate | None = None
+        self._has_prebuilt = False
         self.result = PassResult()
         """Of the last pass."""
         self._memory.store.sweep()
@@ -72,8 +72,8 @@ class Agent:
 
         `source`, `prefix` and `state_dir` stay those the agent was started with.
         """
-        stages = Stages.of(settings, self._memory, self._alive)
-        self._stages.candidates.forget(self._take_ahead())
+        stages = Stages.of(settings, self._memory, self._show_alive)
+        self._stages.candidates.forget(self._pop_prebuilt())
         self._stages = stages
         self._memory.follow(settings, stages.master)
 
@@ -87,10 +87,10 @@ class Agent:
         """A reload of the agent's own runs."""
         return self._stages.switcher.is_reloading
 
-    def watch(self, wake: Callable[[], None], beat: Callable[[], None]) -> None:
-        """Begin to follow the source; `wake` is called from another thread after each change, `beat` in
-        a pass before each step that may take its time, to show that it goes on."""
-        self._watching, self._beat = True, beat
+    def watch(self, wake: Callable[[], None], watchdog_ping: Callable[[], None]) -> None:
+        """Begin to follow the source; `wake` is called from another thread after each change,
+        `watchdog_ping` in a pass before each step that may take its time, to show that it goes on."""
+        self._watching, self._watchdog_ping = True, watchdog_ping
         self._memory.outputs.watch(wake)
         self._source.start(wake)
 
@@ -98,36 +98,36 @@ class Agent:
         """End what goes on beside the passes; see `Outputs.close`."""
         self._memory.outputs.close()
 
-    def look_again(self) -> None:
+    def verify_all_next(self) -> None:
         """Let the next pass read everything back, whenever that was last done."""
-        self._stages.converger.look_again()
+        self._stages.converger.verify_all_next()
 
     def run_pass(self) -> Outcome:
         """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
-        self.state_files.look(self._stages.runtime)
+        self.state_files.restore(self._stages.runtime)
         asked = self._memory.control.asked()
         self.result = msgspec.structs.replace(self.result, asked=asked)
-        outcome = self._pass(asked, self._take_ahead()).within(self._next_looks())
+        outcome = self._pass(asked, self._pop_prebuilt()).within(self._next_passes())
         self._note(outcome=outcome)
         return outcome
 
-    def _pass(self, asked: Asked, ahead: Candidate | None, *, again: bool = False) -> Outcome:
+    def _pass(self, asked: Requests, prebuilt: Candidate | None, *, again: bool = False) -> Outcome:
         """From what the source says to what HAProxy is proved to serve: the picture in the manual.
 
-        `ahead`: a candidate that the fast path has built. `again`: a reload has failed in this pass, and
-        whoever that may be due to is quarantined.
+        `prebuilt`: a candidate that the fast path has built. `again`: a reload has failed in this pass,
+        and whoever that may be due to is quarantined.
         """
         began, stages, memory = time.monotonic(), self._stages, self._memory
         if asked.rollback is not None:
-            return self._pinned(asked.rollback, ahead)
+            return self._pinned(asked.rollback, prebuilt)
         try:
             snapshot = self._source.snapshot()
         except Unavailable as error:
-            return self._without_source(error, ahead)
+            return self._without_source(error, prebuilt)
         wanted = self._wanted(snapshot, asked)
-        candidate = stages.candidates.build(wanted, self._confirmed, ahead)
+        candidate = stages.candidates.build(wanted, self._confirmed, prebuilt)
         hold = self._hold(candidate, snapshot)
-        self._problems.tell(candidate.state.desired.problems)
+        self._problems.update(candidate.state.desired.problems)
         if hold is not None and candidate.state.hold is None:
             return self._all_held(candidate, hold)
         memory.outputs.update(candidate.state.outside)
@@ -141,11 +141,11 @@ class Agent:
             ):
                 raise
             return self._pass(asked, None, again=True)  # the others need not wait
-        if isinstance(applied, Deferred):
+        if isinstance(applied, DeferredReload):
             return self._deferred(candidate, applied)
         return self._accept(candidate, applied, began)
 
-    def _wanted(self, snapshot: Snapshot, asked: Asked) -> PassInput:
+    def _wanted(self, snapshot: Snapshot, asked: Requests) -> PassInput:
         memory = self._memory
         if memory.accepted.unread:
             memory.accepted.read()
@@ -175,15 +175,15 @@ class Agent:
         """Tell whether a reload may not wait: it takes access away."""
         return bool(access_loss.less_access(self._known, candidate.state.entries))
 
-    def _pinned(self, rollback: Request, ahead: Candidate | None) -> Outcome:
+    def _pinned(self, rollback: Request, prebuilt: Candidate | None) -> Outcome:
         """End a pass that an operator holds at an older generation."""
-        self._stages.candidates.forget(ahead)
+        self._stages.candidates.forget(prebuilt)
         applied = self._serve(chosen(self._memory.store, rollback.value))
         return pass_report.pinned(applied, rollback.since)
 
-    def _without_source(self, error: Unavailable, ahead: Candidate | None) -> Outcome:
+    def _without_source(self, error: Unavailable, prebuilt: Candidate | None) -> Outcome:
         """End a pass that has nothing but a generation from before."""
-        self._stages.candidates.forget(ahead)
+        self._stages.candidates.forget(prebuilt)
         live = self._memory.store.live()
         if live is None:
             raise error
@@ -202,21 +202,21 @@ class Agent:
         memory.outputs.retry()
         return self._followed(pass_report.held_whole(applied, hold, memory.outputs.result()))
 
-    def _deferred(self, candidate: Candidate, wait: Deferred) -> Outcome:
+    def _deferred(self, candidate: Candidate, wait: DeferredReload) -> Outcome:
         """End a pass whose reload has to wait; its candidate is kept for the pass that may."""
-        self._ahead = candidate
+        self._prebuilt = candidate
         self._note(applied=wait.applied, revision=0)
         installed = self._memory.outputs.result()
         return self._followed(pass_report.deferred(candidate.state, wait, installed))
 
-    def _accept(self, candidate: Candidate, applied: Applied, began: float) -> Outcome:
+    def _accept(self, candidate: Candidate, applied: ApplyResult, began: float) -> Outcome:
         """Take what was proved as the last good version of everything."""
         before, state, memory = self._known, candidate.state, self._memory
         if applied.outcome == "confirmed":
             memory.accepted.replace(state.entries, state.raw)
             self._confirmed = LoadedGeneration(applied.generation, state.rendered, candidate.config)
-            self.state_files.serves(applied.generation, state.rendered)
-            self._stages.fast_path.starts_from(state.desired.services, candidate.config)
+            self.state_files.note_served(applied.generation, state.rendered)
+            self._stages.fast_path.start_from(state.desired.services, candidate.config)
             memory.removal_hold.served(state)
             builder = self._stages.builder
             builder.good_raw = memory.accepted.raw
@@ -236,14 +236,14 @@ class Agent:
         outcome = outcome.within(memory.removal_hold.waits() + memory.outputs.waits())
         return pass_report.stale(outcome, self._source.health()) if self._watching else outcome
 
-    def _serve(self, wanted: Generation) -> Applied:
+    def _serve(self, wanted: Generation) -> ApplyResult:
         """See to it that a generation from before is served."""
         draining = self.result.asked.drain is not None
         applied = self._stages.converger.serve(wanted, draining=draining)
         if self._release():
             applied = self._stages.converger.serve(wanted, draining=draining)
-        self.state_files.serves(wanted)
-        self._stages.fast_path.starts_from(())
+        self.state_files.note_served(wanted)
+        self._stages.fast_path.start_from(())
         self._note(applied=applied, revision=0)
         return applied
 
@@ -255,7 +255,7 @@ class Agent:
         control.forget("release")
         return True
 
-    def ahead(self) -> bool:
+    def run_fast_path(self) -> bool:
         """Do at once what need not wait for the debounce: called right after each wake.
 
         What HAProxy can take while it runs is done, the file follows with the pass. For what needs a
@@ -267,23 +267,23 @@ class Agent:
             return False
         wanted = self._wanted(self._source.snapshot(), asked)
         left = self._stages.fast_path.change(wanted)
-        if left and not self._went_ahead:
-            self._went_ahead = True
-            self._ahead = self._stages.candidates.build(wanted, self._confirmed)
+        if left and not self._has_prebuilt:
+            self._has_prebuilt = True
+            self._prebuilt = self._stages.candidates.build(wanted, self._confirmed)
         return not left
 
-    def _take_ahead(self) -> Candidate | None:
-        ahead, self._ahead, self._went_ahead = self._ahead, None, False
-        return ahead
+    def _pop_prebuilt(self) -> Candidate | None:
+        prebuilt, self._prebuilt, self._has_prebuilt = self._prebuilt, None, False
+        return prebuilt
 
-    def _next_looks(self) -> list[float]:
+    def _next_passes(self) -> list[float]:
         """Return in how many seconds a pass is due though nothing changed."""
         try:
-            leaving = self._stages.runtime.tidy()
+            leaving = self._stages.runtime.reap_retired()
         except Unavailable:
             leaving = False
-        waits = [self._stages.settings.agent.verify.seconds, _IS_IT_THERE_S]
-        return [*waits, _LOOK_AFTER_LEAVING_S] if leaving else waits
+        waits = [self._stages.settings.agent.verify.seconds, _SAME_WORKER_EVERY_S]
+        return [*waits, _REAP_AGAIN_S] if leaving else waits
 
     def _note(self, **known: object) -> None:
         memory = self._memory
@@ -294,7 +294,7 @@ class Agent:
             **known,
         )
 
-    def _alive(self) -> None:
+    def _show_alive(self) -> None:
         self.state_files.check()
-        if self._beat is not None:
-            self._beat()
+        if self._watchdog_ping is not None:
+            self._watchdog_ping()

@@ -34,7 +34,7 @@ class Request(msgspec.Struct, frozen=True):
     """RFC 3339, UTC."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Requests(msgspec.Struct, frozen=True):
     """What stands at the beginning of a pass: that is what the pass obeys, and what its status tells."""
 
     rollback: Request | None = None
@@ -62,9 +62,9 @@ class Control:
         except (OSError, reading.Unreadable):
             return None
 
-    def asked(self) -> Asked:
+    def asked(self) -> Requests:
         """Return what stands now."""
-        return Asked(self.get("rollback"), self.get("drain"))
+        return Requests(self.get("rollback"), self.get("drain"))
 
     def make_anew(self) -> bool:
         """Make the directory where it is missing, with what stood in it when this was last called; tell

@@ -35,7 +35,7 @@ class FastPath:
         self._in_force: dict[str, Service] = {}
         self._loops = Loops((), ())
 
-    def starts_from(self, services: Iterable[Service], config: Config | None = None) -> None:
+    def start_from(self, services: Iterable[Service], config: Config | None = None) -> None:
         """These, and `config`, are what HAProxy was proved to serve; nothing: it is not known."""
         binds = [bind for _, bind in config.binds()] if config else []
         self._loops = Loops(binds, listeners.own_addresses() if binds else ())
@@ -43,32 +43,32 @@ class FastPath:
 
     def change(self, wanted: PassInput) -> bool:
         """Change at once what can be; tell whether anything is left for a pass with a reload."""
-        if not self._predictable or not self._runtime.still():
+        if not self._predictable or not self._runtime.is_same_worker():
             return True
-        changed = None if self._removal_hold.hold else self._builder.nudge(wanted.snapshot)
+        changed = None if self._removal_hold.hold else self._builder.update(wanted.snapshot)
         if changed is None:
             decided = self._builder.decide(wanted)
-            moves = service_delta.shifts(self._in_force, decided.desired.services)
+            deltas = service_delta.diff(self._in_force, decided.desired.services)
         else:
-            moves = service_delta.of(self._in_force, changed)
+            deltas = service_delta.diff_changed(self._in_force, changed)
         # What may not be served is for the pass to refuse.
-        good = [move for move in moves.at_once if not any(self._loops.of([move.new]))]
-        refused = len(good) < len(moves.at_once)
+        good = [delta for delta in deltas.at_once if not any(self._loops.of([delta.new]))]
+        refused = len(good) < len(deltas.at_once)
         try:
-            done, left = self._runtime.shift(good, self._print)
-            self._in_force.update((move.new.id, move.new) for move in done)
+            done, left = self._runtime.apply_deltas(good, self._render_backend)
+            self._in_force.update((delta.new.id, delta.new) for delta in done)
             self._removal_hold.guard.window.runs(
-                [move.new for move in done], boot.now(), whole=False
+                [delta.new for delta in done], boot.now(), whole=False
             )
             renewed = self._runtime.renew(self._certificates())
         except Deviated as error:
             log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
             return True
-        return moves.rest or refused or left or not renewed
+        return deltas.rest or refused or left or not renewed
 
     def _certificates(self) -> dict[str, bytes]:
         found, _ = self._builder.read_certificates()
         return {f"{CERTIFICATES}/{file.name}": file.data for file in found}
 
-    def _print(self, backend: Backend) -> str:
+    def _render_backend(self, backend: Backend) -> str:
         return self._builder.fragment(service_delta.BACKEND, backend)

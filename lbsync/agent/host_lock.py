@@ -13,7 +13,7 @@ class HostLock:
     """Holds `<state_dir>/agent.lock`, and the directory itself.
 
     A lock is held on a file, not on its name: whoever removes the file, or puts another directory in its
-    place, lets a second agent in. So `look` compares what is held with what the names lead to. The
+    place, lets a second agent in. So `retake_if_lost` compares what is held with what the names lead to. The
     directory's own lock outlives the removal of everything in it.
     """
 
@@ -41,7 +41,7 @@ class HostLock:
     ) -> None:
         self._close()
 
-    def look(self) -> str:
+    def retake_if_lost(self) -> str:
         """Return what was removed or replaced since this was last asked, and is locked anew; or nothing.
 
         Raises `Superseded` when another agent was faster; `LbsyncError` when nothing can be made there.

@@ -21,7 +21,7 @@ COMMAND_TIMEOUT_S = 60.0
 """Seconds a check or reload command may take."""
 
 
-class Installed(msgspec.Struct, frozen=True):
+class InstallResult(msgspec.Struct, frozen=True):
     """What became of the installed files."""
 
     changed: tuple[str, ...]
@@ -30,7 +30,7 @@ class Installed(msgspec.Struct, frozen=True):
     """A sentence for each that was not."""
 
 
-def install(outputs: tuple[Output, ...], texts: Mapping[str, bytes]) -> Installed:
+def install(outputs: tuple[Output, ...], texts: Mapping[str, bytes]) -> InstallResult:
     """Bring every output of `outputs` that has a text in `texts` (by absolute path) to it."""
     changed, failed = [], []
     for output in outputs:
@@ -40,7 +40,7 @@ def install(outputs: tuple[Output, ...], texts: Mapping[str, bytes]) -> Installe
                     changed.append(output.path)
             except (LbsyncError, OSError) as error:
                 failed.append(f"{output.path}: {error}")
-    return Installed(tuple(changed), tuple(failed))
+    return InstallResult(tuple(changed), tuple(failed))
 
 
 def examine(output: Output, text: bytes) -> None:

@@ -12,12 +12,12 @@ from concurrent.futures import Future
 import msgspec
 
 from lbsync import log
-from lbsync.agent.install import Installed, install
+from lbsync.agent.install import InstallResult, install
 from lbsync.errors import LbsyncError
 from lbsync.loop.schedule import Pace, Schedule
 from lbsync.settings import Output, Settings
 
-_NOTHING = Installed((), ())
+_NOTHING = InstallResult((), ())
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -30,14 +30,14 @@ class _Round:
 
     def __init__(
         self,
-        work: Callable[[_Wanted], Installed],
+        work: Callable[[_Wanted], InstallResult],
         wanted: _Wanted,
-        ended: Callable[[Future[Installed]], None],
+        ended: Callable[[Future[InstallResult]], None],
     ) -> None:
         """`ended` is called from the thread, with the result."""
         self._work = work
         self._wanted = wanted
-        self._future: Future[Installed] = Future()
+        self._future: Future[InstallResult] = Future()
         self._future.add_done_callback(ended)
         self._thread = threading.Thread(target=self._run, name="outputs", daemon=True)
         self._thread.start()
@@ -46,7 +46,7 @@ class _Round:
         """Tell whether it has ended."""
         return self._future.done() or not self._thread.is_alive()
 
-    def result(self) -> Future[Installed]:
+    def result(self) -> Future[InstallResult]:
         """Wait until it has ended; return its result, or what it raised."""
         self._thread.join()
         if not self._future.done():
@@ -101,7 +101,7 @@ class Outputs:
         """Go on with the texts of before: what failed is tried again when that is due."""
         self.update(self._wanted.texts)
 
-    def result(self) -> Installed:
+    def result(self) -> InstallResult:
         """Return what was installed since the last call, and what failed and has not succeeded since.
 
         Before `watch`, the round that runs has ended when this returns. Raises whatever a round
@@ -114,7 +114,7 @@ class Outputs:
         fault, self._fault = self._fault, None
         if fault is not None:
             raise fault
-        return Installed(changed, self._failed if self._outputs else ())
+        return InstallResult(changed, self._failed if self._outputs else ())
 
     def waits(self) -> list[float]:
         """Return in how many seconds what failed is to be tried again; empty: nothing is."""
@@ -150,16 +150,16 @@ class Outputs:
             self._failed = ended.result().failed
             self._changed += ended.result().changed
 
-    def _install(self, wanted: _Wanted) -> Installed:
+    def _install(self, wanted: _Wanted) -> InstallResult:
         found = _NOTHING
         for output in wanted.outputs:
             if self._stopped.is_set():
                 break
             one = install((output,), wanted.texts)
-            found = Installed(found.changed + one.changed, found.failed + one.failed)
+            found = InstallResult(found.changed + one.changed, found.failed + one.failed)
         return found
 
-    def _ended(self, ended: Future[Installed]) -> None:
+    def _ended(self, ended: Future[InstallResult]) -> None:
         # `_wanted` is written before the round is asked whether it is done: one of the two sides
         # sees that there is a newer text.
         is_news = ended.exception() is not None or ended.result() != _NOTHING

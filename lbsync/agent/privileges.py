@@ -28,7 +28,7 @@ _KEEP_CAPABILITIES = 8
 """PR_SET_KEEPCAPS (prctl.h)."""
 
 
-def become_owner(state_dir: Path, *, sockets: Iterable[str | None] = ()) -> str:
+def drop_privileges(state_dir: Path, *, sockets: Iterable[str | None] = ()) -> str:
     """As root, go on as the user that owns the state directory: the agent.
 
     `sockets`: of HAProxy; also their groups are joined, for commands that stand in for the agent.

@@ -5,11 +5,11 @@ import msgspec
 from lbsync.agent import boot
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.control import Control, Request
-from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.generations.read import parsed
 from lbsync.agent.generations.store import Store
-from lbsync.agent.guard.guard import Guard, Hold, Standing
+from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.haproxycfg.config import Config, Parser
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.confirming import confirmations
@@ -29,7 +29,7 @@ class _Note(msgspec.Struct, frozen=True):
 class RemovalHold:
     """Knows what is held, and when it may go."""
 
-    def __init__(self, control: Control, settings: Settings, accepted: Accepted) -> None:
+    def __init__(self, control: Control, settings: Settings, accepted: AcceptedStore) -> None:
         """`accepted`: where the guard's memory is kept."""
         self._control = control
         self._accepted = accepted
@@ -39,7 +39,7 @@ class RemovalHold:
         self.guard = Guard(agent.guard_percent, agent.guard_window.seconds)
         accepted.recall(self.guard.window)
         if self._note is not None:
-            self.guard.standing = Standing(self._note.total, self._note.services)
+            self.guard.baseline = Baseline(self._note.total, self._note.services)
         self.configure(settings)
         self._confirmed: dict[str, int] = {}
         self._obeyed: set[tuple[str, int]] = set()
@@ -92,7 +92,7 @@ class RemovalHold:
 
     def done(self, gone: Hold) -> None:
         """A removal that was held is served now."""
-        self.guard.standing = None
+        self.guard.baseline = None
         if gone.id in self._confirmed:
             self._obeyed.add((gone.id, self._confirmed.pop(gone.id)))
         self._forget()

@@ -13,7 +13,7 @@ from lbsync.agent.candidate.candidates import CandidateBuilder
 from lbsync.agent.candidate.occupied_ports import OccupiedPorts
 from lbsync.agent.control import Control
 from lbsync.agent.desired import template_context
-from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.host_files import HostFiles
 from lbsync.agent.fast_path import FastPath
@@ -39,7 +39,7 @@ class Memory:
         """Read what is on disk in `state_dir`."""
         state = Path(settings.state_dir)
         self.store = Store(state, settings.agent.keep_generations)
-        self.accepted = Accepted(state / "accepted.db")
+        self.accepted = AcceptedStore(state / "accepted.db")
         self.control = Control(state)
         self.parser = Parser()
         self.limiter = ReloadLimiter(Limits.of(settings.agent))
@@ -72,17 +72,17 @@ class Stages(msgspec.Struct, frozen=True, eq=False):
     fast_path: FastPath
 
     @classmethod
-    def of(cls, settings: Settings, memory: Memory, beat: Callable[[], None]) -> Self:
+    def of(cls, settings: Settings, memory: Memory, watchdog_ping: Callable[[], None]) -> Self:
         """Build all stages, changing nothing in `memory`.
 
-        `beat` is called before each step that may take its time. Raises `TemplateError` when templates
-        cannot be used, `LbsyncError` when the live generation cannot be read.
+        `watchdog_ping` is called before each step that may take its time. Raises `TemplateError` when
+        templates cannot be used, `LbsyncError` when the live generation cannot be read.
         """
         options = from_settings(settings)
         builder = _builder(settings, memory)
         runtime = HaproxyRuntime(options, settings.agent.leave_within.seconds)
         switcher = Switcher(options, memory.store)
-        predictable = service_delta.foreseeable(settings, template_context.own_templates(settings))
+        own = template_context.own_templates(settings)
         return cls(
             settings,
             MasterDirectory(options),
@@ -93,15 +93,25 @@ class Stages(msgspec.Struct, frozen=True, eq=False):
                 switcher,
                 runtime,
                 memory.parser,
-                budget=memory.limiter,
-                look_every_s=settings.agent.verify.seconds,
-                beat=beat,
+                limiter=memory.limiter,
+                verify_every_s=settings.agent.verify.seconds,
+                watchdog_ping=watchdog_ping,
             ),
             builder,
             CandidateBuilder(
-                memory.store, builder, memory.parser, options, occupied=memory.occupied, beat=beat
+                memory.store,
+                builder,
+                memory.parser,
+                options,
+                occupied=memory.occupied,
+                watchdog_ping=watchdog_ping,
             ),
-            FastPath(runtime, builder, memory.removal_hold, predictable=predictable),
+            FastPath(
+                runtime,
+                builder,
+                memory.removal_hold,
+                predictable=service_delta.is_predictable(settings, own),
+            ),
         )
 
 

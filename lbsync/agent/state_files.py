@@ -9,7 +9,7 @@ from collections.abc import Callable
 from lbsync import log
 from lbsync.agent.candidate.occupied_ports import OccupiedPorts
 from lbsync.agent.control import Control
-from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.guard.guard import Guard
@@ -24,7 +24,7 @@ class StateFiles:
     def __init__(
         self,
         store: Store,
-        accepted: Accepted,
+        accepted: AcceptedStore,
         control: Control,
         guard: Guard,
         occupied: OccupiedPorts,
@@ -42,7 +42,7 @@ class StateFiles:
         self._lost = ""
         self._served: tuple[Generation, Rendered] | None = None
 
-    def serves(self, generation: Generation, rendered: Rendered | None = None) -> None:
+    def note_served(self, generation: Generation, rendered: Rendered | None = None) -> None:
         """Remember what HAProxy serves; `rendered` left out: it is on disk."""
         if self._served is None or self._served[0].name != generation.name:
             self._served = generation, load(generation) if rendered is None else rendered
@@ -58,7 +58,7 @@ class StateFiles:
             self.are_ours = False
             raise
 
-    def look(self, live: HaproxyRuntime) -> None:
+    def restore(self, runtime: HaproxyRuntime) -> None:
         """Write anew what is gone, and say so. Raises `LbsyncError` when the disk refuses, and
         `Superseded` when another agent took the lock; nothing is written then."""
         self.check()
@@ -72,8 +72,8 @@ class StateFiles:
         self._accepted.write_anew()
         self._accepted.remember(self._guard.window)
         self._occupied.write_anew()
-        live.note_anew()
-        self._make_live(live.base)
+        runtime.note_anew()
+        self._make_live(runtime.base)
         self._lost = ""
         log.get().warning(
             f"{lost} under the running agent: what it remembers was written anew; HAProxy served on"

@@ -7,11 +7,11 @@ from pathlib import Path
 from lbsync import log
 from lbsync.agent.agent import Agent
 from lbsync.agent.host_lock import HostLock
-from lbsync.agent.privileges import become_owner, make_state_dir
+from lbsync.agent.privileges import drop_privileges, make_state_dir
 from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.agent.report.status import StatusKeeper
 from lbsync.agent.watches import Watches
-from lbsync.cli.context import opened, settings_of
+from lbsync.cli.context import settings_of, source_opened
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, LbsyncError, SettingsError
@@ -56,14 +56,14 @@ def run(args: argparse.Namespace) -> Exit:
     log.setup(settings.log.level, settings.log.format)
     state = Path(settings.state_dir)
     make_state_dir(state)
-    if user := become_owner(state):
+    if user := drop_privileges(state):
         log.get().info(f"runs as {user}, who owns {state}")
     with (
         HostLock(state) as lock,
-        opened(settings, quiet=FOREIGN) as source,
+        source_opened(settings, quiet=FOREIGN) as source,
         contextlib.closing(Agent(settings, source)) as agent,
     ):
-        agent.state_files.lock = lock.look
+        agent.state_files.lock = lock.retake_if_lost
         keeper = StatusKeeper(settings, agent.state_files, source)
         if args.once:
             return _once(agent, keeper)
@@ -117,7 +117,7 @@ def _forever(
         agent.run_pass,
         Pace.of(settings.agent),
         waker=waker,
-        ahead=agent.ahead,
+        fast_path=agent.run_fast_path,
         reload=reload,
         on_report=note,
         notifier=Notifier(),
@@ -127,10 +127,10 @@ def _forever(
         args.config, wake=loop.wake, reread=loop.reread, reloads=lambda: agent.is_reloading
     )
     keeper.starting()
-    memory.settle_in()
+    memory.tune()
     try:
         watches.follow(settings)
-        agent.watch(loop.wake, loop.beat)
+        agent.watch(loop.wake, loop.watchdog_ping)
         fleet.start()
         log.get().info(
             "the agent begins", source=settings.source, host=settings.host, state=settings.state_dir

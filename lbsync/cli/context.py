@@ -18,7 +18,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, *, below: str = "", quiet: Collection[str] = ()) -> Iterator[Source]:
+def source_opened(
+    settings: Settings, *, below: str = "", quiet: Collection[str] = ()
+) -> Iterator[Source]:
     """Open the source for one command and close it afterwards; see `open_source`."""
     accepted = Path(settings.state_dir) / "accepted.db"
     source = open_source(settings, below=below, quiet=quiet, known=lambda: remembered(accepted))

@@ -11,7 +11,7 @@ _M_ARENA_MAX = -8
 _GC_THRESHOLDS = (20_000, 20, 50)
 
 
-def settle_in() -> None:
+def tune() -> None:
     """Prepare for ten thousand services: a million objects that stay."""
     # Walking them all, again and again, to look for cycles would cost more than the passes do.
     gc.set_threshold(*_GC_THRESHOLDS)

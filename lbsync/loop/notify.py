@@ -20,7 +20,7 @@ class Notifier:
         `WATCHDOG_PID`."""
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        self.beat_every: float | None = _beat_every(environ)
+        self.ping_every: float | None = _ping_every(environ)
         """Seconds between two beats: a third of what the watchdog allows; None: no watchdog."""
 
     def ready(self) -> None:
@@ -31,9 +31,9 @@ class Notifier:
         """Show one line in `systemctl status`."""
         self._send("STATUS=" + " ".join(sentence.split())[:_MAX_STATUS])
 
-    def beat(self) -> None:
+    def watchdog_ping(self) -> None:
         """Tell the watchdog that the loop turns."""
-        if self.beat_every is not None:
+        if self.ping_every is not None:
             self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
@@ -62,7 +62,7 @@ class Notifier:
             sender.send(message.encode())
 
 
-def _beat_every(environ: Mapping[str, str]) -> float | None:
+def _ping_every(environ: Mapping[str, str]) -> float | None:
     usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not usec.isdecimal() or int(usec) == 0 or (pid and pid != str(os.getpid())):
         return None

@@ -46,7 +46,7 @@ class Loop:
         pace: Pace,
         *,
         waker: Wakeable,
-        ahead: Callable[[], bool] | None = None,
+        fast_path: Callable[[], bool] | None = None,
         reload: Callable[[], Pace] | None = None,
         on_report: Callable[[Report], None] | None = None,
         notifier: Notifier | None = None,
@@ -55,13 +55,13 @@ class Loop:
         patience: float = 0.0,
     ) -> None:
         """`patience`: seconds the first pass waits for a first wake, while the source is being
-        read. `ahead` is called after a wake, before the debounce has passed, for what need not
+        read. `fast_path` is called after a wake, before the debounce has passed, for what need not
         wait for it, and tells whether all is done but the file; its errors are left to the pass.
         `reload` takes over new settings and returns their pace; it raises `LbsyncError`, having
         changed nothing, when they are wrong. `on_report` is called after each pass."""
         self._run_pass = run_pass
         self._waker = waker
-        self._ahead = ahead
+        self._fast_path = fast_path
         self._reload = reload
         self._on_report = on_report
         self._notifier = notifier or Notifier()
@@ -96,9 +96,9 @@ class Loop:
         self._stop = True
         self._waker.wake()
 
-    def beat(self) -> None:
+    def watchdog_ping(self) -> None:
         """Feed the watchdog; for the stages of a long pass, between one and the next."""
-        self._notifier.beat()
+        self._notifier.watchdog_ping()
 
     def run(self) -> None:
         """Run passes until `stop` or a signal. Must be called in the main thread.
@@ -107,12 +107,12 @@ class Loop:
         """
         with self._signals():
             while not self._stop:
-                self._notifier.beat()
+                self._notifier.watchdog_ping()
                 self._attempt("threads", threads.look_after)
                 if self._is_woken():
                     self._schedule.woken(self._clock())
-                    if self._ahead and not self._reload_asked and not self._stop:
-                        done, _ = self._attempt("ahead", self._ahead)
+                    if self._fast_path and not self._reload_asked and not self._stop:
+                        done, _ = self._attempt("ahead", self._fast_path)
                         self._schedule.looked_ahead(done=bool(done))
                 elif self._schedule.due() <= self._clock():
                     self._one_pass()
@@ -126,9 +126,9 @@ class Loop:
         """
         now = self._clock()
         pause = self._schedule.due() - now
-        if pause <= 0 and not (self._ahead and self._schedule.can_wait(now)):
+        if pause <= 0 and not (self._fast_path and self._schedule.can_wait(now)):
             return False
-        longest = min(self._notifier.beat_every or math.inf, _LOOK_AFTER_S)
+        longest = min(self._notifier.ping_every or math.inf, _LOOK_AFTER_S)
         return self._waker.wait(min(max(pause, 0.0), longest))
 
     def _one_pass(self) -> None:

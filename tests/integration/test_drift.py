@@ -13,7 +13,7 @@ SERVER = "be_shop_web_default/web"
 
 
 def healed(host: Host) -> tuple[str, ...]:
-    host.agent.look_again()
+    host.agent.verify_all_next()
     outcome = host.agent.run_pass()
     assert outcome.confirmed
     assert host.agent.result.applied is not None
@@ -78,7 +78,7 @@ def test_what_is_as_written_is_no_drift_whatever_is_written(host: Host) -> None:
     assert host.agent.run_pass().confirmed
     assert healed(host) == ()
     host.stack.put({"endpoints/shop/tls/default": servers(host.stack.web("new"))})
-    host.agent.ahead()
+    host.agent.run_fast_path()
     assert host.agent.run_pass().confirmed
     assert healed(host) == ()
 

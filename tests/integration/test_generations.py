@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.generations.store import Store
 from lbsync.errors import ApplyFailed, LbsyncError
 from lbsync.model.rendered import Rendered, RenderedFile
@@ -38,7 +38,7 @@ def test_no_umask_lets_others_read_the_generations(tmp_path: Path, before: int |
     umask = os.umask(0)
     try:
         Store(tmp_path / "state", keep=3).stage(rendered("aa"), revision=7)
-        accepted = Accepted(tmp_path / "accepted.db")
+        accepted = AcceptedStore(tmp_path / "accepted.db")
         accepted.replace({}, {"/a": b"1"})
     finally:
         os.umask(umask)

@@ -53,7 +53,7 @@ def test_servers_weights_states_routes_and_hosts_change_without_a_reload(host: H
 def test_what_is_done_ahead_is_found_right_by_the_pass(host: Host) -> None:
     worker = pid(host)
     host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("ahead"))})
-    assert host.agent.ahead()
+    assert host.agent.run_fast_path()
     assert host.stack.get("shop.example").body == "ahead"
     outcome = host.agent.run_pass()
     assert outcome.confirmed
@@ -77,7 +77,7 @@ def test_a_restarted_agent_knows_what_runs_and_reloads_nothing(host: Host) -> No
 
 def test_an_agent_killed_between_the_change_and_its_file_converges(host: Host) -> None:
     host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
-    host.agent.ahead()
+    host.agent.run_fast_path()
     host.restart_agent()
     assert host.agent.run_pass().confirmed
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"two"}
@@ -90,7 +90,7 @@ def test_drift_is_healed_and_told(host: Host) -> None:
         f"@1 set server be_shop_web_default/web addr 127.0.0.1 port {other.port}"
     )
     assert host.stack.get("shop.example").body == "other"
-    host.agent.look_again()
+    host.agent.verify_all_next()
     outcome = host.agent.run_pass()
     assert (outcome.confirmed, outcome.fields["healed"]) == (True, 1)
     assert host.stack.get("shop.example").body == "web"
@@ -99,7 +99,7 @@ def test_drift_is_healed_and_told(host: Host) -> None:
 def test_a_map_entry_somebody_deleted_is_put_back(host: Host) -> None:
     host.stack.haproxy.ask("@1 del map maps/routes.map shop.example/")
     assert host.stack.get("shop.example").status == 404
-    host.agent.look_again()
+    host.agent.verify_all_next()
     assert host.agent.run_pass().fields["healed"] == 1
     assert host.stack.get("shop.example").body == "web"
 
@@ -108,12 +108,12 @@ def test_what_a_person_set_is_kept_over_changes_and_reloads_until_released(host:
     two = host.stack.web("two")
     web = servers(host.stack.web("one"), two)
     host.stack.put({"endpoints/shop/web/default": web})
-    host.agent.look_again()
+    host.agent.verify_all_next()
     assert host.agent.run_pass().confirmed
-    host.agent.look_again()
+    host.agent.verify_all_next()
     host.agent.run_pass()
     host.stack.haproxy.ask("@1 set server be_shop_web_default/two state maint")
-    host.agent.look_again()
+    host.agent.verify_all_next()
     assert host.agent.run_pass().confirmed
     assert host.agent.result.applied is not None
     assert "be_shop_web_default/two" in host.agent.result.applied.by_hand[0]
@@ -134,11 +134,11 @@ def test_what_a_person_set_ends_when_something_else_is_wanted_of_the_server(
 ) -> None:
     one, two = host.stack.web("one"), host.stack.web("two")
     host.stack.put({"endpoints/shop/web/default": servers(one, two)})
-    host.agent.look_again()
+    host.agent.verify_all_next()
     assert host.agent.run_pass().confirmed
     for name in ("one", "two"):
         host.stack.haproxy.ask(f"@1 set server be_shop_web_default/{name} state maint")
-    host.agent.look_again()
+    host.agent.verify_all_next()
     assert host.agent.run_pass().confirmed
     assert host.agent.result.applied is not None
     both = [*host.agent.result.applied.by_hand]
@@ -150,7 +150,7 @@ def test_what_a_person_set_ends_when_something_else_is_wanted_of_the_server(
     assert host.agent.run_pass().confirmed
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"one"}
     assert (pid(host) == worker) is not by_reload
-    host.agent.look_again()
+    host.agent.verify_all_next()
     host.agent.run_pass()
     (held,) = host.agent.result.applied.by_hand
     assert "be_shop_web_default/two: state is maint" in held
@@ -223,7 +223,7 @@ def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
             "endpoints/shop/web/default": servers(two),
         }
     )
-    assert not host.agent.ahead()
+    assert not host.agent.run_fast_path()
     outcome = host.agent.run_pass()
     assert "a reload waits" in outcome.sentence
     assert outcome.waits, "so the state is not called confirmed"
@@ -259,7 +259,7 @@ def test_a_server_that_comes_back_while_it_leaves_serves_whoever_looks_after_it(
         host.stack.put({"endpoints/shop/web/default": servers(one)})
         assert host.agent.run_pass().confirmed
         assert {host.stack.get("shop.example").body for _ in range(4)} == {"one"}
-        host.agent.look_again()
+        host.agent.verify_all_next()
         assert host.agent.run_pass().confirmed
         assert host.agent.result.applied is not None
         assert host.agent.result.applied.by_hand == ()
@@ -271,7 +271,7 @@ def test_while_a_reload_waits_what_runs_is_read_back_and_requests_are_obeyed(hos
     worker = pid(host)
     host.stack.haproxy.ask("@1 set server be_shop_web_default/web weight 3")
     host.stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]}})
-    host.agent.look_again()
+    host.agent.verify_all_next()
     outcome = host.agent.run_pass()
     assert outcome.waits
     assert outcome.again_in is not None
@@ -283,7 +283,7 @@ def test_while_a_reload_waits_what_runs_is_read_back_and_requests_are_obeyed(hos
     assert host.agent.result.applied.by_hand == ()
     assert host.control.get("release") is None
     host.stack.haproxy.ask("@1 del map maps/routes.map shop.example/")
-    host.agent.look_again()
+    host.agent.verify_all_next()
     assert host.agent.run_pass().waits
     assert host.agent.result.applied.healed
     assert pid(host) == worker
@@ -300,7 +300,7 @@ def test_a_host_is_drained_although_a_reload_waits(host: Host) -> None:
         host.control.set("drain", Request("kernel", NOW))
         outcome = host.agent.run_pass()
         assert (bool(outcome.waits), health()) == (True, 503)
-        host.agent.look_again()
+        host.agent.verify_all_next()
         assert host.agent.run_pass().waits
         assert host.agent.result.applied is not None
         assert (host.agent.result.applied.healed, health()) == ((), 503), "it is nobody's doing"
@@ -343,7 +343,7 @@ def test_haproxy_finds_a_file_of_states_whenever_it_starts(host: Host) -> None:
 
 def test_what_haproxy_loaded_of_a_drain_is_a_step_and_nobodys_doing(host: Host) -> None:
     def passes(steps: int) -> None:
-        host.agent.look_again()
+        host.agent.verify_all_next()
         outcome = host.agent.run_pass()
         assert (outcome.confirmed, outcome.fields.get("healed", 0)) == (True, 0)
         assert host.agent.result.applied is not None
@@ -362,5 +362,5 @@ def test_what_haproxy_loaded_of_a_drain_is_a_step_and_nobodys_doing(host: Host) 
     host.control.set("drain", Request("kernel", NOW))
     passes(1)
     host.stack.haproxy.ask("@1 set map maps/host.map host up")
-    host.agent.look_again()
+    host.agent.verify_all_next()
     assert host.agent.run_pass().fields["healed"] == 1, "this one was somebody"

@@ -8,7 +8,7 @@ def test_a_server_that_is_haproxy_itself_is_refused_and_the_last_good_one_stays(
 ) -> None:
     itself = {"name": "web", "address": "127.0.0.1", "port": host.stack.http_port}
     host.stack.put({"endpoints/shop/web/default": {"servers": [itself]}})
-    host.agent.ahead()
+    host.agent.run_fast_path()
     assert host.stack.get("shop.example").body == "web", "not for a moment"
     outcome = host.agent.run_pass()
     assert "shop/web" in outcome.error

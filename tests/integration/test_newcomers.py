@@ -53,7 +53,7 @@ def put(host: Host, *webs: WebServer, **more: object) -> None:
     host.stack.put(
         {GOOD: {"servers": [*servers(good)["servers"], *servers(*webs, **more)["servers"]]}}
     )
-    host.agent.ahead()
+    host.agent.run_fast_path()
     assert host.agent.run_pass().confirmed
 
 
@@ -114,13 +114,13 @@ def test_where_all_servers_are_new_the_good_ones_serve_at_once(host: Host) -> No
     host.stack.put({"services/shop/web": CHECKED})
     assert host.agent.run_pass().confirmed
     host.stack.put({GOOD: servers(host.stack.web("one"), host.stack.web("two"))})
-    assert host.agent.ahead()
+    assert host.agent.run_fast_path()
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"one", "two"}
 
 
 def test_without_a_declared_check_a_new_server_serves_at_once(host: Host) -> None:
     host.stack.put({GOOD: servers(host.stack._webs[0], host.stack.web("two"))})
-    assert host.agent.ahead()
+    assert host.agent.run_fast_path()
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"web", "two"}
 
 

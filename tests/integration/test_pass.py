@@ -571,7 +571,7 @@ def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anoth
     live = (host.stack.state / "live").readlink()
     host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
     with pytest.raises(Superseded):
-        host.agent.ahead()
+        host.agent.run_fast_path()
     assert (host.stack.state / "live").readlink() == live
 
 

@@ -5,13 +5,13 @@ goes wrong on the short way, the long one is taken: a reload is always right.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
 from lbsync import log
 from lbsync.agent.apply.reload_limiter import Cause, Delay, ReloadLimiter
-from lbsync.agent.apply.switch import Applied, Switcher
+from lbsync.agent.apply.switch import ApplyResult, Switcher
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.candidate.failed_digests import FailedDigests, LoadFailed
 from lbsync.agent.generations import host_map as stored_host_map
@@ -25,6 +25,8 @@ from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime, files_of
 from lbsync.errors import ApplyFailed, Unavailable
 
+Reasons = tuple[str, ...]
+
 
 class Change(msgspec.Struct, frozen=True, eq=False):
     """How HAProxy gets from what it runs to a candidate."""
@@ -35,13 +37,13 @@ class Change(msgspec.Struct, frozen=True, eq=False):
     """Of the reload, should there be one."""
 
 
-class Deferred(msgspec.Struct, frozen=True):
+class DeferredReload(msgspec.Struct, frozen=True):
     """A reload is wanted, but has to wait; nothing was changed, nothing is lost."""
 
     delay: Delay
-    reasons: tuple[str, ...]
+    reasons: Reasons
     """Why it takes a reload."""
-    applied: Applied
+    applied: ApplyResult
     """What is served meanwhile, as it was read back."""
 
     def __str__(self) -> str:
@@ -55,39 +57,39 @@ class Converger:
     def __init__(
         self,
         store: Store,
-        applier: Switcher,
-        live: HaproxyRuntime,
+        switcher: Switcher,
+        runtime: HaproxyRuntime,
         parser: Parser,
         *,
-        budget: ReloadLimiter,
-        look_every_s: float,
-        beat: Callable[[], None],
+        limiter: ReloadLimiter,
+        verify_every_s: float,
+        watchdog_ping: Callable[[], None],
     ) -> None:
-        """`look_every_s`: seconds between two looks at everything that runs. `beat` is called before
-        each reload."""
+        """`verify_every_s`: seconds between two read-backs of everything that runs.
+        `watchdog_ping` is called before each reload."""
         self._store = store
-        self._applier = applier
-        self._live = live
+        self._switcher = switcher
+        self._runtime = runtime
         self._parser = parser
-        self._budget = budget
-        self._look_every_s = look_every_s
-        self._beat = beat
-        self._looked_at = float("-inf")
-        self._last: Applied | None = None
+        self._limiter = limiter
+        self._verify_every_s = verify_every_s
+        self._watchdog_ping = watchdog_ping
+        self._verified_at = float("-inf")
+        self._last: ApplyResult | None = None
         self._failures = FailedDigests()
 
     def plan(self, candidate: Candidate) -> Change:
         """Return how to get to a candidate; nothing is changed yet."""
         if candidate.is_live:
             return Change(Plan((), ()), "change")
-        if not self._live.still():
+        if not self._runtime.is_same_worker():
             self._learn()
-        plan = self._live.plan(candidate.config, candidate.rendered)
-        return Change(plan, "change" if self._live.known else "start")
+        plan = self._runtime.plan(candidate.config, candidate.rendered)
+        return Change(plan, "change" if self._runtime.known else "start")
 
     def apply(
         self, candidate: Candidate, change: Change, *, urgent: bool = False
-    ) -> Applied | Deferred:
+    ) -> ApplyResult | DeferredReload:
         """Bring a candidate into force and read it back; one that is live already is proved only.
 
         `urgent`: a reload for it must not wait. Raises `ApplyFailed` when HAProxy did not take it, the
@@ -100,19 +102,19 @@ class Converger:
         reasons, cause = change.plan.reasons, change.cause
         if not change.plan.reload:
             try:
-                self._live.carry_out(change.plan, config, rendered)
-                return self._settled(candidate.generation, config)
+                self._runtime.carry_out(change.plan, config, rendered)
+                return self._verify_and_adopt(candidate.generation, config)
             except (Deviated, Unavailable, _Drifted) as error:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
         target = LoadedGeneration(self._staged_or_live(candidate.generation), rendered, config)
         workers = self._old_workers()
-        delay = self._budget.ask(cause, time.monotonic(), workers, urgent=urgent)
+        delay = self._limiter.ask(cause, time.monotonic(), workers, urgent=urgent)
         if delay is None:
             return self._reload(target, reasons, cause)
         return self._meanwhile(target, delay, reasons)
 
-    def serve(self, wanted: Generation, *, draining: bool) -> Applied:
+    def serve(self, wanted: Generation, *, draining: bool) -> ApplyResult:
         """See to it that HAProxy serves a generation that is on disk.
 
         `draining` is as the host is now, not as it was when that generation was made.
@@ -124,103 +126,104 @@ class Converger:
             return self._prove(target)
         return self._reload(target, ("another generation was asked for",), "rollback")
 
-    def look_again(self) -> None:
+    def verify_all_next(self) -> None:
         """Look at everything in the next proof, whenever the last look was."""
-        self._looked_at = float("-inf")
+        self._verified_at = float("-inf")
 
     def release(self) -> bool:
         """Undo what a person set on the running HAProxy; tell whether it could be looked at."""
-        if not self._live.still():
+        if not self._runtime.is_same_worker():
             return False
-        self._live.look(release=True)
-        self.look_again()
+        self._runtime.verify(release=True)
+        self.verify_all_next()
         return True
 
-    def _settled(self, staged: Generation, config: Config) -> Applied:
+    def _verify_and_adopt(self, staged: Generation, config: Config) -> ApplyResult:
         """Read back after runtime changes, and make their file live."""
-        found, well = self._live.look(quick=True)
+        found, well = self._runtime.verify(quick=True)
         if not well:
-            raise _Drifted([finding for finding in found if not finding.held])
-        steps = self._live.taken()
-        applied = self._applier.adopt(staged, config, self._live.base)
-        self._budget.settled()
+            raise _Drifted([finding for finding in found if not finding.by_hand])
+        steps = self._runtime.pop_step_count()
+        applied = self._switcher.adopt(staged, config, self._runtime.base)
+        self._limiter.drop_request()
         return self._note(applied, found, steps=steps)
 
-    def _prove(self, target: LoadedGeneration) -> Applied:
+    def _prove(self, target: LoadedGeneration) -> ApplyResult:
         """Prove that the live generation is served: quickly, or looking at everything."""
         live, rendered, config = target.generation, target.rendered, target.config
-        if not self._live.still() or self._live.base not in (live.digest, live.meta.base):
-            self._live.forget()
-            applied = self._applier.confirm(live, rendered, config)
+        bases = live.digest, live.meta.base
+        if not self._runtime.is_same_worker() or self._runtime.base not in bases:
+            self._runtime.forget()
+            applied = self._switcher.confirm(live, rendered, config)
             if applied is None:
                 why = "HAProxy serves another configuration than the live one"
                 return self._reload(target, (why,), "start")
             if applied.outcome == "live":
                 return applied
-            self._live.load(rendered, config, applied.base)
-            self.look_again()
-            if not self._live.known:
+            self._runtime.load(rendered, config, applied.base)
+            self.verify_all_next()
+            if not self._runtime.known:
                 return applied
         # The host's own state, say: nobody has changed it, it was loaded so.
-        todo = self._live.plan(config, rendered)
+        todo = self._runtime.plan(config, rendered)
         if not todo.empty and not todo.reload:
-            self._live.carry_out(todo, config, rendered)
-            self.look_again()
-        return self._look(live, target)
+            self._runtime.carry_out(todo, config, rendered)
+            self.verify_all_next()
+        return self._verify(live, target)
 
     def _meanwhile(
         self, target: LoadedGeneration, delay: Delay, reasons: tuple[str, ...]
-    ) -> Applied | Deferred:
+    ) -> ApplyResult | DeferredReload:
         """Look after what runs while the reload to `target` has to wait; a reload that heals goes to it."""
         live = self._store.live()
         if live is None:  # somebody removed it: HAProxy could not start again
             return self._reload(target, reasons, "heal")
         stored_host_map.update(live, target.rendered, host_map.of(target.rendered))
         try:
-            self._live.tell_host(target.rendered)
-            applied = self._look(live, target)
+            self._runtime.update_host_map(target.rendered)
+            applied = self._verify(live, target)
         except Deviated as error:
             return self._reload(target, (str(error),), "heal")
         except Unavailable:
             self._store.discard(target.generation)  # the next pass stages anew
             raise
-        return applied if applied.reload is not None else Deferred(delay, reasons, applied)
+        return applied if applied.reload is not None else DeferredReload(delay, reasons, applied)
 
-    def _look(self, live: Generation, target: LoadedGeneration) -> Applied:
+    def _verify(self, live: Generation, target: LoadedGeneration) -> ApplyResult:
         """Read everything back where that is due; a reload that heals goes to `target`."""
         now = time.monotonic()
-        if now - self._looked_at < self._look_every_s and self._last is not None:
+        if now - self._verified_at < self._verify_every_s and self._last is not None:
             return msgspec.structs.replace(
-                self._last, reload=None, steps=self._live.taken(), reasons=(), healed=(), cause="",
-                needless=False, old_workers=self._old_workers(),
+                self._last, reload=None, steps=self._runtime.pop_step_count(), reasons=(), healed=(),
+                cause="", needless=False, old_workers=self._old_workers(),
             )  # fmt: skip
         try:
-            found, well = self._live.look()
+            found, well = self._runtime.verify()
         except Deviated as error:
             return self._reload(target, (str(error),), "heal")
-        drift = [finding for finding in found if not finding.held]
+        drift = [finding for finding in found if not finding.by_hand]
         if drift:
             log.get().warning(f"HAProxy ran otherwise than written: {some(drift)}", healed=well)
         if not well:
             return self._reload(target, tuple(map(str, drift[:FEW])), "heal")
-        self._looked_at = now
+        self._verified_at = now
         confirmed = self._store.confirmed()
         if confirmed is None or confirmed.name != live.name:
             confirmed = self._store.mark_confirmed(
-                live, self._live.base if self._live.base != live.digest else ""
+                live, self._runtime.base if self._runtime.base != live.digest else ""
             )
-        applied = Applied("confirmed", confirmed, time.monotonic() - now, base=self._live.base)
-        return self._note(applied, found, steps=self._live.taken())
+        seconds = time.monotonic() - now
+        applied = ApplyResult("confirmed", confirmed, seconds, base=self._runtime.base)
+        return self._note(applied, found, steps=self._runtime.pop_step_count())
 
-    def _note(self, applied: Applied, found: Iterable[Drift], steps: int = 0) -> Applied:
-        findings = list(found)
+    def _note(self, applied: ApplyResult, drift: list[Drift], steps: int = 0) -> ApplyResult:
         self._last = msgspec.structs.replace(
             applied,
-            by_hand=tuple(str(finding) for finding in findings if finding.held),
-            healed=tuple(str(finding) for finding in findings if not finding.held),
+            by_hand=tuple(str(each) for each in drift if each.by_hand),
+            healed=tuple(str(each) for each in drift if not each.by_hand),
             steps=steps,
             verified_at=time.time(),
-            worker=self._live.worker,
+            worker=self._runtime.worker,
             old_workers=self._old_workers(),
         )
         return self._last
@@ -230,53 +233,50 @@ class Converger:
         if (live := self._store.live()) is None:
             return
         there = parsed(live, self._parser)
-        applied = self._applier.confirm(live, there.rendered, there.config)
+        applied = self._switcher.confirm(live, there.rendered, there.config)
         if applied is None or applied.outcome != "confirmed":
             return
-        self._live.load(there.rendered, there.config, applied.base)
-        if self._live.known and not self._live.look()[1]:
-            self._live.forget()
+        self._runtime.load(there.rendered, there.config, applied.base)
+        if self._runtime.known and not self._runtime.verify()[1]:
+            self._runtime.forget()
 
     def _old_workers(self) -> int:
         try:
-            return self._applier.old_workers()
+            return self._switcher.old_workers()
         except Unavailable:
             return 0  # then there is no worker to spare, old or new
 
-    def _reload(self, target: LoadedGeneration, reasons: tuple[str, ...], cause: Cause) -> Applied:
-        self._beat()
+    def _reload(self, target: LoadedGeneration, reasons: Reasons, cause: Cause) -> ApplyResult:
+        self._watchdog_ping()
         wanted, rendered, config = target.generation, target.rendered, target.config
         self._not_again(wanted)
-        running = self._live.asked
-        needless = (
-            cause == "change"
-            and running is not None
-            and running.is_already(config, files_of(rendered))
-        )
-        self._live.forget()
+        running, needless = self._runtime.asked, False
+        if cause == "change" and running is not None:
+            needless = running.is_already(config, files_of(rendered))
+        self._runtime.forget()
         try:
-            applied = self._applier.apply(wanted, rendered, config, running)
+            applied = self._switcher.apply(wanted, rendered, config, running)
         except LoadFailed as error:
             self._failures.note(
-                wanted.digest, str(error), time.monotonic(), self._applier.worker_pid()
+                wanted.digest, str(error), time.monotonic(), self._switcher.worker_pid()
             )
             raise
         finally:
-            self._budget.reloaded(time.monotonic())
-            steps = self._live.taken()
+            self._limiter.reloaded(time.monotonic())
+            steps = self._runtime.pop_step_count()
         if applied.outcome == "confirmed":
-            ours = applied.reload is not None and applied.reload.before == self._live.worker
-            self._live.load(rendered, config, applied.base, ours=ours)
-            self._looked_at = time.monotonic()
+            ours = applied.reload is not None and applied.reload.before == self._runtime.worker
+            self._runtime.load(rendered, config, applied.base, ours=ours)
+            self._verified_at = time.monotonic()
         # The proof has read everything back; whose doing a difference is, only a closer look tells.
-        found = self._live.differences() if self._live.known and applied.mismatches else []
+        found = self._runtime.differences() if self._runtime.known and applied.mismatches else []
         return msgspec.structs.replace(
             self._note(applied, found, steps), reasons=reasons, cause=cause, needless=needless
         )
 
     def _not_again(self, wanted: Generation) -> None:
         """Raise the failure that is known of a generation, while it is not to be tried again."""
-        rest = self._failures.rest(wanted.digest, time.monotonic(), self._applier.worker_pid())
+        rest = self._failures.rest(wanted.digest, time.monotonic(), self._switcher.worker_pid())
         if rest is None:
             return
         if wanted.seq == 0:

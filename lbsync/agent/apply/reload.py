@@ -13,7 +13,7 @@ import msgspec
 
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.file_names import MAIN_FILE
-from lbsync.agent.runtime.readback import speaks
+from lbsync.agent.runtime.readback import reports_digest
 from lbsync.clients import programs
 from lbsync.clients.haproxy import processes, sockets, startup_log
 from lbsync.clients.haproxy.answers import Master
@@ -40,7 +40,7 @@ _NOT_TAKEN = "HAProxy did not take the configuration"
 _HOMELESS = "Impossible to retrieve startup directory name"
 
 
-class Reloaded(msgspec.Struct, frozen=True):
+class ReloadProof(msgspec.Struct, frozen=True):
     """A reload that was proved."""
 
     seconds: float
@@ -51,7 +51,7 @@ class Reloaded(msgspec.Struct, frozen=True):
     """Process id of the worker that it replaced; empty: there was none."""
 
 
-class Before(msgspec.Struct, frozen=True):
+class StateBefore(msgspec.Struct, frozen=True):
     """What HAProxy was before a reload."""
 
     master: Master | None
@@ -81,7 +81,7 @@ class Reloader:
 
     def served(self, digest: str) -> bool:
         """Tell whether the worker that serves now says `digest`. Raises `Unavailable`."""
-        return speaks(self._worker.show_info(), digest)
+        return reports_digest(self._worker.show_info(), digest)
 
     def runs(self) -> set[str]:
         """Return the words of the serving worker's description; its digest is one of them.
@@ -91,7 +91,7 @@ class Reloader:
         """
         return set(self._witness.show_info().get("description", "").split())
 
-    def running(self) -> Before:
+    def running(self) -> StateBefore:
         """Return what runs now, and prove that this process may reload it and ask it afterwards.
 
         Raises `Unavailable` when HAProxy does not answer, `Denied` when a right is missing.
@@ -100,7 +100,7 @@ class Reloader:
             master = self._master.show_proc()
             if self._options.reload == "signal":
                 processes.may_signal(master.pid)
-            return Before(master, startup_log.mark(master.pid), self._worker_pid())
+            return StateBefore(master, startup_log.mark(master.pid), self._worker_pid())
         try:
             worker = self._worker.show_info()["Pid"]
         except Denied:
@@ -113,8 +113,8 @@ class Reloader:
             pid = processes.master_pid(self._options.pid_file)
             processes.may_signal(pid)
             mark = startup_log.mark(pid)
-            return Before(None, mark, worker, startup_log.is_in_reach(mark))
-        return Before(None, None, worker, is_told=False)
+            return StateBefore(None, mark, worker, startup_log.is_in_reach(mark))
+        return StateBefore(None, None, worker, is_told=False)
 
     def is_deaf(self) -> bool:
         """Tell whether HAProxy runs although its stats socket, the only one there is, refuses.
@@ -141,7 +141,7 @@ class Reloader:
         except Unavailable:
             return ""
 
-    def reload(self, digest: str, before: Before) -> Reloaded:
+    def reload(self, digest: str, before: StateBefore) -> ReloadProof:
         """Reload and wait until the new worker says `digest`.
 
         `before` was taken before the live link moved. Raises `ApplyFailed` with HAProxy's own
@@ -158,13 +158,13 @@ class Reloader:
                 info = self._outcome(digest, before, deadline, patience=2**requests)
                 requests += 1
                 if info is not None:
-                    return Reloaded(
+                    return ReloadProof(
                         time.monotonic() - started, requests, int(info["Pid"]), before.worker_pid
                     )
         finally:
             self._asking_until = time.monotonic() + _JUST_S
 
-    def _request(self, before: Before) -> None:
+    def _request(self, before: StateBefore) -> None:
         """Ask once. Whether it was heard is found out afterwards."""
         if self._options.reload == "command":
             outcome = programs.run(self._options.reload_command, self._options.reload_timeout_s)
@@ -180,7 +180,7 @@ class Reloader:
                 raise _failed(parse_alerts(answer), f"HAProxy said: {answer.strip()}")
 
     def _outcome(
-        self, digest: str, before: Before, deadline: float, patience: int
+        self, digest: str, before: StateBefore, deadline: float, patience: int
     ) -> dict[str, str] | None:
         """Wait for the proof; None when the request was lost. Raises `ApplyFailed`."""
         silent_since: float | None = None
@@ -190,7 +190,7 @@ class Reloader:
                 info = self._worker.show_info(retry_s=_PROBE_S)
                 # The digest alone does not prove it: after runtime changes a worker still says that
                 # of the generation it loaded, which may be the very one that is wanted back.
-                if speaks(info, digest) and info["Pid"] != before.worker_pid:
+                if reports_digest(info, digest) and info["Pid"] != before.worker_pid:
                     return info
                 lost_after = self._lost_after(before) * patience
             except Unavailable as error:
@@ -206,7 +206,7 @@ class Reloader:
         why = f"no proof of the reload within {self._options.reload_timeout_s:g} s: {problem}"
         raise ApplyFailed(f"{_NOT_TAKEN}: {said or why}")
 
-    def _lost_after(self, before: Before) -> float:
+    def _lost_after(self, before: StateBefore) -> float:
         """Return for how many seconds HAProxy may answer as before until the request was lost.
 
         Raises `ApplyFailed` when the reload has failed.
@@ -231,11 +231,11 @@ class Reloader:
             f"is it started with `-f {main_file}`?"
         )
 
-    def _alerts(self, before: Before) -> tuple[Alert, ...]:
+    def _alerts(self, before: StateBefore) -> tuple[Alert, ...]:
         return startup_log.alerts_since(before.mark, self._master) if before.mark else ()
 
 
-def _no_words(before: Before) -> str:
+def _no_words(before: StateBefore) -> str:
     pid = before.mark.pid if before.mark else 0
     return (
         "the reload failed, and the reason is only in the log of HAProxy's master "

@@ -100,6 +100,6 @@ class ReloadLimiter:
         """A reload has ended, whatever asked for it, and whether it succeeded or not."""
         self._last, self._begin = now, None
 
-    def settled(self) -> None:
+    def drop_request(self) -> None:
         """No reload is wanted any more: the next one that is draws anew."""
         self._begin = None

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from lbsync import filelock
-from lbsync.agent.apply.reload import Before, Reloaded, Reloader
+from lbsync.agent.apply.reload import Reloader, ReloadProof, StateBefore
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.generations import server_state
 from lbsync.agent.generations.store import Generation, Store
@@ -30,7 +30,7 @@ from lbsync.errors import ApplyFailed, Denied, LbsyncError, Unavailable
 from lbsync.model.rendered import Rendered
 
 
-class Applied(msgspec.Struct, frozen=True):
+class ApplyResult(msgspec.Struct, frozen=True):
     """What came of an apply; never more than was verified."""
 
     outcome: Literal["confirmed", "live"]
@@ -38,7 +38,7 @@ class Applied(msgspec.Struct, frozen=True):
     starts, but HAProxy's socket does not answer."""
     generation: Generation
     seconds: float
-    reload: Reloaded | None = None
+    reload: ReloadProof | None = None
     """None when no reload was needed or possible."""
     mismatches: tuple[Mismatch, ...] = ()
     """What runs otherwise than the configuration says, in spite of the proof."""
@@ -87,7 +87,7 @@ class Switcher:
         rendered: Rendered,
         config: Config,
         running: RuntimeConfig | None = None,
-    ) -> Applied:
+    ) -> ApplyResult:
         """Make a validated generation live, reload, prove it, read it back, record it.
 
         `running`: what HAProxy is known to run; what that asked for itself ends with the reload,
@@ -113,7 +113,7 @@ class Switcher:
         config: Config,
         started: float,
         running: RuntimeConfig | None,
-    ) -> Applied:
+    ) -> ApplyResult:
         previous = self._store.live()
         try:
             before = self._reloader.running()
@@ -133,7 +133,7 @@ class Switcher:
         server_state.empty(live, config, self._store.live_link)
         return self._prove(live, rendered, config, started, reloaded)
 
-    def confirm(self, live: Generation, rendered: Rendered, config: Config) -> Applied | None:
+    def confirm(self, live: Generation, rendered: Rendered, config: Config) -> ApplyResult | None:
         """Prove, without a reload, that HAProxy serves the live generation.
 
         None when it answers but serves something else: a reload is then due. `live` again as
@@ -154,7 +154,7 @@ class Switcher:
                 return None  # only a reload makes it answer again
             return _only_live(live, started, error)
 
-    def adopt(self, generation: Generation, config: Config, base: str) -> Applied:
+    def adopt(self, generation: Generation, config: Config, base: str) -> ApplyResult:
         """Make a generation live that HAProxy was proved to run already, by runtime changes.
 
         `base`: digest of the generation it had loaded. Raises `ApplyFailed` when the disk does not
@@ -164,7 +164,7 @@ class Switcher:
         with locked(self._options.lock_path, self._options.reload_timeout_s):
             server_state.empty(generation, config, self._store.live_link)
             live = self._store.mark_confirmed(self._store.make_live(generation), base)
-        return Applied("confirmed", live, time.monotonic() - started, base=base)
+        return ApplyResult("confirmed", live, time.monotonic() - started, base=base)
 
     def _carry_over(
         self, generation: Generation, config: Config, running: RuntimeConfig | None
@@ -180,7 +180,9 @@ class Switcher:
             text = state_file.rows(self._worker.servers_state(), running, config)
             replace_file(generation.path / place, text.encode())
 
-    def _reload(self, live: Generation, previous: Generation | None, before: Before) -> Reloaded:
+    def _reload(
+        self, live: Generation, previous: Generation | None, before: StateBefore
+    ) -> ReloadProof:
         try:
             return self._reloader.reload(live.digest, before)
         except (ApplyFailed, Unavailable) as error:
@@ -223,15 +225,15 @@ class Switcher:
         rendered: Rendered,
         config: Config,
         started: float,
-        reloaded: Reloaded | None,
+        reloaded: ReloadProof | None,
         *,
         base: str = "",
-    ) -> Applied:
+    ) -> ApplyResult:
         mismatches = self._read_back(rendered, config)
         confirmed = self._store.confirmed()
         if reloaded or confirmed is None or confirmed.name != live.name:
             confirmed = self._store.mark_confirmed(live, base)
-        return Applied(
+        return ApplyResult(
             "confirmed",
             confirmed,
             time.monotonic() - started,
@@ -266,9 +268,9 @@ def read_back(
     return differences(config, files, worker.show_servers(), worker.show_maps())
 
 
-def _only_live(live: Generation, started: float, error: Unavailable) -> Applied:
+def _only_live(live: Generation, started: float, error: Unavailable) -> ApplyResult:
     detail = f"live, not confirmed: HAProxy does not answer: {error}"
-    return Applied("live", live, time.monotonic() - started, detail=detail)
+    return ApplyResult("live", live, time.monotonic() - started, detail=detail)
 
 
 def locked(path: Path, timeout: float) -> AbstractContextManager[object]:

@@ -92,7 +92,7 @@ def newest_changes(entries: Entries, accepted: Entries) -> dict[ServiceId, int]:
 class Bisection(Generic[T]):
     """Finds those who must be held back for the rest to be accepted.
 
-    At every moment the rest is accepted with `held` held back, also of faults that hide each other, or
+    At every moment the rest is accepted with `quarantined` held back, also of faults that hide each other, or
     that only some together make. About 2 log2(n) trials for each culprit. Families are judged as wholes
     first, so that one with a hundred culprits leaves trials for all others.
     """
@@ -105,7 +105,7 @@ class Bisection(Generic[T]):
     ) -> None:
         """`suspects`: in the order in which they are to be believed innocent, first by groups.
 
-        `accepts(held)` tells whether all goes well with `held` held back; it was asked already with
+        `accepts(held)` tells whether all goes well with `quarantined` held back; it was asked already with
         nobody held, and said no. `family`: who most likely have one writer.
         """
         self._suspects = suspects
@@ -115,10 +115,10 @@ class Bisection(Generic[T]):
         self._most = 0
         self.trials = 0
         """How many there were."""
-        self.held: set[T] = set()
+        self.quarantined: set[T] = set()
         """Empty: holding all of them does not help, so none is at fault."""
         self.proved: set[T] = set()
-        """Those of `held` that were tried alone; of the others it is not known."""
+        """Those of `quarantined` that were tried alone; of the others it is not known."""
 
     def run(self, most: int) -> None:
         """Search, with at most so many trials; who was not tried by then stays held."""
@@ -126,7 +126,7 @@ class Bisection(Generic[T]):
         self._most = most
         if not everyone or not self._goes_well(everyone):
             return
-        self.held = everyone
+        self.quarantined = everyone
         for group in self._suspects:
             families: dict[str, list[T]] = {}
             for suspect in group:
@@ -136,12 +136,12 @@ class Bisection(Generic[T]):
             self._divide(doubtful)
 
     def _release(self, units: list[list[T]]) -> None:
-        """Take out of `held` all of these units that the rest can be accepted with."""
+        """Take out of `quarantined` all of these units that the rest can be accepted with."""
         if not units or self.trials >= self._most:
             return
-        rest = self.held.difference(*units)
+        rest = self.quarantined.difference(*units)
         if rest and self._goes_well(rest):
-            self.held = rest
+            self.quarantined = rest
         elif len(units) > 1:
             self._halve(units)
         elif len(units[0]) > 1:
@@ -160,10 +160,10 @@ class Bisection(Generic[T]):
             if len(part) > 1 and in_vain > len(suspects).bit_length() + 1:
                 parts += [[suspect] for suspect in reversed(part)]
                 continue
-            rest = self.held.difference(part)
+            rest = self.quarantined.difference(part)
             in_vain += 1
             if rest and self._goes_well(rest):
-                self.held, in_vain = rest, 0
+                self.quarantined, in_vain = rest, 0
             elif len(part) > 1:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
@@ -175,6 +175,6 @@ class Bisection(Generic[T]):
         self._release(units[:middle])
         self._release(units[middle:])
 
-    def _goes_well(self, held: set[T]) -> bool:
+    def _goes_well(self, quarantined: set[T]) -> bool:
         self.trials += 1
-        return self._accepts(held)
+        return self._accepts(quarantined)

@@ -27,7 +27,7 @@ def _nobody() -> list[Bind]:
 class Ports(msgspec.Struct, frozen=True):
     """What is known of this host's TCP ports."""
 
-    held: frozenset[int] = frozenset()
+    in_use: frozenset[int] = frozenset()
     """Those that HAProxy is seen to listen on."""
     low: bool | None = None
     """HAProxy may bind ports below `first_free`; None: that cannot be seen."""
@@ -63,7 +63,7 @@ def added(wanted: Iterable[Bind], known: Sequence[Bind]) -> list[Bind]:
         if bind.kind == "tcp"
         and bind.port
         and bind.address
-        and not any(overlap(held, bind) for held in by_port.get(bind.port, ()))
+        and not any(overlap(in_use, bind) for in_use in by_port.get(bind.port, ()))
     ]
 
 

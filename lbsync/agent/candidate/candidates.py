@@ -56,15 +56,15 @@ class CandidateBuilder:
         options: HaproxyOptions,
         *,
         occupied: OccupiedPorts,
-        beat: Callable[[], None],
+        watchdog_ping: Callable[[], None],
     ) -> None:
-        """`occupied`: ports of other programs. `beat` is called before each try."""
+        """`occupied`: ports of other programs. `watchdog_ping` is called before each try."""
         self._occupied = occupied
         self._store = store
         self._parser = parser
         self._options = options
-        self._beat = beat
-        self._search = CandidateSearch(builder, beat)
+        self._watchdog_ping = watchdog_ping
+        self._search = CandidateSearch(builder, watchdog_ping)
         self._integrity = IntegrityCheck(HOST_MAP)
         self._warned = log.OnChange()
 
@@ -79,7 +79,7 @@ class CandidateBuilder:
         generation; `Unavailable` when `haproxy -c` cannot be run.
         """
         known = self._known_binds(confirmed)
-        self._occupied.look(bind.port for bind in known)
+        self._occupied.observe(bind.port for bind in known)
 
         def judge(state: RenderedState) -> Candidate:
             nonlocal ready
@@ -130,7 +130,7 @@ class CandidateBuilder:
         return self._parser.parse(main_text(state.rendered))
 
     def _stage(self, state: RenderedState, known: tuple[Bind, ...]) -> Candidate:
-        self._beat()
+        self._watchdog_ping()
         staged = self._again(state) or self._store.stage(state.rendered, state.desired.revision)
         try:
             verdict = validate(
@@ -184,7 +184,7 @@ class CandidateBuilder:
         return tuple(bind for _, bind in parsed(live, self._parser).config.binds())
 
     def _ports(self) -> Ports:
-        self._occupied.look(at_once=True)
+        self._occupied.observe(at_once=True)
         return msgspec.structs.replace(self._seen_ports(), past=self._occupied.known())
 
     def _seen_ports(self) -> Ports:
@@ -197,8 +197,10 @@ class CandidateBuilder:
         except Unavailable:
             return Ports(first_free=first_free, listeners=_listeners)
         workers = [proc.current, *proc.old_workers]
-        held = processes.listening_ports([worker.pid for worker in workers if worker is not None])
-        return Ports(held, processes.may_bind_low_ports(proc.pid), first_free, listeners=_listeners)
+        in_use = processes.listening_ports([worker.pid for worker in workers if worker is not None])
+        return Ports(
+            in_use, processes.may_bind_low_ports(proc.pid), first_free, listeners=_listeners
+        )
 
 
 def _listeners() -> list[Bind]:

@@ -49,7 +49,7 @@ class Culprits:
     def __init__(self, builder: DesiredBuilder) -> None:
         self._builder = builder
         self._quarantine = builder.quarantine
-        self._told = log.OnChange()
+        self._said = log.OnChange()
         self._trials = 0
         self._failed: dict[Suspect, tuple[Identity, int]] = {}
         """How often a reload with something has failed, as it was stored then."""
@@ -57,29 +57,29 @@ class Culprits:
     def begin(self) -> None:
         """Begin a search: let those be tried again whose time has come."""
         self._trials = _MOST_TRIALS
-        self._told.keep({f"{suspect.kind} {suspect.name}" for suspect in self._quarantine.bars})
+        self._said.keep({f"{suspect.kind} {suspect.name}" for suspect in self._quarantine.entries})
         self._quarantine.try_again()
 
-    def unprintable(
-        self, wanted: PassInput, settled: DesiredState, error: LbsyncError, tries: Tries
+    def quarantine_unprintable(
+        self, wanted: PassInput, decided: DesiredState, error: LbsyncError, tries: Tries
     ) -> None:
         """Hold back whoever cannot be rendered; raise the error where it is nobody's fault."""
-        if isinstance(error, BadKey) and self._bar_key(wanted, error):
+        if isinstance(error, BadKey) and self._put_key(wanted, error):
             return
         reasons = error.reasons if isinstance(error, ItemsRefused) else {}
         named = {Suspect("service", name): saying(why) for name, why in reasons.items()}
-        if not self._bar(wanted, settled, named, error, _TRY_AGAIN_S * patience(error)):
-            self._search(wanted, settled, error, tries)
+        if not self._put_named(wanted, decided, named, error, _TRY_AGAIN_S * patience(error)):
+            self._search(wanted, decided, error, tries)
 
-    def refused(
+    def quarantine_refused(
         self, wanted: PassInput, state: RenderedState, refusal: Refused, tries: Tries
     ) -> None:
         """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
         named = self._named(wanted, state, refusal.findings)
-        if not self._bar(wanted, state, named, refusal, _TRY_AGAIN_S):
+        if not self._put_named(wanted, state, named, refusal, _TRY_AGAIN_S):
             self._search(wanted, state, refusal, tries)
         elif any(suspect.kind == "certificate" for suspect in named):
-            self._hold_certificates(wanted, tries)
+            self._put_certificates(wanted, tries)
 
     def _named(
         self, wanted: PassInput, state: RenderedState, findings: Iterable[Finding]
@@ -95,19 +95,19 @@ class Culprits:
         others = [finding for finding in others if finding not in printed.values()]
         return line_tracing.keys_behind(self._builder, wanted, state, others, keys) | printed
 
-    def _hold_certificates(self, wanted: PassInput, tries: Tries) -> None:
+    def _put_certificates(self, wanted: PassInput, tries: Tries) -> None:
         """Hold back what HAProxy will name next, as it names but one certificate at a time: those that
         OpenSSL would not serve, either, unless HAProxy turns out to take them."""
         found = {
             Suspect("certificate", name): saying(f"OpenSSL says: {why}")
             for name, why in self._builder.certificates.objections()
         }
-        suspects = sorted(found.keys() - self._quarantine.bars.keys())
+        suspects = sorted(found.keys() - self._quarantine.entries.keys())
         if not suspects or tries(set()) is None:
             return
-        search = attribution.Bisection([suspects], lambda held: tries(held) is None)
+        search = attribution.Bisection([suspects], lambda trial: tries(trial) is None)
         search.run(_MOST_TRIALS_OF_CERTIFICATES)
-        self._put(wanted, {suspect: found[suspect] for suspect in search.held}, _TRY_AGAIN_S)
+        self._put(wanted, {suspect: found[suspect] for suspect in search.quarantined}, _TRY_AGAIN_S)
 
     def load_failed(
         self,
@@ -144,7 +144,7 @@ class Culprits:
             self._failed[suspect] = (identity, count)
             self._put(wanted, {suspect: reasons[suspect]}, failed_digests.pause(count))
 
-    def all_that_changed(
+    def quarantine_all_changed(
         self, wanted: PassInput, found: State, error: LbsyncError, tries: Tries
     ) -> None:
         """Hold back everything that changed, of one kind if that will do: too much is refused for each
@@ -156,30 +156,30 @@ class Culprits:
                 return
         raise error
 
-    def _bar_key(self, wanted: PassInput, error: BadKey) -> bool:
+    def _put_key(self, wanted: PassInput, error: BadKey) -> bool:
         """Hold back a key that a template named; tell whether that makes a difference."""
         key = raw_layout.as_stored(wanted.snapshot, error.key)
         if not key or not self._builder.raw_keys:
             return False
         suspect = Suspect("key", key)
-        known = self._quarantine.bars.get(suspect)
+        known = self._quarantine.entries.get(suspect)
         good = raw_layout.last_good(self._builder.good_raw, key)
         # A template that was changed may refuse what was good before.
         out = known is not None or good == wanted.snapshot.items[key].value
         if known is not None and known.out:
             return False
         identity = stored(wanted.snapshot, [suspect])[suspect]
-        bar = QuarantineEntry(
+        entry = QuarantineEntry(
             identity, error.reason, until=time.monotonic() + _TRY_AGAIN_S, out=out
         )
-        self._quarantine.bar(suspect, bar)
+        self._quarantine.put(suspect, entry)
         self._tell(wanted, suspect, saying(error.reason))
         return True
 
     def _search(self, wanted: PassInput, found: State, error: LbsyncError, tries: Tries) -> None:
         """Divide all that changed until the culprits stand alone."""
         search = attribution.Bisection(
-            self._suspects(wanted, found), lambda held: tries(held) is None, lambda s: s.family
+            self._suspects(wanted, found), lambda trial: tries(trial) is None, lambda s: s.family
         )
         before = self._trials
         search.run(before)
@@ -188,11 +188,11 @@ class Culprits:
         if len(search.proved) > 1:
             for suspect in sorted(search.proved)[:_MOST_REASONS]:
                 # What was said may have been said of another.
-                own = tries(search.held - {suspect})
+                own = tries(search.quarantined - {suspect})
                 reasons[suspect] = first(own or error)
-        others = search.held - search.proved
+        others = search.quarantined - search.proved
         if (
-            not self._bar(wanted, found, reasons, error, _TRY_AGAIN_S * patience(error))
+            not self._put_named(wanted, found, reasons, error, _TRY_AGAIN_S * patience(error))
             and not others
         ):
             raise error
@@ -211,10 +211,10 @@ class Culprits:
             [SETTINGS] if settings else [],
             [a_service(s) for s in sorted(services, key=lambda s: (services[s], s))],
         ]
-        bars = self._quarantine.bars
-        return [[suspect for suspect in group if suspect not in bars] for group in groups]
+        entries = self._quarantine.entries
+        return [[suspect for suspect in group if suspect not in entries] for group in groups]
 
-    def _bar(
+    def _put_named(
         self,
         wanted: PassInput,
         found: State,
@@ -228,7 +228,7 @@ class Culprits:
         """
         changed = {suspect for group in self._suspects(wanted, found) for suspect in group}
         fresh = {suspect: why for suspect, why in reasons.items() if suspect in changed}
-        if self._leaves_nothing({*self._quarantine.bars, *fresh}, wanted, found):
+        if self._leaves_nothing({*self._quarantine.entries, *fresh}, wanted, found):
             raise error
         self._put(wanted, fresh, seconds)
         return bool(fresh)
@@ -243,8 +243,8 @@ class Culprits:
         until = time.monotonic() + seconds
         identities = self._identities(wanted, reasons)
         for suspect, finding in reasons.items():
-            bar = QuarantineEntry(identities[suspect], str(finding), finding.line, until)
-            self._quarantine.bar(suspect, bar)
+            entry = QuarantineEntry(identities[suspect], str(finding), finding.line, until)
+            self._quarantine.put(suspect, entry)
             self._tell(wanted, suspect, finding)
 
     def _identities(
@@ -257,12 +257,12 @@ class Culprits:
                 found[suspect] = certificates.identity(files, suspect.name)
         return found
 
-    def _leaves_nothing(self, held: set[Suspect], wanted: PassInput, found: State) -> bool:
+    def _leaves_nothing(self, quarantined: set[Suspect], wanted: PassInput, found: State) -> bool:
         """Tell whether nothing would be served with these held back, neither of them nor of others.
 
         A few may be left out although nothing else is there.
         """
-        out = {s for s in held if not self._had(wanted, s)}
+        out = {s for s in quarantined if not self._had(wanted, s)}
         services = {suspect.name for suspect in out if suspect.kind == "service"}
         keys = {suspect.name for suspect in out if suspect.kind == "key"}
         if len(services) > _MOST_OF_FEW:
@@ -279,7 +279,7 @@ class Culprits:
         state = "is held at its last good version" if self._had(wanted, suspect) else "is left out"
         fields = {"service": suspect.name} if suspect.kind == "service" else {}
         name = f"certificate {suspect.name}" if suspect.kind == "certificate" else suspect.name
-        is_news = self._told.is_new(f"{suspect.kind} {suspect.name}", finding.text)
+        is_news = self._said.is_new(f"{suspect.kind} {suspect.name}", finding.text)
         say = log.get().error if is_news else log.get().debug
         say(f"{name} {state}: {finding}", **fields)
 
@@ -289,8 +289,8 @@ class Culprits:
             last = self._builder.certificates.last
             return bool(certificates.identity(last, suspect.name))
         if suspect.kind == "key":
-            bar = self._quarantine.bars.get(suspect)
+            entry = self._quarantine.entries.get(suspect)
             good = raw_layout.last_good(self._builder.good_raw, suspect.name)
-            return good is not None and not (bar and bar.out)
+            return good is not None and not (entry and entry.out)
         service = suspect.service
         return (service_key(service) if service else suspect.name) in wanted.accepted

@@ -43,8 +43,8 @@ def traced(
     for bit in range(max(1, (len(suspects) - 1).bit_length())):
         halves = []
         for value in (0, 1):
-            held = frozenset(s for i, s in enumerate(suspects) if i >> bit & 1 == value)
-            if (there := render(held)) is None:
+            trial = frozenset(s for i, s in enumerate(suspects) if i >> bit & 1 == value)
+            if (there := render(trial)) is None:
                 return {}
             halves.append(set(_places(there).values()))
         for place, number in list(targets.items()):
@@ -78,11 +78,11 @@ def keys_behind(
     """Return those of `keys` that refused lines depend on, as far as that is found in time."""
     until = time.monotonic() + _WITHIN_S
 
-    def render(held: frozenset[Suspect]) -> Rendered | None:
+    def render(trial: frozenset[Suspect]) -> Rendered | None:
         if time.monotonic() > until:
             return None
         with contextlib.suppress(Rejected, TemplateError):
-            return builder.render(wanted, held).rendered
+            return builder.render(wanted, trial).rendered
         return None
 
     suspects = [Suspect("key", key) for key in keys]

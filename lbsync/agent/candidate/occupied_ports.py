@@ -41,19 +41,19 @@ class OccupiedPorts:
         self._path = state_dir / "occupied-ports.json"
         self._seen: dict[int, float] = self._read()
         self._ours: dict[int, float] = {}
-        self._looked_at = float("-inf")
+        self._observed_at = float("-inf")
         self._written_at = time.time()
 
-    def look(self, ours: Iterable[int] = (), *, at_once: bool = False) -> None:
+    def observe(self, ours: Iterable[int] = (), *, at_once: bool = False) -> None:
         """Note who listens now; `at_once`: also where that was just done.
 
         `ours`: ports of what HAProxy runs. While none are known, nothing is noted.
         """
         now = time.monotonic()
         self._ours |= dict.fromkeys(ours, now)
-        if not self._ours or (now < self._looked_at + _APART_S and not at_once):
+        if not self._ours or (now < self._observed_at + _APART_S and not at_once):
             return
-        self._looked_at = now
+        self._observed_at = now
         others = {
             port
             for _, port in listeners.listening()

@@ -25,10 +25,10 @@ Judge = Callable[[RenderedState], T]
 class CandidateSearch:
     """Takes the culprits out of what is wanted; see `culprits` for who that is."""
 
-    def __init__(self, builder: DesiredBuilder, beat: Callable[[], None]) -> None:
-        """`beat` is called before each rendering."""
+    def __init__(self, builder: DesiredBuilder, watchdog_ping: Callable[[], None]) -> None:
+        """`watchdog_ping` is called before each rendering."""
         self._builder = builder
-        self._beat = beat
+        self._watchdog_ping = watchdog_ping
         self._culprits = Culprits(builder)
 
     def run(self, wanted: PassInput, judge: Judge[T], try_out: Judge[None]) -> T:
@@ -38,9 +38,9 @@ class CandidateSearch:
         fault of nobody who changed, and the renderer's `TemplateError` and `Rejected` likewise.
         """
 
-        def tries(held: set[Suspect]) -> LbsyncError | None:
+        def tries(trial: set[Suspect]) -> LbsyncError | None:
             try:
-                try_out(self._state(wanted, held))
+                try_out(self._state(wanted, trial))
             except (Rejected, TemplateError) as error:
                 return error
             return None
@@ -53,11 +53,11 @@ class CandidateSearch:
                 return judge(state)
             except Refused as refusal:
                 if attempt < _MOST_ROUNDS - 1:
-                    self._culprits.refused(wanted, state, refusal, tries)
+                    self._culprits.quarantine_refused(wanted, state, refusal, tries)
                 else:
-                    self._culprits.all_that_changed(wanted, state, refusal, tries)
+                    self._culprits.quarantine_all_changed(wanted, state, refusal, tries)
         raise LbsyncError(
-            f"after holding back {len(self._builder.quarantine.bars)} services and keys HAProxy "
+            f"after holding back {len(self._builder.quarantine.entries)} services and keys HAProxy "
             "still refuses; what is live stays; see the reasons above"
         )
 
@@ -74,9 +74,9 @@ class CandidateSearch:
     def _printable(self, wanted: PassInput) -> RenderedState:
         """Return a set of all that can be rendered; hold back what cannot."""
 
-        def tries(held: set[Suspect]) -> LbsyncError | None:
+        def tries(trial: set[Suspect]) -> LbsyncError | None:
             try:
-                self._state(wanted, held)
+                self._state(wanted, trial)
             except (Rejected, TemplateError) as error:
                 return error
             return None
@@ -85,13 +85,13 @@ class CandidateSearch:
             try:
                 return self._state(wanted, set())
             except (Rejected, TemplateError) as error:
-                settled = self._builder.decide(wanted)
+                decided = self._builder.decide(wanted)
                 if attempt < _MOST_UNPRINTABLE - 1:
-                    self._culprits.unprintable(wanted, settled, error, tries)
+                    self._culprits.quarantine_unprintable(wanted, decided, error, tries)
                 else:
-                    self._culprits.all_that_changed(wanted, settled, error, tries)
+                    self._culprits.quarantine_all_changed(wanted, decided, error, tries)
         return self._state(wanted, set())
 
-    def _state(self, wanted: PassInput, held: set[Suspect]) -> RenderedState:
-        self._beat()
-        return self._builder.render(wanted, frozenset(held))
+    def _state(self, wanted: PassInput, trial: set[Suspect]) -> RenderedState:
+        self._watchdog_ping()
+        return self._builder.render(wanted, frozenset(trial))

@@ -30,7 +30,7 @@ _AT_LINE = re.compile(r":\d+(?=\])")
 _NO_STATES = "Can't open global server state file"
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class ValidConfig(msgspec.Struct, frozen=True):
     """A configuration that may go live."""
 
     config: Config
@@ -66,7 +66,7 @@ def validate(
     known_binds: Iterable[Bind] = (),
     ports: Callable[[], Ports] = Ports,
     backend_maps: frozenset[str] = BACKEND_MAPS,
-) -> Accepted:
+) -> ValidConfig:
     """Return the parsed configuration of a staged generation that may go live.
 
     `known_binds` are those of the generations that HAProxy may serve now: these are not probed.
@@ -86,7 +86,7 @@ def validate(
     # Before its first reload a host has no states to load.
     told = (text.replace(f"{staged.path}/", "") for text in verdict.warnings)
     warnings = tuple(text for text in told if _NO_STATES not in text)
-    return Accepted(config, warnings)
+    return ValidConfig(config, warnings)
 
 
 def taken_binds(
@@ -102,7 +102,7 @@ def taken_binds(
     if now.low is None and any(0 < bind.port < now.first_free for bind in known):
         now = msgspec.structs.replace(now, low=True)  # it has one
     for bind in added:
-        if bind.port not in now.held and (reason := bind_probe.obstacle(bind, now)):
+        if bind.port not in now.in_use and (reason := bind_probe.obstacle(bind, now)):
             placed = places[id(bind)]
             yield Finding(MAIN_FILE, placed.line + bind.line, placed.section.name, reason)
 

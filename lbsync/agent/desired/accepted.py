@@ -17,7 +17,7 @@ import msgspec
 from lbsync.agent import boot
 from lbsync.agent.desired.decode import Entries, Entry, read_entry
 from lbsync.agent.desired.raw_layout import Raw
-from lbsync.agent.guard.window import Kept, Window
+from lbsync.agent.guard.window import SavedReach, Window
 from lbsync.errors import LbsyncError
 from lbsync.model.snapshot import Item
 
@@ -38,7 +38,7 @@ class StateError(LbsyncError):
     """Raised when the state directory cannot be written; names the file and the cause."""
 
 
-class Accepted:
+class AcceptedStore:
     """The accepted entries: in memory for the pass, on disk for the next start."""
 
     def __init__(self, path: Path) -> None:
@@ -136,9 +136,9 @@ class Accepted:
         """Keep what was reached lately, where it differs from what was kept. Raises `StateError`."""
         if not window.unsaved:
             return
-        boot_id, kept = boot.boot_id(), {name: window.kept(name) for name in window.unsaved}
-        rows = [(name, boot_id, _ENCODER.encode(k)) for name, k in kept.items() if k]
-        gone = [(name,) for name, k in kept.items() if not k]
+        boot_id, saved = boot.boot_id(), {name: window.saved(name) for name in window.unsaved}
+        rows = [(name, boot_id, _ENCODER.encode(k)) for name, k in saved.items() if k]
+        gone = [(name,) for name, k in saved.items() if not k]
         try:
             with closing(_open(self._path)) as db, db:
                 db.executemany("DELETE FROM reached WHERE service = ?", gone)
@@ -153,12 +153,12 @@ class Accepted:
         """Tell `window` what was reached before this agent began, as far as it can be read."""
         if self.unread or not self._path.exists():
             return
-        found: dict[bool, dict[str, Kept]] = {True: {}, False: {}}
+        found: dict[bool, dict[str, SavedReach]] = {True: {}, False: {}}
         with contextlib.suppress(sqlite3.Error), closing(_open(self._path)) as db:
             for name, of, value in db.execute("SELECT * FROM reached"):
                 with contextlib.suppress(msgspec.DecodeError):
-                    kept = msgspec.json.decode(value, type=Kept)
-                    found[of == boot.boot_id()][name] = kept
+                    saved = msgspec.json.decode(value, type=SavedReach)
+                    found[of == boot.boot_id()][name] = saved
         window.restore(found[True], boot.now(), same_clock=True)
         window.restore(found[False], boot.now(), same_clock=False)
 

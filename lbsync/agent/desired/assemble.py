@@ -12,7 +12,7 @@ import msgspec
 from lbsync.agent.desired import server_ids
 from lbsync.agent.desired.claims import Claimant, Grant, asks_for
 from lbsync.agent.desired.decode import Entries, Entry
-from lbsync.agent.desired.ownership import Ownership, Turn
+from lbsync.agent.desired.ownership import ClaimChange, Ownership
 from lbsync.agent.desired.problem_limit import few
 from lbsync.model.desired import Backend, Choice, Desired, Problem, Service
 from lbsync.model.records import (
@@ -50,7 +50,7 @@ class _Parts:
         else:
             self.groups[key.group] = entry
 
-    def twin(self) -> "_Parts":
+    def clone(self) -> "_Parts":
         """Return a copy that may change by itself."""
         other = _Parts()
         other.service, other.route, other.groups = self.service, self.route, dict(self.groups)
@@ -78,12 +78,12 @@ class Assembler:
         self._built: dict[ServiceId, Service] = {}
         self._settings = GlobalRecord()
 
-    def twin(self) -> "Assembler":
+    def clone(self) -> "Assembler":
         """Return one that knows the same, and goes its own way from here."""
         other = copy.copy(self)
         other._seen, other._built = dict(self._seen), dict(self._built)
-        other._parts = {service: parts.twin() for service, parts in self._parts.items()}
-        other._owned = self._owned.twin()
+        other._parts = {service: parts.clone() for service, parts in self._parts.items()}
+        other._owned = self._owned.clone()
         return other
 
     @property
@@ -91,14 +91,14 @@ class Assembler:
         """The claims that were refused of services that were given none."""
         return self._owned.shut_out
 
-    def nudge(self, changed: Iterable[Entry]) -> list[Service] | None:
+    def update(self, changed: Iterable[Entry]) -> list[Service] | None:
         """Take over entries that changed, where each leaves the structure as it is.
 
         Return the services that are different now; None, having changed nothing, when only
         `assemble` can tell: new services or groups, settings, claims that meet others.
         """
         changed = list(changed)
-        turns: dict[ServiceId, Turn] = {}
+        claims: dict[ServiceId, ClaimChange] = {}
         for entry in changed:
             service, parts = entry.key.service, self._parts.get(entry.key.service or _NOBODY)
             if service is None or parts is None or service not in self._owned.grants:
@@ -109,12 +109,12 @@ class Assembler:
                 return None
             if entry.key.kind == "services":
                 assert parts.service is not None
-                if (turn := _changed(parts.service, entry)) is not None:
-                    turns[service] = turn
-        given = self._owned.alone(turns) if turns else {}
+                if (claim := _changed(parts.service, entry)) is not None:
+                    claims[service] = claim
+        given = self._owned.independent_grants(claims) if claims else {}
         if given is None:
             return None
-        self._owned.take(given)
+        self._owned.apply(given)
         for entry in changed:
             assert entry.key.service is not None
             self._parts[entry.key.service].set(entry.key, entry)
@@ -135,10 +135,11 @@ class Assembler:
         changes = self._changes(entries)
         services = {key.service for key, _ in changes if key.service is not None}
         before = {service: self._service_entry(service) for service in services}
-        self._take(changes)
+        self._apply(changes)
         self._seen = dict(entries)
-        turns = {s: turn for s in services if (turn := self._turned(s, before[s])) is not None}
-        turned = self._owned.settle(turns, self._claimants) if turns else set()
+        found = {s: self._claim_change(s, before[s]) for s in services}
+        claims = {service: claim for service, claim in found.items() if claim is not None}
+        turned = self._owned.update(claims, self._claimants) if claims else set()
         dirty = services | turned
         grants = self._owned.grants
         for service in turned - grants.keys():
@@ -148,12 +149,11 @@ class Assembler:
             self._settings, dirty = settings, set(grants)
         for service in dirty & grants.keys():
             self._rebuild(service)
-        found = {*problems, *self._owned.conflicts}
         return Desired(
             revision,
             tuple(self._built[service] for service in grants),
             settings,
-            tuple(few(found)),
+            tuple(few({*problems, *self._owned.conflicts})),
         )
 
     def _changes(self, entries: Entries) -> list[tuple[Key, Entry | None]]:
@@ -162,7 +162,7 @@ class Assembler:
         gone = [(e.key, None) for name, e in seen.items() if name not in entries]
         return [*gone, *((e.key, e) for name, e in entries.items() if seen.get(name) is not e)]
 
-    def _take(self, changes: list[tuple[Key, Entry | None]]) -> None:
+    def _apply(self, changes: list[tuple[Key, Entry | None]]) -> None:
         for key, entry in changes:
             if key.service is None:
                 continue
@@ -175,14 +175,14 @@ class Assembler:
         parts = self._parts.get(service)
         return parts.service if parts is not None else None
 
-    def _turned(self, service: ServiceId, before: Entry | None) -> Turn | None:
+    def _claim_change(self, service: ServiceId, before: Entry | None) -> ClaimChange | None:
         """Return what became of a service's claims; None where they are as before."""
         after = self._service_entry(service)
         if before is None and after is None:
             return None
         if before is not None and after is not None:
             return _changed(before, after)
-        return Turn(_record(before) if before else None, _record(after) if after else None)
+        return ClaimChange(_record(before) if before else None, _record(after) if after else None)
 
     def _claimants(self) -> Iterator[Claimant]:
         for service, parts in self._parts.items():
@@ -191,11 +191,11 @@ class Assembler:
                 yield Claimant(entry.item.create_revision, service, _record(entry))
 
 
-def _changed(before: Entry, after: Entry) -> Turn | None:
+def _changed(before: Entry, after: Entry) -> ClaimChange | None:
     """Return what became of claims that were there and are there; None where they are as before."""
     old, new = _record(before), _record(after)
     same = before.item.create_revision == after.item.create_revision
-    return None if same and asks_for(old) == asks_for(new) else Turn(old, new, same)
+    return None if same and asks_for(old) == asks_for(new) else ClaimChange(old, new, same)
 
 
 def settings_of(entries: Entries) -> GlobalRecord:

@@ -9,17 +9,17 @@ from itertools import chain
 import msgspec
 
 from lbsync.agent import boot
-from lbsync.agent.desired import held_back, raw_layout, template_context
+from lbsync.agent.desired import last_good, raw_layout, template_context
 from lbsync.agent.desired.approvals import Approvals
 from lbsync.agent.desired.assemble import Assembler, settings_of
 from lbsync.agent.desired.certificates import Certificates
-from lbsync.agent.desired.decode import Decoder, Entries, Entry, settle_routes
+from lbsync.agent.desired.decode import Decoder, Entries, Entry, restore_routes
 from lbsync.agent.desired.host_files import HostFiles, HostState
 from lbsync.agent.desired.keeping import Keeper
 from lbsync.agent.desired.quarantine import Quarantine, Suspect
 from lbsync.agent.desired.raw_layout import Raw
 from lbsync.agent.file_names import CERTIFICATES, HOST_MAP
-from lbsync.agent.guard.guard import Guard, Hold, Standing
+from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
@@ -108,33 +108,33 @@ class DesiredBuilder:
         self.host_files = host_files or HostFiles()
         """What is read of the host."""
         self._last: tuple[object, _Texts, Rendered] | None = None
-        self._undisturbed: tuple[Snapshot, Entries, DesiredState] | None = None
+        self._last_decision: tuple[Snapshot, Entries, DesiredState] | None = None
         """The last decision in which nothing was held back, and what it was made from."""
 
-    def decide(self, wanted: PassInput, held: frozenset[Suspect] = frozenset()) -> DesiredState:
-        """Decide what is wanted. `held` are to be left as they were accepted, for a trial.
+    def decide(self, wanted: PassInput, trial: frozenset[Suspect] = frozenset()) -> DesiredState:
+        """Decide what is wanted. `trial`: treat these as quarantined, too, for a trial.
 
         Asked again of the same snapshot, by the fast path and by the pass, it answers at once.
         """
         snapshot, accepted = wanted.snapshot, wanted.accepted
-        bars = self.quarantine.bars
         self.quarantine.follow(snapshot)
-        if self._undisturbed is not None and not bars and not held:
-            of, since, settled = self._undisturbed
+        suspects = trial.union(self.quarantine.entries)
+        if self._last_decision is not None and not suspects:
+            of, since, decided = self._last_decision
             if of is snapshot and since is accepted:
-                return settled
-        self._undisturbed = None
+                return decided
+        self._last_decision = None
         resolved = self._decoder.resolve(snapshot, accepted)
         problems = list(resolved.problems)
         entries = resolved.entries
         # Before anything is held back, so that a second fault of the same service is told, too.
-        problems += settle_routes(entries, accepted)
+        problems += restore_routes(entries, accepted)
         stuck = {p.service for p in resolved.problems if p.key == f"services/{p.service}"}
-        entries = held_back.without(entries, accepted, {*bars, *held}, stuck)
+        entries = last_good.restore(entries, accepted, suspects, stuck)
         problems += self._problems()
         self._know_what_runs(accepted)
         desired = self._assembled(entries, accepted, snapshot.revision, problems, stuck)
-        told = tuple(problems)
+        known = tuple(problems)
         confirmed = Approvals(snapshot, entries.values())
         removal = self._guard.check(desired.services, boot.now(), confirmed.meant)
         ends_tls = bool(self.certificates.last)
@@ -142,17 +142,17 @@ class DesiredBuilder:
         goes = removal is not None and wanted.is_approved(removal, confirmed.revision(removal.id))
         if removal is not None and not goes:
             kept = self._keep(removal, entries, accepted)
-            goes_on = self._held_assembler or self._assembler.twin()
-            settled = DesiredState(kept, goes_on.assemble(kept, snapshot.revision, told), removal)
+            goes_on = self._held_assembler or self._assembler.clone()
+            decided = DesiredState(kept, goes_on.assemble(kept, snapshot.revision, known), removal)
             self._held_assembler = goes_on
         else:
-            settled = DesiredState(entries, desired, None, removal)
+            decided = DesiredState(entries, desired, None, removal)
             self._held_assembler = None
         if removal is None:
-            self._guard.standing = None
-        if removal is None and not bars and not held:
-            self._undisturbed = snapshot, accepted, settled
-        return settled
+            self._guard.baseline = None
+        if removal is None and not suspects:
+            self._last_decision = snapshot, accepted, decided
+        return decided
 
     def _assembled(
         self,
@@ -166,16 +166,18 @@ class DesiredBuilder:
         because one of `stuck` does."""
         while True:
             desired = self._assembler.assemble(entries, revision, tuple(problems))
-            kept, told = held_back.stay(self._assembler.shut_out, stuck, entries, accepted)
+            kept, found = last_good.keep_in_place(
+                self._assembler.shut_out, stuck, entries, accepted
+            )
             if not kept:
                 return desired
             entries.update(kept)
-            problems += told
-            stuck |= {problem.service for problem in told}
+            problems += found
+            stuck |= {problem.service for problem in found}
 
     def _keep(self, hold: Hold, entries: Entries, accepted: Entries) -> Entries:
         """Return what goes on while a removal is held."""
-        self._guard.standing = Standing(hold.total, hold.removed)
+        self._guard.baseline = Baseline(hold.total, hold.removed)
         names = {ServiceId.parse(name) for name in hold.removed}
         return self._keeper.keep(entries, accepted, names, settings=bool(hold.settings))
 
@@ -185,46 +187,46 @@ class DesiredBuilder:
             running = self._assembler.assemble(accepted, 0, ()).services
             self._guard.window.runs(running, boot.now())
 
-    def nudge(self, snapshot: Snapshot) -> list[Service] | None:
+    def update(self, snapshot: Snapshot) -> list[Service] | None:
         """Return the services that changed, where nothing but them is concerned; else None.
 
         What `decide` would decide anew for everybody stays as it was; the cost is that of the
         change, and of one look at each key.
         """
-        if any(suspect.kind in ("service", "settings") for suspect in self.quarantine.bars):
+        if any(suspect.kind in ("service", "settings") for suspect in self.quarantine.entries):
             return None
-        changed = self._decoder.glance(snapshot)
+        changed = self._decoder.diff(snapshot)
         if changed is None or self._guard.window.is_empty:
             return None
-        services = self._assembler.nudge(changed)
+        services = self._assembler.update(changed)
         if services is None:
             return None
         confirmed = Approvals(snapshot, chain(self._decoder.entries.values(), changed))
         if self._guard.check(services, boot.now(), confirmed.meant, whole=False) is not None:
             return None
-        self._decoder.take(snapshot, changed)
+        self._decoder.apply(snapshot, changed)
         return services
 
-    def render(self, wanted: PassInput, held: frozenset[Suspect] = frozenset()) -> RenderedState:
+    def render(self, wanted: PassInput, trial: frozenset[Suspect] = frozenset()) -> RenderedState:
         """Return what is wanted, rendered; the arguments are those of `decide`.
 
         Raises `TemplateError` and `Rejected`, both naming template and line: `ItemsRefused` where
         it is known which services are at fault, `BadKey` where it is known which key.
         """
-        settled = self.decide(wanted, held)
-        files, left_out = self.read_certificates(held)
-        desired = settled.desired
-        raw = self._raw(wanted.snapshot, held)
+        decided = self.decide(wanted, trial)
+        files, left_out = self.read_certificates(trial)
+        desired = decided.desired
+        raw = self._raw(wanted.snapshot, trial)
         host = self.host_files.read(desired)
         texts, rendered = self._render(desired, files, wanted.draining, raw, host)
         problems = [Problem("", "", sentence) for sentence in (*left_out, *host.problems)]
-        problems += raw_layout.problems(self.quarantine.bars, self.good_raw)
+        problems += raw_layout.problems(self.quarantine.entries, self.good_raw)
         problems += [Problem("", "", f"{path} stays as it is: {e}") for path, e in texts.faults]
         if problems:
             desired = msgspec.structs.replace(desired, problems=(*problems, *desired.problems))
         outside = {path: text for path, text in texts.files.items() if path.startswith("/")}
         return RenderedState(
-            settled.entries, desired, settled.hold, settled.approved, rendered, outside, raw
+            decided.entries, desired, decided.hold, decided.approved, rendered, outside, raw
         )
 
     def allow_anew(self) -> None:
@@ -236,31 +238,32 @@ class DesiredBuilder:
         return self._renderer.fragment(template, item)
 
     def read_certificates(
-        self, held: frozenset[Suspect] = frozenset()
+        self, trial: frozenset[Suspect] = frozenset()
     ) -> tuple[list[CertificateFile], list[str]]:
         """Return the certificates to serve, and a sentence for each that is not served as it stands.
 
         Raises `Rejected` where the directory cannot be read at first.
         """
-        return self.certificates.read(self.quarantine, held)
+        return self.certificates.read(self.quarantine, trial)
 
-    def _raw(self, snapshot: Snapshot, held: frozenset[Suspect]) -> Raw:
+    def _raw(self, snapshot: Snapshot, trial: frozenset[Suspect]) -> Raw:
         """Return the keys that templates see."""
         if not self.raw_keys:
             return {}
-        keys = {s.name: bar.out for s, bar in self.quarantine.bars.items() if s.kind == "key"}
-        keys |= {s.name: False for s in held if s.kind == "key" and s.name not in keys}
+        entries = self.quarantine.entries.items()
+        keys = {suspect.name: entry.out for suspect, entry in entries if suspect.kind == "key"}
+        keys |= {s.name: False for s in trial if s.kind == "key" and s.name not in keys}
         return raw_layout.read(snapshot, self.good_raw, keys)
 
     def _problems(self) -> list[Problem]:
         """Return why services, or the settings for all, are held back."""
         found = []
-        for suspect, bar in self.quarantine.bars.items():
+        for suspect, entry in self.quarantine.entries.items():
             if (service := suspect.service) is not None:
                 key = service_key(service)
-                found.append(Problem(key, suspect.name, bar.reason, bar.line))
+                found.append(Problem(key, suspect.name, entry.reason, entry.line))
             elif suspect.kind == "settings":
-                found.append(Problem(suspect.name, "", bar.reason, bar.line))
+                found.append(Problem(suspect.name, "", entry.reason, entry.line))
         return found
 
     def _render(

@@ -31,7 +31,7 @@ class Certificates:
         """Of every certificate that was last read, by its bytes."""
 
     def read(
-        self, quarantine: Quarantine, held: frozenset[Suspect]
+        self, quarantine: Quarantine, trial: frozenset[Suspect]
     ) -> tuple[list[CertificateFile], list[str]]:
         """Return what is to be served, certificates in the order in which HAProxy shall look at them, and
         a sentence for each file that is not served as it stands.
@@ -57,15 +57,13 @@ class Certificates:
         quarantine.follow_certificates(lambda name: identity(self.stored, name))
         reasons = dict(_unfit(files))
         reasons |= {
-            suspect.name: f"HAProxy does not take it: {bar.reason}"
-            for suspect, bar in quarantine.bars.items()
+            suspect.name: f"HAProxy does not take it: {entry.reason}"
+            for suspect, entry in quarantine.entries.items()
             if suspect.kind == "certificate"
         }
-        barred = reasons.keys() | {
-            suspect.name for suspect in held if suspect.kind == "certificate"
-        }
-        kept = [file for file in self.last if file.certificate in barred]
-        found = [file for file in files if file.certificate not in barred]
+        bad = reasons.keys() | {s.name for s in trial if s.kind == "certificate"}
+        kept = [file for file in self.last if file.certificate in bad]
+        found = [file for file in files if file.certificate not in bad]
         good = {file.certificate for file in kept}
         left_out += [_sentence(name, reasons[name], name in good) for name in sorted(reasons)]
         return self._in_order([*found, *kept]), left_out

@@ -34,7 +34,7 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
 Entries = Mapping[str, Entry]
 
 
-class Resolved(msgspec.Struct, frozen=True, eq=False):
+class DecodedSnapshot(msgspec.Struct, frozen=True, eq=False):
     """The entries to go on with, and what was wrong with the others."""
 
     entries: dict[str, Entry]
@@ -82,7 +82,7 @@ class Decoder:
         self._bad: dict[str, Problem] = {}
         self._told: tuple[tuple[str, ...], tuple[Problem, ...]] | None = None
 
-    def resolve(self, snapshot: Snapshot, accepted: Entries) -> Resolved:
+    def resolve(self, snapshot: Snapshot, accepted: Entries) -> DecodedSnapshot:
         """Return the entries of `snapshot`, with `accepted` ones in place of bad ones."""
         old, new = self._items, snapshot.items
         for name in [name for name in old if name not in new]:
@@ -97,7 +97,7 @@ class Decoder:
         entries.update((name, accepted[name]) for name in self._bad if name in accepted)
         for name in self._unrouted(accepted):
             entries.pop(name, None)
-        return Resolved(entries, self._problems(snapshot))
+        return DecodedSnapshot(entries, self._problems(snapshot))
 
     def _problems(self, snapshot: Snapshot) -> tuple[Problem, ...]:
         """Return what to say of the bad keys; the same again, where they are the same."""
@@ -120,11 +120,11 @@ class Decoder:
         """The good entries of the last snapshot that was taken over."""
         return self._good
 
-    def glance(self, snapshot: Snapshot) -> list[Entry] | None:
+    def diff(self, snapshot: Snapshot) -> list[Entry] | None:
         """Return the entries that changed since the last snapshot, where that is all that changed.
 
         None when a key is gone, new and bad, or was bad: then only `resolve` can tell. Nothing is
-        taken over; `take` does that.
+        taken over; `apply` does that.
         """
         old, new = self._items, snapshot.items
         changed = [item for name, item in new.items() if old.get(name) is not item]
@@ -142,8 +142,8 @@ class Decoder:
                 found.append(result)
         return found
 
-    def take(self, snapshot: Snapshot, changed: list[Entry]) -> None:
-        """Take over what `glance` found in this snapshot."""
+    def apply(self, snapshot: Snapshot, changed: list[Entry]) -> None:
+        """Take over what `diff` found in this snapshot."""
         self._items = snapshot.items
         self._good.update((entry.item.key, entry) for entry in changed)
 
@@ -185,7 +185,7 @@ def _unreadable(shown: str) -> Problem:
     return Problem(shown, "", "the key is no UTF-8; remove it")
 
 
-def settle_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem]:
+def restore_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem]:
     """Put the accepted route back wherever a new one names a group that has no endpoints key.
 
     A misspelt group in a blue-green switch must not send traffic nowhere; the switch takes place
@@ -221,7 +221,9 @@ def keys_of(entries: Entries, services: set[ServiceId]) -> list[str]:
     return [name for name, entry in entries.items() if entry.key.service in services]
 
 
-def hold_back(entries: Entries, accepted: Entries, services: set[ServiceId]) -> dict[str, Entry]:
+def with_accepted(
+    entries: Entries, accepted: Entries, services: set[ServiceId]
+) -> dict[str, Entry]:
     """Return `entries` with every key of `services` as it was accepted (or absent)."""
     if not services:
         return dict(entries)

@@ -67,7 +67,7 @@ class Keeper:
             return known[2]
         assert isinstance(then.record, EndpointsRecord)
         assert isinstance(now.record, EndpointsRecord)
-        servers = _together(then.record.servers, now.record.servers)
+        servers = _merged_servers(then.record.servers, now.record.servers)
         for whole in (now, then):
             assert isinstance(whole.record, EndpointsRecord)
             if whole.record.servers == servers:
@@ -117,7 +117,7 @@ def _led_to(route: Entry | None, groups: Groups) -> int:
     )
 
 
-def _together(
+def _merged_servers(
     old: tuple[ServerRecord, ...], new: tuple[ServerRecord, ...]
 ) -> tuple[ServerRecord, ...]:
     """Return new servers and those of the old ones that take requests, each name once."""

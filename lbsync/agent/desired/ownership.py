@@ -16,7 +16,7 @@ from lbsync.model.records import ServiceRecord
 from lbsync.schema.keys import ServiceId
 
 
-class Turn(msgspec.Struct, frozen=True):
+class ClaimChange(msgspec.Struct, frozen=True):
     """What became of one service's record; None: it was not there, or is gone."""
 
     old: ServiceRecord | None
@@ -44,36 +44,38 @@ class Ownership:
         has = {str(service) for service, given in self.grants.items() if given.routes}
         return [problem for problem in self.conflicts if problem.service not in has]
 
-    def twin(self) -> "Ownership":
+    def clone(self) -> "Ownership":
         """Return one that knows the same, and goes its own way from here."""
         other = copy.copy(self)
         other._owners, other.grants = dict(self._owners), dict(self.grants)
         other.conflicts = list(self.conflicts)
         return other
 
-    def alone(self, turns: Mapping[ServiceId, Turn]) -> dict[ServiceId, Grant | None] | None:
+    def independent_grants(
+        self, changes: Mapping[ServiceId, ClaimChange]
+    ) -> dict[ServiceId, Grant | None] | None:
         """Return what these services are given, None for those that are gone, where no other
-        service is concerned; else None. Nothing is changed yet: see `take`."""
+        service is concerned; else None. Nothing is changed yet: see `apply`."""
         if self.conflicts:
             return None
         given: dict[ServiceId, Grant | None] = {}
         claimed: dict[str, ServiceId] = {}
-        for service, turn in turns.items():
-            before, routes = _routes(turn.old), _routes(turn.new)
+        for service, change in changes.items():
+            before, routes = _routes(change.old), _routes(change.new)
             if before is None or routes is None:
                 return None
             # What one gives up may be the twin of `www` that another went without.
-            if not turn.same_claimant or (self._twins and not set(before) <= set(routes)):
+            if not change.same_claimant or (self._twins and not set(before) <= set(routes)):
                 return None
             for key in routes:
                 if self._owners.get(key, service) != service or key in claimed:
                     return None
                 claimed[key] = service
-            given[service] = granted(routes) if turn.new is not None else None
+            given[service] = granted(routes) if change.new is not None else None
         return given
 
-    def take(self, given: Mapping[ServiceId, Grant | None]) -> None:
-        """Put in force what `alone` found."""
+    def apply(self, given: Mapping[ServiceId, Grant | None]) -> None:
+        """Put in force what `independent_grants` found."""
         for service in given:
             for key in self.grants[service].routes if service in self.grants else ():
                 self._owners.pop(key, None)
@@ -94,15 +96,15 @@ class Ownership:
             bisect.insort(names, service)
         self.grants = {service: self.grants[service] for service in names}
 
-    def settle(
-        self, turns: Mapping[ServiceId, Turn], claimants: Callable[[], Iterable[Claimant]]
+    def update(
+        self, changes: Mapping[ServiceId, ClaimChange], claimants: Callable[[], Iterable[Claimant]]
     ) -> set[ServiceId]:
         """Take over changed claims; return the services that now have something else than before,
         those that have nothing any more included. `claimants` gives all there are."""
         old = dict(self.grants)
-        given = self.alone(turns)
+        given = self.independent_grants(changes)
         if given is not None:
-            self.take(given)
+            self.apply(given)
             return {service for service in given if old.get(service) != self.grants.get(service)}
         self.grants, self.conflicts, self._twins = grant(claimants(), self._reserved)
         self._owners = {key: name for name, each in self.grants.items() for key in each.routes}

@@ -95,40 +95,40 @@ class Quarantine:
     """All bars there are."""
 
     def __init__(self) -> None:
-        self.bars: dict[Suspect, QuarantineEntry] = {}
+        self.entries: dict[Suspect, QuarantineEntry] = {}
         self._followed: Snapshot | None = None
 
-    def bar(self, suspect: Suspect, bar: QuarantineEntry) -> None:
+    def put(self, suspect: Suspect, entry: QuarantineEntry) -> None:
         """Hold something back for the reason given, in place of one that it had before."""
-        self.bars[suspect] = bar
+        self.entries[suspect] = entry
 
     def names(self, kind: Kind) -> set[str]:
         """Return the names of those of one kind that are held back."""
-        return {suspect.name for suspect in self.bars if suspect.kind == kind}
+        return {suspect.name for suspect in self.entries if suspect.kind == kind}
 
     def try_again(self) -> None:
         """Let the bars fall whose time is up, the oldest first, and not too many at once."""
         now = time.monotonic()
-        due = sorted((bar.until, suspect) for suspect, bar in self.bars.items() if bar.until <= now)
+        due = sorted((each.until, s) for s, each in self.entries.items() if each.until <= now)
         for _, suspect in due[:_MOST_TRIED_AGAIN]:
-            del self.bars[suspect]
+            del self.entries[suspect]
 
     def follow(self, snapshot: Snapshot) -> None:
         """Let the bars of all fall for which something else is stored now; not of certificates."""
         if snapshot is self._followed:
             return
         self._followed = snapshot
-        suspects = [suspect for suspect in self.bars if suspect.kind != "certificate"]
+        suspects = [suspect for suspect in self.entries if suspect.kind != "certificate"]
         if suspects:
             now = stored(snapshot, suspects)
             self._drop(suspects, now.__getitem__)
 
     def follow_certificates(self, identify: Callable[[str], Identity]) -> None:
         """The same for certificates: `identify` returns what is stored by their name."""
-        suspects = [suspect for suspect in self.bars if suspect.kind == "certificate"]
+        suspects = [suspect for suspect in self.entries if suspect.kind == "certificate"]
         self._drop(suspects, lambda suspect: identify(suspect.name))
 
     def _drop(self, suspects: list[Suspect], identify: Callable[[Suspect], Identity]) -> None:
         for suspect in suspects:
-            if identify(suspect) != self.bars[suspect].identity:
-                del self.bars[suspect]
+            if identify(suspect) != self.entries[suspect].identity:
+                del self.entries[suspect]

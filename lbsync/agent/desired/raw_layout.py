@@ -23,13 +23,13 @@ def is_shown(key: str) -> bool:
     return key.lstrip("/").partition("/")[0] not in TRANSIENT
 
 
-def read(snapshot: Snapshot, good: Raw, held: Mapping[str, bool]) -> Raw:
+def read(snapshot: Snapshot, good: Raw, quarantined: Mapping[str, bool]) -> Raw:
     """Return the keys to render from: as stored, but for those that are held back.
 
-    `good`: the keys as they were last served; `held`: key to whether it is left out altogether.
+    `good`: the keys as they were last served; `quarantined`: key to whether it is left out altogether.
     """
     raw = {key: item.value for key, item in snapshot.items.items() if is_shown(key)}
-    for key, is_out in held.items():
+    for key, is_out in quarantined.items():
         value = None if is_out else last_good(good, key)
         if value is not None:
             raw[key] = value
@@ -63,13 +63,13 @@ def as_stored(snapshot: Snapshot, path: str) -> str:
     return next(spelled, "")
 
 
-def problems(bars: Mapping[Suspect, QuarantineEntry], good: Raw) -> Iterator[Problem]:
+def problems(entries: Mapping[Suspect, QuarantineEntry], good: Raw) -> Iterator[Problem]:
     """Yield a problem for each key that is not as it stands in the store."""
-    for suspect, bar in bars.items():
+    for suspect, entry in entries.items():
         if suspect.kind == "key":
-            is_kept = not bar.out and last_good(good, suspect.name) is not None
+            is_kept = not entry.out and last_good(good, suspect.name) is not None
             instead = "its last good value stays" if is_kept else "it is left out"
-            yield Problem(suspect.name, "", f"{bar.reason}; {instead}", bar.line)
+            yield Problem(suspect.name, "", f"{entry.reason}; {instead}", entry.line)
 
 
 def printed_on(line: str, section: str, values: Mapping[str, str]) -> str:

@@ -63,7 +63,7 @@ class Hold(msgspec.Struct, frozen=True):
         )
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Baseline(msgspec.Struct, frozen=True):
     """A hold that stood when the last pass, or the last agent, ended."""
 
     total: int
@@ -78,7 +78,7 @@ class Guard:
         `window_s` seconds; at 100 everything may. Both may be exchanged at any time."""
         self.percent = percent
         self.window = Window(window_s)
-        self.standing: Standing | None = None
+        self.baseline: Baseline | None = None
         """The hold that stands."""
         self.tls_in_front = False
         """A balancer in front that is trusted may end TLS. May be exchanged at any time."""
@@ -96,11 +96,11 @@ class Guard:
         `services`: what is wanted, all of it or what changed (`whole` false). While a hold stands nothing
         leaves the window: time alone makes no removal meant, and what others gain does not either.
         """
-        standing = self.standing
-        if standing is None:
+        baseline = self.baseline
+        if baseline is None:
             self.window.age(now)
         self.window.wants(services, now, whole=whole)
-        if self.percent >= 100 or not (self._may_be_over(standing) or self._is_emptied()):
+        if self.percent >= 100 or not (self._may_be_over(baseline) or self._is_emptied()):
             return None
         losing = {
             name: row
@@ -108,14 +108,14 @@ class Guard:
             if (row.loss.gone or row.loss.strange or _is_removed(row))
             and not meant(name, row.now.servers)
         }
-        over = self._over(losing, standing)
+        over = self._over(losing, baseline)
         held = {name for name in over if _counts(losing[name].at_once, _strangers(losing))}
         held |= {name for name in over if _is_removed(losing[name])}
-        if standing is not None and (stay := held & standing.services):
+        if baseline is not None and (stay := held & baseline.services):
             # What else is wanted is judged by itself: a hold is no reason to stop deployments.
             rest = {name: row for name, row in losing.items() if name not in stay}
             held = stay if not self._over(rest, None) else held
-        return self._hold(held, losing, standing) if held else None
+        return self._hold(held, losing, baseline) if held else None
 
     def cut_off(
         self, removal: Hold | None, desired: Desired, before: GlobalRecord, *, ends_tls: bool
@@ -127,7 +127,7 @@ class Guard:
         """
         names = cut_off(desired, before, ends_tls=ends_tls, in_front=self.tls_in_front)
         rows = {n: row for n in names if (row := self.window.rows.get(n)) and row.before.servers}
-        total = self._total(self.standing)
+        total = self._total(self.baseline)
         if sum(row.before.servers for row in rows.values()) * 100 <= total * self.percent:
             return removal
         losses = {name: (row.before.servers, 0) for name, row in sorted(rows.items())}
@@ -139,8 +139,8 @@ class Guard:
         left |= removal.left if removal else {}
         return Hold(name, losses | by_keys, total, earlier, left, settings)
 
-    def _may_be_over(self, standing: Standing | None) -> bool:
-        total = self._total(standing)
+    def _may_be_over(self, baseline: Baseline | None) -> bool:
+        total = self._total(baseline)
         if self._is_too_much(self.window.all, total):
             return True
         return any(
@@ -152,19 +152,19 @@ class Guard:
         lost = sums.gone + (sums.strange if sums.strangers >= _FEW else 0)
         return lost * 100 > total * self.percent
 
-    def _total(self, standing: Standing | None) -> int:
+    def _total(self, baseline: Baseline | None) -> int:
         total = self.window.all.total
-        return min(total, standing.total) if standing and standing.total else total
+        return min(total, baseline.total) if baseline and baseline.total else total
 
     def _is_emptied(self) -> bool:
         return self.window.wants_nothing and not self.window.is_empty
 
-    def _over(self, losing: dict[str, Row], standing: Standing | None) -> set[str]:
+    def _over(self, losing: dict[str, Row], baseline: Baseline | None) -> set[str]:
         """Return those of the services that together lose too much."""
         if self._is_emptied():
             return set(losing)
         lost = _summed(losing.values())
-        if self._is_too_much(lost, self._total(standing)):
+        if self._is_too_much(lost, self._total(baseline)):
             return set(losing)
         over: set[str] = set()
         for source, sums in self.window.by_source.items():
@@ -175,7 +175,7 @@ class Guard:
         return over
 
     def _hold(
-        self, held: Collection[str], losing: dict[str, Row], standing: Standing | None
+        self, held: Collection[str], losing: dict[str, Row], baseline: Baseline | None
     ) -> Hold:
         rows = {name: losing[name] for name in sorted(held)}
         losses = {}
@@ -186,7 +186,7 @@ class Guard:
         earlier = _summed(losing.values())
         before = earlier.gone + earlier.strange - sum(then - now for then, now in losses.values())
         name = _id(list(left.items()))
-        return Hold(name, losses, self._total(standing), max(0, before), left)
+        return Hold(name, losses, self._total(baseline), max(0, before), left)
 
 
 def _id(left: list[tuple[str, int]]) -> str:

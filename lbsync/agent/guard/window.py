@@ -23,7 +23,7 @@ _MOST = 200
 _MOST_WAYS = 20_000
 
 
-class Past(msgspec.Struct, frozen=True):
+class PastReach(msgspec.Struct, frozen=True):
     """What was reached at some time within the window."""
 
     until: float
@@ -31,10 +31,10 @@ class Past(msgspec.Struct, frozen=True):
     reach: Reach
 
 
-class Kept(msgspec.Struct, frozen=True):
+class SavedReach(msgspec.Struct, frozen=True):
     """What is remembered of a service over a restart."""
 
-    past: tuple[Past, ...]
+    past: tuple[PastReach, ...]
     untried: tuple[tuple[Place, float], ...]
     """Servers nobody has tried yet, and when they count as tried."""
 
@@ -47,7 +47,7 @@ class Row:
     def __init__(self) -> None:
         self.running: tuple[Service, Reach] | None = None
         self.wanted: tuple[Service, Reach] | None = None
-        self.past: deque[Past] = deque()
+        self.past: deque[PastReach] = deque()
         self.untried: dict[Place, float] = {}
         self.base = self.before = self.now = NOWHERE
         """The most within the window; what runs; what is wanted."""
@@ -179,21 +179,21 @@ class Window:
             self.unsaved.add(name)
             self._weigh(name, row)
 
-    def kept(self, name: str) -> Kept | None:
+    def saved(self, name: str) -> SavedReach | None:
         """Return what is to be remembered of a service; None: nothing."""
         row = self.rows.get(name)
         if row is None or not (row.past or row.untried):
             return None
-        return Kept(tuple(row.past), tuple(row.untried.items()))
+        return SavedReach(tuple(row.past), tuple(row.untried.items()))
 
-    def restore(self, kept: Mapping[str, Kept], now: float, *, same_clock: bool) -> None:
+    def restore(self, saved: Mapping[str, SavedReach], now: float, *, same_clock: bool) -> None:
         """Take over what was remembered. `same_clock` false: nobody knows how long ago that was, so it
         stays for a whole window."""
         late = now + self.seconds
-        for name, each in kept.items():
+        for name, each in saved.items():
             row = self._row(name)
             row.past = deque(
-                Past(min(past.until, late) if same_clock else late, past.reach)
+                PastReach(min(past.until, late) if same_clock else late, past.reach)
                 for past in each.past
             )
             row.untried = {p: min(at, late) if same_clock else late for p, at in each.untried}
@@ -249,10 +249,10 @@ class Window:
         if last is not None and not is_alike and _is_full(row.past):
             is_alike, left = True, msgspec.structs.replace(left, ways=last.reach.ways)
         if last is not None and is_alike and last.until - self.seconds > now:
-            row.past[-1] = Past(last.until, last.reach.most(left))
+            row.past[-1] = PastReach(last.until, last.reach.most(left))
         else:
             until = now + self.seconds * (1 + 1 / _PARTS)
-            row.past.append(Past(until, left))
+            row.past.append(PastReach(until, left))
             self._ends.append((until, name))
         self.unsaved.add(name)
 
@@ -296,5 +296,5 @@ class Window:
             self.by_source.setdefault(row.source, Sums()).add(row, sign)
 
 
-def _is_full(past: deque[Past]) -> bool:
+def _is_full(past: deque[PastReach]) -> bool:
     return len(past) > _MOST or sum(len(each.reach.ways) for each in past) > _MOST_WAYS

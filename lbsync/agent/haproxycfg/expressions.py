@@ -80,7 +80,7 @@ _CALL = re.compile(r"[A-Za-z0-9_.-]+")
 _MAP_CALL = re.compile(r"\bmap(?:_([a-z0-9]++))?[a-z0-9_]*+\(\s*+([^,)\s\"']+)")
 
 
-class Evaluated(msgspec.Struct, frozen=True):
+class Value(msgspec.Struct, frozen=True):
     """What one line lets HAProxy evaluate."""
 
     maps: tuple[tuple[str, str], ...] = ()
@@ -166,7 +166,7 @@ class _Reader:
             at += 1
 
 
-def evaluated(keyword: str, rest: Sequence[str]) -> Evaluated | None:
+def evaluated(keyword: str, rest: Sequence[str]) -> Value | None:
     """Return what a line of a proxy's section lets HAProxy evaluate; None where that is nothing."""
     reader = _Reader()
     _read(reader, keyword, rest)
@@ -175,7 +175,7 @@ def evaluated(keyword: str, rest: Sequence[str]) -> Evaluated | None:
         maps += loaded(expression)
     if not maps and not reader.lists:
         return None
-    return Evaluated(tuple(maps), tuple(reader.lists), reader.keys_of_maps)
+    return Value(tuple(maps), tuple(reader.lists), reader.keys_of_maps)
 
 
 def _read(reader: _Reader, keyword: str, rest: Sequence[str]) -> None:  # noqa: C901, PLR0912

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.compiler import CodeGenerator, Frame
 
-from lbsync.agent.render.holes import LINE_START
+from lbsync.agent.render.deferred_quoting import LINE_START
 from lbsync.agent.render.quoting import CLOSE, OPEN
 
 

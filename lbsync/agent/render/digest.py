@@ -43,16 +43,16 @@ def seal(
     """
     if MAIN_FILE not in files:
         raise TemplateError(f"no output writes {MAIN_FILE}; name one with that path")
-    opened = {**files, MAIN_FILE: describe(files[MAIN_FILE])}
-    digest = _digest({path: data for path, data in opened.items() if path not in apart})
+    described = {**files, MAIN_FILE: describe(files[MAIN_FILE])}
+    digest = _digest({path: data for path, data in described.items() if path not in apart})
     written = digest.encode()
     return Rendered(
         digest,
         tuple(
             RenderedFile(
-                path, opened[path].replace(_TOKEN, written), (modes or {}).get(path, 0o644)
+                path, described[path].replace(_TOKEN, written), (modes or {}).get(path, 0o644)
             )
-            for path in sorted(opened)
+            for path in sorted(described)
         ),
     )
 

@@ -12,9 +12,10 @@ from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from lbsync.agent.render import compiler, filters, holes, quoting, text
+from lbsync.agent.render import compiler, filters, quoting, text
 from lbsync.agent.render.allowance import Allowance
 from lbsync.agent.render.confd import functions, keys
+from lbsync.agent.render.deferred_quoting import quote_in_place, quote_lines
 from lbsync.agent.render.fragments import Fragments
 from lbsync.agent.render.loader import ShadowingLoader
 
@@ -36,12 +37,12 @@ class Style(msgspec.Struct, frozen=True):
     encode: quoting.Encoder
     close: Callable[[str], str] = str
     """Applied to the whole text of a file when it is complete."""
-    close_lines: Callable[[str], str] = str
+    quote_lines: Callable[[str], str] = str
     """Applied to whole lines ahead of the rest, so that they can be kept."""
 
 
 STYLES: Mapping[StyleName, Style] = {
-    "haproxy": Style(quoting.haproxy_hole, holes.close, holes.close_lines),
+    "haproxy": Style(quoting.deferred_haproxy, quote_in_place, quote_lines),
     "map": Style(quoting.map_key),
     "strict": Style(quoting.strict),
     "none": Style(quoting.verbatim),
@@ -110,7 +111,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
             extensions=("jinja2.ext.do", "jinja2.ext.loopcontrols"),
         )
         self.filters = {**functions.FILTERS, **filters.build(printer, style)}
-        self.fragments = Fragments(self, self.style.close_lines, allowance or Allowance(math.inf))
+        self.fragments = Fragments(self, self.style.quote_lines, allowance or Allowance(math.inf))
         for name in ("lipsum", "joiner"):
             del self.globals[name]
         self.globals |= functions.functions(keys.NAMES)

@@ -6,7 +6,7 @@ against 2.6 and 2.8. Three of them decide: `#` starts a comment even in the midd
 behind it is lost.
 
 A value that needs quotes is not quoted on the spot. It becomes a *hole*, its double-quoted body
-between two control characters, and `lbsync.agent.render.holes` closes the holes once the whole
+between two control characters, and `lbsync.agent.render.deferred_quoting` closes the holes once the whole
 line is known. So a template may print a value bare, between quotes or in the middle of a word, and
 the value stays in its word in each place.
 """
@@ -90,7 +90,7 @@ def quote(value: str) -> str:
     return value if _SAFE(value) else f'"{body(value)}"'
 
 
-def haproxy_hole(value: str) -> str:
+def deferred_haproxy(value: str) -> str:
     """Return `value` bare when that is safe anywhere in a line, else as a hole. See `quote`."""
     _check_word(value)
     return value if _SAFE(value) else f"{OPEN}{body(value)}{CLOSE}"

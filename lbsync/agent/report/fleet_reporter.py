@@ -17,7 +17,7 @@ import msgspec
 from lbsync import log
 from lbsync.agent.report import fleet_records
 from lbsync.agent.report.fleet_records import GuardedWrite, Refusal
-from lbsync.agent.report.presence import Presence, Taken, instance
+from lbsync.agent.report.presence import NameTaken, Presence, instance
 from lbsync.backoff import Backoff
 from lbsync.clients.source import Lease, Source
 from lbsync.errors import Conflict, LbsyncError
@@ -244,7 +244,7 @@ class Fleet:
                 self._lease = self._source.lease(round(self._ttl))
             first = self._told is None
             revision = self._presence.write(record, value, self._lease, first=first)
-        except Taken as error:
+        except NameTaken as error:
             self._speaking.until = now + self._ttl / _LOOKS
             self._meet(str(error))
         except Conflict as error:

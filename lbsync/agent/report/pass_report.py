@@ -2,13 +2,13 @@
 
 import msgspec
 
-from lbsync.agent.apply.converge import Deferred
-from lbsync.agent.apply.switch import Applied
+from lbsync.agent.apply.converge import DeferredReload
+from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.candidate import attribution
 from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.guard.guard import Hold
-from lbsync.agent.install import Installed
+from lbsync.agent.install import InstallResult
 from lbsync.clients.source import Health
 from lbsync.errors import Exit, Unavailable
 from lbsync.loop.outcome import Outcome, some
@@ -31,7 +31,7 @@ def what_changed(entries: Entries, accepted: Entries) -> str:
     return "; ".join(part for part in parts if part) or "no service changed"
 
 
-def how_applied(applied: Applied) -> str:
+def how_applied(applied: ApplyResult) -> str:
     """Say how it came to be served, no more than was verified."""
     if applied.outcome == "live":
         return applied.detail
@@ -49,7 +49,7 @@ def how_applied(applied: Applied) -> str:
     )
 
 
-def troubles(state: RenderedState, installed: Installed) -> list[str]:
+def troubles(state: RenderedState, installed: InstallResult) -> list[str]:
     """Return a sentence for each thing that is not as wanted although the pass went through."""
     found = []
     if state.hold is not None:
@@ -60,7 +60,11 @@ def troubles(state: RenderedState, installed: Installed) -> list[str]:
 
 
 def outcome(
-    state: RenderedState, applied: Applied, installed: Installed, accepted: Entries, seconds: float
+    state: RenderedState,
+    applied: ApplyResult,
+    installed: InstallResult,
+    accepted: Entries,
+    seconds: float,
 ) -> Outcome:
     """Return the end of a pass that applied, or proved, what is wanted."""
     confirmed = applied.outcome == "confirmed"
@@ -90,7 +94,7 @@ def outcome(
     )
 
 
-def _also(installed: Installed) -> str:
+def _also(installed: InstallResult) -> str:
     return f"; {', '.join(installed.changed)} installed" if installed.changed else ""
 
 
@@ -105,7 +109,7 @@ def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
     return gravest(code for code, is_so in facts.items() if is_so)
 
 
-def deferred(state: RenderedState, wait: Deferred, installed: Installed) -> Outcome:
+def deferred(state: RenderedState, wait: DeferredReload, installed: InstallResult) -> Outcome:
     """Return the end of a pass whose reload has to wait."""
     confirmed = wait.applied.outcome == "confirmed"
     wrong = troubles(state, installed)
@@ -125,7 +129,7 @@ def deferred(state: RenderedState, wait: Deferred, installed: Installed) -> Outc
     )
 
 
-def held_whole(applied: Applied, hold: Hold, installed: Installed) -> Outcome:
+def held_whole(applied: ApplyResult, hold: Hold, installed: InstallResult) -> Outcome:
     """Return the end of a pass that holds everything, because what the files serve is all that is known."""
     served = applied.outcome == "confirmed"
     return Outcome(
@@ -139,7 +143,7 @@ def held_whole(applied: Applied, hold: Hold, installed: Installed) -> Outcome:
     )
 
 
-def without_source(applied: Applied, error: Unavailable, wanted_once: bool) -> Outcome:
+def without_source(applied: ApplyResult, error: Unavailable, wanted_once: bool) -> Outcome:
     """Return the end of a pass that had nothing but a generation from before.
 
     `wanted_once`: it was proved to be served, and wanted, in an earlier pass; else it only lets
@@ -169,7 +173,7 @@ def stale(outcome: Outcome, source: Health) -> Outcome:
     return msgspec.structs.replace(outcome, error="; ".join(filter(None, both)))
 
 
-def pinned(applied: Applied, since: str) -> Outcome:
+def pinned(applied: ApplyResult, since: str) -> Outcome:
     """Return the end of a pass while an operator holds HAProxy at an older generation."""
     served = applied.outcome == "confirmed"
     return Outcome(

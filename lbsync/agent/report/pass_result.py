@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from lbsync.agent.apply.switch import Applied
-from lbsync.agent.control import Asked
+from lbsync.agent.apply.switch import ApplyResult
+from lbsync.agent.control import Requests
 from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.guard.guard import Hold
 from lbsync.loop.outcome import Outcome
@@ -14,7 +14,7 @@ from lbsync.loop.outcome import Outcome
 class PassResult(msgspec.Struct, frozen=True, eq=False):
     """The last pass that ended, and what is known from those before it."""
 
-    asked: Asked = Asked()
+    asked: Requests = Requests()
     """What operators ask for; obeyed by a pass also when that fails."""
     outcome: Outcome | None = None
     """How it ended; None while no pass has."""
@@ -24,7 +24,7 @@ class PassResult(msgspec.Struct, frozen=True, eq=False):
     """A removal that waits for an operator."""
     hold_age_s: float = 0.0
     """For how many seconds it has waited."""
-    applied: Applied | None = None
+    applied: ApplyResult | None = None
     """What HAProxy serves, as far as it was proved."""
     revision: int = 0
     """Revision of the source that is served; 0: this pass did not get to know."""

@@ -21,7 +21,7 @@ from lbsync.timestamps import stamp
 _SEEN_EVERY_S = 600.0
 
 
-class Taken(LbsyncError):
+class NameTaken(LbsyncError):
     """Raised when another agent reports under this name. Its record is `args[0]`."""
 
 
@@ -55,7 +55,7 @@ class Presence:
     def write(self, record: AgentRecord, value: bytes, lease: Lease, *, first: bool) -> int:
         """Write the record; return the revision. `first`: the name is not known to be ours.
 
-        Raises `Taken`; and `Conflict` and `Unavailable` as `Source.commit` does.
+        Raises `NameTaken`; and `Conflict` and `Unavailable` as `Source.commit` does.
         """
         guards = self._guards(record, lease) if first else []
         ops: list[Put | Delete] = [Put(self._key, value, lease.id)]
@@ -85,7 +85,7 @@ class Presence:
             put = Put(fleet.rival_key(self._host), encode(rival), lease.id)
             self._source.commit([], [put])
             self._is_rival = True
-            raise Taken(item.value.decode(errors="replace"))
+            raise NameTaken(item.value.decode(errors="replace"))
         return [Expect(self._key, mod_revision=item.mod_revision)]
 
     def _may_replace(self, item: Item) -> bool:

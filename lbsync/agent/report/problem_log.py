@@ -17,7 +17,7 @@ class ProblemLog:
         self._said = log.OnChange(most=sys.maxsize)
         self._keys: set[str] = set()
 
-    def tell(self, problems: Iterable[Problem]) -> None:
+    def update(self, problems: Iterable[Problem]) -> None:
         """Log what is new among the problems that there are now, and what is no problem any more."""
         now = {(problem.key, problem.reason): problem for problem in problems}
         fresh = [problem for place, problem in now.items() if self._said.is_new(place)]

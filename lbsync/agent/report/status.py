@@ -8,7 +8,7 @@ import msgspec
 
 import lbsync
 from lbsync import log, metrics, status
-from lbsync.agent.apply.switch import Applied
+from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.generations.content import content
 from lbsync.agent.generations.store import Generation
@@ -39,7 +39,7 @@ class StatusKeeper:
         self._state_files = state_files
         self._source = source
         self._state_dir = Path(settings.state_dir)
-        self._seen: Applied | None = None
+        self._seen: ApplyResult | None = None
         self._worker = ""
         self._watching = False
         self._unmeasured = log.Failing("no metrics", "metrics are written again")
@@ -169,7 +169,7 @@ class StatusKeeper:
         return known if abs(known - since) < _SAME_MOMENT_S else since
 
     def _of_applied(
-        self, applied: Applied, result: PassResult, report: Report, now: float
+        self, applied: ApplyResult, result: PassResult, report: Report, now: float
     ) -> dict[str, object]:
         generation = applied.generation
         is_new = applied is not self._seen
@@ -205,7 +205,7 @@ class StatusKeeper:
             services, servers = len(has.services), len(has.servers)
         return {"services": services, "servers": servers}
 
-    def _is_replaced(self, applied: Applied) -> bool:
+    def _is_replaced(self, applied: ApplyResult) -> bool:
         """Tell whether HAProxy's worker is another one, and not by a reload of ours."""
         if not applied.worker:
             return False
@@ -218,7 +218,7 @@ class StatusKeeper:
         is_same = generation.digest == self._status.digest
         return self._status.revision if is_same else generation.meta.revision
 
-    def _of_reload(self, applied: Applied) -> dict[str, object]:
+    def _of_reload(self, applied: ApplyResult) -> dict[str, object]:
         known = self._status.reloads_by_cause
         return {
             "reloads": self._status.reloads + 1,

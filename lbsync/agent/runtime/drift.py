@@ -17,7 +17,7 @@ from lbsync.agent.runtime.changes.change_set import Phase, Plan, PlanBuilder, St
 from lbsync.agent.runtime.changes.maps import Change
 from lbsync.agent.runtime.changes.section_diff import Pair
 from lbsync.agent.runtime.changes.server_words import Unfit, Version, proves
-from lbsync.agent.runtime.changes.servers import Both, addition, plain
+from lbsync.agent.runtime.changes.servers import ServerSections, addition, plain
 from lbsync.agent.runtime.changes.steps import (
     Correct,
     ListCertificate,
@@ -41,7 +41,7 @@ class Drift(msgspec.Struct, frozen=True):
     """Something that HAProxy runs otherwise than the live generation says."""
 
     mismatch: Mismatch
-    held: bool = False
+    by_hand: bool = False
     """A person set it by hand."""
     heal: Plan = Plan()
     """What puts it right; steps, or the reason why only a reload does."""
@@ -49,21 +49,21 @@ class Drift(msgspec.Struct, frozen=True):
     """Backend and name, where it is a server."""
 
     def __str__(self) -> str:
-        return f"{self.mismatch}, set by hand" if self.held else str(self.mismatch)
+        return f"{self.mismatch}, set by hand" if self.by_hand else str(self.mismatch)
 
 
-def compare(running: RuntimeConfig, seen: ObservedState, version: Version) -> list[Drift]:
+def compare(running: RuntimeConfig, observed: ObservedState, version: Version) -> list[Drift]:
     """Return every difference; 3,000 servers take 15 ms (measured).
 
     Health is not compared, nor the address of a server that is given by name.
     """
     return [
-        *_servers(running, seen.servers, version),
-        *_maps(running, seen),
-        *_limits(running, seen),
-        *_server_limits(running, seen),
-        *_trust(running, seen),
-        *_certificates(running, seen),
+        *_servers(running, observed.servers, version),
+        *_maps(running, observed),
+        *_limits(running, observed),
+        *_server_limits(running, observed),
+        *_trust(running, observed),
+        *_certificates(running, observed),
     ]
 
 
@@ -71,14 +71,14 @@ def healing(findings: Iterable[Drift], *, release: bool = False) -> Plan:
     """Return one plan that heals all drift; with `release`, also what a person set."""
     draft = PlanBuilder()
     for found in findings:
-        if release or not found.held:
+        if release or not found.by_hand:
             draft.add(found.heal)
     return draft.finish()
 
 
-def settle(running: RuntimeConfig, findings: Iterable[Drift]) -> None:
+def note_verified(running: RuntimeConfig, findings: Iterable[Drift]) -> None:
     """Note which servers were found right, so that a later change counts as somebody's doing."""
-    wrong = (found for found in findings if found.server is not None and not found.held)
+    wrong = (found for found in findings if found.server is not None and not found.by_hand)
     running.verified((*f.server, field) for f in wrong if f.server for field in ("weight", "state"))
 
 
@@ -128,30 +128,30 @@ def _corrected(correction: Correction) -> Drift:
     return Drift(mismatch, heal=Plan((), (f"{mismatch}; only a reload ends that",)))
 
 
-def _limits(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
+def _limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
     """What a command has changed of the process and of frontends."""
-    if seen.info:
-        yield from map(_corrected, corrections.of_process(running.globals, seen.info))
-    for now in seen.frontends:
+    if observed.info:
+        yield from map(_corrected, corrections.of_process(running.globals, observed.info))
+    for now in observed.frontends:
         for kind in ("frontend", "listen"):
             section = running.sections.get((kind, now.name))
             if section is not None and not section.disabled and not section.conditional:
-                limit = seen.info.get("Hard_maxconn", "")
+                limit = observed.info.get("Hard_maxconn", "")
                 found = corrections.of_frontend(section, running.base(section), now, limit)
                 yield from map(_corrected, found)
 
 
-def _server_limits(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
+def _server_limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
     """What a command has changed of servers that only `show stat` tells; a backend is named once."""
     named: set[str] = set()
-    for section in running.sections.values() if seen.limits else ():
+    for section in running.sections.values() if observed.limits else ():
         if section.kind not in ("backend", "listen") or section.disabled or section.conditional:
             continue
         wanted = running.extras(section)
-        cookies = section.name in seen.with_cookies
+        cookies = section.name in observed.with_cookies
         for server in section.servers:
             name = f"{section.name}/{server.name}"
-            now = seen.limits.get((section.name, server.name))
+            now = observed.limits.get((section.name, server.name))
             if now is None:
                 continue
             for found in corrections.of_limits(
@@ -162,9 +162,9 @@ def _server_limits(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drif
                     yield _corrected(found)
 
 
-def _trust(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
+def _trust(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
     """What HAProxy shows of authorities does not change while it runs, but by a command."""
-    for path, now in seen.trust.items():
+    for path, now in observed.trust.items():
         if running.trusted.get(path, now) != now:
             yield _corrected((Mismatch(path, "authorities", "as loaded", "set by command"), ""))
 
@@ -173,7 +173,7 @@ def _lost(running: RuntimeConfig, section: Section, server: Server, version: Ver
     mismatch = Mismatch(f"{section.name}/{server.name}", "server", "present", "absent")
     draft = PlanBuilder()
     try:
-        both = Both(Pair(section, section, 1, running.base(section)), version)
+        both = ServerSections(Pair(section, section, 1, running.base(section)), version)
         draft.do(Phase.ADD, addition(both, server))
     except Unfit as error:
         draft.reload(f"{mismatch.where}: it is gone, and {error}")
@@ -203,26 +203,26 @@ def _differing(
     base = running.base(section)
     for mismatch in readback.compare(server, now, base):
         draft = PlanBuilder()
-        held = False
+        by_hand = False
         if mismatch.field in ("address", "port"):
             if plain(server):
                 draft.do(Phase.RAISE, SetAddress(*name, server.address, server.port))
             else:
                 draft.reload(f"{mismatch.where}: its {mismatch.field} was changed")
         elif mismatch.field == "weight":
-            held = (*name, "weight") not in running.touched
+            by_hand = (*name, "weight") not in running.touched
             draft.do(Phase.RAISE, SetWeight(*name, readback.weight_of(server, base)))
         else:
             out = readback.is_disabled(server, base)
             # Nobody keeps a server working that the configuration takes out: that is drift.
-            held = not out and (*name, "state") not in running.touched
+            by_hand = not out and (*name, "state") not in running.touched
             words = (*proxy(section, base).inherited(server), *server.options)
             draft.do(Phase.RAISE, SetState(*name, "maint" if out else "ready", proves(words)))
-        yield Drift(mismatch, held, draft.finish(), name)
+        yield Drift(mismatch, by_hand, draft.finish(), name)
 
 
-def _maps(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
-    for path, pairs in seen.entries.items():
+def _maps(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
+    for path, pairs in observed.entries.items():
         lookup, wanted = running.lookups.get(path), running.entries(path)
         now = maps.Entries(pairs)
         if lookup is None or maps.equal(lookup, wanted, now):
@@ -230,22 +230,22 @@ def _maps(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
         draft = PlanBuilder()
         maps.plan_entries(draft, Change(path, lookup, leads=False), now, wanted)
         yield Drift(Mismatch(path, "entries", *maps.difference(wanted, now)), heal=draft.finish())
-    for path in running.lookups.keys() & seen.counts.keys() - seen.entries.keys():
+    for path in running.lookups.keys() & observed.counts.keys() - observed.entries.keys():
         count = len(running.entries(path))
-        if seen.counts[path] != count:
-            yield Drift(Mismatch(path, "entries", str(count), str(seen.counts[path])))
+        if observed.counts[path] != count:
+            yield Drift(Mismatch(path, "entries", str(count), str(observed.counts[path])))
 
 
-def _certificates(running: RuntimeConfig, seen: ObservedState) -> Iterator[Drift]:
+def _certificates(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
     known = Certificates(running.uses, running.files, running.files)
-    for path, now in seen.fingerprints.items():
+    for path, now in observed.fingerprints.items():
         wanted = fingerprint(running.files.get(path, b""))
         if now != wanted and wanted:
             draft = PlanBuilder()
             set_certificate(draft, known, path, new=not now)
             mismatch = Mismatch(path, "certificate", wanted, now or "absent")
             yield Drift(mismatch, heal=draft.finish())
-    for name, now_listed in seen.listed.items():
+    for name, now_listed in observed.listed.items():
         lines = known.lists.get(name, (None, None))[1]
         if lines is None or set(lines) == set(now_listed):
             continue

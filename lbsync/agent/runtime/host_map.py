@@ -41,7 +41,7 @@ def command(draining: bool) -> str:
     return f"set map {HOST_MAP} host {_value(draining)}"
 
 
-def tell(worker: WorkerSocket, *, draining: bool) -> None:
+def set_draining(worker: WorkerSocket, *, draining: bool) -> None:
     """Drain the running HAProxy, or end that, and read it back.
 
     Raises `Unavailable` when it does not answer, or does not do it.

@@ -14,7 +14,7 @@ from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.runtime.changes import certificates, maps
 from lbsync.agent.runtime.changes.certificates import BESIDE, Certificates, Uses
 from lbsync.agent.runtime.changes.maps import Entries, Lookup
-from lbsync.agent.runtime.changes.servers import Leaving
+from lbsync.agent.runtime.changes.servers import LeavingServer
 from lbsync.agent.runtime.changes.steps import (
     AddServer,
     DeleteServer,
@@ -38,7 +38,7 @@ class RuntimeConfig:
         """`files`: path to content of the generation that HAProxy was proved to serve."""
         self.files: dict[str, bytes] = {}
         """Path to content, without the main file."""
-        self.leaving: dict[str, dict[str, Leaving]] = {}
+        self.leaving: dict[str, dict[str, LeavingServer]] = {}
         """Backend to server name to what it was: removed, but not deleted yet."""
         self.touched: set[Touch] = set()
         """What steps changed and no read-back has found right since: a difference there is a step
@@ -243,9 +243,9 @@ class RuntimeConfig:
         found = [s for s in section.servers if s.name == name] if section else []
         if section is not None and found:
             inherited = proxy(section, self.base(section)).inherited(found[0])
-            left[name] = Leaving(found[0], inherited)
+            left[name] = LeavingServer(found[0], inherited)
         else:
-            left.setdefault(name, Leaving(None))
+            left.setdefault(name, LeavingServer(None))
 
     def server_section(self, name: str) -> Section | None:
         """Return the proxy of that name that has servers."""

@@ -47,7 +47,7 @@ class ObservedState(msgspec.Struct, frozen=True, eq=False):
     """File of authorities, or of certificates they took back, to a digest of what HAProxy shows of it."""
 
 
-def look(
+def observe(
     worker: WorkerSocket,
     running: RuntimeConfig,
     *,

@@ -16,12 +16,12 @@ from lbsync.agent.runtime.changes.change_set import Phase, Plan, PlanBuilder
 from lbsync.agent.runtime.changes.maps import Change, plan_changes, plan_entries, plan_whole
 from lbsync.agent.runtime.changes.section_diff import Pair, title
 from lbsync.agent.runtime.changes.server_words import Version
-from lbsync.agent.runtime.changes.servers import Leaving, plan_section
+from lbsync.agent.runtime.changes.servers import LeavingServer, plan_section
 from lbsync.agent.runtime.model import RuntimeConfig
 
 _BEFORE_A_RELOAD = frozenset((Phase.ADD, Phase.RAISE, Phase.LOWER))
 _SERVERS = frozenset(("backend", "listen"))
-_NOBODY: dict[str, Leaving] = {}
+_NOBODY: dict[str, LeavingServer] = {}
 
 
 def plan(
@@ -45,7 +45,7 @@ def plan(
         _plan_files(rest, running, config, files, backend_maps)
     if reasons := servers.reasons or rest.reasons:
         return Plan(servers.finish(_BEFORE_A_RELOAD).stages, reasons)
-    servers.take(rest)
+    servers.merge(rest)
     return servers.finish()
 
 
@@ -96,7 +96,7 @@ def plan_map(
     return draft.finish()
 
 
-def together(plans: Iterable[Plan]) -> Plan:
+def merge(plans: Iterable[Plan]) -> Plan:
     """Return several plans for one HAProxy as one, in the right order."""
     draft = PlanBuilder()
     for each in plans:

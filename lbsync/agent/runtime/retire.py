@@ -23,7 +23,7 @@ _REFERENCED = "due to other configuration elements"
 """Of HAProxy's words when `track` or `use-server` names a server."""
 
 
-class Reaped(msgspec.Struct, frozen=True):
+class ReapResult(msgspec.Struct, frozen=True):
     """What came of one look at the servers that are leaving."""
 
     deleted: tuple[Name, ...] = ()
@@ -45,7 +45,7 @@ class RetiredServers:
         self._since: dict[Name, float] = {}
         self._stuck: set[Name] = set()
 
-    def tidy(self, running: RuntimeConfig, now: float) -> Reaped:
+    def reap(self, running: RuntimeConfig, now: float) -> ReapResult:
         """Delete what can be deleted; take it out of `running.leaving`.
 
         `now`: seconds on a clock that does not jump (`time.monotonic`). Asks HAProxy nothing while
@@ -55,14 +55,14 @@ class RetiredServers:
         self._since = {name: self._since.get(name, now) for name in names}
         self._stuck &= names
         if not names - self._stuck:
-            return Reaped(stuck=tuple(sorted(self._stuck)))
+            return ReapResult(stuck=tuple(sorted(self._stuck)))
         used = self._connections({backend for backend, _ in names})
         for name in names - used.keys():
             running.forget(*name)
         due, waiting = ready(used, self._since, now, self._limit_s, self._stuck)
         deleted, refused = self._delete(running, due[:_MOST_AT_ONCE])
         waiting += due[_MOST_AT_ONCE:]
-        return Reaped(deleted, tuple(waiting), refused, tuple(sorted(self._stuck)))
+        return ReapResult(deleted, tuple(waiting), refused, tuple(sorted(self._stuck)))
 
     def _connections(self, backends: Iterable[str]) -> dict[Name, int]:
         """Return how many connections each server of these backends has in use."""

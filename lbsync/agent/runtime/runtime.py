@@ -13,14 +13,14 @@ from lbsync.agent.runtime import host_map
 from lbsync.agent.runtime.changes import maps
 from lbsync.agent.runtime.changes.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.changes.change_set import Plan, PlanBuilder
-from lbsync.agent.runtime.changes.release_limits import bearable
-from lbsync.agent.runtime.drift import Drift, compare, healing, settle
+from lbsync.agent.runtime.changes.release_limits import within_release_limits
+from lbsync.agent.runtime.drift import Drift, compare, healing, note_verified
 from lbsync.agent.runtime.execute import Executor
 from lbsync.agent.runtime.journal import Journal
 from lbsync.agent.runtime.model import RuntimeConfig
-from lbsync.agent.runtime.observe import look
-from lbsync.agent.runtime.plan import plan, plan_map, plan_one, together
-from lbsync.agent.runtime.readback import speaks
+from lbsync.agent.runtime.observe import observe
+from lbsync.agent.runtime.plan import merge, plan, plan_map, plan_one
+from lbsync.agent.runtime.readback import reports_digest
 from lbsync.agent.runtime.retire import RetiredServers
 from lbsync.agent.runtime.service_delta import ServiceDelta, entry_changes
 from lbsync.clients.haproxy import known_faults, sockets
@@ -33,7 +33,7 @@ _ADDRESS_WITHIN_S = 0.05
 _ADDRESS_EVERY_S = 0.005
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
 
-Print = Callable[[Backend], str]
+RenderBackend = Callable[[Backend], str]
 """Renders one backend by its template."""
 
 
@@ -46,7 +46,7 @@ class HaproxyRuntime:
         self._worker = sockets.worker(options)
         self._executor = Executor(self._worker)
         self._leave_within_s = leave_within_s
-        self._removal = RetiredServers(self._worker, leave_within_s)
+        self._retired = RetiredServers(self._worker, leave_within_s)
         self._running: RuntimeConfig | None = None
         self._asked: RuntimeConfig | None = None
         self._by_signal = options.reload == "signal"
@@ -56,7 +56,7 @@ class HaproxyRuntime:
         self.base = ""
         """Digest that HAProxy gives in `show info`: of the generation it loaded."""
         self.steps = 0
-        """Steps done since `taken`; what a pass tells of."""
+        """Steps done since `pop_step_count`; what a pass tells of."""
 
     @property
     def known(self) -> bool:
@@ -72,7 +72,7 @@ class HaproxyRuntime:
         """
         info = self._worker.show_info()
         found = _VERSION.match(info.get("Version", ""))
-        if found is None or not speaks(info, base):
+        if found is None or not reports_digest(info, base):
             self.forget()
             return
         version = (int(found[1]), int(found[2]), int(found[3] or 0))
@@ -91,10 +91,10 @@ class HaproxyRuntime:
         self._running = RuntimeConfig(config, files_of(host_map.as_it_runs(self._worker, rendered)))
         self._running.touched |= self._journal.read(self.worker)
         self._journal.begin(self.worker, self._running.touched)
-        self._removal = RetiredServers(self._worker, self._leave_within_s)
+        self._retired = RetiredServers(self._worker, self._leave_within_s)
         self.base = base
 
-    def still(self) -> bool:
+    def is_same_worker(self) -> bool:
         """Tell whether the same worker runs as before; forgets everything when it does not."""
         if self._running is None:
             return False
@@ -102,7 +102,7 @@ class HaproxyRuntime:
             info = self._worker.show_info(retry_s=0)
         except Unavailable:
             info = {}
-        if info.get("Pid") != self.worker or not speaks(info, self.base):
+        if info.get("Pid") != self.worker or not reports_digest(info, self.base):
             self.forget()
         return self.known
 
@@ -120,9 +120,10 @@ class HaproxyRuntime:
         """Return how to get from what runs to what is wanted; unknown is a reason to reload."""
         if self._running is None:
             return Plan((), ("what HAProxy runs is not known",))
-        return bearable(
-            plan(self._running, config, files_of(rendered), self._version), self._version
-        )
+        return self._within_limits(plan(self._running, config, files_of(rendered), self._version))
+
+    def _within_limits(self, todo: Plan) -> Plan:
+        return within_release_limits(todo, self._version)
 
     def carry_out(self, todo: Plan, config: Config, rendered: Rendered) -> None:
         """Do a plan's steps and take over what then runs. Raises `Deviated`; all is in doubt then."""
@@ -130,8 +131,8 @@ class HaproxyRuntime:
         self._execute(todo)
         self._running.adopt(config, files_of(rendered), todo.steps)
 
-    def shift(
-        self, moves: Iterable[ServiceDelta], print_backend: Print
+    def apply_deltas(
+        self, deltas: Iterable[ServiceDelta], render_backend: RenderBackend
     ) -> tuple[list[ServiceDelta], bool]:
         """Change services at once. Return those that were, and whether others could not.
 
@@ -141,25 +142,25 @@ class HaproxyRuntime:
         done: list[ServiceDelta] = []
         sections: list[tuple[Section, Plan]] = []
         left = False
-        for move in moves:
+        for delta in deltas:
             mine = [
-                (section, bearable(plan_one(self._running, section, self._version), self._version))
-                for backend in move.backends
-                for section in _sections(print_backend(backend))
+                (section, self._within_limits(plan_one(self._running, section, self._version)))
+                for backend in delta.backends
+                for section in _sections(render_backend(backend))
             ]
             if any(todo.reload for _, todo in mine):
                 left = True
                 continue
-            done.append(move)
+            done.append(delta)
             sections += mine
         entries = entry_changes(done)
         plans = [
-            bearable(plan_map(self._running, path, *pairs), self._version)
+            self._within_limits(plan_map(self._running, path, *pairs))
             for path, pairs in entries.items()
         ]
         if any(todo.reload for todo in plans):
             return [], True
-        self._execute(together([*(todo for _, todo in sections), *plans]))
+        self._execute(merge([*(todo for _, todo in sections), *plans]))
         for section, todo in sections:
             self._running.adopt_section(section, todo.steps)
         for path, (gone, come) in entries.items():
@@ -167,7 +168,7 @@ class HaproxyRuntime:
             self._running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
         return done, left
 
-    def tell_host(self, rendered: Rendered) -> None:
+    def update_host_map(self, rendered: Rendered) -> None:
         """Change the host map alone, where all else has to wait. Raises `Deviated`; what runs is in doubt then."""
         assert self._running is not None
         data = host_map.of(rendered)
@@ -201,7 +202,7 @@ class HaproxyRuntime:
         self._running.files.update(files)
         return True
 
-    def look(self, *, release: bool = False, quick: bool = False) -> tuple[list[Drift], bool]:
+    def verify(self, *, release: bool = False, quick: bool = False) -> tuple[list[Drift], bool]:
         """Read everything back, heal what drifted; return what differed, and whether all is well.
 
         What a person set by hand is kept, unless `release` says that it shall go. `quick`: only the
@@ -209,15 +210,15 @@ class HaproxyRuntime:
         """
         assert self._running is not None
         found = self._differences(quick)
-        todo = bearable(healing(found, release=release), self._version)
+        todo = self._within_limits(healing(found, release=release))
         if not todo.empty and not todo.reload:
             self._execute(todo)
             self._running.adopt_steps(todo.steps)
             again = self._differences(quick)
             todo = healing(again)
-            settle(self._running, again)
+            note_verified(self._running, again)
         else:
-            settle(self._running, found)
+            note_verified(self._running, found)
         self._journal.begin(self.worker, self._running.touched)
         return found, todo.empty
 
@@ -230,28 +231,30 @@ class HaproxyRuntime:
 
         def differences() -> list[Drift]:
             assert self._running is not None
-            seen = look(self._worker, self._running, contents=contents, certificates=not quick)
-            found = compare(self._running, seen, self._version)
+            observed = observe(
+                self._worker, self._running, contents=contents, certificates=not quick
+            )
+            found = compare(self._running, observed, self._version)
             wrong = {finding.mismatch.where for finding in found}
-            right = {path: text for path, text in seen.raw.items() if path not in wrong}
+            right = {path: text for path, text in observed.raw.items() if path not in wrong}
             self._running.found_right.update(right)
-            self._running.trusted = {**seen.trust, **self._running.trusted}
+            self._running.trusted = {**observed.trust, **self._running.trusted}
             return found
 
         return in_effect(differences)
 
-    def tidy(self) -> bool:
+    def reap_retired(self) -> bool:
         """See removed servers off; tell whether some still have to be looked after."""
         if self._running is None or not self._running.leaving:
             return False
-        return bool(self._removal.tidy(self._running, time.monotonic()).waiting)
+        return bool(self._retired.reap(self._running, time.monotonic()).waiting)
 
     @property
     def asked(self) -> RuntimeConfig | None:
         """What this worker was asked for so far, also where it did not do all of it; None: not known."""
         return self._running or self._asked
 
-    def taken(self) -> int:
+    def pop_step_count(self) -> int:
         """Return how many steps were done since this was last asked."""
         steps, self.steps = self.steps, 0
         return steps

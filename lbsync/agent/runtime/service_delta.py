@@ -17,7 +17,7 @@ from lbsync.settings import Settings
 #: The template that prints one backend.
 BACKEND = "backend.cfg.j2"
 #: What must be as packaged for the forecast to hold; all others may be anybody's.
-_FORESEEN = (MAIN_FILE, "backends.cfg", ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP)
+_PREDICTABLE = (MAIN_FILE, "backends.cfg", ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP)
 _LINES = ("maps/routes.line", "maps/backends.line")
 
 Pairs = tuple[tuple[str, str], ...]
@@ -57,7 +57,7 @@ class ServiceDeltas(msgspec.Struct, frozen=True, eq=False):
     """Something else changed, too: it waits for the pass."""
 
 
-def foreseeable(settings: Settings, shadowed: Iterable[str]) -> bool:
+def is_predictable(settings: Settings, shadowed: Iterable[str]) -> bool:
     """Tell whether the packaged templates are the ones that count.
 
     `shadowed`: names of templates that the user's directory replaces.
@@ -70,7 +70,7 @@ def foreseeable(settings: Settings, shadowed: Iterable[str]) -> bool:
         SPLITS_MAP,
         MAIN_FILE,
     }
-    names = {f"{name}.j2" for name in (*_FORESEEN, *_LINES)}
+    names = {f"{name}.j2" for name in (*_PREDICTABLE, *_LINES)}
     return not replaced and not names & set(shadowed)
 
 
@@ -84,27 +84,27 @@ def lines(service: Service) -> dict[str, Pairs]:
 
 
 def entry_changes(
-    moves: Iterable[ServiceDelta],
+    deltas: Iterable[ServiceDelta],
 ) -> dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]]:
     """Return lines that leave and lines that come, by map: of all services together, since a host
     that moves from one to another must not be missing in between."""
     found: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {}
-    for move in moves:
-        for path, gone, come in move.maps:
+    for delta in deltas:
+        for path, gone, come in delta.maps:
             leaving, coming = found.setdefault(path, ([], []))
             leaving += gone
             coming += come
     return found
 
 
-def shifts(running: Mapping[str, Service], wanted: Sequence[Service]) -> ServiceDeltas:
+def diff(running: Mapping[str, Service], wanted: Sequence[Service]) -> ServiceDeltas:
     """Compare all services, and sort out those that can change at once."""
     changed = [service for service in wanted if running.get(service.id) is not service]
     there = {service.id for service in wanted}
     return _sort(running, changed, [old for name, old in running.items() if name not in there])
 
 
-def of(running: Mapping[str, Service], changed: Iterable[Service]) -> ServiceDeltas:
+def diff_changed(running: Mapping[str, Service], changed: Iterable[Service]) -> ServiceDeltas:
     """Sort out which of the services that changed can do so at once; all others are as they run."""
     return _sort(running, changed, [])
 
@@ -136,12 +136,12 @@ def _independent(found: list[ServiceDelta], waiting: Iterable[Service]) -> list[
     """
     taken = {(path, key) for service in waiting for path, pairs in lines(service).items()
              for key, _ in pairs}  # fmt: skip
-    moves = [(shift, {(path, key) for path, gone, come in shift.maps for key, _ in (*gone, *come)})
-             for shift in found]  # fmt: skip
-    while stuck := [keys for _, keys in moves if keys & taken]:
-        moves = [(shift, keys) for shift, keys in moves if not keys & taken]
+    deltas = [(delta, {(path, key) for path, gone, come in delta.maps for key, _ in (*gone, *come)})
+             for delta in found]  # fmt: skip
+    while stuck := [keys for _, keys in deltas if keys & taken]:
+        deltas = [(delta, keys) for delta, keys in deltas if not keys & taken]
         taken = set().union(*stuck)
-    return [shift for shift, _ in moves]
+    return [delta for delta, _ in deltas]
 
 
 def _fits(old: Service, new: Service) -> bool:

@@ -10,17 +10,17 @@ from typing import TypeVar
 
 import msgspec
 
-from lbsync.agent.candidate.validate import Accepted, Refused, alike
+from lbsync.agent.candidate.validate import Refused, ValidConfig, alike
 from lbsync.agent.desired import template_context
 from lbsync.agent.desired.accepted import peek
 from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store
 from lbsync.agent.haproxycfg.config import main_text
-from lbsync.agent.privileges import become_owner
+from lbsync.agent.privileges import drop_privileges
 from lbsync.cli.check import certificates, host
 from lbsync.cli.configuration.plan import make_plan, validated
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.haproxy import binary, known_faults, sockets
 from lbsync.clients.haproxy.options import from_settings
@@ -131,7 +131,7 @@ def _look_as_agent(findings: Findings, settings: Settings, read: Path | None) ->
     place = Path(settings.state_dir)
     if not place.is_dir():
         return False
-    user = findings.attempt("user", lambda: become_owner(place))
+    user = findings.attempt("user", lambda: drop_privileges(place))
     if user:
         findings.good("user", f"looked at all of it as {user}, who owns {place}")
     if read is not None and not os.access(read, os.R_OK):
@@ -182,7 +182,7 @@ def _check_certificates(findings: Findings, settings: Settings) -> None:
 
 def _check_source(findings: Findings, settings: Settings) -> Snapshot | None:
     def read() -> tuple[Snapshot, list[str]]:
-        with opened(settings) as source:
+        with source_opened(settings) as source:
             return source.snapshot(), source.warnings() if isinstance(source, Monitored) else []
 
     snapshot, warnings = findings.attempt("source", read) or (None, [])
@@ -243,7 +243,7 @@ def _accepted(plan: RenderedState, settings: Settings) -> str:
     return f"accepted by HAProxy {version}: {counts}"
 
 
-def _validate(plan: RenderedState, settings: Settings) -> Accepted:
+def _validate(plan: RenderedState, settings: Settings) -> ValidConfig:
     with tempfile.TemporaryDirectory(prefix="lbsync-check-") as folder:
         staged = Store(folder, keep=1).stage(plan.rendered)
         return validated(staged, plan.rendered, settings)

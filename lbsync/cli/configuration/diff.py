@@ -9,7 +9,7 @@ from lbsync.agent.desired.accepted import peek
 from lbsync.agent.generations.read import find, load
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.cli.configuration.plan import make_plan, show_diff, texts, warn_of_problems
-from lbsync.cli.context import opened, settings_of
+from lbsync.cli.context import settings_of, source_opened
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> Exit:
         new = find(store, args.other) if args.other else live
         after = texts(load(new)) if new else {}
         return _show(texts(load(old)), after, _name(old), _name(new))
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         snapshot = source.snapshot()
     draining = Control(state).get("drain") is not None
     plan = make_plan(settings, snapshot, peek(state / "accepted.db"), draining=draining)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from lbsync.agent.candidate.validate import Accepted, validate
+from lbsync.agent.candidate.validate import ValidConfig, validate
 from lbsync.agent.desired import template_context
 from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
 from lbsync.agent.desired.decode import Entries
@@ -61,7 +61,7 @@ def plan_with(
     return builder.render(PassInput(snapshot, accepted, draining, lambda _hold, _confirmed: False))
 
 
-def validated(staged: Generation, rendered: Rendered, settings: Settings) -> Accepted:
+def validated(staged: Generation, rendered: Rendered, settings: Settings) -> ValidConfig:
     """Let our rules and `haproxy -c` judge a staged set; no port is probed.
 
     Raises `Refused` with everything that is wrong, `Unavailable` when HAProxy cannot be run.

@@ -7,7 +7,7 @@ from lbsync import log
 from lbsync.agent.apply.switch import locked
 from lbsync.agent.generations import server_state
 from lbsync.agent.generations.store import Store
-from lbsync.agent.privileges import become_owner, make_state_dir
+from lbsync.agent.privileges import drop_privileges, make_state_dir
 from lbsync.cli.configuration.plan import make_plan, validated
 from lbsync.cli.context import settings_of
 from lbsync.cli.terminal import Terminal
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> Exit:
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
     make_state_dir(Path(settings.state_dir))
-    become_owner(Path(settings.state_dir))
+    drop_privileges(Path(settings.state_dir))
     store = Store(settings.state_dir, settings.agent.keep_generations)
     with locked(from_settings(settings).lock_path, settings.haproxy.reload_timeout.seconds):
         Terminal().line(prepare(settings, store))

@@ -12,7 +12,7 @@ from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store
 from lbsync.atomic import replace_file
 from lbsync.cli.configuration.plan import make_plan, show_diff, texts, validated, warn_of_problems
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, LbsyncError, Rejected
 from lbsync.settings import Settings
@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Exit:
     settings = settings_of(args)
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         plan = make_plan(settings, source.snapshot())
     warn_of_problems(Terminal(sys.stderr), plan)
     if not args.dry_run:

@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from lbsync.cli.context import opened
+from lbsync.cli.context import source_opened
 from lbsync.cli.fleet.wait import history_of
 from lbsync.cli.service.meant import confirmation
 from lbsync.cli.terminal import Terminal
@@ -40,7 +40,7 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
     Raises `Conflict` when nothing, or something else, is held; `Rejected` for a source without a
     fleet; `Unavailable`.
     """
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         history_of(source)
         snapshot = source.snapshot()
         found = held(snapshot)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from lbsync.cli.context import opened, settings_of
+from lbsync.cli.context import settings_of, source_opened
 from lbsync.cli.fleet.wait import history_of
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Delete
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Exit:
     """Remove what keeps the host in the fleet. Raises `Conflict` while its agent is alive."""
-    with opened(settings_of(args)) as source:
+    with source_opened(settings_of(args)) as source:
         history_of(source)
         snapshot = source.snapshot()
         if args.host in schema.census(snapshot).live:

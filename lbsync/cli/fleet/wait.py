@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from lbsync import fleet, log
-from lbsync.cli.context import add_hosts, add_output, opened, settings_of
+from lbsync.cli.context import add_hosts, add_output, settings_of, source_opened
 from lbsync.cli.requests.request import duration
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import History, Source
@@ -93,7 +93,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Exit:
     settings = settings_of(args)
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         revision = args.revision or source.snapshot().revision
         ended = until_verified(settings, source, revision, hosts=args.hosts, timeout=args.timeout)
     Terminal().block(to_json(ended) if args.output == "json" else str(ended))
@@ -121,7 +121,7 @@ def until_verified(
     revision wrote. Raises `Rejected` for a source without a fleet, and `Unavailable`."""
     log.setup("warning", settings.log.format)  # the watch speaks of more than anybody asked for
     yardstick = Yardstick(history_of(source), revision)
-    with opened(settings, below=schema.AGENTS) as agents:
+    with source_opened(settings, below=schema.AGENTS) as agents:
         verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds)
         records = schema.census(agents.snapshot(), root="").live
     services = yardstick.written() | {service}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lbsync import log
 from lbsync.cli.check import certificates
-from lbsync.cli.context import opened, settings_of
+from lbsync.cli.context import settings_of, source_opened
 from lbsync.clients import kube
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError
@@ -91,6 +91,6 @@ class Service:
 
     def _opened(self, settings: Settings) -> tuple[contextlib.ExitStack, Source, Publisher]:
         with contextlib.ExitStack() as stack:
-            source = stack.enter_context(opened(settings, quiet=QUIET))
+            source = stack.enter_context(source_opened(settings, quiet=QUIET))
             publisher = stack.enter_context(publisher_of(self._args, settings, source))
             return stack.pop_all(), source, publisher

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.status.publishers import describe
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients import kube
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> Exit:
     if args.cluster is not None:
         args.flags["publisher.cluster"] = args.cluster
     settings = settings_of(args)
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         snapshot = source.snapshot()
     name = str(args.service)
     stored = StoreIndex(settings.publisher.cluster)

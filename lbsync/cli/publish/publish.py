@@ -7,7 +7,7 @@ import time
 import msgspec
 
 from lbsync import log, verdict
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.publish.changes import Said, show
 from lbsync.cli.publish.daemon import QUIET, Service, publisher_of
 from lbsync.cli.terminal import Terminal
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> Exit:
         _forever(args, settings)
         return Exit.OK
     with (
-        opened(settings, quiet=QUIET) as source,
+        source_opened(settings, quiet=QUIET) as source,
         publisher_of(args, settings, source) as publisher,
     ):
         return _dry_run(args, publisher) if args.dry_run else _once(args, publisher)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lbsync import status
 from lbsync.agent.control import Control
-from lbsync.agent.privileges import become_owner
+from lbsync.agent.privileges import drop_privileges
 from lbsync.cli.context import settings_of
 from lbsync.cli.fleet import confirm
 from lbsync.cli.requests import request
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> Exit:
     if args.fleet:
         return confirm.run(settings, args.hold or "", args.wait)
     state = Path(settings.state_dir)
-    become_owner(state)
+    drop_privileges(state)
     found = status.read(state)
     if request.alive(state) is not None or not found.hold_id:
         found = request.fresh(state, args.wait)

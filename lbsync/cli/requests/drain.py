@@ -7,7 +7,7 @@ from lbsync.agent.control import Control
 from lbsync.agent.generations import host_map as stored_host_map
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store
-from lbsync.agent.privileges import become_owner
+from lbsync.agent.privileges import drop_privileges
 from lbsync.agent.runtime import host_map
 from lbsync.cli.context import settings_of
 from lbsync.cli.requests import request
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> Exit:
 def become(settings: Settings) -> None:
     """Go on as the agent's user, with the right to HAProxy's sockets."""
     haproxy = settings.haproxy
-    become_owner(Path(settings.state_dir), sockets=(haproxy.stats_socket, haproxy.master_socket))
+    drop_privileges(Path(settings.state_dir), sockets=(haproxy.stats_socket, haproxy.master_socket))
 
 
 def see_to_it(settings: Settings, wait: Duration) -> str:
@@ -93,7 +93,7 @@ def _tell_haproxy(settings: Settings, *, draining: bool) -> None:
         if not draining and not live.meta.confirmed_at:
             raise Unavailable(f"generation {live.name} was never proved to serve anybody")
         stored_host_map.update(live, load(live), host_map.content(draining))
-        host_map.tell(sockets.worker(options), draining=draining)
+        host_map.set_draining(sockets.worker(options), draining=draining)
     except LbsyncError as error:
         socket = options.stats_socket or options.master_socket
         line = ("" if options.stats_socket else "@1 ") + host_map.command(draining)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lbsync import status
 from lbsync.agent.control import Control
-from lbsync.agent.privileges import become_owner
+from lbsync.agent.privileges import drop_privileges
 from lbsync.cli.context import settings_of
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Exit:
     """Write the request and wait."""
     state = Path(settings_of(args).state_dir)
-    become_owner(state)
+    drop_privileges(state)
     found = status.read(state)
     # Also where nothing is known to be held: it may have been set since HAProxy was last read back.
     request.ask(state, "release", "all", lambda now: _is_done(state, now), args.wait)

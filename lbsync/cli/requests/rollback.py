@@ -15,8 +15,8 @@ from lbsync.agent.generations.read import find
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.host_lock import HostLock
-from lbsync.agent.privileges import become_owner
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.agent.privileges import drop_privileges
+from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected, Unavailable
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> Exit:
     store = Store(state, settings.agent.keep_generations)
     if args.list:
         return _list(store, state, args.output)
-    become_owner(state, sockets=(settings.haproxy.stats_socket, settings.haproxy.master_socket))
+    drop_privileges(state, sockets=(settings.haproxy.stats_socket, settings.haproxy.master_socket))
     ended = _release(args, state) if args.release else _go_back(args, settings, store)
     Terminal().block(to_json(ended) if args.output == "json" else str(ended))
     return ended.code
@@ -177,7 +177,7 @@ def _release(args: argparse.Namespace, state: Path) -> Ended:
 
 def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:
     """Be the agent for one pass, which obeys the request and asks no source."""
-    with HostLock(state), opened(settings) as source:
+    with HostLock(state), source_opened(settings) as source:
         outcome = Agent(settings, source).run_pass()
     revision = wanted.meta.revision
     return Ended(outcome.sentence, outcome.confirmed, wanted.digest, revision, outcome.error)

@@ -1,7 +1,7 @@
 """What a new value would mean beside all others: hosts and ports that somebody has already."""
 
 from lbsync.agent.desired.assemble import Assembler
-from lbsync.agent.desired.decode import Decoder, settle_routes
+from lbsync.agent.desired.decode import Decoder, restore_routes
 from lbsync.cli.service.document import Change
 from lbsync.errors import Rejected
 from lbsync.model.desired import Desired
@@ -33,7 +33,7 @@ def review(
 def _desired(snapshot: Snapshot, settings: Settings) -> Desired:
     resolved = Decoder(Permission(settings.claims)).resolve(snapshot, {})
     entries = dict(resolved.entries)
-    problems = (*resolved.problems, *settle_routes(entries, {}))
+    problems = (*resolved.problems, *restore_routes(entries, {}))
     assembler = Assembler(settings.reserved_ports)
     return assembler.assemble(entries, snapshot.revision, problems)
 

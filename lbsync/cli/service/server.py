@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.fleet.wait import add_wait, history_of
 from lbsync.cli.service import document
 from lbsync.cli.service.service import commit, service_id, wait_for
@@ -83,7 +83,7 @@ def _add_change(parser: argparse.ArgumentParser, verb: str) -> None:
 def run(args: argparse.Namespace) -> Exit:
     """Carry out the action."""
     settings = settings_of(args)
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         if getattr(args, "wait", None):
             history_of(source)  # before anything is written
         code: Exit = args.action(args, source)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lbsync.cli.context import add_output, opened, settings_of
+from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
 from lbsync.cli.service import document, flags
 from lbsync.cli.service.meant import confirmation, left_by
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> Exit:
                 "--set templates.contract=true"
             ]
         )
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         if getattr(args, "wait", None):
             history_of(source)  # before anything is written
         code: Exit = args.action(args, source)

@@ -7,7 +7,7 @@ from itertools import islice
 import msgspec
 
 from lbsync import verdict
-from lbsync.cli.context import opened
+from lbsync.cli.context import source_opened
 from lbsync.cli.fleet.wait import history_of
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit
@@ -70,7 +70,7 @@ def show(settings: Settings, hosts: Collection[str], *, as_json: bool) -> Exit:
 
 def gather(settings: Settings, hosts: Collection[str] = ()) -> Report:
     """Read it from etcd, of all hosts or of those that are named. Raises as `show` does."""
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         history = history_of(source)
         snapshot = source.snapshot()
         yardstick = Yardstick(history, snapshot.revision, snapshot)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from lbsync import verdict
-from lbsync.cli.context import opened
+from lbsync.cli.context import source_opened
 from lbsync.cli.terminal import Colour, Terminal, to_json
 from lbsync.errors import Exit, LbsyncError
 from lbsync.log import span
@@ -71,7 +71,7 @@ def _is_old(beat: HeartbeatRecord, now: float) -> bool:
 
 def read(settings: Settings) -> dict[str, Known]:
     """Return what all publishers say, by cluster. Raises `Unavailable`."""
-    with opened(settings) as source:
+    with source_opened(settings) as source:
         return known(source.below(ROOT))
 
 

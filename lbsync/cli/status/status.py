@@ -10,7 +10,7 @@ import msgspec
 
 from lbsync import status, verdict
 from lbsync.agent.file_names import MAIN_FILE
-from lbsync.agent.runtime.readback import speaks
+from lbsync.agent.runtime.readback import reports_digest
 from lbsync.cli.context import add_hosts, add_output, settings_of
 from lbsync.cli.status import fleet, nagios, publishers
 from lbsync.cli.terminal import Colour, Terminal, to_json
@@ -143,7 +143,7 @@ def ask_haproxy(settings: Settings, found: Status) -> Serves:
     detail = f"HAProxy {info['Version']}, worker {info['Pid']}, up {info.get('Uptime', '?')}"
     description = info.get("description", "")
     digests = filter(None, (found.digest, found.base))
-    agrees = any(speaks(info, digest) for digest in digests)
+    agrees = any(reports_digest(info, digest) for digest in digests)
     return Serves(True, detail, agrees, description, version=info["Version"])
 
 

@@ -46,7 +46,7 @@ def test_a_deny_list_and_a_deleted_service_wait_for_no_old_worker(
     assert outcome.waits
     assert site.get("new.test").status == 404, "what is only more may wait"
     site.service("web", web("web"), hosts=["web.test", "twice.test"])
-    site.agent.ahead()
+    site.agent.run_fast_path()
     assert site.get("twice.test").status == 200, "and holds up nobody who needs no reload"
     site.service("web", web("web"), hosts=["web.test", "twice.test"], deny=["127.0.0.0/8"])
     outcome = site.run_pass()
@@ -65,7 +65,7 @@ def test_an_old_worker_is_counted_for_as_long_as_it_lives(site: Site) -> None:
         site.run_pass()
         assert site.agent.result.applied is not None
         assert site.agent.result.applied.old_workers == 1
-        site.agent.look_again()
+        site.agent.verify_all_next()
 
 
 def test_a_websocket_before_each_of_eight_reloads_keeps_nobody_in(
@@ -79,9 +79,11 @@ def test_a_websocket_before_each_of_eight_reloads_keeps_nobody_in(
     for name in ("web", "old"):
         site.service(name, web("web"))
     site.start()
-    with contextlib.ExitStack() as opened:
-        opened.callback(chat.stop)
-        idle = [opened.enter_context(idle_websocket(site, web, number)) for number in range(8)]
+    with contextlib.ExitStack() as source_opened:
+        source_opened.callback(chat.stop)
+        idle = [
+            source_opened.enter_context(idle_websocket(site, web, number)) for number in range(8)
+        ]
         site.service("ninth", web("web"))
         assert site.run_pass().waits
         assert site.get("ninth.test").status == 404, "what is only more waits"
@@ -94,7 +96,7 @@ def test_a_websocket_before_each_of_eight_reloads_keeps_nobody_in(
         for each in idle:
             each.sendall(b"still there?")
             assert each.recv(65536) == ACCEPTED
-        opened.callback(site.stop)
+        source_opened.callback(site.stop)
 
 
 @contextlib.contextmanager

@@ -224,7 +224,7 @@ def test_a_group_without_a_share_gets_nothing_whatever_becomes_of_the_others(
     site.run_pass()
 
     def served() -> set[str]:
-        site.agent.ahead()
+        site.agent.run_fast_path()
         found = {site.get("page.test").body[:5] for _ in range(8)}
         site.run_pass()
         return found | {site.get("page.test").body[:5] for _ in range(8)}

@@ -12,7 +12,7 @@ from lbsync.agent.runtime.changes.certificates import fingerprint
 from lbsync.agent.runtime.changes.steps import CertificatePart, SetCertificate
 from lbsync.agent.runtime.drift import compare, healing
 from lbsync.agent.runtime.execute import Deviated
-from lbsync.agent.runtime.observe import look
+from lbsync.agent.runtime.observe import observe
 from tests.runtime_bed import Bed, Spot, World
 
 Beds = Callable[..., Bed]
@@ -54,7 +54,7 @@ def a_world(pems: dict[str, tuple[str, str]]) -> World:
 
 
 def agrees(bed: Bed) -> None:
-    assert compare(bed.running, look(bed.worker, bed.running), bed.version) == []
+    assert compare(bed.running, observe(bed.worker, bed.running), bed.version) == []
 
 
 @pytest.mark.parametrize("master", [False, True])
@@ -130,7 +130,7 @@ def test_certificates_that_were_changed_by_hand_are_put_right(
     bed.executor.run_steps([_set("certs/a.pem", "".join(pems["c"]))])
     bed.ask("del ssl crt-list certs.list certs/b.pem")
     bed.ask("del ssl cert certs/b.pem")
-    found = compare(bed.running, look(bed.worker, bed.running), bed.version)
+    found = compare(bed.running, observe(bed.worker, bed.running), bed.version)
     assert [one.mismatch.where for one in found] == ["certs/a.pem", "certs/b.pem", "certs.list"]
     made = healing(found)
     assert made.reasons == ()

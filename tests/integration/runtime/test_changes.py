@@ -18,10 +18,10 @@ from lbsync.agent.runtime.changes.steps import (
     SetWeight,
     Step,
 )
-from lbsync.agent.runtime.drift import Drift, compare, healing, settle
+from lbsync.agent.runtime.drift import Drift, compare, healing, note_verified
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.model import RuntimeConfig
-from lbsync.agent.runtime.observe import look
+from lbsync.agent.runtime.observe import observe
 from lbsync.agent.runtime.retire import RetiredServers
 from tests.runtime_bed import Bed, Spot, World, changed, wanted_entries, wanted_servers
 
@@ -30,7 +30,7 @@ Beds = Callable[..., Bed]
 
 def agrees(bed: Bed, world: World) -> None:
     """HAProxy runs just this world, besides servers on their way out."""
-    assert compare(bed.running, look(bed.worker, bed.running), bed.version) == []
+    assert compare(bed.running, observe(bed.worker, bed.running), bed.version) == []
     left = {f"{backend}/{name}" for backend, names in bed.running.leaving.items() for name in names}
     servers = {name: row for name, row in bed.servers().items() if name not in left}
     assert servers == wanted_servers(world)
@@ -73,13 +73,13 @@ def test_every_kind_of_change_is_made_and_read_back(beds: Beds, master: bool) ->
     back.files["maps/denied.lst"] = "10.0.9.0/24\n192.0.2.1\n"
     bed.apply(back)
     agrees(bed, back)
-    assert RetiredServers(bed.worker, 30.0).tidy(bed.running, 0.0).waiting == ()
+    assert RetiredServers(bed.worker, 30.0).reap(bed.running, 0.0).waiting == ()
     wait_until("the last to go", lambda: _tidied(bed))
     assert bed.servers() == wanted_servers(back)
 
 
 def _tidied(bed: Bed) -> bool:
-    RetiredServers(bed.worker, 30.0).tidy(bed.running, 0.0)
+    RetiredServers(bed.worker, 30.0).reap(bed.running, 0.0)
     return bed.running.leaving == {}
 
 
@@ -97,7 +97,7 @@ def test_any_changes_in_a_row_lead_to_what_a_fresh_start_would(beds: Beds, seed:
         bed.apply(new)
         world = new
         if turn % 7 == 0:
-            removal.tidy(bed.running, float(turn))
+            removal.reap(bed.running, float(turn))
     agrees(bed, world)
     wait_until("all that were removed to go", lambda: _tidied(bed))
     fresh = beds(world)
@@ -123,8 +123,8 @@ def test_from_any_half_done_plan_a_look_finds_the_way(beds: Beds) -> None:
         bed.executor.run_steps(made.steps[: dice.randrange(len(made.steps) + 1)])
         bed.running = RuntimeConfig(bed.config(new), new.data())
         bed.running.touch(made.steps)
-        found = compare(bed.running, look(bed.worker, bed.running), bed.version)
-        assert not any(one.held for one in found)
+        found = compare(bed.running, observe(bed.worker, bed.running), bed.version)
+        assert not any(one.by_hand for one in found)
         _heal(bed, healing(found))
         agrees(bed, new)
         assert _tidied(bed)
@@ -180,12 +180,12 @@ def test_a_server_with_a_connection_stays_until_it_ends_or_its_time_is_up(beds: 
         new.servers["be_a"] = {"s2": Spot(web.address)}
         bed.apply(new)
         removal = RetiredServers(bed.worker, 30.0)
-        assert removal.tidy(bed.running, 0.0).waiting == (("be_a", "s1"),)
-        late = removal.tidy(bed.running, 30.0)
+        assert removal.reap(bed.running, 0.0).waiting == (("be_a", "s1"),)
+        late = removal.reap(bed.running, 30.0)
         assert late.refused and "still has connections" in late.refused[0][1]
         assert client.getresponse().read() == b"slow", "maintenance lets a request end"
         client.close()
-        wait_until("the server to go", lambda: removal.tidy(bed.running, 31.0).deleted)
+        wait_until("the server to go", lambda: removal.reap(bed.running, 31.0).deleted)
         assert "be_a/s1" not in bed.servers()
 
 
@@ -203,9 +203,11 @@ def test_an_added_server_serves_at_once_and_is_checked_as_its_backend_says(beds:
         client.close()
         wait_until("a check", lambda: web.requests["/health"])
         web.health = 500
-        wait_until("it to be down", lambda: look(bed.worker, bed.running).servers[0].op_state == 0)
+        wait_until(
+            "it to be down", lambda: observe(bed.worker, bed.running).servers[0].op_state == 0
+        )
         web.health = 200
-        wait_until("it to be up", lambda: look(bed.worker, bed.running).servers[0].op_state == 2)
+        wait_until("it to be up", lambda: observe(bed.worker, bed.running).servers[0].op_state == 2)
 
 
 def test_a_name_that_comes_back_while_it_leaves_serves_again(beds: Beds) -> None:
@@ -232,7 +234,7 @@ def test_after_a_restart_of_the_agent_leaving_servers_are_known_again(beds: Beds
     del new.servers["be_a"]["s1"]
     bed.apply(new)
     bed.running = RuntimeConfig(bed.config(new), new.data())
-    todo = healing(compare(bed.running, look(bed.worker, bed.running), bed.version))
+    todo = healing(compare(bed.running, observe(bed.worker, bed.running), bed.version))
     assert todo.steps == (RetireServer("be_a", "s1"),)
     bed.executor.run(todo)
     bed.running.adopt_steps(todo.steps)
@@ -255,7 +257,7 @@ def test_servers_that_other_lines_name_stay_out(beds: Beds, program: str) -> Non
     bed.executor.run_steps([RetireServer("be_a", "s1")])
     bed.running.adopt_steps([RetireServer("be_a", "s1")])
     removal = RetiredServers(bed.worker, 30.0)
-    assert removal.tidy(bed.running, 0.0).stuck == (("be_a", "s1"),)
+    assert removal.reap(bed.running, 0.0).stuck == (("be_a", "s1"),)
     assert bed.servers()["be_a/s1"][3] & 1, "it is in maintenance"
 
 
@@ -273,15 +275,15 @@ def test_drift_is_healed_and_what_a_person_set_is_kept(beds: Beds) -> None:
         "add acl maps/denied.lst 10.0.0.1",
     ):
         bed.ask(command)
-    found = compare(bed.running, look(bed.worker, bed.running, contents=()), bed.version)
-    assert {str(one.mismatch) for one in found if one.held} == {
+    found = compare(bed.running, observe(bed.worker, bed.running, contents=()), bed.version)
+    assert {str(one.mismatch) for one in found if one.by_hand} == {
         "be_a/s1: weight is 9, wanted 1",
         "be_a/s2: state is drain, wanted up",
     }
     _heal(bed, healing(found))
-    found = compare(bed.running, look(bed.worker, bed.running), bed.version)
-    assert len(found) == 2 and all(one.held for one in found)
-    settle(bed.running, found)
+    found = compare(bed.running, observe(bed.worker, bed.running), bed.version)
+    assert len(found) == 2 and all(one.by_hand for one in found)
+    note_verified(bed.running, found)
     _heal(bed, healing(found, release=True))
     assert _tidied(bed)
     agrees(bed, world)
@@ -298,7 +300,7 @@ def test_a_lost_server_comes_back_by_itself(beds: Beds) -> None:
     bed = beds(world)
     bed.ask("set server be_a/s1 state maint")
     bed.ask("del server be_a/s1")
-    found = compare(bed.running, look(bed.worker, bed.running), bed.version)
+    found = compare(bed.running, observe(bed.worker, bed.running), bed.version)
     _heal(bed, healing(found))
     agrees(bed, world)
 
@@ -338,4 +340,4 @@ def test_the_limit_of_a_server_stays_as_written(beds: Beds, words: str, limit: i
 
 
 def seen(bed: Bed) -> list[Drift]:
-    return compare(bed.running, look(bed.worker, bed.running), bed.version)
+    return compare(bed.running, observe(bed.worker, bed.running), bed.version)

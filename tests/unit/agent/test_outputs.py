@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.wait import wait_until
-from lbsync.agent.install import Installed
+from lbsync.agent.install import InstallResult
 from lbsync.agent.outputs import Outputs
 from lbsync.settings import Output, Settings
 from lbsync.settings.general import Agent
@@ -32,11 +32,11 @@ class Bench:
         self.outputs.watch(self.woken.set)
         return self
 
-    def bring(self, text: bytes) -> Installed:
+    def bring(self, text: bytes) -> InstallResult:
         self.outputs.update({str(self.path): text})
         return self.outputs.result()
 
-    def news(self, text: bytes) -> Installed:
+    def news(self, text: bytes) -> InstallResult:
         """Wait for the wake, and return what the pass after it hears."""
         assert self.woken.wait(WAIT_S)
         self.woken.clear()
@@ -51,16 +51,16 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_before_the_watch_it_is_done_at_once(bench: Bench) -> None:
-    assert bench.bring(b"1") == Installed((str(bench.path),), ())
+    assert bench.bring(b"1") == InstallResult((str(bench.path),), ())
     assert bench.path.read_bytes() == b"1"
-    assert bench.bring(b"1") == Installed((), ())
+    assert bench.bring(b"1") == InstallResult((), ())
 
 
 def test_afterwards_the_next_pass_hears_of_it_once(bench: Bench) -> None:
     bench.watch()
-    assert bench.bring(b"1") == Installed((), ())
-    assert bench.news(b"1") == Installed((str(bench.path),), ())
-    assert bench.bring(b"1") == Installed((), ())
+    assert bench.bring(b"1") == InstallResult((), ())
+    assert bench.news(b"1") == InstallResult((str(bench.path),), ())
+    assert bench.bring(b"1") == InstallResult((), ())
     assert bench.outputs.waits() == []
 
 
@@ -85,7 +85,7 @@ def test_a_failure_stands_until_a_try_succeeds_and_is_not_tried_with_every_pass(
     assert str(bench.path) in failed[0]
     assert 0 <= bench.outputs.waits()[0] <= 0.02
     bench.path.rmdir()
-    tries: list[Installed] = []
+    tries: list[InstallResult] = []
 
     def is_done() -> bool:
         tries.append(bench.bring(b"1"))
@@ -93,7 +93,7 @@ def test_a_failure_stands_until_a_try_succeeds_and_is_not_tried_with_every_pass(
 
     wait_until("a try to succeed", is_done, every=0.005)
     assert {told.failed for told in tries[:-1]} <= {failed, ()}
-    assert tries[-1] == Installed((str(bench.path),), ())
+    assert tries[-1] == InstallResult((str(bench.path),), ())
     assert bench.outputs.waits() == []
 
 

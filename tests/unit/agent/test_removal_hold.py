@@ -7,7 +7,7 @@ import pytest
 
 from lbsync.agent import boot
 from lbsync.agent.control import Control, Request
-from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.guard.guard import Hold
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.removal_hold import RemovalHold, takers
@@ -24,7 +24,7 @@ def control(tmp_path: Path) -> Control:
 
 
 def holding_of(control: Control) -> RemovalHold:
-    return RemovalHold(control, SETTINGS, Accepted(control.path.parent / "accepted.db"))
+    return RemovalHold(control, SETTINGS, AcceptedStore(control.path.parent / "accepted.db"))
 
 
 def aged(control: Control, seconds: float, boot_id: str | None = None) -> None:
@@ -47,7 +47,7 @@ def test_a_failed_apply_does_not_begin_the_wait_anew(control: Control) -> None:
     assert holding_of(control).is_approved(HOLD)
     holding.done(HOLD)
     assert not holding.is_approved(HOLD)
-    assert holding_of(control).guard.standing is None
+    assert holding_of(control).guard.baseline is None
 
 
 def test_the_wait_goes_on_over_a_restart_of_the_agent(control: Control) -> None:
@@ -56,9 +56,9 @@ def test_the_wait_goes_on_over_a_restart_of_the_agent(control: Control) -> None:
     later = holding_of(control)
     later.note(HOLD)
     assert later.waits()[0] == pytest.approx(600.0, abs=60.0)
-    standing = later.guard.standing
-    assert standing is not None
-    assert (standing.total, standing.services) == (5, frozenset({"shop/cart"}))
+    baseline = later.guard.baseline
+    assert baseline is not None
+    assert (baseline.total, baseline.services) == (5, frozenset({"shop/cart"}))
 
 
 def test_after_a_restart_of_the_machine_the_wait_begins_anew(control: Control) -> None:
@@ -75,7 +75,7 @@ def test_a_removal_that_is_taken_back_leaves_no_wait_behind(control: Control) ->
     holding.note(HOLD)
     holding.note(None)
     assert control.get("held") is None
-    assert holding.guard.standing is None
+    assert holding.guard.baseline is None
 
 
 def test_a_confirmation_of_the_fleet_lets_the_same_removal_go_once(control: Control) -> None:
@@ -90,7 +90,7 @@ def test_a_confirmation_of_the_fleet_lets_the_same_removal_go_once(control: Cont
 
 def test_a_damaged_note_is_no_hold(control: Control) -> None:
     control.set("held", Request("5", ""))
-    assert holding_of(control).guard.standing is None
+    assert holding_of(control).guard.baseline is None
     assert boot.now() > 0.0
 
 

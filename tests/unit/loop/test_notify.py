@@ -27,7 +27,7 @@ def test_every_message_arrives_as_one_datagram(manager: tuple[str, socket.socket
 
     notifier.ready()
     notifier.status("two\nlines")
-    notifier.beat()
+    notifier.watchdog_ping()
     notifier.reloading()
     notifier.stopping()
 
@@ -56,7 +56,7 @@ def test_nobody_listening_is_no_error(tmp_path: Path) -> None:
 def test_the_beat_is_a_third_of_what_the_watchdog_allows(
     environ: dict[str, str], expected: float | None
 ) -> None:
-    assert Notifier(environ).beat_every == expected
+    assert Notifier(environ).ping_every == expected
 
 
 def test_many_wakes_are_one_and_a_wait_without_one_ends_in_time() -> None:

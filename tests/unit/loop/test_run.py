@@ -46,10 +46,10 @@ class World:
 class Systemd(Notifier):
     """Keeps what it is told."""
 
-    def __init__(self, beat_every: float | None = None) -> None:
+    def __init__(self, ping_every: float | None = None) -> None:
         super().__init__({})
         self.heard: list[str] = []
-        self.beat_every = beat_every
+        self.ping_every = ping_every
 
     def _send(self, message: str) -> None:
         self.heard.append(message.partition("\n")[0])
@@ -83,7 +83,7 @@ class Bench:
         self.reports: list[Report] = []
         self.reload: Callable[[], Pace] = lambda: PACE
         self.on_report: Callable[[Report], None] = self.reports.append
-        self.ahead: Callable[[], bool] | None = None
+        self.fast_path: Callable[[], bool] | None = None
 
     def one_pass(self) -> Outcome:
         self.times.append(round(self.world.now, 3))
@@ -97,7 +97,7 @@ class Bench:
             self.one_pass,
             PACE,
             waker=self.world,
-            ahead=self.ahead,
+            fast_path=self.fast_path,
             reload=self.reload,
             on_report=self.on_report,
             notifier=self.systemd,
@@ -120,14 +120,14 @@ def test_changes_that_come_while_others_are_made_ahead_do_not_wait_for_a_pass() 
     bench.world.events = [(10.0, bench.world.wake), (20.0, STOP)]
     looks: list[float] = []
 
-    def ahead() -> bool:
+    def fast_path() -> bool:
         bench.world.now += 0.1  # longer than the debounce
         looks.append(round(bench.world.now, 3))
         if len(looks) < 3:
             bench.world.wake()
         return True
 
-    bench.ahead = ahead
+    bench.fast_path = fast_path
     assert bench.run().times == [0.0, 10.3]
     assert looks == [10.1, 10.2, 10.3]
 
@@ -136,13 +136,13 @@ def test_changes_that_never_pause_do_not_keep_a_pass_waiting() -> None:
     bench = Bench([CONFIRMED], [])
     bench.world.events = [(10.0, bench.world.wake), (12.0, STOP)]
 
-    def ahead() -> bool:
+    def fast_path() -> bool:
         bench.world.now += 0.2
         if bench.world.now < 11.5:
             bench.world.wake()
         return False
 
-    bench.ahead = ahead
+    bench.fast_path = fast_path
     first, *rest = bench.run().times
     assert first == 0.0
     assert rest[0] <= 10.0 + PACE.debounce_max + 0.2
@@ -308,7 +308,7 @@ def test_whoever_waits_for_ready_may_read_the_status_of_that_pass() -> None:
 
 def test_the_watchdog_is_fed_while_nothing_happens() -> None:
     bench = Bench([CONFIRMED], [(100.0, STOP)])
-    bench.systemd.beat_every = 10.0
+    bench.systemd.ping_every = 10.0
 
     assert bench.run().systemd.heard.count("WATCHDOG=1") >= 10
     assert len(bench.times) == 1

@@ -128,7 +128,7 @@ def plan_certificates(draft: PlanBuilder, known: Certificates, changed: Iterable
         touched |= _plan_list(steps, known, name)
     for path in sorted(path for path in touched if path is not None):
         _plan_certificate(steps, known, path)
-    draft.take(steps)
+    draft.merge(steps)
 
 
 def _plan_list(draft: PlanBuilder, known: Certificates, name: str) -> set[str | None]:

@@ -80,7 +80,7 @@ class PlanBuilder:
         """Note why a reload is needed."""
         self._reasons.append(reason)
 
-    def take(self, other: "PlanBuilder") -> None:
+    def merge(self, other: "PlanBuilder") -> None:
         """Take over what another draft planned, but none of its steps if it needs a reload."""
         self._reasons += other.reasons
         if not other.reasons:

@@ -16,7 +16,7 @@ _SERVERS = (AddServer, RetireServer, DeleteServer)
 _MAPS = (AddEntry, SetEntry, DelEntry, ReplaceEntries)
 
 
-def bearable(todo: Plan, version: tuple[int, int, int]) -> Plan:
+def within_release_limits(todo: Plan, version: tuple[int, int, int]) -> Plan:
     """Return a plan, or a reload in its place where this release cannot bear one of its steps."""
     for fault in known_faults.of(version):
         harmful = (*(_SERVERS if fault.servers else ()), *(_MAPS if fault.maps else ()))

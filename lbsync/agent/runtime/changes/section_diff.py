@@ -40,7 +40,7 @@ def title(section: Section) -> str:
     return f"{section.kind} {section.name}" if section.name else section.kind
 
 
-def frame_differs(draft: PlanBuilder, pair: Pair) -> bool:
+def other_lines_differ(draft: PlanBuilder, pair: Pair) -> bool:
     """Look at all lines but those of servers; comments, blanks and the digest do not count."""
     # What a condition leaves of a section's servers, only HAProxy knows: all lines count then.
     whole = pair.old.conditional or pair.new.conditional

@@ -9,7 +9,7 @@ from lbsync.agent.haproxycfg.lexer import words
 from lbsync.agent.haproxycfg.parser import Server
 from lbsync.agent.haproxycfg.server_options import Option
 from lbsync.agent.runtime.changes.change_set import Phase, PlanBuilder
-from lbsync.agent.runtime.changes.section_diff import Pair, first_difference, frame_differs
+from lbsync.agent.runtime.changes.section_diff import Pair, first_difference, other_lines_differ
 from lbsync.agent.runtime.changes.server_words import (
     Unfit,
     Version,
@@ -33,7 +33,7 @@ from lbsync.agent.runtime.readback import is_disabled, is_ip, weight_of
 _MOST_WEIGHT = 256
 
 
-class Leaving(msgspec.Struct, frozen=True):
+class LeavingServer(msgspec.Struct, frozen=True):
     """A server that was removed and has not been deleted yet."""
 
     server: Server | None
@@ -43,15 +43,15 @@ class Leaving(msgspec.Struct, frozen=True):
 
 
 def plan_section(
-    draft: PlanBuilder, pair: Pair, version: Version, leaving: dict[str, Leaving]
+    draft: PlanBuilder, pair: Pair, version: Version, leaving: dict[str, LeavingServer]
 ) -> None:
     """Plan what leads from one section to the other; `leaving` by server name."""
     old, new = pair.old, pair.new
-    if old.text == new.text or frame_differs(draft, pair):
+    if old.text == new.text or other_lines_differ(draft, pair):
         return
     before = {server.name: server for server in old.servers}
     after = {server.name: server for server in new.servers}
-    both = Both(pair, version)
+    both = ServerSections(pair, version)
     if both.in_order and not _same_order(before, after):
         draft.reload(f"{pair.at(0)}: 'balance first' takes its servers in another order")
         return
@@ -68,7 +68,7 @@ def plan_section(
             _retire(draft, both, server)
 
 
-class Both:
+class ServerSections:
     """A pair of sections, with what their servers inherit; read when first asked for."""
 
     def __init__(self, pair: Pair, version: Version) -> None:
@@ -114,7 +114,7 @@ def _same_order(before: dict[str, Server], after: dict[str, Server]) -> bool:
     return list(after)[: len(kept)] == kept
 
 
-def _change(draft: PlanBuilder, both: Both, old: Server, new: Server) -> None:
+def _change(draft: PlanBuilder, both: ServerSections, old: Server, new: Server) -> None:
     pair, name = both.pair, new.name
     same_words = old.options == new.options and not both.own_defaults
     if not same_words:
@@ -138,7 +138,7 @@ def _change(draft: PlanBuilder, both: Both, old: Server, new: Server) -> None:
         _place(draft, both, is_disabled(old, pair.base), new)
 
 
-def _weigh(draft: PlanBuilder, both: Both, old: int, server: Server) -> None:
+def _weigh(draft: PlanBuilder, both: ServerSections, old: int, server: Server) -> None:
     weight = weight_of(server, both.pair.base)
     if weight == old:
         return
@@ -150,7 +150,7 @@ def _weigh(draft: PlanBuilder, both: Both, old: int, server: Server) -> None:
     draft.do(phase, SetWeight(both.backend, server.name, weight))
 
 
-def _place(draft: PlanBuilder, both: Both, was_out: bool, server: Server) -> None:
+def _place(draft: PlanBuilder, both: ServerSections, was_out: bool, server: Server) -> None:
     out = is_disabled(server, both.pair.base)
     if out and not was_out:
         draft.do(Phase.LOWER, SetState(both.backend, server.name, "maint"))
@@ -172,7 +172,7 @@ def plain(server: Server) -> bool:
     return is_ip(server.address) and 0 < server.port < 1 << 16
 
 
-def _add(draft: PlanBuilder, both: Both, server: Server) -> None:
+def _add(draft: PlanBuilder, both: ServerSections, server: Server) -> None:
     pair = both.pair
     try:
         draft.do(Phase.ADD, addition(both, server))
@@ -180,7 +180,7 @@ def _add(draft: PlanBuilder, both: Both, server: Server) -> None:
         draft.reload(f"{pair.at(server.line)}: server {server.name} is new, and {error}")
 
 
-def addition(both: Both, server: Server) -> AddServer:
+def addition(both: ServerSections, server: Server) -> AddServer:
     """Return the step that adds a server of the new section. Raises `Unfit`."""
     if both.now.static:
         raise Unfit(f"'balance {both.now.balance}' takes no more servers while it runs")
@@ -194,7 +194,9 @@ def addition(both: Both, server: Server) -> AddServer:
     return AddServer(both.backend, server.name, server.address, server.port, said)
 
 
-def _bring_back(draft: PlanBuilder, both: Both, left: Leaving, server: Server) -> None:
+def _bring_back(
+    draft: PlanBuilder, both: ServerSections, left: LeavingServer, server: Server
+) -> None:
     """A name that was on its way out is wanted again: the same server, perhaps elsewhere."""
     old, pair = left.server, both.pair
     if both.now.static:
@@ -219,7 +221,7 @@ def _bring_back(draft: PlanBuilder, both: Both, left: Leaving, server: Server) -
     draft.do(Phase.ADD, SetState(both.backend, server.name, "maint" if out else "ready", proved))
 
 
-def _retire(draft: PlanBuilder, both: Both, server: Server) -> None:
+def _retire(draft: PlanBuilder, both: ServerSections, server: Server) -> None:
     if both.now.static:
         why = f"'balance {both.now.balance}' loses no servers while it runs"
         draft.reload(f"{both.pair.at(0)}: server {server.name} is gone, and {why}")

@@ -27,30 +27,30 @@ def search(
 
 @given(st.sets(st.sampled_from(SERVICES), min_size=1, max_size=5))
 def test_exactly_the_culprits_are_held(culprits: set[ServiceId]) -> None:
-    found = search(lambda held: culprits <= held)
+    found = search(lambda quarantined: culprits <= quarantined)
 
-    assert found.held == found.proved == culprits
+    assert found.quarantined == found.proved == culprits
     assert found.trials <= 2 + 2 * 7 * len(culprits)
 
 
 @given(st.sets(st.sampled_from(SERVICES), min_size=1, max_size=50), st.integers(0, 40))
 def test_with_few_trials_no_culprit_goes_free(culprits: set[ServiceId], most: int) -> None:
-    found = search(lambda held: culprits <= held, most)
+    found = search(lambda quarantined: culprits <= quarantined, most)
 
-    assert culprits <= found.held
+    assert culprits <= found.quarantined
     assert found.proved <= culprits
     assert found.trials <= max(1, most)
 
 
 def test_when_nobody_is_at_fault_nobody_is_held() -> None:
-    assert search(lambda held: False).held == set()
+    assert search(lambda quarantined: False).quarantined == set()
 
 
 def test_of_two_that_only_clash_together_the_later_one_is_held() -> None:
-    def accepts(held: set[ServiceId]) -> bool:
-        return SERVICES[3] in held or SERVICES[70] in held
+    def accepts(quarantined: set[ServiceId]) -> bool:
+        return SERVICES[3] in quarantined or SERVICES[70] in quarantined
 
-    assert search(accepts).held == {SERVICES[70]}
+    assert search(accepts).quarantined == {SERVICES[70]}
 
 
 @given(st.integers(0, 199), st.integers(1, 60))
@@ -59,12 +59,12 @@ def test_a_family_with_very_many_culprits_leaves_trials_for_the_others(at: int, 
     others = [f"n{number}/x" for number in range(good)]
     found = attribution.Bisection(
         [[*bad[:at], *others, *bad[at:]]],
-        lambda held: held >= set(bad),
+        lambda quarantined: quarantined >= set(bad),
         lambda name: name.partition("/")[0],
     )
     found.run(40)
 
-    assert found.held == set(bad)
+    assert found.quarantined == set(bad)
 
 
 @given(st.sets(st.integers(0, 100), max_size=5))
@@ -75,8 +75,8 @@ def test_whoever_is_innocent_among_many_culprits_is_found_within_a_few_passes(
     bad = {name for at, name in enumerate(suspects) if at not in innocent}
     proved: set[str] = set()
 
-    def accepts(held: set[str]) -> bool:
-        return held | proved >= bad
+    def accepts(quarantined: set[str]) -> bool:
+        return quarantined | proved >= bad
 
     for _ in range(4):
         if accepts(set()):
@@ -99,8 +99,8 @@ def test_a_line_is_led_to_the_key_that_it_depends_on_and_to_no_other(
     """Keys print lines; what several of them print tells nothing."""
     suspects = [Suspect("key", key) for key in KEYS]
 
-    def render(held: frozenset[Suspect]) -> Rendered:
-        free = [key for key in sorted(texts) if Suspect("key", key) not in held]
+    def render(quarantined: frozenset[Suspect]) -> Rendered:
+        free = [key for key in sorted(texts) if Suspect("key", key) not in quarantined]
         lines = [line for key in free for line in texts[key]]
         return Rendered("", (RenderedFile("haproxy.cfg", "\n".join(lines).encode()),))
 

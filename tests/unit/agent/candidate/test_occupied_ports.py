@@ -19,7 +19,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_port_is_remembered_over_a_restart_of_the_agent(tmp_path: Path, heard: list[int]) -> None:
     heard += [80, 5432]
-    OccupiedPorts(tmp_path).look([80])
+    OccupiedPorts(tmp_path).observe([80])
     heard.clear()
     found = OccupiedPorts(tmp_path)
     assert list(found.known()) == [5432]
@@ -32,8 +32,8 @@ def test_what_haproxy_has_or_just_had_is_no_other_programs(
 ) -> None:
     heard += [80, 7000]
     found = OccupiedPorts(tmp_path)
-    found.look([80, 7000])
-    found.look([80], at_once=True)
+    found.observe([80, 7000])
+    found.observe([80], at_once=True)
     assert list(found.known()) == []
 
 
@@ -42,7 +42,7 @@ def test_while_it_is_unknown_what_haproxy_has_nothing_is_noted(
 ) -> None:
     heard.append(5432)
     found = OccupiedPorts(tmp_path)
-    found.look([])
+    found.observe([])
     assert list(found.known()) == []
 
 

@@ -371,7 +371,7 @@ def test_a_hundred_bad_keys_whose_lines_are_named_do_not_delay_a_good_one(bed: B
         assert dict(plan.raw) == {"up/old": b"10.0.0.1:80", "up/new": b"10.0.0.1:80"}
         assert bed.judged <= 5
         bed.judged = 0
-        bed.settler.quarantine.bars.clear()
+        bed.settler.quarantine.entries.clear()
 
 
 def test_a_hundred_bad_keys_of_a_flat_directory_whose_text_is_nowhere_do_not_delay_a_good_one(
@@ -412,7 +412,7 @@ def test_a_hundred_bad_ones_that_nothing_names_do_not_delay_another_writer(bed: 
         plan = bed.run()
         assert {k for k in plan.raw if k.startswith("svc/")} == {"svc/old/a", "svc/new/a"}
         assert owners(plan) == {"good": "new"}
-        bed.settler.quarantine.bars.clear()
+        bed.settler.quarantine.entries.clear()
 
 
 def test_bad_certificates_do_not_hold_back_a_service(bed: Bed) -> None:
@@ -438,15 +438,15 @@ def test_a_bar_is_known_by_what_is_stored(bed: Bed) -> None:
     bed.run()
     bed.put(_service("s", "unnamed", "route"))
     bed.run()
-    bar = bed.settler.quarantine.bars[Suspect("service", "a/s")]
+    entry = bed.settler.quarantine.entries[Suspect("service", "a/s")]
     bed.put(_service("t", "new"))
     bed.judged = 0
 
     bed.run()
 
-    assert bed.settler.quarantine.bars[Suspect("service", "a/s")] is bar
+    assert bed.settler.quarantine.entries[Suspect("service", "a/s")] is entry
     assert bed.judged == 1
-    assert msgspec.structs.asdict(bar)["identity"][0][0] == "endpoints/a/s/blue"
+    assert msgspec.structs.asdict(entry)["identity"][0][0] == "endpoints/a/s/blue"
 
 
 def test_a_key_whose_last_good_value_is_refused_too_is_left_out(bed: Bed) -> None:
@@ -497,7 +497,7 @@ def test_a_service_whose_text_takes_too_long_is_held_back_alone(tmp_path: Path) 
     for name in NAMES:
         bed.put(_service(name, "slow" if name in ("s1", "s3") else "new"))
     assert owners(bed.run()) == {"s0": "new", "s1": "old", "s2": "new", "s3": "old", "s4": "new"}
-    reason = bed.settler.quarantine.bars[Suspect("service", "a/s1")].reason
+    reason = bed.settler.quarantine.entries[Suspect("service", "a/s1")].reason
     assert "one.j2:1: it takes too long: stopped after 0.2 s of processor time" in reason
     began = time.thread_time()
     bed.put(_service("s0", "newer"))

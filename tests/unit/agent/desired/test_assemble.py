@@ -250,7 +250,7 @@ def test_what_is_nudged_or_assembled_step_by_step_is_what_would_be_assembled_ane
                 item = an_item(key, entry.item.value, 99, created.get(key, 50 + len(entries)))
                 fresh[key] = msgspec.structs.replace(entry, item=item)
         news = [entry for key, entry in fresh.items() if entries.get(key) is not entry]
-        nudged = assembler.nudge(news) if entries.keys() <= fresh.keys() else None
+        nudged = assembler.update(news) if entries.keys() <= fresh.keys() else None
         entries = fresh
         found = slow.assemble(entries, 1, ())
         if nudged is None:

@@ -1,6 +1,6 @@
 """A bad key costs nothing but its own change: its last good version stays."""
 
-from lbsync.agent.desired.decode import Decoder, hold_back, settle_routes
+from lbsync.agent.desired.decode import Decoder, restore_routes, with_accepted
 from lbsync.model.records import RouteRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
@@ -56,7 +56,7 @@ def test_a_route_to_a_group_that_is_not_there_leaves_the_old_route() -> None:
     values = {**a_shop(), "routes/shop/web": {"groups": {"default": 1}}}
     accepted = entries_of(values)
     entries = dict(entries_of({**values, "routes/shop/web": {"groups": {"gren": 1}}}))
-    problems = settle_routes(entries, accepted)
+    problems = restore_routes(entries, accepted)
     assert entries["routes/shop/web"].record == RouteRecord({"default": 1})
     assert "gren has no endpoints key" in problems[0].reason
 
@@ -64,7 +64,7 @@ def test_a_route_to_a_group_that_is_not_there_leaves_the_old_route() -> None:
 def test_a_first_route_to_a_group_that_is_not_there_leads_to_no_other() -> None:
     values = {**a_shop(), "routes/shop/web": {"groups": {"gren": 1, "default": 0}}}
     entries = dict(entries_of(values))
-    (problem,) = settle_routes(entries, {})
+    (problem,) = restore_routes(entries, {})
     assert entries["routes/shop/web"].record == RouteRecord({"gren": 1, "default": 0})
     assert "until then the service answers 503" in problem.reason
 
@@ -89,7 +89,7 @@ def test_holding_back_a_service_takes_all_its_keys_from_what_was_accepted() -> N
             "services/shop/web": {"mode": "http"},
         }
     )
-    mixed = hold_back(wanted, accepted, {ServiceId("shop", "web")})
+    mixed = with_accepted(wanted, accepted, {ServiceId("shop", "web")})
     assert mixed["services/shop/web"] is accepted["services/shop/web"]
     assert "endpoints/shop/web/green" not in mixed
     assert mixed["services/shop/cart"] is wanted["services/shop/cart"]
@@ -110,4 +110,4 @@ def test_without_the_contract_no_key_is_an_entry_or_a_problem() -> None:
     values = {**a_shop(), "services/x": b"\xff", "endpoints/1": b"", "settings/y": b""}
     resolved = decoder.resolve(a_snapshot(values), {})
     assert (resolved.entries, resolved.problems) == ({}, ())
-    assert decoder.glance(a_snapshot({**values, "services/shop/web": b"{"}, revision=2)) == []
+    assert decoder.diff(a_snapshot({**values, "services/shop/web": b"{"}, revision=2)) == []

@@ -5,19 +5,19 @@ import pytest
 from lbsync.agent.desired.assemble import Assembler, settings_of
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.keeping import Keeper
-from lbsync.agent.guard.guard import Guard, Hold, Standing
+from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.schema.keys import ServiceId
 from tests.builders import a_shop, entries_of, servers
 
 
 def check(
-    accepted: Entries, wanted: Entries, percent: int, standing: Standing | None = None
+    accepted: Entries, wanted: Entries, percent: int, baseline: Baseline | None = None
 ) -> Hold | None:
     """What the guard says where `accepted` runs and `wanted` comes."""
     guard, assembler = Guard(percent, 600.0), Assembler()
     guard.window.runs(assembler.assemble(accepted, 0, ()).services, 0.0)
     wants = assembler.assemble(wanted, 0, ()).services
-    guard.standing = standing
+    guard.baseline = baseline
     return guard.check(wants, 1.0, lambda _service, _left: False)
 
 
@@ -85,11 +85,11 @@ def test_what_is_held_stays_held_however_many_servers_others_gain() -> None:
     )
     wanted = {name: entry for name, entry in accepted.items() if "gone" not in name}
     assert check(accepted, wanted, 50) is None
-    hold = check(accepted, wanted, 50, Standing(5))
+    hold = check(accepted, wanted, 50, Baseline(5))
     assert hold is not None
     assert set(hold.losses) == {"a/gone"}
     assert hold.total == 5
-    assert check(accepted, accepted, 50, Standing(5)) is None
+    assert check(accepted, accepted, 50, Baseline(5)) is None
 
 
 def test_what_little_is_left_of_a_removal_that_was_taken_back_may_go() -> None:
@@ -97,7 +97,7 @@ def test_what_little_is_left_of_a_removal_that_was_taken_back_may_go() -> None:
     hold = check(accepted, {}, 50)
     assert hold is not None
     rest = {name: entry for name, entry in accepted.items() if "/db" not in name}
-    assert check(accepted, rest, 50, Standing(hold.total)) is None
+    assert check(accepted, rest, 50, Baseline(hold.total)) is None
 
 
 def test_an_emptied_prefix_is_held_also_where_no_service_has_servers() -> None:

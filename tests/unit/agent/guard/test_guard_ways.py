@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbsync.agent import boot
-from lbsync.agent.desired.accepted import Accepted
+from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.keeping import Keeper
-from lbsync.agent.guard.guard import Guard, Hold, Standing
+from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.guard.reach import reach
-from lbsync.agent.guard.window import Kept, Window
+from lbsync.agent.guard.window import SavedReach, Window
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.schema.keys import ServiceId
 from tests.builders import entries_of, servers
@@ -42,7 +42,7 @@ class Scene:
             now,
             lambda service, _left: service in self.confirmed,
         )
-        self.guard.standing = Standing(hold.total, frozenset(hold.losses)) if hold else None
+        self.guard.baseline = Baseline(hold.total, frozenset(hold.losses)) if hold else None
         held = {ServiceId.parse(name) for name in hold.losses} if hold else set()
         self.running = self.keeper.keep(wanted, self.running, held)
         self._serve(self.running, now)
@@ -203,7 +203,7 @@ def test_servers_that_are_exchanged_one_by_one_within_moments_are_all_untried() 
             server["port"] += 20_000
             now += 0.03
             scene.change(values, now)
-    assert scene.guard.standing is not None
+    assert scene.guard.baseline is not None
 
 
 def test_a_fleet_that_shrinks_over_hours_is_not_held() -> None:
@@ -367,11 +367,11 @@ def test_a_restart_does_not_begin_the_window_anew() -> None:
         emptied(values, f"s{number}")
     assert scene.change(values, 100.0) is None
     names = scene.guard.window.unsaved
-    kept = {name: k for name in names if (k := scene.guard.window.kept(name)) is not None}
+    kept = {name: k for name in names if (k := scene.guard.window.saved(name)) is not None}
     for same_clock, now in ((True, 150.0), (False, 3.0)):
         later = Scene({})
         later.guard.window.restore(kept, now, same_clock=same_clock)
-        later.guard.window.restore({"a/gone": Kept((), ())}, now, same_clock=not same_clock)
+        later.guard.window.restore({"a/gone": SavedReach((), ())}, now, same_clock=not same_clock)
         later.running = scene.running
         later._serve(scene.running, now)
         more = copy.deepcopy(values)
@@ -380,7 +380,7 @@ def test_a_restart_does_not_begin_the_window_anew() -> None:
         hold = later.change(more, now + 1.0)
         assert hold is not None
         assert (hold.total, hold.earlier, hold.lost) == (30, 12, 12)
-        later.guard.standing = None
+        later.guard.baseline = None
         later.guard.window.age(now + 2 * _WINDOW_S)
         assert later.guard.window.all.total == 18
 
@@ -447,10 +447,10 @@ def test_what_was_reached_is_found_on_disk_by_the_next_agent(tmp_path: Path) -> 
         emptied(values, f"s{number}")
     ports(values, "s4")
     scene.change(values, boot.now())
-    Accepted(tmp_path / "accepted.db").remember(scene.guard.window)
+    AcceptedStore(tmp_path / "accepted.db").remember(scene.guard.window)
     assert not scene.guard.window.unsaved
     later = Window(_WINDOW_S)
-    Accepted(tmp_path / "accepted.db").recall(later)
+    AcceptedStore(tmp_path / "accepted.db").recall(later)
     assert later.all.total == 15
     assert later.rows["a/s4"].untried == scene.guard.window.rows["a/s4"].untried
     for name in ("a/s0", "a/s4"):

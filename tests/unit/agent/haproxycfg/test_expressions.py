@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lbsync.agent.haproxycfg import lint
 from lbsync.agent.haproxycfg.config import Config, Parser
-from lbsync.agent.haproxycfg.expressions import Evaluated, evaluated
+from lbsync.agent.haproxycfg.expressions import Value, evaluated
 from lbsync.agent.haproxycfg.lexer import words
 from lbsync.agent.runtime.changes.maps import lookups
 from lbsync.cli.configuration.plan import make_plan
@@ -76,7 +76,7 @@ def test_lists_are_found_where_flags_stand(
     line: str, lists: tuple[str, ...] | None, of_maps: bool
 ) -> None:
     keyword, *rest = words(line)
-    expected = Evaluated((), lists, of_maps) if lists else None
+    expected = Value((), lists, of_maps) if lists else None
     assert evaluated(keyword, rest) == expected
 
 

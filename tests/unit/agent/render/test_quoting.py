@@ -47,7 +47,7 @@ def test_what_no_word_can_hold_is_refused_and_named(value: str, reason: str) -> 
     with pytest.raises(Rejected, match=reason):
         quoting.quote(value)
     with pytest.raises(Rejected):
-        quoting.haproxy_hole(value)
+        quoting.deferred_haproxy(value)
 
 
 def test_percent_signs_are_doubled_for_log_formats() -> None:

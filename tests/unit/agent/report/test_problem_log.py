@@ -8,7 +8,7 @@ from lbsync.model.desired import Problem
 
 def said(spoken: ProblemLog, *problems: Problem) -> list[str]:
     with structlog.testing.capture_logs() as lines:
-        spoken.tell(problems)
+        spoken.update(problems)
     return [line["event"] for line in lines]
 
 

@@ -17,7 +17,7 @@ from lbsync.agent.runtime.changes.steps import (
     SetWeight,
     Step,
 )
-from lbsync.agent.runtime.drift import Drift, compare, healing, settle
+from lbsync.agent.runtime.drift import Drift, compare, healing, note_verified
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import ObservedState
 from lbsync.clients.haproxy.answers import ServerState
@@ -94,28 +94,28 @@ def test_each_difference_is_told_with_its_cure(
     assert one.server == ("be_a", "s1")
     assert one.heal.steps == (step,)
     assert healing([one], release=True).steps == (step,)
-    assert healing([one]).steps == (() if one.held else (step,))
+    assert healing([one]).steps == (() if one.by_hand else (step,))
 
 
 def test_a_server_that_a_step_has_just_changed_is_nobody_elses() -> None:
     known = running()
     known.touch([SetWeight("be_a", "s1", 40)])
     (lost,) = found(seen(s1(weight=3)), known)
-    assert not lost.held, "the step was lost"
-    settle(known, [lost])
+    assert not lost.by_hand, "the step was lost"
+    note_verified(known, [lost])
     assert known.touched == {("be_a", "s1", "weight")}
     (moved, drained) = found(seen(s1(port=3, admin_state=8)), known)
-    assert not moved.held and drained.held, "another field of it is another matter"
-    settle(known, found(seen(), known))
+    assert not moved.by_hand and drained.by_hand, "another field of it is another matter"
+    note_verified(known, found(seen(), known))
     assert known.touched == set()
     (held,) = found(seen(s1(weight=3)), known)
-    assert held.held
+    assert held.by_hand
 
 
 def test_a_server_that_should_rest_is_put_to_rest() -> None:
     awake = msgspec.structs.replace(S2, admin_state=0)
     (one,) = found(ObservedState([S1, awake, S3]))
-    assert not one.held
+    assert not one.by_hand
     assert one.heal.steps == (SetState("be_a", "s2", "maint"),)
 
 

@@ -8,7 +8,7 @@ import pytest
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.file_names import ROUTES_MAP
 from lbsync.agent.runtime.changes.maps import changed_pairs
-from lbsync.agent.runtime.service_delta import shifts
+from lbsync.agent.runtime.service_delta import diff
 from lbsync.errors import BadKey
 from lbsync.model.desired import Desired
 from lbsync.schema.consistency import MAX_ROUTES
@@ -44,8 +44,8 @@ def test_200_000_routes_are_exchanged_in_time_that_grows_with_them() -> None:
     began = time.monotonic()
     before = assembler.assemble(old, 1, ())
     after = assembler.assemble(wanted, 2, ())
-    moves = shifts({service.id: service for service in before.services}, after.services)
-    changed = [pairs for move in moves.at_once for pairs in move.maps]
+    deltas = diff({service.id: service for service in before.services}, after.services)
+    changed = [pairs for delta in deltas.at_once for pairs in delta.maps]
     assert (
         sum(len(gone) for path, gone, _ in changed if path == ROUTES_MAP) == SERVICES * MAX_ROUTES
     )

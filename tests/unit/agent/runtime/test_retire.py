@@ -46,7 +46,7 @@ def leaving(*names: str) -> RuntimeConfig:
 
 def test_nothing_is_asked_while_nobody_leaves() -> None:
     worker = FakeWorker()
-    assert RetiredServers(worker, 30.0).tidy(leaving(), 0.0) == RetiredServers(worker, 30.0).tidy(
+    assert RetiredServers(worker, 30.0).reap(leaving(), 0.0) == RetiredServers(worker, 30.0).reap(
         leaving(), 9.0
     )
     assert worker.lines == []
@@ -55,12 +55,12 @@ def test_nothing_is_asked_while_nobody_leaves() -> None:
 def test_an_idle_server_goes_at_once_and_a_busy_one_when_it_is_idle() -> None:
     worker, known = FakeWorker(a=0, b=2, c=0), leaving("a", "b")
     removal = RetiredServers(worker, 30.0)
-    first = removal.tidy(known, 100.0)
+    first = removal.reap(known, 100.0)
     assert (first.deleted, first.waiting) == ((("be", "a"),), (("be", "b"),))
     assert known.leaving["be"].keys() == {"b"}
     assert "set server be/b state maint" not in worker.lines
     worker.used["b"] = 0
-    assert removal.tidy(known, 101.0).deleted == (("be", "b"),)
+    assert removal.reap(known, 101.0).deleted == (("be", "b"),)
     assert known.leaving == {}
     assert worker.used == {"c": 0}
 
@@ -68,35 +68,35 @@ def test_an_idle_server_goes_at_once_and_a_busy_one_when_it_is_idle() -> None:
 def test_when_its_time_is_up_a_server_is_put_out_and_deleted_when_possible() -> None:
     worker, known = FakeWorker(a=2), leaving("a")
     removal = RetiredServers(worker, 30.0)
-    assert removal.tidy(known, 0.0).waiting == (("be", "a"),)
-    late = removal.tidy(known, 30.0)
+    assert removal.reap(known, 0.0).waiting == (("be", "a"),)
+    late = removal.reap(known, 30.0)
     assert "set server be/a state maint" in worker.lines
     assert late.refused == (
         (("be", "a"), "Server still has connections attached to it, cannot remove it."),
     )
     worker.used["a"] = 0
-    assert removal.tidy(known, 31.0).deleted == (("be", "a"),)
+    assert removal.reap(known, 31.0).deleted == (("be", "a"),)
 
 
 def test_a_server_that_others_name_stays_out_and_is_not_tried_again() -> None:
     worker, known = FakeWorker(a=0), leaving("a")
     worker.referenced = {"a"}
     removal = RetiredServers(worker, 30.0)
-    assert removal.tidy(known, 0.0).stuck == (("be", "a"),)
+    assert removal.reap(known, 0.0).stuck == (("be", "a"),)
     asked = len(worker.lines)
-    assert removal.tidy(known, 1.0).stuck == (("be", "a"),)
+    assert removal.reap(known, 1.0).stuck == (("be", "a"),)
     assert len(worker.lines) == asked
 
 
 def test_a_server_that_is_gone_or_wanted_again_is_forgotten() -> None:
     worker, known = FakeWorker(b=1), leaving("a", "b")
     removal = RetiredServers(worker, 30.0)
-    removal.tidy(known, 0.0)
+    removal.reap(known, 0.0)
     assert known.leaving["be"].keys() == {"b"}
     known.forget("be", "b")
-    assert removal.tidy(known, 40.0).waiting == ()
+    assert removal.reap(known, 40.0).waiting == ()
     known.adopt_steps([RetireServer("be", "b")])
-    assert removal.tidy(known, 50.0).waiting == (("be", "b"),), "its time begins anew"
+    assert removal.reap(known, 50.0).waiting == (("be", "b"),), "its time begins anew"
 
 
 @pytest.mark.parametrize(

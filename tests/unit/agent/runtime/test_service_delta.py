@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lbsync.agent.desired.assemble import Assembler
-from lbsync.agent.runtime.service_delta import shifts
+from lbsync.agent.runtime.service_delta import diff
 from lbsync.model.desired import Service
 from tests.builders import entries_of, servers
 
@@ -20,8 +20,8 @@ def services(hosts: Mapping[str, list[str]]) -> dict[str, Service]:
 def at_once(
     before: Mapping[str, list[str]], after: Mapping[str, list[str]]
 ) -> tuple[set[str], bool]:
-    found = shifts(services(before), list(services(after).values()))
-    return {shift.new.id for shift in found.at_once if any(True for _ in shift.maps)}, found.rest
+    found = diff(services(before), list(services(after).values()))
+    return {delta.new.id for delta in found.at_once if any(True for _ in delta.maps)}, found.rest
 
 
 def test_a_new_service_that_waits_holds_up_nobody_elses_hosts() -> None:

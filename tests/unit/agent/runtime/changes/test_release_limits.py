@@ -3,7 +3,7 @@
 import pytest
 
 from lbsync.agent.runtime.changes.change_set import Phase, Plan, Stage
-from lbsync.agent.runtime.changes.release_limits import bearable
+from lbsync.agent.runtime.changes.release_limits import within_release_limits
 from lbsync.agent.runtime.changes.steps import RetireServer, SetEntry, SetWeight, Step
 
 SERVER = RetireServer("be", "s")
@@ -26,7 +26,7 @@ ENTRY = SetEntry("maps/x.map", "k", "v")
 def test_a_step_that_a_release_cannot_bear_takes_a_reload(
     step: Step, version: tuple[int, int, int], reload: bool
 ) -> None:
-    todo = bearable(Plan((Stage(next(iter(Phase)), (step,)),)), version)
+    todo = within_release_limits(Plan((Stage(next(iter(Phase)), (step,)),)), version)
     assert todo.reload is reload
     assert bool(todo.steps) is not reload
     if reload:

@@ -13,7 +13,7 @@ from lbsync.agent.runtime.changes.steps import (
     Step,
 )
 from lbsync.agent.runtime.model import RuntimeConfig
-from lbsync.agent.runtime.plan import plan, plan_one, together
+from lbsync.agent.runtime.plan import merge, plan, plan_one
 
 OLD, NEW = (2, 6, 12), (2, 8, 25)
 HEAD = "global\n    description one\ndefaults\n    default-server inter 5s init-addr none\n"
@@ -282,5 +282,5 @@ def test_one_section_is_planned_without_the_others() -> None:
     assert plan_one(running, unknown, OLD, 7).reasons == (
         "backend unknown, line 7: the section is new",
     )
-    both = together([one, plan_one(running, unknown, OLD)])
+    both = merge([one, plan_one(running, unknown, OLD)])
     assert both.steps == one.steps and both.reload

@@ -34,7 +34,7 @@ class _Line:
     def fault(self, reason: str) -> TemplateError:
         return _fault(self.whole, self.start, reason)
 
-    def close(self) -> str:
+    def quoted(self) -> str:
         done = at = 0
         while (match := _SPECIAL.search(self.text, at)) is not None:
             char, at = match[0], match.end()
@@ -85,7 +85,7 @@ def _fault(whole: str, start: int, reason: str) -> TemplateError:
     return TemplateError(f"line {number} as rendered, {shown.strip(_BLANK)[:160]!r}: {reason}")
 
 
-def close(text: str) -> str:
+def quote_in_place(text: str) -> str:
     """Return `text` with every hole quoted for its place.
 
     Raises `TemplateError` when a hole is damaged, stands behind a backslash or starts a line.
@@ -96,7 +96,7 @@ def close(text: str) -> str:
         start = text.rfind("\n", 0, hole) + 1
         end = text.find("\n", hole)
         end = len(text) if end < 0 else end
-        parts += (text[done:start], _Line(text, start, end).close())
+        parts += (text[done:start], _Line(text, start, end).quoted())
         done = end
     if parts:
         text = "".join((*parts, text[done:]))
@@ -116,7 +116,7 @@ def _drop_line_starts(text: str) -> str:
     return text.replace(LINE_START, "")
 
 
-def close_lines(text: str) -> str:
+def quote_lines(text: str) -> str:
     """Close the holes of whole lines ahead of the rest of the file, so that the result can be kept.
 
     Text that does not end with a line feed is returned as it is: what follows it in its last line
@@ -124,4 +124,4 @@ def close_lines(text: str) -> str:
     """
     if not text.endswith("\n") or not any(mark in text for mark in _MARKS):
         return text
-    return LINE_START + close(text)
+    return LINE_START + quote_in_place(text)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.agent.render import holes, quoting
+from lbsync.agent.render import deferred_quoting, quoting
 from lbsync.errors import TemplateError
 from tests.haproxy_words import cut
 
@@ -38,13 +38,15 @@ values = values.filter(lambda value: value != "}")
     ],
 )
 def test_a_value_is_quoted_for_its_place(line: str, words: list[str], value: str) -> None:
-    closed = holes.close(line.replace("{}", quoting.haproxy_hole(value)))
+    closed = deferred_quoting.quote_in_place(line.replace("{}", quoting.deferred_haproxy(value)))
     assert cut(closed) == [word.replace("{}", value) for word in words]
 
 
 def test_only_lines_with_values_are_touched() -> None:
     text = "a 'b\n" + 'c "{}"\n' + "it's # \"\n"
-    assert holes.close(text.replace("{}", quoting.haproxy_hole("x y"))) == text.replace("{}", "x y")
+    assert deferred_quoting.quote_in_place(
+        text.replace("{}", quoting.deferred_haproxy("x y"))
+    ) == text.replace("{}", "x y")
 
 
 @pytest.mark.parametrize(
@@ -60,29 +62,30 @@ def test_only_lines_with_values_are_touched() -> None:
     ],
 )
 def test_a_damaged_or_misplaced_value_fails_with_its_line(text: str, reason: str) -> None:
-    damaged = text.replace("a {}", "{}").replace("{}", quoting.haproxy_hole("x y"))
+    damaged = text.replace("a {}", "{}").replace("{}", quoting.deferred_haproxy("x y"))
     with pytest.raises(TemplateError, match=f"line 3 as rendered.*{reason}"):
-        holes.close("one\ntwo\n" + damaged)
+        deferred_quoting.quote_in_place("one\ntwo\n" + damaged)
 
 
 def test_whole_lines_closed_ahead_are_the_same_in_place() -> None:
-    lines = f"x {quoting.haproxy_hole('a b')}\ny\n"
-    ahead = holes.close_lines(lines)
+    lines = f"x {quoting.deferred_haproxy('a b')}\ny\n"
+    ahead = deferred_quoting.quote_lines(lines)
     assert "\x02" not in ahead
     assert (
-        holes.close(f"first\n  {ahead}{ahead}last\n") == 'first\n  x "a b"\ny\nx "a b"\ny\nlast\n'
+        deferred_quoting.quote_in_place(f"first\n  {ahead}{ahead}last\n")
+        == 'first\n  x "a b"\ny\nx "a b"\ny\nlast\n'
     )
 
 
 def test_lines_that_are_not_whole_are_left_for_later() -> None:
-    part = f"x {quoting.haproxy_hole('a b')}"
-    assert holes.close_lines(part) == part
+    part = f"x {quoting.deferred_haproxy('a b')}"
+    assert deferred_quoting.quote_lines(part) == part
 
 
 @given(st.text(st.sampled_from("\x02\x03\x1e a\n\"'\\#")))
 def test_no_mark_survives(text: Any) -> None:
     try:
-        closed = holes.close(text)
+        closed = deferred_quoting.quote_in_place(text)
     except TemplateError:
         return
     assert not set(closed) & set("\x02\x03\x1e")

@@ -1,24 +1,24 @@
 """What stays as it was accepted: of those who are held back, and of those who would take their place. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
-from lbsync.agent.desired.decode import Entries, Entry, hold_back
+from lbsync.agent.desired.decode import Entries, Entry, with_accepted
 from lbsync.agent.desired.quarantine import SETTINGS, Suspect
 from lbsync.model.desired import Problem
 from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
 
 
-def without(
-    entries: Entries, accepted: Entries, suspects: set[Suspect], stuck: set[str]
+def restore(
+    entries: Entries, accepted: Entries, suspects: Collection[Suspect], stuck: set[str]
 ) -> dict[str, Entry]:
     """Return `entries` with everything of `suspects` as it was accepted, or absent.
 
     Adds to `stuck` the services whose hosts or port are not those that are stored for them.
     """
     services = {service for suspect in suspects if (service := suspect.service) is not None}
-    mixed = hold_back(entries, accepted, services)
+    mixed = with_accepted(entries, accepted, services)
     for service in services:
         key = service_key(service)
         if mixed.get(key) is not entries.get(key):
@@ -30,7 +30,7 @@ def without(
     return mixed
 
 
-def stay(
+def keep_in_place(
     conflicts: Iterable[Problem], stuck: set[str], entries: Entries, accepted: Entries
 ) -> tuple[dict[str, Entry], list[Problem]]:
     """Return the accepted entries that take the place of new ones, by key, and what to tell of them: a
