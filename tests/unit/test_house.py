@@ -132,3 +132,16 @@ def test_scripts_are_executable_shell(script: Path) -> None:
     assert os.access(script, os.X_OK)
     assert script.read_text().startswith("#!/bin/sh\n")
     subprocess.run(["sh", "-n", str(script)], check=True)
+
+
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=name)
+def test_every_module_that_a_page_names_is_there(page: Path) -> None:
+    """By its path from the checkout, the package or the agent's rooms; a test by its name alone."""
+    there = {str(path) for path in committed("lbsync", "tests", "harness", "bench", "demo")}
+    roots = ("", "lbsync/", "lbsync/agent/")
+    named = re.findall(r"(?<![\w/.<>*-])([\w/]+\.py)\b", page.read_text())
+    named = [n for n in named if not n.startswith("test_")]
+    tests = re.findall(r"(?<![\w/])(test_\w+\.py)\b", page.read_text())
+    missing = [n for n in named if not any(f"{root}{n}" in there for root in roots)]
+    missing += [n for n in tests if n not in {Path(path).name for path in there}]
+    assert missing == []
