@@ -78,9 +78,8 @@ def newest_changes(entries: Entries, accepted: Entries) -> dict[ServiceId, int]:
     found: dict[ServiceId, int] = {}
     for name in entries.keys() | accepted.keys():
         new, old = entries.get(name), accepted.get(name)
-        if new is not old:
-            either = new or old
-            assert either is not None
+        either = new or old
+        if new is not old and either is not None:
             service, revision = either.key.service, either.item.mod_revision
             if service is not None:
                 found[service] = max(revision, found.get(service, 0))

@@ -63,8 +63,8 @@ class _Parts:
 
 def _leads_on(entry: Entry, parts: _Parts) -> bool:
     """Tell whether every group that a route gives traffic is there."""
-    assert isinstance(entry.record, RouteRecord)
-    return all(group in parts.groups for group, share in entry.record.groups.items() if share)
+    shares = entry.is_a(RouteRecord).groups
+    return all(group in parts.groups for group, share in shares.items() if share)
 
 
 class Assembler:
@@ -107,10 +107,9 @@ class Assembler:
                 return None
             if entry.key.kind == "routes" and not _leads_on(entry, parts):
                 return None
-            if entry.key.kind == "services":
-                assert parts.service is not None
-                if (claim := _changed(parts.service, entry)) is not None:
-                    claims[service] = claim
+            before = parts.service if entry.key.kind == "services" else None
+            if before is not None and (claim := _changed(before, entry)) is not None:
+                claims[service] = claim
         given = self._owned.independent_grants(claims) if claims else {}
         if given is None:
             return None
@@ -201,20 +200,15 @@ def _changed(before: Entry, after: Entry) -> ClaimChange | None:
 def settings_of(entries: Entries) -> GlobalRecord:
     """Return what holds for all services."""
     entry = entries.get(SETTINGS_GLOBAL)
-    if entry is None:
-        return GlobalRecord()
-    assert isinstance(entry.record, GlobalRecord)
-    return entry.record
+    return GlobalRecord() if entry is None else entry.is_a(GlobalRecord)
 
 
 def _record(entry: Entry) -> ServiceRecord:
-    assert isinstance(entry.record, ServiceRecord)
-    return entry.record
+    return entry.is_a(ServiceRecord)
 
 
 def _servers(entry: Entry) -> tuple[ServerRecord, ...]:
-    assert isinstance(entry.record, EndpointsRecord)
-    return tuple(sorted(entry.record.servers, key=lambda server: server.name))
+    return tuple(sorted(entry.is_a(EndpointsRecord).servers, key=lambda server: server.name))
 
 
 def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalRecord) -> Service:
@@ -259,8 +253,8 @@ def _led_to(parts: _Parts) -> dict[str, int]:
     """Return the groups to which the route gives a share above 0, and that share."""
     if parts.route is None:
         return {}
-    assert isinstance(parts.route.record, RouteRecord)
-    return {group: share for group, share in parts.route.record.groups.items() if share}
+    shares = parts.route.is_a(RouteRecord).groups
+    return {group: share for group, share in shares.items() if share}
 
 
 def _shares(parts: _Parts, groups: dict[str, tuple[ServerRecord, ...]]) -> dict[str, int]:

@@ -4,6 +4,7 @@ A stage of the pass; holds no state but a cache, so that a pass costs what has c
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +23,8 @@ from lbsync.schema.reading import one_line
 _FEW = 100
 _SHOWN = 200
 
+R = TypeVar("R", bound=Record)
+
 
 class Entry(msgspec.Struct, frozen=True, eq=False):
     """One good key: what was stored and what it says. Compared by identity."""
@@ -29,6 +32,12 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
     item: Item
     key: Key
     record: Record
+
+    def is_a(self, kind: type[R]) -> R:
+        """Return the record as the one that keys of this kind hold. Raises TypeError for another."""
+        if not isinstance(self.record, kind):
+            raise TypeError(f"{self.item.key}: a {kind.__name__} was expected")
+        return self.record
 
 
 Entries = Mapping[str, Entry]

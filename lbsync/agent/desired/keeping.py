@@ -65,14 +65,13 @@ class Keeper:
         known = self._mixed.get(name)
         if known is not None and known[0] is now and then in known[1:]:
             return known[2]
-        assert isinstance(then.record, EndpointsRecord)
-        assert isinstance(now.record, EndpointsRecord)
-        servers = _merged_servers(then.record.servers, now.record.servers)
-        for whole in (now, then):
-            assert isinstance(whole.record, EndpointsRecord)
-            if whole.record.servers == servers:
-                return whole
-        record = msgspec.structs.replace(now.record, servers=servers)
+        before, after = then.is_a(EndpointsRecord), now.is_a(EndpointsRecord)
+        servers = _merged_servers(before.servers, after.servers)
+        if after.servers == servers:
+            return now
+        if before.servers == servers:
+            return then
+        record = msgspec.structs.replace(after, servers=servers)
         item = msgspec.structs.replace(now.item, value=encode(record))
         mixed = Entry(item, now.key, record)
         self._mixed[name] = now, then, mixed
@@ -89,9 +88,7 @@ def _of(entries: Entries, services: set[ServiceId]) -> dict[ServiceId, dict[str,
 
 def _is_led_to_alike(then: Entry, now: Entry) -> bool:
     """Tell whether the same requests of the same clients lead to a service as before."""
-    old, new = then.record, now.record
-    assert isinstance(old, ServiceRecord)
-    assert isinstance(new, ServiceRecord)
+    old, new = then.is_a(ServiceRecord), now.is_a(ServiceRecord)
     # Made anew it has lost its place among those who claim the same.
     is_same_key = then.item.create_revision == now.item.create_revision
     leads = [(r.mode, r.hosts, r.paths, r.listen, r.redirect.www, access_of(r)) for r in (old, new)]
@@ -106,8 +103,7 @@ def _led_to(route: Entry | None, groups: Groups) -> int:
     """Return how many servers of these groups a route gives requests."""
     taken = groups.values()
     if route is not None:
-        assert isinstance(route.record, RouteRecord)
-        shares = route.record.groups
+        shares = route.is_a(RouteRecord).groups
         taken = [e for name, e in groups.items() if shares.get(name)]  # type: ignore[assignment]
     return sum(
         takes(server)
