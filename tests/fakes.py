@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from lbsync.clients.source import Delete, Expect, Health, Put
+from lbsync.clients.source import Delete, ExpectBelow, Guard, Health, Put
 from lbsync.errors import Conflict, Unavailable
 from lbsync.model.snapshot import Item, Snapshot
 
@@ -95,10 +95,13 @@ class FakeSource:
             self._reach()
             return {key: item for key, item in self._items.items() if key.startswith(folder)}
 
-    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+    def commit(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> int:
         with self._lock:
             self._reach()
             for guard in expect:
+                if isinstance(guard, ExpectBelow):
+                    self._check_below(guard)
+                    continue
                 item = self._items.get(guard.key)
                 field = "create_revision" if guard.mod_revision is None else "mod_revision"
                 if getattr(item, field, 0) != getattr(guard, field):
@@ -127,6 +130,11 @@ class FakeSource:
         created = known.create_revision if known else self._revision
         self._items[op.key] = Item(op.key, op.value, created, self._revision)
         self._hanging[op.key] = op.lease
+
+    def _check_below(self, guard: ExpectBelow) -> None:
+        for key, item in self._items.items():
+            if key.startswith(guard.folder) and item.mod_revision > guard.revision:
+                raise Conflict(f"{key}: was written at revision {item.mod_revision}")
 
     def _end_lease(self, identity: int) -> None:
         self.delete(*[key for key, lease in self._hanging.items() if lease == identity])

@@ -31,11 +31,27 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class Expect(msgspec.Struct, frozen=True):
-    """A guard of `commit`: exactly one of the two is given; 0 means "the key does not exist"."""
+    """A guard of `commit` on one key: exactly one of the two is given; 0 means "it does not exist"."""
 
     key: str
     mod_revision: int | None = None
     create_revision: int | None = None
+
+
+class ExpectBelow(msgspec.Struct, frozen=True):
+    """A guard of `commit` over a folder: no key in it was written after `revision`.
+
+    For decisions that rest on keys that are not there. A key that was removed since does not break it:
+    where one has to stay, guard that one with `Expect`, too.
+    """
+
+    folder: str
+    """What the keys begin with (without the prefix); ends with `/`."""
+    revision: int
+    """Of the snapshot that was decided on."""
+
+
+Guard = Expect | ExpectBelow
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -112,7 +128,7 @@ class Source(Protocol):
         these is read where the store can do that. Raises `Unavailable`."""
         ...
 
-    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+    def commit(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> int:
         """Do all `ops` at one revision if every guard holds; return that revision.
 
         Raises `Conflict` when a guard does not hold (nothing was written), `Unavailable` when the

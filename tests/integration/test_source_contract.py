@@ -9,7 +9,7 @@ import pytest
 from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
 from lbsync.clients.files.source import FileSource
-from lbsync.clients.source import Delete, Expect, Put, Source
+from lbsync.clients.source import Delete, Expect, ExpectBelow, Put, Source
 from lbsync.errors import Conflict
 from lbsync.model.snapshot import Item
 from tests.fakes import FakeSource
@@ -142,6 +142,42 @@ def test_a_guard_that_does_not_hold_leaves_everything_as_it_is(source: Source) -
         source.commit([Expect("c", create_revision=7)], [Delete("a")])
     assert source.snapshot().items.keys() == {"a"}
     assert item(source, "a").value == b"1"
+
+
+def test_a_folder_that_nobody_wrote_in_since_lets_the_write_through(source: Source) -> None:
+    """An empty one, too; what is beside it, and what was removed from it, does not matter."""
+    source.commit([], [Put("a/b/one", b"1"), Put("a/b/two", b"1")])
+    seen = source.snapshot().revision
+    source.commit(
+        [], [Put("a/b2", b"1"), Put("a/bc/d", b"1"), Put("a/b", b"1"), Put("a/a/z", b"1")]
+    )
+    source.commit([], [Delete("a/b/two")])
+    source.commit([ExpectBelow("a/b/", seen), ExpectBelow("none/", seen)], [Put("c", b"1")])
+    assert item(source, "c").value == b"1"
+
+
+@pytest.mark.parametrize("written", ["a/b/new", "a/b/one", "a/b/deep/er"])
+def test_a_folder_that_somebody_wrote_in_since_leaves_everything_as_it_is(
+    source: Source, written: str
+) -> None:
+    source.commit([], [Put("a/b/one", b"1"), Put("c", b"1")])
+    seen = source.snapshot().revision
+    source.commit([], [Put(written, b"2")])
+    with pytest.raises(Conflict, match=written):
+        source.commit([ExpectBelow("a/b/", seen)], [Put("c", b"2"), Delete("a/b/one")])
+    assert item(source, "c").value == b"1"
+    assert source.get("a/b/one") is not None
+    source.commit([ExpectBelow("a/b/", source.snapshot().revision)], [Put("c", b"2")])
+    assert item(source, "c").value == b"2"
+
+
+def test_a_key_that_was_made_anew_in_a_folder_is_noticed(source: Source) -> None:
+    source.commit([], [Put("a/b", b"1")])
+    seen = source.snapshot().revision
+    source.commit([], [Delete("a/b")])
+    source.commit([], [Put("a/b", b"1")])
+    with pytest.raises(Conflict, match="a/b"):
+        source.commit([ExpectBelow("a/", seen)], [Put("c", b"1")])
 
 
 def test_all_writes_of_a_commit_appear_at_once(source: Source) -> None:

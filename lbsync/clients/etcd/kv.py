@@ -1,13 +1,13 @@
 """Reading and writing keys: list, get, guarded commit."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure
 from lbsync.clients.etcd.mirror import escaped, readable
 from lbsync.clients.etcd.protobuf import etcdrpc
-from lbsync.clients.source import Delete, Expect, Put
+from lbsync.clients.source import Delete, ExpectBelow, Guard, Put
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.snapshot import Item, Snapshot
 
@@ -61,7 +61,7 @@ class Kv:
                 raise
             return False
 
-    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+    def commit(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> int:
         """Do all `ops` at one revision if every guard holds; see `Source.commit`.
 
         When an answer is lost the keys are read again. A repeated transaction is safe: should both
@@ -88,7 +88,7 @@ class Kv:
                 return int(response.header.revision)
             if lost is not None and (done := _landed(response, ops, base)):
                 return done
-            raise Conflict(self._broken_guards(expect))
+            raise Conflict(self._broken_guards(expect, self._found(response, ops)))
         raise Unavailable(f"{lost}; read the keys again to see") from lost
 
     def list_at(self, revision: int) -> Snapshot | None:
@@ -178,7 +178,7 @@ class Kv:
         except Unavailable as error:
             raise Unavailable(f"{lost}; read the keys again to see") from error
 
-    def _txn(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> Any:
+    def _txn(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> Any:
         return etcdrpc.TxnRequest(
             compare=[self._compare(guard) for guard in expect],
             success=[self._op(op) for op in ops],
@@ -190,7 +190,17 @@ class Kv:
             ],
         )
 
-    def _compare(self, guard: Expect) -> Any:
+    def _compare(self, guard: Guard) -> Any:
+        if isinstance(guard, ExpectBelow):
+            # Holds for all keys of the range, and where there is none.
+            start = self.prefix + guard.folder.encode()
+            return etcdrpc.Compare(
+                result=etcdrpc.Compare.LESS,
+                target=etcdrpc.Compare.MOD,
+                key=start,
+                range_end=_after(start),
+                mod_revision=guard.revision + 1,
+            )
         if (guard.mod_revision is None) == (guard.create_revision is None):
             raise ValueError(f"guard of {guard.key}: give either mod_revision or create_revision")
         if guard.mod_revision is not None:
@@ -208,17 +218,47 @@ class Kv:
             return etcdrpc.RequestOp(request_put=put)
         return etcdrpc.RequestOp(request_delete_range=etcdrpc.DeleteRangeRequest(key=key))
 
-    def _broken_guards(self, expect: Sequence[Expect]) -> str:
-        """Say which guard did not hold, as far as a look afterwards can tell."""
+    def _found(self, response: Any, ops: Sequence[Put | Delete]) -> dict[str, Item | None]:
+        """Return what a transaction that wrote nothing found at the keys it was to write."""
+        found: dict[str, Item | None] = {}
+        for op, answer in zip(ops, response.responses, strict=True):
+            kvs = answer.response_range.kvs
+            found[op.key] = self.from_store(kvs[0]) if kvs else None
+        return found
+
+    def _broken_guards(self, expect: Sequence[Guard], found: Mapping[str, Item | None]) -> str:
+        """Say which guard did not hold, as far as a look afterwards can tell. `found`: what is known of
+        keys already."""
         for guard in expect:
-            item = self.get(guard.key)
+            if isinstance(guard, ExpectBelow):
+                if newer := self._newer(guard):
+                    return newer
+                continue
+            item = found[guard.key] if guard.key in found else self.get(guard.key)
             field = "create_revision" if guard.mod_revision is None else "mod_revision"
-            wanted, found = getattr(guard, field), getattr(item, field, 0)
-            if wanted != found:
-                is_now = f"is at {field} {found}" if item else "does not exist"
+            wanted, current = getattr(guard, field), getattr(item, field, 0)
+            if wanted != current:
+                is_now = f"is at {field} {current}" if item else "does not exist"
                 wants = f"{field} {wanted}" if wanted else "a key that does not exist"
                 return f"{guard.key}: {is_now}, expected {wants}; read it again and decide anew"
         return "a guarded key was changed meanwhile; read it again and decide anew"
+
+    def _newer(self, guard: ExpectBelow) -> str:
+        start = self.prefix + guard.folder.encode()
+        request = etcdrpc.RangeRequest(
+            key=start,
+            range_end=_after(start),
+            min_mod_revision=guard.revision + 1,
+            limit=1,
+            keys_only=True,
+        )
+        for kv in self._connections.call(lambda client: client.kvstub.Range, request).kvs:
+            key = escaped(kv.key[len(self.prefix) :])
+            return (
+                f"{key}: was written at revision {kv.mod_revision}, after {guard.revision}; "
+                "read it again and decide anew"
+            )
+        return ""
 
 
 def _after(prefix: bytes) -> bytes:

@@ -11,7 +11,7 @@ from lbsync.clients.etcd.lease import EtcdLease
 from lbsync.clients.etcd.mirror import Mirror
 from lbsync.clients.etcd.probe import LATE_S, Probe
 from lbsync.clients.etcd.watch import Watch
-from lbsync.clients.source import Delete, Expect, Health, Put
+from lbsync.clients.source import Delete, Guard, Health, Put
 from lbsync.errors import Unavailable
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.settings import Etcd
@@ -114,7 +114,7 @@ class EtcdSource:
             for name, item in found.items()
         }
 
-    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+    def commit(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> int:
         """Do all `ops` at one revision if every guard holds; see `Source.commit`."""
         return self._kv.commit(expect, ops)
 

@@ -12,7 +12,7 @@ from lbsync.clients.files.document import Document
 from lbsync.clients.files.history import History
 from lbsync.clients.files.notices import Notices
 from lbsync.clients.files.tree import Tree
-from lbsync.clients.source import Delete, Expect, Health, Put
+from lbsync.clients.source import Delete, Expect, ExpectBelow, Guard, Health, Put
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.threads import KeptThread
@@ -118,7 +118,7 @@ class FileSource:
         items = self._read().items
         return {key: item for key, item in items.items() if key.startswith(folder)}
 
-    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+    def commit(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> int:
         """Write files if every guard holds; see `Source.commit`.
 
         Each file is replaced in one step; several files are not (a reader of this process sees
@@ -127,7 +127,10 @@ class FileSource:
         with self._lock, self._store.lock():
             items = self._read().items
             for guard in expect:
-                _check(guard, items.get(guard.key))
+                if isinstance(guard, Expect):
+                    _check(guard, items.get(guard.key))
+                else:
+                    _check_below(guard, items)
             self._store.write(ops)
             for op in ops:
                 self._hanging.pop(op.key, None)
@@ -234,3 +237,11 @@ def _check(guard: Expect, item: Item | None) -> None:
     found, wanted = getattr(item, field, 0), getattr(guard, field)
     if found != wanted:
         raise Conflict(f"{guard.key}: is at {field} {found}, expected {wanted}; read it again")
+
+
+def _check_below(guard: ExpectBelow, items: Mapping[str, Item]) -> None:
+    for key, item in items.items():
+        if key.startswith(guard.folder) and item.mod_revision > guard.revision:
+            raise Conflict(
+                f"{key}: was written at revision {item.mod_revision}, after {guard.revision}; read it again"
+            )
