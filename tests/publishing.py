@@ -7,7 +7,7 @@ import msgspec
 
 from lbsync.clients.kube import ENDPOINT_SLICES, INGRESSES, NODES, PODS, SERVICES, Kind
 from lbsync.clients.kube.kinds import Key
-from lbsync.clients.source import Expect
+from lbsync.clients.source import Guard, Put, Source
 from lbsync.model.permission import Permission
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
@@ -73,7 +73,7 @@ class Bench:
         self,
         *found: Any,
         me: Identity = ME,
-        store: FakeSource | None = None,
+        store: Source | None = None,
         ingress: bool = False,
         limits: Limits = LIMITS,
         unread: Mapping[str, str] | None = None,
@@ -82,7 +82,7 @@ class Bench:
     ) -> None:
         """`unread`: kinds that cannot be read, with the reason."""
         self.objects = Objects(*found)
-        self.store = store or FakeSource()
+        self.store: Any = store or FakeSource()
         self.unread = dict(unread or {})
         options = Options(source=me.source, address_mode="pod")
         self.lister = Lister(self.objects, options, ingress=ingress)
@@ -124,7 +124,7 @@ class Bench:
 
     def confirm(self, hold_id: str) -> None:
         """Say that the removal with this id is meant."""
-        self.store.put(confirmation_key(hold_id), b"{}")
+        self.store.commit([], [Put(confirmation_key(hold_id), b"{}")])
 
     def value(self, key: str) -> Any:
         """Return a stored value; None where there is none."""
@@ -137,13 +137,13 @@ class Bench:
         return [key for key in found if not kinds or key.partition("/")[0] in kinds]
 
 
-def commit(store: FakeSource, changes: Sequence[Change]) -> int:
+def commit(store: Source, changes: Sequence[Change]) -> int:
     """Write changes under their guards."""
-    expect: list[Expect] = [change.expect for change in changes]
+    expect: list[Guard] = [guard for change in changes for guard in change.guards]
     return store.commit(expect, [change.op for change in changes])
 
 
-def stored_in(store: FakeSource, me: Identity = ME) -> StoreIndex:
+def stored_in(store: Source, me: Identity = ME) -> StoreIndex:
     """Return what a publisher sees of a store."""
     stored = StoreIndex(me.cluster)
     found: Snapshot = store.snapshot()

@@ -201,7 +201,7 @@ def _verdict(me: Identity, found: Translation, stored: Keys) -> Iterator[Line]:
             yield Line("wanted", f"{key}: {', '.join(servers) or 'no servers'}")
         else:
             yield Line("wanted", key)
-    wrong = [_pending(change) for change in changes(me, arranged.records, stored)]
+    wrong = [_pending(change) for change in changes(me, arranged.records, stored, 0)]
     for text in wrong:
         yield Line("step", text, good=False)
     if not wrong:

@@ -81,7 +81,7 @@ class Publisher:
         ttl = round(settings.lease_ttl.seconds)
         self._election = Election(source, settings.cluster, self._name, ttl, clock=clock)
         self._committer = Committer(
-            source, lambda: self._election.fence, self._election.fenced, self._wrote
+            source, lambda: self._election.fence, self._election.fenced, self._wrote, clock
         )
         self._heartbeat = Heartbeat(
             source, settings.cluster, settings.heartbeat.seconds, clock=clock
@@ -208,7 +208,7 @@ class Publisher:
                 self._queue.put_back(work)
         self.written = written
         self._sync.done(written.done, self._stored)
-        self._queue.mark(written.failed)
+        self._queue.mark([*written.failed, *written.raced])
         if self._events is not None:
             self._events.tell(written.done, self._lister)
         found = self.summary

@@ -55,6 +55,7 @@ class Sync:
         self._deleted: set[str] = set()
         self._renewed: set[str] = set()
         self._concerned: set[str] = set()
+        self._revision = 0
         self.keeping = Keeping(me, keep_s)
         self.guard = RemovalGuard(limits)
         self.states: dict[str, State] = {}
@@ -83,6 +84,7 @@ class Sync:
         are meant, whatever the guard would say.
         """
         self._lister.refresh(work)
+        self._revision = stored.revision
         self._deleted |= work.deleted
         drafts = []
         appeared = False
@@ -219,7 +221,7 @@ class Sync:
 
     def _wanting(self, draft: Draft, wanted: Records) -> Draft:
         """Fill in what has to be changed for what is wanted."""
-        draft.changes = changes(self._me, wanted, draft.stored)
+        draft.changes = changes(self._me, wanted, draft.stored, self._revision)
         draft.before = draft.after = count(wanted)
         if draft.changes:
             draft.before = count(mine(self._me, draft.stored))
@@ -238,7 +240,7 @@ class Sync:
             if reason := held.get(draft.name):
                 draft.state.held = f"Service {draft.name}: {reason}"
                 wanted = kept(mine(self._me, draft.stored), draft.wanted)
-                draft.changes = changes(self._me, wanted, draft.stored)
+                draft.changes = changes(self._me, wanted, draft.stored, self._revision)
                 draft.after = count(wanted)
             if draft.name in self.guard.confirmed:
                 self.let_go |= left_of(mine(self._me, draft.stored), draft.wanted)

@@ -20,6 +20,8 @@ def what_changed(units: Sequence[ServiceChanges], states: Mapping[str, State]) -
 def sentence(written: Written, states: Mapping[str, State], found: Summary, revision: int) -> str:
     """Return what was written, and how many Services are published."""
     changed = what_changed(written.done, states)
+    if again := some(sorted(written.raced), "changed by somebody else meanwhile, looked at again"):
+        changed += f"; {again}"
     return f"revision {written.revision or revision}: {changed}; {published(found)}"
 
 
@@ -52,10 +54,10 @@ def outcome(
     more = f" (and {len(wrong) - 1} more: see 'lbsync status')" if len(wrong) > 1 else ""
     return Outcome(
         sentence(written, states, found, revision),
-        confirmed=not written.failed,
+        confirmed=not (written.failed or written.raced),
         changed=changed,
         error=f"{wrong[0]}{more}" if wrong else "",
-        retry=bool(written.failed),
+        retry=bool(written.failed or written.raced),
         again_in=again_in,
         exit_code=_exit(written, wrong, changed=changed),
         fields={
@@ -68,7 +70,7 @@ def outcome(
 
 
 def _exit(written: Written, wrong: list[str], *, changed: bool) -> Exit:
-    if written.failed:
+    if written.failed or written.raced:
         return Exit.CONFLICT
     if wrong:
         return Exit.REJECTED

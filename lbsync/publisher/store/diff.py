@@ -14,12 +14,12 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import UNSET
 
-from lbsync.clients.source import Delete, Expect, Put
+from lbsync.clients.source import Delete, Expect, ExpectBelow, Guard, Put
 from lbsync.errors import BadKey
 from lbsync.model.records import EndpointsRecord, RouteRecord, ServiceRecord
 from lbsync.publisher.store.index import Held, Keys
 from lbsync.schema.decode import decode, encode
-from lbsync.schema.keys import Key, endpoints_key, parse_key, service_key
+from lbsync.schema.keys import Key, endpoints_key, parse_key, route_key, service_key
 from lbsync.schema.publishing import SOURCE_PREFIX
 from lbsync.values.names import Text, is_name
 
@@ -40,6 +40,8 @@ class Change(msgspec.Struct, frozen=True):
     before: Held | None
     after: bytes | None
     """None: remove it."""
+    rests_on: tuple[Guard, ...] = ()
+    """What has to be as it was at other keys for this change to be right."""
 
     @property
     def op(self) -> Put | Delete:
@@ -49,7 +51,12 @@ class Change(msgspec.Struct, frozen=True):
     @property
     def expect(self) -> Expect:
         """The guard: nobody has touched the key since it was looked at."""
-        return Expect(self.key, mod_revision=self.before.item.mod_revision if self.before else 0)
+        return _unchanged(self.key, self.before)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Everything under which this may be written."""
+        return (self.expect, *self.rests_on)
 
 
 class Arranged(msgspec.Struct, frozen=True):
@@ -89,24 +96,54 @@ def _named_groups(me: Identity, records: Records, stored: Keys) -> Records:
     return found
 
 
-def changes(me: Identity, records: Records, stored: Keys) -> tuple[Change, ...]:
+def changes(me: Identity, records: Records, stored: Keys, revision: int) -> tuple[Change, ...]:
     """Return what brings this publisher's keys among `stored` to `records`, which were arranged.
 
     In the order in which they may be done one by one: servers come before the services key that leads
-    to them, and go after it.
+    to them, and go after it. `revision`: up to which `stored` is known; of what was written later a
+    change may not make nothing.
     """
     found = [
-        Change(key, stored.get(key), value)
+        Change(key, stored.get(key), value, () if key in stored else _led(key, stored))
         for key, record in sorted(records.items())
         if (value := _news(key, record, stored)) is not None
     ]
-    gone = [k for k in sorted(stored, reverse=True) if k not in records]
-    found += [
-        Change(key, stored[key], _heir(me, key, stored))
-        for key in gone
-        if stored[key].source == me.source
-    ]
+    for key in sorted(stored, reverse=True):
+        if key not in records and stored[key].source == me.source:
+            parsed = _parsed(key)
+            if parsed.kind == "services":
+                found.append(_handed_over(me, key, stored, revision))
+            else:
+                found.append(Change(key, stored[key], None, _left(me, key, records, stored)))
     return tuple(found)
+
+
+def _unchanged(key: str, held: Held | None) -> Expect:
+    return Expect(key, mod_revision=held.item.mod_revision if held else 0)
+
+
+def _led(key: str, stored: Keys) -> tuple[Guard, ...]:
+    """Return what a new group rests on: the service that it is put into is the one that was seen."""
+    parsed = _parsed(key)
+    if parsed.kind != "endpoints" or parsed.service is None:
+        return ()
+    leading = service_key(parsed.service)
+    return (_unchanged(leading, stored.get(leading)),)
+
+
+def _left(me: Identity, key: str, records: Records, stored: Keys) -> tuple[Guard, ...]:
+    """Return what the removal of a group rests on: the service stays somebody else's, who looks after
+    it; or it stays our own, and its route does not name the group."""
+    parsed = _parsed(key)
+    if parsed.service is None:
+        return ()
+    leading, route = service_key(parsed.service), route_key(parsed.service)
+    if leading in records:
+        return (_unchanged(route, stored.get(route)),)
+    held = stored.get(leading)
+    if held is None or held.source == me.source:
+        return ()  # goes, or passes to another, in or before the same transaction
+    return (_unchanged(leading, held),)
 
 
 def mine(me: Identity, stored: Keys) -> dict[str, ServiceRecord | EndpointsRecord]:
@@ -129,26 +166,27 @@ def _news(key: str, record: ServiceRecord | EndpointsRecord, stored: Keys) -> by
     return value
 
 
-def _heir(me: Identity, key: str, stored: Keys) -> bytes | None:
-    """Return the services key in another cluster's name, where that has servers in it.
+def _handed_over(me: Identity, key: str, stored: Keys, revision: int) -> Change:
+    """Return the services key in another cluster's name, where that has servers in it, else removed.
 
-    Else all its servers would be unreachable from our removal until its own next write.
+    Else all its servers would be unreachable from our removal until its own next write. So both rest on
+    keys of others: on those servers being there still, or on none having come since.
     """
-    parsed = _parsed(key)
-    record = _decoded(stored[key]) if parsed.kind == "services" else None
-    if not isinstance(record, ServiceRecord) or parsed.service is None:
-        return None
+    parsed, held = _parsed(key), stored[key]
+    record = _decoded(held)
+    assert parsed.service is not None
     start = endpoints_key(parsed.service, "")
     groups = [
-        held
-        for name, held in stored.items()
-        if name.startswith(start) and held.source.startswith(SOURCE_PREFIX)
-        if held.source != me.source
+        group
+        for name, group in stored.items()
+        if name.startswith(start) and group.source.startswith(SOURCE_PREFIX)
+        if group.source != me.source
     ]
-    if not groups:
-        return None
-    oldest = min(groups, key=lambda held: (held.item.create_revision, held.item.key))
-    return encode(msgspec.structs.replace(record, source=Text.parse(oldest.source)))
+    if not groups or not isinstance(record, ServiceRecord):
+        return Change(key, held, None, (ExpectBelow(start, revision),))
+    oldest = min(groups, key=lambda group: (group.item.create_revision, group.item.key))
+    value = encode(msgspec.structs.replace(record, source=Text.parse(oldest.source)))
+    return Change(key, held, value, (_unchanged(oldest.item.key, oldest),))
 
 
 class _SharedService(msgspec.Struct):

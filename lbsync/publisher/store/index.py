@@ -56,6 +56,11 @@ class StoreIndex:
         self._cluster_id = 0
         self.neighbours = Neighbours()
 
+    @property
+    def revision(self) -> int:
+        """Up to which everything is known that anybody wrote; of our own writes also later ones are."""
+        return self._revision
+
     def of(self, service: str) -> Keys:
         """Return the keys that stem from a Service (`<ns>/<name>`), or bear such a name."""
         return self._groups.get(service, _NOTHING)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.clients.source import Delete, Expect, Put
+from lbsync.clients.source import Delete, Expect, ExpectBelow, Guard, Put
 from lbsync.errors import Conflict, Rejected
 from lbsync.model.snapshot import Item
-from lbsync.publisher.commit import MAX_BYTES, MAX_OPS, Committer, LostLead, packs, parts
+from lbsync.publisher.commit import MAX_BYTES, MAX_OPS, RACE_S, Committer, LostLead, packs, parts
 from lbsync.publisher.service_changes import ServiceChanges
 from lbsync.publisher.store.diff import Change
 from lbsync.publisher.store.index import Held
@@ -29,18 +29,22 @@ class Recorder(FakeSource):
 
     def __init__(self) -> None:
         super().__init__({LEADER: b"{}"})
-        self.asked: list[tuple[Sequence[Expect], Sequence[Put | Delete]]] = []
+        self.asked: list[tuple[Sequence[Guard], Sequence[Put | Delete]]] = []
 
-    def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+    def commit(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> int:
         if expect:
             self.asked.append((expect, ops))
         return super().commit(expect, ops)
 
 
-def committer(store: FakeSource, *, fenced: bool = False) -> Committer:
+def fence_of(store: FakeSource) -> Expect:
     item = store.get(LEADER)
     assert item is not None
-    fence = Expect(LEADER, create_revision=item.create_revision)
+    return Expect(LEADER, create_revision=item.create_revision)
+
+
+def committer(store: FakeSource, *, fenced: bool = False) -> Committer:
+    fence = fence_of(store)
     return Committer(store, lambda: fence, lambda: fenced, lambda *_: None)
 
 
@@ -50,7 +54,9 @@ def test_many_services_share_a_transaction_and_each_is_whole_in_one() -> None:
     written = committer(store).write(units)
     assert written.transactions == 3
     assert [len(ops) for _, ops in store.asked] == [100, 100, 40]
-    assert all(expect[0].key == LEADER for expect, _ in store.asked), "the fence is on every one"
+    assert all(expect[0] == fence_of(store) for expect, _ in store.asked), (
+        "the fence is on every one"
+    )
     assert written.done == units
 
 
@@ -60,7 +66,8 @@ def test_a_key_that_somebody_else_changed_keeps_only_its_own_service_waiting() -
     stale = Held(Item("services/a/taken", b"{}", 1, 1), "k8s/blue")
     units = [unit("a/one"), unit("a/taken", before=stale), unit("a/two")]
     written = committer(store).write(units)
-    assert list(written.failed) == ["a/taken"]
+    assert written.raced == ["a/taken"]
+    assert written.failed == {}
     assert [done.name for done in written.done] == ["a/one", "a/two"]
     assert store.get("services/a/taken").value == b"by hand"  # type: ignore[union-attr]
 
@@ -84,11 +91,7 @@ def test_without_a_lease_nothing_is_even_tried() -> None:
 
 def test_the_fence_is_looked_at_before_every_transaction() -> None:
     store = Recorder()
-    item = store.get(LEADER)
-    assert item is not None
-    fences = itertools.chain(
-        [Expect(LEADER, create_revision=item.create_revision)], itertools.repeat(None)
-    )
+    fences = itertools.chain([fence_of(store)], itertools.repeat(None))
     found = Committer(store, lambda: next(fences), lambda: True, lambda *_: None)
     with pytest.raises(LostLead):
         found.write([unit(f"a/s{n}") for n in range(150)])
@@ -97,7 +100,7 @@ def test_the_fence_is_looked_at_before_every_transaction() -> None:
 
 def test_what_the_store_refuses_fails_alone() -> None:
     class Picky(Recorder):
-        def commit(self, expect: Sequence[Expect], ops: Sequence[Put | Delete]) -> int:
+        def commit(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> int:
             if any(isinstance(op, Put) and op.value == b"too large" for op in ops):
                 raise Rejected("etcd refused the write: request is too large")
             return super().commit(expect, ops)
@@ -144,18 +147,36 @@ def test_a_service_of_which_only_the_first_part_could_be_written_is_not_done() -
     store.put("endpoints/a/big/g200", b"by hand")
     names = [f"endpoints/a/big/g{n:03}" for n in range(250)]
     written = committer(store).write([unit("a/big", *names), unit("a/one")])
-    assert list(written.failed) == ["a/big"]
+    assert written.raced == ["a/big"]
     assert [one.name for one in written.done] == ["a/one"]
     assert store.get("endpoints/a/big/g150") is not None
     assert store.get("endpoints/a/big/g200").value == b"by hand"  # type: ignore[union-attr]
 
 
-def test_a_conflict_names_its_reason() -> None:
+def test_a_conflict_is_told_with_its_reason_when_it_does_not_pass() -> None:
     store = Recorder()
     store.put("services/a/one", b"by hand")
-    written = committer(store).write([unit("a/one")])
-    assert "services/a/one" in written.failed["a/one"]
+    times = iter([0.0, RACE_S])
+    found = Committer(
+        store, lambda: fence_of(store), lambda: False, lambda *_: None, lambda: next(times)
+    )
+    assert found.write([unit("a/one")]).raced == ["a/one"]
+    assert "services/a/one" in found.write([unit("a/one")]).failed["a/one"]
     assert issubclass(LostLead, Conflict)
+
+
+def test_what_changes_rest_on_counts_for_what_a_transaction_takes() -> None:
+    store = Recorder()
+    units = []
+    for n in range(100):
+        folder = ExpectBelow(f"endpoints/a/s{n}/", 1000)
+        keys = (f"services/a/s{n}", f"publishers/blue/reports/service/a/s{n}")
+        changes = tuple(Change(key, None, b"{}", (folder,)) for key in keys)
+        units.append(ServiceChanges("service", f"a/s{n}", changes))
+    written = committer(store).write(units)
+    assert written.transactions == 3
+    assert [len(expect) for expect, _ in store.asked] == [127, 127, 49]
+    assert [len(ops) for _, ops in store.asked] == [84, 84, 32]
 
 
 @given(st.lists(st.tuples(st.integers(1, 150), st.integers(1, 5000)), max_size=60))

@@ -25,7 +25,7 @@ def bring(store: FakeSource, records: Records, me: Identity = ME) -> tuple[str, 
     """Write what is wanted; return the conflicts."""
     keys = stored_in(store, me).of("shop/cart")
     arranged = arrange(me, records, keys)
-    commit(store, changes(me, arranged.records, keys))
+    commit(store, changes(me, arranged.records, keys, store.snapshot().revision))
     return arranged.conflicts
 
 
@@ -38,14 +38,14 @@ def test_everything_of_a_new_service_is_written_and_then_nothing_more() -> None:
     assert bring(store, WANTED) == ()
     assert values(store) == {key: encode(record) for key, record in WANTED.items()}
     keys = stored_in(store).of("shop/cart")
-    assert changes(ME, arrange(ME, WANTED, keys).records, keys) == ()
+    assert changes(ME, arrange(ME, WANTED, keys).records, keys, 0) == ()
 
 
 def test_only_the_key_that_differs_is_written() -> None:
     store = FakeSource()
     bring(store, WANTED)
     keys = stored_in(store).of("shop/cart")
-    found = changes(ME, {**WANTED, DEFAULT: endpoints(["10.0.0.9"])}, keys)
+    found = changes(ME, {**WANTED, DEFAULT: endpoints(["10.0.0.9"])}, keys, 0)
     assert [change.key for change in found] == [DEFAULT]
     assert isinstance(found[0].op, Put)
     assert found[0].expect.mod_revision == keys[DEFAULT].item.mod_revision
@@ -56,7 +56,7 @@ def test_the_same_in_another_spelling_is_left_as_it_is() -> None:
     store.put(SERVICE, b'{ "source": "k8s/blue", "hosts": ["cart.example"], "mode": "http" }')
     store.put(DEFAULT, encode(WANTED[DEFAULT]))
     keys = stored_in(store).of("shop/cart")
-    assert changes(ME, arrange(ME, WANTED, keys).records, keys) == ()
+    assert changes(ME, arrange(ME, WANTED, keys).records, keys, 0) == ()
 
 
 def test_keys_of_ours_that_hold_nonsense_are_mended() -> None:
@@ -68,7 +68,7 @@ def test_keys_of_ours_that_hold_nonsense_are_mended() -> None:
 def test_a_service_that_is_gone_takes_its_keys_along() -> None:
     store = FakeSource()
     bring(store, {**WANTED, "services/shop/cart.2": service_record("other.example")})
-    found = changes(ME, {}, stored_in(store).of("shop/cart"))
+    found = changes(ME, {}, stored_in(store).of("shop/cart"), store.snapshot().revision)
     assert all(isinstance(change.op, Delete) for change in found)
     assert [change.key for change in found] == ["services/shop/cart.2", SERVICE, DEFAULT]
     commit(store, found)
@@ -213,7 +213,7 @@ def test_whatever_was_stored_ours_follows_and_others_stays(
     keys = stored_in(store).of("shop/cart")
     arranged = arrange(ME, wanted, keys)
     assert mine(ME, keys) == arranged.records
-    assert changes(ME, arranged.records, keys) == (), "a second time there is nothing to do"
+    assert changes(ME, arranged.records, keys, 0) == (), "a second time there is nothing to do"
 
 
 @given(contents(), wishes())
