@@ -7,7 +7,8 @@ from lbsync.agent.render.confd.functions import json as template_json
 from lbsync.agent.render.text import Stored
 from lbsync.agent.report.fleet_records import Refusal, chores
 from lbsync.cli.publish.changes import _text as changed_text
-from lbsync.cli.service import document as service_document
+from lbsync.cli.service.arguments import parse
+from lbsync.cli.service.service import pretty
 from lbsync.cli.status import fleet as status_fleet
 from lbsync.cli.status import publishers as status_publishers
 from lbsync.cli.terminal import to_json
@@ -19,7 +20,7 @@ from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.publisher.cluster import identity
 from lbsync.publisher.store.index import StoreIndex
-from lbsync.schema import fleet, publishing
+from lbsync.schema import fleet, publishing, service_document
 from lbsync.schema.keys import ServiceId
 
 CONTRACT = ("services/a/b", "endpoints/a/b/c", "routes/a/b", "settings/global")
@@ -75,7 +76,7 @@ def _service_commands(value: bytes) -> None:
     items = {name: Item(name, value, 1, 1) for name in CONTRACT}
     snapshot = Snapshot(1, 1, items)
     service_document.summaries(snapshot, None)
-    service_document.pretty(value)
+    pretty(value)
     changed_text(value)
     stored = service_document.stored(snapshot, SERVICE)
     document = service_document.compose(stored, SERVICE)
@@ -83,7 +84,7 @@ def _service_commands(value: bytes) -> None:
 
 
 def _documents(value: bytes) -> None:
-    document = service_document.parse(value, SERVICE)
+    document = parse(value, SERVICE)
     found = service_document.changes({}, document, SERVICE)
     service_document.validate(found)
 

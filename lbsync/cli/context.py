@@ -1,4 +1,4 @@
-"""What most commands begin with: the settings that hold, and the source they name."""
+"""What most commands begin with: the settings that hold, the source they name, and kinds of arguments."""
 
 import argparse
 import contextlib
@@ -8,7 +8,8 @@ from pathlib import Path
 from lbsync.agent.desired.accepted import remembered
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
-from lbsync.settings import Settings, load
+from lbsync.schema.keys import ServiceId
+from lbsync.settings import Duration, Settings, load
 from lbsync.values.basic import HostName
 
 
@@ -43,6 +44,22 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_hosts(parser: argparse.ArgumentParser, text: str) -> None:
     """Add `--hosts`, for commands about some hosts of the fleet; `text` explains it."""
     parser.add_argument("--hosts", type=_hosts, default=(), metavar="HOST[,HOST…]", help=text)
+
+
+def duration(text: str) -> Duration:
+    """Read a time span of the command line."""
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def service_id(text: str) -> ServiceId:
+    """Read `shop/cart` of the command line."""
+    try:
+        return ServiceId.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _hosts(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import configparser
 import os
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import lbsync
 ROOT = Path(__file__).parents[2]
 MODULE_LINES = 300
 FUNCTION_LINES = 60
+FOLDER_MODULES = 18
 #: Names under which things gather that belong beside their one user.
 NO_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "tools"}
 #: Choose between doors, of which only one is needed and some cost a tenth of a second to load.
@@ -44,6 +46,11 @@ def test_a_module_fits_into_a_head() -> None:
         if (lines := len(path.read_text().splitlines())) > MODULE_LINES
     }
     assert long == {}
+
+
+def test_a_room_has_no_more_modules_than_a_reader_keeps_apart() -> None:
+    counts = Counter(name(path.parent) for path in modules("lbsync") if path.stem != "__init__")
+    assert {room: count for room, count in counts.items() if count > FOLDER_MODULES} == {}
 
 
 def test_a_function_fits_on_a_screen() -> None:

@@ -18,7 +18,7 @@ from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store
 from lbsync.agent.haproxycfg.config import main_text
 from lbsync.agent.privileges import drop_privileges
-from lbsync.cli.check import certificates, host
+from lbsync.cli.check import host
 from lbsync.cli.configuration.plan import make_plan, validated
 from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.terminal import Terminal, to_json
@@ -166,7 +166,7 @@ def _check_templates(findings: Findings, settings: Settings) -> None:
 
 
 def _check_certificates(findings: Findings, settings: Settings) -> None:
-    ends = findings.attempt("certificates", lambda: certificates.ends(settings))
+    ends = findings.attempt("certificates", lambda: host.certificate_ends(settings))
     if not ends:
         return
     soon = ending(ends, time.time())

@@ -1,4 +1,5 @@
-"""What `lbsync check` looks at on the host itself: what the agent may write, and what HAProxy reads.
+"""What `lbsync check` looks at on the host itself: its certificates, what the agent may write, and what
+HAProxy reads.
 
 Everything is looked at as the user who asks; as root, `check` has become the agent's user by then.
 """
@@ -8,15 +9,36 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from lbsync.agent.desired.certificates import Certificates
+from lbsync.agent.desired.quarantine import Quarantine
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.install import examine
+from lbsync.clients import kube, x509
+from lbsync.clients.certificates import CertificateDirectory
+from lbsync.clients.kube.auth import expiry
 from lbsync.errors import LbsyncError
 from lbsync.settings import Settings
 
 DEFAULTS = Path("/etc/default/haproxy")
 """Where Debian's haproxy.service takes variables from; its lines win over those of a drop-in."""
 _VARIABLE = re.compile(r"""^\s*(?:export\s+)?(CONFIG|EXTRAOPTS)\s*=\s*["']?(.*?)["']?\s*$""", re.M)
+
+
+def certificate_ends(settings: Settings) -> dict[str, float]:
+    """Return when the certificates end that this host shows to clients, to etcd and to Kubernetes, in
+    seconds since 1970, by file. Raises `LbsyncError`."""
+    etcd, folder = settings.etcd, settings.proxy.certificates
+    found = x509.ends([etcd.cert], [etcd.ca])
+    if folder:
+        certificates = Certificates(CertificateDirectory(Path(folder)))
+        certificates.read(Quarantine(), frozenset())
+        found |= certificates.ends
+    chosen = settings.publisher
+    if chosen.kubeconfig:
+        cluster = kube.load(Path(chosen.kubeconfig), chosen.context or None)
+        found |= expiry.certificate_ends(cluster)
+    return found
 
 
 def unwritable(settings: Settings) -> Iterator[str]:

@@ -1,20 +1,28 @@
-"""`lbsync confirm --fleet`: one confirmation for all hosts and publishers, through etcd."""
+"""Saying in etcd that a removal is meant: with a change that takes servers away, and by `lbsync confirm
+--fleet` for all hosts and publishers."""
 
+import os
+import secrets
+import socket
 import time
+from collections.abc import Mapping
 
 import msgspec
 
 from lbsync.cli.context import source_opened
 from lbsync.cli.fleet.wait import history_of
-from lbsync.cli.service.meant import confirmation
 from lbsync.cli.terminal import Terminal
-from lbsync.clients.source import Source
+from lbsync.clients.source import Put, Source
 from lbsync.errors import Conflict, Exit, Unavailable
+from lbsync.model.records import ConfirmationRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import fleet, publishing
+from lbsync.schema.confirming import LIFE_S, confirmation_key
+from lbsync.schema.decode import encode
 from lbsync.schema.reading import one_line
 from lbsync.schema.sentences import count
 from lbsync.settings import Duration, Settings
+from lbsync.timestamps import stamp
 
 _POLL_S = 0.1
 _SHOWN = 3
@@ -63,6 +71,19 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
         return Exit.UNVERIFIED
     Terminal().line(f"confirmed and done: {found[name]}")
     return Exit.OK
+
+
+def confirmation(source: Source, services: Mapping[str, int], hold_id: str = "") -> Put:
+    """Return the write that confirms that services are left with so many servers.
+
+    `hold_id`: of what is held already. Raises `Unavailable`.
+    """
+    # Not renewed once this command has ended: then the key is gone after an hour.
+    lease = source.lease(LIFE_S)
+    who = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"user {os.getuid()}"
+    record = ConfirmationRecord(dict(services), f"{who} on {socket.gethostname()}", stamp())
+    key = confirmation_key(hold_id or secrets.token_hex(6))
+    return Put(key, encode(record), lease.id)
 
 
 def held(snapshot: Snapshot) -> dict[str, Held]:

@@ -6,8 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from lbsync import fleet, log
-from lbsync.cli.context import add_hosts, add_output, settings_of, source_opened
-from lbsync.cli.requests.request import duration
+from lbsync.cli.context import add_hosts, add_output, duration, settings_of, source_opened
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import History, Source
 from lbsync.errors import Exit, Rejected

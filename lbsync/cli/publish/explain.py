@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lbsync.cli.context import add_output, settings_of, source_opened
+from lbsync.cli.context import add_output, service_id, settings_of, source_opened
 from lbsync.cli.status.publishers import describe
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients import kube
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     service = kinds.add_parser(
         "service", help="explain one Service", description=parser.description, epilog=_EPILOG
     )
-    service.add_argument("service", metavar="NAMESPACE/NAME", type=_service_id)
+    service.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
     service.add_argument("--cluster", metavar="NAME", help="instead of [publisher] cluster")
     service.add_argument("--offline", action="store_true", help="do not ask Kubernetes")
     add_output(service)
@@ -95,13 +95,6 @@ def run(args: argparse.Namespace) -> Exit:
         _show(Terminal(), found)
     is_well = bool(found.stored) and not found.reports and all(x.good for x in found.cluster)
     return Exit.OK if is_well else Exit.REJECTED
-
-
-def _service_id(text: str) -> ServiceId:
-    try:
-        return ServiceId.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 class _Fetched:

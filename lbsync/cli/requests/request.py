@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lbsync import status
 from lbsync.agent.control import Control, Name, Request
+from lbsync.cli.context import duration
 from lbsync.errors import Unavailable
 from lbsync.settings import Duration
 from lbsync.status import PROVED, Status
@@ -30,14 +31,6 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
         "--wait", type=duration, default=_DEFAULT_WAIT, metavar="DURATION",
         help=f"how long to wait for the agent (default: {_DEFAULT_WAIT})",
     )  # fmt: skip
-
-
-def duration(text: str) -> Duration:
-    """Read a time span of the command line."""
-    try:
-        return Duration.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def make(state_dir: Path, name: Name, value: str) -> Request:

@@ -1,13 +1,16 @@
-"""What a new value would mean beside all others: hosts and ports that somebody has already."""
+"""What a change of keys would mean beside all others: claims that somebody has already, and what is lost."""
+
+from collections.abc import Mapping
 
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.desired.decode import Decoder, restore_routes
-from lbsync.cli.service.document import Change
+from lbsync.agent.guard.reach import NOWHERE, Reach, loss, reach
 from lbsync.errors import Rejected
 from lbsync.model.desired import Desired
 from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.keys import ServiceId
+from lbsync.schema.service_document import Change, stored
 from lbsync.settings import Settings
 
 
@@ -30,6 +33,20 @@ def review(
         raise Rejected("nothing was written: " + "; ".join(found))
 
 
+def left_by(snapshot: Snapshot, changes: list[Change], service: ServiceId) -> int | None:
+    """Return with how many servers a change leaves a service; None where it takes nothing away."""
+    before = stored(snapshot, service)
+    after = dict(before)
+    for change in changes:
+        after.pop(change.key, None)
+        if change.after is not None:
+            created = change.before.create_revision if change.before else 1
+            after[change.key] = Item(change.key, change.after, created, 1)
+    old, new = _reached(before), _reached(after)
+    lost = loss(old, new, known=not old.ready.isdisjoint(new.places))
+    return new.servers if lost.gone or lost.strange else None
+
+
 def _desired(snapshot: Snapshot, settings: Settings) -> Desired:
     resolved = Decoder(Permission(settings.claims)).resolve(snapshot, {})
     entries = dict(resolved.entries)
@@ -48,3 +65,10 @@ def _with(snapshot: Snapshot, changes: list[Change]) -> Snapshot:
             created = change.before.create_revision if change.before else revision
             items[change.key] = Item(change.key, change.after, created, revision)
     return Snapshot(revision, snapshot.cluster_id, items)
+
+
+def _reached(items: Mapping[str, Item]) -> Reach:
+    """Return what is reached of the one service that these are the keys of, were it alone."""
+    entries = Decoder().resolve(Snapshot(1, 0, items), {}).entries
+    services = Assembler().assemble(entries, 1, ()).services
+    return reach(services[0]) if services else NOWHERE

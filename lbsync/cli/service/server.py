@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from lbsync.cli.context import add_output, settings_of, source_opened
+from lbsync.cli.context import add_output, service_id, settings_of, source_opened
 from lbsync.cli.fleet.wait import add_wait, history_of
-from lbsync.cli.service import document
-from lbsync.cli.service.service import commit, service_id, wait_for
+from lbsync.cli.service.service import commit, show, wait_for
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.answers import ServerState, parse_servers
@@ -17,6 +16,7 @@ from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema import service_document as document
 from lbsync.schema.keys import ServiceId, endpoints_key
 from lbsync.settings import Settings
 
@@ -143,8 +143,7 @@ def _change(args: argparse.Namespace, source: Source) -> Exit:
     if not changes:
         terminal.line(f"{service}/{name}: unchanged")
         return wait_for(args, source, snapshot.revision, service)
-    for one in changes:
-        terminal.diff(one.before_text, one.after_text, f"{one.key} (stored)", one.key)
+    show(terminal, changes)
     revision = commit(source, snapshot, changes, service)
     terminal.line(f"{service}/{name}: written at revision {revision}")
     return wait_for(args, source, revision, service)

@@ -1,18 +1,18 @@
 """`lbsync service ls|get|put|rm`: the keys of services, read and written with care."""
 
 import argparse
-import sys
-from pathlib import Path
 
-from lbsync.cli.context import add_output, settings_of, source_opened
+from lbsync.cli.context import add_output, service_id, settings_of, source_opened
+from lbsync.cli.fleet.confirm import confirmation
 from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
-from lbsync.cli.service import document, flags
-from lbsync.cli.service.meant import confirmation, left_by
-from lbsync.cli.service.review import review
+from lbsync.cli.service import arguments
+from lbsync.cli.service.review import left_by, review
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.clients.source import History, Source
+from lbsync.clients.source import Delete, Expect, History, Put, Source
 from lbsync.errors import Conflict, Exit, Rejected, SettingsError, Unavailable
 from lbsync.model.snapshot import Snapshot
+from lbsync.schema import reading
+from lbsync.schema import service_document as document
 from lbsync.schema.keys import ServiceId
 from lbsync.verdict import gravest
 
@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         description="Write one service, from a document or from flags.",
         epilog=_PUT_EPILOG,
     )
-    flags.configure(putting)
+    arguments.configure(putting)
     putting.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
     add_wait(putting)
     putting.set_defaults(action=_put)
@@ -97,14 +97,6 @@ def run(args: argparse.Namespace) -> Exit:
         return code
 
 
-def service_id(text: str) -> ServiceId:
-    """Read `shop/cart` of the command line."""
-    try:
-        return ServiceId.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def _list(args: argparse.Namespace, source: Source) -> Exit:
     rows = document.summaries(source.snapshot(), args.namespace)
     code = Exit.REJECTED if any(row.problems for row in rows) else Exit.OK
@@ -133,11 +125,7 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     service = args.service
     snapshot = source.snapshot()
     stored = document.stored(snapshot, service)
-    wanted = (
-        document.parse(_read(args.file), service)
-        if args.file
-        else flags.wanted(args, service, stored)
-    )
+    wanted = arguments.wanted(args, service, stored)
     document.refuse_foreign(stored, force=args.force)
     changes = document.changes(stored, wanted, service)
     document.validate(changes)
@@ -153,8 +141,7 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     if not changes:
         terminal.line(f"{service}: unchanged")
         return wait_for(args, source, snapshot.revision, service)
-    for change in changes:
-        terminal.diff(change.before_text, change.after_text, f"{change.key} (stored)", change.key)
+    show(terminal, changes)
     if args.dry_run:
         terminal.line(f"{service}: would be written; nothing was, because of --dry-run")
         return Exit.CHANGED
@@ -191,6 +178,22 @@ def wait_for(args: argparse.Namespace, source: Source, revision: int, service: S
     return ended.code
 
 
+def show(terminal: Terminal, changes: list[document.Change]) -> None:
+    """Write what would change, key by key."""
+    for change in changes:
+        before = pretty(change.before.value) if change.before else ""
+        after = pretty(change.after) if change.after is not None else ""
+        terminal.diff(before, after, f"{change.key} (stored)", change.key)
+
+
+def pretty(value: bytes) -> str:
+    """Return JSON indented, anything else as text."""
+    try:
+        return to_json(reading.plain(value))
+    except reading.Unreadable:
+        return value.decode(errors="backslashreplace")
+
+
 def commit(
     source: Source, snapshot: Snapshot, changes: list[document.Change], service: ServiceId
 ) -> int:
@@ -198,8 +201,14 @@ def commit(
 
     `snapshot`: what the changes were made from. Raises `Conflict` when somebody else was faster.
     """
-    expect = [change.expect for change in changes]
-    ops = [change.op for change in changes]
+    expect = [
+        Expect(change.key, mod_revision=change.before.mod_revision if change.before else 0)
+        for change in changes
+    ]
+    ops = [
+        Delete(change.key) if change.after is None else Put(change.key, change.after)
+        for change in changes
+    ]
     left = left_by(snapshot, changes, service)
     try:
         # A directory of files is one host's own, and has no leases.
@@ -215,12 +224,3 @@ def commit(
         raise Conflict(
             f"{service}: somebody else changed it meanwhile, nothing was written; look and try again"
         ) from error
-
-
-def _read(path: str) -> bytes:
-    if path == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise Rejected(f"{path}: cannot be read: {error.strerror}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lbsync.cli import main
-from lbsync.cli.check import certificates
+from lbsync.cli.check import host
 from lbsync.settings import load
 from tests.pems import DAY, certificate_pem, key_pem, pem
 
@@ -51,7 +51,7 @@ kubeconfig = "{tmp_path}/kubeconfig"
 """
     )
 
-    ends = certificates.ends(load(file, environ={}))
+    ends = host.certificate_ends(load(file, environ={}))
 
     assert sorted(ends)[:2] == [f"{tmp_path}/certs/shop.pem", f"{tmp_path}/client.pem"]
     assert [name.partition(" (")[0] for name in sorted(ends)[2:]] == ["client certificate"]

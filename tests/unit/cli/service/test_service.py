@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lbsync.cli import main
-from lbsync.cli.service.document import changes, parse, stored, validate
+from lbsync.cli.service.arguments import parse
+from lbsync.cli.service.service import commit
 from lbsync.errors import Conflict, Exit, Rejected
 from lbsync.schema.keys import ServiceId
+from lbsync.schema.service_document import changes, stored, validate
 from tests.fakes import FakeSource
 
 CART = ServiceId("shop", "cart")
@@ -223,11 +225,12 @@ def test_the_list_names_what_is_wrong(keys: Keys, capsys: pytest.CaptureFixture[
 
 def test_a_change_by_somebody_else_meanwhile_is_not_overwritten() -> None:
     source = FakeSource({"services/shop/cart": json.dumps(WEB).encode()})
-    found = changes(stored(source.snapshot(), CART), {"service": {"mode": "http"}}, CART)
+    snapshot = source.snapshot()
+    found = changes(stored(snapshot, CART), {"service": {"mode": "http"}}, CART)
     source.put("services/shop/cart", json.dumps({**WEB, "owner": "them"}).encode())
 
     with pytest.raises(Conflict):
-        source.commit([change.expect for change in found], [change.op for change in found])
+        commit(source, snapshot, found, CART)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

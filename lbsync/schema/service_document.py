@@ -5,9 +5,6 @@ from typing import Any
 
 import msgspec
 
-from lbsync.cli.terminal import to_json
-from lbsync.clients.files.contents import parse_yaml
-from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import BadKey, Conflict, Rejected
 from lbsync.model.record import Record
 from lbsync.model.records import EndpointsRecord, ServiceRecord
@@ -28,25 +25,6 @@ class Change(msgspec.Struct, frozen=True):
     after: bytes | None
     """None: to be removed."""
 
-    @property
-    def expect(self) -> Expect:
-        """Guard: the key is still as it was read."""
-        return Expect(self.key, mod_revision=self.before.mod_revision if self.before else 0)
-
-    @property
-    def op(self) -> Put | Delete:
-        return Delete(self.key) if self.after is None else Put(self.key, self.after)
-
-    @property
-    def before_text(self) -> str:
-        """The stored value, for a diff."""
-        return pretty(self.before.value) if self.before else ""
-
-    @property
-    def after_text(self) -> str:
-        """The new value, for a diff."""
-        return pretty(self.after) if self.after is not None else ""
-
 
 class Summary(msgspec.Struct, frozen=True):
     """One line of the list."""
@@ -62,14 +40,6 @@ class Summary(msgspec.Struct, frozen=True):
     def servers_by_group(self) -> str:
         """As `main:3 green:2`."""
         return " ".join(f"{group}:{count}" for group, count in self.groups.items()) or "none"
-
-
-def pretty(value: bytes) -> str:
-    """Return JSON indented, anything else as text."""
-    try:
-        return to_json(reading.plain(value))
-    except reading.Unreadable:
-        return value.decode(errors="backslashreplace")
 
 
 def stored(snapshot: Snapshot, service: ServiceId) -> dict[str, Item]:
@@ -94,28 +64,6 @@ def compose(items: Mapping[str, Item], service: ServiceId) -> Document:
             found.setdefault("endpoints", {})[key.rpartition("/")[2]] = value
     order = ("service", "endpoints", "route")
     return {name: found[name] for name in order if name in found}
-
-
-def parse(data: bytes, service: ServiceId) -> Document:
-    """Read a document from JSON or YAML. Raises `Rejected`."""
-    try:
-        raw = parse_yaml(data)
-    except ValueError as error:
-        raise Rejected(f"{service}: the document is neither JSON nor YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise Rejected(f"{service}: the document must be an object with the fields of the service")
-    parts = {"service", "endpoints", "route"}
-    if not parts & raw.keys():
-        return {"service": raw}
-    if unknown := sorted(str(key) for key in raw.keys() - parts):
-        raise Rejected(
-            f"{service}: the document has {', '.join(unknown)} beside {', '.join(sorted(parts))}; "
-            'fields of the service belong under "service"'
-        )
-    groups = raw.get("endpoints", {})
-    if not isinstance(groups, dict) or not all(isinstance(name, str) for name in groups):
-        raise Rejected(f'{service}: "endpoints" must be an object from group to servers')
-    return raw
 
 
 def changes(items: Mapping[str, Item], wanted: Document, service: ServiceId) -> list[Change]:

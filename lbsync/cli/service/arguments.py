@@ -1,14 +1,17 @@
-"""`lbsync service put` from flags instead of a document."""
+"""What `lbsync service put` is told to write: a document, or flags."""
 
 import argparse
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from lbsync.cli.service.document import Document, compose, servers_of
+from lbsync.clients.files.contents import parse_yaml
 from lbsync.errors import Rejected
 from lbsync.model.snapshot import Item
 from lbsync.schema import reading
 from lbsync.schema.keys import ServiceId, service_key
+from lbsync.schema.service_document import Document, compose, servers_of
 
 _DEFAULT_GROUP = "main"
 
@@ -47,7 +50,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def wanted(args: argparse.Namespace, service: ServiceId, stored: Mapping[str, Item]) -> Document:
-    """Return the document that the flags ask for, on top of what is stored. Raises `Rejected`."""
+    """Return the document that is asked for: that of `-f`, or what the flags make of what is stored.
+
+    Raises `Rejected`.
+    """
+    if args.file:
+        return parse(_read(args.file), service)
     changed = _fields(args, service)
     servers = [_server(text, service) for text in args.server]
     is_new = service_key(service) not in stored
@@ -61,6 +69,37 @@ def wanted(args: argparse.Namespace, service: ServiceId, stored: Mapping[str, It
     if servers:
         document["endpoints"] = _groups(args, service, stored, servers)
     return document
+
+
+def parse(data: bytes, service: ServiceId) -> Document:
+    """Read a document from JSON or YAML. Raises `Rejected`."""
+    try:
+        raw = parse_yaml(data)
+    except ValueError as error:
+        raise Rejected(f"{service}: the document is neither JSON nor YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise Rejected(f"{service}: the document must be an object with the fields of the service")
+    parts = {"service", "endpoints", "route"}
+    if not parts & raw.keys():
+        return {"service": raw}
+    if unknown := sorted(str(key) for key in raw.keys() - parts):
+        raise Rejected(
+            f"{service}: the document has {', '.join(unknown)} beside {', '.join(sorted(parts))}; "
+            'fields of the service belong under "service"'
+        )
+    groups = raw.get("endpoints", {})
+    if not isinstance(groups, dict) or not all(isinstance(name, str) for name in groups):
+        raise Rejected(f'{service}: "endpoints" must be an object from group to servers')
+    return raw
+
+
+def _read(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Rejected(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _groups(

@@ -1,0 +1,107 @@
+"""The agent as a service: its loop, what wakes it, and what is told after each pass."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lbsync import log
+from lbsync.agent.agent import Agent
+from lbsync.agent.report.fleet_reporter import Fleet
+from lbsync.agent.report.status import StatusKeeper
+from lbsync.agent.watches import Watches
+from lbsync.clients.source import Source
+from lbsync.errors import SettingsError
+from lbsync.loop import Loop, Notifier, Pace, Report, Waker, memory
+from lbsync.settings import Settings
+
+#: How long the first pass waits for the source. Listing takes milliseconds where it answers; where it
+#: does not, the last good generation is looked after instead.
+_PATIENCE_S = 2.0
+#: Settings that are fixed while the agent runs: others depend on what was opened with them.
+_FIXED = ("source", "prefix", "host", "state_dir", "etcd")
+
+
+class Daemon:
+    """Runs passes, and takes new settings over between two of them."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        source: Source,
+        settings: Settings,
+        load: Callable[[], Settings],
+        *,
+        file: Path | None,
+        keeper: StatusKeeper,
+    ) -> None:
+        """`settings`: those that agent and source were made with. `load` returns them as they stand now.
+        `file`: the settings file that was named, if any."""
+        self._agent = agent
+        self._source = source
+        self._settings = settings
+        self._load = load
+        self._keeper = keeper
+        self._fleet = Fleet(settings, source)
+        self._loop = Loop(
+            agent.run_pass,
+            Pace.of(settings.agent),
+            waker=Waker(),
+            fast_path=agent.run_fast_path,
+            reload=self._reload,
+            on_report=self._note,
+            notifier=Notifier(),
+            patience=_PATIENCE_S,
+        )
+        self._watches = Watches(
+            file,
+            wake=self._loop.wake,
+            reread=self._loop.reread,
+            reloads=lambda: agent.is_reloading,
+        )
+
+    def run(self) -> None:
+        """Run passes until a signal ends them. Raises `LbsyncError`."""
+        chosen = self._settings
+        self._keeper.starting()
+        memory.tune()
+        try:
+            self._watches.follow(chosen)
+            self._agent.watch(self._loop.wake, self._loop.watchdog_ping)
+            self._fleet.start()
+            log.get().info(
+                "the agent begins", source=chosen.source, host=chosen.host, state=chosen.state_dir
+            )
+            self._loop.run()
+            log.get().info("the agent ends; HAProxy serves on")
+        finally:
+            self._watches.close()
+            self._fleet.close()
+            self._source.close()
+            self._keeper.ended()
+
+    def _reload(self) -> Pace:
+        fresh = self._load()
+        _refuse_fixed(self._settings, fresh)
+        self._agent.configure(fresh)
+        log.setup(fresh.log.level, fresh.log.format)
+        self._keeper.settings = fresh
+        self._watches.follow(fresh)
+        self._fleet.follow(fresh)
+        return Pace.of(fresh.agent)
+
+    def _note(self, report: Report) -> None:
+        try:
+            self._keeper.note(report, self._agent.result)
+            if report.outcome is not None and report.outcome.changed:
+                memory.give_back()
+        finally:
+            self._fleet.note(self._keeper.status)
+            if self._watches.overlooked():
+                self._loop.reread()
+
+
+def _refuse_fixed(old: Settings, new: Settings) -> None:
+    changed = [name for name in _FIXED if getattr(old, name) != getattr(new, name)]
+    if changed:
+        raise SettingsError(
+            [f"{name}: cannot change while the agent runs; restart it" for name in changed]
+        )

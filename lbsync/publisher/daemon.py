@@ -1,0 +1,127 @@
+"""A publisher as a service: one that a reload replaces by another with new settings."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lbsync import log
+from lbsync.clients import kube
+from lbsync.clients.kube.auth.expiry import certificate_ends
+from lbsync.clients.source import Source
+from lbsync.errors import LbsyncError
+from lbsync.loop import Loop, Notifier, Outcome, Pace, Waker
+from lbsync.publisher.health import Health, serving
+from lbsync.publisher.publisher import Publisher
+from lbsync.settings import Settings
+from lbsync.status import ending
+
+Open = Callable[[Settings], contextlib.AbstractContextManager[Source]]
+"""Opens the source that settings name, for the length of a `with` block."""
+_RETRY_MIN_S = 0.5
+_RETRY_MAX_S = 5.0
+_PATIENCE_S = 2.0
+
+
+@contextlib.contextmanager
+def publisher_of(settings: Settings, source: Source, *, adopt: bool) -> Iterator[Publisher]:
+    """Make a publisher and close it afterwards. Raises `SettingsError`."""
+    chosen = settings.publisher
+    cluster = kube.load(
+        Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context or None
+    )
+    with contextlib.suppress(LbsyncError):  # what cannot be read is told by whoever needs it
+        for sentence in ending(certificate_ends(cluster), time.time()):
+            log.get().warning(sentence)
+    publisher = Publisher(chosen, source, cluster, adopt=adopt, claims=settings.claims)
+    try:
+        yield publisher
+    finally:
+        publisher.close()
+
+
+def run(settings: Settings, load: Callable[[], Settings], opened: Open, *, adopt: bool) -> None:
+    """Publish until a signal. `load` returns the settings as they stand now.
+
+    Raises `SettingsError`, and `LbsyncError` when the probes' address cannot be listened on.
+    """
+    chosen = settings.publisher
+    health = Health(chosen.heartbeat.seconds)
+    with contextlib.closing(_Daemon(settings, load, opened, adopt=adopt)) as daemon:
+        loop = Loop(
+            daemon.run_pass,
+            daemon.pace(),
+            waker=Waker(),
+            reload=daemon.reload,
+            on_report=health.note,
+            notifier=Notifier(),
+            patience=_PATIENCE_S,
+        )
+        log.get().info(
+            "the publisher begins",
+            cluster=chosen.cluster,
+            source=settings.source,
+            prefix=settings.prefix,
+        )
+        with serving(chosen.health_bind, health):
+            daemon.start(loop.wake)
+            loop.run()
+    log.get().info("the publisher ends; what is published stays")
+
+
+class _Daemon:
+    """A publisher, its source, and how both are exchanged."""
+
+    def __init__(
+        self, settings: Settings, load: Callable[[], Settings], opened: Open, *, adopt: bool
+    ) -> None:
+        """Raises `SettingsError`."""
+        self._load = load
+        self._opened = opened
+        self._adopt = adopt
+        self._wake: Callable[[], None] = lambda: None
+        self._settings = settings
+        self._stack, self._source, self._publisher = self._made(settings)
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Begin to watch; `wake` is called from other threads when something changed."""
+        self._wake = wake
+        self._source.start(wake)
+        self._publisher.start(wake)
+
+    def run_pass(self) -> Outcome:
+        """Run one pass. Raises `Unavailable`."""
+        return self._publisher.run_pass()
+
+    def pace(self) -> Pace:
+        """Return what the settings say of time."""
+        chosen = self._settings.publisher
+        batch = chosen.batch.seconds
+        return Pace(batch, batch, _RETRY_MIN_S, _RETRY_MAX_S, chosen.heartbeat.seconds)
+
+    def reload(self) -> Pace:
+        """Take new settings and a new kubeconfig over: hand the lead over, and begin anew with them.
+
+        What is published stays meanwhile. Raises `LbsyncError`, having changed nothing, when they are
+        wrong.
+        """
+        settings = self._load()
+        stack, source, publisher = self._made(settings)
+        if settings.publisher.health_bind != self._settings.publisher.health_bind:
+            log.get().warning("[publisher] health_bind is another one after a restart only")
+        log.setup(settings.log.level, settings.log.format)
+        self._stack.close()
+        self._settings = settings
+        self._stack, self._source, self._publisher = stack, source, publisher
+        self.start(self._wake)
+        return self.pace()
+
+    def close(self) -> None:
+        """End, and hand over the lead at once."""
+        self._stack.close()
+
+    def _made(self, settings: Settings) -> tuple[contextlib.ExitStack, Source, Publisher]:
+        with contextlib.ExitStack() as stack:
+            source = stack.enter_context(self._opened(settings))
+            publisher = stack.enter_context(publisher_of(settings, source, adopt=self._adopt))
+            return stack.pop_all(), source, publisher
