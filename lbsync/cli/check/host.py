@@ -22,7 +22,7 @@ from lbsync.settings import Settings
 
 DEFAULTS = Path("/etc/default/haproxy")
 """Where Debian's haproxy.service takes variables from; its lines win over those of a drop-in."""
-_VARIABLE = re.compile(r"""^\s*(?:export\s+)?(CONFIG|EXTRAOPTS)\s*=\s*["']?(.*?)["']?\s*$""", re.M)
+_VARIABLES = frozenset(("CONFIG", "EXTRAOPTS"))
 
 
 def certificate_ends(settings: Settings) -> dict[str, float]:
@@ -76,7 +76,7 @@ def overruled(
 ) -> Iterator[str]:
     """Yield a sentence for each line of `defaults` that keeps HAProxy from what is live."""
     try:
-        found = dict(_VARIABLE.findall(defaults.read_text(errors="replace")))
+        found = dict(_assignments(defaults.read_text(errors="replace")))
     except OSError:
         return
     main_file = str(live_link / MAIN_FILE)
@@ -90,6 +90,15 @@ def overruled(
             f"{defaults}: EXTRAOPTS={found['EXTRAOPTS']} wins over the drop-in, so there is no master "
             f"socket {master_socket}; comment it out and restart HAProxy"
         )
+
+
+def _assignments(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the variables that count, of a file of lines `[export] NAME=value`, the value without quotes."""
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        words = name.split()
+        if equals and words[-1:] and words[-1] in _VARIABLES and words[:-1] in ([], ["export"]):
+            yield words[-1], value.strip().strip("\"'")
 
 
 def elsewhere(live: Generation | None, description: str) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """What HAProxy evaluates is found; what is only text never is, whatever it looks like."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,3 +134,11 @@ def test_no_value_of_a_writer_is_read_as_configuration(text: str, name: str) -> 
     assert not [found for found in _broken(files, config, rendered.digest) if "names the" in found]
     kept = files["haproxy.cfg"].count(b"@lbsync-digest@")
     assert kept == text.count("@lbsync-digest@") * 5
+
+
+@pytest.mark.parametrize("part", ["map_a", "map_", "map", "map(", "map_a(", " ", "a"])
+def test_a_long_word_of_nothing_known_is_gone_through_once(part: str) -> None:
+    word = part * (200_000 // len(part))
+    began = time.thread_time()
+    evaluated("unheard-of", [word, f"map_beg({word}"])
+    assert time.thread_time() - began < 2.0

@@ -21,6 +21,9 @@ SOCKET = "/run/haproxy-master.sock"
         ('CONFIG="/etc/haproxy/haproxy.cfg"\n', ("CONFIG=/etc/haproxy/haproxy.cfg wins",)),
         (f'EXTRAOPTS="-S {SOCKET},mode,660"\n', ()),
         ('export EXTRAOPTS="-de -m 16"\n', ("EXTRAOPTS=-de -m 16 wins",)),
+        ("  export\tCONFIG = '/a b' \nexports CONFIG=/b\nMYCONFIG=/c\n", ("CONFIG=/a b wins",)),
+        ("CONFIG" + " " * 200_000 + "x\n" + "CONFIG=a" + " " * 200_000 + "b\n", ("CONFIG=a ",)),
+        (" " * 200_000 + "x\n", ()),
     ],
 )
 def test_a_line_that_wins_over_the_drop_in_is_told(

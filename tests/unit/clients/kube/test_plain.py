@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+import time
 
 import pytest
 import urllib3
@@ -52,3 +53,12 @@ def caused(error: Exception, cause: Exception) -> Exception:
 def test_a_failure_is_told_in_words(error: Exception, said: str) -> None:
     assert plain(error) == said
     assert not re.search(r"Errno|0x|\(host=|Error\(", plain(error))
+
+
+@pytest.mark.parametrize("part", ["a", "[A", "a(", " ", "[Errno 1", "'"])
+def test_a_long_answer_is_gone_through_once(part: str) -> None:
+    text = part * (200_000 // len(part))
+    began = time.thread_time()
+    plain(exceptions.HTTPError(text))
+    plain(exceptions.SSLError(ssl.SSLError(1, text)))
+    assert time.thread_time() - began < 2.0
