@@ -1,6 +1,6 @@
 """What is changed at once, right after a wake and before its pass; the pass would mend a wrong forecast."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lbsync import log
 from lbsync.agent import boot
@@ -55,7 +55,7 @@ class FastPath:
         good = [delta for delta in deltas.at_once if not any(self._loops.of([delta.new]))]
         refused = len(good) < len(deltas.at_once)
         try:
-            done, left = self._runtime.apply_deltas(good, self._render_backend)
+            done, left = self._runtime.apply_deltas(good, self._render_backends)
             self._in_force.update((delta.new.id, delta.new) for delta in done)
             self._removal_hold.guard.window.runs(
                 [delta.new for delta in done], boot.now(), whole=False
@@ -70,5 +70,5 @@ class FastPath:
         found, _ = self._builder.read_certificates()
         return {f"{CERTIFICATES}/{file.name}": file.data for file in found}
 
-    def _render_backend(self, backend: Backend) -> str:
-        return self._builder.fragment(service_delta.BACKEND, backend)
+    def _render_backends(self, backends: Sequence[Backend]) -> list[str]:
+        return self._builder.fragments(service_delta.BACKEND, backends)

@@ -3,7 +3,7 @@
 Everything here is decided from values; nothing outside is touched but the certificates' directory.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 import msgspec
@@ -233,9 +233,9 @@ class DesiredBuilder:
         """Let templates take what they may again, however many took too much before."""
         self._renderer.allowance.restore()
 
-    def fragment(self, template: str, item: object) -> str:
-        """Return the text of one item of `each`, as the whole rendering prints it."""
-        return self._renderer.fragment(template, item)
+    def fragments(self, template: str, items: Sequence[object]) -> list[str]:
+        """Return the texts of items of `each`, as the whole rendering prints them."""
+        return self._renderer.fragments(template, items)
 
     def read_certificates(
         self, trial: frozenset[Suspect] = frozenset()

@@ -21,6 +21,10 @@ _Kept = dict[int, tuple[object, str]]
 """Identity of an item to the item itself (so that the identity stays taken) and its text."""
 
 
+#: Renders that fail leave what was rendered early where it is.
+_MOST_EARLY = 50_000
+
+
 class Fragments:
     """Renders items by a fragment template, and keeps what the latest render used."""
 
@@ -32,6 +36,8 @@ class Fragments:
         self._allowance = allowance
         self._kept: dict[str, _Kept] = {}
         self._used: dict[str, _Kept] = {}
+        self._early: dict[tuple[str, int], tuple[object, str]] = {}
+        """What was rendered since the latest render, by template and identity."""
         self._frozen: dict[type, bool] = {}
         self._globals: dict[str, object] = {}
 
@@ -42,6 +48,7 @@ class Fragments:
     def commit(self) -> None:
         """End a render that went well: forget what it did not use."""
         self._kept = self._used
+        self._early.clear()
 
     def each(self, template_name: str, items: Iterable[object]) -> Quoted:
         """Render `template_name` for each of `items`, which it sees as `item`; join the texts.
@@ -57,7 +64,7 @@ class Fragments:
         faults: dict[str, LbsyncError] = {}
         for item in items:
             identity = id(item)
-            entry = kept.get(identity)
+            entry = kept.get(identity) or self._early.get((name, identity))
             if entry is None:
                 try:
                     entry = used.get(identity) or (item, self._render(name, item))
@@ -75,10 +82,22 @@ class Fragments:
             raise _together(faults, some=bool(texts))
         return Quoted("".join(texts))
 
-    def one(self, template_name: str, item: object) -> str:
-        """Return the text of one item, from the latest render where it was in there."""
-        kept = self._kept.get(template_name, {}).get(id(item))
-        return kept[1] if kept else self._render(template_name, item)
+    def early(self, template_name: str, items: Iterable[object]) -> list[str]:
+        """Return the text of each item, from the latest render where it was in there; the next render
+        finds what was not."""
+        kept = self._kept.get(template_name, {})
+        if len(self._early) > _MOST_EARLY:
+            self._early.clear()
+        texts = []
+        for item in items:
+            key = template_name, id(item)
+            entry = kept.get(id(item)) or self._early.get(key)
+            if entry is None:
+                entry = item, self._render(template_name, item)
+                if self._is_frozen(type(item)):
+                    self._early[key] = entry
+            texts.append(entry[1])
+        return texts
 
     def _render(self, name: str, item: object) -> str:
         template: Template = self._environment.get_template(name)

@@ -134,15 +134,17 @@ class Renderer:
             environment.fragments.commit()
         return files, faults
 
-    def fragment(self, template: str, item: object, style: StyleName = "haproxy") -> str:
-        """Return what `each(template, [item])` prints in an output of `style`.
+    def fragments(
+        self, template: str, items: Sequence[object], style: StyleName = "haproxy"
+    ) -> list[str]:
+        """Return what `each(template, [item])` prints in an output of `style`, of each of `items`.
 
-        Not kept for the next whole rendering. Raises as `render` does.
+        The next whole rendering need not do it again. Raises as `render` does.
         """
         for (known, _), environment in self._environments.items():
             if known == style:
                 with self.allowance.spent_here():
-                    return environment.fragments.one(template, item)
+                    return environment.fragments.early(template, items)
         raise TemplateError(f"{template}: no output of style {style} to render a fragment for")
 
     def _render_one(self, spec: OutputSpec, names: Mapping[str, object]) -> bytes:

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from lbsync import log
@@ -33,8 +34,8 @@ _ADDRESS_WITHIN_S = 0.05
 _ADDRESS_EVERY_S = 0.005
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
 
-RenderBackend = Callable[[Backend], str]
-"""Renders one backend by its template."""
+RenderBackends = Callable[[Sequence[Backend]], Sequence[str]]
+"""Renders backends by their template, all at once."""
 
 
 class HaproxyRuntime:
@@ -132,7 +133,7 @@ class HaproxyRuntime:
         self._running.adopt(config, files_of(rendered), todo.steps)
 
     def apply_deltas(
-        self, deltas: Iterable[ServiceDelta], render_backend: RenderBackend
+        self, deltas: Sequence[ServiceDelta], render_backends: RenderBackends
     ) -> tuple[list[ServiceDelta], bool]:
         """Change services at once. Return those that were, and whether others could not.
 
@@ -142,11 +143,13 @@ class HaproxyRuntime:
         done: list[ServiceDelta] = []
         sections: list[tuple[Section, Plan]] = []
         left = False
-        for delta in deltas:
+        changed = [tuple(delta.backends) for delta in deltas]
+        texts = iter(render_backends([backend for each in changed for backend in each]))
+        for delta, backends in zip(deltas, changed, strict=True):
             mine = [
                 (section, self._within_limits(plan_one(self._running, section, self._version)))
-                for backend in delta.backends
-                for section in _sections(render_backend(backend))
+                for text in islice(texts, len(backends))
+                for _, section in read_sections(text)
             ]
             if any(todo.reload for _, todo in mine):
                 left = True
@@ -289,10 +292,6 @@ def in_effect(differences: Callable[[], list[Drift]]) -> list[Drift]:
         if not moved or time.monotonic() >= deadline:
             return found
         time.sleep(_ADDRESS_EVERY_S)
-
-
-def _sections(text: str) -> list[Section]:
-    return [section for _, section in read_sections(text)]
 
 
 def files_of(rendered: Rendered) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -140,7 +141,7 @@ def test_a_fragment_on_its_own_is_stopped_too(tmp_path: Path) -> None:
     renderer = a_renderer(tmp_path, main="{{ each('f.j2', []) }}", f=LOOPS)
     renderer = Renderer([tmp_path], [OutputSpec("main.j2", "haproxy.cfg")], time_limit_s=LIMIT_S)
     with pytest.raises(ItemTooCostly, match=r"^f\.j2:1: it takes too long"):
-        renderer.fragment("f.j2", Thing("a"))
+        renderer.fragments("f.j2", [Thing("a")])
 
 
 def test_outside_of_the_main_thread_is_rendered_all_the_same(tmp_path: Path) -> None:
@@ -172,3 +173,24 @@ def test_a_limit_that_is_hit_where_the_code_has_no_line_is_told_all_the_same(
             renderer.render({}, {})
     finally:
         sys.settrace(before)
+
+
+def test_what_is_printed_right_after_a_wake_costs_its_pass_nothing(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    @dataclass(frozen=True)
+    class Counted:
+        text: str
+
+        @property
+        def name(self) -> str:
+            asked.append(self.text)
+            return self.text
+
+    renderer = a_renderer(tmp_path, main="{{ each('f.j2', items) }}", f="{{ item.name }}\n")
+    old, new = Counted("old"), Counted("new")
+    renderer.render({"items": [old]}, {})
+    assert renderer.fragments("f.j2", [old, new], "none") == ["old\n", "new\n"]
+    assert renderer.render({"items": [old, new]}, {}) == {"haproxy.cfg": b"old\nnew\n"}
+    assert renderer.render({"items": [new]}, {}) == {"haproxy.cfg": b"new\n"}
+    assert asked == ["old", "new"]
