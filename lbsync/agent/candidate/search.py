@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from lbsync.agent.candidate.culprits import Culprits
+from lbsync.agent.candidate.costly_rest import CostlyRest
+from lbsync.agent.candidate.culprits import Culprits, Tries
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
 from lbsync.agent.desired.quarantine import Suspect
 from lbsync.agent.haproxycfg.lint import Finding
-from lbsync.errors import LbsyncError, Rejected, TemplateError
+from lbsync.errors import LbsyncError, Rejected, TemplateError, TooCostly
 
 #: Each round holds back at least one more, as a rule all that HAProxy names (up to 50); who is found by
 #: then is, and the others that changed wait for the next pass.
@@ -30,12 +31,14 @@ class CandidateSearch:
         self._builder = builder
         self._watchdog_ping = watchdog_ping
         self._culprits = Culprits(builder)
+        self._rest = CostlyRest()
 
     def run(self, wanted: PassInput, judge: Judge[T], try_out: Judge[None]) -> T:
         """Return what `judge` makes of the set it accepts, as near to what is wanted as can be.
 
         `try_out` judges, too, but keeps nothing of it. Raises what `judge` raises when that is the
-        fault of nobody who changed, and the renderer's `TemplateError` and `Rejected` likewise.
+        fault of nobody who changed, and the renderer's `TemplateError` and `Rejected` likewise. After a
+        `TooCostly` nothing is tried for minutes.
         """
 
         def tries(trial: set[Suspect]) -> LbsyncError | None:
@@ -45,6 +48,16 @@ class CandidateSearch:
                 return error
             return None
 
+        self._rest.check()
+        try:
+            accepted = self._judged(wanted, judge, tries)
+        except TooCostly as error:
+            self._rest.begin(error)
+            raise
+        self._rest.end()
+        return accepted
+
+    def _judged(self, wanted: PassInput, judge: Judge[T], tries: Tries) -> T:
         self._builder.allow_anew()
         self._culprits.begin()
         for attempt in range(_MOST_ROUNDS + 1):

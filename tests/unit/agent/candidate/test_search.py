@@ -26,7 +26,7 @@ from lbsync.agent.guard.guard import Guard
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.agent.render.renderer import OutputSpec, Renderer
 from lbsync.clients.certificates import CertificateDirectory
-from lbsync.errors import LbsyncError, TemplateError
+from lbsync.errors import LbsyncError, TemplateError, TooCostly
 from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.settings import Claims
@@ -537,3 +537,10 @@ def test_a_template_that_takes_too_long_whatever_it_is_given_is_nobodys_fault(
     bed.put({"up/a": b"new", **_service("s1", "new")})
     with pytest.raises(TemplateError, match=r"all\.j2:1: it takes too long: .* allows 0\.2 s"):
         bed.run()
+    began = time.thread_time()
+    bed.put({"up/a": b"newer"})
+    with pytest.raises(
+        TooCostly, match="it is tried again in 2 min at the latest, and at once with"
+    ):
+        bed.run()
+    assert time.thread_time() - began < 0.1, "each wake costs the time again"

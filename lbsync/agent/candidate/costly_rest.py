@@ -1,0 +1,39 @@
+"""Templates that take too much whatever they are given: how long they are not tried again.
+
+Each try costs the whole limit, half as much again for the search, and any change wakes the agent. Other
+templates or settings are another search, which knows nothing of this.
+"""
+
+import time
+from collections.abc import Callable
+
+from lbsync.agent.candidate.failed_digests import pause
+from lbsync.errors import TooCostly
+
+
+class CostlyRest:
+    """Remembers that all of it took too much."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds."""
+        self._clock = clock
+        self._failures = 0
+        self._until = 0.0
+        self._error: TooCostly | None = None
+
+    def check(self) -> None:
+        """Raise `TooCostly` while nothing is to be tried."""
+        if self._error is not None and (left := self._until - self._clock()) > 0:
+            raise TooCostly(
+                f"{self._error}; it is tried again in {left / 60:.0f} min at the latest, and at once with "
+                "other templates or settings, or by 'systemctl reload lbsync-agent'"
+            )
+
+    def begin(self, error: TooCostly) -> None:
+        """It took too much: rest, twice as long as the last time."""
+        self._failures += 1
+        self._error, self._until = error, self._clock() + pause(self._failures)
+
+    def end(self) -> None:
+        """It went well."""
+        self._failures, self._error = 0, None
