@@ -1,5 +1,6 @@
 """Whole passes of the agent, on a real etcd and a real HAProxy in both versions."""
 
+import json
 import shutil
 import socket
 import sqlite3
@@ -338,6 +339,36 @@ def test_a_deleted_prefix_empties_nothing_until_it_is_confirmed(host: Host) -> N
     assert host.agent.run_pass().confirmed
     assert host.stack.get("shop.example").status == 404
     assert host.control.get("confirm") is None
+
+
+@pytest.mark.parametrize("again", ["deleted", "maint"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
+    host: Host, again: str, restarted: bool
+) -> None:
+    key = "endpoints/shop/web/default"
+    item = host.source.get(key)
+    assert item is not None
+    host.stack.delete(key)
+    assert "removal held: 1 of 1 servers" in host.agent.run_pass().error
+    hold = host.agent.result.hold
+    assert hold is not None
+    host.stack.put({f"confirmations/{hold.id}": {"services": hold.left}})
+    assert host.agent.run_pass().error == ""
+    assert host.stack.get("shop.example").status == 503
+    host.stack.put({key: item.value})
+    assert host.agent.run_pass().error == ""
+    if restarted:
+        host.restart_agent()
+        assert host.agent.run_pass().error == ""
+
+    if again == "deleted":
+        host.stack.delete(key)
+    else:
+        there = json.loads(item.value)["servers"]
+        host.stack.put({key: {"servers": [{**server, "state": "maint"} for server in there]}})
+    assert "removal held: 1 of 1 servers" in host.agent.run_pass().error
+    assert host.stack.get("shop.example").body == "web"
 
 
 def test_etcd_away_serves_the_last_good_generation_also_after_a_restart(host: Host) -> None:

@@ -1,35 +1,81 @@
-"""What was confirmed in the store, for the guard. Read only when the guard would hold something."""
+"""What was confirmed in the store, for the guard. Each confirmation counts until what it let go is back."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
+import msgspec
+
 from lbsync.agent.desired.decode import Entry
+from lbsync.model.records import ConfirmationRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.confirming import Confirmations, confirmations
+
+
+class Spent:
+    """The confirmations that are used up: the servers that they let go were wanted again.
+
+    Keys say nothing of that once they are removed a second time. An agent that begins anew finds out
+    again: it sees the servers in its first snapshot.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is used up."""
+        self._services: dict[tuple[str, int], set[str]] = {}
+
+    def follow(self, confirmed: Confirmations, wanted: Callable[[str], int]) -> None:
+        """Take in what is wanted of services by the snapshot that `confirmed` is of, in servers."""
+        found: dict[tuple[str, int], set[str]] = {}
+        for hold_id, (revision, record) in confirmed.found.items():
+            back = {name for name, left in record.services.items() if wanted(name) > left}
+            found[hold_id, revision] = back | self._services.get((hold_id, revision), set())
+        self._services = found
+
+    def rest(self, confirmed: Confirmations) -> Confirmations:
+        """Return what still counts: of services one by one, and of removals while all of theirs do."""
+        return Confirmations(
+            {
+                hold_id: (
+                    revision,
+                    _without(record, self._services.get((hold_id, revision), set())),
+                )
+                for hold_id, (revision, record) in confirmed.found.items()
+            }
+        )
+
+    def is_touched(self, hold_id: str, revision: int) -> bool:
+        """Tell whether a confirmation is used up for any of its services."""
+        return bool(self._services.get((hold_id, revision)))
 
 
 class Approvals:
     """The confirmations of one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, entries: Iterable[Entry]) -> None:
-        """`entries`: what the snapshot asks for; gone through once at most."""
+    def __init__(self, snapshot: Snapshot, entries: Iterable[Entry], spent: Spent) -> None:
+        """`entries`: what the snapshot asks for; gone through once at most, and only when the guard would
+        hold something."""
         self._snapshot = snapshot
         self._entries = entries
+        self._spent = spent
 
     def meant(self, service: str, left: int) -> bool:
         """Tell whether it is confirmed that a service is left with so many servers."""
-        if not self._found.found:
+        if not self.all.found:
             return False
-        return self._found.covers(service, left, self._newest.get(service, 0))
+        return self._rest.covers(service, left, self._newest.get(service, 0))
 
     def revision(self, hold_id: str) -> int:
         """Return which revision confirmed the removal with this id; 0: none did."""
-        confirmed = self._found.found.get(hold_id)
-        return confirmed[0] if confirmed is not None else 0
+        revision = self.all.found.get(hold_id, (0, None))[0]
+        return 0 if self._spent.is_touched(hold_id, revision) else revision
 
     @cached_property
-    def _found(self) -> Confirmations:
+    def all(self) -> Confirmations:
+        """Those that stand in the store, used up or not."""
         return confirmations(self._snapshot.items)
+
+    @cached_property
+    def _rest(self) -> Confirmations:
+        return self._spent.rest(self.all)
 
     @cached_property
     def _newest(self) -> dict[str, int]:
@@ -39,3 +85,8 @@ class Approvals:
             name = str(entry.key.service)
             newest[name] = max(newest.get(name, 0), entry.item.mod_revision)
         return newest
+
+
+def _without(record: ConfirmationRecord, services: set[str]) -> ConfirmationRecord:
+    left = {name: left for name, left in record.services.items() if name not in services}
+    return msgspec.structs.replace(record, services=left)

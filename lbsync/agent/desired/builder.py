@@ -10,7 +10,7 @@ import msgspec
 
 from lbsync.agent import boot
 from lbsync.agent.desired import last_good, raw_layout, template_context
-from lbsync.agent.desired.approvals import Approvals
+from lbsync.agent.desired.approvals import Approvals, Spent
 from lbsync.agent.desired.assemble import Assembler, settings_of
 from lbsync.agent.desired.certificates import Certificates
 from lbsync.agent.desired.decode import Decoder, Entries, Entry, restore_routes
@@ -98,6 +98,7 @@ class DesiredBuilder:
         self._held_assembler: Assembler | None = None
         """Makes what goes on while a removal is held, beside the other, which makes what is wanted."""
         self._guard = guard
+        self._spent = Spent()
         self._keeper = Keeper()
         self.certificates = Certificates(certificates)
         self.raw_keys = raw_keys
@@ -135,8 +136,10 @@ class DesiredBuilder:
         self._know_what_runs(accepted)
         desired = self._assembled(entries, accepted, snapshot.revision, problems, stuck)
         known = tuple(problems)
-        confirmed = Approvals(snapshot, entries.values())
+        confirmed = Approvals(snapshot, entries.values(), self._spent)
         removal = self._guard.check(desired.services, boot.now(), confirmed.meant)
+        if not trial:  # in which some are wanted as they were
+            self._spent.follow(confirmed.all, self._guard.wanted)
         ends_tls = bool(self.certificates.last)
         removal = self._guard.cut_off(removal, desired, settings_of(accepted), ends_tls=ends_tls)
         goes = removal is not None and wanted.is_approved(removal, confirmed.revision(removal.id))
@@ -201,7 +204,7 @@ class DesiredBuilder:
         services = self._assembler.update(changed)
         if services is None:
             return None
-        confirmed = Approvals(snapshot, chain(self._decoder.entries.values(), changed))
+        confirmed = Approvals(snapshot, chain(self._decoder.entries.values(), changed), self._spent)
         if self._guard.check(services, boot.now(), confirmed.meant, whole=False) is not None:
             return None
         self._decoder.apply(snapshot, changed)

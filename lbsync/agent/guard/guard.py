@@ -83,6 +83,11 @@ class Guard:
         self.tls_in_front = False
         """A balancer in front that is trusted may end TLS. May be exchanged at any time."""
 
+    def wanted(self, service: str) -> int:
+        """Return how many servers of a service would get requests by what was checked last."""
+        row = self.window.rows.get(service)
+        return row.now.servers if row is not None else 0
+
     def check(
         self,
         services: Iterable[Service],
