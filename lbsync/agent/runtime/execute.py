@@ -11,6 +11,7 @@ from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.changes.steps import (
     AddEntry,
     AddServer,
+    ListCertificate,
     ReplaceEntries,
     SetAddress,
     SetCertificate,
@@ -111,6 +112,8 @@ class Executor:
         if not command.expected.fullmatch(answer.strip("\n")):
             if isinstance(step, SetCertificate):
                 self._abort(step)
+            elif isinstance(step, ListCertificate):
+                self._drop_unlisted(step)
             raise Deviated(step, answer or "nothing")
 
     def _abort(self, step: SetCertificate) -> None:
@@ -118,6 +121,13 @@ class Executor:
         self._ask(step, [f"abort ssl cert {step.path}"])
         if step.new:
             self._ask(step, [f"del ssl cert {step.path}"])
+
+    def _drop_unlisted(self, step: ListCertificate) -> None:
+        """Leave no certificate behind that no list would take: the next try would find its name taken.
+
+        Since 3.3 one without a key is refused no earlier. HAProxy itself refuses where another list has it.
+        """
+        self._ask(step, [f"del ssl cert {step.path}"])
 
     def _replace(self, step: ReplaceEntries) -> None:
         """Fill a new version of a map, count it, and only then put it in force."""

@@ -187,21 +187,24 @@ def parse_servers(answer: str) -> list[ServerState]:
         raise Unavailable(f"'show servers state' has an unreadable row: {error}") from error
 
 
-_CONNECTIONS_USED = 6
-"""Column of `show servers conn`, counted from 0."""
+_CONNECTIONS_USED = "used_cur"
+"""Column of `show servers conn`; which one it is, its header tells: 3.3 has put one before it."""
 
 
 def parse_connections(answer: str) -> dict[tuple[str, str], int]:
     """Read `show servers conn`: backend and server to connections in use.
 
-    Several answers may follow each other; a backend that does not exist is left out.
+    Several answers may follow each other, each with its header; a backend that does not exist is left out.
     """
-    rows = (line.split() for line in answer.split("\n") if "/" in line and line[0] != "#")
     used = {}
-    for row in rows:
-        backend, _, name = row[0].partition("/")
-        if len(row) > _CONNECTIONS_USED and row[_CONNECTIONS_USED].isdecimal():
-            used[backend, name] = int(row[_CONNECTIONS_USED])
+    column = -1
+    for line in answer.split("\n"):
+        row = line.removeprefix("# ").split()
+        if line.startswith("#"):
+            column = row.index(_CONNECTIONS_USED) if _CONNECTIONS_USED in row else -1
+        elif row and "/" in row[0] and 0 <= column < len(row) and row[column].isdecimal():
+            backend, _, name = row[0].partition("/")
+            used[backend, name] = int(row[column])
     return used
 
 

@@ -12,6 +12,9 @@ from lbsync.clients.haproxy.sockets import WorkerSocket
 TEXT = "backend be\n    server s1 10.0.0.1:80\nbackend cond\n    .if defined(X)\n    .endif\n"
 
 
+HEAD = "# bkname/svname bkid/svid addr port - purge_delay used_cur used_max need_est"
+
+
 class FakeWorker(WorkerSocket):
     """A HAProxy of servers with connections."""
 
@@ -26,7 +29,7 @@ class FakeWorker(WorkerSocket):
         (first,) = commands[:1]
         if first.startswith("show servers conn"):
             rows = (f"be/{n} 3/1 10.0.0.1 80 - 5000 {c} 1 1" for n, c in self.used.items())
-            return "# bkname/svname bkid/svid\n" + "\n".join(rows) + "\n\n"
+            return f"{HEAD}\n" + "\n".join(rows) + "\n\n"
         name = first.rpartition("/")[2]
         if not first.startswith("del server"):
             return "\n" * len(commands)
@@ -111,5 +114,12 @@ def test_a_server_is_due_when_idle_or_late(used: int, now: float, due: bool) -> 
 
 
 def test_odd_rows_of_connections_are_left_out() -> None:
-    answer = "# bkname/svname x\nbe/a 3/1 - 80 - 5000 7 1\nCan't find backend.\nbe/b 1\n\nbe/c 1 2 3 4 5 x\n"
+    answer = f"{HEAD}\nbe/a 3/1 - 80 - 5000 7 1\nCan't find backend.\nbe/b 1\n\nbe/c 1 2 3 4 5 x\n"
     assert parse_connections(answer) == {("be", "a"): 7}
+    assert parse_connections("# bkname/svname x\nbe/a 3/1 - 80 - 5000 7 1\n") == {}
+
+
+def test_connections_are_found_by_their_column_which_3_3_has_moved() -> None:
+    head = HEAD.replace("used_cur", "served used_cur")
+    answer = f"{HEAD}\nbe/a 3/1 10.0.0.1 80 - 5000 7 9 0\n\n{head}\nbe/b 3/1 10.0.0.1 80 - 5000 6 8 9 0\n"
+    assert parse_connections(answer) == {("be", "a"): 7, ("be", "b"): 8}
