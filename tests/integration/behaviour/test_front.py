@@ -313,10 +313,15 @@ def test_a_head_must_fit_into_a_buffer_whose_size_is_a_setting(
     site = build(haproxy="buffer_size = 65536")
     site.service("page", web("front"))
     site.start()
-    for size, in_small, in_large in ((14_000, 200, 200), (20_000, 400, 200), (80_000, 400, 400)):
+    FITS, TOO_LARGE = (200,), (400, 431)  # 431 since 3.4
+    for size, in_small, in_large in (
+        (14_000, FITS, FITS),
+        (20_000, TOO_LARGE, FITS),
+        (80_000, TOO_LARGE, TOO_LARGE),
+    ):
         cookie = {"Cookie": "x" * size}
-        assert trusting.get("page.test", headers=cookie).status == in_small
-        assert site.get("page.test", headers=cookie).status == in_large
+        assert trusting.get("page.test", headers=cookie).status in in_small
+        assert site.get("page.test", headers=cookie).status in in_large
 
 
 def test_a_request_without_a_host_is_led_nowhere(build: Callable[..., Site], web: Web) -> None:
