@@ -1,11 +1,17 @@
 """Failures of the voice are spoken of once, and tried again ever more rarely."""
 
 import time
+from pathlib import Path
 
+import msgspec
+import pytest
 from structlog.testing import capture_logs
 
-from lbsync.agent.report.fleet_reporter import Trouble
+from lbsync.agent.report.fleet_reporter import Fleet, Trouble
 from lbsync.errors import Unavailable
+from lbsync.settings import load
+from lbsync.status import Status
+from tests.fakes import FakeSource
 
 DENIED = Unavailable("permission denied")
 
@@ -34,3 +40,19 @@ def test_a_single_failure_and_those_of_a_store_that_is_away_are_not_said() -> No
             trouble.failed(DENIED, worth_saying=False)
         trouble.over()
     assert logs == []
+
+
+def test_an_agent_whose_passes_do_not_end_is_failing_to_the_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = msgspec.structs.replace(load(None, environ={}), state_dir=str(tmp_path))
+    fleet = Fleet(settings, FakeSource())
+    well = Status(state="confirmed", host="a", pid=1, pid_namespace="", written_at=1000.0)
+    fleet.note(well)
+    assert fleet._record(well).state == "confirmed"
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 121.0)
+    record = fleet._record(well)
+    assert (record.state, record.error) == (
+        "failing", "no pass has ended since 1970-01-01T00:16:40Z",
+    )  # fmt: skip
