@@ -95,7 +95,7 @@ def _what_is_wrong(status: Status) -> Iterator[Metric]:
     )  # fmt: skip
     if status.source is not None:
         yield Metric("source_up", "gauge", "1: the source answers.", status.source.ok)
-    yield Metric("quarantined", "gauge", "Keys that are held back.", len(status.quarantined))
+    yield Metric("quarantined", "gauge", "Keys that are quarantined.", len(status.quarantined))
     yield Metric(
         "removal_held", "gauge", "1: a removal waits for lbsync confirm.", bool(status.held)
     )

@@ -50,7 +50,7 @@ ran otherwise than was confirmed; `rollback`: an operator chose another generati
 
 
 class Quarantined(msgspec.Struct, frozen=True):
-    """One service (or key) that is held at its last good version, and why."""
+    """One service (or key) that is quarantined at its last good version, and why."""
 
     key: str
     reason: str

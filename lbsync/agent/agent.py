@@ -31,9 +31,9 @@ from lbsync.loop.outcome import Outcome
 from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
-#: How soon to look whether a server that was taken out has ended its sessions.
+#: How soon to check whether a retired server has ended its sessions.
 _REAP_AGAIN_S = 1.0
-#: How soon to notice that HAProxy is gone, or is another process: one question on its socket.
+#: How soon to notice that HAProxy is gone or was restarted: one question on its socket.
 _SAME_WORKER_EVERY_S = 10.0
 _NOTHING: Entries = {}
 
@@ -95,15 +95,15 @@ class Agent:
         self._source.start(wake)
 
     def close(self) -> None:
-        """End what goes on beside the passes; see `Outputs.close`."""
+        """End what runs beside the passes; see `Outputs.close`."""
         self._memory.outputs.close()
 
     def verify_all_next(self) -> None:
-        """Let the next pass read everything back, whenever that was last done."""
+        """Let the next pass read everything back, even if that was just done."""
         self._stages.converger.verify_all_next()
 
     def run_pass(self) -> Outcome:
-        """Bring HAProxy to what is wanted, or say why not. Raises `LbsyncError`."""
+        """Make HAProxy serve what is wanted, or say why not. Raises `LbsyncError`."""
         self.state_files.restore(self._stages.runtime)
         asked = self._memory.control.asked()
         self.result = msgspec.structs.replace(self.result, asked=asked)
@@ -115,7 +115,7 @@ class Agent:
         """From what the source says to what HAProxy is proved to serve: the picture in the manual.
 
         `prebuilt`: a candidate that the fast path has built. `again`: a reload has failed in this pass,
-        and whoever that may be due to is quarantined.
+        and whatever may have caused it is quarantined.
         """
         began, stages, memory = time.monotonic(), self._stages, self._memory
         if asked.rollback is not None:
@@ -163,7 +163,7 @@ class Agent:
     def _hold(self, candidate: Candidate, snapshot: Snapshot) -> Hold | None:
         """Return the removal that has to wait, if one does."""
         memory = self._memory
-        # Entries do not tell of servers that templates make of keys as they are stored.
+        # Entries say nothing about servers that templates make of raw keys.
         blind = not self._known or not self._stages.settings.templates.packaged
         hold = memory.removal_hold.judge(
             candidate, memory.store, memory.parser, snapshot, blind=blind
@@ -172,27 +172,27 @@ class Agent:
         return hold
 
     def _is_urgent(self, candidate: Candidate) -> bool:
-        """Tell whether a reload may not wait: it takes access away."""
+        """Tell whether a reload must not wait, because it takes access away."""
         return bool(access_loss.less_access(self._known, candidate.state.entries))
 
     def _pinned(self, rollback: Request, prebuilt: Candidate | None) -> Outcome:
-        """End a pass that an operator holds at an older generation."""
+        """End a pass that an operator has rolled back to an older generation."""
         self._stages.candidates.forget(prebuilt)
         applied = self._serve(chosen(self._memory.store, rollback.value))
         return pass_report.pinned(applied, rollback.since)
 
     def _without_source(self, error: Unavailable, prebuilt: Candidate | None) -> Outcome:
-        """End a pass that has nothing but a generation from before."""
+        """End a pass that has no source, only an earlier generation."""
         self._stages.candidates.forget(prebuilt)
         live = self._memory.store.live()
         if live is None:
             raise error
-        # What `lbsync prepare` left for HAProxy's first start was never what anybody wanted.
+        # Nobody ever wanted what `lbsync prepare` left for HAProxy's first start.
         wanted_once = live.meta.confirmed_at is not None
         return pass_report.without_source(self._serve(live), error, wanted_once)
 
     def _all_held(self, candidate: Candidate, hold: Hold) -> Outcome:
-        """End a pass that holds everything: which part of it is the removal, no entry tells."""
+        """End a pass that holds everything, as no entry says which part is the removal."""
         memory = self._memory
         self._stages.candidates.forget(candidate)
         live = memory.store.live()
@@ -210,7 +210,7 @@ class Agent:
         return self._followed(pass_report.deferred(candidate.state, wait, installed))
 
     def _accept(self, candidate: Candidate, applied: ApplyResult, began: float) -> Outcome:
-        """Take what was proved as the last good version of everything."""
+        """Accept what was proved as the last good version of everything."""
         before, state, memory = self._known, candidate.state, self._memory
         if applied.outcome == "confirmed":
             memory.accepted.replace(state.entries, state.raw)
@@ -230,14 +230,14 @@ class Agent:
         return self._followed(pass_report.outcome(state, applied, installed, before, seconds))
 
     def _followed(self, outcome: Outcome) -> Outcome:
-        """Add what every pass that follows the source has: when to look again, and that what is served may
-        be old, where the source is watched and does not answer."""
+        """Add what every pass that follows the source has: when the next one is due, and whether what is
+        served may be stale because the source does not answer."""
         memory = self._memory
         outcome = outcome.within(memory.removal_hold.waits() + memory.outputs.waits())
         return pass_report.stale(outcome, self._source.health()) if self._watching else outcome
 
     def _serve(self, wanted: Generation) -> ApplyResult:
-        """See to it that a generation from before is served."""
+        """Make HAProxy serve an earlier generation."""
         draining = self.result.asked.drain is not None
         applied = self._stages.converger.serve(wanted, draining=draining)
         if self._release():
@@ -248,7 +248,7 @@ class Agent:
         return applied
 
     def _release(self) -> bool:
-        """Undo what was set by hand, where that was asked for; tell whether it was done."""
+        """Undo what was set by hand if an operator asked for it; tell whether that was done."""
         control = self._memory.control
         if control.get("release") is None or not self._stages.converger.release():
             return False
@@ -256,11 +256,11 @@ class Agent:
         return True
 
     def run_fast_path(self) -> bool:
-        """Do at once what need not wait for the debounce: called right after each wake.
+        """Do at once what need not wait for the debounce; called right after each wake.
 
-        What HAProxy can take while it runs is done, the file follows with the pass. For what needs a
-        reload, the generation is staged and validated, once between two passes: in a burst, what is
-        built ahead is soon not wanted any more. True when nothing is left but the file.
+        Runtime changes are made now, and the next pass writes the file. For a reload, the candidate is
+        built, but only once between two passes: in a burst it is soon out of date. True when only the
+        file is left to write.
         """
         asked = self._memory.control.asked()
         if self._confirmed is None or asked.rollback:
@@ -277,7 +277,7 @@ class Agent:
         return prebuilt
 
     def _next_passes(self) -> list[float]:
-        """Return in how many seconds a pass is due though nothing changed."""
+        """Return in how many seconds a pass is due even if nothing changes."""
         try:
             leaving = self._stages.runtime.reap_retired()
         except Unavailable:

@@ -1,7 +1,7 @@
-"""What an operator asks of the agent on this host, as files it finds again after a restart.
+"""Requests of operators to the agent of this host, as files that survive a restart.
 
-The command line writes, the agent reads at each pass; a file is the request and its record in one.
-They work while the agent is down, too: it obeys when it starts.
+Commands write them, the agent reads them in each pass. They also work while the agent is down: it obeys
+when it starts.
 """
 
 import contextlib
@@ -28,14 +28,13 @@ class Request(msgspec.Struct, frozen=True):
 
     value: str
     """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;
-    `release` and `look`: nothing, the file alone wakes the agent; `held`: the agent's own note of a hold
-    that stands."""
+    `release` and `look`: empty, the file only wakes the agent; `held`: the agent's own note of a hold."""
     since: str
     """RFC 3339, UTC."""
 
 
 class Requests(msgspec.Struct, frozen=True):
-    """What stands at the beginning of a pass: that is what the pass obeys, and what its status tells."""
+    """The requests at the start of a pass, which it obeys and its status shows."""
 
     rollback: Request | None = None
     drain: Request | None = None
@@ -56,21 +55,21 @@ class Control:
         self._was_there = False
 
     def get(self, name: Name) -> Request | None:
-        """Return the standing request, or None. A damaged file counts as none."""
+        """Return the current request, or None. A damaged file counts as none."""
         try:
             return reading.record((self.path / name).read_bytes(), Request)
         except (OSError, reading.Unreadable):
             return None
 
     def asked(self) -> Requests:
-        """Return what stands now."""
+        """Return the current requests that a pass obeys."""
         return Requests(self.get("rollback"), self.get("drain"))
 
     def make_anew(self) -> bool:
-        """Make the directory where it is missing, with what stood in it when this was last called; tell
-        whether it was there then, and is gone.
+        """Create the directory if it is missing, with the requests of the last call; tell whether it had
+        existed then.
 
-        Who withdraws a request removes its file, not the directory. Raises `LbsyncError`.
+        To withdraw a request removes its file, not the directory. Raises `LbsyncError`.
         """
         if self.path.is_dir():
             found = {name: self.get(name) for name in _STANDING}
@@ -89,7 +88,7 @@ class Control:
         return self._was_there
 
     def set(self, name: Name, request: Request) -> None:
-        """Make a request stand. Raises `LbsyncError` when the directory cannot be written."""
+        """Write a request. Raises `LbsyncError` when the directory cannot be written."""
         target = self.path / name
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -113,6 +112,6 @@ class Control:
         return True
 
     def forget(self, name: Name) -> None:
-        """Withdraw a request that was carried out; if that fails it only stands a little longer."""
+        """Withdraw a request that was carried out; if that fails, it only stays a little longer."""
         with contextlib.suppress(LbsyncError):
             self.clear(name)

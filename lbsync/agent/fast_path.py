@@ -1,4 +1,4 @@
-"""What is changed at once, right after a wake and before its pass; the pass would mend a wrong forecast."""
+"""Changes made right after a wake, before the pass; the pass corrects a wrong forecast."""
 
 from collections.abc import Iterable, Sequence
 
@@ -27,7 +27,7 @@ class FastPath:
         *,
         predictable: bool,
     ) -> None:
-        """`predictable`: the templates in use are those whose output is known beforehand."""
+        """`predictable`: the templates in use are the packaged ones, whose output is known."""
         self._runtime = runtime
         self._builder = builder
         self._removal_hold = removal_hold
@@ -36,13 +36,13 @@ class FastPath:
         self._loops = Loops((), ())
 
     def start_from(self, services: Iterable[Service], config: Config | None = None) -> None:
-        """These, and `config`, are what HAProxy was proved to serve; nothing: it is not known."""
+        """HAProxy was proved to serve these, and `config`; empty: it is not known what it serves."""
         binds = [bind for _, bind in config.binds()] if config else []
         self._loops = Loops(binds, listeners.own_addresses() if binds else ())
         self._in_force = {service.id: service for service in services}
 
     def change(self, wanted: PassInput) -> bool:
-        """Change at once what can be; tell whether anything is left for a pass with a reload."""
+        """Change what can change at once; tell whether anything is left for the pass."""
         if not self._predictable or not self._runtime.is_same_worker():
             return True
         changed = None if self._removal_hold.hold else self._builder.update(wanted.snapshot)
@@ -50,8 +50,8 @@ class FastPath:
             decided = self._builder.decide(wanted)
             deltas = service_delta.diff(self._in_force, decided.desired.services)
         else:
-            deltas = service_delta.diff_changed(self._in_force, changed)
-        # What may not be served is for the pass to refuse.
+            deltas = service_delta.diff(self._in_force, changed, whole=False)
+        # The pass refuses what may not be served.
         good = [delta for delta in deltas.at_once if not any(self._loops.of([delta.new]))]
         refused = len(good) < len(deltas.at_once)
         try:

@@ -12,13 +12,13 @@ from lbsync.errors import Conflict, LbsyncError, Superseded
 class HostLock:
     """Holds `<state_dir>/agent.lock`, and the directory itself.
 
-    A lock is held on a file, not on its name: whoever removes the file, or puts another directory in its
-    place, lets a second agent in. So `retake_if_lost` compares what is held with what the names lead to. The
-    directory's own lock outlives the removal of everything in it.
+    A lock belongs to a file, not to its name: whoever removes the file or replaces the directory lets a
+    second agent in. So `retake_if_lost` compares what is locked with what the names lead to. The lock on
+    the directory itself survives the removal of everything in it.
     """
 
     def __init__(self, state_dir: Path) -> None:
-        """`state_dir`: the agent's state directory; nothing is taken before `with`."""
+        """`state_dir`: the agent's state directory; nothing is locked before `with`."""
         self._state = state_dir
         self._path = state_dir / "agent.lock"
         self._directory: int | None = None
@@ -42,7 +42,7 @@ class HostLock:
         self._close()
 
     def retake_if_lost(self) -> str:
-        """Return what was removed or replaced since this was last asked, and is locked anew; or nothing.
+        """Return what was removed or replaced since the last call and is locked again; or nothing.
 
         Raises `Superseded` when another agent was faster; `LbsyncError` when nothing can be made there.
         """
@@ -76,7 +76,7 @@ class HostLock:
             ) from error
 
     def _locked(self, fresh: int, old: int | None, *, optional: bool = False) -> int:
-        """Lock what was just opened, let go of what was held in its place, return the new one.
+        """Lock what was just opened, close the old one in its place, return the new one.
 
         `optional`: one that cannot be locked at all is held open without.
         """
@@ -101,7 +101,7 @@ class HostLock:
 
 
 def _leads_to(path: Path, descriptor: int | None) -> bool:
-    """Tell whether a path leads to what is open. It is open, so its inode is nobody else's."""
+    """Tell whether a path leads to an open file, whose inode cannot be reused."""
     if descriptor is None:
         return False
     try:

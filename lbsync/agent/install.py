@@ -1,7 +1,7 @@
 """Further files: rendered like HAProxy's, installed at their own place on the host.
 
-Each is checked by its own command before it is put in place, and its reader is told by another
-after. One that fails does not stop the others, nor HAProxy.
+Each is checked by its own command before it is put in place, and another command then makes its reader
+reload. One that fails stops neither the others nor HAProxy.
 """
 
 import grp
@@ -22,16 +22,16 @@ COMMAND_TIMEOUT_S = 60.0
 
 
 class InstallResult(msgspec.Struct, frozen=True):
-    """What became of the installed files."""
+    """The result of installing files."""
 
     changed: tuple[str, ...]
-    """Paths that were replaced and whose readers were told."""
+    """Paths that were replaced and whose readers reloaded."""
     failed: tuple[str, ...]
-    """A sentence for each that was not."""
+    """A sentence for each that failed."""
 
 
 def install(outputs: tuple[Output, ...], texts: Mapping[str, bytes]) -> InstallResult:
-    """Bring every output of `outputs` that has a text in `texts` (by absolute path) to it."""
+    """Install every output that has a text in `texts`, by absolute path."""
     changed, failed = [], []
     for output in outputs:
         if output.path in texts:
@@ -44,7 +44,7 @@ def install(outputs: tuple[Output, ...], texts: Mapping[str, bytes]) -> InstallR
 
 
 def examine(output: Output, text: bytes) -> None:
-    """Let an output's own check judge a text, in a directory that is removed again.
+    """Run an output's own check on a text, in a temporary directory.
 
     Raises `LbsyncError` with the command's words when it is refused.
     """
@@ -67,7 +67,7 @@ def _install(output: Output, text: bytes) -> bool:
     try:
         _run(output.reload, {"src": str(path), "dest": str(path)}, "its reload command failed")
     except LbsyncError:
-        # Put back: equal files must mean that the reader was told, or it never would be again.
+        # Put back: an equal file means that the reader has reloaded, and is not retried.
         if old is None:
             path.unlink()
         else:
@@ -78,7 +78,7 @@ def _install(output: Output, text: bytes) -> bool:
 
 
 def _accounts(output: Output) -> tuple[int, int]:
-    """Return the ids of its owner and group; -1 where it has none of its own."""
+    """Return the ids of its owner and group; -1: not set."""
     try:
         owner = pwd.getpwnam(output.owner).pw_uid if output.owner else -1
         group = grp.getgrnam(output.group).gr_gid if output.group else -1

@@ -1,7 +1,6 @@
-"""The installed files' own thread: their commands may be slow or hang, HAProxy waits for none.
+"""Installs outputs in a thread of their own: their commands may hang, and HAProxy must not wait for them.
 
-One round at a time brings every file to the newest text; what became of it is told in the pass
-after, which the round's end brings about.
+One round at a time installs the newest texts; its end causes a pass, which reports the result.
 """
 
 import threading
@@ -26,7 +25,7 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 
 class _Round:
-    """One round in a thread of its own. It ends with its thread, however that ended."""
+    """One round in its own thread; it ends with that thread in any case."""
 
     def __init__(
         self,
@@ -43,11 +42,11 @@ class _Round:
         self._thread.start()
 
     def done(self) -> bool:
-        """Tell whether it has ended."""
+        """Tell whether the round has ended."""
         return self._future.done() or not self._thread.is_alive()
 
     def result(self) -> Future[InstallResult]:
-        """Wait until it has ended; return its result, or what it raised."""
+        """Wait for its end; return its result, or what it raised."""
         self._thread.join()
         if not self._future.done():
             self._future.set_exception(LbsyncError("the thread that installs outputs was ended"))
@@ -76,19 +75,19 @@ class Outputs:
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
-        """Follow these settings; takes hold with the next texts."""
+        """Follow these settings from the next texts on."""
         self._outputs = tuple(one for one in settings.outputs if one.path.startswith("/"))
         self._schedule.pace = Pace.of(settings.agent)
 
     def watch(self, wake: Callable[[], None]) -> None:
-        """Install in the thread from now on; `wake` is called from it when there is news."""
+        """Install in a thread from now on, which calls `wake` when there is news."""
         self._wake = wake
 
     def update(self, texts: Mapping[str, bytes]) -> None:
-        """Begin to bring all files to `texts`; `result` tells what came of it.
+        """Start to install `texts`; see `result`.
 
-        A text that is new is tried at once, after the round that runs; one that failed is tried
-        again with growing pauses.
+        New texts are installed at once, or after the current round; failed ones are tried again with
+        growing pauses.
         """
         self._wanted = _Wanted(self._outputs, texts)
         self._collect()
@@ -98,14 +97,13 @@ class Outputs:
             self._round = _Round(self._install, self._tried, self._ended)
 
     def retry(self) -> None:
-        """Go on with the texts of before: what failed is tried again when that is due."""
+        """Continue with the previous texts: retry what failed, if that is due."""
         self.update(self._wanted.texts)
 
     def result(self) -> InstallResult:
         """Return what was installed since the last call, and what failed and has not succeeded since.
 
-        Before `watch`, the round that runs has ended when this returns. Raises whatever a round
-        raised that nobody foresaw.
+        Without `watch`, it waits for the current round. Raises what a round unexpectedly raised.
         """
         if self._wake is None and self._round is not None:
             self._round.result()
@@ -117,13 +115,13 @@ class Outputs:
         return InstallResult(changed, self._failed if self._outputs else ())
 
     def waits(self) -> list[float]:
-        """Return in how many seconds what failed is to be tried again; empty: nothing is."""
+        """Return in how many seconds to retry what failed; empty: nothing did."""
         if self._round is not None or not self._again:
             return []
         return [max(0.0, self._schedule.due() - time.monotonic())]
 
     def close(self) -> None:
-        """Wait for the file in hand, up to its commands' time limits; others are left as they are.
+        """Wait for the current file, up to its commands' time limits, and leave the others.
 
         May be called twice.
         """
@@ -137,7 +135,7 @@ class Outputs:
         self._round = None
 
     def _collect(self) -> None:
-        """Take over how the last round ended, if it did."""
+        """Take over the result of the last round, if it has ended."""
         if self._round is None or not self._round.done():
             return
         ended = self._round.result()

@@ -1,7 +1,7 @@
-"""Which user a command goes on as: the agent's, as its unit runs it, and never root in its place.
+"""Commands of root go on as the agent's user, with the rights of its unit.
 
-Files that root left in the state directory could not be replaced by the agent afterwards, and what
-root may do says nothing about what the agent may.
+The agent could not replace files that root left in the state directory, and what root may do says
+nothing about what the agent may do.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from lbsync.errors import LbsyncError
 
 AGENT = "lbsync"
-"""The user of the agent's unit, who is to own a state directory that is not there yet."""
+"""The user of the agent's unit, which owns a new state directory."""
 GROUPS = ("haproxy", "systemd-journal")
 """`SupplementaryGroups=` of the agent's unit."""
 _UMASK = 0o027
@@ -31,9 +31,8 @@ _KEEP_CAPABILITIES = 8
 def drop_privileges(state_dir: Path, *, sockets: Iterable[str | None] = ()) -> str:
     """As root, go on as the user that owns the state directory: the agent.
 
-    `sockets`: of HAProxy; also their groups are joined, for commands that stand in for the agent.
-    Return that user's name; empty when nothing changed. Raises `LbsyncError` when there is no such
-    directory.
+    `sockets`: of HAProxy; their groups are joined as well, for commands that act for the agent. Return
+    the user's name; empty: nothing changed. Raises `LbsyncError` when there is no such directory.
     """
     try:
         owner = state_dir.stat()
@@ -64,7 +63,7 @@ def drop_privileges(state_dir: Path, *, sockets: Iterable[str | None] = ()) -> s
 
 
 def make_state_dir(state_dir: Path) -> None:
-    """Make the state directory where it is missing; as root, for the agent's user if there is one.
+    """Create the state directory if it is missing; as root, for the agent's user if there is one.
 
     Raises `LbsyncError`.
     """
@@ -73,7 +72,7 @@ def make_state_dir(state_dir: Path) -> None:
     try:
         state_dir.mkdir(_MODE, parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            with contextlib.suppress(KeyError):  # not installed by its unit: root's own then
+            with contextlib.suppress(KeyError):  # without the agent's user it stays root's
                 user = pwd.getpwnam(AGENT)
                 os.chown(state_dir, user.pw_uid, user.pw_gid)
     except OSError as error:
@@ -110,9 +109,9 @@ class _Sets(ctypes.Structure):
 
 
 def _keep_one_capability() -> None:
-    """Keep the right to try ports below 1024, as the unit gives it; drop every other one.
+    """Keep only the right to bind ports below 1024, as the unit does.
 
-    Without effect where the kernel refuses, as in a container that has not got it.
+    Without effect where the kernel refuses, as in a container without that right.
     """
     sets = _Sets(e0=_MAY_BIND, p0=_MAY_BIND)
     capset = ctypes.CDLL(None).capset

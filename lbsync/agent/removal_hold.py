@@ -17,7 +17,7 @@ from lbsync.settings import Settings
 
 
 class _Note(msgspec.Struct, frozen=True):
-    """What the next agent has to know of a hold."""
+    """What the next agent has to know about a hold."""
 
     total: int
     services: frozenset[str]
@@ -27,7 +27,7 @@ class _Note(msgspec.Struct, frozen=True):
 
 
 class RemovalHold:
-    """Knows what is held, and when it may go."""
+    """Knows which removal is held, and when it may go."""
 
     def __init__(self, control: Control, settings: Settings, accepted: AcceptedStore) -> None:
         """`accepted`: where the guard's memory is kept."""
@@ -45,17 +45,17 @@ class RemovalHold:
         self._obeyed: set[tuple[str, int]] = set()
 
     def configure(self, settings: Settings) -> None:
-        """Follow these settings from the next pass on; what is held stays held."""
+        """Follow these settings from the next pass on; a hold stays."""
         self._settings = settings.agent
         self.guard.percent = settings.agent.guard_percent
         self.guard.window.seconds = settings.agent.guard_window.seconds
         self.guard.tls_in_front = bool(settings.proxy.trusted_proxies)
 
     def is_approved(self, hold: Hold, confirmed: int = 0) -> bool:
-        """Tell whether a removal was confirmed, or has waited for as long as the settings say.
+        """Tell whether a removal was confirmed, or has waited as long as the settings say.
 
-        `confirmed`: revision of the store that confirmed it for the whole fleet; 0: none did. One such
-        word counts once: it does not let the same removal go again later.
+        `confirmed`: revision of the store that confirmed it for the whole fleet; 0: none did. It counts
+        once and does not approve the same removal again later.
         """
         request = self._control.get("confirm")
         if request is not None and request.value == hold.id:
@@ -69,10 +69,9 @@ class RemovalHold:
         return boot.now() - self._note.since >= release.seconds
 
     def note(self, hold: Hold | None, approved: Hold | None = None) -> None:
-        """Remember what is held now, on disk, too.
+        """Remember the hold, also on disk.
 
-        A removal that may go is no less held until it is done: when that fails, the wait does not begin
-        anew.
+        An approved removal stays noted until it is done: if that fails, the wait does not start again.
         """
         self.hold = hold
         if hold is None and approved is None:
@@ -82,7 +81,7 @@ class RemovalHold:
             self._write(_Note(hold.total, hold.removed, since, boot.boot_id()))
 
     def served(self, state: RenderedState) -> None:
-        """This is what runs now: remember it for the guard, also over a restart. Raises `StateError`."""
+        """Save what runs now for the guard, also over a restart. Raises `StateError`."""
         window = self.guard.window
         window.runs(state.desired.services, boot.now())
         if state.approved is not None:
@@ -91,18 +90,18 @@ class RemovalHold:
         self._accepted.remember(window)
 
     def done(self, gone: Hold) -> None:
-        """A removal that was held is served now."""
+        """Note that a held removal is served now."""
         self.guard.baseline = None
         if gone.id in self._confirmed:
             self._obeyed.add((gone.id, self._confirmed.pop(gone.id)))
         self._forget()
 
     def age(self) -> float:
-        """Return for how many seconds the hold has stood; 0.0 where none does."""
+        """Return the age of the hold in seconds; 0.0 if there is none."""
         return boot.now() - self._note.since if self._note is not None else 0.0
 
     def waits(self) -> list[float]:
-        """Return after how many seconds a hold goes by itself; nothing where it does not."""
+        """Return in how many seconds the hold is released by itself; empty: it is not."""
         release = self._settings.guard_release
         if self.hold is None or release is None or self._note is None:
             return []
@@ -111,7 +110,7 @@ class RemovalHold:
     def judge(
         self, candidate: Candidate, store: Store, parser: Parser, snapshot: Snapshot, *, blind: bool
     ) -> Hold | None:
-        """Return what is to be held, and remember it. `blind`: entries do not tell of all servers."""
+        """Return the hold, and remember it. `blind`: entries do not show all servers."""
         state = candidate.state
         hold = state.hold
         if hold is None and blind and not state.approved:
@@ -120,7 +119,7 @@ class RemovalHold:
         return hold
 
     def _read(self) -> _Note | None:
-        """Return what the last agent noted; since the machine was started anew, from now on."""
+        """Return what the last agent noted; after a reboot its time starts again."""
         found = self._control.get("held")
         try:
             note = msgspec.json.decode(found.value, type=_Note) if found is not None else None
@@ -143,17 +142,14 @@ class RemovalHold:
     def _by_files(
         self, candidate: Candidate, store: Store, parser: Parser, snapshot: Snapshot
     ) -> Hold | None:
-        """Guard a removal by what the live file serves: where entries tell nothing of it.
-
-        Nothing can be held service by service then, so all of it waits.
-        """
+        """Guard by what the live file serves, where entries do not show it; then everything waits."""
         live = store.live()
         percent = self._settings.guard_percent
         if candidate.is_live or live is None or percent >= 100:
             return None
         if live.meta.confirmed_at is None:
-            return None  # what lets HAProxy start for the first time serves nothing
-        # Counted in the files, since templates of raw keys know of no services.
+            return None  # what `prepare` left for HAProxy's first start serves nothing
+        # Counted in the files, as templates of raw keys have no services.
         before, after = takers(parsed(live, parser).config), takers(candidate.config)
         if (before - after) * 100 <= before * percent:
             return None
@@ -163,6 +159,6 @@ class RemovalHold:
 
 
 def takers(config: Config) -> int:
-    """Return how many servers take requests: those in maintenance, and those of weight 0, take none."""
+    """Return how many servers take requests: not those in maintenance or of weight 0."""
     servers = (server for placed in config.placed for server in placed.section.servers)
     return sum(not server.disabled and server.weight != 0 for server in servers)

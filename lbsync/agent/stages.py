@@ -33,7 +33,7 @@ from lbsync.settings import Settings
 
 
 class Memory:
-    """What an agent remembers from pass to pass, whatever its settings become."""
+    """What an agent remembers from pass to pass, even when its settings change."""
 
     def __init__(self, settings: Settings) -> None:
         """Read what is on disk in `state_dir`."""
@@ -51,7 +51,7 @@ class Memory:
         )
 
     def follow(self, settings: Settings, master: MasterDirectory) -> None:
-        """Take over settings; `source`, `prefix` and `state_dir` are as they were. Cannot fail."""
+        """Take over settings; `source`, `prefix` and `state_dir` stay the same. Cannot fail."""
         self.store.master = master
         self.limiter.limits = Limits.of(settings.agent)
         self.removal_hold.configure(settings)
@@ -60,7 +60,7 @@ class Memory:
 
 
 class Stages(msgspec.Struct, frozen=True, eq=False):
-    """All that a pass is made of, under one set of settings."""
+    """All parts of a pass, built from one set of settings."""
 
     settings: Settings
     master: MasterDirectory
@@ -75,7 +75,7 @@ class Stages(msgspec.Struct, frozen=True, eq=False):
     def of(cls, settings: Settings, memory: Memory, watchdog_ping: Callable[[], None]) -> Self:
         """Build all stages, changing nothing in `memory`.
 
-        `watchdog_ping` is called before each step that may take its time. Raises `TemplateError` when
+        `watchdog_ping` is called before each step that may take long. Raises `TemplateError` when
         templates cannot be used, `LbsyncError` when the live generation cannot be read.
         """
         options = from_settings(settings)

@@ -1,7 +1,7 @@
-"""The files of the state directory, made anew from memory when somebody removed them.
+"""The files of the state directory, written again from memory when somebody removed them.
 
-`rm -rf` there, or another file system mounted over it, stops nothing that runs. But HAProxy could not
-start again, and the next agent would know no last good version and no request of an operator.
+`rm -rf` there, or a file system mounted over it, stops nothing that runs. But HAProxy could not start
+again, and the next agent would know neither last good versions nor requests of operators.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from lbsync.model.rendered import Rendered
 
 
 class StateFiles:
-    """What is to be on disk, and is looked for before each pass."""
+    """What should be on disk; checked before each pass."""
 
     def __init__(
         self,
@@ -29,28 +29,28 @@ class StateFiles:
         guard: Guard,
         occupied: OccupiedPorts,
     ) -> None:
-        """Nothing is looked for yet."""
+        """Nothing is checked yet."""
         self._store = store
         self._accepted = accepted
         self._control = control
         self._guard = guard
         self._occupied = occupied
         self.lock: Callable[[], str] = str
-        """Takes the host's lock anew where it was lost, and returns what happened; raises `Superseded`."""
+        """Takes the host's lock again if it was lost, and returns what happened; raises `Superseded`."""
         self.are_ours = True
-        """False: another agent has them now."""
+        """False: another agent uses them now."""
         self._lost = ""
         self._served: tuple[Generation, Rendered] | None = None
 
     def note_served(self, generation: Generation, rendered: Rendered | None = None) -> None:
-        """Remember what HAProxy serves; `rendered` left out: it is on disk."""
+        """Remember what HAProxy serves; without `rendered` it is read from disk."""
         if self._served is None or self._served[0].name != generation.name:
             self._served = generation, load(generation) if rendered is None else rendered
 
     def check(self) -> None:
-        """Make sure that nobody else has the directory by now, as while this process stood still.
+        """Make sure that no other agent uses the directory, for example after this process was stopped.
 
-        Raises `Superseded`; `LbsyncError` when the lock cannot be taken anew.
+        Raises `Superseded`; `LbsyncError` when the lock cannot be taken again.
         """
         try:
             self._lost = self.lock() or self._lost
@@ -59,8 +59,8 @@ class StateFiles:
             raise
 
     def restore(self, runtime: HaproxyRuntime) -> None:
-        """Write anew what is gone, and say so. Raises `LbsyncError` when the disk refuses, and
-        `Superseded` when another agent took the lock; nothing is written then."""
+        """Write what is gone again, and log it. Raises `LbsyncError` when the disk refuses, `Superseded`
+        when another agent took the lock; nothing is written then."""
         self.check()
         lost = self._lost or ("accepted.db was removed" if self._accepted.is_gone else "")
         if self._control.make_anew():
@@ -80,7 +80,7 @@ class StateFiles:
         )
 
     def _make_live(self, base: str) -> None:
-        """Bring back the generation that is served, so that HAProxy finds it when it starts."""
+        """Restore the served generation, so that HAProxy finds it when it starts."""
         if self._served is None or self._store.live() is not None:
             return
         gone, rendered = self._served

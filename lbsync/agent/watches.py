@@ -1,5 +1,5 @@
 """What wakes the agent besides the source: settings, templates, certificates, operators' requests, and
-HAProxy that ends or begins anew."""
+HAProxy when it ends or restarts."""
 
 import contextlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Marks = frozenset[tuple[str, int, int]]
 
 
 def _marks(settings: Path, templates: str | None) -> Marks:
-    """Return the marks of the settings file and of the templates, as far as they can be seen."""
+    """Return the marks of the settings file and the templates, if they are readable."""
     found = set()
     for path in [settings, *(Path(templates).rglob("*") if templates else ())]:
         with contextlib.suppress(OSError):
@@ -25,7 +25,7 @@ def _marks(settings: Path, templates: str | None) -> Marks:
 
 
 class Watches:
-    """Wakes the loop when one of them changes. They carry nothing: a pass reads all it needs."""
+    """Wakes the loop when one of them changes, without data: a pass reads all it needs."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Watches:
             rereads[Path(settings.templates.directory)] = None
         control = Path(settings.state_dir) / "control"
         control.mkdir(parents=True, exist_ok=True)
-        # The lock file is removed with everything else, if at all: to be noticed at once.
+        # The lock file is watched because it is removed with everything else, if at all.
         wakes: dict[Path, Names] = {control: None, control.parent: frozenset({"agent.lock"})}
         if settings.proxy.certificates:
             wakes[Path(settings.proxy.certificates)] = None
@@ -65,8 +65,8 @@ class Watches:
     def overlooked(self) -> bool:
         """Tell, once, whether settings or templates changed since this was last asked.
 
-        A directory that is taken away and made anew takes its watch with it, and a watch may fail;
-        so they are also looked at after each pass.
+        A directory that is removed and created again loses its watch, and a watch may fail; so this is
+        also checked after each pass.
         """
         before, self._seen = self._seen, _marks(self._file, self._templates)
         return before != self._seen

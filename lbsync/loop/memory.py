@@ -1,4 +1,4 @@
-"""How a long-running agent treats its memory: what the collector and glibc's malloc are told."""
+"""Memory settings of a long-running agent: the garbage collector and glibc's malloc."""
 
 import contextlib
 import ctypes
@@ -12,8 +12,8 @@ _GC_THRESHOLDS = (20_000, 20, 50)
 
 
 def tune() -> None:
-    """Prepare for ten thousand services: a million objects that stay."""
-    # Walking them all, again and again, to look for cycles would cost more than the passes do.
+    """Prepare for ten thousand services, which are a million long-lived objects."""
+    # Searching all of them for cycles again and again would cost more than the passes.
     gc.set_threshold(*_GC_THRESHOLDS)
     # glibc gives each of some twenty threads (most of them gRPC's, and idle) memory of its own.
     with contextlib.suppress(AttributeError):  # another C library

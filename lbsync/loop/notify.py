@@ -1,4 +1,4 @@
-"""Tell systemd how we are: sd_notify(3), one datagram per message, without a library."""
+"""Reports our state to systemd: sd_notify(3), one datagram per message, without a library."""
 
 import contextlib
 import os
@@ -6,14 +6,14 @@ import socket
 import time
 from collections.abc import Mapping
 
-#: systemd cuts longer ones; and nobody reads them.
+#: systemd truncates longer ones.
 _MAX_STATUS = 500
-#: Seconds to wait for a manager that does not listen; a pass must not wait long for it.
+#: Seconds to wait for a manager that does not read; a pass must not wait long.
 _SEND_S = 0.2
 
 
 class Notifier:
-    """Speaks to the service manager that started us, or to nobody."""
+    """Sends messages to the service manager that started us, if any."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         """Reads `NOTIFY_SOCKET` (a path, or `@name` for an abstract socket), `WATCHDOG_USEC` and
@@ -21,10 +21,10 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self.ping_every: float | None = _ping_every(environ)
-        """Seconds between two beats: a third of what the watchdog allows; None: no watchdog."""
+        """Seconds between two pings: a third of what the watchdog allows; None: no watchdog."""
 
     def ready(self) -> None:
-        """The service is up: its first pass is confirmed."""
+        """Report that the service is up: its first pass is confirmed."""
         self._send("READY=1")
 
     def status(self, sentence: str) -> None:
@@ -32,32 +32,32 @@ class Notifier:
         self._send("STATUS=" + " ".join(sentence.split())[:_MAX_STATUS])
 
     def watchdog_ping(self) -> None:
-        """Tell the watchdog that the loop turns."""
+        """Tell the watchdog that the loop is alive."""
         if self.ping_every is not None:
             self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """Settings are being read again; `ready` ends it. The time tells systemd (253 and later,
-        Type=notify-reload) that this answers its own request, not an older one."""
+        """Report that settings are being read again, until `ready`. The time tells systemd (253 and
+        later, Type=notify-reload) that this answers its own request."""
         self._send(
             f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
         )
 
     def stopping(self) -> None:
-        """The service is on its way out."""
+        """Report that the service is stopping."""
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
         if not self._address:
             return
-        # A manager that does not listen is no reason to stop serving.
+        # A manager that does not read must not stop the service.
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
         ):
             sender.settimeout(_SEND_S)
-            # Connected, because only then does the kernel tell when a full queue has room again;
-            # waiting for it without that would be a busy loop.
+            # Only on a connected socket does the kernel tell when a full queue has room again; without
+            # that, waiting would be a busy loop.
             sender.connect(self._address)
             sender.send(message.encode())
 

@@ -1,4 +1,4 @@
-"""What a pass says when it is over, and what the loop makes of it."""
+"""The outcome of a pass, and the loop's report of it."""
 
 from collections.abc import Iterable
 
@@ -10,32 +10,31 @@ _NAMED = 3
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The end of one pass."""
+    """How one pass ended."""
 
     sentence: str
     """One sentence for log and status: revision, digest, what changed, how it was applied."""
     confirmed: bool
-    """What is wanted is what runs, and was read back to prove it."""
+    """What is wanted runs, and was read back to prove it."""
     waits: str = ""
-    """Why what is wanted is not served yet: a reload for it has to wait, and what for. `confirmed`
-    then speaks of what is served meanwhile."""
+    """Why a reload for what is wanted has to wait; `confirmed` is about what is served meanwhile."""
     waits_s: float = 0.0
     """For how many seconds at least; 0: nobody knows."""
     changed: bool = False
     """This pass applied something."""
     error: str = ""
-    """Why it is not confirmed, or what is wrong although it is; empty when all is well."""
+    """Why it is not confirmed, or what else is wrong; empty when all is well."""
     retry: bool = False
-    """Try again with back-off although nothing changed."""
+    """Try again with back-off even if nothing changes."""
     again_in: float | None = None
-    """Seconds until a pass is wanted whatever happens: a deferred reload, a guard's release."""
+    """Seconds until a pass is due in any case: a deferred reload, a guard's release."""
     exit_code: Exit = Exit.OK
     """For `agent --once`."""
     fields: dict[str, object] = {}
     """More for the log line: `revision=…, digest=…, ms=…`."""
 
     def within(self, waits: Iterable[float]) -> "Outcome":
-        """Return the same, with a pass wanted after the shortest of `waits`, too (seconds)."""
+        """Return the same with a pass due at the latest after the shortest of `waits` (seconds)."""
         known = () if self.again_in is None else (self.again_in,)
         return msgspec.structs.replace(self, again_in=min((*waits, *known), default=None))
 
@@ -49,7 +48,7 @@ def some(names: list[str], verb: str) -> str:
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What the loop knows after a pass; handed to whoever keeps the status."""
+    """What the loop knows after a pass, for the status."""
 
     outcome: Outcome | None
     """None when the pass ended in an exception."""

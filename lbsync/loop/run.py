@@ -1,4 +1,4 @@
-"""The loop. It knows when to run a pass and what to do when one fails, and nothing of its content."""
+"""The loop. It knows when to run a pass and what to do when one fails, not what a pass does."""
 
 import contextlib
 import math
@@ -15,10 +15,10 @@ from lbsync.loop.outcome import Outcome, Report
 from lbsync.loop.schedule import Pace, Schedule
 
 T = TypeVar("T")
-#: Seconds between two looks at the other threads, whether they are still there.
+#: Seconds between two checks that the other threads are alive.
 _LOOK_AFTER_S = 5.0
 Pass = Callable[[], Outcome]
-"""One pass, from the present state of everything; may be run at any time, twice."""
+"""One pass over the current state; may run at any time, and twice."""
 
 
 class Wakeable(Protocol):

@@ -161,7 +161,7 @@ class GlobalRecord(Record, frozen=True):
 
 
 class QuarantineRecord(Record, frozen=True, forbid_unknown_fields=False):
-    """`quarantine/<ns>/<name>`: why a service is held at its last good version.
+    """`quarantine/<ns>/<name>`: why a service is quarantined at its last good version.
 
     Agents of several versions read each other's, so a field that is not known is passed over.
     """
@@ -218,7 +218,7 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     sake only every ten minutes. An agent that does not read back any more says so in `error`."""
     haproxy: str
     quarantined: tuple[str, ...] = ()
-    """Services (`<ns>/<name>`) that are held at their last good version, or refused."""
+    """Services (`<ns>/<name>`) that are quarantined at their last good version, or refused."""
     held: dict[str, str] = msgspec.field(default_factory=dict)
     """What is kept back until somebody decides, and why."""
     hold: HoldRecord | UnsetType = UNSET

@@ -49,7 +49,7 @@ def rival_key(host: str) -> str:
 
 
 def quarantine_key(service: ServiceId | str) -> str:
-    """Return the key that tells the owner of a service why it is held back."""
+    """Return the key that tells the owner of a service why it is quarantined."""
     return f"{QUARANTINE}{service}"
 
 
@@ -105,7 +105,7 @@ def _read(kind: type[R], item: Item) -> R | None:
 
 
 def quarantines(items: Mapping[str, Item]) -> dict[str, QuarantineRecord]:
-    """Return why services are held back, sorted by service. What cannot be read is left out."""
+    """Return why services are quarantined, sorted by service. What cannot be read is left out."""
     keys = sorted(k for k in items if k.startswith(QUARANTINE) and len(k) <= _MOST_KEY)
     found = ((key.removeprefix(QUARANTINE), _read(QuarantineRecord, items[key])) for key in keys)
     return {service: record for service, record in found if record is not None}

@@ -153,7 +153,7 @@ class Agent(msgspec.Struct, frozen=True):
     report: Annotated[
         bool,
         Meta(description="Write what this host serves, verified, to `agents/<host>` in etcd, and why "
-             "a service is held back to `quarantine/<ns>/<name>`; `lbsync wait` and `lbsync status "
+             "a service is quarantined to `quarantine/<ns>/<name>`; `lbsync wait` and `lbsync status "
              "--fleet` live on that. false: write nothing, for an etcd user that may only read."),
     ] = True  # fmt: skip
     report_ttl: Annotated[

@@ -32,7 +32,7 @@ class Templates(msgspec.Struct, frozen=True):
         Meta(extra={"min": "100ms", "max": "30s"},
              description="So much processor time a template may take for its output, and for each item of "
              "`each`; then it is stopped and named, and the last good configuration stays. A service whose "
-             "item takes longer is held back alone. 5s: many times what 10,000 services take."),
+             "item takes longer is quarantined alone. 5s: many times what 10,000 services take."),
     ] = Duration(5_000)  # fmt: skip
 
 

@@ -142,7 +142,7 @@ def test_the_owner_of_a_bad_service_is_told_why_until_it_is_mended(
 
     waited = wait(one, "--revision", str(bad))
     assert waited.returncode == Exit.REJECTED
-    assert "shop/bad is held back: mode: " in waited.stdout
+    assert "shop/bad is quarantined: mode: " in waited.stdout
     item = one.client.get("quarantine/shop/bad")
     assert item is not None
     told = json.loads(item.value)

@@ -1,7 +1,7 @@
 """From what runs to a candidate: by runtime changes where HAProxy can take them, else by a reload.
 
-The file is on disk and validated before anything is changed, and goes live with the change. Whatever
-goes wrong on the short way, the long one is taken: a reload is always right.
+The file is on disk and validated before anything is changed, and goes live with the change. Where
+runtime changes fail, HAProxy is reloaded: a reload is always right.
 """
 
 import time
@@ -32,13 +32,13 @@ class Change(msgspec.Struct, frozen=True, eq=False):
     """How HAProxy gets from what it runs to a candidate."""
 
     plan: Plan
-    """Runtime steps, or the reasons for a reload; empty where the candidate is live already."""
+    """Runtime steps, or the reasons for a reload; empty if the candidate is already live."""
     cause: Cause
-    """Of the reload, should there be one."""
+    """Why there is a reload, if there is one."""
 
 
 class DeferredReload(msgspec.Struct, frozen=True):
-    """A reload is wanted, but has to wait; nothing was changed, nothing is lost."""
+    """A reload is needed but has to wait; nothing was changed, nothing is lost."""
 
     delay: Delay
     reasons: Reasons
@@ -79,7 +79,7 @@ class Converger:
         self._failures = FailedDigests()
 
     def plan(self, candidate: Candidate) -> Change:
-        """Return how to get to a candidate; nothing is changed yet."""
+        """Return how to get to a candidate, changing nothing."""
         if candidate.is_live:
             return Change(Plan((), ()), "change")
         if not self._runtime.is_same_worker():
@@ -90,10 +90,10 @@ class Converger:
     def apply(
         self, candidate: Candidate, change: Change, *, urgent: bool = False
     ) -> ApplyResult | DeferredReload:
-        """Bring a candidate into force and read it back; one that is live already is proved only.
+        """Put a candidate into force and read it back; one that is already live is only verified.
 
-        `urgent`: a reload for it must not wait. Raises `ApplyFailed` when HAProxy did not take it, the
-        generation before being live again.
+        `urgent`: a reload for it must not wait. Raises `ApplyFailed` when HAProxy did not take it; the
+        previous generation is live again then.
         """
         rendered, config = candidate.rendered, candidate.config
         if candidate.is_live:
@@ -115,9 +115,9 @@ class Converger:
         return self._meanwhile(target, delay, reasons)
 
     def serve(self, wanted: Generation, *, draining: bool) -> ApplyResult:
-        """See to it that HAProxy serves a generation that is on disk.
+        """Make HAProxy serve a generation that is on disk.
 
-        `draining` is as the host is now, not as it was when that generation was made.
+        `draining`: the host's state now, not when that generation was made.
         """
         target = parsed(wanted, self._parser)
         rendered = stored_host_map.update(wanted, target.rendered, host_map.content(draining))
@@ -127,11 +127,11 @@ class Converger:
         return self._reload(target, ("another generation was asked for",), "rollback")
 
     def verify_all_next(self) -> None:
-        """Look at everything in the next proof, whenever the last look was."""
+        """Read everything back next time, even if that was just done."""
         self._verified_at = float("-inf")
 
     def release(self) -> bool:
-        """Undo what a person set on the running HAProxy; tell whether it could be looked at."""
+        """Undo what was set by hand in the running HAProxy; tell whether that was possible."""
         if not self._runtime.is_same_worker():
             return False
         self._runtime.verify(release=True)
@@ -149,7 +149,7 @@ class Converger:
         return self._note(applied, found, steps=steps)
 
     def _prove(self, target: LoadedGeneration) -> ApplyResult:
-        """Prove that the live generation is served: quickly, or looking at everything."""
+        """Prove that the live generation is served; read everything back where that is due."""
         live, rendered, config = target.generation, target.rendered, target.config
         bases = live.digest, live.meta.base
         if not self._runtime.is_same_worker() or self._runtime.base not in bases:
@@ -164,7 +164,7 @@ class Converger:
             self.verify_all_next()
             if not self._runtime.known:
                 return applied
-        # The host's own state, say: nobody has changed it, it was loaded so.
+        # For example the host map: it was loaded like this, nobody changed it.
         todo = self._runtime.plan(config, rendered)
         if not todo.empty and not todo.reload:
             self._runtime.carry_out(todo, config, rendered)
@@ -174,9 +174,9 @@ class Converger:
     def _meanwhile(
         self, target: LoadedGeneration, delay: Delay, reasons: tuple[str, ...]
     ) -> ApplyResult | DeferredReload:
-        """Look after what runs while the reload to `target` has to wait; a reload that heals goes to it."""
+        """Verify what runs while the reload to `target` has to wait; a reload that heals goes there."""
         live = self._store.live()
-        if live is None:  # somebody removed it: HAProxy could not start again
+        if live is None:  # removed by somebody: HAProxy could not start again
             return self._reload(target, reasons, "heal")
         stored_host_map.update(live, target.rendered, host_map.of(target.rendered))
         try:
@@ -229,7 +229,7 @@ class Converger:
         return self._last
 
     def _learn(self) -> None:
-        """Find out what runs, where that is the live generation: after a start of the agent."""
+        """After a start of the agent, learn what runs if that is the live generation."""
         if (live := self._store.live()) is None:
             return
         there = parsed(live, self._parser)
@@ -268,14 +268,14 @@ class Converger:
             ours = applied.reload is not None and applied.reload.before == self._runtime.worker
             self._runtime.load(rendered, config, applied.base, ours=ours)
             self._verified_at = time.monotonic()
-        # The proof has read everything back; whose doing a difference is, only a closer look tells.
+        # The proof has read everything back; this tells drift from what was set by hand.
         found = self._runtime.differences() if self._runtime.known and applied.mismatches else []
         return msgspec.structs.replace(
             self._note(applied, found, steps), reasons=reasons, cause=cause, needless=needless
         )
 
     def _not_again(self, wanted: Generation) -> None:
-        """Raise the failure that is known of a generation, while it is not to be tried again."""
+        """Raise the known failure of a generation while it must not be tried again."""
         rest = self._failures.rest(wanted.digest, time.monotonic(), self._switcher.worker_pid())
         if rest is None:
             return
@@ -291,7 +291,7 @@ class Converger:
 
 
 class _Drifted(Exception):
-    """Raised when HAProxy runs something else after runtime changes that it all acknowledged."""
+    """Raised when HAProxy acknowledged all runtime changes, but runs something else."""
 
     def __init__(self, drift: list[Drift]) -> None:
         super().__init__(some(drift))

@@ -1,8 +1,8 @@
-"""May this reload be now? Each costs a second worker until the old one's connections end. Pure.
+"""May HAProxy reload now? Each reload costs a second worker until the old one's connections end. Pure.
 
-Only what was asked for is put off: a change can be live a little later. Never what repairs, as a host
-that does not serve cannot wait, and never what takes access away. Nothing is dropped by waiting: the
-pass that comes when the time is up applies what is wanted then.
+Only requested changes wait, as they can go live a little later. Repairs never wait, as the host does not
+serve meanwhile, nor does what takes access away. Waiting drops nothing: the pass at the end of it applies
+what is wanted then.
 """
 
 import random
@@ -19,7 +19,7 @@ renewed weeks before it has to be, and on every host at once, so it is no more u
 `start`: HAProxy serves nothing of ours yet. `heal`: it serves something else than was confirmed.
 `rollback`: an operator, or a failed reload, goes back."""
 
-#: How soon to look again for an old worker's end, which nothing announces.
+#: How soon to check again whether an old worker has ended, as nothing announces that.
 _LOOK_AGAIN_S = 1.0
 
 
@@ -27,9 +27,9 @@ class Limits(msgspec.Struct, frozen=True):
     """The settings that bound reloads; times in seconds."""
 
     interval: float
-    """At least this long from the end of one reload to the next one's begin."""
+    """At least this long from the end of one reload to the start of the next."""
     old_workers: int
-    """A reload waits while this many replaced workers still live."""
+    """A reload waits while this many replaced workers are still alive."""
     splay: float
     """A reload waits a random time of up to this."""
 
@@ -51,7 +51,7 @@ class Delay(msgspec.Struct, frozen=True):
 
 
 class ReloadLimiter:
-    """Remembers the last reload, and since when one is wanted.
+    """Remembers the last reload, and since when another is wanted.
 
     All of `now` are seconds of one monotonic clock.
     """
@@ -66,12 +66,12 @@ class ReloadLimiter:
     def ask(
         self, cause: Cause, now: float, old_workers: int, *, urgent: bool = False
     ) -> Delay | None:
-        """Return None when the reload may be now, else for how long it has to wait.
+        """Return None if the reload may happen now, else how long it has to wait.
 
-        Ask again whenever a reload is wanted, with the same or other content: the random part is
-        drawn when one is first wanted, and later changes neither prolong it nor wait on their own.
-        `old_workers`: replaced workers that live now. `urgent`: it takes access away, which waits for
-        nothing; how many workers that can cost, HAProxy itself bounds (`max_reloads`).
+        Ask whenever a reload is wanted, for the same or other content: the random part is drawn when one
+        is first wanted, and later changes neither prolong it nor get their own. `old_workers`: replaced
+        workers still alive. `urgent`: it takes access away, so it waits for nothing; HAProxy itself
+        bounds the workers that can cost (`max_reloads`).
         """
         if cause != "change" or urgent:
             return None
@@ -97,9 +97,9 @@ class ReloadLimiter:
         return None
 
     def reloaded(self, now: float) -> None:
-        """A reload has ended, whatever asked for it, and whether it succeeded or not."""
+        """Note that a reload has ended, whatever its cause, and whether or not it succeeded."""
         self._last, self._begin = now, None
 
     def drop_request(self) -> None:
-        """No reload is wanted any more: the next one that is draws anew."""
+        """Note that no reload is wanted any more; the next one draws a new delay."""
         self._begin = None

@@ -1,8 +1,8 @@
 """From a validated generation to one that HAProxy is proved to serve, or back again.
 
 The order is the promise: the link moves, HAProxy reloads, the worker is asked; and if anything in
-it fails, the generation that was live before is live again before anyone hears of the failure.
-This is one plain synchronous call: who wants to stop lets it end first.
+it fails, the previous generation is live again before the failure is reported.
+This is one plain synchronous call: a shutdown lets it end first.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from lbsync.model.rendered import Rendered
 
 
 class ApplyResult(msgspec.Struct, frozen=True):
-    """What came of an apply; never more than was verified."""
+    """The result of an apply; never claims more than was verified."""
 
     outcome: Literal["confirmed", "live"]
     """`confirmed`: HAProxy was proved to serve it. `live`: it is what HAProxy will read when it
@@ -41,27 +41,27 @@ class ApplyResult(msgspec.Struct, frozen=True):
     reload: ReloadProof | None = None
     """None when no reload was needed or possible."""
     mismatches: tuple[Mismatch, ...] = ()
-    """What runs otherwise than the configuration says, in spite of the proof."""
+    """What runs differently from the configuration despite the proof."""
     old_workers: int = 0
     """Workers that a reload replaced and that still finish their connections."""
     detail: str = ""
-    """For `live`: one sentence saying what does not answer."""
+    """For `live`: one sentence about what does not answer."""
     by_hand: tuple[str, ...] = ()
-    """What a person set on the running HAProxy, and is kept: one sentence each."""
+    """What was set by hand and is kept, one sentence each."""
     healed: tuple[str, ...] = ()
-    """What differed and was put right, one sentence each."""
+    """What drifted and was healed, one sentence each."""
     verified_at: float = 0.0
     """Seconds since 1970 when everything was last read back; 0: this apply did not."""
     steps: int = 0
-    """Runtime changes that led here without a reload."""
+    """Number of runtime changes made instead of a reload."""
     reasons: tuple[str, ...] = ()
     """Why it took a reload."""
     cause: str = ""
-    """Of a reload, as the budget counts them: `change`, `start`, `heal`, `rollback`."""
+    """Of a reload: `change`, `start`, `heal` or `rollback`, as in `reload_limiter.Cause`."""
     needless: bool = False
-    """The reload changed nothing of what runs; that must not be."""
+    """The reload changed nothing that runs; this should never happen."""
     worker: str = ""
-    """Process id of the worker that this was proved of."""
+    """Process id of the worker that was verified."""
     base: str = ""
     """Digest that HAProxy gives in `show info`: of the generation it loaded; empty: unknown."""
 
@@ -90,12 +90,12 @@ class Switcher:
     ) -> ApplyResult:
         """Make a validated generation live, reload, prove it, read it back, record it.
 
-        `running`: what HAProxy is known to run; what that asked for itself ends with the reload,
-        what a person set by hand does not.
+        `running`: what HAProxy is known to run; states that it asked for end with the reload, those
+        set by hand do not.
 
-        Raises `ApplyFailed` with HAProxy's own words when HAProxy did not take it, the previous
-        generation being live again by then; `Conflict` when another reload holds the lock for
-        longer than the reload's time limit (nothing was changed).
+        Raises `ApplyFailed` with HAProxy's own words when HAProxy did not take it, once the previous
+        generation is live again; `Conflict` when another reload holds the lock for longer than the
+        reload's time limit (nothing was changed).
         """
         started = time.monotonic()
         try:
@@ -118,7 +118,7 @@ class Switcher:
         try:
             before = self._reloader.running()
         except Denied as error:
-            # It may well run, and what it then takes could never be proved.
+            # It may well run, but what it loads then could never be verified.
             raise ApplyFailed(f"{error}; nothing was changed") from error
         except Unavailable as error:
             server_state.empty(generation, config, self._store.live_link)
@@ -129,15 +129,15 @@ class Switcher:
         self._store.look_for_failure()
         live = self._store.make_live(generation)
         reloaded = self._reload(live, previous, before)
-        # A later start must not take for news what is long ended, such as a maintenance.
+        # A later start must not restore what is long over, such as a maintenance.
         server_state.empty(live, config, self._store.live_link)
         return self._prove(live, rendered, config, started, reloaded)
 
     def confirm(self, live: Generation, rendered: Rendered, config: Config) -> ApplyResult | None:
         """Prove, without a reload, that HAProxy serves the live generation.
 
-        None when it answers but serves something else: a reload is then due. `live` again as
-        outcome while it does not answer. Also the periodic read-back of a confirmed generation.
+        None when it serves something else, so that a reload is due. The outcome is `live` while it
+        does not answer.
         """
         started = time.monotonic()
         try:
@@ -155,10 +155,9 @@ class Switcher:
             return _only_live(live, started, error)
 
     def adopt(self, generation: Generation, config: Config, base: str) -> ApplyResult:
-        """Make a generation live that HAProxy was proved to run already, by runtime changes.
+        """Make a generation live that HAProxy was proved to run, after runtime changes.
 
-        `base`: digest of the generation it had loaded. Raises `ApplyFailed` when the disk does not
-        take it.
+        `base`: digest of the generation it loaded. Raises `ApplyFailed` when the disk refuses it.
         """
         started = time.monotonic()
         with locked(self._options.lock_path, self._options.reload_timeout_s):
@@ -169,14 +168,14 @@ class Switcher:
     def _carry_over(
         self, generation: Generation, config: Config, running: RuntimeConfig | None
     ) -> None:
-        """Let the servers' states outlive the reload, where the configuration asks for it.
+        """Carry the servers' states over the reload, where the configuration asks for it.
 
         An aid, not a condition: without it HAProxy checks every server anew.
         """
         if (place := server_state.place(config, self._store.live_link)) is None:
             return
         with contextlib.suppress(OSError, Unavailable):
-            (generation.path / place).unlink(missing_ok=True)  # of an earlier time it was live
+            (generation.path / place).unlink(missing_ok=True)  # left from when it was live before
             text = state_file.rows(self._worker.servers_state(), running, config)
             replace_file(generation.path / place, text.encode())
 
@@ -194,13 +193,12 @@ class Switcher:
             raise ApplyFailed(f"{error}; {now}") from error
 
     def _go_back(self, live: Generation, previous: Generation) -> str:
-        """Make the generation before live again, in a HAProxy that took the new one, too.
+        """Make the previous generation live again, also in a HAProxy that did take the new one.
 
-        Return what is so now. A reload without a proof may have taken place all the same, and then
-        the link alone would change nothing until the next one.
+        Return the state this leaves, in words. A reload without a proof may still have happened, and
+        then the link alone changes nothing until the next reload.
         """
-        # First the file, then the report: a HAProxy that restarts now must find a configuration
-        # that starts.
+        # First of all: a HAProxy that restarts now must find a configuration that starts.
         self._store.make_live(previous)
         live = self._store.note_failure(live)
         again = f"generation {previous.name} is live again"
@@ -215,7 +213,7 @@ class Switcher:
         except (ApplyFailed, Unavailable) as error:
             return f"HAProxy may run generation {live.name} now ({error}); {starts}"
         if live.meta.confirmed_at is None and live.name != previous.name:
-            # Tried again and again, it would push out the generations one can go back to.
+            # Repeated attempts would push out the generations that one can roll back to.
             self._store.discard(live)
         return again
 
@@ -255,7 +253,7 @@ class Switcher:
             return ""
 
     def old_workers(self) -> int:
-        """Count the workers that were replaced and still live. Raises `Unavailable`."""
+        """Count the replaced workers that are still alive. Raises `Unavailable`."""
         if self._master is None:
             return 0
         return len(self._master.show_proc().old_workers)

@@ -1,1 +1,1 @@
-"""A rendered set that HAProxy accepts: staged, validated, and who is held back when it does not."""
+"""A rendered set that HAProxy accepts: staged, validated, and what is quarantined if it is refused."""

@@ -1,7 +1,7 @@
-"""Which service is at fault, when `haproxy -c` refuses what all of them make together?
+"""Which service is at fault when `haproxy -c` refuses the whole configuration? Pure.
 
-Pure. First the place that HAProxy names is led back to a service, a certificate or a key; where it names
-none, all that changed is divided until the culprits stand alone.
+First the place that HAProxy names is traced to a service, a certificate or a key; if it names none,
+everything that changed is bisected until only the culprits are left.
 """
 
 import re
@@ -24,7 +24,7 @@ _CERTIFICATE = re.compile(rf"{CERTIFICATES}/([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
 def saying(text: str) -> Finding:
-    """Return a finding that has no place."""
+    """Return a finding without a place."""
     return Finding("", 0, "", text)
 
 
@@ -37,7 +37,7 @@ def section_owners(desired: Desired) -> dict[str, str]:
 
 
 def accused(desired: Desired, findings: Iterable[Finding]) -> dict[Suspect, Finding]:
-    """Return the services and certificates that HAProxy names, each with what it says of them."""
+    """Return the services and certificates that HAProxy names, with what it says about each."""
     owners = section_owners(desired)
     found: dict[Suspect, Finding] = {}
     for finding in findings:
@@ -52,9 +52,9 @@ def accused(desired: Desired, findings: Iterable[Finding]) -> dict[Suspect, Find
 def printed(
     rendered: Rendered, findings: Iterable[Finding], changed: Mapping[str, bytes]
 ) -> dict[Suspect, Finding]:
-    """Return the keys, among those that changed, that the lines HAProxy names were printed from.
+    """Return the changed keys from which the lines that HAProxy names were printed.
 
-    HAProxy names fifty at once; to divide them all takes two trials for each.
+    HAProxy names up to fifty at once; bisecting would take two trials for each.
     """
     lines = {file.path: file.data.decode(errors="replace").split("\n") for file in rendered.files}
     values = {key: value.decode(errors="replace").strip() for key, value in changed.items()}
@@ -68,13 +68,13 @@ def printed(
 
 
 def changed_services(entries: Entries, accepted: Entries) -> list[ServiceId]:
-    """Return the services of which any key differs from what was accepted, sorted."""
+    """Return the services with any key that differs from the accepted one, sorted."""
     return sorted(s for s in newest_changes(entries, accepted) if service_key(s) in entries)
 
 
 def newest_changes(entries: Entries, accepted: Entries) -> dict[ServiceId, int]:
-    """Return the services that are not as they were accepted, those that are gone included; with the
-    latest revision that is known of their keys."""
+    """Return the services that differ from what was accepted, also removed ones, with the latest known
+    revision of their keys."""
     found: dict[ServiceId, int] = {}
     for name in entries.keys() | accepted.keys():
         new, old = entries.get(name), accepted.get(name)
@@ -89,11 +89,11 @@ def newest_changes(entries: Entries, accepted: Entries) -> dict[ServiceId, int]:
 
 
 class Bisection(Generic[T]):
-    """Finds those who must be held back for the rest to be accepted.
+    """Finds the suspects to quarantine so that the rest is accepted.
 
-    At every moment the rest is accepted with `quarantined` held back, also of faults that hide each other, or
-    that only some together make. About 2 log2(n) trials for each culprit. Families are judged as wholes
-    first, so that one with a hundred culprits leaves trials for all others.
+    At any time the rest is accepted with `quarantined` taken out, also where faults hide each other or
+    need several suspects together. It takes about 2 log2(n) trials for each culprit. Families are tried
+    as a whole first, so that one with a hundred culprits leaves trials for the others.
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class Bisection(Generic[T]):
         accepts: Callable[[set[T]], bool],
         family: Callable[[T], str] = lambda _: "",
     ) -> None:
-        """`suspects`: in the order in which they are to be believed innocent, first by groups.
+        """`suspects`: groups, and suspects in each, the most likely innocent first.
 
-        `accepts(held)` tells whether all goes well with `quarantined` held back; it was asked already with
-        nobody held, and said no. `family`: who most likely have one writer.
+        `accepts(trial)` tells whether all is well with these taken out; it was already asked with an empty
+        set and said no. `family`: suspects that most likely have one writer.
         """
         self._suspects = suspects
         self._accepts = accepts
@@ -113,14 +113,14 @@ class Bisection(Generic[T]):
         self._doubtful: list[list[T]] = []
         self._most = 0
         self.trials = 0
-        """How many there were."""
+        """How many trials there were."""
         self.quarantined: set[T] = set()
-        """Empty: holding all of them does not help, so none is at fault."""
+        """Empty: taking out all of them does not help, so none is at fault."""
         self.proved: set[T] = set()
-        """Those of `quarantined` that were tried alone; of the others it is not known."""
+        """Those of `quarantined` that were tried alone; the others may be innocent."""
 
     def run(self, most: int) -> None:
-        """Search, with at most so many trials; who was not tried by then stays held."""
+        """Search with at most this many trials; what was not tried by then stays quarantined."""
         everyone = {suspect for group in self._suspects for suspect in group}
         self._most = most
         if not everyone or not self._goes_well(everyone):
@@ -135,7 +135,7 @@ class Bisection(Generic[T]):
             self._divide(doubtful)
 
     def _release(self, units: list[list[T]]) -> None:
-        """Take out of `quarantined` all of these units that the rest can be accepted with."""
+        """Release those of these units with which the rest is still accepted."""
         if not units or self.trials >= self._most:
             return
         rest = self.quarantined.difference(*units)
@@ -149,8 +149,8 @@ class Bisection(Generic[T]):
             self.proved.update(units[0])
 
     def _divide(self, suspects: list[T]) -> None:
-        """Release those of a refused family that can be: by halves, and one by one once nothing but culprits
-        is found, so that one who is innocent among a hundred of these costs a trial for each, not two."""
+        """Release the innocent of a refused family: by halves, then one by one when only culprits turn up,
+        so that one innocent among a hundred culprits costs one trial for each, not two."""
         middle = len(suspects) // 2
         parts = [suspects[middle:], suspects[:middle]]
         in_vain = 0

@@ -1,4 +1,4 @@
-"""May HAProxy bind the addresses that a configuration adds? Asked before the reload.
+"""Can HAProxy bind the addresses that a configuration adds? Checked before the reload.
 
 A reload that cannot bind makes all frontends refuse connections for two seconds (measured on 2.6
 and 2.8), and one whose port is shared by SO_REUSEPORT succeeds and loses half of the connections.
@@ -15,9 +15,9 @@ from lbsync.agent.haproxycfg.parser import Bind
 _ANY_V4 = "*"
 _ANY_V6 = "::"
 _RIGHTS = {errno.EACCES, errno.EPERM}
-"""What the agent may not do, HAProxy may: it is another process, as a rule with other rights."""
+"""The agent has no right to it; HAProxy, with other rights as a rule, may have."""
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
-"""What the agent itself is short of."""
+"""The agent itself has run out of something."""
 
 
 def _nobody() -> list[Bind]:
@@ -30,14 +30,14 @@ class Ports(msgspec.Struct, frozen=True):
     in_use: frozenset[int] = frozenset()
     """Those that HAProxy is seen to listen on."""
     low: bool | None = None
-    """HAProxy may bind ports below `first_free`; None: that cannot be seen."""
+    """HAProxy may bind ports below `first_free`; None: unknown."""
     first_free: int = 0
-    """The lowest port that takes no right (sysctl `net.ipv4.ip_unprivileged_port_start`)."""
+    """The lowest unprivileged port (sysctl `net.ipv4.ip_unprivileged_port_start`)."""
     past: Mapping[int, str] = {}
-    """Ports that other programs of this host listened on, and when last; not those that an operator
-    gave away."""
+    """Ports that other programs of this host listened on, and when last, without those that the settings
+    give to lbsync."""
     listeners: Callable[[], Iterable[Bind]] = _nobody
-    """Gives the sockets of everybody that listen, for addresses that the agent may not try."""
+    """Returns all listening sockets of the host, for addresses that the agent may not bind."""
 
 
 def overlap(one: Bind, other: Bind) -> bool:
@@ -53,7 +53,7 @@ def overlap(one: Bind, other: Bind) -> bool:
 
 
 def added(wanted: Iterable[Bind], known: Sequence[Bind]) -> list[Bind]:
-    """Return the TCP binds that no bind of `known` holds already, in part or whole."""
+    """Return the TCP binds that do not overlap with any of `known`."""
     by_port: dict[int, list[Bind]] = {}
     for bind in known:
         by_port.setdefault(bind.port, []).append(bind)
@@ -68,10 +68,11 @@ def added(wanted: Iterable[Bind], known: Sequence[Bind]) -> list[Bind]:
 
 
 def obstacle(bind: Bind, ports: Ports) -> str:
-    """Return why HAProxy could not have this address to itself; empty when nothing is in the way.
+    """Return why HAProxy could not have this address to itself; empty: nothing is in the way, as far as
+    the agent can tell.
 
-    Also empty where it cannot be told from here. Binds with SO_REUSEADDR, as HAProxy does, but never
-    with SO_REUSEPORT, which would succeed beside another process that uses it too.
+    It binds with SO_REUSEADDR, as HAProxy does, but never with SO_REUSEPORT, which would succeed beside
+    another process that uses it too.
     """
     if bind.port < ports.first_free and ports.low is False:
         return (
@@ -96,7 +97,7 @@ def obstacle(bind: Bind, ports: Ports) -> str:
 
 
 def _try(bind: Bind) -> tuple[int, str]:
-    """Bind for a moment; return errno and words of what was in the way, 0 where nothing was."""
+    """Bind for a moment; return errno and text of the failure, 0 if there was none."""
     address = "0.0.0.0" if bind.address == _ANY_V4 else bind.address
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:

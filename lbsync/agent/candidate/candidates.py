@@ -1,4 +1,4 @@
-"""A set that can go live: staged on disk, and validated there."""
+"""A set that can go live: staged on disk and validated there."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
     generation: Generation
     """Where the set is on disk."""
     is_live: bool
-    """The live generation is what is wanted already; else `generation` is staged beside it."""
+    """The live generation is already what is wanted; else `generation` is staged beside it."""
 
     @property
     def rendered(self) -> Rendered:
@@ -46,7 +46,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
 
 
 class CandidateBuilder:
-    """Makes candidates: on disk, and judged by our rules and `haproxy -c`."""
+    """Stages candidates on disk and validates them by our own rules and `haproxy -c`."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class CandidateBuilder:
     def build(
         self, wanted: PassInput, confirmed: LoadedGeneration | None, ready: Candidate | None = None
     ) -> Candidate:
-        """Return a set that HAProxy accepts, as near to what is wanted as can be.
+        """Return a set that HAProxy accepts, as close to what is wanted as possible.
 
-        `ready`: what was built ahead; taken when it still is what is wanted, removed when not.
-        Raises `Refused` when no service is at fault, or too many would be; `TemplateError` and
-        `Rejected` when nothing can be rendered; `ApplyFailed` when the disk does not take a
-        generation; `Unavailable` when `haproxy -c` cannot be run.
+        `ready`: a prebuilt candidate, used if it is still wanted, else removed. Raises `Refused` when
+        no service is at fault, or too many would be; `TemplateError` and `Rejected` when nothing can be
+        rendered; `ApplyFailed` when the disk refuses a generation; `Unavailable` when `haproxy -c`
+        cannot run.
         """
         known = self._known_binds(confirmed)
         self._occupied.observe(bind.port for bind in known)
@@ -101,7 +101,7 @@ class CandidateBuilder:
         failure: LoadFailed,
         confirmed: LoadedGeneration | None,
     ) -> bool:
-        """Quarantine whoever a failed reload may be due to; tell whether that is anybody."""
+        """Quarantine what may have made a reload fail; tell whether there is anything."""
         live, config = self._store.live_link, candidate.config
         findings = tuple(finding(alert, live, config) for alert in failure.alerts)
         binds = [bind for _, bind in config.binds()]
@@ -110,12 +110,12 @@ class CandidateBuilder:
         return self._search.load_failed(wanted, candidate.state, findings, binders)
 
     def forget(self, candidate: Candidate | None) -> None:
-        """Remove from disk what was built ahead and is not wanted any more."""
+        """Remove a prebuilt candidate that is no longer wanted from disk."""
         if candidate is not None and not candidate.is_live:
             self._store.discard(candidate.generation)
 
     def _live(self, rendered: Rendered) -> Generation | None:
-        """Return the live generation where it is what is wanted, on disk, too."""
+        """Return the live generation if it is what is wanted and undamaged on disk."""
         live = self._store.live()
         if live is None or live.digest != rendered.digest:
             return None
@@ -151,8 +151,8 @@ class CandidateBuilder:
         return Candidate(state, verdict.config, staged, is_live=False)
 
     def _again(self, state: RenderedState) -> Generation | None:
-        """Return the generation that a rollback went back from, where just that is wanted again: it keeps
-        its number. An older one is staged anew, so that numbers tell in which order things were served."""
+        """Return the newest generation if exactly that is wanted again, as after a rollback: it keeps its
+        number. Older ones are staged again, so that numbers show in which order they were served."""
         there = self._store.newest(state.rendered.digest)
         if there is None or IntegrityCheck(HOST_MAP).damaged(there, state.rendered):
             return None
@@ -165,7 +165,7 @@ class CandidateBuilder:
 
     @staticmethod
     def _refuse_loops(state: RenderedState, config: Config) -> None:
-        """Raise `Refused` where a server is HAProxy itself."""
+        """Raise `Refused` if a server is HAProxy itself."""
         loops = Loops((bind for _, bind in config.binds()), listeners.own_addresses())
         found = [
             Finding(MAIN_FILE, 0, loop.backend, loop.reason)
@@ -175,7 +175,7 @@ class CandidateBuilder:
             raise Refused(found)
 
     def _known_binds(self, confirmed: LoadedGeneration | None) -> tuple[Bind, ...]:
-        """Return the binds HAProxy may hold now: they are not probed."""
+        """Return the binds HAProxy may hold now, which are not probed."""
         if confirmed is not None:
             return tuple(bind for _, bind in confirmed.config.binds())
         live = self._store.live()

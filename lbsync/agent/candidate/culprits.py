@@ -1,7 +1,7 @@
-"""Who is held back when not all can be rendered, or HAProxy refuses what all of them make together.
+"""What is quarantined when rendering fails or HAProxy refuses the configuration.
 
-One bad service, key or certificate never stops the others: it stays at its last good version, by name
-and with the reason.
+One bad service, key or certificate never stops the others: it stays at its last good version, named
+with the reason.
 """
 
 import time
@@ -25,26 +25,25 @@ from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.errors import BadKey, ItemsRefused, LbsyncError
 from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
 
-#: Seconds after which something that was held back is tried again as it is: a port may be free by
-#: then, another service gone.
+#: Seconds after which a quarantined suspect is tried again unchanged: a port may be free by then.
 _TRY_AGAIN_S = 60.0
-#: The same for what is held back untried, since too many were refused at once.
+#: The same for what is quarantined untried because too many were refused at once.
 _TRY_UNTRIED_S = 5.0
-#: So many trials (each one `haproxy -c`) a pass spends on dividing those who changed.
+#: Trials (each one `haproxy -c`) that a pass spends on bisecting what changed.
 _MOST_TRIALS = 40
 _MOST_TRIALS_OF_CERTIFICATES = 8
 _MOST_REASONS = 8
 _MOST_OF_FEW = 3
 
 Tries = Callable[[set[Suspect]], LbsyncError | None]
-"""Returns what is wrong with these held back; None: all goes well."""
+"""Returns what is wrong when these are quarantined, too; None: nothing."""
 
 Groups = list[list[Suspect]]
 State = RenderedState | DesiredState
 
 
 class Culprits:
-    """Fills the builder's quarantine; each call holds back more, or raises."""
+    """Fills the builder's quarantine; each call adds to it or raises."""
 
     def __init__(self, builder: DesiredBuilder) -> None:
         self._builder = builder
@@ -52,10 +51,10 @@ class Culprits:
         self._said = log.OnChange()
         self._trials = 0
         self._failed: dict[Suspect, tuple[Identity, int]] = {}
-        """How often a reload with something has failed, as it was stored then."""
+        """What was stored for a suspect when a reload failed, and how often that was."""
 
     def begin(self) -> None:
-        """Begin a search: let those be tried again whose time has come."""
+        """Begin a search and release what is due to be tried again."""
         self._trials = _MOST_TRIALS
         self._said.keep({f"{suspect.kind} {suspect.name}" for suspect in self._quarantine.entries})
         self._quarantine.try_again()
@@ -63,7 +62,7 @@ class Culprits:
     def quarantine_unprintable(
         self, wanted: PassInput, decided: DesiredState, error: LbsyncError, tries: Tries
     ) -> None:
-        """Hold back whoever cannot be rendered; raise the error where it is nobody's fault."""
+        """Quarantine what cannot be rendered; raise the error if no suspect is at fault."""
         if isinstance(error, BadKey) and self._put_key(wanted, error):
             return
         reasons = error.reasons if isinstance(error, ItemsRefused) else {}
@@ -74,7 +73,7 @@ class Culprits:
     def quarantine_refused(
         self, wanted: PassInput, state: RenderedState, refusal: Refused, tries: Tries
     ) -> None:
-        """Hold back whoever HAProxy refuses; raise the refusal when that is nobody."""
+        """Quarantine what HAProxy refuses; raise the refusal if no suspect is at fault."""
         named = self._named(wanted, state, refusal.findings)
         if not self._put_named(wanted, state, named, refusal, _TRY_AGAIN_S):
             self._search(wanted, state, refusal, tries)
@@ -84,7 +83,7 @@ class Culprits:
     def _named(
         self, wanted: PassInput, state: RenderedState, findings: Iterable[Finding]
     ) -> dict[Suspect, Finding]:
-        """Return whom HAProxy names, outright or by a line that was printed from a changed key."""
+        """Return the suspects that HAProxy names, directly or by a line printed from a changed key."""
         named = attribution.accused(state.desired, findings)
         others = [finding for finding in findings if finding not in named.values()]
         groups = self._suspects(wanted, state)
@@ -96,8 +95,8 @@ class Culprits:
         return line_tracing.keys_behind(self._builder, wanted, state, others, keys) | printed
 
     def _put_certificates(self, wanted: PassInput, tries: Tries) -> None:
-        """Hold back what HAProxy will name next, as it names but one certificate at a time: those that
-        OpenSSL would not serve, either, unless HAProxy turns out to take them."""
+        """Quarantine what HAProxy would name next, as it names only one certificate at a time: those that
+        OpenSSL would not serve either, unless HAProxy accepts them."""
         found = {
             Suspect("certificate", name): saying(f"OpenSSL says: {why}")
             for name, why in self._builder.certificates.objections()
@@ -116,11 +115,11 @@ class Culprits:
         findings: tuple[Finding, ...],
         binders: set[str],
     ) -> bool:
-        """Hold back whoever a failed reload may be due to; tell whether that is anybody.
+        """Quarantine what may have made a reload fail; tell whether there is anything.
 
-        Those whom HAProxy names; else those in whose sections (`binders`) an address is new, since a
-        bind is what no check can foresee for sure; else all that changed. For longer each time: a reload
-        that fails may stop all traffic for two seconds.
+        That is what HAProxy names; else services with a new address in their sections (`binders`), as no
+        check can predict a bind for sure; else everything that changed. It lasts longer each time, since
+        a failed reload may stop all traffic for two seconds.
         """
         owners = attribution.section_owners(state.desired)
         why = findings[0] if findings else saying("HAProxy did not take it; see its log")
@@ -147,8 +146,8 @@ class Culprits:
     def quarantine_all_changed(
         self, wanted: PassInput, found: State, error: LbsyncError, tries: Tries
     ) -> None:
-        """Hold back everything that changed, of one kind if that will do: too much is refused for each
-        to be found now. Raise the error where that does not help."""
+        """Quarantine everything that changed, of one kind if that is enough, as too much is refused to find
+        each now. Raise the error if that does not help."""
         groups = self._suspects(wanted, found)
         for suspects in (*groups, [suspect for group in groups for suspect in group]):
             if suspects and tries(set(suspects)) is None:
@@ -157,7 +156,7 @@ class Culprits:
         raise error
 
     def _put_key(self, wanted: PassInput, error: BadKey) -> bool:
-        """Hold back a key that a template named; tell whether that makes a difference."""
+        """Quarantine a key that a template named; tell whether that makes a difference."""
         key = raw_layout.as_stored(wanted.snapshot, error.key)
         if not key or not self._builder.raw_keys:
             return False
@@ -177,7 +176,7 @@ class Culprits:
         return True
 
     def _search(self, wanted: PassInput, found: State, error: LbsyncError, tries: Tries) -> None:
-        """Divide all that changed until the culprits stand alone."""
+        """Bisect everything that changed until only the culprits are left."""
         search = attribution.Bisection(
             self._suspects(wanted, found), lambda trial: tries(trial) is None, lambda s: s.family
         )
@@ -187,7 +186,7 @@ class Culprits:
         reasons = dict.fromkeys(search.proved, first(error))
         if len(search.proved) > 1:
             for suspect in sorted(search.proved)[:_MOST_REASONS]:
-                # What was said may have been said of another.
+                # The message may have been about another one.
                 own = tries(search.quarantined - {suspect})
                 reasons[suspect] = first(own or error)
         others = search.quarantined - search.proved
@@ -199,8 +198,8 @@ class Culprits:
         self._put_untried(wanted, others, error)
 
     def _suspects(self, wanted: PassInput, found: State) -> Groups:
-        """Return all that changed and is not held back yet: by kind, the oldest change first, as
-        who was there first is more likely innocent."""
+        """Return everything that changed and is not quarantined yet: by kind, the oldest change first, as
+        that is more likely innocent."""
         builder, accepted = self._builder, wanted.accepted
         services = attribution.newest_changes(found.entries, accepted)
         keys = raw_layout.changed(wanted.snapshot, builder.good_raw) if builder.raw_keys else ()
@@ -222,9 +221,9 @@ class Culprits:
         error: LbsyncError,
         seconds: float,
     ) -> bool:
-        """Hold back those of `reasons` whom it would change; tell whether there are any.
+        """Quarantine those of `reasons` that changed; tell whether there are any.
 
-        Raise the error when nothing would be left of what is wanted: then it is not theirs.
+        Raise the error if nothing that is wanted would be left: then it is not their fault.
         """
         changed = {suspect for group in self._suspects(wanted, found) for suspect in group}
         fresh = {suspect: why for suspect, why in reasons.items() if suspect in changed}
@@ -258,9 +257,9 @@ class Culprits:
         return found
 
     def _leaves_nothing(self, quarantined: set[Suspect], wanted: PassInput, found: State) -> bool:
-        """Tell whether nothing would be served with these held back, neither of them nor of others.
+        """Tell whether nothing at all would be served with these quarantined.
 
-        A few may be left out although nothing else is there.
+        A few may be left out even if there is nothing else.
         """
         out = {s for s in quarantined if not self._had(wanted, s)}
         services = {suspect.name for suspect in out if suspect.kind == "service"}
@@ -275,8 +274,12 @@ class Culprits:
         return False
 
     def _tell(self, wanted: PassInput, suspect: Suspect, finding: Finding) -> None:
-        """Say it once, and not at each new try; the status goes on to say it."""
-        state = "is held at its last good version" if self._had(wanted, suspect) else "is left out"
+        """Log it once, not at each new try; the status keeps showing it."""
+        state = (
+            "is quarantined at its last good version"
+            if self._had(wanted, suspect)
+            else "is left out"
+        )
         fields = {"service": suspect.name} if suspect.kind == "service" else {}
         name = f"certificate {suspect.name}" if suspect.kind == "certificate" else suspect.name
         is_news = self._said.is_new(f"{suspect.kind} {suspect.name}", finding.text)

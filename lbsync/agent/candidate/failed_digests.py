@@ -1,7 +1,7 @@
-"""Configurations that HAProxy did not take: how long none of them is tried again. Pure.
+"""Configurations that HAProxy failed to load, and how long they are not tried again. Pure.
 
-A reload that fails at binding stops all traffic for two seconds (measured on 2.6 and 2.8), so what has
-failed once is not tried again at the pace at which a pass is.
+A reload that fails at binding stops all traffic for two seconds (measured on 2.6 and 2.8), so it is not
+repeated with every pass.
 """
 
 from lbsync.backoff import doubled
@@ -18,13 +18,13 @@ class LoadFailed(ApplyFailed):
     """Raised when HAProxy was seen to fail at loading a configuration."""
 
     def __init__(self, message: str, alerts: tuple[Alert, ...]) -> None:
-        """`alerts`: what HAProxy said; nothing where that is out of reach."""
+        """`alerts`: what HAProxy said; empty where its log cannot be read."""
         super().__init__(message)
         self.alerts = alerts
 
 
 def pause(failures: int) -> float:
-    """Return for how many seconds what has failed so often is left alone."""
+    """Return for how many seconds not to try again after this many failures."""
     return doubled(FIRST_S, _MOST_S, failures - 1)
 
 
@@ -35,16 +35,16 @@ class FailedDigests:
         self._known: dict[str, tuple[int, float, str, str]] = {}
 
     def note(self, digest: str, why: str, now: float, worker: str) -> None:
-        """A reload to this digest has failed; `worker`: process id of the one that serves on."""
+        """Note a failed reload to this digest; `worker`: process id of the one that still serves."""
         count = self._known.pop(digest, (0,))[0] + 1
         self._known[digest] = (count, now + pause(count), why, worker)
         while len(self._known) > _MOST_REMEMBERED:
             del self._known[next(iter(self._known))]
 
     def rest(self, digest: str, now: float, worker: str) -> tuple[float, str] | None:
-        """Return for how many seconds a digest is still left alone, and why; None: it may be tried.
+        """Return for how many seconds not to try a digest again, and why; None: it may be tried.
 
-        Another worker than the one that served on is another HAProxy: it may have other rights.
+        Another worker means another HAProxy, which may have other rights.
         """
         known = self._known.get(digest)
         if known is None or now >= known[1] or worker != known[3]:

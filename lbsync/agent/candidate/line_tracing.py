@@ -1,6 +1,6 @@
-"""Which key does a line that HAProxy refuses depend on, where nothing on the line tells?
+"""Which key does a refused line depend on when nothing in the line shows it?
 
-Found by rendering, which is cheap beside `haproxy -c`: a key that is held back takes its lines along.
+Found by rendering, which is cheap compared with `haproxy -c`: without its key a line disappears.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from lbsync.agent.haproxycfg.parser import KINDS
 from lbsync.errors import Rejected, TemplateError
 from lbsync.model.rendered import Rendered
 
-#: So long a search may render.
+#: Seconds that a search may spend on rendering.
 _WITHIN_S = 2.0
 Place = tuple[str, str, str]
 """File, first line of the section, and line."""
@@ -27,12 +27,12 @@ def traced(
     suspects: Sequence[Suspect],
     render: Callable[[frozenset[Suspect]], Rendered | None],
 ) -> dict[Suspect, Finding]:
-    """Return those of `suspects` that a line which HAProxy names depends on, whatever is printed there.
+    """Return those of `suspects` on which the lines that HAProxy names depend.
 
-    `render` returns what is printed with some of them held back; None: nothing can be told. The suspects
-    are numbered, and for each bit of the numbers all that have it are held back, then all others: in which
-    of these texts a line is missing spells the number of the one that makes it. Two dozen renderings do
-    for thousands of suspects and all lines at once; a line that several make spells nothing.
+    `render` returns the files with some suspects quarantined; None: it cannot. Suspects are numbered. For
+    each bit, those with the bit set are taken out, then all others: which texts lack a line spells the
+    number of its suspect. Two dozen renderings are enough for thousands of suspects and all lines at once;
+    a line that depends on several spells nothing.
     """
     whole = _places(rendered)
     often = Counter(whole.values())
@@ -58,7 +58,7 @@ def traced(
 
 
 def _places(rendered: Rendered) -> dict[tuple[str, int], Place]:
-    """Return every line that is printed, by file and number."""
+    """Return every printed line by file and number."""
     found: dict[tuple[str, int], Place] = {}
     for file in rendered.files:
         section = ""
@@ -75,7 +75,7 @@ def keys_behind(
     findings: Iterable[Finding],
     keys: Iterable[str],
 ) -> dict[Suspect, Finding]:
-    """Return those of `keys` that refused lines depend on, as far as that is found in time."""
+    """Return those of `keys` on which refused lines depend, as far as found in time."""
     until = time.monotonic() + _WITHIN_S
 
     def render(trial: frozenset[Suspect]) -> Rendered | None:

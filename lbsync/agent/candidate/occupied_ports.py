@@ -1,4 +1,4 @@
-"""Ports that other programs of this host have listened on, remembered: "not taken just now" is no permission.
+"""Remembers ports of other programs on this host: a port that is free right now may still be theirs.
 
 A daemon that restarts leaves its port free for a moment. A tcp service that took it then would keep
 the daemon from coming back, and its clients would reach the service's servers.
@@ -18,26 +18,24 @@ from lbsync.schema import reading
 
 #: Longer than a daemon that is upgraded or moved is away.
 _FORGET_S = 30 * 86_400.0
-#: Between two looks: they cost a fraction of a millisecond.
+#: Seconds between two observations, which cost a fraction of a millisecond.
 _APART_S = 1.0
-#: Between two writes for the times alone.
+#: Seconds between two writes if only times changed.
 _WRITE_S = 3600.0
-#: How long a port that HAProxy had is not taken for another program's: a worker that is replaced may
-#: hold it for a moment longer.
+#: How long a port of HAProxy's does not count as another program's: a replaced worker may still hold it.
 _OURS_S = 60.0
 
 
 class OccupiedPorts:
     """`<state_dir>/occupied-ports.json`: port to when it was last seen (seconds since 1970).
 
-    An aid, not a condition: what cannot be read is unknown, what cannot be written is known until the end
-    of the process.
+    Best effort: what cannot be read is unknown, what cannot be written is known until the process ends.
     """
 
     def __init__(self, state_dir: Path) -> None:
         """`state_dir`: the agent's state directory."""
         self.given_away: frozenset[int] = frozenset()
-        """Ports that HAProxy may have all the same, by the settings."""
+        """Ports that the settings give to HAProxy anyway."""
         self._path = state_dir / "occupied-ports.json"
         self._seen: dict[int, float] = self._read()
         self._ours: dict[int, float] = {}
@@ -45,9 +43,9 @@ class OccupiedPorts:
         self._written_at = time.time()
 
     def observe(self, ours: Iterable[int] = (), *, at_once: bool = False) -> None:
-        """Note who listens now; `at_once`: also where that was just done.
+        """Note which ports are listened on now; `at_once`: even if that was just done.
 
-        `ours`: ports of what HAProxy runs. While none are known, nothing is noted.
+        `ours`: ports that HAProxy runs. While none are known, nothing is noted.
         """
         now = time.monotonic()
         self._ours |= dict.fromkeys(ours, now)
@@ -84,7 +82,7 @@ class OccupiedPorts:
             found = reading.record(self._path.read_bytes(), dict[int, float])
         except (OSError, reading.Unreadable):
             return {}
-        # A clock that was ahead must not make a memory for ever, nor a day that no calendar has.
+        # A clock that was ahead must not make an entry last for ever, nor an impossible date.
         now = time.time()
         return {port: min(max(at, 0.0), now) for port, at in found.items()}
 

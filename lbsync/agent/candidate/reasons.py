@@ -1,4 +1,4 @@
-"""What is said of those who are held back, and how patient to be with them."""
+"""What is said about quarantined suspects, and how long they wait for another try."""
 
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.haproxycfg.lint import Finding
@@ -18,7 +18,7 @@ def first(error: LbsyncError) -> Finding:
 
 
 def untried(error: LbsyncError) -> Finding:
-    """Return what is said of who may be good, and was not tried because of the error."""
+    """Return what is said about suspects that may be good but were not tried."""
     return saying(
         "it was not tried yet, as many changes are refused at once; it is tried again in a few "
         f"seconds ({first(error)})"
@@ -26,7 +26,7 @@ def untried(error: LbsyncError) -> Finding:
 
 
 def patience(error: LbsyncError) -> float:
-    """Return how many times longer than others to wait before it is tried again: a template's time has
-    to run out for each try of what takes too long."""
+    """Return how many times longer than usual to wait for another try: each try of a template that takes
+    too long uses up its whole time limit."""
     is_costly = isinstance(error, TooCostly) or (isinstance(error, ItemsRefused) and error.costly)
     return _PATIENCE if is_costly else 1.0

@@ -1,4 +1,4 @@
-"""From what is wanted to what is accepted: judged, the culprits held back, judged again, until it passes."""
+"""From what is wanted to what is valid: validate, quarantine the culprits, and again until it passes."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,10 +11,10 @@ from lbsync.agent.desired.quarantine import Suspect
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.errors import LbsyncError, Rejected, TemplateError, TooCostly
 
-#: Each round holds back at least one more, as a rule all that HAProxy names (up to 50); who is found by
-#: then is, and the others that changed wait for the next pass.
+#: Each round quarantines at least one more, usually all that HAProxy names (up to 50); whatever else
+#: changed then waits for the next pass.
 _MOST_ROUNDS = 40
-#: The same for rendering, which is cheap and may have to find many bad keys one by one.
+#: The same for rendering, which is cheap and may find many bad keys one by one.
 _MOST_UNPRINTABLE = 200
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ Judge = Callable[[RenderedState], T]
 
 
 class CandidateSearch:
-    """Takes the culprits out of what is wanted; see `culprits` for who that is."""
+    """Takes the culprits out of what is wanted; see `culprits` for how they are found."""
 
     def __init__(self, builder: DesiredBuilder, watchdog_ping: Callable[[], None]) -> None:
         """`watchdog_ping` is called before each rendering."""
@@ -34,11 +34,11 @@ class CandidateSearch:
         self._rest = CostlyRest()
 
     def run(self, wanted: PassInput, judge: Judge[T], try_out: Judge[None]) -> T:
-        """Return what `judge` makes of the set it accepts, as near to what is wanted as can be.
+        """Return the result of `judge` for the set it accepts, as close to what is wanted as possible.
 
-        `try_out` judges, too, but keeps nothing of it. Raises what `judge` raises when that is the
-        fault of nobody who changed, and the renderer's `TemplateError` and `Rejected` likewise. After a
-        `TooCostly` nothing is tried for minutes.
+        `try_out` judges as well but keeps nothing. Raises what `judge` raises if nothing that changed
+        is at fault, and likewise the renderer's `TemplateError` and `Rejected`. After a `TooCostly`
+        nothing is tried for minutes.
         """
 
         def tries(trial: set[Suspect]) -> LbsyncError | None:
@@ -81,11 +81,11 @@ class CandidateSearch:
         findings: tuple[Finding, ...],
         binders: set[str],
     ) -> bool:
-        """Hold back whoever a failed reload may be due to; see `Culprits.load_failed`."""
+        """Quarantine what may have made a reload fail; see `Culprits.load_failed`."""
         return self._culprits.load_failed(wanted, state, findings, binders)
 
     def _printable(self, wanted: PassInput) -> RenderedState:
-        """Return a set of all that can be rendered; hold back what cannot."""
+        """Return a set of everything that can be rendered; quarantine what cannot."""
 
         def tries(trial: set[Suspect]) -> LbsyncError | None:
             try:

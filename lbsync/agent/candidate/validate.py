@@ -1,6 +1,6 @@
 """May this staged generation go live? Our own rules, then `haproxy -c`, then the new binds.
 
-Everything is checked where it stands on disk: relative paths hold there and in the live place,
+Everything is checked in its place on disk: relative paths are right there and when it is live,
 since the root configuration says `default-path config`.
 """
 

@@ -1,1 +1,1 @@
-"""What is wanted: the store's keys decoded, who owns what, which backend takes which share. Pure but for files."""
+"""What is wanted: decoded keys, who owns what, which backend takes which share. Pure except for files."""

@@ -1,8 +1,8 @@
 """What was last served: every key as it stood when a pass was confirmed, kept on disk.
 
-From here come the last good version of a key that went bad, the count of servers that the guard
-compares with, and the order in which files of a file source were created, also after a restart of the
-agent. The store is SQLite: a confirmed pass writes only what changed, in one transaction.
+It gives the last good version of a key that went bad, the number of servers that the guard compares
+with, and the order in which files of a file source were created, also after a restart of the agent. The
+store is SQLite: a confirmed pass writes only what changed, in one transaction.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from lbsync.agent.guard.window import SavedReach, Window
 from lbsync.errors import LbsyncError
 from lbsync.model.snapshot import Item
 
-#: Values of records are texts of kinds of their own, which msgspec does not write by itself.
+#: Records hold subclasses of `str`, which msgspec does not encode by itself.
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 _LAYOUT = """
 CREATE TABLE IF NOT EXISTS accepted (
@@ -46,11 +46,11 @@ class AcceptedStore:
         self._path = path
         self._entries: dict[str, Entry] = {}
         self.raw: Raw = {}
-        """The keys as templates saw them, where they see them as they are stored."""
+        """The raw keys that templates saw, where they see any."""
         self.lost: str = ""
         """Why what was stored could not be read; empty when it could."""
         self.unread = False
-        """It is there, but cannot be read now: a disk that is full or fails. Try `read` again."""
+        """The file exists but cannot be read now, as the disk is full or fails. Try `read` again."""
         self.read()
 
     def read(self) -> None:
@@ -60,17 +60,17 @@ class AcceptedStore:
             self._entries, self.raw = _load(path)
             self.unread = False
         except sqlite3.OperationalError as error:
-            # Not damaged: what is written there is good, and must not be thrown away.
+            # Not damaged: the file is good and must not be thrown away.
             self.lost, self.unread = f"{path} cannot be read now: {error}", True
         except sqlite3.DatabaseError as error:
-            # A damaged file costs the memory of last good versions, not the service: what HAProxy
-            # runs and the live generation are untouched. Kept aside for whoever wants to look.
+            # A damaged file costs the last good versions, not the service: what HAProxy runs and the
+            # live generation are untouched. The file is kept for inspection.
             self.lost = f"{path} cannot be read ({error}); it was set aside and begun anew"
             _set_aside(path)
 
     @property
     def is_gone(self) -> bool:
-        """What was stored is not there any more."""
+        """The file has been removed."""
         return bool(self._entries or self.raw) and not self._path.exists()
 
     @property
@@ -81,7 +81,7 @@ class AcceptedStore:
     def replace(self, entries: Mapping[str, Entry], raw: Raw) -> None:
         """Make `entries` and `raw` the accepted ones. Raises `StateError` when the disk refuses."""
         before = old, old_raw = self._entries, self.raw
-        # The same again, as in nearly every pass: who compares by identity shall find it so.
+        # Nearly every pass: keep the same objects, as others compare them by identity.
         is_same = len(old) == len(entries) and all(old.get(n) is e for n, e in entries.items())
         if is_same and raw == old_raw:
             return
@@ -108,9 +108,9 @@ class AcceptedStore:
             ) from error
 
     def write_anew(self) -> None:
-        """Write all that is accepted, whatever is in the file's place now. Raises `StateError`.
+        """Write everything that is accepted, whatever the file holds now. Raises `StateError`.
 
-        Nothing is written while it is not known what that is.
+        Writes nothing while `unread`.
         """
         if self.unread:
             return
@@ -133,7 +133,7 @@ class AcceptedStore:
             ) from error
 
     def remember(self, window: Window) -> None:
-        """Keep what was reached lately, where it differs from what was kept. Raises `StateError`."""
+        """Save what was reached lately if it changed. Raises `StateError`."""
         if not window.unsaved:
             return
         boot_id, saved = boot.boot_id(), {name: window.saved(name) for name in window.unsaved}
@@ -150,7 +150,7 @@ class AcceptedStore:
         window.unsaved.clear()
 
     def recall(self, window: Window) -> None:
-        """Tell `window` what was reached before this agent began, as far as it can be read."""
+        """Restore into `window` what was reached before this agent started, if readable."""
         if self.unread or not self._path.exists():
             return
         found: dict[bool, dict[str, SavedReach]] = {True: {}, False: {}}
@@ -164,15 +164,12 @@ class AcceptedStore:
 
 
 def peek(path: Path) -> Entries:
-    """Return what is accepted, for a command beside the agent: nothing is written or moved.
-
-    Nothing is found where nothing can be read.
-    """
+    """Return what is accepted, for a command beside the agent; empty if unreadable. Writes nothing."""
     return _decoded(remembered(path))
 
 
 def remembered(path: Path) -> dict[str, Item]:
-    """Return the same as it was stored, whether it would still be accepted or not."""
+    """Return the same as stored, even if it would not be accepted any more."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             return _items(db)
@@ -186,7 +183,7 @@ def _row(item: Item) -> tuple[str, bytes, int, int]:
 
 def _open(path: Path) -> sqlite3.Connection:
     if not path.exists():
-        # Keys hold password hashes. SQLite gives its other files the rights of this one.
+        # Keys hold password hashes. SQLite gives its other files the mode of this one.
         with suppress(OSError):
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o640))
     db = sqlite3.connect(path, timeout=5)
@@ -215,7 +212,7 @@ def _decoded(items: Mapping[str, Item]) -> dict[str, Entry]:
     entries = {}
     for key, item in items.items():
         entry = read_entry(item)
-        # What an older version accepted may be refused by this one: then it is not known good.
+        # An older version may have accepted what this one refuses: not known to be good.
         if isinstance(entry, Entry):
             entries[key] = entry
     return entries

@@ -1,21 +1,20 @@
-"""Does a change take access away? That is never put off: who was shut out must be out now. Pure.
+"""Does a change take access away? Such a reload never waits. Pure.
 
-Compared are the keys as they were last served and as they are wanted.
+Compares the keys as they were last served with those that are wanted.
 """
 
 from lbsync.agent.desired.decode import Entries
 from lbsync.model.records import ServiceRecord
 
-#: Fields that say who may come in, and how often. Any change counts: whether an allow list got
-#: shorter is not worth being wrong about.
+#: Fields that say who may connect, and how often. Any change counts, to be on the safe side.
 _WHO_MAY = ("allow", "deny", "auth", "rate_limit", "cors", "mode", "listen")
 
 
 def less_access(accepted: Entries, wanted: Entries) -> str:
-    """Return the first change that may take access away, as one phrase; empty: there is none.
+    """Return the first change that may take access away, as a phrase; empty: there is none.
 
-    A service, host or path that goes; a policy that changes; a host of others on which a service takes a
-    path, since that path's rules are then its own.
+    That is a removed service, host or path, a changed policy, or a path that a service takes on a host of
+    others, because its own rules apply there then.
     """
     served = _hosts(accepted)
     for name in sorted(accepted.keys() | wanted.keys()):
@@ -35,7 +34,7 @@ def less_access(accepted: Entries, wanted: Entries) -> str:
 
 
 def _taken(old: ServiceRecord, new: ServiceRecord) -> str:
-    """Return the field by which a service loses something, or may."""
+    """Return the field by which a service may lose something."""
     for field in _WHO_MAY:
         if getattr(old, field) != getattr(new, field):
             return field
@@ -45,7 +44,7 @@ def _taken(old: ServiceRecord, new: ServiceRecord) -> str:
 
 
 def _claimed(name: str, old: object, new: ServiceRecord, served: dict[str, set[str]]) -> str:
-    """Return a host that is served already and on which this service now asks for more."""
+    """Return a host that is already served and of which this service now claims more."""
     if isinstance(old, ServiceRecord) and (old.hosts, old.paths) == (new.hosts, new.paths):
         return ""
     for host in new.hosts or ("*",):
@@ -57,7 +56,7 @@ def _claimed(name: str, old: object, new: ServiceRecord, served: dict[str, set[s
 
 
 def _hosts(entries: Entries) -> dict[str, set[str]]:
-    """Return who is reached by each host."""
+    """Return the services of each host."""
     found: dict[str, set[str]] = {}
     for name, entry in entries.items():
         record = entry.record

@@ -1,4 +1,4 @@
-"""What was confirmed in the store, for the guard. Each confirmation counts until what it let go is back."""
+"""What was confirmed in the store, for the guard. Each counts until what it let go is back."""
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -51,14 +51,14 @@ class Approvals:
     """The confirmations of one snapshot."""
 
     def __init__(self, snapshot: Snapshot, entries: Iterable[Entry], spent: Spent) -> None:
-        """`entries`: what the snapshot asks for; gone through once at most, and only when the guard would
-        hold something."""
+        """`entries`: those of the snapshot; iterated at most once, and only when the guard would hold
+        something."""
         self._snapshot = snapshot
         self._entries = entries
         self._spent = spent
 
     def meant(self, service: str, left: int) -> bool:
-        """Tell whether it is confirmed that a service is left with so many servers."""
+        """Tell whether it is confirmed that a service keeps only this many servers."""
         if not self.all.found:
             return False
         return self._rest.covers(service, left, self._newest.get(service, 0))

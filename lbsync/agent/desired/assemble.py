@@ -1,6 +1,6 @@
-"""Entries to what is wanted: who owns which host and path, which backend takes which share.
+"""From entries to what is wanted: who owns which host and path, which backend takes which share.
 
-Pure apart from a cache: the result depends on the entries alone.
+Pure apart from a cache: the result depends only on the entries.
 """
 
 import copy
@@ -24,13 +24,13 @@ from lbsync.model.records import (
 )
 from lbsync.schema.keys import SETTINGS_GLOBAL, Key, ServiceId
 
-#: More slots than this and shares are rounded: a map line each, at one per mille all are exact.
+#: Above this many slots, each a map line, shares are rounded to a thousandth.
 MAX_SLOTS = 1000
 _NOBODY = ServiceId("", "")
 
 
 class _Parts:
-    """All entries of one service; changed in place as entries come and go."""
+    """All entries of one service; changed in place."""
 
     __slots__ = ("groups", "route", "service")
 
@@ -40,7 +40,7 @@ class _Parts:
         self.groups: dict[str, Entry] = {}
 
     def set(self, key: Key, entry: Entry | None) -> None:
-        """Take in one entry; None removes it."""
+        """Set one entry; None removes it."""
         if key.kind == "services":
             self.service = entry
         elif key.kind == "routes":
@@ -51,7 +51,7 @@ class _Parts:
             self.groups[key.group] = entry
 
     def clone(self) -> "_Parts":
-        """Return a copy that may change by itself."""
+        """Return an independent copy."""
         other = _Parts()
         other.service, other.route, other.groups = self.service, self.route, dict(self.groups)
         return other
@@ -68,7 +68,7 @@ def _leads_on(entry: Entry, parts: _Parts) -> bool:
 
 
 class Assembler:
-    """Builds `Desired` pass after pass; a pass costs what has changed, not what there is."""
+    """Builds `Desired` pass after pass; the cost is that of what changed."""
 
     def __init__(self, reserved_ports: Iterable[int] = ()) -> None:
         """`reserved_ports`: ports of HAProxy's own frontends, which no tcp service can have."""
@@ -79,7 +79,7 @@ class Assembler:
         self._settings = GlobalRecord()
 
     def clone(self) -> "Assembler":
-        """Return one that knows the same, and goes its own way from here."""
+        """Return an independent copy."""
         other = copy.copy(self)
         other._seen, other._built = dict(self._seen), dict(self._built)
         other._parts = {service: parts.clone() for service, parts in self._parts.items()}
@@ -92,10 +92,10 @@ class Assembler:
         return self._owned.shut_out
 
     def update(self, changed: Iterable[Entry]) -> list[Service] | None:
-        """Take over entries that changed, where each leaves the structure as it is.
+        """Apply changed entries that leave the structure as it is; return the services that differ now.
 
-        Return the services that are different now; None, having changed nothing, when only
-        `assemble` can tell: new services or groups, settings, claims that meet others.
+        None, with nothing changed, when it takes `assemble`: for new services or groups, for settings,
+        for claims that touch others.
         """
         changed = list(changed)
         claims: dict[ServiceId, ClaimChange] = {}
@@ -130,7 +130,7 @@ class Assembler:
         return self._built[service]
 
     def assemble(self, entries: Entries, revision: int, problems: tuple[Problem, ...]) -> Desired:
-        """Return what `entries` ask for; `problems` found earlier are passed on."""
+        """Return what `entries` ask for; earlier `problems` are passed on."""
         changes = self._changes(entries)
         services = {key.service for key, _ in changes if key.service is not None}
         before = {service: self._service_entry(service) for service in services}
@@ -156,7 +156,7 @@ class Assembler:
         )
 
     def _changes(self, entries: Entries) -> list[tuple[Key, Entry | None]]:
-        """Return what differs from the last pass; None stands for an entry that is gone."""
+        """Return what differs from the last pass; None: the entry is gone."""
         seen = self._seen
         gone = [(e.key, None) for name, e in seen.items() if name not in entries]
         return [*gone, *((e.key, e) for name, e in entries.items() if seen.get(name) is not e)]
@@ -175,7 +175,7 @@ class Assembler:
         return parts.service if parts is not None else None
 
     def _claim_change(self, service: ServiceId, before: Entry | None) -> ClaimChange | None:
-        """Return what became of a service's claims; None where they are as before."""
+        """Return how a service's claims changed; None: they did not."""
         after = self._service_entry(service)
         if before is None and after is None:
             return None
@@ -191,14 +191,14 @@ class Assembler:
 
 
 def _changed(before: Entry, after: Entry) -> ClaimChange | None:
-    """Return what became of claims that were there and are there; None where they are as before."""
+    """Return how the claims of an existing service changed; None: they did not."""
     old, new = _record(before), _record(after)
     same = before.item.create_revision == after.item.create_revision
     return None if same and asks_for(old) == asks_for(new) else ClaimChange(old, new, same)
 
 
 def settings_of(entries: Entries) -> GlobalRecord:
-    """Return what holds for all services."""
+    """Return the settings for all services."""
     entry = entries.get(SETTINGS_GLOBAL)
     return GlobalRecord() if entry is None else entry.is_a(GlobalRecord)
 
@@ -238,9 +238,8 @@ def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalReco
 def _groups(parts: _Parts) -> dict[str, tuple[ServerRecord, ...]]:
     """Return the servers of each group, sorted by name; never empty.
 
-    A service without any group still answers: 503, with a page that says so. So does one whose
-    route leads only to groups that are not there: these count as empty, since the groups that are
-    there were given no share.
+    A service without any group still answers, with 503 and a page that says so. So does one whose route
+    leads only to missing groups: these count as empty, since the existing groups were given no share.
     """
     groups = {name: _servers(entry) for name, entry in parts.groups.items()}
     led_to = _led_to(parts)
@@ -261,13 +260,13 @@ def _shares(parts: _Parts, groups: dict[str, tuple[ServerRecord, ...]]) -> dict[
     """Return the weight of each group that gets traffic; never empty."""
     if parts.route is not None:
         return {group: share for group, share in _led_to(parts).items() if group in groups}
-    # No route: every group, equally; but one without servers would only answer 503.
+    # No route: all groups equally, but not those without servers, which would answer 503.
     return {g: 1 for g, servers in groups.items() if servers} or dict.fromkeys(groups, 1)
 
 
 def slot_counts(shares: dict[str, int]) -> dict[str, int]:
-    """Turn weights into whole numbers of slots: exact while at most `MAX_SLOTS` are needed, else
-    rounded to that many, each group at least one."""
+    """Turn weights into numbers of slots: exact if `MAX_SLOTS` are enough, else rounded to about that
+    many, at least one for each group."""
     unit = gcd(*shares.values())
     exact = {group: share // unit for group, share in shares.items()}
     total = sum(exact.values())

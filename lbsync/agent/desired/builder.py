@@ -1,6 +1,6 @@
-"""Snapshot to rendered files: which entries count, what they ask for, what is held back and why.
+"""From a snapshot to rendered files: which entries count, and what they ask for.
 
-Everything here is decided from values; nothing outside is touched but the certificates' directory.
+Everything is decided from values; of the host only certificates and system files are read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,21 +30,21 @@ from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId, service_key
 
 IsApproved = Callable[[Hold, int], bool]
-"""Tells of a removal, and the revision that confirmed it in the store (0: none did), whether it may go."""
+"""Tells whether a removal may go; takes it and the revision that confirmed it (0: none did)."""
 
 
 class DesiredState(msgspec.Struct, frozen=True, eq=False):
-    """What is wanted, decided but not yet rendered."""
+    """What is wanted, before rendering."""
 
     entries: Entries
     desired: Desired
     hold: Hold | None
     approved: Hold | None = None
-    """A removal that the guard would have held, and that may go."""
+    """A removal that the guard would hold, but that is approved."""
 
 
 class RenderedState(msgspec.Struct, frozen=True, eq=False):
-    """What is wanted, decided and rendered."""
+    """What is wanted, with its rendered files."""
 
     entries: Entries
     desired: Desired
@@ -53,9 +53,9 @@ class RenderedState(msgspec.Struct, frozen=True, eq=False):
     """As in `DesiredState`."""
     rendered: Rendered
     outside: Mapping[str, bytes]
-    """Text of files that are installed outside of the generation, by path."""
+    """Files to install outside of the generation: path to text."""
     raw: Raw
-    """The keys as templates saw them; nothing where they see none."""
+    """The raw keys that templates saw."""
 
 
 class PassInput(msgspec.Struct, frozen=True, eq=False):
@@ -64,14 +64,14 @@ class PassInput(msgspec.Struct, frozen=True, eq=False):
     snapshot: Snapshot
     accepted: Entries
     draining: bool
-    """This host is to be taken out: its health path answers 503."""
+    """This host is being drained: its health path answers 503."""
     is_approved: IsApproved
 
 
 class _Texts(msgspec.Struct, frozen=True):
     files: dict[str, bytes]
     faults: tuple[tuple[str, str], ...]
-    """Files outside of the generation that could not be: path and why."""
+    """Files outside of the generation that could not be rendered: path and why."""
 
 
 class DesiredBuilder:
@@ -89,33 +89,33 @@ class DesiredBuilder:
         contract: bool,
         host_files: HostFiles | None = None,
     ) -> None:
-        """`certificates`: None where HAProxy ends no TLS. `raw_keys`: a template may ask for keys
-        as they are stored, so every change of any key asks for a rendering. `contract`: false where
-        keys are nothing but that."""
+        """`certificates`: None where HAProxy does not terminate TLS. `raw_keys`: templates may read raw
+        keys, so that every change of a key needs rendering. `contract`: false where there are only such
+        keys."""
         self._renderer = renderer
         self._decoder = Decoder(permission, contract=contract)
         self._assembler = Assembler(reserved_ports)
         self._held_assembler: Assembler | None = None
-        """Makes what goes on while a removal is held, beside the other, which makes what is wanted."""
+        """Used beside the other while a removal is held, for what goes on meanwhile."""
         self._guard = guard
         self._spent = Spent()
         self._keeper = Keeper()
         self.certificates = Certificates(certificates)
         self.raw_keys = raw_keys
-        """Templates see the keys as they are stored."""
+        """Templates see raw keys."""
         self.good_raw: Raw = {}
-        """These keys as they were last served."""
+        """The raw keys as they were last served."""
         self.quarantine = Quarantine()
         self.host_files = host_files or HostFiles()
-        """What is read of the host."""
+        """What is read from the host."""
         self._last: tuple[object, _Texts, Rendered] | None = None
         self._last_decision: tuple[Snapshot, Entries, DesiredState] | None = None
-        """The last decision in which nothing was held back, and what it was made from."""
+        """The last decision without a quarantine or hold, and its input."""
 
     def decide(self, wanted: PassInput, trial: frozenset[Suspect] = frozenset()) -> DesiredState:
         """Decide what is wanted. `trial`: treat these as quarantined, too, for a trial.
 
-        Asked again of the same snapshot, by the fast path and by the pass, it answers at once.
+        For the same snapshot again, as from the fast path and then the pass, it answers at once.
         """
         snapshot, accepted = wanted.snapshot, wanted.accepted
         self.quarantine.follow(snapshot)
@@ -128,7 +128,7 @@ class DesiredBuilder:
         resolved = self._decoder.resolve(snapshot, accepted)
         problems = list(resolved.problems)
         entries = resolved.entries
-        # Before anything is held back, so that a second fault of the same service is told, too.
+        # Before quarantine, so that a second fault of the same service is reported, too.
         problems += restore_routes(entries, accepted)
         stuck = {p.service for p in resolved.problems if p.key == f"services/{p.service}"}
         entries = last_good.restore(entries, accepted, suspects, stuck)
@@ -165,7 +165,7 @@ class DesiredBuilder:
         problems: list[Problem],
         stuck: set[str],
     ) -> Desired:
-        """Return what is wanted; change `entries` and `problems` where somebody has to stay in his place
+        """Return what is wanted; change `entries` and `problems` where a service has to stay in place
         because one of `stuck` does."""
         while True:
             desired = self._assembler.assemble(entries, revision, tuple(problems))
@@ -185,16 +185,15 @@ class DesiredBuilder:
         return self._keeper.keep(entries, accepted, names, settings=bool(hold.settings))
 
     def _know_what_runs(self, accepted: Entries) -> None:
-        """Let the guard know what was accepted before this agent began: that is what runs."""
+        """Tell the guard what was accepted before this agent started, as that runs."""
         if accepted and self._guard.window.is_empty:
             running = self._assembler.assemble(accepted, 0, ()).services
             self._guard.window.runs(running, boot.now())
 
     def update(self, snapshot: Snapshot) -> list[Service] | None:
-        """Return the services that changed, where nothing but them is concerned; else None.
+        """Return the changed services if nothing else is concerned; else None, and it takes `decide`.
 
-        What `decide` would decide anew for everybody stays as it was; the cost is that of the
-        change, and of one look at each key.
+        The cost is that of the change, and of one comparison for each key.
         """
         if any(suspect.kind in ("service", "settings") for suspect in self.quarantine.entries):
             return None
@@ -233,19 +232,19 @@ class DesiredBuilder:
         )
 
     def allow_anew(self) -> None:
-        """Let templates take what they may again, however many took too much before."""
+        """Give templates their full allowance again."""
         self._renderer.allowance.restore()
 
     def fragments(self, template: str, items: Sequence[object]) -> list[str]:
-        """Return the texts of items of `each`, as the whole rendering prints them."""
+        """Return the texts of items of `each`, exactly as a full rendering prints them."""
         return self._renderer.fragments(template, items)
 
     def read_certificates(
         self, trial: frozenset[Suspect] = frozenset()
     ) -> tuple[list[CertificateFile], list[str]]:
-        """Return the certificates to serve, and a sentence for each that is not served as it stands.
+        """Return the certificates to serve, and a sentence for each that is not served as it is.
 
-        Raises `Rejected` where the directory cannot be read at first.
+        Raises `Rejected` if the directory cannot be read the first time.
         """
         return self.certificates.read(self.quarantine, trial)
 
@@ -259,7 +258,7 @@ class DesiredBuilder:
         return raw_layout.read(snapshot, self.good_raw, keys)
 
     def _problems(self) -> list[Problem]:
-        """Return why services, or the settings for all, are held back."""
+        """Return why services, or the settings for all, are quarantined."""
         found = []
         for suspect, entry in self.quarantine.entries.items():
             if (service := suspect.service) is not None:
@@ -277,7 +276,7 @@ class DesiredBuilder:
         raw: Raw,
         host: HostState,
     ) -> tuple[_Texts, Rendered]:
-        """Render, or return the last result where nothing that goes into it has changed."""
+        """Render, or return the last result if the input is the same."""
         wanted = (desired.services, desired.settings, tuple(certificates), draining, raw, host)
         mark = (wanted, self._renderer.resting)
         if self._last is not None and self._last[0] == mark:

@@ -1,8 +1,8 @@
 """Which certificates are served, and in which order: the last good one in place of one that cannot be.
 
-HAProxy takes the first in its list that has the name a client asks for. So of several with a name the
-one that was issued last stands before the others, and one that is not valid now stands behind all, or is
-left out where others are valid for all of its names.
+HAProxy takes the first in its list that has the name a client asks for. So of several with one name the
+newest comes first, and one that is not valid now comes last, or is left out if others are valid for all
+of its names.
 """
 
 import time
@@ -20,24 +20,24 @@ class Certificates:
     """The certificates of a directory, and those that were served before."""
 
     def __init__(self, directory: CertificateDirectory | None) -> None:
-        """`directory`: None where HAProxy ends no TLS."""
+        """`directory`: None where HAProxy does not terminate TLS."""
         self._directory = directory
         self._path = directory.path if directory else Path()
         self.last: tuple[CertificateFile, ...] = ()
-        """Those that HAProxy was last proved to serve, with what belongs to them."""
+        """Those that HAProxy was last proved to serve, with their keys and other files."""
         self.stored: tuple[CertificateFile, ...] = ()
         """What was last read."""
         self._facts: dict[bytes, Facts | None] = {}
-        """Of every certificate that was last read, by its bytes."""
+        """By the bytes of each certificate that was last read."""
 
     def read(
         self, quarantine: Quarantine, trial: frozenset[Suspect]
     ) -> tuple[list[CertificateFile], list[str]]:
-        """Return what is to be served, certificates in the order in which HAProxy shall look at them, and
-        a sentence for each file that is not served as it stands.
+        """Return what to serve, certificates in HAProxy's order of preference, and a sentence for each
+        file that is not served as it is.
 
-        A directory that was emptied, or cannot be read, takes nothing away: without any certificate
-        HAProxy would stop to listen for TLS. Raises `Rejected` where it cannot be read at first.
+        An emptied or unreadable directory takes nothing away: without any certificate HAProxy would stop
+        listening for TLS. Raises `Rejected` if it cannot be read the first time.
         """
         if self._directory is None:
             return [], []
@@ -69,15 +69,14 @@ class Certificates:
         return self._in_order([*found, *kept]), left_out
 
     def changed(self) -> Iterator[str]:
-        """Yield the names of certificates that are not as they were last served."""
+        """Yield the names of certificates that differ from what was last served."""
         names = {file.certificate for file in (*self.stored, *self.last)}
         for name in names:
             if identity(self.stored, name) != identity(self.last, name):
                 yield name
 
     def objections(self) -> Iterator[tuple[str, str]]:
-        """Yield the names of changed certificates that OpenSSL would not serve, and why: HAProxy
-        names but one at a time."""
+        """Yield the names of changed certificates that OpenSSL would not serve, and why."""
         files = {file.name: file.data for file in self.stored}
         for name in self.changed():
             if name not in files:
@@ -87,7 +86,7 @@ class Certificates:
 
     @property
     def ends(self) -> dict[str, float]:
-        """File to the end of its validity, in seconds since 1970, of every certificate that is there."""
+        """File to the end of its validity, in seconds since 1970, for every known certificate."""
         found = {}
         for file in (*self.last, *self.stored):
             if file.served and (facts := self._of(file)) is not None:
@@ -117,10 +116,9 @@ def _place(file: CertificateFile, places: Mapping[str, Rank | None]) -> tuple[Ra
 
 
 def ranks(facts: Mapping[str, Facts], now: float) -> dict[str, Rank | None]:
-    """Return where each certificate stands among the others; None: it is to be left out.
+    """Return the rank of each certificate; None: leave it out.
 
-    Those that share a name stand together, where the first of them stood, the newest before the
-    others.
+    Those that share a name stay together at the place of the first, the newest before the others.
     """
     valid = {name for name, each in facts.items() if each.valid(now)}
     covered = {dns for name in valid for dns in facts[name].names}
@@ -139,7 +137,7 @@ def _is_in(dns: str, covered: set[str]) -> bool:
 
 
 def _anchors(names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return for each certificate the first of all that share names with it, directly or by others."""
+    """Return for each certificate the first that shares names with it, directly or through others."""
     first: dict[str, str] = {}
     parents = {name: name for name in names}
 
@@ -157,7 +155,7 @@ def _anchors(names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 def identity(files: Iterable[CertificateFile], name: str) -> Identity:
-    """Return what is stored of a certificate: itself, and what stands beside it."""
+    """Return what is stored for a certificate: itself and the files beside it."""
     return tuple((file.name, 0, file.data) for file in files if file.certificate == name)
 
 

@@ -1,6 +1,6 @@
 """Who owns which host, path and port: the service that was created first.
 
-Pure. A claim that somebody older holds is refused by name; the rest of that service goes on.
+Pure. A claim that an older service has is refused by name; the rest of that service goes on.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ class Claimant(msgspec.Struct, frozen=True):
     """One service and what it asks for."""
 
     created: int
-    """Revision that created its key; the smaller one wins, then the smaller name."""
+    """Revision that created its key; the lower one wins, then the lower name."""
     service: ServiceId
     record: ServiceRecord
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What a service was given of what it claims."""
+    """Those of its claims that a service was given."""
 
     routes: tuple[str, ...] = ()
     """Keys of the route map: `host/path/`, the path in its plain spelling."""
@@ -34,10 +34,10 @@ class Grant(msgspec.Struct, frozen=True):
 def grant(
     claimants: Iterable[Claimant], reserved_ports: frozenset[int]
 ) -> tuple[dict[ServiceId, Grant], list[Problem], bool]:
-    """Return what each service gets, sorted by name; the claims that were refused; and whether any
-    asked for the twin of a host, which it gets only while nobody names that host.
+    """Return what each service gets, sorted by name; the refused claims; and whether any service claims
+    the `www` twin of a host, which it gets only while no other names that host.
 
-    A tcp service whose port is taken gets nothing, and is left out.
+    A tcp service whose port is taken gets nothing and is left out.
     """
     order = sorted(claimants, key=lambda c: (c.created, c.service.ns, c.service.name))
     problems: list[Problem] = []
@@ -71,7 +71,7 @@ def grant(
 
 
 def explicit(record: ServiceRecord) -> tuple[str, ...] | None:
-    """Return the route keys that a service names itself; None where it claims twins of `www` too."""
+    """Return the route keys that a service names itself; None if it claims `www` twins as well."""
     claims = list(claims_of(record))
     return tuple(key for key, _ in claims) if all(named for _, named in claims) else None
 
@@ -82,7 +82,7 @@ def granted(routes: tuple[str, ...]) -> Grant:
 
 
 def asks_for(record: ServiceRecord) -> object:
-    """Return all of a record that decides about claims; equal values claim the same."""
+    """Return the part of a record that decides its claims; equal values claim the same."""
     return record.mode, record.hosts, record.paths, record.listen, bool(record.redirect.www)
 
 

@@ -1,6 +1,6 @@
-"""Snapshot to entries: decode what changed, keep the last good version of what is bad.
+"""From a snapshot to entries: decode what changed, keep the last good version of what is bad.
 
-A stage of the pass; holds no state but a cache, so that a pass costs what has changed.
+Its only state is a cache, so that a pass costs what changed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from lbsync.schema.decode import UNEXPLAINED, decode
 from lbsync.schema.keys import Key, ServiceId, endpoints_key, parse_key, service_key
 from lbsync.schema.reading import one_line
 
-#: Bad keys beyond these are explained only where they are spoken of.
+#: More bad keys than this are explained only when they are reported.
 _FEW = 100
 _SHOWN = 200
 
@@ -27,7 +27,7 @@ R = TypeVar("R", bound=Record)
 
 
 class Entry(msgspec.Struct, frozen=True, eq=False):
-    """One good key: what was stored and what it says. Compared by identity."""
+    """A good key: its stored item and decoded record. Compared by identity."""
 
     item: Item
     key: Key
@@ -44,14 +44,14 @@ Entries = Mapping[str, Entry]
 
 
 class DecodedSnapshot(msgspec.Struct, frozen=True, eq=False):
-    """The entries to go on with, and what was wrong with the others."""
+    """The entries to use, and what is wrong with the others."""
 
     entries: dict[str, Entry]
     problems: tuple[Problem, ...]
 
 
 def read_entry(item: Item, *, explain: bool = True) -> Entry | Problem | None:
-    """Decode one item; None for keys that are not the agent's business. `explain`: as in `decode`."""
+    """Decode one item; None for keys that the agent does not use. `explain`: as in `decode`."""
     try:
         key = parse_key(item.key)
     except ValueError as error:
@@ -65,7 +65,7 @@ def read_entry(item: Item, *, explain: bool = True) -> Entry | Problem | None:
 
 
 def _shown(key: str) -> str:
-    """Return a key as it may be printed: a terminal must not obey what somebody wrote to etcd."""
+    """Return a key made safe to print: a terminal must not obey what is in etcd."""
     return one_line(key, _SHOWN)
 
 
@@ -79,11 +79,11 @@ def _service_in(key: str) -> str:
 
 
 class Decoder:
-    """Decodes snapshot after snapshot, each key once per change."""
+    """Decodes snapshot after snapshot, each key only when it changes."""
 
     def __init__(self, permission: Permission | None = None, *, contract: bool = True) -> None:
-        """`permission`: what namespaces may claim; None: anything. `contract` false: the keys are
-        not ours, so none is an entry and none is bad."""
+        """`permission`: what namespaces may claim; None: anything. `contract` false: the keys are not
+        ours, so none is decoded and none is bad."""
         self._permission = permission
         self._contract = contract
         self._items: Mapping[str, Item] = {}
@@ -97,7 +97,7 @@ class Decoder:
         for name in [name for name in old if name not in new]:
             self._good.pop(name, None)
             self._well(name)
-        # The mirror keeps the object of a key that did not change, so identity settles most.
+        # The mirror keeps the objects of unchanged keys, so identity is enough for most.
         for name, item in [pair for pair in new.items() if old.get(pair[0]) is not pair[1]]:
             if name not in old or old[name] != item:
                 self._read(item, accepted.get(name))
@@ -109,7 +109,7 @@ class Decoder:
         return DecodedSnapshot(entries, self._problems(snapshot))
 
     def _problems(self, snapshot: Snapshot) -> tuple[Problem, ...]:
-        """Return what to say of the bad keys; the same again, where they are the same."""
+        """Return the problems of the bad keys; the same objects while nothing changes."""
         if self._told is None or self._told[0] != snapshot.unreadable:
             found = few([*self._bad.values(), *map(_unreadable, snapshot.unreadable)])
             self._told = snapshot.unreadable, tuple(map(self._explained, found))
@@ -126,14 +126,13 @@ class Decoder:
 
     @property
     def entries(self) -> Entries:
-        """The good entries of the last snapshot that was taken over."""
+        """The good entries of the last snapshot that was applied."""
         return self._good
 
     def diff(self, snapshot: Snapshot) -> list[Entry] | None:
-        """Return the entries that changed since the last snapshot, where that is all that changed.
+        """Return the entries that changed since the last snapshot; `apply` takes them over.
 
-        None when a key is gone, new and bad, or was bad: then only `resolve` can tell. Nothing is
-        taken over; `apply` does that.
+        None if a key is gone, is bad or was bad: then it takes `resolve`.
         """
         old, new = self._items, snapshot.items
         changed = [item for name, item in new.items() if old.get(name) is not item]
@@ -152,14 +151,14 @@ class Decoder:
         return found
 
     def apply(self, snapshot: Snapshot, changed: list[Entry]) -> None:
-        """Take over what `diff` found in this snapshot."""
+        """Take over what `diff` returned for this snapshot."""
         self._items = snapshot.items
         self._good.update((entry.item.key, entry) for entry in changed)
 
     def _unrouted(self, accepted: Entries) -> Iterator[str]:
         """Yield the keys of new services whose route cannot be read.
 
-        Without the route every group would take its share, also one that it gives nothing.
+        Without the route every group would get a share, even one that it excludes.
         """
         for name, problem in self._bad.items():
             service = f"services/{problem.service}"
@@ -176,7 +175,7 @@ class Decoder:
     def _read(self, item: Item, accepted: Entry | None) -> None:
         self._good.pop(item.key, None)
         self._well(item.key)
-        # After a restart the accepted entries are decoded already; most are unchanged.
+        # After a restart the accepted entries are already decoded; most are unchanged.
         unchanged = accepted is not None and accepted.item == item
         result = accepted if unchanged else self._read_entry(item, explain=len(self._bad) < _FEW)
         if isinstance(result, Entry):
@@ -197,8 +196,8 @@ def _unreadable(shown: str) -> Problem:
 def restore_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem]:
     """Put the accepted route back wherever a new one names a group that has no endpoints key.
 
-    A misspelt group in a blue-green switch must not send traffic nowhere; the switch takes place
-    by itself once the endpoints are there. Changes `entries`; returns what was found.
+    A misspelt group in a blue-green switch must not send traffic nowhere; the switch happens by itself
+    once the endpoints are there. Changes `entries`; returns the problems.
     """
     problems = []
     for name, entry in list(entries.items()):
@@ -226,14 +225,14 @@ def restore_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem
 
 
 def keys_of(entries: Entries, services: set[ServiceId]) -> list[str]:
-    """Return the names of all entries that belong to `services`."""
+    """Return the keys of all entries of `services`."""
     return [name for name, entry in entries.items() if entry.key.service in services]
 
 
 def with_accepted(
     entries: Entries, accepted: Entries, services: set[ServiceId]
 ) -> dict[str, Entry]:
-    """Return `entries` with every key of `services` as it was accepted (or absent)."""
+    """Return `entries` with every key of `services` as it was accepted, or absent."""
     if not services:
         return dict(entries)
     mixed = {name: entry for name, entry in entries.items() if entry.key.service not in services}

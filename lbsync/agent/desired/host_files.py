@@ -1,8 +1,8 @@
-"""What of the host's own state goes into a generation, so that HAProxy's start depends on none of it.
+"""Host state that goes into a generation, so that HAProxy's start does not depend on it.
 
 HAProxy reads /etc/resolv.conf (`parse-resolv-conf`) and the system's authorities (`@system-ca`) when it
 starts, and does not start without them (measured on 2.6 and 2.8). So they are read here and rendered;
-what cannot be read any more takes nothing away.
+if they become unreadable, the last ones are used.
 """
 
 import re
@@ -16,26 +16,26 @@ from lbsync.model.desired import Desired
 from lbsync.model.rendered import Rendered
 
 SYSTEM_AUTHORITIES = "ca/system.pem"
-"""Where the authorities of the system stand within a generation."""
-#: Whom the C library asks where resolv.conf(5) names nobody.
+"""Path of the system's authorities within a generation."""
+#: The C library's default where resolv.conf(5) names no server.
 _LOCAL = ("127.0.0.1:53",)
 _RESOLVERS = re.compile(r"^resolvers lbsync\n(?:[ \t]+.*\n|\n)*", re.MULTILINE)
 _NAME_SERVER = re.compile(r"^[ \t]+nameserver[ \t]+\S+[ \t]+(\S+)", re.MULTILINE)
 
 
 class HostState(msgspec.Struct, frozen=True):
-    """What templates get of the host."""
+    """What templates see of the host."""
 
     name_servers: tuple[str, ...] = ()
-    """`IP:PORT` each; nothing where no server is given by name."""
+    """`IP:PORT` each; empty if no server is given by name."""
     files: tuple[tuple[str, bytes], ...] = ()
     """Path and content of files for the generation."""
     problems: tuple[str, ...] = ()
-    """A sentence for each thing that could not be read."""
+    """A sentence for each file that could not be read."""
 
 
 class HostFiles:
-    """Reads what the services need of the host, and remembers what was there."""
+    """Reads what the services need of the host, and remembers it."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class HostFiles:
         self._last_authorities = b""
 
     def remember(self, rendered: Rendered) -> None:
-        """Take over what a generation from before was made with."""
+        """Take over what an earlier generation was made with."""
         for file in rendered.files:
             if file.path == SYSTEM_AUTHORITIES:
                 self._last_authorities = file.data

@@ -1,6 +1,6 @@
-"""What of a service stays while its removal is held: the servers that would go, and what leads to them.
+"""What stays of a service while its removal is held: the servers that would go, and what leads to them.
 
-All else of the service goes on: new servers come in, and weights, checks and headers change.
+Everything else goes on: new servers are added, and weights, checks and headers change.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Groups = Mapping[str, Entry]
 
 
 class Keeper:
-    """Mixes entries; remembers the mixtures, so that the next pass finds the same objects."""
+    """Merges entries; remembers the results, so that the next pass gets the same objects."""
 
     def __init__(self) -> None:
         self._mixed: dict[str, tuple[Entry, Entry, Entry]] = {}
@@ -30,8 +30,8 @@ class Keeper:
         *,
         settings: bool = False,
     ) -> dict[str, Entry]:
-        """Return `entries`, where `services` lose nothing that they have in `accepted`. `settings`:
-        what holds for all of them stays as well."""
+        """Return `entries` in which `services` keep everything they have in `accepted`. `settings`: the
+        settings for all stay as well."""
         mixed = {name: e for name, e in entries.items() if e.key.service not in services}
         wanted, old = _of(entries, services), _of(accepted, services)
         self._mixed = {n: m for n, m in self._mixed.items() if m[0].key.service in services}
@@ -87,9 +87,9 @@ def _of(entries: Entries, services: set[ServiceId]) -> dict[ServiceId, dict[str,
 
 
 def _is_led_to_alike(then: Entry, now: Entry) -> bool:
-    """Tell whether the same requests of the same clients lead to a service as before."""
+    """Tell whether a service still gets the same requests of the same clients."""
     old, new = then.is_a(ServiceRecord), now.is_a(ServiceRecord)
-    # Made anew it has lost its place among those who claim the same.
+    # Created again, it has lost its place among those that claim the same.
     is_same_key = then.item.create_revision == now.item.create_revision
     leads = [(r.mode, r.hosts, r.paths, r.listen, r.redirect.www, access_of(r)) for r in (old, new)]
     return is_same_key and leads[0] == leads[1]
@@ -100,7 +100,7 @@ def _route(entries: Entries) -> Entry | None:
 
 
 def _led_to(route: Entry | None, groups: Groups) -> int:
-    """Return how many servers of these groups a route gives requests."""
+    """Return how many servers of these groups get requests by a route."""
     taken = groups.values()
     if route is not None:
         shares = route.is_a(RouteRecord).groups
@@ -116,7 +116,7 @@ def _led_to(route: Entry | None, groups: Groups) -> int:
 def _merged_servers(
     old: tuple[ServerRecord, ...], new: tuple[ServerRecord, ...]
 ) -> tuple[ServerRecord, ...]:
-    """Return new servers and those of the old ones that take requests, each name once."""
+    """Return the new servers and those old ones that take requests, each name once."""
     stay = {server.name: server for server in old if takes(server)}
     wanted = {server.name for server in new}
     renamed = {_place(server): name for name, server in stay.items() if name not in wanted}

@@ -1,4 +1,4 @@
-"""What stays as it was accepted: of those who are held back, and of those who would take their place. Pure."""
+"""Puts accepted entries back: of quarantined services, and of those that would take their place. Pure."""
 
 from collections.abc import Collection, Iterable
 
@@ -15,7 +15,7 @@ def restore(
 ) -> dict[str, Entry]:
     """Return `entries` with everything of `suspects` as it was accepted, or absent.
 
-    Adds to `stuck` the services whose hosts or port are not those that are stored for them.
+    Adds to `stuck` the services whose hosts or port differ from what is stored for them.
     """
     services = {service for suspect in suspects if (service := suspect.service) is not None}
     mixed = with_accepted(entries, accepted, services)
@@ -34,11 +34,11 @@ def keep_in_place(
     conflicts: Iterable[Problem], stuck: set[str], entries: Entries, accepted: Entries
 ) -> tuple[dict[str, Entry], list[Problem]]:
     """Return the accepted entries that take the place of new ones, by key, and what to tell of them: a
-    service that would have no host or port left, since the owner of its new ones is held back, keeps what
+    service that would have no host or port left, since the owner of its new ones is quarantined, keeps what
     it had.
 
-    Two services that change places in one write would both be lost otherwise where only one of them
-    cannot change. Who is given something follows the store: another's fault must not hold up its change.
+    Otherwise two services that swap hosts in one write would both be lost if only one of them cannot
+    change. Who is given something follows the store: another's fault must not hold up its change.
     `conflicts`: claims that were refused of services that were given none; `stuck`: services that claim
     something else than is stored for them.
     """
@@ -52,6 +52,8 @@ def keep_in_place(
         if before is None or entries.get(key) is before or key in found:
             continue
         found[key] = before
-        why = f"; until {problem.rival}, which is held back, is corrected, the version before stays"
+        why = (
+            f"; until {problem.rival}, which is quarantined, is corrected, the version before stays"
+        )
         told.append(msgspec.structs.replace(problem, reason=f"{problem.reason}{why}"))
     return found, told

@@ -1,7 +1,7 @@
-"""The claims of all services, settled anew only as far as a change reaches. Pure.
+"""The grants of all services, updated only as far as a change reaches. Pure.
 
-Most changes concern nobody else: hosts that are new or go, while nobody disputes any. Those are decided
-from the services that changed; anything else is decided for all together, as `claims` says.
+Most changes concern no other service: hosts come or go while none is disputed. These are decided from
+the changed services alone; everything else is decided for all services, as `claims` says.
 """
 
 import bisect
@@ -17,16 +17,16 @@ from lbsync.schema.keys import ServiceId
 
 
 class ClaimChange(msgspec.Struct, frozen=True):
-    """What became of one service's record; None: it was not there, or is gone."""
+    """A service's record before and after; None: it did not exist, or is gone."""
 
     old: ServiceRecord | None
     new: ServiceRecord | None
     same_claimant: bool = True
-    """The key was not removed and made anew in between."""
+    """The key was not removed and created again in between."""
 
 
 class Ownership:
-    """Who was given what."""
+    """Which service was given what."""
 
     def __init__(self, reserved_ports: frozenset[int]) -> None:
         """`reserved_ports`: ports of HAProxy's own frontends, which no tcp service can have."""
@@ -34,7 +34,7 @@ class Ownership:
         self._owners: dict[str, ServiceId] = {}
         self._twins = False
         self.grants: dict[ServiceId, Grant] = {}
-        """What each service has, sorted by name; one that was refused all is not there."""
+        """What each service has, sorted by name, without those that were refused everything."""
         self.conflicts: list[Problem] = []
         """The claims that were refused."""
 
@@ -45,7 +45,7 @@ class Ownership:
         return [problem for problem in self.conflicts if problem.service not in has]
 
     def clone(self) -> "Ownership":
-        """Return one that knows the same, and goes its own way from here."""
+        """Return an independent copy."""
         other = copy.copy(self)
         other._owners, other.grants = dict(self._owners), dict(self.grants)
         other.conflicts = list(self.conflicts)
@@ -54,8 +54,8 @@ class Ownership:
     def independent_grants(
         self, changes: Mapping[ServiceId, ClaimChange]
     ) -> dict[ServiceId, Grant | None] | None:
-        """Return what these services are given, None for those that are gone, where no other
-        service is concerned; else None. Nothing is changed yet: see `apply`."""
+        """Return the new grants of these services, None for those that are gone; None instead if other
+        services are concerned. Changes nothing: see `apply`."""
         if self.conflicts:
             return None
         given: dict[ServiceId, Grant | None] = {}
@@ -64,7 +64,7 @@ class Ownership:
             before, routes = _routes(change.old), _routes(change.new)
             if before is None or routes is None:
                 return None
-            # What one gives up may be the twin of `www` that another went without.
+            # What one gives up may be the `www` twin that another did not get.
             if not change.same_claimant or (self._twins and not set(before) <= set(routes)):
                 return None
             for key in routes:
@@ -75,7 +75,7 @@ class Ownership:
         return given
 
     def apply(self, given: Mapping[ServiceId, Grant | None]) -> None:
-        """Put in force what `independent_grants` found."""
+        """Apply what `independent_grants` returned."""
         for service in given:
             for key in self.grants[service].routes if service in self.grants else ():
                 self._owners.pop(key, None)
@@ -99,8 +99,8 @@ class Ownership:
     def update(
         self, changes: Mapping[ServiceId, ClaimChange], claimants: Callable[[], Iterable[Claimant]]
     ) -> set[ServiceId]:
-        """Take over changed claims; return the services that now have something else than before,
-        those that have nothing any more included. `claimants` gives all there are."""
+        """Apply changed claims; return the services whose grants changed, also those that lost all.
+        `claimants` returns all services."""
         old = dict(self.grants)
         given = self.independent_grants(changes)
         if given is not None:
@@ -113,7 +113,7 @@ class Ownership:
 
 
 def _routes(record: ServiceRecord | None) -> tuple[str, ...] | None:
-    """Return what a service claims in its own name; None where more than that matters."""
+    """Return the routes that a service names itself; None where more than that matters."""
     if record is None:
         return ()
     return None if record.mode == "tcp" else explicit(record)

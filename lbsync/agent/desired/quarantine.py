@@ -1,8 +1,7 @@
-"""Who is held back, and why: services, the keys of raw templates, the settings, certificates. Pure.
+"""What is quarantined, and why: services, raw keys, the settings for all, certificates. Pure.
 
-Whoever is held back is known by what is *stored* for it, byte by byte. Never by what a stage of the pass
-made of that: a stage may put something else in its place, and a bar that does not know its own
-service again falls at once.
+An entry is identified by what is *stored* for it, byte by byte, never by what a stage of the pass made of
+that: a stage may put something else in its place, and the entry would no longer match.
 """
 
 import time
@@ -16,13 +15,13 @@ from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId
 
 Kind = Literal["key", "certificate", "settings", "service"]
 
-#: So many bars of those whose time is up fall at once; the others in the next passes. As many as
-#: one `haproxy -c` can name again: it gives up at 50 errors (measured, 2.6 to 2.8).
+#: How many due entries are released at once, the others in the next passes. One `haproxy -c` can name
+#: as many again: it gives up at 50 errors (measured, 2.6 to 2.8).
 _MOST_TRIED_AGAIN = 50
 
 
 class Suspect(msgspec.Struct, frozen=True, order=True):
-    """Something that can be held back on its own, at what it was when it was last served."""
+    """Something that can be quarantined on its own."""
 
     kind: Kind
     name: str
@@ -30,13 +29,13 @@ class Suspect(msgspec.Struct, frozen=True, order=True):
 
     @property
     def service(self) -> ServiceId | None:
-        """The service, where it is one."""
+        """The service, if it is one."""
         return ServiceId.parse(self.name) if self.kind == "service" else None
 
     @property
     def family(self) -> str:
-        """What those have in common who most likely have one writer: the namespace of a service, the
-        first two names of a key that has more (`svc/shop` of `svc/shop/up/1`), else the first."""
+        """What suspects of one writer most likely share: the namespace of a service, the first two parts
+        of a key that has more (`svc/shop` of `svc/shop/up/1`), else the first."""
         if self.kind == "service":
             return self.name.partition("/")[0]
         if self.kind == "key":
@@ -52,18 +51,18 @@ Identity = tuple[tuple[str, int, bytes], ...]
 
 
 class QuarantineEntry(msgspec.Struct, frozen=True):
-    """Why something stays at what was last good, although it reads well."""
+    """Why something that decodes well stays at its last good version."""
 
     identity: Identity
-    """What was refused; the bar falls as soon as something else is stored."""
+    """What was refused; the entry is dropped as soon as something else is stored."""
     reason: str
     """In HAProxy's words, or the template's."""
     line: int = 0
-    """Of the configuration that was tried, where HAProxy named one; else 0."""
+    """Line of the refused configuration that HAProxy named; else 0."""
     until: float = float("inf")
-    """On the clock of `time.monotonic`: then it is tried again, whatever is stored."""
+    """When it is tried again even if unchanged, on the clock of `time.monotonic`."""
     out: bool = False
-    """Left out altogether: what was last good is refused, too."""
+    """Left out altogether, as its last good version is refused, too."""
 
 
 def a_service(service: ServiceId) -> Suspect:
@@ -72,7 +71,7 @@ def a_service(service: ServiceId) -> Suspect:
 
 
 def stored(snapshot: Snapshot, suspects: Iterable[Suspect]) -> dict[Suspect, Identity]:
-    """Return what the store says of each of these, which are no certificates."""
+    """Return what is stored for each of these, which are not certificates."""
     found: dict[Suspect, list[tuple[str, int, bytes]]] = {suspect: [] for suspect in suspects}
     for name, item in snapshot.items.items():
         for suspect in _concerned(name):
@@ -92,29 +91,29 @@ def _concerned(key: str) -> tuple[Suspect, ...]:
 
 
 class Quarantine:
-    """All bars there are."""
+    """All quarantined suspects."""
 
     def __init__(self) -> None:
         self.entries: dict[Suspect, QuarantineEntry] = {}
         self._followed: Snapshot | None = None
 
     def put(self, suspect: Suspect, entry: QuarantineEntry) -> None:
-        """Hold something back for the reason given, in place of one that it had before."""
+        """Quarantine something, replacing an earlier entry."""
         self.entries[suspect] = entry
 
     def names(self, kind: Kind) -> set[str]:
-        """Return the names of those of one kind that are held back."""
+        """Return the names of the quarantined suspects of one kind."""
         return {suspect.name for suspect in self.entries if suspect.kind == kind}
 
     def try_again(self) -> None:
-        """Let the bars fall whose time is up, the oldest first, and not too many at once."""
+        """Release entries whose time is up, the oldest first, not too many at once."""
         now = time.monotonic()
         due = sorted((each.until, s) for s, each in self.entries.items() if each.until <= now)
         for _, suspect in due[:_MOST_TRIED_AGAIN]:
             del self.entries[suspect]
 
     def follow(self, snapshot: Snapshot) -> None:
-        """Let the bars of all fall for which something else is stored now; not of certificates."""
+        """Release all for which something else is stored now, except for certificates."""
         if snapshot is self._followed:
             return
         self._followed = snapshot
@@ -124,7 +123,7 @@ class Quarantine:
             self._drop(suspects, now.__getitem__)
 
     def follow_certificates(self, identify: Callable[[str], Identity]) -> None:
-        """The same for certificates: `identify` returns what is stored by their name."""
+        """The same for certificates: `identify` returns what is stored under a name."""
         suspects = [suspect for suspect in self.entries if suspect.kind == "certificate"]
         self._drop(suspects, lambda suspect: identify(suspect.name))
 

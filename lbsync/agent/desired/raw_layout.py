@@ -1,4 +1,4 @@
-"""Keys as they are stored, for templates that read them so: a bad one is replaced by its last good value. Pure."""
+"""Raw keys, for templates that read them as stored; a bad one is replaced by its last good value. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,12 @@ _TELLING = 4
 
 
 def is_shown(key: str) -> bool:
-    """Tell whether templates see a key. What lbsync itself writes they do not: it is no input, and would
-    come back into every list of "all that is there"."""
+    """Tell whether templates see a key. What lbsync itself writes is not input, and they do not see it."""
     return key.lstrip("/").partition("/")[0] not in TRANSIENT
 
 
 def read(snapshot: Snapshot, good: Raw, quarantined: Mapping[str, bool]) -> Raw:
-    """Return the keys to render from: as stored, but for those that are held back.
+    """Return the keys to render from: as stored, except for those in quarantine.
 
     `good`: the keys as they were last served; `quarantined`: key to whether it is left out altogether.
     """
@@ -39,13 +38,12 @@ def read(snapshot: Snapshot, good: Raw, quarantined: Mapping[str, bool]) -> Raw:
 
 
 def last_good(good: Raw, key: str) -> bytes | None:
-    """Return the value that a key had when it was last served; None: it had none."""
+    """Return the last served value of a key; None: there is none."""
     return good.get(key)
 
 
 def changed(snapshot: Snapshot, good: Raw) -> Iterator[tuple[int, str]]:
-    """Yield the keys that are not as they were last served, those that are gone included, each with
-    its revision."""
+    """Yield the keys that differ from what was last served, also removed ones, with their revisions."""
     for key, item in snapshot.items.items():
         if is_shown(key) and good.get(key) != item.value:
             yield item.mod_revision, key
@@ -55,7 +53,7 @@ def changed(snapshot: Snapshot, good: Raw) -> Iterator[tuple[int, str]]:
 
 
 def as_stored(snapshot: Snapshot, path: str) -> str:
-    """Return the stored key that a template calls `path`; empty: there is none."""
+    """Return the stored key that a template calls `path`; empty: none."""
     for key in (path, path.removeprefix("/")):
         if key in snapshot.items:
             return key
@@ -64,7 +62,7 @@ def as_stored(snapshot: Snapshot, path: str) -> str:
 
 
 def problems(entries: Mapping[Suspect, QuarantineEntry], good: Raw) -> Iterator[Problem]:
-    """Yield a problem for each key that is not as it stands in the store."""
+    """Yield a problem for each quarantined key."""
     for suspect, entry in entries.items():
         if suspect.kind == "key":
             is_kept = not entry.out and last_good(good, suspect.name) is not None
@@ -73,10 +71,10 @@ def problems(entries: Mapping[Suspect, QuarantineEntry], good: Raw) -> Iterator[
 
 
 def printed_on(line: str, section: str, values: Mapping[str, str]) -> str:
-    """Return the key that a line of haproxy.cfg was printed from; empty: that cannot be told.
+    """Return the key from which a line of haproxy.cfg was printed; empty: unknown.
 
-    The line holds the key's value, and it or the name of its `section` holds names of which the key is made.
-    Of several such keys it is the one with the most names there. `values`: key to value.
+    The line holds the key's value, and the line or its `section`'s name holds parts of the key. Of several
+    such keys it is the one with the most parts there. `values`: key to value.
     """
     found = words(line)
     names = {part for word in found for part in (word, *word.split("/"))}
@@ -91,7 +89,7 @@ def printed_on(line: str, section: str, values: Mapping[str, str]) -> str:
 
 
 def _is_in(text: str, part: str) -> bool:
-    """Tell whether the part stands in the text as a word, or as words."""
+    """Tell whether the part occurs in the text as whole words."""
     if part not in text:
         return False
     return re.search(rf"(?<![A-Za-z0-9]){re.escape(part)}(?![A-Za-z0-9])", text) is not None

@@ -1,1 +1,1 @@
-"""What a change would take away, and whether that is too much to be meant. Pure."""
+"""What a change would take away, and whether that is too much to be intended. Pure."""

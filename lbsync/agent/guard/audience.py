@@ -1,5 +1,6 @@
-"""Which clients a service lets in, as spans of addresses: to tell a rule that keeps a few out from one
-that keeps everybody out. Pure.
+"""Which clients a service lets in, as spans of addresses. Pure.
+
+It tells a rule that keeps a few out from one that keeps everybody out.
 """
 
 import ipaddress
@@ -17,7 +18,7 @@ _ALL: tuple[Spans, Spans] = (((0, _LAST[0]),), ((0, _LAST[1]),))
 
 
 class Access(msgspec.Struct, frozen=True):
-    """The rules of a service about who may come in."""
+    """The rules of a service about who may connect."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -26,16 +27,16 @@ class Access(msgspec.Struct, frozen=True):
 
     @property
     def is_shut(self) -> bool:
-        """Nobody is let in. Where IPv4 is open at all it is what counts: few of the clients of a service
-        that shuts it out could come by IPv6 instead."""
+        """Nobody is let in. If IPv4 is allowed at all, only IPv4 counts: few clients of a service that
+        shuts it out could use IPv6 instead."""
         if not self.allow and not self.deny:
             return False
         granted = _spans(self.allow) if self.allow else _ALL
         return not _let_in(self)[0 if granted[0] else 1]
 
     def keeps_most(self, others: "Access") -> bool:
-        """Tell whether more than half of the addresses that `others` let in are let in here, too, IPv4
-        and IPv6 each by itself, and without a password that was not asked for."""
+        """Tell whether more than half of the addresses that `others` let in are let in here as well, for
+        IPv4 and IPv6 separately, and without a new password."""
         if self == others:
             return True
         if self.locked and not others.locked:

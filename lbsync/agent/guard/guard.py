@@ -1,7 +1,7 @@
-"""Is this removal meant? A store that was emptied or wiped must not empty the balancers.
+"""Is this removal intended? An emptied or wiped store must not empty the load balancers.
 
-What counts is how many servers can get a request, against the most of the last minutes: see `reach` for
-what takes a server away, and `window` for how it adds up. Pure but for what it remembers.
+What counts is how many servers can get requests, compared with the most of the last minutes: see `reach`
+for what takes a server away, and `window` for how it adds up. Pure except for what it remembers.
 """
 
 import hashlib
@@ -14,27 +14,27 @@ from lbsync.agent.guard.window import Row, Sums, Window
 from lbsync.model.desired import Desired, Service
 from lbsync.model.records import GlobalRecord
 
-#: Other hosts, fewer clients or other servers for one or two services are a deployment; for more at
-#: once they count as a removal.
+#: Other hosts, fewer clients or other servers are a deployment for one or two services; for more at once
+#: they count as a removal.
 _FEW = 3
 Meant = Callable[[str, int], bool]
-"""Tells of a service and the number of servers it would be left with whether somebody confirmed that."""
+"""Tells whether it is confirmed that a service keeps only this many servers."""
 
 
 class Hold(msgspec.Struct, frozen=True):
     """A removal that waits for confirmation."""
 
     id: str
-    """Names exactly this removal, on every host; a confirmation of another one does not release it."""
+    """Identifies exactly this removal, on every host; confirming another one does not release it."""
     losses: dict[str, tuple[int, int]]
-    """Service to (servers now, servers of these that could still get a request), for each service that
-    would lose some."""
+    """Service to (servers now, those of them that could still get requests), for each service that would
+    lose some."""
     total: int
-    """The most servers there were within the window, when the hold began."""
+    """The highest number of servers within the window when the hold began."""
     earlier: int = 0
-    """Servers that went before this within the window."""
+    """Servers that were removed earlier within the window."""
     left: dict[str, int] = {}
-    """Service to the number of servers it would be left with, whoever their clients are."""
+    """Service to the number of servers it would keep, whoever their clients are."""
     settings: frozenset[str] = frozenset()
     """Services that `settings/global` alone would cut off."""
 
@@ -52,7 +52,7 @@ class Hold(msgspec.Struct, frozen=True):
         """One sentence for the log and the status."""
         names = ", ".join(sorted(self.losses)[:3])
         more = f" and {len(self.losses) - 3} more" if len(self.losses) > 3 else ""
-        # Others may have come since the hold began.
+        # Servers may have been added since the hold began.
         total = max(self.total, self.lost + self.earlier)
         what = f"{self.lost} of {total} servers" if total else "every service"
         what = f"by settings/global {what}" if self.settings else what
@@ -64,7 +64,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class Baseline(msgspec.Struct, frozen=True):
-    """A hold that stood when the last pass, or the last agent, ended."""
+    """What the hold of the last pass, or of the last agent, is measured against."""
 
     total: int
     services: frozenset[str] = frozenset()
@@ -74,14 +74,14 @@ class Guard:
     """Weighs what is wanted against what runs and what ran."""
 
     def __init__(self, percent: int, window_s: float) -> None:
-        """`percent`: of all servers, or of all that one publisher wrote, so many may go within
-        `window_s` seconds; at 100 everything may. Both may be exchanged at any time."""
+        """`percent`: this share of all servers, or of those of one publisher, may go within `window_s`
+        seconds; at 100 everything may. Both may change at any time."""
         self.percent = percent
         self.window = Window(window_s)
         self.baseline: Baseline | None = None
-        """The hold that stands."""
+        """Of the current hold; None: there is none."""
         self.tls_in_front = False
-        """A balancer in front that is trusted may end TLS. May be exchanged at any time."""
+        """A trusted balancer in front may terminate TLS. May change at any time."""
 
     def wanted(self, service: str) -> int:
         """Return how many servers of a service would get requests by what was checked last."""
@@ -96,10 +96,10 @@ class Guard:
         *,
         whole: bool = True,
     ) -> Hold | None:
-        """Return the removal to hold, or None when everything may go on.
+        """Return the removal to hold, or None if there is none.
 
-        `services`: what is wanted, all of it or what changed (`whole` false). While a hold stands nothing
-        leaves the window: time alone makes no removal meant, and what others gain does not either.
+        `services`: all that are wanted, or those that changed (`whole` false). During a hold nothing
+        leaves the window: neither time nor what other services gain makes a removal intended.
         """
         baseline = self.baseline
         if baseline is None:
@@ -117,7 +117,7 @@ class Guard:
         held = {name for name in over if _counts(losing[name].at_once, _strangers(losing))}
         held |= {name for name in over if _is_removed(losing[name])}
         if baseline is not None and (stay := held & baseline.services):
-            # What else is wanted is judged by itself: a hold is no reason to stop deployments.
+            # Everything else is judged by itself: a hold must not stop deployments.
             rest = {name: row for name, row in losing.items() if name not in stay}
             held = stay if not self._over(rest, None) else held
         return self._hold(held, losing, baseline) if held else None
@@ -125,10 +125,10 @@ class Guard:
     def cut_off(
         self, removal: Hold | None, desired: Desired, before: GlobalRecord, *, ends_tls: bool
     ) -> Hold | None:
-        """Return the removal to hold where `settings/global` would cut services off, too.
+        """Return the removal to hold, with the services that `settings/global` would cut off.
 
-        `before`: the settings that hold now; `ends_tls`: HAProxy shows certificates. One write does that to
-        all services, so neither how many they are counts nor what was before.
+        `before`: the settings in force now; `ends_tls`: HAProxy has certificates. One write does that to
+        all services, so neither their number nor earlier losses count.
         """
         names = cut_off(desired, before, ends_tls=ends_tls, in_front=self.tls_in_front)
         rows = {n: row for n in names if (row := self.window.rows.get(n)) and row.before.servers}
@@ -138,7 +138,7 @@ class Guard:
         losses = {name: (row.before.servers, 0) for name, row in sorted(rows.items())}
         left = {name: row.now.servers for name, row in sorted(rows.items())}
         by_keys, earlier = removal.losses if removal else {}, removal.earlier if removal else 0
-        # Servers that come and go meanwhile make no other removal of it.
+        # It stays the same removal when servers come and go meanwhile.
         name = _id([*(removal.left if removal else {}).items(), (desired.settings.https, 0)])
         settings = frozenset(losses) - by_keys.keys()
         left |= removal.left if removal else {}
@@ -165,7 +165,7 @@ class Guard:
         return self.window.wants_nothing and not self.window.is_empty
 
     def _over(self, losing: dict[str, Row], baseline: Baseline | None) -> set[str]:
-        """Return those of the services that together lose too much."""
+        """Return those services that together lose too much."""
         if self._is_emptied():
             return set(losing)
         lost = _summed(losing.values())
@@ -174,7 +174,7 @@ class Guard:
         over: set[str] = set()
         for source, sums in self.window.by_source.items():
             own = {name: row for name, row in losing.items() if row.source == source}
-            # A publisher that loses its cluster; one that has but a few services changes them.
+            # A publisher that lost its cluster. With only a few services it is a change.
             if len(own) >= _FEW and self._is_too_much(_summed(own.values()), sums.total):
                 over |= own.keys()
         return over
@@ -214,5 +214,5 @@ def _counts(loss: Loss, strangers: bool) -> bool:
 
 
 def _is_removed(row: Row) -> bool:
-    """Tell whether a service that runs is not wanted any more; it may have no servers at all."""
+    """Tell whether a running service is no longer wanted, even one without servers."""
     return row.running is not None and row.wanted is None

@@ -1,6 +1,6 @@
-"""How many servers of a service can get a request, and how many of those that could still can. Pure.
+"""How many servers of a service can get requests, and how many would no longer. Pure.
 
-Taken away is not only what is removed: a weight of 0, `maint` and `drain`, a route to another group, other
+Not only a removal takes servers away: a weight of 0, `maint` and `drain`, a route to another group, other
 hosts or another port, and a `deny` for everybody all leave a server without requests.
 """
 
@@ -13,7 +13,7 @@ from lbsync.model.desired import Desired, Service
 from lbsync.model.records import GlobalRecord, ServerRecord, ServiceRecord
 
 T = TypeVar("T")
-#: So many places, ways and rules of different times are told apart.
+#: Limits of places and ways, and of rules, that are kept apart over time.
 _MOST = 10_000
 _MOST_RULES = 8
 Place = tuple[str, int]
@@ -24,24 +24,24 @@ class Reach(msgspec.Struct, frozen=True, eq=False):
     """What one service's clients reach."""
 
     servers: int
-    """That can get a request."""
+    """How many can get requests."""
     places: frozenset[Place]
-    """Where these are."""
+    """Their addresses and ports."""
     ready: frozenset[Place]
-    """All servers that are written, in groups without traffic, too."""
+    """Those of all servers in the keys, also in groups without traffic."""
     ways: frozenset[str]
     """What leads to the service: keys of the route map, or a port."""
     access: tuple[Access, ...]
-    """Who is let in; several where several times are put together."""
+    """Who is let in; several where different times are merged."""
     source: str = ""
     """Who wrote the service."""
 
     def is_like(self, other: "Reach") -> bool:
-        """Tell whether the same is reached by the same clients."""
+        """Tell whether the same clients reach the same."""
         return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__)
 
     def most(self, other: "Reach") -> "Reach":
-        """Return the most of both: what could be reached at one time or another."""
+        """Return the union: what could be reached at one time or another."""
         return Reach(
             max(self.servers, other.servers),
             _either(self.places, other.places),
@@ -59,18 +59,18 @@ class Loss(msgspec.Struct, frozen=True):
     """How many servers no longer get the requests they got."""
 
     gone: int = 0
-    """They get none."""
+    """They get none at all."""
     strange: int = 0
-    """They get some, but not those of before: other hosts, fewer clients, servers nobody has tried."""
+    """They get other ones: from other hosts or fewer clients, or the servers are untried."""
 
 
 def takes(server: ServerRecord) -> bool:
-    """Tell whether a server gets new requests, in a group that does."""
+    """Tell whether a server gets new requests if its group does."""
     return server.state == "up" and server.weight > 0
 
 
 def reach(service: Service, like: tuple[Service, Reach] | None = None) -> Reach:
-    """Return what is reached of a service. `like`: the same for an older version of it."""
+    """Return what can be reached of a service. `like`: an older version and its result."""
     record = service.record
     access = access_of(record)
     busy = {choice.backend for choice in service.choices}
@@ -99,13 +99,13 @@ def access_of(record: ServiceRecord) -> Access:
 
 
 def loss(before: Reach, now: Reach, known: bool) -> Loss:
-    """Return what is lost of `before`. `known`: some of the servers that take requests now were seen to
-    do so, or stood ready, before."""
+    """Return what is lost of `before`. `known`: some of the servers that take requests now did so, or were
+    ready, before."""
     gone = max(0, before.servers - now.servers)
     kept = now.servers
     if kept and before.ways:
         common = len(now.ways & before.ways) if now.ways is not before.ways else len(now.ways)
-        # Rounded up: what is left of the ways counts in the service's favour.
+        # Rounded up, in the service's favour.
         kept = min(kept, -(-before.servers * common // len(before.ways)))
     if kept and not (known and all(now.access[0].keeps_most(each) for each in before.access)):
         kept = 0
@@ -113,10 +113,10 @@ def loss(before: Reach, now: Reach, known: bool) -> Loss:
 
 
 def cut_off(desired: Desired, before: GlobalRecord, *, ends_tls: bool, in_front: bool) -> set[str]:
-    """Return the services that `settings/global` takes away from clients who reach them `before` it.
+    """Return the services that clients can no longer reach because of `settings/global`.
 
-    `disabled` takes TLS away where HAProxy ends it (`ends_tls`). `only` leads plain requests to TLS, which
-    nobody ends but HAProxy or a balancer `in_front`.
+    `disabled` takes TLS away where HAProxy terminates it (`ends_tls`). `only` redirects plain requests to
+    TLS, which only HAProxy or a balancer `in_front` can terminate.
     """
     https = desired.settings.https
     if https == before.https or https != ("disabled" if ends_tls else "only"):
@@ -139,5 +139,5 @@ def _either(one: frozenset[T], other: frozenset[T]) -> frozenset[T]:
         return one
     if one <= other:
         return other
-    # Whoever writes a new value each moment shall not fill the memory.
+    # A writer of ever new values must not fill the memory.
     return one | other if len(one) + len(other) <= _MOST else one

@@ -1,8 +1,8 @@
 """The most that each service reached within the last minutes, and what of it would be lost. Pure.
 
-Removals are added up over a window of time, so that it makes no difference in how many steps servers
-go. All sums are kept, so that a change of a few services costs what they are, however many there are.
-The clock is the caller's: seconds on one that runs on while the machine sleeps and does not jump.
+Removals add up over a window of time, so that it does not matter in how many steps servers go. Sums are
+kept, so that the cost is that of the changed services. The clock is the caller's: it counts seconds,
+also during sleep, and does not jump.
 """
 
 from collections import deque
@@ -14,11 +14,11 @@ from lbsync.agent.guard.reach import NOWHERE, Loss, Place, Reach, loss, reach
 from lbsync.model.desired import Service
 from lbsync.schema.publishing import SOURCE_PREFIX
 
-#: A new server counts as tried when it has stood this long beside one that was tried before.
+#: A new server counts as tried after this long beside one that was already tried.
 _TRIED_AFTER_S = 1.0
-#: Parts of the window in which what was reached is put together.
+#: What was reached within one such part of the window is merged.
 _PARTS = 20
-#: Of one service so many different times are told apart, with so many ways that led to it.
+#: Limits of the different times, and of the ways in them, that are kept for one service.
 _MOST = 200
 _MOST_WAYS = 20_000
 
@@ -32,15 +32,15 @@ class PastReach(msgspec.Struct, frozen=True):
 
 
 class SavedReach(msgspec.Struct, frozen=True):
-    """What is remembered of a service over a restart."""
+    """What is saved of a service for the next start."""
 
     past: tuple[PastReach, ...]
     untried: tuple[tuple[Place, float], ...]
-    """Servers nobody has tried yet, and when they count as tried."""
+    """Untried servers, and when they will count as tried."""
 
 
 class Row:
-    """What one service serves, and has served within the window."""
+    """What one service reaches, and has reached within the window."""
 
     __slots__ = ("base", "before", "loss", "now", "past", "running", "source", "untried", "wanted")
 
@@ -52,7 +52,7 @@ class Row:
         self.base = self.before = self.now = NOWHERE
         """The most within the window; what runs; what is wanted."""
         self.loss = Loss()
-        """Of what is wanted, against the most within the window."""
+        """Of what is wanted, compared with the most within the window."""
         self.source = ""
 
     @property
@@ -61,8 +61,8 @@ class Row:
         return loss(self.before, self.now, self.knows(self.now))
 
     def knows(self, wanted: Reach) -> bool:
-        """Tell whether some server that would take requests was tried. True as well where there was
-        none to begin with, and where Kubernetes vouches for its pods being ready."""
+        """Tell whether some server that would take requests was tried. Also true if there was none
+        before, and for pods, which Kubernetes says are ready."""
         if wanted.source.startswith(SOURCE_PREFIX):
             return True
         untried = self.untried
@@ -70,7 +70,7 @@ class Row:
         return not tried or not tried.isdisjoint(wanted.places)
 
     def weigh(self) -> None:
-        """Compute anew what is lost."""
+        """Recompute the base and the loss."""
         base = self.before
         for past in self.past:
             base = base.most(past.reach)
@@ -78,8 +78,8 @@ class Row:
         self.compare()
 
     def compare(self) -> None:
-        """Compute anew what is lost of the most there was: measured at each time by itself, since the
-        hosts of one time are no excuse for those of another."""
+        """Recompute the loss, compared with each time by itself: hosts of one time do not make up for
+        those of another."""
         known = self.knows(self.now)
         found = [loss(past.reach, self.now, known) for past in self.past]
         found.append(loss(self.before, self.now, known))
@@ -104,23 +104,23 @@ class Sums:
 
 
 class Window:
-    """What each service has served lately, with sums over all and over each publisher's."""
+    """What each service reached lately, with sums over all and over each publisher."""
 
     def __init__(self, seconds: float) -> None:
-        """`seconds`: how far back it reaches; may be exchanged at any time."""
+        """`seconds`: how far back it goes; may change at any time."""
         self.seconds = seconds
         self.rows: dict[str, Row] = {}
         self.all = Sums()
         self.by_source: dict[str, Sums] = {}
         self.unsaved: set[str] = set()
-        """Services of which something else is to be remembered than was saved."""
+        """Services that changed since they were saved."""
         self._ends: deque[tuple[float, str]] = deque()
         self._ran: object = None
         self._wanted = 0
 
     @property
     def is_empty(self) -> bool:
-        """Nothing runs, as far as is known."""
+        """Nothing is known to run."""
         return not any(row.running for row in self.rows.values())
 
     @property
@@ -129,7 +129,7 @@ class Window:
         return not self._wanted
 
     def wants(self, services: Iterable[Service], now: float, *, whole: bool = True) -> None:
-        """These are wanted. `whole`: and no others; else all others as before."""
+        """Note that these are wanted. `whole`: and no others; else the others stay as they are."""
         seen = set()
         for service in services:
             seen.add(service.id)
@@ -142,7 +142,7 @@ class Window:
                 self._drop_if_empty(name)
 
     def runs(self, services: Iterable[Service], now: float, *, whole: bool = True) -> None:
-        """These run. `whole`: and no others; else all others as before."""
+        """Note that these run. `whole`: and no others; else the others stay as they are."""
         if whole and services is self._ran:
             return
         self._ran = services if whole else None
@@ -158,7 +158,7 @@ class Window:
                 self._turn(name, self.rows[name], None, now)
 
     def forgive(self, names: Iterable[str]) -> None:
-        """What runs of these services is what was meant: forget that there was more."""
+        """Forget that these services reached more: what runs now is intended."""
         for name in names:
             if (row := self.rows.get(name)) is not None:
                 row.past.clear()
@@ -167,7 +167,7 @@ class Window:
                 self._weigh(name, row)
 
     def age(self, now: float) -> None:
-        """Drop what has left the window."""
+        """Drop what is older than the window."""
         while self._ends and self._ends[0][0] <= now:
             name = self._ends.popleft()[1]
             row = self.rows.get(name)
@@ -180,15 +180,15 @@ class Window:
             self._weigh(name, row)
 
     def saved(self, name: str) -> SavedReach | None:
-        """Return what is to be remembered of a service; None: nothing."""
+        """Return what to save of a service; None: nothing."""
         row = self.rows.get(name)
         if row is None or not (row.past or row.untried):
             return None
         return SavedReach(tuple(row.past), tuple(row.untried.items()))
 
     def restore(self, saved: Mapping[str, SavedReach], now: float, *, same_clock: bool) -> None:
-        """Take over what was remembered. `same_clock` false: nobody knows how long ago that was, so it
-        stays for a whole window."""
+        """Take over what was saved. `same_clock` false: its age is unknown, so it stays for a whole
+        window."""
         late = now + self.seconds
         for name, each in saved.items():
             row = self._row(name)
@@ -224,7 +224,7 @@ class Window:
         self._count(row, 1)
 
     def _turn(self, name: str, row: Row, service: Service | None, now: float) -> None:
-        """Something else runs of a service than before."""
+        """Note that another version of a service runs."""
         old, new = row.before, NOWHERE
         if service is not None:
             same = row.wanted is not None and row.wanted[0] is service
@@ -239,7 +239,7 @@ class Window:
         self._weigh(name, row)
 
     def _leave(self, name: str, row: Row, old: Reach, now: float) -> None:
-        """What ran is past from now on, and stays in the window as that."""
+        """Move what ran into the past, where it stays for the window."""
         if row.running is None:
             return
         tried = old.ready - row.untried.keys() if row.untried else old.ready
@@ -257,10 +257,10 @@ class Window:
         self.unsaved.add(name)
 
     def _try(self, row: Row, old: Reach, new: Reach, now: float) -> None:
-        """Note which servers are new, and from when on they count as tried.
+        """Note which servers are new, and when they will count as tried.
 
-        Beside servers that were tried before, after a moment: so rollouts replace them, one by one. Where
-        all are exchanged at a stroke, nobody knows whether any answers, for as long as the window.
+        Beside tried servers that is after a moment, as rollouts replace servers one by one. If all are
+        replaced at once, nobody knows whether any answers, so it is after a whole window.
         """
         if (row.running is None and not row.past) or new.source.startswith(SOURCE_PREFIX):
             row.untried = {}

@@ -1,9 +1,8 @@
-"""Closing the holes: quoting each value for the very place of the line where it is printed.
+"""Quoting each value for its place in the line, once the whole line is known.
 
-A value printed on its own needs quotes around it; the same value between quotes that the template
-wrote must not bring its own, or it would step out of them. Only the whole line tells. HAProxy has
-no continuation lines (measured: a backslash before the line feed does not join), so a line is all
-the context there is.
+A value printed on its own needs quotes around it; the same value inside quotes of the template must not
+bring its own, or it would end them. Only the whole line shows which. HAProxy has no continuation lines
+(measured: a backslash before the line feed does not join), so a line is all the context.
 """
 
 import re
@@ -11,7 +10,7 @@ import re
 from lbsync.agent.render.quoting import CLOSE, OPEN
 from lbsync.errors import TemplateError
 
-#: Stands before text whose own lines are closed already; must be at the start of a line.
+#: Marks text whose lines are already quoted; must be at the start of a line.
 LINE_START = "\x1e"
 
 _MARKS = (OPEN, CLOSE, LINE_START)
@@ -86,9 +85,9 @@ def _fault(whole: str, start: int, reason: str) -> TemplateError:
 
 
 def quote_in_place(text: str) -> str:
-    """Return `text` with every hole quoted for its place.
+    """Return `text` with every deferred value quoted for its place.
 
-    Raises `TemplateError` when a hole is damaged, stands behind a backslash or starts a line.
+    Raises `TemplateError` when one is damaged, follows a backslash or starts a line.
     """
     parts: list[str] = []
     done = 0
@@ -117,10 +116,9 @@ def _drop_line_starts(text: str) -> str:
 
 
 def quote_lines(text: str) -> str:
-    """Close the holes of whole lines ahead of the rest of the file, so that the result can be kept.
+    """Quote the values of whole lines before the rest of the file, so that the result can be cached.
 
-    Text that does not end with a line feed is returned as it is: what follows it in its last line
-    is not known yet.
+    Text that does not end with a line feed is returned unchanged: its last line is not complete yet.
     """
     if not text.endswith("\n") or not any(mark in text for mark in _MARKS):
         return text

@@ -55,7 +55,7 @@ class Fragments:
 
         The template sees the constants and the functions that depend on nothing else; neither
         the rest of the context nor the store's keys. Raises `ItemsRefused` where items of some
-        services cannot be printed and others can, so that these alone are held back.
+        services cannot be printed and others can, so that these alone are quarantined.
         """
         name = str(template_name)
         kept = self._kept.get(name, {})

@@ -6,7 +6,7 @@ against 2.6 and 2.8. Three of them decide: `#` starts a comment even in the midd
 behind it is lost.
 
 A value that needs quotes is not quoted on the spot. It becomes a *hole*, its double-quoted body
-between two control characters, and `lbsync.agent.render.deferred_quoting` closes the holes once the whole
+between two control characters, and `lbsync.agent.render.deferred_quoting` quotes them once the whole
 line is known. So a template may print a value bare, between quotes or in the middle of a word, and
 the value stays in its word in each place.
 """

@@ -42,7 +42,7 @@ class GuardedWrite(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a service is held back on this host."""
+    """Why a service is quarantined on this host."""
 
     reason: str
     line: int
@@ -114,7 +114,7 @@ def _stamp(at: float) -> str:
 
 
 def refusals(status: Status) -> dict[str, Refusal]:
-    """Return why each service is held back; what concerns no service is left out."""
+    """Return why each service is quarantined; what concerns no service is left out."""
     found: dict[str, list[Refusal]] = {}
     for one in status.quarantined:
         if one.service:

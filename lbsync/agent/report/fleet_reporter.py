@@ -107,7 +107,7 @@ class Fleet:
         self._rival = ""
         self._is_away = True
         self._speaking = Trouble("tell the fleet what this host serves")
-        self._explaining = Trouble("tell the owners of services why they are held back")
+        self._explaining = Trouble("tell the owners of services why they are quarantined")
         self._woken = threading.Event()
         self._stopped = threading.Event()
         self._thread = KeptThread(self._run, "fleet")

@@ -1,4 +1,4 @@
-"""What a pass says of itself: its sentence, its outcome, and what it found wrong. Pure."""
+"""The report of a pass: its sentence, its outcome, and what it found wrong. Pure."""
 
 import msgspec
 
@@ -32,7 +32,7 @@ def what_changed(entries: Entries, accepted: Entries) -> str:
 
 
 def how_applied(applied: ApplyResult) -> str:
-    """Say how it came to be served, no more than was verified."""
+    """Say how it was applied, claiming no more than was verified."""
     if applied.outcome == "live":
         return applied.detail
     if applied.reload is None and applied.steps:
@@ -50,7 +50,7 @@ def how_applied(applied: ApplyResult) -> str:
 
 
 def troubles(state: RenderedState, installed: InstallResult) -> list[str]:
-    """Return a sentence for each thing that is not as wanted although the pass went through."""
+    """Return a sentence for everything that is wrong although the pass succeeded."""
     found = []
     if state.hold is not None:
         found.append(f"removal held: {state.hold}")

@@ -1,4 +1,4 @@
-"""What a pass came to. The status, the metrics, the fleet's record and the log are views of it."""
+"""The result of a pass. Status, metrics, the host's record and the log are views of it."""
 
 from collections.abc import Mapping
 
@@ -12,21 +12,21 @@ from lbsync.loop.outcome import Outcome
 
 
 class PassResult(msgspec.Struct, frozen=True, eq=False):
-    """The last pass that ended, and what is known from those before it."""
+    """The result of the last pass, with what is known from earlier ones."""
 
     asked: Requests = Requests()
-    """What operators ask for; obeyed by a pass also when that fails."""
+    """Requests of operators, which a pass obeys even if it fails."""
     outcome: Outcome | None = None
-    """How it ended; None while no pass has."""
+    """How it ended; None before the first pass."""
     state: RenderedState | None = None
-    """What the source asks for, with all that is wrong with it: of the last pass that got so far."""
+    """What the source asks for, with its problems, from the last pass that got this far."""
     hold: Hold | None = None
     """A removal that waits for an operator."""
     hold_age_s: float = 0.0
     """For how many seconds it has waited."""
     applied: ApplyResult | None = None
-    """What HAProxy serves, as far as it was proved."""
+    """What HAProxy was proved to serve."""
     revision: int = 0
-    """Revision of the source that is served; 0: this pass did not get to know."""
+    """Served revision of the source; 0: unknown to this pass."""
     certificate_ends: Mapping[str, float] = {}
-    """When each certificate that is served ends: seconds since 1970."""
+    """Path of each certificate to its end in seconds since 1970."""

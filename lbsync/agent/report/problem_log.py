@@ -1,4 +1,4 @@
-"""What is wrong with single keys, said once each: when it is found, and when it is cured."""
+"""Logs each problem of a key once when it is found, and once when it is solved."""
 
 import sys
 from collections.abc import Iterable
@@ -7,18 +7,18 @@ from lbsync import log
 from lbsync.model.desired import Problem
 
 _MOST = 20
-"""Lines at once; a store full of garbage must not become a log full of it."""
+"""Lines at once; a store full of garbage must not fill the log."""
 
 
 class ProblemLog:
-    """Knows what was said."""
+    """Remembers what was logged."""
 
     def __init__(self) -> None:
         self._said = log.OnChange(most=sys.maxsize)
         self._keys: set[str] = set()
 
     def update(self, problems: Iterable[Problem]) -> None:
-        """Log what is new among the problems that there are now, and what is no problem any more."""
+        """Log which of the current problems are new, and which are solved."""
         now = {(problem.key, problem.reason): problem for problem in problems}
         fresh = [problem for place, problem in now.items() if self._said.is_new(place)]
         self._said.keep(now)

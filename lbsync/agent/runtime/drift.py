@@ -1,7 +1,7 @@
-"""Does HAProxy run what it is believed to run? What differs, whose doing it is, what heals it. Pure.
+"""Does HAProxy run what it should? What differs, who caused it, what heals it. Pure.
 
-What a person set by hand is kept: a drain, a maintenance, a weight, on a server that no step has
-changed since the last look. Everything else that differs is drift, and is healed.
+What was set by hand is kept: a drain, a maintenance or a weight of a server that no step has changed
+since the last read-back. Every other difference is drift and is healed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,13 +38,13 @@ FEW = 3
 
 
 class Drift(msgspec.Struct, frozen=True):
-    """Something that HAProxy runs otherwise than the live generation says."""
+    """A difference between what HAProxy runs and the live generation."""
 
     mismatch: Mismatch
     by_hand: bool = False
-    """A person set it by hand."""
+    """It was set by hand."""
     heal: Plan = Plan()
-    """What puts it right; steps, or the reason why only a reload does."""
+    """What heals it: steps, or the reason why only a reload does."""
     server: tuple[str, str] | None = None
     """Backend and name, where it is a server."""
 
@@ -68,7 +68,7 @@ def compare(running: RuntimeConfig, observed: ObservedState, version: Version) -
 
 
 def healing(findings: Iterable[Drift], *, release: bool = False) -> Plan:
-    """Return one plan that heals all drift; with `release`, also what a person set."""
+    """Return one plan that heals all drift; with `release`, also what was set by hand."""
     draft = PlanBuilder()
     for found in findings:
         if release or not found.by_hand:
@@ -77,7 +77,7 @@ def healing(findings: Iterable[Drift], *, release: bool = False) -> Plan:
 
 
 def note_verified(running: RuntimeConfig, findings: Iterable[Drift]) -> None:
-    """Note which servers were found right, so that a later change counts as somebody's doing."""
+    """Note which servers were found right: a later difference there was set by hand."""
     wrong = (found for found in findings if found.server is not None and not found.by_hand)
     running.verified((*f.server, field) for f in wrong if f.server for field in ("weight", "state"))
 
@@ -92,7 +92,7 @@ def _servers(
         if section.kind not in ("backend", "listen"):
             continue
         here = states.pop(section.name, {})
-        # Which servers of a conditional section there are, only HAProxy knows.
+        # Only HAProxy knows which servers of a conditional section exist.
         if not section.disabled and not section.conditional:
             yield from _section(running, section, here, version)
     for unknown in states.values():
@@ -142,7 +142,7 @@ def _limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
 
 
 def _server_limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
-    """What a command has changed of servers that only `show stat` tells; a backend is named once."""
+    """What commands changed that only `show stat` shows of servers; each backend is named once."""
     named: set[str] = set()
     for section in running.sections.values() if observed.limits else ():
         if section.kind not in ("backend", "listen") or section.disabled or section.conditional:
@@ -181,7 +181,7 @@ def _lost(running: RuntimeConfig, section: Section, server: Server, version: Ver
 
 
 def _unwanted(running: RuntimeConfig, now: ServerState) -> Iterator[Drift]:
-    """A server that is on its way out is no difference, while it takes no new sessions."""
+    """A retired server is no difference as long as it takes no new sessions."""
     leaves = now.name in running.leaving.get(now.backend, {})
     if leaves and (now.weight == 0 or readback.admin(now.admin_state) != "up"):
         return
@@ -214,7 +214,7 @@ def _differing(
             draft.do(Phase.RAISE, SetWeight(*name, readback.weight_of(server, base)))
         else:
             out = readback.is_disabled(server, base)
-            # Nobody keeps a server working that the configuration takes out: that is drift.
+            # A server that the configuration disables but that works is drift.
             by_hand = not out and (*name, "state") not in running.touched
             words = (*proxy(section, base).inherited(server), *server.options)
             draft.do(Phase.RAISE, SetState(*name, "maint" if out else "ready", proves(words)))

@@ -1,7 +1,7 @@
-"""Running a plan's steps over the runtime API, every reply looked at.
+"""Running a plan's steps over the runtime API and checking every reply.
 
-What HAProxy did not do as expected stops the execution: the caller then looks what runs, or
-reloads. A stage that was begun is safe to leave half done (see `steps.Phase`).
+The first unexpected reply stops the execution: the caller then reads back what runs, or reloads. A
+stage is safe to leave half done (see `change_set.Phase`).
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ _SHOWN_CHARACTERS = 200
 
 
 class Deviated(ApplyFailed):
-    """Raised when HAProxy answered a step otherwise than expected, or not at all.
+    """Raised when HAProxy's answer to a step is not the expected one, or missing.
 
     Steps before it took effect; of those in the same stage, some after it may have, too.
     """
@@ -50,14 +50,15 @@ class Executor:
     def run(self, plan: Plan) -> None:
         """Run all steps of a plan in order. Raises `Deviated` at the first that went wrong.
 
-        A server that was never found good gets nothing while another one serves (`newcomers`).
+        A server that was never found good gets no requests while another one serves
+        (`first_checks`).
         """
         wait = self._newcomers(plan.steps)
         for stage in plan.stages:
             self.run_steps(stage.steps, wait)
 
     def run_steps(self, steps: Iterable[Step], wait: Container[Name] = ()) -> None:
-        """Run steps of which none depends on another's success. Raises `Deviated`.
+        """Run steps that do not depend on each other. Raises `Deviated`.
 
         `wait`: backend and name of the servers that are to wait for a good check.
         """
@@ -101,7 +102,7 @@ class Executor:
             try:
                 replies = answers.split_replies(answer, len(batch))
             except Unavailable as error:
-                # An odd reply has spoilt the count, or HAProxy left in the middle.
+                # An unexpected reply has spoilt the count, or HAProxy ended.
                 raise Deviated(_suspect(batch, answer), answer or str(error)) from error
             for (step, command), reply in zip(batch, replies, strict=True):
                 if not command.expected.fullmatch(reply):
@@ -117,7 +118,7 @@ class Executor:
             raise Deviated(step, answer or "nothing")
 
     def _abort(self, step: SetCertificate) -> None:
-        """Leave no half transaction behind: the next one would build on it."""
+        """Abort the transaction, as the next one would build on it."""
         self._ask(step, [f"abort ssl cert {step.path}"])
         if step.new:
             self._ask(step, [f"del ssl cert {step.path}"])
@@ -177,7 +178,7 @@ class Executor:
 
 
 def _name(step: Step) -> Name | None:
-    """Return backend and name of the server that a step is about; None: it is about none."""
+    """Return backend and name of the server that a step concerns; None: there is none."""
     match step:
         case AddServer() | SetAddress() | SetState():
             return step.backend, step.name
@@ -186,7 +187,7 @@ def _name(step: Step) -> Name | None:
 
 
 def _suspect(batch: Sequence[tuple[Step, Command]], answer: str) -> Step:
-    """Return the step whose reply was the first odd one; where it cannot be told, the first."""
+    """Return the step with the first unexpected reply; the first step if that is unknown."""
     replies = answer.split("\n\n") if answer else []
     for (step, command), reply in zip(batch, replies, strict=False):
         if not command.expected.fullmatch(reply.strip("\n")):

@@ -1,8 +1,8 @@
 """Which servers get no request before a check has found them good. Pure.
 
-HAProxy calls a server up from the moment it comes, and sends it requests until its checks have
-failed. Where another server of its backend is up and stays, nobody needs to be sent to one that was
-never found good; where there is none, a server that may be good is better than none.
+HAProxy considers a new server up and sends it requests until its checks have failed. Where another
+server of its backend is up and stays, no request needs to go to one that was never found good;
+where there is none, a server that may be good is better than none.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ _BY_CONFIGURATION = 4
 
 
 def may_wait(step: Step) -> bool:
-    """Tell whether a step brings a server that a check is going to find good, or not."""
+    """Tell whether a step adds or changes a server whose check will soon tell if it is good."""
     match step:
         case AddServer():
             return proves(step.options) and "disabled" not in step.options
@@ -70,7 +70,7 @@ def serves(state: ServerState) -> bool:
 
 
 def _comes(step: AddServer | SetAddress | SetState, known: dict[Name, ServerState]) -> bool:
-    """Tell whether it is about a server that HAProxy has not checked where it will be."""
+    """Tell whether HAProxy has not checked the server at its new place yet."""
     if isinstance(step, AddServer):
         return True
     now = known.get((step.backend, step.name))

@@ -1,7 +1,7 @@
-"""What the agent is changing in the running HAProxy, noted before it does, for the agent after it.
+"""What the agent is about to change in the running HAProxy, noted for its successor.
 
-An agent that is killed in the middle leaves weights and states behind that no file asks for. Without
-these notes its successor would take them for somebody's doing, and keep them.
+An agent that is killed halfway leaves weights and states behind that no file asks for. Without these
+notes the next agent would think they were set by hand, and keep them.
 """
 
 import contextlib
@@ -14,14 +14,13 @@ from lbsync.atomic import replace_file
 from lbsync.schema import reading
 
 Touch = tuple[str, str, str]
-"""Backend, server, and `weight` or `state`: what a person may set by hand, too."""
+"""Backend, server, and `weight` or `state`, which may also be set by hand."""
 
 
 class Journal:
     """`<state_dir>/touched`: the worker's process id, then a line for each touch.
 
-    An aid, not a condition: a disk that does not take it stops nothing. It need not survive a power
-    cut either, since HAProxy would not.
+    A disk that refuses it stops nothing. It need not survive a power cut, as HAProxy would not either.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -38,13 +37,13 @@ class Journal:
         found: set[Touch] = set()
         if head.decode(errors="replace") == pid:
             for line in lines:
-                # The last one may be cut short: what it meant was not done then.
+                # The last line may be cut short; its change was not made then.
                 with contextlib.suppress(reading.Unreadable):
                     found.add(_touch(line))
         return found
 
     def begin(self, pid: str, touched: Iterable[Touch] = ()) -> None:
-        """Forget what was noted, but this; further notes are about the worker with this id."""
+        """Start again with only this; further notes are about the worker with this id."""
         wanted = pid, set(touched)
         if self._written == wanted:
             return
@@ -55,7 +54,7 @@ class Journal:
             self._written = wanted
 
     def write_anew(self, pid: str, touched: Iterable[Touch]) -> None:
-        """Write it whatever was written before: the file may be gone."""
+        """Write it even if nothing changed: the file may be gone."""
         self._written = None
         self.begin(pid, touched)
 

@@ -1,8 +1,8 @@
-"""What HAProxy is believed to run: the configuration it confirmed, and every step since.
+"""What HAProxy should be running: the configuration it was proved to run, and every step since.
 
-Kept by reference and changed in place, because a change of one service must not cost a walk through
-ten thousand. Sections that did not change are the same objects from one configuration to the next
-(`sections.Parser` sees to it), so identity tells most of them apart.
+Changed in place, because a change of one service must not cost a walk through ten thousand. Sections
+that did not change are the same objects from one configuration to the next (`config.Parser` ensures
+it), so identity tells most of them apart.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,8 +41,8 @@ class RuntimeConfig:
         self.leaving: dict[str, dict[str, LeavingServer]] = {}
         """Backend to server name to what it was: removed, but not deleted yet."""
         self.touched: set[Touch] = set()
-        """What steps changed and no read-back has found right since: a difference there is a step
-        that went wrong, anywhere else somebody's doing."""
+        """What steps changed and no read-back has verified since: a difference there is a failed step,
+        anywhere else it was set by hand."""
         self.sections: dict[Key, Section] = {}
         """By kind and name; of several with one name (`defaults`, `global`) the last."""
         self.lookups: dict[str, Lookup | None] = {}
@@ -84,7 +84,7 @@ class RuntimeConfig:
         self.found_right.clear()
 
     def extras(self, section: Section) -> dict[str, Extras]:
-        """Return what else is to be so of each server of a section, worked out once."""
+        """Return what else each server of a section should have, computed once."""
         known = self._extras.get(id(section))
         if known is None or known[0] is not section:
             words = proxy(section, self.base(section))
@@ -96,13 +96,13 @@ class RuntimeConfig:
         return known[1]
 
     def base(self, section: Section) -> Section | None:
-        """Return the `defaults` section that a proxy stands on."""
+        """Return the `defaults` section that a proxy inherits from."""
         if self._only_base is not None:
             return self._only_base
         return self._bases.get((section.kind, section.name))
 
     def same_bases(self, config: Config) -> str:
-        """Return a proxy that stands on another `defaults` than before; empty: none does."""
+        """Return a proxy that inherits from another `defaults` than before; empty: none does."""
         count = len(self._defaults)
         if self._only_base is not None and leading_defaults(config.placed, count):
             return ""
@@ -126,7 +126,7 @@ class RuntimeConfig:
         return fresh, [known[each] for each in known.keys() - wanted]
 
     def is_already(self, config: Config, files: Mapping[str, bytes]) -> bool:
-        """Tell whether this is what runs: nobody can need a reload for it."""
+        """Tell whether exactly this runs, so that no reload is needed."""
         fresh, gone = self.differing(config)
         texts = sorted(placed.section.text for placed in fresh)
         return texts == sorted(s.text for s in gone) and not self.changed_files(files)
@@ -155,7 +155,7 @@ class RuntimeConfig:
         )
 
     def adopt(self, config: Config, files: Mapping[str, bytes], steps: Iterable[Step]) -> None:
-        """Take over what now runs: `config` and `files`, brought about by these steps."""
+        """Note that these steps made HAProxy run `config` and `files`."""
         self._note_leaving(steps)
         fresh, gone = self.differing(config)
         if any(map(_structural, (*gone, *(placed.section for placed in fresh)))):
@@ -187,7 +187,7 @@ class RuntimeConfig:
     ) -> None:
         """Take over changed keys of a map; `come` holds new keys and new values.
 
-        The file's bytes are then those of the past: until `adopt`, it is compared by its entries.
+        The file's bytes are out of date then: until `adopt`, it is compared by its entries.
         """
         self.found_right.pop(path, None)
         values = self.entries(path).values
@@ -197,7 +197,7 @@ class RuntimeConfig:
         self._stale.add(path)
 
     def _end_holds(self, old: Section, new: Section) -> None:
-        """What a person set on a server ends when something else is wanted of it."""
+        """What was set by hand on a server ends when its configuration changes."""
         before = {server.name: server for server in old.servers}
         for server in new.servers:
             known = before.get(server.name)
@@ -212,7 +212,7 @@ class RuntimeConfig:
                 self.forget(section.name, server.name)
 
     def touch(self, steps: Iterable[Step]) -> set[Touch]:
-        """Note what steps are about to change; call it before they are run. Return what is new."""
+        """Note what steps are about to change, before they run. Return what is new."""
         found: set[Touch] = set()
         for step in steps:
             if isinstance(step, AddServer | SetWeight | RetireServer | DeleteServer):
@@ -224,7 +224,7 @@ class RuntimeConfig:
         return found
 
     def verified(self, but: Iterable[Touch] = ()) -> None:
-        """A read-back found all servers as wanted, but these."""
+        """Note that a read-back found all servers as wanted, except for these."""
         self.touched &= set(but)
 
     def _note_leaving(self, steps: Iterable[Step]) -> None:
@@ -252,11 +252,11 @@ class RuntimeConfig:
         return self.sections.get(("backend", name)) or self.sections.get(("listen", name))
 
     def adopt_steps(self, steps: Iterable[Step]) -> None:
-        """Take over steps that healed something: what is wanted has not changed by them."""
+        """Note steps that healed drift; they did not change what is wanted."""
         self._note_leaving(steps)
 
     def forget(self, backend: str, name: str) -> None:
-        """A server that was leaving is gone, or wanted again."""
+        """Note that a server that was leaving is gone, or wanted again."""
         names = self.leaving.get(backend, {})
         names.pop(name, None)
         if not names:
@@ -264,17 +264,17 @@ class RuntimeConfig:
 
 
 def wish(server: Server) -> tuple[object, ...]:
-    """Return what is wanted of a server that a person may set, too, and where it is."""
+    """Return a server's address and what is wanted of it that may also be set by hand."""
     return server.address, server.port, server.weight, server.disabled
 
 
 def _structural(section: Section) -> bool:
-    """Tell whether more than the section itself has to be read anew."""
+    """Tell whether more than the section itself has to be read again."""
     return bool(section.files or section.binds) or section.kind == "defaults"
 
 
 def leading_defaults(placed: Sequence[Placed], count: int) -> Section | None:
-    """Return the one `defaults` section where there is one and it stands before all proxies."""
+    """Return the only `defaults` section if it comes before all proxies."""
     if count != 1:
         return None
     for each in placed:

@@ -23,7 +23,7 @@ _FINGERPRINTS = re.compile(
 
 
 class ObservedState(msgspec.Struct, frozen=True, eq=False):
-    """What was read. What was not asked for is absent, and is not compared."""
+    """What was read. What was not asked for is absent and is not compared."""
 
     servers: list[ServerState]
     counts: Mapping[str, int] = {}
@@ -56,8 +56,8 @@ def observe(
 ) -> ObservedState:
     """Read the servers, the sizes of all maps and lists, the content of some, the certificates.
 
-    `contents`: the maps and lists to read whole; None: all. A file whose size is not what is
-    believed is always read whole. Raises `Unavailable`.
+    `contents`: the maps and lists to read whole; None: all. A file of unexpected size is always read
+    whole. Raises `Unavailable`.
     """
     servers = answers.parse_servers(worker.servers_state())
     known = {path: use for path, use in running.lookups.items() if use is not None}
@@ -65,7 +65,7 @@ def observe(
     wanted = set(known if contents is None else contents) & counts.keys()
     wanted |= {path for path, count in counts.items() if count != len(running.entries(path))}
     raw = {path: worker.run([f"show {known[path].kind} {path}"]) for path in sorted(wanted)}
-    # Reading it as entries costs ten times as much as asking: what was right is right.
+    # Parsing the entries costs ten times as much as asking: skip what was right before.
     raw = {path: text for path, text in raw.items() if running.found_right.get(path) != text}
     entries = {path: _content(text, known[path]) for path, text in raw.items()}
     if not certificates:

@@ -1,7 +1,7 @@
 """From what runs and what is wanted to steps, or to the reason for a reload. Pure.
 
-It works on parsed configuration, so that templates of any making profit. What it does not
-understand is a reload: that is always right, only slower.
+It works on parsed configuration, so that it helps with any templates. What it does not understand
+becomes a reload, which is always right, only slower.
 """
 
 import re
@@ -35,12 +35,12 @@ def plan(
 
     `backend_maps` are the map files whose values name backends. Comments, blank lines, the order of
     sections and the digest in `description` make no difference. Where a reload is needed, the plan's
-    steps are those for servers of sections that need none: they may run before it, so that a change
-    here need not wait for a change there.
+    steps are those for servers of sections that need none: they may run before it, so that one change
+    does not wait for another.
     """
     servers, rest = PlanBuilder(), PlanBuilder()
     _plan_sections(servers, running, config, version)
-    # Files need not be compared where a section asks for a reload already: it reads them all.
+    # If a section needs a reload, files need not be compared: it reads them all.
     if not servers.reasons:
         _plan_files(rest, running, config, files, backend_maps)
     if reasons := servers.reasons or rest.reasons:
@@ -52,8 +52,8 @@ def plan(
 def plan_one(running: RuntimeConfig, section: Section, version: Version, line: int = 1) -> Plan:
     """Return what a new version of one section asks for; all others stay as they run.
 
-    `line` is where it stands, for the words of a reason. Servers that only this section has are all
-    it may differ in; else the plan asks for a reload.
+    `line`: its line number, for the reason. It may differ only in its servers; else the plan asks for a
+    reload.
     """
     draft = PlanBuilder()
     old = running.sections.get((section.kind, section.name))
@@ -172,14 +172,14 @@ def _plan_files(
 
 
 def _listed(running: RuntimeConfig, files: Mapping[str, bytes], path: str) -> bool:
-    """Tell whether a crt-list may mean a file: by its name, in the options of a line."""
+    """Tell whether a line of a crt-list may name a file in its options."""
     name = path.encode()
     held = (files.get(each, b"") + running.files.get(each, b"") for each in running.uses.lists)
     return any(name in data for data in held)
 
 
 def _mentioned(config: Config, path: str) -> bool:
-    """Tell whether any section may mean a file: by its name, or by a directory above it."""
+    """Tell whether any section may name a file or a directory above it."""
     names = "|".join(map(re.escape, [path, *path.split("/")[:-1]]))
     meant = re.compile(rf"(?:{names})/?(?![A-Za-z0-9._/-])")
     return any(meant.search(placed.section.text) for placed in config.placed)

@@ -1,8 +1,8 @@
-"""Seeing removed servers off: they end their sessions, then they are deleted.
+"""Deleting retired servers once they have ended their sessions.
 
 A plan retires a server (`RetireServer`: no new sessions). Here it is put into maintenance and
-deleted as soon as it has no connection, or when its time is up; one that HAProxy does not let go
-stays in maintenance, where it takes no traffic, until the next reload forgets it.
+deleted as soon as it has no connections or its time is up. One that HAProxy refuses to delete
+stays in maintenance, without traffic, until the next reload forgets it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,15 +20,15 @@ Name = tuple[str, str]
 _MOST_AT_ONCE = 500
 """Servers deleted in one call: at 0.1 ms each (measured) it stays short."""
 _REFERENCED = "due to other configuration elements"
-"""Of HAProxy's words when `track` or `use-server` names a server."""
+"""Part of HAProxy's reply when `track` or `use-server` names the server."""
 
 
 class ReapResult(msgspec.Struct, frozen=True):
-    """What came of one look at the servers that are leaving."""
+    """The result of one attempt to delete the servers that are leaving."""
 
     deleted: tuple[Name, ...] = ()
     waiting: tuple[Name, ...] = ()
-    """They have connections, and time left."""
+    """They still have connections and time."""
     refused: tuple[tuple[Name, str], ...] = ()
     """In maintenance, not deleted, and HAProxy's words why; tried again unless `stuck`."""
     stuck: tuple[Name, ...] = ()
@@ -39,7 +39,7 @@ class RetiredServers:
     """Follows the servers that `RuntimeConfig.leaving` names, for as long as one worker lives."""
 
     def __init__(self, worker: WorkerSocket, limit_s: float) -> None:
-        """`limit_s`: seconds a removed server may go on with the sessions it has."""
+        """`limit_s`: seconds a retired server may take to finish its sessions."""
         self._worker = worker
         self._limit_s = limit_s
         self._since: dict[Name, float] = {}
@@ -74,8 +74,8 @@ class RetiredServers:
     def _delete(
         self, running: RuntimeConfig, names: list[Name]
     ) -> tuple[tuple[Name, ...], tuple[tuple[Name, str], ...]]:
-        # Entering maintenance closes idle connections. A request that ends later leaves a new one,
-        # which nothing closes for as long as the server likes it: so it enters anew (measured).
+        # Entering maintenance closes idle connections. A request that ends later leaves another one,
+        # which nothing closes: so the server enters maintenance again (measured).
         enter = [
             f"set server {backend}/{name} state {state}"
             for backend, name in names

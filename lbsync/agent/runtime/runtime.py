@@ -39,10 +39,10 @@ RenderBackends = Callable[[Sequence[Backend]], Sequence[str]]
 
 
 class HaproxyRuntime:
-    """What runs, kept equal to it step by step; forgotten as soon as there is a doubt."""
+    """What HAProxy runs, followed step by step and forgotten at the first doubt."""
 
     def __init__(self, options: HaproxyOptions, leave_within_s: float) -> None:
-        """`leave_within_s`: how long a removed server may finish its sessions."""
+        """`leave_within_s`: how long a removed server may take to finish its sessions."""
         self._journal = Journal(Path(options.state_dir))
         self._worker = sockets.worker(options)
         self._executor = Executor(self._worker)
@@ -57,19 +57,18 @@ class HaproxyRuntime:
         self.base = ""
         """Digest that HAProxy gives in `show info`: of the generation it loaded."""
         self.steps = 0
-        """Steps done since `pop_step_count`; what a pass tells of."""
+        """Steps done since `pop_step_count`, for the report of a pass."""
 
     @property
     def known(self) -> bool:
-        """What runs is known, so that it can be compared and changed."""
+        """It is known what runs, so it can be compared and changed."""
         return self._running is not None
 
     def load(self, rendered: Rendered, config: Config, base: str, *, ours: bool = False) -> None:
-        """HAProxy was proved to run this, having loaded generation `base`. Raises `Unavailable`.
+        """Note that HAProxy was proved to run this and had loaded generation `base`.
 
-        `ours`: a reload of ours replaced the worker known before, so another one is no news.
-
-        Whether the host drains may stand otherwise in `rendered` than in what was loaded.
+        `ours`: our own reload replaced the worker, so a new one is expected. The host map may differ
+        from the one HAProxy loaded. Raises `Unavailable`.
         """
         info = self._worker.show_info()
         found = _VERSION.match(info.get("Version", ""))
@@ -96,7 +95,7 @@ class HaproxyRuntime:
         self.base = base
 
     def is_same_worker(self) -> bool:
-        """Tell whether the same worker runs as before; forgets everything when it does not."""
+        """Tell whether the same worker still runs; forget everything if not."""
         if self._running is None:
             return False
         try:
@@ -108,17 +107,17 @@ class HaproxyRuntime:
         return self.known
 
     def note_anew(self) -> None:
-        """Write down again what is being changed: the file may be gone."""
+        """Write the journal of changes again: the file may be gone."""
         if self._running is not None:
             self._journal.write_anew(self.worker, self._running.touched)
 
     def forget(self) -> None:
-        """What runs is in doubt; only a proof or a reload tells."""
+        """Forget what runs: only a proof or a reload can tell."""
         self._running = self._asked = None
         self.base = ""
 
     def plan(self, config: Config, rendered: Rendered) -> Plan:
-        """Return how to get from what runs to what is wanted; unknown is a reason to reload."""
+        """Return how to get from what runs to what is wanted; not knowing is a reason to reload."""
         if self._running is None:
             return Plan((), ("what HAProxy runs is not known",))
         return self._within_limits(plan(self._running, config, files_of(rendered), self._version))
@@ -127,7 +126,7 @@ class HaproxyRuntime:
         return within_release_limits(todo, self._version)
 
     def carry_out(self, todo: Plan, config: Config, rendered: Rendered) -> None:
-        """Do a plan's steps and take over what then runs. Raises `Deviated`; all is in doubt then."""
+        """Run a plan's steps and note the result. Raises `Deviated`; what runs is in doubt then."""
         assert self._running is not None
         self._execute(todo)
         self._running.adopt(config, files_of(rendered), todo.steps)
@@ -135,7 +134,7 @@ class HaproxyRuntime:
     def apply_deltas(
         self, deltas: Sequence[ServiceDelta], render_backends: RenderBackends
     ) -> tuple[list[ServiceDelta], bool]:
-        """Change services at once. Return those that were, and whether others could not.
+        """Change services at once. Return those that changed, and whether others could not.
 
         Raises `Deviated`; what runs is in doubt then.
         """
@@ -185,10 +184,10 @@ class HaproxyRuntime:
             self._running.adopt_entries(HOST_MAP, before.keys() - now.keys(), come)
 
     def renew(self, files: Mapping[str, bytes]) -> bool:
-        """Change certificates that are served already; tell whether that was all there was to do.
+        """Update certificates that are already served; tell whether nothing else is left to do.
 
-        `files`: path to content of all certificates that are wanted. Raises `Deviated` where HAProxy
-        does not take one; what runs is in doubt then.
+        `files`: path to content of all wanted certificates. Raises `Deviated` where HAProxy refuses
+        one; what runs is in doubt then.
         """
         assert self._running is not None
         held = self._running.files
@@ -206,10 +205,10 @@ class HaproxyRuntime:
         return True
 
     def verify(self, *, release: bool = False, quick: bool = False) -> tuple[list[Drift], bool]:
-        """Read everything back, heal what drifted; return what differed, and whether all is well.
+        """Read everything back and heal drift; return what differed, and whether all is well now.
 
-        What a person set by hand is kept, unless `release` says that it shall go. `quick`: only the
-        servers and the sizes of maps. Raises `Unavailable`, `Deviated`; what runs is in doubt then.
+        What was set by hand is kept, unless `release` says otherwise. `quick`: only the servers and the
+        sizes of maps. Raises `Unavailable`, `Deviated`; what runs is in doubt then.
         """
         assert self._running is not None
         found = self._differences(quick)
@@ -247,14 +246,14 @@ class HaproxyRuntime:
         return in_effect(differences)
 
     def reap_retired(self) -> bool:
-        """See removed servers off; tell whether some still have to be looked after."""
+        """Delete retired servers that are idle; tell whether some are left."""
         if self._running is None or not self._running.leaving:
             return False
         return bool(self._retired.reap(self._running, time.monotonic()).waiting)
 
     @property
     def asked(self) -> RuntimeConfig | None:
-        """What this worker was asked for so far, also where it did not do all of it; None: not known."""
+        """What this worker was asked to run, even if it did not do all of it; None: not known."""
         return self._running or self._asked
 
     def pop_step_count(self) -> int:
@@ -266,24 +265,24 @@ class HaproxyRuntime:
         if todo.empty:
             return
         if self._running is not None:
-            # Before: what is then found to differ is our half-done doing, and nobody's else.
+            # Before the steps: what differs after a failure is our own half-done work.
             self._journal.note(self._running.touch(todo.steps))
         try:
             self._executor.run(todo)
         except BaseException:
             asked = self._running
             self.forget()
-            # For the reload that follows: what half a plan has set is our doing, and ends with it.
+            # For the reload that follows, which ends the states that half a plan has set.
             self._asked = asked
             raise
         self.steps += len(todo.steps)
 
 
 def in_effect(differences: Callable[[], list[Drift]]) -> list[Drift]:
-    """Return what differs, once what was just changed has had its time to take effect.
+    """Return what differs once recent changes have had time to take effect.
 
     Since 3.0 `set server … addr` is answered up to 8.5 ms before another connection sees it
-    (measured), so an address that differs is looked at again before it is called wrong.
+    (measured), so an address that differs is read again before it counts as wrong.
     """
     deadline = time.monotonic() + _ADDRESS_WITHIN_S
     while True:

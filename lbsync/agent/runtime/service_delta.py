@@ -1,9 +1,9 @@
 """Which services changed in a way that HAProxy can take at once, before the file is written. Pure.
 
 A pass renders everything, compares it with what runs, and changes only what differs. That is right
-for any templates, but its cost grows with what there is. Here the same is foretold for the services
-that changed, from what the packaged templates make of a service: servers of its backends, lines of
-three maps. The pass that follows compares the whole, so a wrong forecast is found and mended.
+for any templates, but its cost grows with the number of services. Here the result is predicted for
+the services that changed, from what the packaged templates print for one: servers of its backends,
+lines of three maps. The pass that follows compares everything and corrects a wrong prediction.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from lbsync.settings import Settings
 
 #: The template that prints one backend.
 BACKEND = "backend.cfg.j2"
-#: What must be as packaged for the forecast to hold; all others may be anybody's.
+#: These must be the packaged ones for the prediction to hold.
 _PREDICTABLE = (MAIN_FILE, "backends.cfg", ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP)
 _LINES = ("maps/routes.line", "maps/backends.line")
 
@@ -54,7 +54,7 @@ class ServiceDeltas(msgspec.Struct, frozen=True, eq=False):
 
     at_once: tuple[ServiceDelta, ...]
     rest: bool
-    """Something else changed, too: it waits for the pass."""
+    """Something else changed as well and waits for the pass."""
 
 
 def is_predictable(settings: Settings, shadowed: Iterable[str]) -> bool:
@@ -75,7 +75,7 @@ def is_predictable(settings: Settings, shadowed: Iterable[str]) -> bool:
 
 
 def lines(service: Service) -> dict[str, Pairs]:
-    """Return what a service puts into the maps."""
+    """Return the lines of a service in the maps."""
     return {
         ROUTES_MAP: tuple((route, service.id) for route in service.routes),
         BACKENDS_MAP: tuple((choice.key, choice.backend) for choice in service.choices),
@@ -97,24 +97,16 @@ def entry_changes(
     return found
 
 
-def diff(running: Mapping[str, Service], wanted: Sequence[Service]) -> ServiceDeltas:
-    """Compare all services, and sort out those that can change at once."""
-    changed = [service for service in wanted if running.get(service.id) is not service]
-    there = {service.id for service in wanted}
-    return _sort(running, changed, [old for name, old in running.items() if name not in there])
-
-
-def diff_changed(running: Mapping[str, Service], changed: Iterable[Service]) -> ServiceDeltas:
-    """Sort out which of the services that changed can do so at once; all others are as they run."""
-    return _sort(running, changed, [])
-
-
-def _sort(
-    running: Mapping[str, Service], changed: Iterable[Service], gone: Sequence[Service]
+def diff(
+    running: Mapping[str, Service], wanted: Sequence[Service], *, whole: bool = True
 ) -> ServiceDeltas:
+    """Sort out which services can change at once. `whole`: others are gone; else they are as they run."""
     found: list[ServiceDelta] = []
-    waiting = list(gone)
-    for service in changed:
+    waiting: list[Service] = []
+    if whole:
+        there = {service.id for service in wanted}
+        waiting = [old for name, old in running.items() if name not in there]
+    for service in wanted:
         old = running.get(service.id)
         if old is service:
             continue
@@ -128,11 +120,11 @@ def _sort(
 
 
 def _independent(found: list[ServiceDelta], waiting: Iterable[Service]) -> list[ServiceDelta]:
-    """Return those that touch no line of a map that a waiting service has, or is to have.
+    """Return those that touch no map line that a waiting service has or will have.
 
-    A host that goes to a service that is not there yet must not be missing in between, and one that
-    comes from a service that stays for now must not be there twice. Who waits for that reason keeps
-    others waiting in turn.
+    A host that moves to a service that does not exist yet must not be missing in between, and one that
+    comes from a service that stays for now must not be there twice. Each delta that has to wait for
+    that can make others wait.
     """
     taken = {(path, key) for service in waiting for path, pairs in lines(service).items()
              for key, _ in pairs}  # fmt: skip

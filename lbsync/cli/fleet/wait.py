@@ -31,7 +31,7 @@ for then, or later. Without --hosts, all hosts of the fleet are waited for (at l
 agent is alive, and those that reported once and are gone, until 'lbsync fleet forget HOST'.
 
 exit codes: 0 every host has verified it; 5 they have, but a service that this very revision wrote is
-held back; 6 etcd does not answer; {Exit.UNVERIFIED.value} not every host has verified it in
+quarantined; 6 etcd does not answer; {Exit.UNVERIFIED.value} not every host has verified it in
 time, and the missing ones are named.
 """
 
@@ -43,7 +43,7 @@ class Ended(msgspec.Struct, frozen=True):
     verified: tuple[str, ...]
     missing: dict[str, str]
     """Host to what is in the way."""
-    held_back: dict[str, str]
+    quarantined: dict[str, str]
     """Service that this is about to why a host does not serve it as written."""
     waited: str
     """The limit."""
@@ -53,7 +53,7 @@ class Ended(msgspec.Struct, frozen=True):
         """What the command ends with."""
         if self.missing or not self.verified:
             return Exit.UNVERIFIED
-        return Exit.REJECTED if self.held_back else Exit.OK
+        return Exit.REJECTED if self.quarantined else Exit.OK
 
     def __str__(self) -> str:
         """One line for each thing to say."""
@@ -70,7 +70,8 @@ class Ended(msgspec.Struct, frozen=True):
                 *([f"verified by {by}"] if self.verified else []),
             ]
         lines += [
-            f"{service} is held back: {harmless(why)}" for service, why in self.held_back.items()
+            f"{service} is quarantined: {harmless(why)}"
+            for service, why in self.quarantined.items()
         ]
         return "\n".join(lines)
 
@@ -130,7 +131,7 @@ def until_verified(
         revision,
         tuple(verdict.host for verdict in verdicts if verdict.verified),
         {verdict.host: verdict.why for verdict in verdicts if not verdict.verified},
-        _held_back(source, services, records, verdicts),
+        _quarantined(source, services, records, verdicts),
         str(timeout),
     )
 
@@ -142,7 +143,7 @@ def history_of(source: Source) -> History:
     return source
 
 
-def _held_back(
+def _quarantined(
     source: Source,
     services: set[str],
     records: dict[str, AgentRecord | None],

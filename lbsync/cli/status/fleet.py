@@ -45,7 +45,7 @@ class Report(msgspec.Struct, frozen=True):
     """Of etcd, now."""
     agents: tuple[Member, ...]
     quarantine: dict[str, QuarantineRecord]
-    """Service to why it is held back."""
+    """Service to why it is quarantined."""
     gone: dict[str, str] = {}
     """Hosts that do not report, although they did once or were asked for, to what is known of it."""
     rivals: tuple[str, ...] = ()

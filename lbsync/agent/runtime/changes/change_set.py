@@ -8,10 +8,10 @@ from lbsync.agent.runtime.changes.steps import Step
 
 
 class Phase(IntEnum):
-    """The order of a plan. After any phase, HAProxy serves well if nothing more follows.
+    """The order of a plan. HAProxy serves well after each phase, even if no other follows.
 
-    What others lead to is there before they lead to it, and goes after they have left it; capacity
-    comes before capacity goes.
+    Targets are added before anything leads to them and removed afterwards; capacity is added before
+    other capacity is removed.
     """
 
     ADD = 0
@@ -23,15 +23,15 @@ class Phase(IntEnum):
     LOWER = 3
     """Lower weights, servers into maintenance."""
     OFFER = 4
-    """New entries of the other maps, so that requests find what was made ready above."""
+    """New entries of the other maps, so that requests reach what the phases above prepared."""
     REORDER = 5
-    """Maps whose order counts, replaced as a whole."""
+    """Maps whose order matters, replaced as a whole."""
     WITHDRAW = 6
-    """Entries that leave the other maps."""
+    """Removed entries of the other maps."""
     UNLEAD = 7
-    """Entries that leave the maps whose values name backends; certificates that go."""
+    """Removed entries of maps whose values name backends; removed certificates."""
     RETIRE = 8
-    """Servers that go: they get no new sessions from here on."""
+    """Removed servers: from here on they get no new sessions."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True):
     """What to do about the difference between what runs and what is wanted."""
 
     stages: tuple[Stage, ...] = ()
-    """In the order of their phases. Where `reasons` are given, only what is right before the reload, too."""
+    """In the order of their phases. With `reasons`, only what may run before the reload."""
     reasons: tuple[str, ...] = ()
     """Why a reload is needed, each naming section and line or the file; empty: none is."""
 
@@ -66,14 +66,14 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class PlanBuilder:
-    """A plan while it is being made."""
+    """Builds a plan."""
 
     def __init__(self) -> None:
         self._moves: list[tuple[Phase, Step]] = []
         self._reasons: list[str] = []
 
     def do(self, phase: Phase, *steps: Step) -> None:
-        """Plan steps; those of one phase keep the order in which they came."""
+        """Plan steps; those of one phase keep their order."""
         self._moves += [(phase, step) for step in steps]
 
     def reload(self, reason: str) -> None:
@@ -81,13 +81,13 @@ class PlanBuilder:
         self._reasons.append(reason)
 
     def merge(self, other: "PlanBuilder") -> None:
-        """Take over what another draft planned, but none of its steps if it needs a reload."""
+        """Add what another builder planned, without its steps if it needs a reload."""
         self._reasons += other.reasons
         if not other.reasons:
             self._moves += other._moves
 
     def add(self, plan: Plan) -> None:
-        """Take over a whole plan."""
+        """Add a whole plan."""
         self._reasons += plan.reasons
         self._moves += [(stage.phase, step) for stage in plan.stages for step in stage.steps]
 

@@ -1,4 +1,4 @@
-"""What a release of HAProxy cannot bear while it runs is done by a reload. Pure."""
+"""What a release of HAProxy cannot change without a fault is done by a reload. Pure."""
 
 from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.changes.steps import (
@@ -17,7 +17,7 @@ _MAPS = (AddEntry, SetEntry, DelEntry, ReplaceEntries)
 
 
 def within_release_limits(todo: Plan, version: tuple[int, int, int]) -> Plan:
-    """Return a plan, or a reload in its place where this release cannot bear one of its steps."""
+    """Return the plan, or a reload if one of its steps triggers a fault of this release."""
     for fault in known_faults.of(version):
         harmful = (*(_SERVERS if fault.servers else ()), *(_MAPS if fault.maps else ()))
         if any(isinstance(step, harmful) for step in todo.steps):

@@ -11,7 +11,7 @@ _SHOWN_CHARACTERS = 100
 
 
 class Pair:
-    """One section, then and now."""
+    """One section, before and after."""
 
     def __init__(self, old: Section, new: Section, line: int, base: Section | None) -> None:
         """`line`: of the new one's keyword in the configuration, from 1; `base`: the `defaults`
@@ -31,7 +31,7 @@ class Pair:
         return self.new.text.split("\n")
 
     def at(self, line: int) -> str:
-        """Return the place of a line of the new section in words."""
+        """Return the place of a line of the new section, in words."""
         return f"{title(self.new)}, line {self.line + line}"
 
 
@@ -41,8 +41,11 @@ def title(section: Section) -> str:
 
 
 def other_lines_differ(draft: PlanBuilder, pair: Pair) -> bool:
-    """Look at all lines but those of servers; comments, blanks and the digest do not count."""
-    # What a condition leaves of a section's servers, only HAProxy knows: all lines count then.
+    """Tell whether lines other than servers changed, and plan a reload then.
+
+    Comments, blanks and the digest do not count.
+    """
+    # Only HAProxy knows which servers a condition leaves: all lines count then.
     whole = pair.old.conditional or pair.new.conditional
     skipped = set() if whole else _servers(pair.old, pair.old_lines)
     skipping = set() if whole else _servers(pair.new, pair.new_lines)
@@ -63,7 +66,7 @@ def other_lines_differ(draft: PlanBuilder, pair: Pair) -> bool:
 def _servers(section: Section, lines: list[str]) -> set[int]:
     """Return the numbers of `server` lines.
 
-    `server-template` makes many servers of one line: what changes in it is left to a reload.
+    `server-template` makes many servers of one line: its changes are left to a reload.
     """
     numbers = {server.line for server in section.servers}
     return {number for number in numbers if lines[number].split(maxsplit=1)[0] == "server"}

@@ -309,7 +309,7 @@ def test_who_would_take_the_place_of_one_that_is_held_back_keeps_its_own(
         plan = bed.run()
         assert owners(plan) == {"a": "old", "b": "old", "c": "new"}
         told = {problem.key: problem.reason for problem in plan.desired.problems}
-        assert "until a/a, which is held back, is corrected" in told["services/a/b"]
+        assert "until a/a, which is quarantined, is corrected" in told["services/a/b"]
 
     bed.put(_at("a", other, "cured"))
     assert owners(bed.run()) == {"a": "cured", "b": "new", "c": "new"}
@@ -502,7 +502,7 @@ def test_a_service_whose_text_takes_too_long_is_held_back_alone(tmp_path: Path) 
     began = time.thread_time()
     bed.put(_service("s0", "newer"))
     assert owners(bed.run())["s0"] == "newer"
-    assert time.thread_time() - began < 0.2, "what is held back is tried again at once"
+    assert time.thread_time() - began < 0.2, "what is quarantined is tried again at once"
     bed.put(_service("s1", "cured"))
     assert owners(bed.run())["s1"] == "cured"
 

@@ -47,7 +47,7 @@ def test_a_service_that_is_held_back_is_no_success() -> None:
     assert ended.code == Exit.REJECTED
     assert str(ended).splitlines() == [
         "revision 9 is verified by 2 hosts: lb-1, lb-2",
-        "shop/a is held back: mode: wrong (says lb-1)",
+        "shop/a is quarantined: mode: wrong (says lb-1)",
     ]
 
 
