@@ -14,6 +14,7 @@ from lbsync.agent.candidate.validate import Refused, ValidConfig, alike
 from lbsync.agent.desired import template_context
 from lbsync.agent.desired.accepted import peek
 from lbsync.agent.desired.builder import RenderedState
+from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store
 from lbsync.agent.haproxycfg.config import main_text
@@ -22,7 +23,7 @@ from lbsync.cli.check import host
 from lbsync.cli.configuration.plan import make_plan, validated
 from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.clients.haproxy import binary, known_faults, sockets
+from lbsync.clients.haproxy import binary, known_faults, processes, sockets
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Monitored
 from lbsync.errors import Exit, LbsyncError, SettingsError
@@ -259,7 +260,9 @@ def _check_haproxy(findings: Findings, settings: Settings) -> None:
         info = sockets.stats(options).show_info(retry_s=1.0)
         master = sockets.master(options)
         if master is not None and settings.haproxy.reload == "master":
-            master.show_proc(retry_s=1.0)
+            started = processes.command_line(master.show_proc(retry_s=1.0).pid)
+            beside = host.read_beside(started, store.live_link / MAIN_FILE)
+            findings.bad("haproxy", list(beside), Exit.APPLY_FAILED)
         other = host.elsewhere(store.live(), info.get("description", ""))
         findings.bad("haproxy", list(other), Exit.APPLY_FAILED)
         live = store.live()

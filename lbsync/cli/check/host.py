@@ -4,9 +4,10 @@ HAProxy reads.
 Everything is looked at as the user who asks; as root, `check` has become the agent's user by then.
 """
 
+import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lbsync.agent.desired.certificates import Certificates
@@ -99,6 +100,31 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
         words = name.split()
         if equals and words[-1:] and words[-1] in _VARIABLES and words[:-1] in ([], ["export"]):
             yield words[-1], value.strip().strip("\"'")
+
+
+def read_beside(command_line: Sequence[str], main_file: Path) -> Iterator[str]:
+    """Yield a sentence for each file that HAProxy reads besides `main_file` (management guide, section 3: `-f`,
+    and what follows `--`). Debian's unit of HAProxy 3.4 names a directory so."""
+    words = list(command_line[1:])
+    end = words.index("--") if "--" in words else len(words)
+    named = [value for flag, value in itertools.pairwise(words[:end]) if flag == "-f"]
+    for name in [*named, *words[end + 1 :]]:
+        path = Path(name)
+        # Of a directory HAProxy reads what ends in .cfg and is not hidden.
+        found = sorted(path.glob("[!.]*.cfg")) if path.is_dir() else [path]
+        for file in found:
+            if file not in (main_file, Path(os.devnull)) and not _is_same(file, main_file):
+                yield (
+                    f"HAProxy also reads {file} (-f {name}), which lbsync neither validates nor reads back: move "
+                    "it away, or set CFGDIR=/dev/null in a drop-in of haproxy.service, and restart HAProxy"
+                )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def elsewhere(live: Generation | None, description: str) -> Iterator[str]:

@@ -54,6 +54,16 @@ def working_directory(pid: int) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
+def command_line(pid: int) -> list[str]:
+    """Return the words that a HAProxy process was started with; none where they cannot be seen."""
+    if not is_haproxy(pid):
+        return []
+    try:
+        return psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return []
+
+
 def age(pid: int) -> float:
     """Return for how many seconds a process has been running; 0 where it is gone."""
     try:

@@ -106,3 +106,10 @@ def test_relative_files_hold_in_the_staged_and_in_the_live_place(bench: Bench) -
     assert bench.get("unknown.test") == "web", "the map's default"
     bench.haproxy.ask("@1 set server be_shop/web state maint")
     assert bench.get() == "503 none", "the error file"
+
+
+def test_what_haproxy_was_started_with_is_seen_also_after_a_reload(served: Bench) -> None:
+    served.apply(served.rendered("two"))
+    words = processes.command_line(served.haproxy.pid)
+    assert words[words.index("-f") + 1] == str(served.haproxy.config)
+    assert processes.command_line(os.getpid()) == []

@@ -40,6 +40,30 @@ def test_a_host_without_that_file_has_none(tmp_path: Path) -> None:
     assert list(host.overruled(tmp_path, SOCKET, tmp_path / "absent")) == []
 
 
+def test_every_file_that_haproxy_reads_beside_the_live_one_is_told(tmp_path: Path) -> None:
+    live, empty, full = tmp_path / "live", tmp_path / "empty", tmp_path / "conf.d"
+    for folder in (tmp_path / "1", empty, full):
+        folder.mkdir()
+    live.symlink_to("1")
+    main = live / "haproxy.cfg"
+    for file in (main, full / "b.cfg", full / "a.cfg", full / ".hidden.cfg", full / "c.cfg.bak"):
+        file.touch()
+
+    def told(*words: str) -> list[str]:
+        said = host.read_beside(["haproxy", "-Ws", *words, "-p", "/run/pid"], main)
+        return [sentence.split()[3] for sentence in said]
+
+    assert told("-f", str(main), "-f", "/dev/null", "-f", str(empty)) == []
+    assert told("-f", str(tmp_path / "1/haproxy.cfg"), "-f", str(full)) == [
+        str(full / "a.cfg"),
+        str(full / "b.cfg"),
+    ]
+    said = host.read_beside(["haproxy", "-f", str(main), "--", "/etc/x.cfg"], main)
+    assert [sentence.split()[3] for sentence in said] == ["/etc/x.cfg"]
+    assert list(host.read_beside([], main)) == []
+    assert list(host.read_beside(["haproxy", "-f"], main)) == []
+
+
 CHECK = Command.parse(["grep", "-q", "fine", "{src}"])
 
 
