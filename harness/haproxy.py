@@ -52,20 +52,20 @@ def binaries() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: [int(n) for n in item[0].split(".")]))
 
 
-def tested() -> list[str]:
+def branches() -> list[str]:
     """Return the branches that a test which is for all of them runs on.
 
     Of what is there the oldest and the newest, so that many cost no more than two; `HAPROXY_BRANCHES` names
     others: "3.0,3.2", or "all". What both promise is named where it is missing, and then demanded: 2.6, and
     2.8, which comes with the packages for development.
     """
-    branches = list(binaries())
+    found = list(binaries())
     asked = os.environ.get("HAPROXY_BRANCHES", "")
     if asked == "all":
-        return list(dict.fromkeys(("2.6", "2.8", *branches)))
+        return list(dict.fromkeys(("2.6", "2.8", *found)))
     if asked:
         return asked.split(",")
-    newest = branches[-1] if len(branches) > 1 else "2.8"
+    newest = found[-1] if len(found) > 1 else "2.8"
     return list(dict.fromkeys(("2.6", newest)))
 
 

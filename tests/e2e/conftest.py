@@ -7,12 +7,12 @@ import pytest
 
 from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
-from harness.haproxy import binaries, tested
+from harness.haproxy import binaries, branches
 from harness.stack import Stack, servers
 from tests.conftest import demand
 
 
-@pytest.fixture(params=tested())
+@pytest.fixture(params=branches())
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     """etcd with one service (`shop/web` on shop.example, a toy server), HAProxy started from what
     `lbsync prepare` made; no agent yet."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.agent import AgentProcess, command
-from harness.haproxy import tested
+from harness.haproxy import branches
 from harness.load import Load
 from harness.proxy import Proxy
 from harness.stack import Stack, servers
@@ -117,7 +117,7 @@ def test_without_the_master_sockets_file_servers_change_and_a_reload_says_what_i
     assert "error" not in agent.status()
 
 
-@pytest.mark.parametrize("stack", tested()[-1:], indirect=True)
+@pytest.mark.parametrize("stack", branches()[-1:], indirect=True)
 def test_a_slow_etcd_delays_changes_and_nothing_else(stack: Stack) -> None:
     """Half a second each way is an ocean; the agent may not take it for an end of the world."""
     node = stack.etcd.nodes[0]

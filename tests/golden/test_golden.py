@@ -97,7 +97,7 @@ def test_the_configuration_is_the_one_written_down(case: str, workshop: Path) ->
     assert now == expected.read_text(), "intended? then: make golden"
 
 
-@pytest.mark.parametrize("version", haproxy.tested())
+@pytest.mark.parametrize("version", haproxy.branches())
 @pytest.mark.parametrize("case", CASES)
 def test_haproxy_accepts_what_is_written_down(
     case: str, version: str, workshop: Path, tmp_path: Path

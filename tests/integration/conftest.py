@@ -7,7 +7,7 @@ import pytest
 
 from harness import etcd as etcd_harness
 from harness.etcd import Etcd
-from harness.haproxy import binaries, tested
+from harness.haproxy import binaries, branches
 from harness.stack import Stack, servers
 from tests.conftest import demand
 from tests.pass_host import Host
@@ -22,7 +22,7 @@ def hosts_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     cluster.stop()
 
 
-@pytest.fixture(params=tested())
+@pytest.fixture(params=branches())
 def host(request: pytest.FixtureRequest, tmp_path: Path, hosts_etcd: Etcd) -> Iterator[Host]:
     """A host that serves one service, `shop/web` on shop.example, confirmed."""
     demand(request.param in binaries(), f"HAProxy {request.param}")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.haproxy import binaries, tested
+from harness.haproxy import binaries, branches
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import OutputSpec, Renderer
@@ -152,7 +152,7 @@ def lines_about(rendered: Rendered, word: str) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module", params=tested())
+@pytest.fixture(scope="module", params=branches())
 def binary(request: pytest.FixtureRequest) -> str:
     demand(request.param in binaries(), f"HAProxy {request.param}")
     return binaries()[request.param]

@@ -8,7 +8,7 @@ import pytest
 
 from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
-from harness.haproxy import binaries, tested
+from harness.haproxy import binaries, branches
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.errors import Exit
@@ -17,7 +17,7 @@ from tests.conftest import demand
 Make = Callable[[str], Stack]
 
 
-@pytest.fixture(params=tested())
+@pytest.fixture(params=branches())
 def stacks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     """Make a stack whose settings get lines under [haproxy], and start its HAProxy."""
     demand(etcd_harness.installed(), "etcd")

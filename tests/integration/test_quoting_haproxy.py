@@ -17,7 +17,7 @@ from tests.conftest import demand
 from tests.unit.agent.render.mixing import OTHERS, PRINTS
 
 
-@pytest.fixture(params=haproxy.tested())
+@pytest.fixture(params=haproxy.branches())
 def binary(request: pytest.FixtureRequest) -> str:
     found = haproxy.binaries()
     demand(request.param in found, f"HAProxy {request.param}")

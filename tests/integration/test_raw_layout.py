@@ -8,7 +8,7 @@ import pytest
 
 from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
-from harness.haproxy import binaries, tested
+from harness.haproxy import binaries, branches
 from harness.stack import Stack
 from harness.wait import wait_until
 from lbsync.errors import Exit
@@ -51,7 +51,7 @@ quote = "haproxy"
 """
 
 
-@pytest.fixture(params=tested())
+@pytest.fixture(params=branches())
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     """A host that serves such a layout; no agent yet."""
     demand(etcd_harness.installed(), "etcd")

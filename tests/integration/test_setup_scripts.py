@@ -216,7 +216,7 @@ def test_programs_that_were_put_into_a_folder_are_tested_the_newest_by_default(
     for name, version in (("mine", "9.10.1"), ("other", "9.9-dev3"), ("twice", "9.10.2")):
         (machine / name).mkdir()
         program(machine, f"{name}/haproxy", f"echo 'HAProxy version {version}-x 2026/10/14'")
-    asked = "from harness import haproxy; print(haproxy.tested(), haproxy.binaries().get('9.10'))"
+    asked = "from harness import haproxy; print(haproxy.branches(), haproxy.binaries().get('9.10'))"
     for branches, wanted in (
         ("", ["2.6", "9.10"]),
         ("9.9,9.10", ["9.9", "9.10"]),

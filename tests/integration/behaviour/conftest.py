@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from harness.haproxy import binaries, tested
+from harness.haproxy import binaries, branches
 from harness.web import WebServer
 from tests.conftest import demand
 from tests.site import Site
 
 
-@pytest.fixture(scope="module", params=tested())
+@pytest.fixture(scope="module", params=branches())
 def binary(request: pytest.FixtureRequest) -> str:
     demand(request.param in binaries(), f"HAProxy {request.param}")
     return binaries()[request.param]

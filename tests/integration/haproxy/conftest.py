@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.haproxy import binaries, tested
+from harness.haproxy import binaries, branches
 from tests.haproxy_bench import Bench
 
 
-@pytest.fixture(params=tested())
+@pytest.fixture(params=branches())
 def binary(request: pytest.FixtureRequest) -> str:
     found = binaries().get(request.param)
     if found is None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.haproxy import binaries, tested
+from harness.haproxy import binaries, branches
 from tests.conftest import demand
 from tests.runtime_bed import Bed, World
 
 
-@pytest.fixture(params=tested())
+@pytest.fixture(params=branches())
 def program(request: pytest.FixtureRequest) -> str:
     found = binaries().get(request.param)
     demand(found is not None, f"HAProxy {request.param}")
