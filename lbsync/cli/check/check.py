@@ -17,6 +17,7 @@ from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store
+from lbsync.agent.haproxycfg import dropped_words
 from lbsync.agent.haproxycfg.config import main_text
 from lbsync.agent.privileges import drop_privileges
 from lbsync.cli.check import host
@@ -221,6 +222,9 @@ def _check_configuration(findings: Findings, settings: Settings, snapshot: Snaps
     said = findings.attempt("configuration", lambda: _accepted(plan, settings))
     if said is not None:
         findings.good("configuration", said)
+        release = binary.version(settings.haproxy.binary)[:2]
+        for sentence in dropped_words.sentences(verdict.config, release):
+            findings.warn("configuration", sentence)
     for first, *others in alike(verdict.warnings).values():
         findings.warn("configuration", f"{first} (and {len(others)} like it)" if others else first)
 
