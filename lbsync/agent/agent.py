@@ -24,7 +24,6 @@ from lbsync.agent.report import pass_report
 from lbsync.agent.report.pass_result import PassResult
 from lbsync.agent.report.problem_log import ProblemLog
 from lbsync.agent.stages import Memory, Stages
-from lbsync.agent.state_files import StateFiles
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.loop.outcome import Outcome
@@ -50,14 +49,7 @@ class Agent:
         self._watchdog_ping: Callable[[], None] | None = None
         self._stages = Stages.of(settings, self._memory, self._show_alive)
         self._memory.follow(settings, self._stages.master)
-        memory = self._memory
-        self.state_files = StateFiles(
-            memory.store,
-            memory.accepted,
-            memory.control,
-            memory.removal_hold.guard,
-            memory.occupied,
-        )
+        self.state_files = self._memory.state_files
         self._confirmed: LoadedGeneration | None = None
         self._prebuilt: Candidate | None = None
         self._has_prebuilt = False

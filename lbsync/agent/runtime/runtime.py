@@ -122,14 +122,20 @@ class HaproxyRuntime:
             return Plan((), ("what HAProxy runs is not known",))
         return self._within_limits(plan(self._running, config, files_of(rendered), self._version))
 
+    def _sure(self) -> RuntimeConfig:
+        """Return what runs. Raises `Unavailable` where that is not known."""
+        if self._running is None:
+            raise Unavailable("what HAProxy runs is not known; the next pass finds out")
+        return self._running
+
     def _within_limits(self, todo: Plan) -> Plan:
         return within_release_limits(todo, self._version)
 
     def carry_out(self, todo: Plan, config: Config, rendered: Rendered) -> None:
         """Run a plan's steps and note the result. Raises `Deviated`; what runs is in doubt then."""
-        assert self._running is not None
+        running = self._sure()
         self._execute(todo)
-        self._running.adopt(config, files_of(rendered), todo.steps)
+        running.adopt(config, files_of(rendered), todo.steps)
 
     def apply_deltas(
         self, deltas: Sequence[ServiceDelta], render_backends: RenderBackends
@@ -138,7 +144,7 @@ class HaproxyRuntime:
 
         Raises `Deviated`; what runs is in doubt then.
         """
-        assert self._running is not None
+        running = self._sure()
         done: list[ServiceDelta] = []
         sections: list[tuple[Section, Plan]] = []
         left = False
@@ -146,7 +152,7 @@ class HaproxyRuntime:
         texts = iter(render_backends([backend for each in changed for backend in each]))
         for delta, backends in zip(deltas, changed, strict=True):
             mine = [
-                (section, self._within_limits(plan_one(self._running, section, self._version)))
+                (section, self._within_limits(plan_one(running, section, self._version)))
                 for text in islice(texts, len(backends))
                 for _, section in read_sections(text)
             ]
@@ -157,31 +163,30 @@ class HaproxyRuntime:
             sections += mine
         entries = entry_changes(done)
         plans = [
-            self._within_limits(plan_map(self._running, path, *pairs))
-            for path, pairs in entries.items()
+            self._within_limits(plan_map(running, path, *pairs)) for path, pairs in entries.items()
         ]
         if any(todo.reload for todo in plans):
             return [], True
         self._execute(merge([*(todo for _, todo in sections), *plans]))
         for section, todo in sections:
-            self._running.adopt_section(section, todo.steps)
+            running.adopt_section(section, todo.steps)
         for path, (gone, come) in entries.items():
             stay = dict(come)
-            self._running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
+            running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
         return done, left
 
     def update_host_map(self, rendered: Rendered) -> None:
         """Change the host map alone, where all else has to wait. Raises `Deviated`; what runs is in doubt then."""
-        assert self._running is not None
+        running = self._sure()
         data = host_map.of(rendered)
         if data is None:
             return
-        before, now = self._running.entries(HOST_MAP).values, maps.read(data, "map").values
+        before, now = running.entries(HOST_MAP).values, maps.read(data, "map").values
         gone, come = before.items() - now.items(), now.items() - before.items()
-        todo = plan_map(self._running, HOST_MAP, gone, come)
+        todo = plan_map(running, HOST_MAP, gone, come)
         if not todo.empty and not todo.reload:
             self._execute(todo)
-            self._running.adopt_entries(HOST_MAP, before.keys() - now.keys(), come)
+            running.adopt_entries(HOST_MAP, before.keys() - now.keys(), come)
 
     def renew(self, files: Mapping[str, bytes]) -> bool:
         """Update certificates that are already served; tell whether nothing else is left to do.
@@ -189,19 +194,18 @@ class HaproxyRuntime:
         `files`: path to content of all wanted certificates. Raises `Deviated` where HAProxy refuses
         one; what runs is in doubt then.
         """
-        assert self._running is not None
-        held = self._running.files
+        running = self._sure()
+        held = running.files
         changed = [path for path, data in files.items() if held.get(path) != data]
-        known = Certificates(self._running.uses, held, {**held, **files})
+        known = Certificates(running.uses, held, {**held, **files})
         if not all(path in held and known.concerns(path) for path in changed):
             return False
         draft = PlanBuilder()
         plan_certificates(draft, known, changed)
-        todo = draft.finish()
-        if todo.reload:
+        if (todo := draft.finish()).reload:
             return False
         self._execute(todo)
-        self._running.files.update(files)
+        running.files.update(files)
         return True
 
     def verify(self, *, release: bool = False, quick: bool = False) -> tuple[list[Drift], bool]:
@@ -210,18 +214,18 @@ class HaproxyRuntime:
         What was set by hand is kept, unless `release` says otherwise. `quick`: only the servers and the
         sizes of maps. Raises `Unavailable`, `Deviated`; what runs is in doubt then.
         """
-        assert self._running is not None
+        running = self._sure()
         found = self._differences(quick)
         todo = self._within_limits(healing(found, release=release))
         if not todo.empty and not todo.reload:
             self._execute(todo)
-            self._running.adopt_steps(todo.steps)
+            running.adopt_steps(todo.steps)
             again = self._differences(quick)
             todo = healing(again)
-            note_verified(self._running, again)
+            note_verified(running, again)
         else:
-            note_verified(self._running, found)
-        self._journal.begin(self.worker, self._running.touched)
+            note_verified(running, found)
+        self._journal.begin(self.worker, running.touched)
         return found, todo.empty
 
     def differences(self) -> list[Drift]:
@@ -232,15 +236,13 @@ class HaproxyRuntime:
         contents = () if quick else None
 
         def differences() -> list[Drift]:
-            assert self._running is not None
-            observed = observe(
-                self._worker, self._running, contents=contents, certificates=not quick
-            )
-            found = compare(self._running, observed, self._version)
+            running = self._sure()
+            observed = observe(self._worker, running, contents=contents, certificates=not quick)
+            found = compare(running, observed, self._version)
             wrong = {finding.mismatch.where for finding in found}
             right = {path: text for path, text in observed.raw.items() if path not in wrong}
-            self._running.found_right.update(right)
-            self._running.trusted = {**observed.trust, **self._running.trusted}
+            running.found_right.update(right)
+            running.trusted = {**observed.trust, **running.trusted}
             return found
 
         return in_effect(differences)
