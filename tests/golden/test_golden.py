@@ -117,5 +117,7 @@ def test_haproxy_accepts_what_is_written_down(
     assert said.returncode == 0, said.stderr
     assert "explicit unit" not in said.stderr, "3.2 and later warn of a small number alone"
     # HAProxy 2.6 misses the state file that an agent would have written before its first reload.
-    told = [line for line in said.stderr.splitlines() if "servers.state" not in line]
+    # 3.4 tells how long the password hashes take that the records of this test have.
+    known = re.compile(r"servers\.state|the hash algorithm used for this password")
+    told = [line for line in said.stderr.splitlines() if not known.search(line)]
     assert not re.search(r"\[(ALERT|WARNING)\]", "\n".join(told)), said.stderr
