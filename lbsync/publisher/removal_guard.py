@@ -32,11 +32,23 @@ class Loss(msgspec.Struct, frozen=True):
     """The Service itself is no longer there: held only together with many others."""
     meant: bool = False
     """The Service was seen to be deleted, or taken out of publication: never held."""
+    revision: int = 0
+    """Of the newest of the Service's endpoints keys: a confirmation that is older is of servers that went
+    before, and is used up."""
 
     @property
     def lost(self) -> int:
         """How many fewer there would be."""
         return max(0, self.before - self.after)
+
+    def with_result(self, now: "Loss") -> "Loss":
+        """Return this loss, of when a hold began, with what it would come to now.
+
+        Servers that come in while it is held write the key anew and change the number before; neither
+        makes it another removal. Revisions are lower after a restore of etcd.
+        """
+        revision = min(self.revision, now.revision)
+        return msgspec.structs.replace(self, after=now.after, revision=revision)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -125,9 +137,8 @@ class RemovalGuard:
         for service in fresh if without_end else self._too_many(fresh, total):
             self._since[service] = now
             self._first[service] = losses[service]
-        # As it was when it began: servers that come in meanwhile change the numbers.
         held = {
-            service: msgspec.structs.replace(self._first[service], after=losses[service].after)
+            service: self._first[service].with_result(losses[service])
             for service, since in self._since.items()
             if service in losses and (without_end or now < since + self._limits.seconds)
         }
@@ -158,11 +169,12 @@ class RemovalGuard:
     def _unconfirmed(self, held: dict[str, Loss], confirmed: Confirmations) -> dict[str, Loss]:
         """Return what is not confirmed, and note what is."""
         self.hold_id = _id(held)
-        whole = bool(held) and confirmed.names(self.hold_id)
+        newest = max((loss.revision for loss in held.values()), default=0)
+        whole = bool(held) and confirmed.names(self.hold_id, newest)
         self.confirmed = {
             service: loss
             for service, loss in held.items()
-            if whole or confirmed.covers(service, loss.after, 0)
+            if whole or confirmed.covers(service, loss.after, loss.revision)
         }
         return {s: loss for s, loss in held.items() if s not in self.confirmed}
 

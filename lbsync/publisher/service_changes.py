@@ -106,7 +106,14 @@ class Draft(msgspec.Struct):
 
     def loss(self, *, meant: bool) -> Loss:
         """Return how its number of servers would change. `meant`: it was seen to be deleted."""
-        return Loss(self.before, self.after, gone=self.state.status == "gone", meant=meant)
+        gone = self.state.status == "gone"
+        return Loss(self.before, self.after, gone=gone, meant=meant, revision=self._revision)
+
+    @property
+    def _revision(self) -> int:
+        """The revision that wrote servers last."""
+        found = (x.item.mod_revision for k, x in self.stored.items() if k.startswith("endpoints/"))
+        return max(found, default=0)
 
 
 def fingerprint(stored: Keys, report: Held | None, told: tuple[str, ...]) -> int:

@@ -27,9 +27,13 @@ class Confirmations(msgspec.Struct, frozen=True):
     found: Mapping[str, tuple[int, ConfirmationRecord]] = {}
     """Id to the revision that wrote the key, and what it says."""
 
-    def names(self, hold_id: str) -> bool:
-        """Tell whether the removal with this id may go."""
-        return hold_id in self.found
+    def names(self, hold_id: str, revision: int) -> bool:
+        """Tell whether the removal with this id may go; `revision`: of the newest key that it concerns.
+
+        A later one is of servers that came back, and a second removal may have the id of the first.
+        """
+        confirmed = self.found.get(hold_id)
+        return confirmed is not None and revision <= confirmed[0]
 
     def covers(self, service: str, left: int, revision: int) -> bool:
         """Tell whether it is meant that a service (`<ns>/<name>`) is left with `left` servers.

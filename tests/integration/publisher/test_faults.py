@@ -465,6 +465,14 @@ def test_a_removal_of_everything_goes_when_it_is_confirmed_and_agents_are_told(
     )
     made.now += 60
     made.until("the word", lambda: "hold" not in store.value(beat))
+    # The confirmation stands for an hour; it was not for what comes after the server is back.
+    cart(fake, "10.0.0.1")
+    follow(made, store, "10.0.0.1")
+    fake.put(endpoint_slice("cart-1", "cart", [], "shop", labels=PUBLISH))
+    made.now += 60
+    again: Any = made.until("a second hold", lambda: (store.value(beat) or {}).get("hold"))
+    assert again["id"] == hold["id"]
+    assert store.addresses("shop/cart") == ["10.0.0.1"]
 
 
 def test_a_right_that_is_missing_concerns_only_who_needs_it(

@@ -111,6 +111,54 @@ def test_a_removal_that_was_named_beforehand_is_not_held() -> None:
     assert RemovalGuard(LIMITS).decide({"shop/a": Loss(4, 0)}, 100, 0.0, around)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("named", [{}, {"shop/a": 1}])
+def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
+    named: dict[str, int], restarted: bool
+) -> None:
+    brake = RemovalGuard(LIMITS)
+    brake.decide({"shop/a": Loss(4, 1, revision=5)}, 100, 0.0)
+    assert brake.hold is not None
+    hold_id = brake.hold.id
+    said = Around(confirmed=confirmed(hold_id, 7, named))
+    assert brake.decide({"shop/a": Loss(4, 1, revision=5)}, 100, 1.0, said) == {}
+    # With the removal at 8 the publisher tells the agents, under the same key.
+    said = Around(confirmed=confirmed(hold_id, 8, {"shop/a": 1}))
+    assert brake.decide({"shop/a": Loss(1, 1, revision=8)}, 100, 2.0, said) == {}
+    assert brake.decide({"shop/a": Loss(1, 4, revision=8)}, 100, 3.0, said) == {}
+    if restarted:
+        brake = RemovalGuard(LIMITS)
+    again = {"shop/a": Loss(4, 1, revision=9)}
+    assert set(brake.decide(again, 100, 4.0, said)) == {"shop/a"}
+    assert brake.hold is not None
+    assert brake.hold.id == hold_id
+    said = Around(confirmed=confirmed(hold_id, 10, {"shop/a": 1}))
+    assert brake.decide(again, 100, 5.0, said) == {}
+
+
+@pytest.mark.parametrize("named", [{}, {"shop/a": 1}])
+def test_pods_that_roll_while_a_removal_is_held_do_not_use_up_its_confirmation(
+    named: dict[str, int],
+) -> None:
+    """New servers come in meanwhile: their key may be written just after the confirmation was."""
+    brake = RemovalGuard(LIMITS)
+    brake.decide({"shop/a": Loss(4, 1, revision=5)}, 100, 0.0)
+    brake.decide({"shop/a": Loss(5, 1, revision=6)}, 100, 1.0)
+    assert brake.hold is not None
+    said = Around(confirmed=confirmed(brake.hold.id, 7, named))
+    assert brake.decide({"shop/a": Loss(6, 1, revision=8)}, 100, 2.0, said) == {}
+
+
+def test_a_hold_from_before_etcd_was_restored_can_be_confirmed() -> None:
+    """Revisions are lower from then on."""
+    brake = RemovalGuard(LIMITS)
+    brake.decide({"shop/a": Loss(4, 1, revision=5000)}, 100, 0.0)
+    brake.decide({"shop/a": Loss(4, 1, revision=30)}, 100, 1.0)
+    assert brake.hold is not None
+    said = Around(confirmed=confirmed(brake.hold.id, 31))
+    assert brake.decide({"shop/a": Loss(4, 1, revision=30)}, 100, 2.0, said) == {}
+
+
 def test_while_no_node_is_ready_nothing_goes_however_slowly() -> None:
     brake = RemovalGuard(LIMITS)
     blind = Around(nodes_lost=True)
@@ -131,8 +179,10 @@ def test_many_held_removals_are_one_sentence() -> None:
     )
 
 
-def confirmed(name: str) -> Confirmations:
-    return Confirmations({name: (1, ConfirmationRecord())})
+def confirmed(
+    name: str, revision: int = 1, services: dict[str, int] | None = None
+) -> Confirmations:
+    return Confirmations({name: (revision, ConfirmationRecord(services or {}))})
 
 
 def test_a_hundred_percent_switches_it_off() -> None:

@@ -234,6 +234,38 @@ def test_many_services_found_missing_are_held() -> None:
     assert later.sync.let_go == {"shop/a": 0, "shop/b": 0, "shop/c": 0}
 
 
+@pytest.mark.parametrize("again", ["seen", "by a new leader", "by the next leader"])
+def test_services_that_came_back_after_a_confirmed_removal_are_held_the_next_time(
+    again: str,
+) -> None:
+    names = "abc"
+    made = [*[service(name, annotations=HOST) for name in names], *map(_slice_of, names)]
+    found = Bench(*made)
+    found.write()
+    later = Bench(store=found.store)
+    later.write()
+    assert later.sync.guard.hold is not None
+    later.confirm(later.sync.guard.hold.id)
+    later.write(Work())
+    assert later.stored_keys("services", "endpoints") == []
+    later.objects.put(*made)
+    later.write()
+    assert len(later.stored_keys("services", "endpoints")) == 6
+    if again == "by a new leader":  # which sees the servers first
+        later = Bench(*made, store=found.store)
+        later.write()
+    if again == "by the next leader":
+        later = Bench(store=found.store)
+    else:
+        later.objects.drop(*made)
+    later.write()
+    assert len(later.stored_keys("services", "endpoints")) == 6
+    assert later.sync.guard.hold is not None
+    later.confirm(later.sync.guard.hold.id)
+    later.write(Work())
+    assert later.stored_keys("services", "endpoints") == []
+
+
 def test_each_owner_is_told_of_few_removals_and_one_sentence_tells_of_many() -> None:
     names = [f"s{number}" for number in range(30)]
     found = Bench(*[service(name, annotations=HOST) for name in names], *map(_slice_of, names))

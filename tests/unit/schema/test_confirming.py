@@ -8,9 +8,10 @@ from tests.builders import an_item
 
 
 def test_a_confirmation_names_the_removal_by_its_id() -> None:
-    found = confirmations({"confirmations/3f2a": an_item("confirmations/3f2a", {})})
-    assert found.names("3f2a")
-    assert not found.names("3f2b")
+    found = confirmations({"confirmations/3f2a": an_item("confirmations/3f2a", {}, revision=7)})
+    assert found.names("3f2a", revision=7)
+    assert not found.names("3f2b", revision=7)
+    assert not found.names("3f2a", revision=8)
 
 
 def test_a_service_may_be_left_with_so_many_servers_and_no_fewer() -> None:
