@@ -249,7 +249,7 @@ def test_what_haproxy_warns_of_is_said_once_and_shown_by_check(
     (mine / "backend.cfg.j2").write_text(packaged.read_text() + odd)
     host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\n')
     host.restart_agent()
-    warning = "a 'tcp-request' rule placed after an 'http-request' rule"
+    warning = "rule placed after an 'http-request' rule"
     with capture_logs() as said:
         for name in ("a", "b", "c"):
             host.stack.put({f"services/shop/{name}": {"mode": "http", "hosts": [f"{name}.x"]}})
