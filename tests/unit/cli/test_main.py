@@ -1,18 +1,10 @@
 """What holds before a command is even parsed."""
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from lbsync.cli import main
-
-
-@pytest.fixture(autouse=True)
-def mask() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
-    yield
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @pytest.mark.parametrize(("command", "waits"), [("agent", True), ("publish", True), ("ls", False)])
