@@ -47,8 +47,11 @@ class Loss(msgspec.Struct, frozen=True):
         Servers that come in while it is held write the key anew and change the number before; neither
         makes it another removal. Revisions are lower after a restore of etcd.
         """
-        revision = min(self.revision, now.revision)
-        return msgspec.structs.replace(self, after=now.after, revision=revision)
+        return msgspec.structs.replace(self, after=now.after).written_at(now.revision)
+
+    def written_at(self, revision: int) -> "Loss":
+        """Return this loss as of an earlier revision of the keys, where this one is earlier."""
+        return msgspec.structs.replace(self, revision=min(self.revision, revision))
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -97,6 +100,9 @@ class RemovalGuard:
         self._limits = limits
         self._since: dict[str, float] = {}
         self._first: dict[str, Loss] = {}
+        self._on_its_way: dict[str, Loss] = {}
+        """What was let go because it was confirmed, as long as no server has come back: pods that roll may
+        be ready for a moment on the way to what was confirmed, and that is one removal."""
         self._until = self._timed = f"for {limits.seconds:g} s in case that is not meant"
         self.hold: Hold | None = None
         """What is held, as of the last decision."""
@@ -131,12 +137,16 @@ class RemovalGuard:
             if not loss.lost or loss.meant:
                 self._since.pop(service, None)
                 self._first.pop(service, None)
+            let_go = self._on_its_way.get(service, loss)
+            if loss.after > min(loss.before, let_go.after):
+                self._on_its_way.pop(service, None)
         self._judge(losses, total, now, around)
         fresh = {s: x for s, x in losses.items() if x.lost and not x.meant and s not in self._since}
         without_end = self._until != self._timed
         for service in fresh if without_end else self._too_many(fresh, total):
             self._since[service] = now
-            self._first[service] = losses[service]
+            begun = self._on_its_way.get(service, losses[service])
+            self._first[service] = losses[service].written_at(begun.revision)
         held = {
             service: self._first[service].with_result(losses[service])
             for service, since in self._since.items()
@@ -150,6 +160,7 @@ class RemovalGuard:
         """Drop everything: somebody else decides now."""
         self._since.clear()
         self._first.clear()
+        self._on_its_way.clear()
         self._until, self.hold, self.confirmed = self._timed, None, {}
 
     def _judge(self, losses: Mapping[str, Loss], total: int, now: float, around: Around) -> None:
@@ -176,6 +187,7 @@ class RemovalGuard:
             for service, loss in held.items()
             if whole or confirmed.covers(service, loss.after, loss.revision)
         }
+        self._on_its_way |= self.confirmed
         return {s: loss for s, loss in held.items() if s not in self.confirmed}
 
     def _too_many(self, fresh: Mapping[str, Loss], total: int) -> list[str]:

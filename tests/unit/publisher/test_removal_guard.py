@@ -149,6 +149,30 @@ def test_pods_that_roll_while_a_removal_is_held_do_not_use_up_its_confirmation(
     assert brake.decide({"shop/a": Loss(6, 1, revision=8)}, 100, 2.0, said) == {}
 
 
+def test_a_pod_that_is_ready_for_a_moment_does_not_use_up_a_confirmation_on_its_way_down() -> None:
+    brake = RemovalGuard(LIMITS)
+    brake.decide({"shop/a": Loss(4, 0, revision=5)}, 4, 0.0)
+    assert brake.hold is not None
+    said = Around(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
+    assert brake.decide({"shop/a": Loss(4, 1, revision=5)}, 4, 1.0, said) == {}
+    assert brake.decide({"shop/a": Loss(1, 1, revision=8)}, 1, 2.0, said) == {}
+    assert brake.decide({"shop/a": Loss(1, 0, revision=8)}, 1, 3.0, said) == {}
+    assert brake.decide({"shop/a": Loss(0, 0, revision=9)}, 0, 4.0, said) == {}
+    assert brake.decide({"shop/a": Loss(0, 1, revision=9)}, 0, 5.0, said) == {}
+    assert brake.decide({"shop/a": Loss(1, 0, revision=10)}, 1, 6.0, said), "it was back"
+
+
+def test_a_server_that_comes_back_on_the_way_down_uses_a_confirmation_up() -> None:
+    brake = RemovalGuard(LIMITS)
+    brake.decide({"shop/a": Loss(8, 0, revision=5)}, 100, 0.0)
+    assert brake.hold is not None
+    said = Around(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
+    assert brake.decide({"shop/a": Loss(8, 2, revision=5)}, 100, 1.0, said) == {}
+    assert brake.decide({"shop/a": Loss(2, 1, revision=8)}, 100, 2.0, said) == {}
+    assert brake.decide({"shop/a": Loss(1, 2, revision=9)}, 100, 3.0, said) == {}
+    assert brake.decide({"shop/a": Loss(2, 0, revision=10)}, 100, 4.0, said)
+
+
 def test_a_hold_from_before_etcd_was_restored_can_be_confirmed() -> None:
     """Revisions are lower from then on."""
     brake = RemovalGuard(LIMITS)
