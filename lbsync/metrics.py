@@ -1,10 +1,13 @@
 """The status as metrics for Prometheus, in a file that node-exporter's textfile collector reads.
 
 No server of our own: a file needs no port and no rights, and goes on telling when the agent is dead
-(`lbsync_written_timestamp_seconds` stands still then). So times are points in time, not ages.
+(`lbsync_written_timestamp_seconds` stands still then). So times are points in time, not ages. For the
+same reason it stays where a newer one cannot be written: an alert on what is missing nobody has.
 """
 
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -37,11 +40,17 @@ def text(status: Status) -> str:
 
 
 def write(path: Path, status: Status) -> None:
-    """Replace the file in one step; everybody may read it. Raises `LbsyncError`."""
+    """Replace the file in one step; everybody may read it. Raises `LbsyncError`.
+
+    The old one has its time of modification at 0 then, if that can be set: node-exporter shows it as
+    `node_textfile_mtime_seconds`.
+    """
     try:
         # Not forced to disk: the next pass writes it anew.
         replace_file(path, text(status).encode(), 0o644, durable=False)
     except OSError as error:
+        with suppress(OSError):
+            os.utime(path, (0.0, 0.0))
         raise LbsyncError(
             f"{path}: cannot be written: {error.strerror}; give the agent's user the right to "
             "write in that directory (and the unit ReadWritePaths=), or correct [agent] metrics_file"

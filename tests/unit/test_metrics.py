@@ -1,6 +1,7 @@
 """The metrics file: what Prometheus reads of the status."""
 
 import re
+import resource
 import stat
 from pathlib import Path
 from typing import get_args
@@ -107,3 +108,19 @@ def test_the_file_is_whole_and_for_everybody(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(LbsyncError, match="metrics_file"):
         metrics.write(tmp_path / "absent" / "lbsync.prom", a_status())
+
+
+def test_metrics_that_cannot_be_renewed_show_it_by_their_time(tmp_path: Path) -> None:
+    file = tmp_path / "lbsync.prom"
+    metrics.write(file, a_status())
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        with pytest.raises(LbsyncError, match="metrics_file"):
+            metrics.write(file, a_status(state="failing"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert file.stat().st_mtime == 0.0
+    assert file.read_text() == metrics.text(a_status())
+    metrics.write(file, a_status())
+    assert file.stat().st_mtime > 0.0
