@@ -28,6 +28,19 @@ def take(descriptor: int, timeout_s: float = 0.0) -> bool:
             return True
 
 
+def is_held(descriptor: int) -> bool:
+    """Tell whether somebody else has locked what is open; False where it cannot be locked at all. Those
+    who ask at the same time do not see each other."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
 def hold(path: Path, timeout_s: float, *, what: str) -> AbstractContextManager[object]:
     """Lock a directory that is there, or a file that is made where it is missing; leaving what is returned
     lets go.

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from lbsync import filelock
 from lbsync.atomic import replace_file
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.log import span
@@ -21,8 +22,8 @@ from lbsync.timestamps import minute
 
 FILE = "status.json"
 _WARN_S = 30 * 86400.0
-_OUTDATED = 0.0
-"""The file's time of modification when a newer one could not be written."""
+_MARK_WITHIN_S = 0.5
+"""A reader holds its lock for the time of one call."""
 
 State = Literal[
     "starting",
@@ -163,22 +164,42 @@ hundred."""
 _ENCODER = msgspec.json.Encoder()
 
 
-def write(state_dir: Path, status: Status) -> None:
-    """Replace the file in one step. Raises `LbsyncError` naming file and cause; what was there before is
-    marked as outdated then.
+class Writer:
+    """Writes the file, and marks the one that is there as outdated for as long as it cannot.
 
-    Not forced to disk: it is written each second, and after a power cut anew.
+    The mark is a lock (flock) on the old file: a full disk and a read-only file system leave that, and
+    it is gone with the process.
     """
-    target = state_dir / FILE
-    data = msgspec.json.format(_ENCODER.encode(status), indent=2) + b"\n"
-    try:
-        # For monitoring, which is not root: no secret is in it.
-        replace_file(target, data, 0o644, durable=False)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            # The one mark that takes no room on a full disk, and leaves to people what was known.
-            os.utime(target, (_OUTDATED, _OUTDATED))
-        raise LbsyncError(f"{target}: cannot be written: {error.strerror}") from error
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / FILE
+        self._mark = contextlib.ExitStack()
+        self._is_marked = False
+
+    def write(self, status: Status) -> None:
+        """Replace the file in one step. Raises `LbsyncError` naming file and cause.
+
+        Not forced to disk: it is written after each pass, and after a power cut anew.
+        """
+        data = msgspec.json.format(_ENCODER.encode(status), indent=2) + b"\n"
+        try:
+            # For monitoring, which is not root: no secret is in it.
+            replace_file(self._path, data, 0o644, durable=False)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._mark_old()
+            raise LbsyncError(f"{self._path}: cannot be written: {error.strerror}") from error
+        self._mark.close()
+        self._is_marked = False
+
+    def _mark_old(self) -> None:
+        if self._is_marked:
+            return
+        descriptor = os.open(self._path, os.O_RDONLY)
+        with contextlib.ExitStack() as mark:
+            mark.callback(os.close, descriptor)
+            if filelock.take(descriptor, _MARK_WITHIN_S):
+                self._mark, self._is_marked = mark.pop_all(), True
 
 
 def read(state_dir: Path) -> Status:
@@ -187,8 +208,7 @@ def read(state_dir: Path) -> Status:
     try:
         with path.open("rb") as file:
             found = reading.record(file.read(), Status)
-            outdated = os.fstat(file.fileno()).st_mtime == _OUTDATED
-            return msgspec.structs.replace(found, outdated=outdated)
+            return msgspec.structs.replace(found, outdated=filelock.is_held(file.fileno()))
     except FileNotFoundError as error:
         raise Unavailable(
             f"{path}: there is no such file; no agent has run with this state_dir yet"
@@ -201,57 +221,11 @@ def read(state_dir: Path) -> Status:
         ) from error
 
 
-def doubt(status: Status, now: float) -> str:
-    """Return why the record can no longer be believed; empty when it can.
-
-    `now`: seconds since 1970. The agent is dead when its process is, or silent when it has not
-    written for three times as long as it promised.
-    """
-    age = now - status.written_at
-    written = f"the status was written {span(age)} ago"
-    if not is_running(status):
-        return f"the agent is not running (process {status.pid} is gone); {written}"
-    if status.outdated:
-        return (
-            f"the agent (process {status.pid}) cannot write its status, as on a full disk; see its log; "
-            f"{written}"
-        )
-    if status.every and age > 3 * status.every:
-        return f"the agent (process {status.pid}) is silent; {written}"
-    return ""
-
-
 def wait_of(status: Status, now: float) -> str:
     """Return why a reload has to wait, and for how long; empty: none does. `now`: seconds since 1970."""
     if not status.waits or status.waits_until <= now:
         return status.waits
     return f"{status.waits}; not before {span(status.waits_until - now)} from now"
-
-
-def pid_namespace() -> str:
-    """Return which numbering of processes this process lives in; empty where /proc is missing."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def is_running(status: Status) -> bool:
-    """Tell whether the agent's process lives and looks like ours, in case its number was given anew."""
-    if status.pid_namespace != pid_namespace():
-        return True  # cannot be seen from here; its silence will tell
-    try:
-        os.kill(status.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # another user's, and alive
-    try:
-        command = Path(f"/proc/{status.pid}/cmdline").read_bytes()
-    except OSError:
-        return True  # /proc hides the processes of others (hidepid)
-    # An ended process that nobody has waited for has an empty command line.
-    return b"lbsync" in command
 
 
 def ending(ends: Mapping[str, float], now: float) -> list[str]:

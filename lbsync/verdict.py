@@ -51,7 +51,7 @@ class Fact(Enum):
         "no agent",
         Exit.UNAVAILABLE,
         Degree.CRITICAL,
-        "the agent is gone or silent, or a host of the fleet does not report any more",
+        "the agent is gone, stopped or silent, or a host of the fleet does not report any more",
     )
     TWO_AGENTS = (
         "two agents",

@@ -1,10 +1,12 @@
-"""The status file: whole at any time, and not believed when its writer is gone."""
+"""The status file: whole at any time, and marked when it cannot be renewed."""
 
+import contextlib
+import fcntl
 import os
 import resource
 import signal
 import stat
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,10 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.wait import wait_until
-from lbsync import log, status
+from lbsync import liveness, log, status
 from lbsync.errors import LbsyncError, Unavailable
-from lbsync.status import LastPass, Quarantined, SourceStatus, Status
+from lbsync.status import LastPass, Quarantined, SourceStatus, Status, Writer
 from lbsync.timestamps import ago
 
 
@@ -24,7 +25,7 @@ def a_status(**changes: object) -> Status:
         state="confirmed",
         host="lb-1",
         pid=os.getpid(),
-        pid_namespace=status.pid_namespace(),
+        pid_namespace=liveness.pid_namespace(),
         written_at=1000.0,
         every=300.0,
         revision=7,
@@ -37,7 +38,7 @@ def a_status(**changes: object) -> Status:
 
 
 def test_what_is_written_reads_back_equal(tmp_path: Path) -> None:
-    status.write(tmp_path, a_status())
+    Writer(tmp_path).write(a_status())
 
     assert status.read(tmp_path) == a_status()
     assert stat.S_IMODE((tmp_path / status.FILE).stat().st_mode) == 0o644
@@ -51,29 +52,53 @@ def test_a_missing_or_damaged_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="restart the agent"):
         status.read(tmp_path)
     with pytest.raises(LbsyncError, match="cannot be written"):
-        status.write(tmp_path / "absent", a_status())
+        Writer(tmp_path / "absent").write(a_status())
 
 
-def test_a_status_that_a_full_disk_keeps_from_being_renewed_is_doubted_at_once(
-    tmp_path: Path,
-) -> None:
-    well = a_status(pid_namespace="of another container")
-    status.write(tmp_path, well)
-    assert status.doubt(status.read(tmp_path), 1000.0) == ""
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """No file of this process grows beyond ten bytes: EFBIG stands in for ENOSPC."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))  # EFBIG stands in for ENOSPC
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
     try:
-        with pytest.raises(LbsyncError, match="cannot be written: File too large"):
-            status.write(tmp_path, msgspec.structs.replace(well, state="failing"))
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
-    found = status.read(tmp_path)
-    assert found.state == "confirmed"
-    assert "cannot write its status, as on a full disk" in status.doubt(found, 1000.0)
-    status.write(tmp_path, msgspec.structs.replace(well, state="failing"))
-    assert status.doubt(status.read(tmp_path), 1000.0) == ""
+
+
+def fail_to_renew(writer: Writer) -> None:
+    with no_room(), pytest.raises(LbsyncError, match="cannot be written: File too large"):
+        writer.write(a_status(state="failing"))
+
+
+def test_a_status_that_cannot_be_renewed_is_marked_until_it_is(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.write(a_status())
+    written_at = (tmp_path / status.FILE).stat().st_mtime
+    assert not status.read(tmp_path).outdated
+
+    fail_to_renew(writer)
+    fail_to_renew(writer)
+
+    assert status.read(tmp_path) == a_status(outdated=True)
+    assert status.read(tmp_path).outdated, "a reader does not take the mark away"
+    assert (tmp_path / status.FILE).stat().st_mtime == written_at, "a read-only disk keeps that"
+    writer.write(a_status(state="failing"))
+    assert status.read(tmp_path) == a_status(state="failing")
+
+
+def test_readers_are_no_mark_and_keep_it_off_for_one_write_only(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.write(a_status())
+    with (tmp_path / status.FILE).open() as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        assert not status.read(tmp_path).outdated
+        fail_to_renew(writer)
+        assert not status.read(tmp_path).outdated
+    fail_to_renew(writer)
+    assert status.read(tmp_path).outdated
 
 
 @given(st.binary(max_size=200))
@@ -84,42 +109,6 @@ def test_no_bytes_in_the_file_break_the_reader(tmp_path_factory: object, data: b
 
     with pytest.raises(Unavailable):
         status.read(folder)
-
-
-def test_a_status_is_believed_while_its_agent_lives_and_writes() -> None:
-    alive = a_status(pid_namespace="another container")
-
-    assert status.doubt(alive, 1001.0) == ""
-    assert "is silent; the status was written 17 min ago" in status.doubt(alive, 2000.0)
-
-
-def test_a_status_whose_process_is_gone_is_not_believed() -> None:
-    child = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
-    os.waitpid(child, 0)
-
-    assert "is not running" in status.doubt(a_status(pid=child), 1001.0)
-
-
-def test_a_process_number_that_another_program_got_is_not_the_agent() -> None:
-    child = os.posix_spawn("/bin/sleep", ["sleep", "60"], os.environ)
-    try:
-        wait_until("sleep", lambda: b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes())
-
-        assert "is not running" in status.doubt(a_status(pid=child), 1001.0)
-    finally:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-
-
-def test_an_agent_that_lives_is_recognised_by_its_command_line() -> None:
-    child = os.posix_spawn("/bin/sleep", ["lbsync agent", "60"], os.environ)
-    try:
-        wait_until("sleep", lambda: b"lbsync" in Path(f"/proc/{child}/cmdline").read_bytes())
-
-        assert status.doubt(a_status(pid=child), 1001.0) == ""
-    finally:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
 
 
 def test_times_are_shown_with_their_age() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 import lbsync
-from lbsync import log, metrics, status
+from lbsync import liveness, log, metrics, status
 from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.generations.content import content
@@ -38,7 +38,7 @@ class StatusKeeper:
         self.settings = settings
         self._state_files = state_files
         self._source = source
-        self._state_dir = Path(settings.state_dir)
+        self._writer = status.Writer(Path(settings.state_dir))
         self._seen: ApplyResult | None = None
         self._worker = ""
         self._watching = False
@@ -49,7 +49,7 @@ class StatusKeeper:
             state="starting",
             host=str(settings.host),
             pid=os.getpid(),
-            pid_namespace=status.pid_namespace(),
+            pid_namespace=liveness.pid_namespace(),
             written_at=now,
             every=settings.agent.verify.seconds,
             lbsync=lbsync.__version__,
@@ -69,12 +69,12 @@ class StatusKeeper:
         """
         self._watching = True
         self._write_metrics()
-        status.write(self._state_dir, self._status)
+        self._writer.write(self._status)
 
     def ended(self) -> None:
         """Leave the last word; that the process is gone, a reader sees for itself."""
         if self._state_files.are_ours:
-            status.write(self._state_dir, self._status)
+            self._writer.write(self._status)
 
     def note(self, report: Report, result: PassResult) -> None:
         """Take in the end of a pass and write. Raises `LbsyncError`, and `Superseded` where the file is
@@ -106,7 +106,7 @@ class StatusKeeper:
                 facts |= self._of_applied(result.applied, result, report, now)
         self._status = msgspec.structs.replace(self._status, **facts)
         self._write_metrics()
-        status.write(self._state_dir, self._status)
+        self._writer.write(self._status)
 
     def _certificates(self, result: PassResult) -> dict[str, float]:
         etcd = self.settings.etcd

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lbsync import status
+from lbsync import liveness, status
 from lbsync.agent.control import Control, Name, Request
 from lbsync.cli.context import duration
 from lbsync.errors import Unavailable
@@ -46,7 +46,7 @@ def alive(state_dir: Path) -> Status | None:
         found = status.read(state_dir)
     except Unavailable:
         return None
-    return None if status.doubt(found, time.time()) else found
+    return None if liveness.doubt(found, time.time()) else found
 
 
 def missing(state_dir: Path) -> str:
@@ -56,7 +56,7 @@ def missing(state_dir: Path) -> str:
         found = status.read(state_dir)
     except Unavailable:
         return NO_AGENT
-    return status.doubt(found, time.time()) if status.is_running(found) else NO_AGENT
+    return liveness.doubt(found, time.time()) if liveness.is_running(found) else NO_AGENT
 
 
 def _demand(state_dir: Path, so: str) -> None:

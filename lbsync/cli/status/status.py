@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from lbsync import status, verdict
+from lbsync import liveness, status, verdict
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.runtime.readback import reports_digest
 from lbsync.cli.context import add_hosts, add_output, settings_of
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> Exit | Degree:
     if args.publishers:
         return publishers.show(settings, as_json=args.output == "json")
     found = status.read(Path(settings.state_dir))
-    doubt = status.doubt(found, time.time())
+    doubt = liveness.doubt(found, time.time())
     serves = ask_haproxy(settings, found)
     findings = list(judge(found, doubt, serves))
     if args.output == "json":
@@ -122,7 +122,7 @@ def _nagios(args: argparse.Namespace) -> Degree:
         else:
             found = status.read(Path(settings.state_dir))
             serves = ask_haproxy(settings, found)
-            findings = list(judge(found, status.doubt(found, now), serves))
+            findings = list(judge(found, liveness.doubt(found, now), serves))
             well = f"{found.state}: generation {found.generation}-{found.digest}"
             figures = nagios.figures(found, now)
     except LbsyncError as error:

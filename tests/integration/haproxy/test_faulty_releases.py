@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from harness.haproxy import binaries
-from lbsync import status
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.runtime.runtime import HaproxyRuntime
 from lbsync.cli.main import main
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.model.rendered import Rendered, RenderedFile
 from lbsync.settings import load
-from lbsync.status import Status
+from lbsync.status import Status, Writer
 
 INFO = "Name: HAProxy\nVersion: 3.2.9-1\nPid: 4711\nUptime: 0d\ndescription: d1g3st\n"
 CONFIG = "backend be\n    server s 127.0.0.1:80 check init-state down\n"
@@ -69,8 +68,7 @@ def settings(tmp_path: Path, stats: Path) -> Path:
 
 def test_status_names_it(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = settings.parent / "state"
-    status.write(
-        state,
+    Writer(state).write(
         Status(
             state="confirmed",
             host="lb",

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from lbsync import status
 from lbsync.cli.requests import request
 from lbsync.errors import Unavailable
 from lbsync.settings import Duration
-from lbsync.status import Status
+from lbsync.status import Status, Writer
 
 
 def test_an_agent_that_runs_and_cannot_answer_is_not_called_absent(tmp_path: Path) -> None:
     silent = Status(
         "confirmed", "lb-1", pid=77, pid_namespace="another", written_at=time.time() - 99, every=9.0
     )
-    status.write(tmp_path, silent)
+    Writer(tmp_path).write(silent)
     with pytest.raises(Unavailable) as caught:
         request.fresh(tmp_path, Duration(100))
     assert str(caught.value).startswith(
