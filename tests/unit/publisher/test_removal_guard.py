@@ -168,6 +168,7 @@ def test_a_server_that_comes_back_on_the_way_down_uses_a_confirmation_up() -> No
     assert brake.hold is not None
     said = Around(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
     assert brake.decide({"shop/a": Loss(8, 2, revision=5)}, 100, 1.0, said) == {}
+    assert brake.decide({"shop/a": Loss(2, 2, revision=8)}, 100, 1.5, said) == {}
     assert brake.decide({"shop/a": Loss(2, 1, revision=8)}, 100, 2.0, said) == {}
     assert brake.decide({"shop/a": Loss(1, 2, revision=9)}, 100, 3.0, said) == {}
     assert brake.decide({"shop/a": Loss(2, 0, revision=10)}, 100, 4.0, said)
