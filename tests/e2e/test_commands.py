@@ -289,7 +289,7 @@ def test_one_confirmation_is_for_the_fleet_and_a_held_removal_stops_nobody_else(
     late = command(stack, "wait", "--revision", str(revision), "--timeout", "20s")
     assert stack.get("s0.example").body == "s0"
 
-    assert "a/s0 is held back: the removal of its servers is held" in late.stdout
+    assert "a/s0 is quarantined: the removal of its servers is held" in late.stdout
     hold = agent.status()["hold_id"]
     wrong = command(stack, "confirm", "--fleet", "0000")
     done = command(stack, "confirm", "--fleet", hold)
