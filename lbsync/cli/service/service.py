@@ -37,7 +37,7 @@ The document of -f is JSON or YAML, as 'service get' prints it:
    "route": {"groups": {"main": 1}}}
 A part that is left out stays as it is; "endpoints" names all groups, others are removed. Fields of
 "service" may also stand alone, without the word. With flags, fields that are not named stay as
-they are, and --server replaces the servers of one group.
+they are; --server names all servers of one group, and what would leave one out is refused without --replace.
 
 Everything is validated before anything is written, and written in one step; if somebody else
 changed the same keys meanwhile, nothing is (exit code 8). Which ports are HAProxy's own is known
