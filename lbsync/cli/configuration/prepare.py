@@ -29,7 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.epilog = (
         "example, in haproxy.service (systemd/haproxy.service.d/lbsync.conf has it in full):\n"
-        "  ExecStartPre=-/usr/bin/lbsync prepare\n"
+        "  ExecStartPre=-/usr/bin/lbsync prepare\n\n"
+        "exit codes: 0 a generation is live; otherwise HAProxy has none to start from: 1 the state directory\n"
+        "takes no file, 4 settings or templates are wrong, 5 'haproxy -c' refuses what they make, 6 it cannot\n"
+        "be run, 7 the live link or the reload lock cannot be made, 8 somebody else holds the reload lock.\n"
     )
 
 

@@ -17,6 +17,9 @@ examples:
 
 A host that has reported once stays in the fleet: 'lbsync status --fleet' shows it as gone and 'lbsync wait'
 waits for it, until it is forgotten. One that reports again is in the fleet again.
+
+exit codes: 0 it is forgotten; 4 settings are wrong; 5 no such host is known, or the source is not etcd;
+6 etcd does not answer; 8 the agent of that host is alive.
 """
 
 

@@ -25,6 +25,11 @@ examples:
 A removal of more servers at once than agent.guard_percent is held, because it may be an accident: an
 emptied store, a publisher gone wrong. The same removal has the same id on every host. With --fleet the
 confirmation is written to etcd, where it stands for an hour.
+
+exit codes: 0 it is gone, or nothing was held; 1 there is no such state directory, or it takes no file;
+4 settings are wrong; 5 --fleet without etcd as the source; 6 the agent or etcd does not answer, or it is
+still held when the time is up; 8 something else is held, or several removals and no ID says which; 9 it is
+confirmed, and what is left goes with a reload that waits.
 """
 
 

@@ -18,7 +18,11 @@ from lbsync.errors import Exit, LbsyncError, Unavailable
 from lbsync.settings import Duration, Settings
 from lbsync.status import PROVED, Status
 
-_EPILOG = """\
+EXIT_CODES = """
+exit codes: 0 it is done, as read back; 1 there is no such state directory, or it takes no file; 4 settings
+are wrong; 6 HAProxy could not be told: the request stands, and the line to send by hand is printed.
+"""
+_EPILOG = f"""\
 examples:
   lbsync drain --reason "kernel update"
   lbsync drain && sleep 60 && reboot
@@ -27,7 +31,7 @@ examples:
 The health path (setting proxy.health_path) then answers 503, so the load balancer in front sends no new
 clients; everybody who comes all the same is served as before. It lasts over restarts, until 'undrain'.
 The agent does it; where none runs, or it fails, this command tells HAProxy itself.
-"""
+{EXIT_CODES}"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

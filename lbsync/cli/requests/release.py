@@ -19,6 +19,9 @@ examples:
 
 A drain, a maintenance or a weight that somebody set on the running HAProxy is kept, also over
 reloads, until it is released or the server's key changes.
+
+exit codes: 0 nothing is held by hand any more; 1 there is no such state directory, or it takes no file;
+4 settings are wrong; 6 no agent runs, or it did not confirm it in time: the request is withdrawn.
 """
 
 

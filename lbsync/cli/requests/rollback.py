@@ -36,6 +36,11 @@ running agent does it; where none runs, this command does it itself.
 
 At a terminal it shows what would change and asks first. Elsewhere it goes on, but for a generation that would
 take more servers than agent.guard_percent, or all of them: that takes --yes.
+
+exit codes: 0 it is served, as read back; 1 there is no such state directory, or it takes no file; 4 settings
+are wrong; 5 there is no such generation, or it was not meant; 6 the agent or HAProxy does not answer, or it was
+not confirmed in time; 7 HAProxy did not take it; 8 somebody else holds a lock; 9 with --release: the source is
+followed again, and its changes wait for a reload.
 """
 
 

@@ -12,7 +12,7 @@ from lbsync.errors import Exit
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "End a drain: the health path answers 200 again."
-    parser.epilog = "example:\n  lbsync undrain\n"
+    parser.epilog = f"example:\n  lbsync undrain\n{drain.EXIT_CODES}"
     request.add_wait(parser)
 
 

@@ -29,8 +29,15 @@ examples:
   lbsync server up shop/cart/a
   lbsync server drain shop/cart/a --wait    until every host has verified it
 
-The state is written into the source, for every host, and all other servers stay as they are. Written is
-only what nobody else has changed meanwhile (exit code 8).
+The state is written into the source, for every host, and all other servers stay as they are.
+
+exit codes: 0 it is written, or was so already; 4 settings are wrong; 5 there is no such server, the value is
+refused, or a publisher owns it; 6 the source does not answer; 8 somebody else has changed the key meanwhile, and
+nothing was written; with --wait also those of 'lbsync wait'.
+"""
+_WEIGHT = """\
+Change a server's share of the requests of its group: weight divided by the sum of all weights there. With
+weight 0 it gets no new clients; those it keeps by cookie go on.
 """
 _VERBS = {
     "drain": "let it finish what it has, and send nobody new",
@@ -67,7 +74,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing.set_defaults(action=_list)
     for verb, text in _VERBS.items():
         _add_change(actions.add_parser(verb, help=text, description=f"{verb}: {text}."), verb)
-    weighing = actions.add_parser("weight", help="change its share", description="Change a share.")
+    weighing = actions.add_parser(
+        "weight", help="change its share of requests", description=_WEIGHT
+    )
     _add_change(weighing, "weight")
     weighing.add_argument("weight", metavar="WEIGHT", type=int, help="0 to 256; 1 is the default")
 

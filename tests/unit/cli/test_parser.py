@@ -71,6 +71,18 @@ def test_every_command_teaches_by_examples(
     assert "example" in shown or command == "version"
 
 
+@pytest.mark.parametrize(
+    "command", ["rollback", "confirm", "release", "drain", "undrain", "prepare", "fleet", "server"]
+)
+def test_the_help_of_a_command_tells_its_exit_codes(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+
+    assert "exit codes: 0 " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("action", ["ls", "get", "put", "rm"])
 def test_every_action_on_services_has_its_own_help(
     action: str, capsys: pytest.CaptureFixture[str]
