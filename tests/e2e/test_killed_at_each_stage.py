@@ -18,7 +18,7 @@ STAGES = [
     "lbsync.agent.generations.store:Store.make_live",
     "lbsync.agent.apply.reload:Reloader._request",
     "lbsync.agent.generations.store:Store.mark_confirmed",
-    "lbsync.agent.desired.accepted:Accepted.replace",
+    "lbsync.agent.desired.accepted:AcceptedStore.replace",
 ]
 _DIES = """
 import importlib, os, signal, sys
