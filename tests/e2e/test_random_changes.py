@@ -133,6 +133,9 @@ def test_random_changes_lose_nothing_and_end_in_what_is_written(
             revision = stack.put(puts) if puts else stack.delete(*deletes)
             if number % BURST == 0:
                 agent.wait_for_revision(revision, timeout=60)
+        # Whose the shared host is, and whether it is anybody's, hangs on what of the others was seen.
+        last = {"mode": "http", "hosts": ["shared.example"]}
+        revision = stack.put({"services/roll/last": last})
         agent.wait_for_revision(revision, timeout=60)
     finally:
         untouched.stop()
