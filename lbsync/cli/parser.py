@@ -52,7 +52,7 @@ examples:
 'lbsync COMMAND --help' tells more about each. Settings are in /etc/lbsync/lbsync.toml, explained in
 docs/settings.md; every one can be given as --set SECTION.FIELD=VALUE.
 
-exit codes, of the gravest thing that is so (docs/operations.md, Monitoring):
+exit codes; where several apply, the most serious counts (docs/operations.md, Monitoring):
   0 done   1 unforeseen fault   2 wrong command line   3 changed, or differs   4 settings or templates
   5 input was refused   6 source or HAProxy does not answer   7 HAProxy did not take it
   8 somebody else was faster   9 not every host has verified it in time

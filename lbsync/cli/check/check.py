@@ -47,7 +47,7 @@ without --offline also at the running HAProxy. Nothing is changed.
 
 Run by root, all of it is looked at as the agent's user, who may read less.
 
-exit codes, of the gravest thing that is wrong: 7 HAProxy reads another file, 6 source or HAProxy does not
+exit codes; where several apply, the most serious counts: 7 HAProxy reads another file, 6 source or HAProxy does not
 answer, 1 the state directory or another takes no file, 4 settings or templates, 5 keys, configuration or
 outputs are refused.
 """

@@ -30,8 +30,8 @@ The configuration goes to standard output, what is wrong with single keys to sta
 are left out, as if they did not exist. Nothing is ever applied; that is the agent's job. Without
 --dry-run the set is also validated by 'haproxy -c', in a directory that is removed again.
 
-exit codes, of the gravest thing: 3 with --diff when there is a difference, 4 templates, 5 a key is left
-out or 'haproxy -c' refuses all of it, 6 source.
+exit codes; where several apply, the most serious counts: 3 with --diff when there is a difference, 4 templates,
+5 a key is left out or 'haproxy -c' refuses all of it, 6 source.
 """
 
 

@@ -30,7 +30,7 @@ signals: SIGTERM and SIGINT finish the running pass and hand over to another pub
 reads settings and kubeconfig again and begins anew with them (wrong ones are refused, the old ones
 stay). Credentials that change in their files are followed without it.
 
-exit codes of --once, and of --dry-run, the gravest that is true:
+exit codes of --once and --dry-run; where several apply, the most serious counts:
   6  Kubernetes or the store does not answer
   5  a Service is refused, held back, in conflict with a key of somebody else, or waits for objects
      that cannot be listed; the others are published

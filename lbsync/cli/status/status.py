@@ -34,7 +34,7 @@ examples:
 The agent's word is compared with HAProxy's own: 'serves' is what the running worker answers now. Whoever may
 not ask HAProxy's socket gets the agent's word, as long as it has just read HAProxy back.
 
-exit codes, of the gravest thing that is so; beside it the degree of --nagios:
+exit codes; where several apply, the most serious counts; beside each the degree of --nagios:
 {verdict.table()}
 With --fleet the same of all hosts, and 6 when no agent reports. With --publishers: 0 all is in step,
 5 something is refused or held back, 6 etcd, Kubernetes or the publisher does not answer.
