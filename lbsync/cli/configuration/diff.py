@@ -19,8 +19,9 @@ examples:
   lbsync diff 41             generation 41 against the live one
   lbsync diff 41 42          two generations ('lbsync rollback --list' shows which there are)
 
-The digest in haproxy.cfg is left out of the comparison. exit codes: 3 there is a
-difference, 5 there is none, but a key is refused or a removal held, 0 neither.
+The digest in haproxy.cfg is left out of the comparison.
+
+exit codes: 3 there is a difference, 5 there is none, but a key is refused or a removal held, 0 neither.
 """
 
 

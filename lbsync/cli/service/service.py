@@ -16,7 +16,13 @@ from lbsync.schema import service_document as document
 from lbsync.schema.keys import ServiceId
 from lbsync.verdict import gravest
 
-_EPILOG = """\
+_EXIT_CODES = """
+exit codes: 0 done, or so already; 3 --dry-run shows a change; 4 settings are wrong, or templates.contract is
+false; 5 there is no such service, the input is refused, a publisher owns it, or 'service ls' shows a problem;
+6 the source does not answer; 8 somebody else has changed the same keys, and nothing was written; with --wait
+also those of 'lbsync wait'.
+"""
+_EPILOG = f"""\
 examples:
   lbsync service ls
   lbsync service get shop/cart > cart.json
@@ -29,7 +35,7 @@ examples:
   lbsync service put shop/cart --server a=10.0.0.9:8080 --wait   until every host serves it
 
 'lbsync service put --help' tells about all flags.
-"""
+{_EXIT_CODES}"""
 _PUT_EPILOG = """\
 The document of -f is JSON or YAML, as 'service get' prints it:
   {"service": {"mode": "http", "hosts": ["cart.example.com"]},
@@ -40,7 +46,7 @@ A part that is left out stays as it is; "endpoints" names all groups, others are
 they are; --server names all servers of one group, and what would leave one out is refused without --replace.
 
 Everything is validated before anything is written, and written in one step; if somebody else
-changed the same keys meanwhile, nothing is (exit code 8). Which ports are HAProxy's own is known
+changed the same keys meanwhile, nothing is. Which ports are HAProxy's own is known
 from the settings of this command ([proxy] http_bind, https_bind, stats_bind); where they are not
 those of the hosts, name theirs with --config or --set.
 """
@@ -63,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "put",
         help="write one service",
         description="Write one service, from a document or from flags.",
-        epilog=_PUT_EPILOG,
+        epilog=_PUT_EPILOG + _EXIT_CODES,
     )
     arguments.configure(putting)
     putting.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)

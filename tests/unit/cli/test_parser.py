@@ -72,7 +72,8 @@ def test_every_command_teaches_by_examples(
 
 
 @pytest.mark.parametrize(
-    "command", ["rollback", "confirm", "release", "drain", "undrain", "prepare", "fleet", "server"]
+    "command",
+    ["rollback", "confirm", "release", "drain", "undrain", "prepare", "fleet", "server", "service"],
 )
 def test_the_help_of_a_command_tells_its_exit_codes(
     command: str, capsys: pytest.CaptureFixture[str]
