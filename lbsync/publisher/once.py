@@ -21,11 +21,7 @@ def settle(publisher: Publisher, within: float) -> Outcome:
     `within`: seconds. Raises `Unavailable` when the cluster is not listed by then, and `Conflict` when
     another publisher leads.
     """
-    deadline = time.monotonic() + within
-    waker = Waker()
-    publisher.start(waker.wake)
-    _wait_for_lists(publisher, waker, deadline)
-    publisher.look_around()
+    waker, deadline = _listed(publisher, within)
     done: list[ServiceChanges] = []
     while True:
         _wait_for_lists(publisher, waker, deadline)
@@ -56,11 +52,7 @@ def settle(publisher: Publisher, within: float) -> Outcome:
 def preview(publisher: Publisher, within: float) -> list[ServiceChanges]:
     """Return what would be written. `within`: seconds. Raises `Unavailable` when the cluster is not
     listed by then."""
-    deadline = time.monotonic() + within
-    waker = Waker()
-    publisher.start(waker.wake)
-    _wait_for_lists(publisher, waker, deadline)
-    publisher.look_around()
+    waker, deadline = _listed(publisher, within)
     units: list[ServiceChanges] = []
     while True:
         _wait_for_lists(publisher, waker, deadline)
@@ -78,6 +70,16 @@ def waiting(publisher: Publisher) -> list[str]:
         for name, state in sorted(publisher.states.items())
         if state.status == "waits" and not state.refused
     ]
+
+
+def _listed(publisher: Publisher, within: float) -> tuple[Waker, float]:
+    """Begin, and wait until the cluster is listed once; return what wakes, and until when there is time."""
+    deadline = time.monotonic() + within
+    waker = Waker()
+    publisher.start(waker.wake)
+    _wait_for_lists(publisher, waker, deadline)
+    publisher.look_around()
+    return waker, deadline
 
 
 def _wait_for_lists(publisher: Publisher, waker: Waker, deadline: float) -> None:

@@ -7,7 +7,8 @@ templates or settings are another search, which knows nothing of this.
 import time
 from collections.abc import Callable
 
-from lbsync.agent.candidate.failed_digests import pause
+from lbsync.agent.candidate.failed_digests import FIRST_S, LONGEST_S
+from lbsync.backoff import Backoff
 from lbsync.errors import TooCostly
 
 
@@ -17,7 +18,7 @@ class CostlyRest:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock`: seconds."""
         self._clock = clock
-        self._failures = 0
+        self._backoff = Backoff(FIRST_S, LONGEST_S)
         self._until = 0.0
         self._error: TooCostly | None = None
 
@@ -31,9 +32,9 @@ class CostlyRest:
 
     def begin(self, error: TooCostly) -> None:
         """It took too much: rest, twice as long as the last time."""
-        self._failures += 1
-        self._error, self._until = error, self._clock() + pause(self._failures)
+        self._error, self._until = error, self._clock() + self._backoff.pause()
 
     def end(self) -> None:
         """It went well."""
-        self._failures, self._error = 0, None
+        self._backoff.reset()
+        self._error = None

@@ -10,7 +10,7 @@ from lbsync.errors import ApplyFailed
 
 #: Seconds until the first new try, doubled with each further failure.
 FIRST_S = 120.0
-_MOST_S = 1800.0
+LONGEST_S = 1800.0
 _MOST_REMEMBERED = 20
 
 
@@ -25,7 +25,7 @@ class LoadFailed(ApplyFailed):
 
 def pause(failures: int) -> float:
     """Return for how many seconds not to try again after this many failures."""
-    return doubled(FIRST_S, _MOST_S, failures - 1)
+    return doubled(FIRST_S, LONGEST_S, failures - 1)
 
 
 class FailedDigests:

@@ -40,17 +40,9 @@ class CandidateSearch:
         is at fault, and likewise the renderer's `TemplateError` and `Rejected`. After a `TooCostly`
         nothing is tried for minutes.
         """
-
-        def tries(trial: set[Suspect]) -> LbsyncError | None:
-            try:
-                try_out(self._state(wanted, trial))
-            except (Rejected, TemplateError) as error:
-                return error
-            return None
-
         self._rest.check()
         try:
-            accepted = self._judged(wanted, judge, tries)
+            accepted = self._judged(wanted, judge, self._tries(wanted, try_out))
         except TooCostly as error:
             self._rest.begin(error)
             raise
@@ -86,14 +78,7 @@ class CandidateSearch:
 
     def _printable(self, wanted: PassInput) -> RenderedState:
         """Return a set of everything that can be rendered; quarantine what cannot."""
-
-        def tries(trial: set[Suspect]) -> LbsyncError | None:
-            try:
-                self._state(wanted, trial)
-            except (Rejected, TemplateError) as error:
-                return error
-            return None
-
+        tries = self._tries(wanted, lambda _: None)
         for attempt in range(_MOST_UNPRINTABLE + 1):
             try:
                 return self._state(wanted, set())
@@ -104,6 +89,18 @@ class CandidateSearch:
                 else:
                     self._culprits.quarantine_all_changed(wanted, decided, error, tries)
         return self._state(wanted, set())
+
+    def _tries(self, wanted: PassInput, try_out: Judge[None]) -> Tries:
+        """Return what tells why the set without some suspects is refused: rendered, then tried out."""
+
+        def tries(trial: set[Suspect]) -> LbsyncError | None:
+            try:
+                try_out(self._state(wanted, trial))
+            except (Rejected, TemplateError) as error:
+                return error
+            return None
+
+        return tries
 
     def _state(self, wanted: PassInput, trial: set[Suspect]) -> RenderedState:
         self._watchdog_ping()
