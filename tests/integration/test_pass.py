@@ -168,13 +168,22 @@ def test_a_value_that_looks_like_configuration_is_served_and_slows_down_nobody(
     assert host.stack.get("moved.example").body == "web"
 
 
-def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_path: Path) -> None:
-    """A template of the user's prints something of one service that `haproxy -c` chokes on."""
+#: A service's own words, as a template of the user's prints them into its backend.
+PRINTS_THE_OWNER = "{% if s.owner %}\n    {{ s.owner|words }}\n{% endif %}\n"
+
+
+def own_backend(tmp_path: Path, added: str) -> Path:
+    """Return a directory of templates in which that of a backend ends with `added`."""
     mine = tmp_path / "templates"
     mine.mkdir()
     packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
-    text = packaged.read_text() + "{% if s.owner %}\n    {{ s.owner|words }}\n{% endif %}\n"
-    (mine / "backend.cfg.j2").write_text(text)
+    (mine / "backend.cfg.j2").write_text(packaged.read_text() + added)
+    return mine
+
+
+def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_path: Path) -> None:
+    """A template of the user's prints something of one service that `haproxy -c` chokes on."""
+    mine = own_backend(tmp_path, PRINTS_THE_OWNER)
     host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\n')
     host.restart_agent()
     good = {"mode": "http", "hosts": ["shop.example"], "owner": "timeout server 7s"}
@@ -204,12 +213,8 @@ def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_pa
 def test_a_template_that_takes_too_long_for_one_service_lets_the_others_go_on(
     host: Host, tmp_path: Path
 ) -> None:
-    mine = tmp_path / "templates"
-    mine.mkdir()
-    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}\n"
-    text = packaged.read_text() + "{% if s.owner %}" + endless + "{% endif %}\n"
-    (mine / "backend.cfg.j2").write_text(text)
+    mine = own_backend(tmp_path, "{% if s.owner %}" + endless + "{% endif %}\n")
     host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\ntime_limit = "300ms"\n')
     host.restart_agent()
     assert host.agent.run_pass().confirmed
@@ -242,11 +247,8 @@ def test_a_template_that_takes_too_long_for_one_service_lets_the_others_go_on(
 def test_what_haproxy_warns_of_is_said_once_and_shown_by_check(
     host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine = tmp_path / "templates"
-    mine.mkdir()
-    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
     odd = "    http-request set-var(txn.a) int(1)\n    tcp-request content accept\n"
-    (mine / "backend.cfg.j2").write_text(packaged.read_text() + odd)
+    mine = own_backend(tmp_path, odd)
     host.stack.write_settings(f'[templates]\ndirectory = "{mine}"\n')
     host.restart_agent()
     warning = "rule placed after an 'http-request' rule"
@@ -285,12 +287,8 @@ def test_the_watchdog_is_fed_before_each_step_that_may_take_its_time(
     host: Host, tmp_path: Path
 ) -> None:
     """Before each `haproxy -c` of a pass that has to find out who is at fault, and the reload."""
-    mine, checks = tmp_path / "templates", tmp_path / "checks"
-    mine.mkdir()
+    mine, checks = own_backend(tmp_path, PRINTS_THE_OWNER), tmp_path / "checks"
     checks.touch()
-    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
-    text = packaged.read_text() + "{% if s.owner %}\n    {{ s.owner|words }}\n{% endif %}\n"
-    (mine / "backend.cfg.j2").write_text(text)
     counting = tmp_path / "haproxy"
     binary = host.stack.haproxy.binary
     counting.write_text(f'#!/bin/sh\n[ "$1" = -v ] || echo >> {checks}\nexec {binary} "$@"\n')
@@ -835,11 +833,8 @@ def test_a_value_that_a_template_cannot_print_holds_back_its_service_alone(
     host: Host, tmp_path: Path
 ) -> None:
     """In a fragment, whose item tells the service; and in a file of its own, where halving does."""
-    mine = tmp_path / "templates"
-    mine.mkdir()
-    packaged = Path(__file__).parents[2] / "templates" / "haproxy" / "backend.cfg.j2"
     atoi = "{% if s.owner %}\n    retries {{ atoi(s.owner) }}\n{% endif %}\n"
-    (mine / "backend.cfg.j2").write_text(packaged.read_text() + atoi)
+    mine = own_backend(tmp_path, atoi)
     (mine / "all.map.j2").write_text(
         "{% for x in services %}{% if x.record.compression %}\n"
         "{{ atoi(x.id) }}\n{% endif %}\n{{ x.id }} 1\n{% endfor %}\n"
