@@ -1,10 +1,14 @@
 """HTTP byte by byte: a server that answers what it is told to, and a client of HTTP/2."""
 
+import base64
 import contextlib
+import hashlib
+import re
 import socket
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 ACCEPTED = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -13,6 +17,7 @@ ACCEPTED = (
 """The answer to `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==` (RFC 6455, section 1.3)."""
 
 
+_WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -50,6 +55,27 @@ class ScriptedServer:
             while data := taken.recv(65536):
                 self.received += data
                 taken.sendall(self.reply)
+
+
+class EchoingServer(ScriptedServer):
+    """Accepts WebSockets (RFC 6455, section 4.2.2), and then sends back whatever comes."""
+
+    def __init__(self) -> None:
+        super().__init__(b"")
+
+    def _answer(self, taken: socket.socket) -> None:
+        with taken, contextlib.suppress(OSError):
+            head = b""
+            while not head.endswith(b"\r\n\r\n") and (data := taken.recv(65536)):
+                head += data
+            key = re.search(rb"(?i)\nsec-websocket-key: *(\S+)", head)
+            if key is None:
+                return
+            proof = base64.b64encode(hashlib.sha1(key[1] + _WEBSOCKET).digest())
+            accepted = ACCEPTED.partition(b"Sec-")[0]
+            taken.sendall(accepted + b"Sec-WebSocket-Accept: " + proof + b"\r\n\r\n")
+            while data := taken.recv(65536):
+                taken.sendall(data)
 
 
 class Http2Server(ScriptedServer):
@@ -100,17 +126,39 @@ def _status(block: bytes) -> int:
 def ask_http2(
     opened: socket.socket, headers: Sequence[tuple[str, str]], *, body: bytes = b""
 ) -> int:
-    """Send one request and then `body`; return the status, or 0 where the stream is reset."""
+    """Send one request and then `body`; return the status, or 0 where the stream is reset.
+
+    What asks for a tunnel leaves its side open, as every client does: 3.4 answers 400 to one that is
+    half closed from the start.
+    """
     opened.sendall(_PREFACE + frame(4, 0, 0, b""))
     block = b"".join(_literal(*header) for header in headers)
-    opened.sendall(frame(1, 4 if body else 5, 1, block))
+    opened.sendall(frame(1, 4 if body or (":method", "CONNECT") in headers else 5, 1, block))
     if body:
         opened.sendall(frame(0, 0, 1, body))
     with contextlib.closing(opened.makefile("rb")) as stream:
-        while head := stream.read(9):
-            payload = stream.read(int.from_bytes(head[:3], "big"))
-            if head[3] == 1:
-                return _status(payload)
-            if head[3] in (3, 7):
-                return 0
-    return 0
+        return next((_status(payload) for kind, payload in _frames(stream) if kind == 1), 0)
+
+
+def echoed_over_http2(
+    opened: socket.socket, headers: Sequence[tuple[str, str]], said: bytes
+) -> bytes:
+    """Open a tunnel and send `said` through it once it stands; return what comes back first."""
+    opened.sendall(_PREFACE + frame(4, 0, 0, b""))
+    opened.sendall(frame(1, 4, 1, b"".join(_literal(*header) for header in headers)))
+    with contextlib.closing(opened.makefile("rb")) as stream:
+        for kind, payload in _frames(stream):
+            if kind == 1 and _status(payload) == 200:
+                opened.sendall(frame(0, 0, 1, said))
+            if kind == 0 and payload:
+                return payload
+    return b""
+
+
+def _frames(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and content of each frame until the stream is reset or the connection ends."""
+    while head := stream.read(9):
+        payload = stream.read(int.from_bytes(head[:3], "big"))
+        if head[3] in (3, 7):
+            return
+        yield head[3], payload

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from harness.certificates import Authority
-from tests.raw_http import ACCEPTED, ScriptedServer, ask_http2
+from tests.raw_http import (
+    ACCEPTED,
+    EchoingServer,
+    ScriptedServer,
+    ask_http2,
+    echoed_over_http2,
+)
 from tests.site import Site
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -26,8 +32,18 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture(scope="module")
+def chat() -> Iterator[EchoingServer]:
+    made = EchoingServer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
 def site(
-    build: Callable[..., Site], server: ScriptedServer, tmp_path_factory: pytest.TempPathFactory
+    build: Callable[..., Site],
+    server: ScriptedServer,
+    chat: EchoingServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Site:
     folder: Path = tmp_path_factory.mktemp("tunnels")
     chain, key = Authority(folder / "authority").sign("page", names=["page.test"])
@@ -39,6 +55,8 @@ def site(
         {
             "services/t/page": fields,
             "endpoints/t/page/main": server.endpoints,
+            "services/t/chat": {**fields, "paths": ["/chat"]},
+            "endpoints/t/chat/main": chat.endpoints,
             "services/t/admin": {**fields, "paths": ["/admin"], "deny": ["0.0.0.0/0"]},
             "endpoints/t/admin/main": server.endpoints,
         }
@@ -179,6 +197,15 @@ def test_http_2_knows_no_way_around(site: Site, server: ScriptedServer, tls: str
     websocket = headers("CONNECT", protocol="websocket")
     assert status(websocket, OK) == 200
     assert status(headers("CONNECT", protocol="websocket", path="/admin/ws"), ACCEPTED) == 403
+
+
+def test_a_websocket_comes_through_over_http_2(site: Site, tls: str | None) -> None:
+    asked = headers(
+        "CONNECT", protocol="websocket", path="/chat", scheme="https" if tls else "http"
+    )
+    asked += [("sec-websocket-version", "13"), ("origin", "https://page.test")]
+    with site.connected(tls=tls) as opened:
+        assert echoed_over_http2(opened, asked, b"hello") == b"hello"
 
 
 def test_a_client_cannot_have_the_next_proxy_drop_what_is_said_of_it(
