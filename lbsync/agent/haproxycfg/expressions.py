@@ -227,6 +227,8 @@ def _read_server(reader: _Reader, words: Sequence[str]) -> None:
     for option in options(words):
         if option[0] in ("sni", "pool-conn-name"):
             reader.expressions += option[1:]
+        elif option[0].startswith("set-proxy-v2-tlv-fmt("):
+            reader.take(_FORMAT, option[1:])
 
 
 def formatted(text: str) -> Iterator[str]:

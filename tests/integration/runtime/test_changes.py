@@ -8,7 +8,9 @@ import pytest
 
 from harness.wait import wait_until
 from harness.web import WebServer
+from lbsync.agent.haproxycfg.server_options import takes_value
 from lbsync.agent.runtime.changes.change_set import Plan
+from lbsync.agent.runtime.changes.server_words import for_add
 from lbsync.agent.runtime.changes.steps import (
     AddEntry,
     DeleteServer,
@@ -23,6 +25,7 @@ from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import observe
 from lbsync.agent.runtime.retire import RetiredServers
+from lbsync.clients.haproxy import answers, binary
 from tests.runtime_bed import Bed, Spot, World, changed, wanted_entries, wanted_servers
 
 Beds = Callable[..., Bed]
@@ -208,6 +211,45 @@ def test_an_added_server_serves_at_once_and_is_checked_as_its_backend_says(beds:
         )
         web.health = 200
         wait_until("it to be up", lambda: observe(bed.worker, bed.running).servers[0].op_state == 2)
+
+
+WORDS = {
+    (2, 6): ["source 127.0.0.1", "source 127.0.0.1 usesrc clientip", "observe layer4 check"],
+    (2, 8): ["shard 1", "cookie x"],
+    (3, 0): [
+        *("guid a:b", "hash-key id", "pool-conn-name src", "ssl verify none curves X25519"),
+        "ssl verify none sigalgs RSA-PSS+SHA256 client-sigalgs RSA-PSS+SHA256",
+        "send-proxy-v2 set-proxy-v2-tlv-fmt(0x20) %[src] set-proxy-v2-tlv-fmt(0x21) %[dst]",
+    ],
+    (3, 2): [
+        *("check inter 60s init-state down", "idle-ping 1s", "maxconn 2 strict-maxconn"),
+        "check check-reuse-pool check-pool-conn-name x",
+    ],
+    (3, 4): ["ssl verify none renegotiate no-sni-auto", "check ssl verify none no-check-sni-auto"],
+}
+
+
+def test_every_word_that_haproxy_takes_for_a_new_server_needs_no_reload(beds: Beds) -> None:
+    world = a_world()
+    bed = beds(world)
+    for since, lines in WORDS.items():
+        for number, words in enumerate(lines if bed.version >= since else []):
+            name = f"n{since[0]}{since[1]}{number}"
+            world.servers["be_b"][name] = Spot("127.0.0.1:9", more=f" {words}")
+    made = bed.apply(world)
+    assert len(made.steps) == len(world.servers["be_b"])
+    agrees(bed, world)
+    for row in answers.parse_servers(bed.worker.servers_state()):
+        if "init-state down" in world.servers[row.backend][row.name].more:
+            assert row.op_state == answers.OP_STOPPED, "down until its first good check"
+    bed.write(world)
+    assert not binary.check(bed.program, bed.haproxy.config, 10).alerts
+    listed = bed.ask("add server help").split("\n")[1:]
+    experimental, behind_another = "ktls", "usesrc"
+    for word in {*filter(None, listed)} - {experimental, behind_another}:
+        option = (word, "x") if takes_value(word) else (word,)
+        option = ("set-proxy-v2-tlv-fmt(1)", "x") if word.startswith("set-proxy") else option
+        assert for_add((), option, bed.version, frozenset("x")) or word.startswith("no-"), word
 
 
 def test_a_name_that_comes_back_while_it_leaves_serves_again(beds: Beds) -> None:

@@ -1,14 +1,20 @@
 """The words of a `server` line as `add server` takes them. Pure.
 
 `add server` inherits nothing from `default-server`, so all words in force are given to it; and it
-knows fewer of them than the configuration does (management guide, section 9.3, "add server";
-refusals measured on 2.6 and 2.8).
+knows fewer of them than the configuration does (management guide, section 9.3, "add server"; each
+word tried on 2.6, 2.8, 3.0, 3.2 and 3.4, and compared with `add server help` of the last two).
 """
 
 from collections.abc import Iterable
 
 from lbsync.agent.haproxycfg.lexer import UNKNOWN
-from lbsync.agent.haproxycfg.server_options import FLAGS, ONLY_FOR_NAMES, VALUED, Option, options
+from lbsync.agent.haproxycfg.server_options import (
+    ONLY_FOR_NAMES,
+    Option,
+    is_known,
+    options,
+    takes_value,
+)
 
 Version = tuple[int, int, int]
 
@@ -17,11 +23,28 @@ _TAKEN_BACK = {
     f"no-{flag}": flag
     for flag in (
         *("agent-check", "backup", "check", "check-send-proxy", "check-ssl", "send-proxy"),
-        *("send-proxy-v2", "send-proxy-v2-ssl", "send-proxy-v2-ssl-cn", "ssl", "tfo"),
+        *(
+            "send-proxy-v2",
+            "send-proxy-v2-ssl",
+            "send-proxy-v2-ssl-cn",
+            "ssl",
+            "tfo",
+            "renegotiate",
+        ),
     )
 }
 _FILES = frozenset(("ca-file", "crl-file", "crt"))
-_COOKIE_SINCE = (2, 8, 0)
+_SINCE = {
+    **dict.fromkeys(("cookie", "shard"), (2, 8)),
+    **dict.fromkeys(("guid", "hash-key", "pool-conn-name"), (3, 0)),
+    **dict.fromkeys(("curves", "sigalgs", "client-sigalgs", "set-proxy-v2-tlv-fmt"), (3, 0)),
+    "init-state": (3, 1),
+    **dict.fromkeys(("idle-ping", "strict-maxconn", "check-reuse-pool"), (3, 2)),
+    "check-pool-conn-name": (3, 2),
+    "renegotiate": (3, 3),
+    **dict.fromkeys(("no-sni-auto", "no-check-sni-auto", "healthcheck"), (3, 4)),
+}
+"""The first branch whose `add server` takes a keyword; the others are taken by all, 2.6 on."""
 _NO_PROOF = frozenset(("no-check", "track", "init-state"))
 _OWN_STEPS = frozenset(("weight", "disabled", "enabled"))
 """Words that have steps of their own."""
@@ -36,8 +59,7 @@ def same_options(one: tuple[Option, ...], other: tuple[Option, ...]) -> bool:
     """Tell whether two lists of options mean the same; the last of a keyword counts."""
     if one == other:
         return True
-    known = FLAGS | VALUED | ONLY_FOR_NAMES
-    if any(option[0] not in known for option in (*one, *other)):
+    if not all(is_known(option[0]) for option in (*one, *other)):
         return False  # which words belong together is not known, so the order may matter
     return {option[0]: option for option in one} == {option[0]: option for option in other}
 
@@ -68,18 +90,20 @@ def for_add(
 
 
 def _require(option: Option, version: Version, loaded: frozenset[str]) -> None:
-    keyword = option[0]
-    if keyword not in FLAGS and keyword not in VALUED:
+    keyword, *values = option
+    if not is_known(keyword):
         raise Unfit(f"HAProxy takes '{keyword}' only when it starts")
-    if keyword in VALUED and len(option) == 1:
+    if takes_value(keyword) and not values:
         raise Unfit(f"'{keyword}' has no value")
-    if keyword == "cookie" and version < _COOKIE_SINCE:
-        raise Unfit("HAProxy before 2.8 takes a 'cookie' only when it starts")
-    value = option[-1]
-    if keyword in _FILES and value not in loaded:
-        raise Unfit(f"HAProxy loads '{keyword} {value}' only when it starts")
-    if not sendable(value):
-        raise Unfit(f"the value of '{keyword}' cannot be written into a command")
+    since = _SINCE.get(keyword.partition("(")[0])
+    if since is not None and version < since:
+        before = ".".join(map(str, since))
+        raise Unfit(f"HAProxy before {before} takes '{keyword}' only when it starts")
+    for value in values:
+        if keyword in _FILES and value not in loaded:
+            raise Unfit(f"HAProxy loads '{keyword} {value}' only when it starts")
+        if not sendable(value):
+            raise Unfit(f"the value of '{keyword}' cannot be written into a command")
 
 
 def proves(words: Iterable[str]) -> bool:

@@ -109,8 +109,10 @@ def test_capacity_comes_before_capacity_goes() -> None:
         (A, A + "\n server b app.test:80", "line 7: server b is new, and it is not given by IP"),
         (A, A + "\n server b 10.0.0.1", "server b is new, and it is not given by IP"),
         (A, A + "\n server b unix@/run/x", "server b is new, and it is not given by IP"),
-        (A, A + "\n server b 10.0.0.1:80 cookie b", "before 2.8 takes a 'cookie' only"),
+        (A, A + "\n server b 10.0.0.1:80 cookie b", "before 2.8 takes 'cookie' only"),
         (A, A + "\n server b 10.0.0.1:80 socks4 x", "takes 'socks4' only when it starts"),
+        (A, A + "\n server b 10.0.0.1:80 guid b", "before 3.0 takes 'guid' only"),
+        (A, A + "\n server b 10.0.0.1:80 set-proxy-v2-tlv-fmt(0x20) %b", "before 3.0 takes"),
         (A, A + "\n server b 10.0.0.1:80 sni str($X)", ""),
         (A, A + '\n server b 10.0.0.1:80 sni "$X"', "cannot be written into a command"),
         (A, A + "\n server b 10.0.0.1:80 ssl ca-file ca.pem", "loads 'ca-file ca.pem' only"),
@@ -170,6 +172,38 @@ def test_a_file_that_a_server_uses_already_can_be_used_again() -> None:
     old = " server a 10.0.0.1:80 ssl verify required ca-file ca.pem"
     found = steps(old, old + "\n server b 10.0.0.2:80 ssl verify required ca-file ca.pem")
     assert isinstance(found[0], AddServer)
+
+
+@pytest.mark.parametrize(
+    ("words", "since"),
+    [
+        ("source 10.0.0.9:0 usesrc hdr_ip(x-client) weight 5", (2, 6, 0)),
+        ("source 10.0.0.9 interface eth1", (2, 6, 0)),
+        ("shard disabled", (2, 8, 0)),
+        ("guid enabled hash-key id pool-conn-name hdr(host)", (3, 0, 0)),
+        ("set-proxy-v2-tlv-fmt(0x20) %b set-proxy-v2-tlv-fmt(0x21) %s", (3, 0, 0)),
+        ("check init-state down", (3, 1, 0)),
+        ("idle-ping 1s strict-maxconn", (3, 2, 0)),
+        ("renegotiate", (3, 3, 0)),
+        ("no-sni-auto", (3, 4, 0)),
+    ],
+)
+def test_a_word_is_given_to_the_releases_that_take_it(
+    words: str, since: tuple[int, int, int]
+) -> None:
+    found = steps(A, f"{A}\n server b 10.0.0.1:80 {words}", version=since)
+    assert isinstance(found[0], AddServer)
+    assert " ".join(found[0].options) == f"inter 5s {words}"
+    if since > (2, 6, 0):
+        before = (since[0], since[1] - 1, 99)
+        assert "is new" in reason(A, f"{A}\n server b 10.0.0.1:80 {words}", version=before)
+
+
+def test_a_default_that_a_server_takes_back_is_not_given_to_it() -> None:
+    old = " default-server renegotiate\n" + A
+    found = steps(old, old + "\n server b 10.0.0.1:80 no-renegotiate", version=(3, 4, 0))
+    assert isinstance(found[0], AddServer)
+    assert found[0].options == ("inter", "5s")
 
 
 def test_newer_versions_take_cookies() -> None:
