@@ -4,17 +4,25 @@ The first words of a line are a sentence; what a program may want to pick out co
 systemd each line carries its priority, and is text for whoever reads the journal. Logging never raises.
 """
 
+from __future__ import annotations
+
 import logging
 import re
 import sys
 import time
 from collections.abc import Callable, Collection, Hashable
-from typing import Any, TextIO, cast
-
-import structlog
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from lbsync.backoff import Backoff
+from lbsync.deferred import Deferred
 from lbsync.log_stream import LogStream, harmless
+
+if TYPE_CHECKING:
+    import structlog
+
+    Logger = structlog.typing.FilteringBoundLogger
+else:
+    structlog = Deferred("structlog")  # 0.1 s with Rich beside it; most commands log nothing
 
 #: Seconds between the first two reminders of a lasting failure, and the longest pause between two.
 FIRST_REMINDER = 2.0
@@ -25,8 +33,6 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _KNOWN_MESSAGES = 16
 #: Of a message that is the same with other figures: `tried again in 4 min`.
 _FIGURES = re.compile(r"(?<![\w/.:-])\d+(?![\w-])")
-
-Logger = structlog.typing.FilteringBoundLogger
 
 
 class _Foreign(logging.Handler):

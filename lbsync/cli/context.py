@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from lbsync.agent.desired.accepted import remembered
+from lbsync.agent.desired.accepted_items import remembered
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
 from lbsync.schema.keys import ServiceId

@@ -3,14 +3,17 @@
 import difflib
 import os
 import re
-import secrets
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
-import msgspec
-
+from lbsync.deferred import Deferred
 from lbsync.log_stream import harmless
+
+if TYPE_CHECKING:
+    import msgspec
+else:
+    msgspec = Deferred("msgspec")  # 30 ms; 'lbsync --help' prints no JSON
 
 Colour = Literal["red", "green", "yellow", "cyan", "bold", "dim"]
 _CODES: dict[Colour, str] = {
@@ -19,7 +22,7 @@ _CODES: dict[Colour, str] = {
 
 
 #: Stands before our own colours until they are written: nobody else can know it.
-_MARK = f"\x1b{secrets.token_hex(8)}"
+_MARK = f"\x1b{os.urandom(8).hex()}"
 _PAINT = re.compile(rf"{_MARK}(\[[0-9;]+m)")
 
 

@@ -3,6 +3,8 @@
 The only place that takes certificates apart; whatever the bytes are, nothing is raised.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
@@ -10,9 +12,16 @@ import re
 import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-from cryptography import x509
+
+from lbsync.deferred import Deferred
+
+if TYPE_CHECKING:
+    from cryptography import x509
+else:
+    x509 = Deferred("cryptography.x509")  # 50 ms and 19 MB; many hosts have no certificate
 
 _BLOCK = re.compile(
     rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.*?-----END (?:X509 |TRUSTED )?CERTIFICATE-----",
@@ -23,8 +32,6 @@ _KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _ENCRYPTED = re.compile(
     rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE
 )
-#: What the library raises for certificates that are none, or are odd.
-_ODD = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -44,14 +51,16 @@ class Facts(msgspec.Struct, frozen=True):
 def certificates(pem: bytes) -> list[Facts]:
     """Return what the certificates of a PEM text say, in their order; those that cannot be read are
     left out."""
-    found = []
-    for block in _BLOCK.findall(pem):
-        plain = block.replace(b"X509 CERT", b"CERT").replace(b"TRUSTED CERT", b"CERT")
-        try:
-            found.append(_facts(x509.load_pem_x509_certificate(plain)))
-        except _ODD:
-            continue
-    return found
+    return [said for block in _BLOCK.findall(pem) if (said := _said(block)) is not None]
+
+
+def _said(block: bytes) -> Facts | None:
+    plain = block.replace(b"X509 CERT", b"CERT").replace(b"TRUSTED CERT", b"CERT")
+    odd = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+    try:
+        return _facts(x509.load_pem_x509_certificate(plain))
+    except odd:  # it is none, or one that the library does not understand
+        return None
 
 
 def has_certificate(pem: bytes) -> bool:

@@ -13,10 +13,9 @@ import msgspec
 
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.file_names import MAIN_FILE
-from lbsync.agent.runtime.readback import reports_digest
 from lbsync.clients import programs
 from lbsync.clients.haproxy import processes, sockets, startup_log
-from lbsync.clients.haproxy.answers import Master
+from lbsync.clients.haproxy.answers import Master, reports_digest
 from lbsync.clients.haproxy.binary import Alert, parse_alerts
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import ApplyFailed, Denied, Unavailable

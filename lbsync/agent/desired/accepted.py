@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync.agent import boot
+from lbsync.agent.desired.accepted_items import items_in, remembered
 from lbsync.agent.desired.decode import Entries, Entry, read_entry
 from lbsync.agent.desired.raw_layout import Raw
 from lbsync.agent.guard.window import SavedReach, Window
@@ -168,15 +169,6 @@ def peek(path: Path) -> Entries:
     return _decoded(remembered(path))
 
 
-def remembered(path: Path) -> dict[str, Item]:
-    """Return the same as stored, even if it would not be accepted any more."""
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            return _items(db)
-    except sqlite3.Error:
-        return {}
-
-
 def _row(item: Item) -> tuple[str, bytes, int, int]:
     return item.key, item.value, item.create_revision, item.mod_revision
 
@@ -200,12 +192,7 @@ def _load(path: Path) -> tuple[dict[str, Entry], Raw]:
         return {}, {}
     with closing(_open(path)) as db:
         raw = {key: bytes(value) for key, value in db.execute("SELECT * FROM raw")}
-        return _decoded(_items(db)), raw
-
-
-def _items(db: sqlite3.Connection) -> dict[str, Item]:
-    rows = db.execute("SELECT * FROM accepted")
-    return {row[0]: Item(row[0], bytes(row[1]), row[2], row[3]) for row in rows}
+        return _decoded(items_in(db)), raw
 
 
 def _decoded(items: Mapping[str, Item]) -> dict[str, Entry]:

@@ -30,11 +30,6 @@ class Mismatch(msgspec.Struct, frozen=True):
         return f"{self.where}: {self.field} is {self.running}, wanted {self.wanted}"
 
 
-def reports_digest(info: dict[str, str], digest: str) -> bool:
-    """Tell whether the worker that gave this `show info` serves the generation `digest`."""
-    return digest in info.get("description", "").split()
-
-
 def differences(
     config: Config,
     files: Mapping[str, bytes],

@@ -21,10 +21,10 @@ from lbsync.agent.runtime.journal import Journal
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import observe
 from lbsync.agent.runtime.plan import merge, plan, plan_map, plan_one
-from lbsync.agent.runtime.readback import reports_digest
 from lbsync.agent.runtime.retire import RetiredServers
 from lbsync.agent.runtime.service_delta import ServiceDelta, entry_changes
 from lbsync.clients.haproxy import known_faults, sockets
+from lbsync.clients.haproxy.answers import reports_digest
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Unavailable
 from lbsync.model.desired import Backend

@@ -10,11 +10,11 @@ import msgspec
 
 from lbsync import liveness, status, verdict
 from lbsync.agent.file_names import MAIN_FILE
-from lbsync.agent.runtime.readback import reports_digest
 from lbsync.cli.context import add_hosts, add_output, settings_of
 from lbsync.cli.status import fleet, nagios, publishers
 from lbsync.cli.terminal import Colour, Terminal, to_json
 from lbsync.clients.haproxy import known_faults, sockets
+from lbsync.clients.haproxy.answers import reports_digest
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Denied, Exit, LbsyncError, Unavailable
 from lbsync.schema.sentences import count

@@ -1,23 +1,26 @@
 """What a file holds, what that means as a value, and how a file is replaced in one step."""
 
+import functools
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-import yaml
 
 from lbsync import atomic, filelock
 from lbsync.clients.source import Delete, Put
+from lbsync.deferred import Deferred
 from lbsync.errors import Unavailable
 from lbsync.schema import reading
 
-# libyaml reads ten times as fast as Python; PyYAML may have been built without it.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    import yaml
+else:
+    yaml = Deferred("yaml")  # 25 ms, and many stores are JSON
+
 _MOST_NODES = 1_000_000
 _LOCK_WITHIN_S = 30.0
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 YAML = (".yaml", ".yml")
 
@@ -59,19 +62,25 @@ class Store(Protocol):
         ...
 
 
-class _Unique(_Loader):  # type: ignore[misc] # which of the two loaders is known at run time
-    """A safe loader that refuses a key given twice; YAML's own rule, which PyYAML lets pass."""
+@functools.cache
+def _loader() -> Any:
+    """Return a safe loader that refuses a key given twice; YAML's own rule, which PyYAML lets pass."""
+    # libyaml reads ten times as fast as Python; PyYAML may have been built without it.
+    safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                    problem = f"{key.value} is given twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(key.value)
-        made: dict[Any, Any] = super().construct_mapping(node, deep)
-        return made
+    class Unique(safe):  # type: ignore[misc] # which of the two it is, is known at run time
+        def construct_mapping(self, node: "yaml.MappingNode", deep: bool = False) -> dict[Any, Any]:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                        problem = f"{key.value} is given twice"
+                        raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                    seen.add(key.value)
+            made: dict[Any, Any] = super().construct_mapping(node, deep)
+            return made
+
+    return Unique
 
 
 def parse_yaml(data: bytes) -> Any:
@@ -85,7 +94,7 @@ def parse_yaml(data: bytes) -> Any:
 
 def _loaded(data: bytes) -> Any:
     try:
-        return yaml.load(data, _Unique)
+        return yaml.load(data, _loader())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
@@ -112,7 +121,8 @@ def _refuse_explosion(parsed: Any) -> None:
 
 def dump_yaml(value: Any) -> bytes:
     """Return a value as YAML text for people."""
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True)
     return text.encode()
 
 

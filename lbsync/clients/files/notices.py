@@ -1,43 +1,26 @@
 """Hear of changes below some directories (watchdog, inotify)."""
 
+from __future__ import annotations
+
 import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirModifiedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from typing import TYPE_CHECKING
 
 from lbsync import log
 from lbsync.clients.files.contents import Names
+from lbsync.deferred import Deferred
 from lbsync.threads import keep
 
-# Without opening and closing: reading the files would report itself, for ever.
-_EVENTS: list[type[FileSystemEvent]] = [
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirModifiedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-]
+if TYPE_CHECKING:
+    from watchdog import events, observers
+    from watchdog.observers.api import BaseObserver
+else:
+    # 25 ms: a command that reads once hears of nothing.
+    events, observers = Deferred("watchdog.events"), Deferred("watchdog.observers")
+
 _JOIN = 10.0
 
 
@@ -46,19 +29,34 @@ _JOIN = 10.0
 logging.getLogger("watchdog.observers").setLevel(logging.CRITICAL)
 
 
-class _Handler(FileSystemEventHandler):
-    """Passes on that something happened; what it was, the next reading shows."""
+def _handler(names: Names, notice: Callable[[bool], None]) -> events.FileSystemEventHandler:
+    """Return what passes on that something happened; what it was, the next reading shows."""
 
-    def __init__(self, names: Names, notice: Callable[[bool], None]) -> None:
-        self._names = names
-        self._notice = notice
+    class Handler(events.FileSystemEventHandler):
+        def on_any_event(self, event: events.FileSystemEvent) -> None:
+            """Called from a thread of watchdog."""
+            touched = {os.fsdecode(os.path.basename(p)) for p in (event.src_path, event.dest_path)}  # noqa: PTH119
+            if names is None or names & touched:
+                # watchdog before 7 does not look into a directory that was moved into the tree.
+                notice(event.is_directory and event.event_type in ("created", "moved"))
 
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        """Called from a thread of watchdog."""
-        touched = {os.fsdecode(os.path.basename(p)) for p in (event.src_path, event.dest_path)}  # noqa: PTH119
-        if self._names is None or self._names & touched:
-            # watchdog before 7 does not look into a directory that was moved into the tree.
-            self._notice(event.is_directory and event.event_type in ("created", "moved"))
+    return Handler()
+
+
+def _heard_of() -> list[type[events.FileSystemEvent]]:
+    """Return the kinds of events that are asked for: without opening and closing, as reading the files
+    would report itself, for ever."""
+    return [
+        events.DirCreatedEvent,
+        events.DirDeletedEvent,
+        events.DirModifiedEvent,
+        events.DirMovedEvent,
+        events.FileClosedEvent,
+        events.FileCreatedEvent,
+        events.FileDeletedEvent,
+        events.FileModifiedEvent,
+        events.FileMovedEvent,
+    ]
 
 
 class Notices:
@@ -107,7 +105,7 @@ class Notices:
             return False
         self._close()
         self._outdated = False
-        self._observer = Observer()
+        self._observer = observers.Observer()
         # Started empty: an observer that fails to watch one directory at its start does not start.
         self._observer.start()
         for folder, (names, _) in wanted.items():
@@ -124,9 +122,11 @@ class Notices:
             self._observer = None
 
     def _schedule(self, observer: BaseObserver, folder: Path, names: Names) -> None:
-        handler = _Handler(names, self._heard)
+        handler = _handler(names, self._heard)
         try:
-            observer.schedule(handler, str(folder), recursive=names is None, event_filter=_EVENTS)
+            observer.schedule(
+                handler, str(folder), recursive=names is None, event_filter=_heard_of()
+            )
         except OSError as error:
             log.get().warning("directory is not watched", path=str(folder), why=str(error))
 

@@ -6,8 +6,14 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
+from lbsync.deferred import Deferred
+
+if TYPE_CHECKING:
+    import psutil
+else:
+    psutil = Deferred("psutil")  # 15 ms
 
 _LISTEN, _ESTABLISHED = "0A", "01"
 _FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")

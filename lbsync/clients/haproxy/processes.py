@@ -6,10 +6,15 @@ What cannot be seen (another pid namespace, another user) is left out, never gue
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
-
+from lbsync.deferred import Deferred
 from lbsync.errors import Denied, Unavailable
+
+if TYPE_CHECKING:
+    import psutil
+else:
+    psutil = Deferred("psutil")  # 15 ms
 
 _CAP_NET_BIND_SERVICE = 10
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lbsync.agent.desired.accepted import AcceptedStore, StateError, peek, remembered
+from lbsync.agent.desired.accepted import AcceptedStore, StateError, peek
+from lbsync.agent.desired.accepted_items import remembered
 from tests.builders import a_shop, entries_of, servers
 
 
