@@ -1,8 +1,8 @@
-"""What wakes the agent besides the source: settings, templates, certificates, operators' requests, and
-HAProxy when it ends or restarts."""
+"""What wakes the agent besides the source: settings, templates, HAProxy's program, certificates, operators'
+requests, and HAProxy when it ends or restarts."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lbsync.clients.files.contents import Names
@@ -14,10 +14,10 @@ Marks = frozenset[tuple[str, int, int]]
 """Path, time and size of each file."""
 
 
-def _marks(settings: Path, templates: str | None) -> Marks:
-    """Return the marks of the settings file and the templates, if they are readable."""
+def _marks(files: Iterable[Path], templates: str | None) -> Marks:
+    """Return the marks of files and of the templates, if they are readable."""
     found = set()
-    for path in [settings, *(Path(templates).rglob("*") if templates else ())]:
+    for path in [*files, *(Path(templates).rglob("*") if templates else ())]:
         with contextlib.suppress(OSError):
             stat = path.stat()
             found.add((str(path), stat.st_mtime_ns, stat.st_size))
@@ -39,6 +39,7 @@ class Watches:
         reloads HAProxy right now."""
         self._file = Path(config or DEFAULT_FILE).absolute()
         self._templates: str | None = None
+        self._program = Path()
         self._seen: Marks = frozenset()
         self._rereads = Notices(reread)
         self._wakes = Notices(wake)
@@ -49,7 +50,10 @@ class Watches:
         # An editor, and Kubernetes' ConfigMaps (`..data`), replace the file: so its directory.
         rereads: dict[Path, Names] = {self._file.parent: frozenset({self._file.name, "..data"})}
         self._templates = settings.templates.directory
-        self._seen = _marks(self._file, self._templates)
+        self._program = Path(settings.haproxy.binary)
+        self._seen = self._marks()
+        # Another release understands other words.
+        rereads.setdefault(self._program.parent, frozenset({self._program.name}))
         if settings.templates.directory:
             rereads[Path(settings.templates.directory)] = None
         control = Path(settings.state_dir) / "control"
@@ -63,13 +67,16 @@ class Watches:
         self._vigil.follow(settings.haproxy.master_socket or "")
 
     def overlooked(self) -> bool:
-        """Tell, once, whether settings or templates changed since this was last asked.
+        """Tell, once, whether settings, templates or HAProxy's program changed since this was last asked.
 
         A directory that is removed and created again loses its watch, and a watch may fail; so this is
         also checked after each pass.
         """
-        before, self._seen = self._seen, _marks(self._file, self._templates)
+        before, self._seen = self._seen, self._marks()
         return before != self._seen
+
+    def _marks(self) -> Marks:
+        return _marks((self._file, self._program), self._templates)
 
     def close(self) -> None:
         """End all threads of the watches, and wait for them."""

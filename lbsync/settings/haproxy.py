@@ -106,6 +106,12 @@ class Haproxy(msgspec.Struct, frozen=True):
              description="How many reloads a worker may outlive before it is stopped "
              "(`mworker-max-reloads`); bounds memory when reloads come faster than connections end."),
     ] = 20  # fmt: skip
+    keep_counters: Annotated[
+        bool,
+        Meta(description="Counters of frontends, services and servers go on over reloads, with HAProxy 3.0 "
+             "or newer; older releases count from 0 after each. Set it to false, and wait for the reload, "
+             "before you go back to a release older than 3.0: it does not start with the words for it."),
+    ] = True  # fmt: skip
     log_target: Annotated[
         LogTarget | None,
         Meta(description="Where HAProxy logs: a socket, `IP:PORT` (UDP), `stdout` (for containers) "

@@ -11,10 +11,16 @@ from tests.conftest import demand
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where settings of cases are read: `certs` lies beside them. What is in it is never shown."""
+    """Where settings of cases are read: `certs` lies beside them. What is in it is never shown.
+
+    So do two programs that say of themselves to be the oldest and the newest HAProxy.
+    """
     demand(shutil.which("openssl") is not None, "openssl")
     folder = tmp_path_factory.mktemp("golden")
     certificate, key = Authority(folder / "authority").sign("shop")
+    for name, release in {"oldest": "2.6.0", "newest": "3.4.0"}.items():
+        (folder / name).write_text(f"#!/bin/sh\necho HAProxy version {release}\n")
+        (folder / name).chmod(0o755)
     (folder / "certs").mkdir()
     (folder / "certs/shop.pem").write_bytes(certificate.read_bytes() + key.read_bytes())
     return folder

@@ -4,6 +4,7 @@ So nobody can add one to a record and forget its template, or leave it out of wh
 """
 
 import copy
+import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,10 +87,11 @@ def settler_of(values: dict[str, dict[str, Any]], folder: Path) -> DesiredBuilde
     lines = []
     for section, settings in values.items():
         lines.append(f"[{section}]")
-        lines += [f"{name} = {value!r}" for name, value in settings.items()]
+        lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     config = folder / "all-fields.toml"
     config.write_text("\n".join(lines))
-    flags = {"host": "lb-1", "claims.hosts": "*=*"}
+    newest = str(folder / "newest")
+    flags = {"host": "lb-1", "claims.hosts": "*=*", "haproxy.binary": newest}
     return make_builder(load(config, flags=flags, environ={}))
 
 

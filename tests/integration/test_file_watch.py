@@ -11,12 +11,14 @@ import psutil
 import pytest
 
 from harness.wait import wait_until
+from lbsync.agent.watches import Watches
 from lbsync.clients.files.contents import locked
 from lbsync.clients.files.notices import Notices
 from lbsync.clients.files.source import FileSource
 from lbsync.clients.files.tree import Tree
 from lbsync.clients.source import Expect, Put
 from lbsync.errors import Conflict, Rejected, Unavailable
+from lbsync.settings import load
 
 Open = Callable[[Path], FileSource]
 
@@ -257,3 +259,24 @@ def test_many_watches_leave_no_thread_and_no_file_open(tree: Path) -> None:
         once()
     wait_until("the threads to end", lambda: threading.active_count() <= threads)
     assert me.num_fds() <= files
+
+
+def test_another_release_of_haproxy_has_the_agent_read_its_settings_anew(tmp_path: Path) -> None:
+    """For another release the configuration is written in other words."""
+    noticed = threading.Event()
+    program = tmp_path / "bin" / "haproxy"
+    program.parent.mkdir()
+    program.write_text("one")
+    config = tmp_path / "etc" / "lbsync.toml"
+    config.parent.mkdir()
+    config.write_text(f'state_dir = "{tmp_path / "state"}"\n[haproxy]\nbinary = "{program}"\n')
+    watches = Watches(config, wake=nothing, reread=noticed.set, reloads=lambda: False)
+    try:
+        watches.follow(load(config, environ={}))
+        (program.parent / "haproxy.dpkg-new").write_text("another")
+        assert not watches.overlooked()
+        (program.parent / "haproxy.dpkg-new").rename(program)
+        assert noticed.wait(SOON)
+        assert watches.overlooked()
+    finally:
+        watches.close()

@@ -17,7 +17,7 @@ import msgspec
 from lbsync import filelock
 from lbsync.agent.apply.reload import Reloader, ReloadProof, StateBefore
 from lbsync.agent.candidate.failed_digests import LoadFailed
-from lbsync.agent.generations import server_state
+from lbsync.agent.generations import carried_state
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.haproxycfg.config import Config
 from lbsync.agent.runtime import state_file
@@ -121,7 +121,7 @@ class Switcher:
             # It may well run, but what it loads then could never be verified.
             raise ApplyFailed(f"{error}; nothing was changed") from error
         except Unavailable as error:
-            server_state.empty(generation, config, self._store.live_link)
+            carried_state.empty(generation, config, self._store.live_link)
             live = self._store.make_live(generation)
             self._store.prune()
             return _only_live(live, started, error)
@@ -130,7 +130,7 @@ class Switcher:
         live = self._store.make_live(generation)
         reloaded = self._reload(live, previous, before)
         # A later start must not restore what is long over, such as a maintenance.
-        server_state.empty(live, config, self._store.live_link)
+        carried_state.empty(live, config, self._store.live_link)
         return self._prove(live, rendered, config, started, reloaded)
 
     def confirm(self, live: Generation, rendered: Rendered, config: Config) -> ApplyResult | None:
@@ -161,23 +161,30 @@ class Switcher:
         """
         started = time.monotonic()
         with locked(self._options.lock_path, self._options.reload_timeout_s):
-            server_state.empty(generation, config, self._store.live_link)
+            carried_state.empty(generation, config, self._store.live_link)
             live = self._store.mark_confirmed(self._store.make_live(generation), base)
         return ApplyResult("confirmed", live, time.monotonic() - started, base=base)
 
     def _carry_over(
         self, generation: Generation, config: Config, running: RuntimeConfig | None
     ) -> None:
-        """Carry the servers' states over the reload, where the configuration asks for it.
+        """Carry the servers' states and the counters over the reload, where the configuration asks for it.
 
-        An aid, not a condition: without it HAProxy checks every server anew.
+        An aid, not a condition: without it HAProxy checks every server anew, and counts from 0.
         """
-        if (place := server_state.place(config, self._store.live_link)) is None:
-            return
-        with contextlib.suppress(OSError, Unavailable):
-            (generation.path / place).unlink(missing_ok=True)  # left from when it was live before
-            text = state_file.rows(self._worker.servers_state(), running, config)
-            replace_file(generation.path / place, text.encode())
+        live = self._store.live_link
+        carried_state.empty(
+            generation, config, live
+        )  # of what is left from when it was live before
+        places = carried_state.places(config, live)
+        if places.states is not None:
+            with contextlib.suppress(OSError, Unavailable):
+                text = state_file.rows(self._worker.servers_state(), running, config)
+                replace_file(generation.path / places.states, text.encode())
+        if places.counters is not None:
+            # Last of all: what the old worker counts from now on is lost.
+            with contextlib.suppress(OSError, Unavailable):
+                replace_file(generation.path / places.counters, self._worker.counters().encode())
 
     def _reload(
         self, live: Generation, previous: Generation | None, before: StateBefore

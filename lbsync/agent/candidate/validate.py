@@ -27,7 +27,7 @@ from lbsync.model.rendered import Rendered
 
 _SHOWN = 5
 _AT_LINE = re.compile(r":\d+(?=\])")
-_NO_STATES = "Can't open global server state file"
+_NOTHING_CARRIED = ("Can't open global server state file", "Can't load stats")
 
 
 class ValidConfig(msgspec.Struct, frozen=True):
@@ -83,9 +83,9 @@ def validate(
         raise Refused([finding(alert, staged.path, config) for alert in verdict.alerts])
     if found := list(taken_binds(config, tuple(known_binds), ports)):
         raise Refused(found)
-    # Before its first reload a host has no states to load.
+    # Before its first reload a host has no states and no counters to load.
     told = (text.replace(f"{staged.path}/", "") for text in verdict.warnings)
-    warnings = tuple(text for text in told if _NO_STATES not in text)
+    warnings = tuple(text for text in told if not any(words in text for words in _NOTHING_CARRIED))
     return ValidConfig(config, warnings)
 
 

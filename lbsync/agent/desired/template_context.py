@@ -19,6 +19,7 @@ from lbsync.agent.file_names import (
 from lbsync.agent.render.environment import Delimiters
 from lbsync.agent.render.renderer import OutputSpec, Renderer
 from lbsync.clients.certificates import CertificateFile
+from lbsync.clients.haproxy import binary
 from lbsync.errors import TemplateError
 from lbsync.model.desired import Desired
 from lbsync.model.rendered import Rendered
@@ -26,6 +27,8 @@ from lbsync.settings import Settings
 
 #: They hold private keys: for HAProxy, which starts as root, and the agent's group.
 CERTIFICATE_MODE = 0o640
+
+_GUID_SINCE = (3, 0)
 
 _PACKAGED = (
     OutputSpec("haproxy.cfg.j2", MAIN_FILE, "haproxy"),
@@ -98,9 +101,12 @@ def make_renderer(settings: Settings) -> Renderer:
             # Without this, packaged templates would quietly take the place of the operator's own.
             raise TemplateError(f"{own}: there is no such directory; correct templates.directory")
         directories.insert(0, own)
+    release = binary.version_or_oldest(settings.haproxy.binary)
     constants = {
         "proxy": settings.proxy,
         "haproxy": settings.haproxy,
+        "haproxy_version": release,
+        "keep_counters": settings.haproxy.keep_counters and release >= _GUID_SINCE,
         "host": str(settings.host),
         "state_dir": str(settings.state_dir),
     }

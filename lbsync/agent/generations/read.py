@@ -13,7 +13,7 @@ from lbsync.agent.haproxycfg.config import Config, Parser, main_text
 from lbsync.errors import LbsyncError, Rejected
 from lbsync.model.rendered import Rendered, RenderedFile
 
-_STATE_FILE = re.compile(rb"^[ \t]*server-state-file[ \t]+(\S+)", re.MULTILINE)
+_CARRIED = re.compile(rb"^[ \t]*(?:server-state-file|stats-file)[ \t]+(\S+)", re.MULTILINE)
 
 
 class LoadedGeneration(msgspec.Struct, frozen=True, eq=False):
@@ -60,7 +60,7 @@ def load(generation: Generation) -> Rendered:
     Raises `LbsyncError` naming the file that cannot be read.
     """
     files = []
-    added = {generation.path / "meta.json", *_state_files(generation)}
+    added = {generation.path / "meta.json", *_carried_files(generation)}
     for path in sorted(generation.path.rglob("*")):
         if path.is_file() and path not in added:
             try:
@@ -73,8 +73,8 @@ def load(generation: Generation) -> Rendered:
     return Rendered(generation.digest, tuple(files))
 
 
-def _state_files(generation: Generation) -> Iterator[Path]:
-    """Yield where the servers' states of the last reload were left for HAProxy."""
+def _carried_files(generation: Generation) -> Iterator[Path]:
+    """Yield where the servers' states and the counters of the last reload were left for HAProxy."""
     with contextlib.suppress(OSError):
-        for found in _STATE_FILE.findall(generation.main_file.read_bytes()):
+        for found in _CARRIED.findall(generation.main_file.read_bytes()):
             yield generation.path / Path(os.fsdecode(found)).name

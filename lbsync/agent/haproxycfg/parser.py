@@ -93,6 +93,8 @@ class Section(msgspec.Struct, frozen=True):
     """Of `global`: the first word after `default-path`."""
     state_file: str = ""
     """Of `global`: the word after `server-state-file`."""
+    stats_file: str = ""
+    """Of `global`: the word after `stats-file`."""
     conditional: bool = False
     """Holds `.if`: which of its lines count, only HAProxy knows."""
 
@@ -143,11 +145,12 @@ class _Draft:
             description=self.globals.get("description", ""),
             default_path=self.globals.get("default-path", ""),
             state_file=self.globals.get("server-state-file", ""),
+            stats_file=self.globals.get("stats-file", ""),
             conditional=self.conditional,
         )
 
 
-_GLOBALS = {"description", "default-path", "server-state-file"}
+_GLOBALS = {"description", "default-path", "server-state-file", "stats-file"}
 _PROXIES = {"defaults", "frontend", "backend", "listen"}
 _BIND_APART = {"thread", "process", "interface", "namespace"}
 _MOST_PORTS = 1000

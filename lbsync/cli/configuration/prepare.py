@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lbsync import log
 from lbsync.agent.apply.switch import locked
-from lbsync.agent.generations import server_state
+from lbsync.agent.generations import carried_state
 from lbsync.agent.generations.store import Store
 from lbsync.agent.privileges import drop_privileges, make_state_dir
 from lbsync.cli.configuration.plan import make_plan, validated
@@ -74,7 +74,7 @@ def prepare(settings: Settings, store: Store) -> str:
     staged = store.stage(plan.rendered)
     try:
         verdict = validated(staged, plan.rendered, settings)
-        server_state.empty(staged, verdict.config, store.live_link)
+        carried_state.empty(staged, verdict.config, store.live_link)
         live = store.make_live(staged)
     finally:
         store.discard(staged)  # nothing is left of it once it went live

@@ -10,6 +10,8 @@ from lbsync.errors import Unavailable
 
 _VERSION = re.compile(r"version (\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
 _VERSION_TIMEOUT_S = 10.0
+OLDEST = (2, 6, 0)
+"""The oldest release that lbsync runs with."""
 
 _ALERT = re.compile(r"^\[ALERT\]\s+\([^)]*\) : (?:config : )?(?P<text>.*)$")
 _OTHER = re.compile(r"^\[(?:NOTICE|WARNING|INFO|DIAG)\]|^(?:Warnings|Configuration file) ")
@@ -52,6 +54,14 @@ def version(binary: str) -> tuple[int, int, int]:
         raise Unavailable(f"{binary} -v: not HAProxy: exit code {outcome.rc}: {outcome.said[:200]}")
     major, minor, patch = found.groups()
     return int(major), int(minor), int(patch or 0)
+
+
+def version_or_oldest(binary: str) -> tuple[int, int, int]:
+    """As `version`, but `OLDEST` where there is no such program here: what that understands, all do."""
+    try:
+        return version(binary)
+    except Unavailable:
+        return OLDEST
 
 
 def check(binary: str, config: Path, timeout: float) -> Check:
