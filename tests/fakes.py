@@ -43,6 +43,7 @@ class FakeSource:
         self._hanging: dict[str, int] = {}
         self._revision = 1
         self._wake: Callable[[], None] | None = None
+        self._listeners: list[tuple[str, Callable[[], None]]] = []
         self._outage: str | None = None
         self._since = time.time()
         self._leases = itertools.count(1)
@@ -75,6 +76,9 @@ class FakeSource:
                 self._reach()
             leased = frozenset(key for key, lease in self._hanging.items() if lease)
             return Snapshot(self._revision, 1, dict(self._items), (), leased)
+
+    def listen(self, folder: str, notify: Callable[[], None]) -> None:
+        self._listeners.append((folder, notify))
 
     def start(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -110,6 +114,9 @@ class FakeSource:
                 self._revision += 1
             for op in ops:
                 self._do(op)
+        for folder, notify in self._listeners:
+            if any(op.key.startswith(folder) for op in ops):
+                notify()
         if self._wake:
             self._wake()
         return self._revision

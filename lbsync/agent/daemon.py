@@ -6,6 +6,7 @@ from pathlib import Path
 from lbsync import log
 from lbsync.agent.agent import Agent
 from lbsync.agent.report.fleet_reporter import Fleet
+from lbsync.agent.report.health_reporter import Health
 from lbsync.agent.report.status import StatusKeeper
 from lbsync.agent.watches import Watches
 from lbsync.clients.source import Source
@@ -30,10 +31,12 @@ class Daemon:
         settings: Settings,
         load: Callable[[], Settings],
         *,
+        open_answers: Callable[[], Source],
         file: Path | None,
         keeper: StatusKeeper,
     ) -> None:
         """`settings`: those that agent and source were made with. `load` returns them as they stand now.
+        `open_answers` opens the store of answers to watchers.
         `file`: the settings file that was named, if any."""
         self._agent = agent
         self._source = source
@@ -41,6 +44,7 @@ class Daemon:
         self._load = load
         self._keeper = keeper
         self._fleet = Fleet(settings, source)
+        self._health = Health(settings, source, open_answers)
         self._loop = Loop(
             agent.run_pass,
             Pace.of(settings.agent),
@@ -67,6 +71,7 @@ class Daemon:
             self._watches.follow(chosen)
             self._agent.watch(self._loop.wake, self._loop.watchdog_ping)
             self._fleet.start()
+            self._health.start()
             log.get().info(
                 "the agent begins", source=chosen.source, host=chosen.host, state=chosen.state_dir
             )
@@ -74,6 +79,7 @@ class Daemon:
             log.get().info("the agent ends; HAProxy serves on")
         finally:
             self._watches.close()
+            self._health.close()
             self._fleet.close()
             self._source.close()
             self._keeper.ended()
@@ -86,6 +92,7 @@ class Daemon:
         self._keeper.settings = fresh
         self._watches.follow(fresh)
         self._fleet.follow(fresh)
+        self._health.follow(fresh)
         return Pace.of(fresh.agent)
 
     def _note(self, report: Report) -> None:

@@ -13,6 +13,7 @@ from lbsync.agent.privileges import drop_privileges, make_state_dir
 from lbsync.agent.report.status import StatusKeeper
 from lbsync.cli.context import settings_of, source_opened
 from lbsync.cli.terminal import Terminal
+from lbsync.clients.sources import open_source
 from lbsync.errors import Exit, LbsyncError
 from lbsync.loop import Report
 from lbsync.schema.keys import FOREIGN
@@ -61,7 +62,11 @@ def run(args: argparse.Namespace) -> Exit:
         if args.once:
             return _once(agent, keeper)
         load = functools.partial(settings_of, args)
-        Daemon(agent, source, settings, load, file=args.config, keeper=keeper).run()
+        open_answers = functools.partial(open_source, settings, answers=True)
+        Daemon(
+            agent, source, settings, load,
+            open_answers=open_answers, file=args.config, keeper=keeper,
+        ).run()  # fmt: skip
     return Exit.OK
 
 

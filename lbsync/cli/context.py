@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import os
+import socket
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -20,15 +22,23 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 @contextlib.contextmanager
 def source_opened(
-    settings: Settings, *, below: str = "", quiet: Collection[str] = ()
+    settings: Settings, *, below: str = "", quiet: Collection[str] = (), answers: bool = False
 ) -> Iterator[Source]:
     """Open the source for one command and close it afterwards; see `open_source`."""
     accepted = Path(settings.state_dir) / "accepted.db"
-    source = open_source(settings, below=below, quiet=quiet, known=lambda: remembered(accepted))
+    source = open_source(
+        settings, below=below, quiet=quiet, known=lambda: remembered(accepted), answers=answers
+    )
     try:
         yield source
     finally:
         source.close()
+
+
+def whoami() -> str:
+    """Return who runs this command, and on which machine; for people."""
+    who = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"user {os.getuid()}"
+    return f"{who} on {socket.gethostname()}"
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

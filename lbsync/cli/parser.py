@@ -18,6 +18,7 @@ COMMANDS = {
     "diff": ("configuration.diff", "show what would change, or how two generations differ"),
     "status": ("status.status", "tell what this host, or the whole fleet, serves, as verified"),
     "wait": ("fleet.wait", "wait until every host has verified a revision"),
+    "watch": ("fleet.watch", "show how services do on every host, as it changes"),
     "fleet": ("fleet.fleet", "let the fleet forget a host that is gone for good"),
     "service": ("service.service", "list, show, write and remove services"),
     "server": ("service.server", "list the servers of a service, drain one, change its weight"),

@@ -46,6 +46,11 @@ class Terminal:
         codes = ";".join(_CODES[colour] for colour in colours)
         return f"{_MARK}[{codes}m{text}{_MARK}[0m"
 
+    def clear(self) -> None:
+        """Begin again at the top of an empty screen; nothing where there is no terminal."""
+        if self._stream.isatty():
+            self._stream.write("\x1b[H\x1b[J")
+
     def line(self, text: str = "") -> None:
         """Write one line; whatever others wrote into it, it stays one, and nothing in it is obeyed."""
         self._write(text, line_ends=False)

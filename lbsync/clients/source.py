@@ -115,6 +115,11 @@ class Source(Protocol):
         `health()` changes. It carries no data, must not block, and may be called too often."""
         ...
 
+    def listen(self, folder: str, notify: Callable[[], None]) -> None:
+        """Have `notify` called, as `wake` is, when a key that begins with `folder` changes, also where such
+        a change wakes nobody. Before `start`. Never called by a source that is not `shared`."""
+        ...
+
     def health(self) -> Health:
         """Return the state of the watch."""
         ...

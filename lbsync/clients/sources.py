@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lbsync.clients.source import Source
 from lbsync.model.snapshot import Item
+from lbsync.schema.health import health_prefix
 from lbsync.settings import Settings
 
 
@@ -14,13 +15,14 @@ def open_source(
     below: str = "",
     quiet: Collection[str] = (),
     known: Callable[[], Mapping[str, Item]] = dict,
+    answers: bool = False,
 ) -> Source:
     """Return the source; nothing is connected or read yet. Raises `SettingsError` when a file that the
     settings name for etcd cannot be read.
 
     `below`: read no more of etcd than this, which ends with `/`, under the prefix. `quiet`: see
     `EtcdSource`. `known`: returns keys as they were once known; files, which have no revisions, go on
-    from theirs.
+    from theirs. `answers`: what hosts answer to watchers, which lies beside the prefix, instead.
     """
     if settings.source.path is not None:
         from lbsync.clients.files.source import FileSource  # noqa: PLC0415 - not needed for etcd
@@ -28,4 +30,5 @@ def open_source(
         return FileSource(Path(settings.source.path), known())
     from lbsync.clients.etcd.source import EtcdSource  # noqa: PLC0415 - gRPC costs 0.1 s
 
-    return EtcdSource(settings.etcd, f"{settings.prefix}{below}", quiet=quiet)
+    prefix = health_prefix(settings.prefix) if answers else settings.prefix
+    return EtcdSource(settings.etcd, f"{prefix}{below}", quiet=quiet)

@@ -45,7 +45,9 @@ class Key(msgspec.Struct, frozen=True):
 SETTINGS_GLOBAL = "settings/global"
 _DEPTH = {"services": 3, "endpoints": 4, "routes": 3}
 #: First segments that others write or that belong to the fleet's own bookkeeping: not for the agent.
-FOREIGN = frozenset({"agents", "quarantine", "publishers", "deployers"})
+FOREIGN = frozenset(
+    {"agents", "quarantine", "publishers", "deployers", "watchers", "orders", "history"}
+)
 
 #: First segments of keys that say nothing lasting of what is to be served.
 TRANSIENT = FOREIGN | {"confirmations"}
@@ -64,6 +66,19 @@ def endpoints_key(service: ServiceId, group: str) -> str:
 def route_key(service: ServiceId) -> str:
     """Return the key of the service's route."""
     return f"routes/{service}"
+
+
+def backend_name(service: ServiceId, group: str) -> str:
+    """Return what the backend of one group is called in HAProxy."""
+    return f"be_{service.ns}_{service.name}_{group}"
+
+
+def backend_owner(name: str) -> tuple[str, str] | None:
+    """Return the service (`ns/name`) and the group of a backend; None for one of another kind."""
+    parts = name.split("_")  # which no name has
+    if len(parts) != 4 or parts[0] != "be":
+        return None
+    return f"{parts[1]}/{parts[2]}", parts[3]
 
 
 def parse_key(key: str) -> Key | None:

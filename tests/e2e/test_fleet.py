@@ -180,6 +180,60 @@ def test_a_forged_record_fills_no_screen(fleet: tuple[Host, Host]) -> None:
         assert "\x1b" not in shown.stdout
 
 
+def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host]) -> None:
+    (one, agent), (two, _) = fleet
+    down = one.web("down")
+    address = down.address
+    down.stop()
+    check = {"type": "tcp", "interval": "200ms", "rise": 1, "fall": 1}
+    group = servers(one.web("up"))
+    group["servers"].append(
+        {"name": "gone", "address": "127.0.0.1", "port": int(address.rpartition(":")[2])}
+    )
+    one.put(
+        {
+            "services/shop/seen": {"mode": "http", "hosts": ["seen.example"], "check": check},
+            "endpoints/shop/seen/main": group,
+        }
+    )
+    assert wait(one, "--hosts", "lb-1,lb-2").returncode == Exit.OK
+    assert one.get("seen.example").body == "up"
+    passes = agent.status()["passes"]
+
+    def seen() -> dict[str, Any]:
+        shown = command(one, "watch", "shop/seen", "--once", "--output", "json")
+        assert shown.returncode == Exit.OK, shown.stdout + shown.stderr
+        lines = map(json.loads, shown.stdout.splitlines())
+        return {line["host"]: line["health"]["services"]["shop/seen"]["main"] for line in lines}
+
+    wait_until(
+        "both checks", lambda: all(host.get("up") == 1 for host in seen().values()), timeout=20
+    )
+    found = seen()
+    assert found.keys() == {"lb-1", "lb-2"}
+    assert found["lb-1"]["requests"] == 1
+    first = found["lb-2"]["servers"][0]
+    assert (first["name"], first["status"], first["check"]) == ("gone", "DOWN", "L4CON")
+
+    listed = command(one, "server", "ls", "shop/seen").stdout.splitlines()
+    rows = {line.split()[0]: line for line in listed}
+    assert "DOWN (L4CON, Connection refused)" in rows["gone"]
+    assert rows["up"].split()[5:] == ["0", "1", "0", "UP"]
+    (row,) = (
+        line
+        for line in command(one, "service", "ls").stdout.splitlines()
+        if line.startswith("shop/seen")
+    )
+    assert "main 1/2 up" in row
+    shown = command(one, "service", "show", "shop/seen").stdout
+    assert "lb-2\n  main: 1/2 up, 0 sessions" in shown
+    # Nobody asks any more: nobody says anything, and none of it has woken the agents' passes.
+    assert one.etcd.ctl("get", "/lbsync-health/", "--prefix") == ""
+    assert one.etcd.ctl("get", "/lbsync/watchers/", "--prefix") == ""
+    assert agent.status()["passes"] - passes <= 2
+    assert command(two, "watch", "shop/none").returncode == Exit.REJECTED
+
+
 def test_what_the_fleet_writes_makes_nobody_work(fleet: tuple[Host, Host]) -> None:
     (one, agent), (_, other) = fleet
     assert wait(one, "--hosts", "lb-1,lb-2").returncode == Exit.OK

@@ -22,7 +22,7 @@ from lbsync.model.records import (
     ServerRecord,
     ServiceRecord,
 )
-from lbsync.schema.keys import SETTINGS_GLOBAL, Key, ServiceId
+from lbsync.schema.keys import SETTINGS_GLOBAL, Key, ServiceId, backend_name
 
 #: Above this many slots, each a map line, shares are rounded to a thousandth.
 MAX_SLOTS = 1000
@@ -219,10 +219,10 @@ def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalReco
     https = https and settings.https != "disabled"
     groups = _groups(parts)
     by_hash = record.balance in server_ids.BALANCES
-    lead = f"be_{service.ns}_{service.name}_{next(iter(groups))}"
+    lead = backend_name(service, next(iter(groups)))
     backends = tuple(
         Backend(
-            f"be_{service.ns}_{service.name}_{group}", str(service), group, record, servers, https,
+            backend_name(service, group), str(service), group, record, servers, https,
             lead, any(server.address.is_name for server in servers),
             server_ids.ids(server.name for server in servers) if by_hash else {},
         )

@@ -18,7 +18,7 @@ from lbsync import log
 from lbsync.agent.report import fleet_records
 from lbsync.agent.report.fleet_records import GuardedWrite, Refusal
 from lbsync.agent.report.presence import NameTaken, Presence, instance
-from lbsync.backoff import Backoff
+from lbsync.agent.report.trouble import Trouble
 from lbsync.clients.source import Lease, Source
 from lbsync.errors import Conflict, LbsyncError
 from lbsync.model.records import AgentRecord
@@ -33,8 +33,6 @@ from lbsync.timestamps import stamp
 
 #: Between two writes of the same record; a burst of passes is one write at each end.
 _APART_S = 0.1
-_FIRST_PAUSE_S = 0.5
-_LAST_PAUSE_S = 30.0
 #: Between two writes for the sake of the times alone: etcd keeps every revision until it is compacted, and
 #: that the agent lives, the lease tells.
 _TIMES_EVERY_S = 600.0
@@ -62,31 +60,6 @@ class PublishedRecord(msgspec.Struct, frozen=True):
     revision: int
     at: float
     """Monotonic clock."""
-
-
-class Trouble:
-    """A write that fails: tried again ever more rarely, and spoken of once."""
-
-    def __init__(self, what: str) -> None:
-        """`what` completes "cannot …"."""
-        self._what = what
-        self._backoff = Backoff(_FIRST_PAUSE_S, _LAST_PAUSE_S)
-        self._said = log.OnChange()
-        self.until = 0.0
-        """When to try again; monotonic clock."""
-
-    def over(self) -> None:
-        """Take note of a success: one line if the failure had been told, and no pause any more."""
-        if self._said.keep(()):
-            log.get().info(f"can {self._what} again")
-        self.until = 0.0
-        self._backoff.reset()
-
-    def failed(self, error: LbsyncError, *, worth_saying: bool) -> None:
-        """It does not. The first failure is only tried again: most are a connection that broke."""
-        self.until = time.monotonic() + self._backoff.pause()
-        if worth_saying and self._backoff.failures > 1 and self._said.is_new("", str(error)):
-            log.get().warning(f"cannot {self._what}: {error}; HAProxy is served all the same")
 
 
 class Fleet:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from lbsync.cli.context import add_output, service_id, settings_of, source_opened
+from lbsync.cli.fleet import health
 from lbsync.cli.fleet.wait import add_wait, history_of
 from lbsync.cli.service.service import commit, show, wait_for
 from lbsync.cli.terminal import Terminal, to_json
@@ -15,9 +16,10 @@ from lbsync.clients.haproxy.answers import ServerState, parse_servers
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Rejected, Unavailable
+from lbsync.model.health import ServerHealth
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema import service_document as document
-from lbsync.schema.keys import ServiceId, endpoints_key
+from lbsync.schema.keys import ServiceId, backend_name, endpoints_key
 from lbsync.settings import Settings
 
 _EPILOG = """\
@@ -28,6 +30,9 @@ examples:
   lbsync server weight shop/cart/a 0
   lbsync server up shop/cart/a
   lbsync server drain shop/cart/a --wait    until every host has verified it
+
+HEALTH is what the agents of all hosts answer, SESSIONS, REQUESTS and 5XX their sums; where none answers,
+HAPROXY HERE is what runs on this host.
 
 The state is written into the source, for every host, and all other servers stay as they are.
 
@@ -61,7 +66,9 @@ class Row(msgspec.Struct, frozen=True):
     state: str
     weight: int
     haproxy: str
-    """Empty where no HAProxy of this host knows it."""
+    """As the HAProxy of this host has it; empty where none here knows it."""
+    health: dict[str, ServerHealth]
+    """As each host answers whose agent does."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -110,11 +117,12 @@ def _server_id(text: str) -> tuple[ServiceId, str]:
 
 def _list(args: argparse.Namespace, source: Source) -> Exit:
     stored = _endpoints(source.snapshot(), args.service)
-    seen = _seen(settings_of(args))
+    settings = settings_of(args)
+    seen, asked = _seen(settings), health.ask(settings, source, str(args.service))
     rows = []
     for group, value in stored.items():
         for server in document.servers_of(value):
-            backend = f"be_{args.service.ns}_{args.service.name}_{group}"
+            backend = backend_name(args.service, group)
             found = seen.get((backend, str(server.get("name"))))
             rows.append(
                 Row(
@@ -124,14 +132,34 @@ def _list(args: argparse.Namespace, source: Source) -> Exit:
                     str(server.get("state", "up")),
                     server.get("weight", 1),
                     _words(found) if found else "",
+                    health.of_server(asked, str(args.service), group, str(server.get("name"))),
                 )
             )
     if args.output == "json":
         Terminal().block(to_json(rows))
         return Exit.OK
-    head = ("SERVER", "GROUP", "ADDRESS", "STATE", "WEIGHT", "HAPROXY HERE")
-    Terminal().table(head, (tuple(map(str, msgspec.structs.astuple(row))) for row in rows))
+    head = ["SERVER", "GROUP", "ADDRESS", "STATE", "WEIGHT", "HAPROXY HERE"]
+    cells = [[*map(str, msgspec.structs.astuple(row)[:-1])] for row in rows]
+    if asked.answers.hosts:
+        head[-1:] = ["SESSIONS", "REQUESTS", "5XX", "HEALTH"]
+        cells = [
+            [*each[:-1], *_figures(row), health.words(row.health)]
+            for each, row in zip(cells, rows, strict=True)
+        ]
+    terminal = Terminal()
+    terminal.table(head, cells)
+    health.tell(asked)
     return Exit.OK
+
+
+def _figures(row: Row) -> tuple[str, str, str]:
+    """Return the sums over all hosts."""
+    told = row.health.values()
+    return (
+        str(sum(server.sessions for server in told)),
+        str(sum(server.requests for server in told)),
+        str(sum(server.errors_5xx for server in told)),
+    )
 
 
 def _change(args: argparse.Namespace, source: Source) -> Exit:

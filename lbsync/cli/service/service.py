@@ -2,11 +2,15 @@
 
 import argparse
 
+import msgspec
+
 from lbsync.cli.context import add_output, service_id, settings_of, source_opened
+from lbsync.cli.fleet import health
 from lbsync.cli.fleet.confirm import confirmation
 from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
 from lbsync.cli.service import arguments
 from lbsync.cli.service.review import left_by, review
+from lbsync.cli.service.show import show_service
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Delete, Expect, History, Put, Source
 from lbsync.errors import Conflict, Exit, Rejected, SettingsError, Unavailable
@@ -25,6 +29,7 @@ also those of 'lbsync wait'.
 _EPILOG = f"""\
 examples:
   lbsync service ls
+  lbsync service show shop/cart
   lbsync service get shop/cart > cart.json
   lbsync service put shop/cart -f cart.json
   lbsync service put shop/cart --host cart.example.com --path /api \\
@@ -60,6 +65,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("namespace", nargs="?", help="only of this namespace")
     add_output(listing)
     listing.set_defaults(action=_list)
+    showing = actions.add_parser(
+        "show",
+        help="tell about one service, and how it does on each host",
+        description="Tell how a service is written, and how its servers do on each host.",
+    )
+    showing.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
+    add_output(showing)
+    showing.set_defaults(action=show_service)
     getting = actions.add_parser(
         "get", help="show one service", description="Show one service as a document for put -f."
     )
@@ -106,16 +119,23 @@ def run(args: argparse.Namespace) -> Exit:
 def _list(args: argparse.Namespace, source: Source) -> Exit:
     rows = document.summaries(source.snapshot(), args.namespace)
     code = Exit.REJECTED if any(row.problems for row in rows) else Exit.OK
+    asked = health.ask(settings_of(args), source, everything=True)
+    found = {row.service: health.of_service(asked, row.service) for row in rows}
     if args.output == "json":
-        Terminal().block(to_json(rows))
+        listed = [{**msgspec.structs.asdict(row), "health": found[row.service]} for row in rows]
+        Terminal().block(to_json(listed))
         return code
     Terminal().table(
-        ("SERVICE", "MODE", "SERVERS", "REACHED BY", "PROBLEM"),
+        ("SERVICE", "MODE", "SERVERS", "HEALTH", "REACHED BY", "PROBLEM"),
         (
-            (row.service, row.mode, row.servers_by_group, row.reached_by, "; ".join(row.problems))
+            (
+                row.service, row.mode, row.servers_by_group, found[row.service], row.reached_by,
+                "; ".join(row.problems),
+            )
             for row in rows
         ),
-    )
+    )  # fmt: skip
+    health.tell(asked)
     return code
 
 

@@ -1,7 +1,7 @@
 """The copy of all keys under the prefix, always as of one revision. Pure; no I/O."""
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
@@ -33,8 +33,13 @@ class Mirror:
         self._leased: set[str] = set()
         self._snapshot: Snapshot | None = None
         self._filled = False
+        self._listeners: list[tuple[str, Callable[[], None]]] = []
         self.revision = 0
         self.cluster_id = 0
+
+    def listen(self, folder: str, notify: Callable[[], None]) -> None:
+        """See `Source.listen`; before the first `replace`."""
+        self._listeners.append((folder, notify))
 
     def replace(self, listing: Snapshot) -> bool:
         """Take over a full listing; return whether anything differs from before."""
@@ -55,7 +60,9 @@ class Mirror:
                 self._followed_revision = listing.revision
             self.revision = listing.revision
             self.cluster_id = listing.cluster_id
-            return not same
+        for _, notify in self._listeners:
+            notify()
+        return not same
 
     def apply(self, changes: Iterable[Change]) -> bool:
         """Apply the events of one whole response; return whether there is news among them.
@@ -72,7 +79,10 @@ class Mirror:
             news = [c for c in fresh if self._is_followed(c.key.decode(errors="replace"))]
             if news:
                 self._followed_revision = news[-1].mod_revision
-            return bool(news)
+        for folder, notify in self._listeners:
+            if any(change.key.startswith(folder.encode()) for change in fresh):
+                notify()
+        return bool(news)
 
     def snapshot(self) -> Snapshot | None:
         """Return all keys, or None before the first `replace`. The same object until a change."""

@@ -70,6 +70,10 @@ class EtcdSource:
             self._watch.start()
             self._probe.start()
 
+    def listen(self, folder: str, notify: Callable[[], None]) -> None:
+        """Have `notify` called when a key below `folder` changes; see `Source.listen`."""
+        self._mirror.listen(folder, notify)
+
     def health(self) -> Health:
         """Return the state of the watch, with endpoint, revision and cluster while it is open."""
         if self._watch is None or self._probe is None:

@@ -97,6 +97,9 @@ class FileSource:
             self._thread = KeptThread(self._run, "file-watch", on_fault=self._thread_failed)
             self._thread.start()
 
+    def listen(self, folder: str, notify: Callable[[], None]) -> None:
+        """Do nothing: files are one host's own, so nobody else writes into them."""
+
     def health(self) -> Health:
         """Return whether the last reading succeeded, and what is wrong with single files."""
         if self._fault is not None:

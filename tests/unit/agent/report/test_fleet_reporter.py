@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from lbsync.agent.report.fleet_reporter import Fleet, Trouble
+from lbsync.agent.report.fleet_reporter import Fleet
+from lbsync.agent.report.trouble import Trouble
 from lbsync.errors import Unavailable
 from lbsync.settings import load
 from lbsync.status import Status

@@ -1,0 +1,238 @@
+"""Answer whoever watches how services do: one key for this host, beside the prefix, on a lease.
+
+Nobody asks: nothing is read, nothing is written, and nothing is connected. While somebody does, HAProxy is
+read for all of them at one go, and an answer is written when it differs, at most once a second; more
+rarely where the answers are large, the hosts many, or HAProxy slow, so that a watch that somebody forgot
+fills no store and takes no core.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from lbsync.agent.report import health_reading
+from lbsync.agent.report.trouble import Trouble
+from lbsync.clients.haproxy.options import HaproxyOptions, from_settings
+from lbsync.clients.source import Lease, Put, Source
+from lbsync.errors import Conflict, LbsyncError, Unavailable
+from lbsync.model.health import HealthRecord, HealthSummary
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.decode import encode
+from lbsync.schema.fleet import AGENTS
+from lbsync.schema.health import STALE_S, WATCHERS, Asked, asked
+from lbsync.schema.keys import ServiceId
+from lbsync.settings import Settings
+from lbsync.threads import KeptThread
+from lbsync.timestamps import stamp
+
+_EVERY_S = 1.0
+_SUMMARY_EVERY_S = 10.0
+#: Bytes a second of all hosts' answers together. etcd keeps each revision until it is compacted: with the
+#: usual hour, a watch that stands for ever costs 240 MB of its quota of 2 GB.
+_FLEET_BYTES_S = 64 << 10
+#: A reading and its answer take at most this share of one core.
+_SHARE = 0.01
+#: HAProxy is busy for at most this share of the time with being read.
+_SHARE_OF_HAPROXY = 0.2
+_MOST_EVERY_S = 60.0
+#: etcd takes 1.5 MB; an answer of more than this names fewer services.
+_MOST_BYTES = 512 << 10
+_JOIN_S = 3.0
+_NO_GROUP = ("default",)
+#: Nobody may have asked for hours; should a change of a question ever be missed, it is seen by then.
+_LOOK_S = 30.0
+
+
+class Health:
+    """The answers of this host."""
+
+    def __init__(
+        self, settings: Settings, source: Source, open_answers: Callable[[], Source]
+    ) -> None:
+        """Nothing is done before `start`. `open_answers` opens the store of answers for writing."""
+        self._source = source
+        self._open = open_answers
+        self._host = str(settings.host)
+        self._answers: Source | None = None
+        self._lease: Lease | None = None
+        self._told: HealthRecord | None = None
+        self._told_at = float("-inf")
+        self._every = _EVERY_S
+        self._due_at = 0.0
+        self._groups: tuple[int, dict[ServiceId, tuple[str, ...]]] = (-1, {})
+        self._summary: HealthSummary | UnsetType = UNSET
+        self._summary_at = float("-inf")
+        self._was_asked = Asked()
+        self._trouble = Trouble("tell who watches how services do")
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = KeptThread(self._run, "health")
+        source.listen(WATCHERS, self._woken.set)
+        self.follow(settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Take over new settings."""
+        self._wanted = settings.agent.report and self._source.shared
+        self._ttl = settings.agent.report_ttl.seconds
+        self._options: HaproxyOptions = from_settings(settings)
+        self._woken.set()
+
+    def start(self) -> None:
+        """Begin, in a thread of its own. Once only."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take the answer back and end the thread, as far as etcd answers in time."""
+        self._stopped.set()
+        self._woken.set()
+        self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._woken.clear()
+                self._woken.wait(self._turn())
+        finally:
+            self._fall_silent()
+
+    def _turn(self) -> float:
+        """Answer if that is due; return in how many seconds to look again."""
+        try:
+            snapshot = self._source.snapshot()
+        except Unavailable:
+            return _LOOK_S
+        questions = asked(snapshot) if self._wanted else Asked()
+        if not questions.health:
+            self._fall_silent()
+            return _LOOK_S
+        now = time.monotonic()
+        if questions != self._was_asked:
+            # Who asks first, or for something else, need not wait for what the last answer cost.
+            self._due_at = min(self._due_at, self._told_at + _EVERY_S)
+            self._was_asked = questions
+        due_at = max(self._due_at, self._trouble.until)
+        if now < due_at:
+            return due_at - now
+        began = time.thread_time()
+        record = self._record(snapshot, questions)
+        value = encode(record)
+        hosts = sum(key.startswith(AGENTS) for key in snapshot.leased)
+        self._write(record, value)
+        every = max(
+            _EVERY_S,
+            len(value) * hosts / _FLEET_BYTES_S,
+            (time.thread_time() - began) / _SHARE,
+            (time.monotonic() - now) / _SHARE_OF_HAPROXY,
+        )
+        self._every = min(every, _MOST_EVERY_S)
+        self._due_at = now + self._every
+        return self._every
+
+    def _record(self, snapshot: Snapshot, questions: Asked) -> HealthRecord:
+        at, every = stamp(milliseconds=True), round(self._every, 1)
+        try:
+            wanted = self._groups_of(snapshot, questions.services)
+            reading = health_reading.read(self._options, wanted)
+            if questions.all:
+                self._refresh_summary()
+        except Unavailable as error:
+            return HealthRecord(at, every, error=str(error))
+        record = HealthRecord(
+            at,
+            every,
+            reading.services,
+            self._summary if questions.all else UNSET,
+            questions.left_out,
+            reading.unasked_workers,
+        )
+        return _cut(record)
+
+    def _refresh_summary(self) -> None:
+        now = time.monotonic()
+        if self._summary is UNSET or now - self._summary_at >= _SUMMARY_EVERY_S:
+            self._summary = health_reading.summary(self._options)
+            self._summary_at = now
+
+    def _groups_of(
+        self, snapshot: Snapshot, services: Sequence[ServiceId]
+    ) -> dict[ServiceId, tuple[str, ...]]:
+        """Return the groups that each service has. Looked for again when something has changed."""
+        revision, known = self._groups
+        if revision != snapshot.followed_revision or known.keys() != set(services):
+            found: dict[ServiceId, list[str]] = {service: [] for service in services}
+            folders = {f"endpoints/{service}/": service for service in services}
+            for key in snapshot.items:
+                folder, _, group = key.rpartition("/")
+                if (service := folders.get(f"{folder}/")) is not None:
+                    found[service].append(group)
+            known = {
+                service: tuple(sorted(groups)) or _NO_GROUP for service, groups in found.items()
+            }
+            self._groups = (snapshot.followed_revision, known)
+        return known
+
+    def _write(self, record: HealthRecord, value: bytes) -> None:
+        """Write an answer that says something else than the last one, or replaces one that grows old."""
+        now = time.monotonic()
+        is_same = self._told is not None and _without_time(self._told) == _without_time(record)
+        if is_same and self._holds() and now - self._told_at < STALE_S - _EVERY_S:
+            return
+        try:
+            answers = self._answers = self._answers or self._open()
+            lease = self._lease
+            if lease is None or not self._holds():
+                lease = self._lease = answers.lease(round(self._ttl))
+            answers.commit([], [Put(self._host, value, lease.id)])
+        except Conflict as error:
+            self._lease = None  # etcd was wiped, or was away for too long
+            self._trouble.failed(error, worth_saying=False)
+        except LbsyncError as error:
+            self._trouble.failed(error, worth_saying=self._source.health().ok)
+        else:
+            self._told, self._told_at = record, now
+            self._trouble.over()
+
+    def _holds(self) -> bool:
+        return self._lease is not None and self._lease.remaining() > 0.0
+
+    def _fall_silent(self) -> None:
+        """Take the answer back, and let go of everything."""
+        answers, lease = self._answers, self._lease
+        self._answers = self._lease = self._told = None
+        self._told_at, self._summary, self._was_asked = float("-inf"), UNSET, Asked()
+        if lease is not None:
+            lease.end()
+        if answers is not None:
+            answers.close()
+
+
+def _without_time(record: HealthRecord) -> HealthRecord:
+    """Return what an answer says, without what changes with every second that passes."""
+    services = {
+        service: {
+            name: msgspec.structs.replace(
+                group,
+                servers=tuple(msgspec.structs.replace(one, since_s=0) for one in group.servers),
+            )
+            for name, group in groups.items()
+        }
+        for service, groups in record.services.items()
+    }
+    return msgspec.structs.replace(record, at="", every_s=0.0, services=services)
+
+
+def _cut(record: HealthRecord) -> HealthRecord:
+    """Leave services out until the answer is of a size that etcd takes."""
+    size, kept = 0, {}
+    for service, groups in record.services.items():
+        size += len(msgspec.json.encode(groups)) + len(service)
+        if size > _MOST_BYTES:
+            break
+        kept[service] = groups
+    if len(kept) == len(record.services):
+        return record
+    left_out = record.left_out + len(record.services) - len(kept)
+    return msgspec.structs.replace(record, services=kept, left_out=left_out)

@@ -1,0 +1,75 @@
+"""`lbsync service show`: one service as it is written, and as it does on each host."""
+
+import argparse
+
+import msgspec
+
+from lbsync.cli.context import settings_of
+from lbsync.cli.fleet import health
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.clients.source import Source
+from lbsync.errors import Exit, Rejected
+from lbsync.schema import fleet
+from lbsync.schema import service_document as document
+from lbsync.schema.reading import one_line
+
+
+def show_service(args: argparse.Namespace, source: Source) -> Exit:
+    """Write it, for people or as JSON. Raises `Rejected` for a service that is not written."""
+    service = str(args.service)
+    snapshot = source.snapshot()
+    rows = [row for row in document.summaries(snapshot, args.service.ns) if row.service == service]
+    if not rows:
+        raise Rejected(f"{service}: there is no such service; 'lbsync service ls' shows all")
+    row = rows[0]
+    stored = document.compose(document.stored(snapshot, args.service), args.service)
+    refused = fleet.quarantines(snapshot.items).get(service)
+    asked = health.ask(settings_of(args), source, service)
+    code = Exit.REJECTED if row.problems or refused else Exit.OK
+    hosts = {host: record.services.get(service) for host, record in asked.answers.hosts.items()}
+    if args.output == "json":
+        facts = {
+            **msgspec.structs.asdict(row),
+            "document": stored,
+            "quarantine": refused,
+            "hosts": hosts,
+        }
+        Terminal().block(to_json(facts))
+        return code
+    terminal = Terminal()
+    shares = (
+        stored.get("route", {}).get("groups") if isinstance(stored.get("route"), dict) else None
+    )
+    split = ", ".join(f"{group} {share}" for group, share in (shares or {}).items())
+    for name, text in (
+        ("service", f"{service} ({row.mode})"),
+        ("reached by", row.reached_by),
+        ("servers", row.servers_by_group),
+        ("traffic", split or "every group that has servers, alike"),
+        *(("problem", problem) for problem in row.problems),
+        *(
+            [("quarantined", f"{one_line(refused.reason)} (says {refused.host})")]
+            if refused
+            else []
+        ),
+    ):
+        terminal.line(f"{terminal.paint(f'{name:<13}', 'dim')}{text}")
+    for host, groups in sorted(hosts.items()):
+        terminal.line()
+        terminal.line(terminal.paint(host, "bold"))
+        if not groups:
+            terminal.line("  HAProxy has no backend of it")
+        for group, told in (groups or {}).items():
+            terminal.line(f"  {group}: {health.figures(told)}")
+            terminal.table(
+                ("    SERVER", "STATE", "FOR", "SESSIONS", "REQUESTS", "5XX"),
+                [
+                    (
+                        f"    {server.name}", health.state(server), health.since(server),
+                        str(server.sessions), str(server.requests), str(server.errors_5xx),
+                    )
+                    for server in told.servers
+                ],
+            )  # fmt: skip
+    health.tell(asked)
+    return code
