@@ -23,7 +23,7 @@ CONFIG = """\
 global
     default-path config
     description test {digest}
-    stats socket {stats} mode 600 level admin
+    stats socket {stats} mode 600 level {level}
     maxconn {maxconn}
     hard-stop-after 30s
     server-state-file {state}/live/servers.state
@@ -91,6 +91,7 @@ class Bench:
         maxconn: int = 100,
         maps: str = "shop.test be_shop\n",
         extra: dict[str, bytes] | None = None,
+        level: str = "admin",
     ) -> Rendered:
         """Return a set whose digest depends on `tag` and everything in it."""
         digest = hashlib.sha256(repr((tag, binds, servers, maxconn, maps)).encode()).hexdigest()[
@@ -105,6 +106,7 @@ class Bench:
             binds=binds,
             servers=servers,
             maxconn=maxconn,
+            level=level,
         )
         files = {
             "haproxy.cfg": config.encode(),

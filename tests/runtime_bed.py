@@ -15,7 +15,7 @@ from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.execute import Executor
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import plan
-from lbsync.clients.haproxy import answers, binary
+from lbsync.clients.haproxy import answers, binary, capabilities
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
 HEAD = """\
@@ -124,6 +124,7 @@ class Bed:
         self.worker = WorkerSocket(str(self.place.stats), 2.0)
         if master:
             self.worker = WorkerSocket(str(self.haproxy.master_socket), 2.0, "@1 ")
+        self.can = capabilities.ask(self.worker, self.version)
         self.executor = Executor(self.worker)
         self.running = RuntimeConfig(self.config(world), world.data())
 
@@ -138,7 +139,7 @@ class Bed:
             (folder / path).write_bytes(data)
 
     def plan(self, world: World) -> Plan:
-        return plan(self.running, self.config(world), world.data(), self.version)
+        return plan(self.running, self.config(world), world.data(), self.can)
 
     def apply(self, world: World) -> Plan:
         """Plan, execute, believe."""

@@ -15,9 +15,9 @@ from lbsync.agent.runtime.changes.certificates import Certificates, plan_certifi
 from lbsync.agent.runtime.changes.change_set import Phase, Plan, PlanBuilder
 from lbsync.agent.runtime.changes.maps import Change, plan_changes, plan_entries, plan_whole
 from lbsync.agent.runtime.changes.section_diff import Pair, title
-from lbsync.agent.runtime.changes.server_words import Version
 from lbsync.agent.runtime.changes.servers import LeavingServer, plan_section
 from lbsync.agent.runtime.model import RuntimeConfig
+from lbsync.clients.haproxy.capabilities import Capabilities
 
 _BEFORE_A_RELOAD = frozenset((Phase.ADD, Phase.RAISE, Phase.LOWER))
 _SERVERS = frozenset(("backend", "listen"))
@@ -28,10 +28,10 @@ def plan(
     running: RuntimeConfig,
     config: Config,
     files: Mapping[str, bytes],
-    version: Version,
+    can: Capabilities,
     backend_maps: frozenset[str] = BACKEND_MAPS,
 ) -> Plan:
-    """Return how `running` becomes `config` with `files`, on a HAProxy of this version.
+    """Return how `running` becomes `config` with `files`, on a HAProxy that can do this much.
 
     `backend_maps` are the map files whose values name backends. Comments, blank lines, the order of
     sections and the digest in `description` make no difference. Where a reload is needed, the plan's
@@ -39,7 +39,7 @@ def plan(
     does not wait for another.
     """
     servers, rest = PlanBuilder(), PlanBuilder()
-    _plan_sections(servers, running, config, version)
+    _plan_sections(servers, running, config, can)
     # If a section needs a reload, files need not be compared: it reads them all.
     if not servers.reasons:
         _plan_files(rest, running, config, files, backend_maps)
@@ -49,7 +49,7 @@ def plan(
     return servers.finish()
 
 
-def plan_one(running: RuntimeConfig, section: Section, version: Version, line: int = 1) -> Plan:
+def plan_one(running: RuntimeConfig, section: Section, can: Capabilities, line: int = 1) -> Plan:
     """Return what a new version of one section asks for; all others stay as they run.
 
     `line`: its line number, for the reason. It may differ only in its servers; else the plan asks for a
@@ -60,7 +60,7 @@ def plan_one(running: RuntimeConfig, section: Section, version: Version, line: i
     if old is None:
         draft.reload(_new(Placed(section, line)))
     else:
-        _pair(draft, running, old, Placed(section, line), version)
+        _pair(draft, running, old, Placed(section, line), can)
     return draft.finish()
 
 
@@ -105,7 +105,7 @@ def merge(plans: Iterable[Plan]) -> Plan:
 
 
 def _plan_sections(
-    draft: PlanBuilder, running: RuntimeConfig, config: Config, version: Version
+    draft: PlanBuilder, running: RuntimeConfig, config: Config, can: Capabilities
 ) -> None:
     fresh, gone = running.differing(config)
     if not fresh and not gone and not running.same_bases(config):
@@ -121,7 +121,7 @@ def _plan_sections(
         if not olds:
             draft.reload(_new(news[0]))
         elif len(olds) == len(news) == 1:
-            _pair(draft, running, olds[0], news[0], version)
+            _pair(draft, running, olds[0], news[0], can)
         elif {old.text for old in olds} != {placed.section.text for placed in news}:
             draft.reload(f"{_place(news[0])}: there are several of that name, and one changed")
     for key in sorted(left):
@@ -131,11 +131,11 @@ def _plan_sections(
 
 
 def _pair(
-    draft: PlanBuilder, running: RuntimeConfig, old: Section, placed: Placed, version: Version
+    draft: PlanBuilder, running: RuntimeConfig, old: Section, placed: Placed, can: Capabilities
 ) -> None:
     leaving = running.leaving.get(old.name, _NOBODY) if old.kind in _SERVERS else _NOBODY
     pair = Pair(old, placed.section, placed.line, running.base(old))
-    plan_section(draft, pair, version, leaving)
+    plan_section(draft, pair, can, leaving)
 
 
 def _place(placed: Placed) -> str:

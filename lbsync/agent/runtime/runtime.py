@@ -1,6 +1,5 @@
 """The running HAProxy as the agent knows it, and changes to it without a reload."""
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -23,8 +22,9 @@ from lbsync.agent.runtime.observe import observe
 from lbsync.agent.runtime.plan import merge, plan, plan_map, plan_one
 from lbsync.agent.runtime.retire import RetiredServers
 from lbsync.agent.runtime.service_delta import ServiceDelta, entry_changes
-from lbsync.clients.haproxy import known_faults, sockets
+from lbsync.clients.haproxy import capabilities, known_faults, sockets
 from lbsync.clients.haproxy.answers import reports_digest
+from lbsync.clients.haproxy.capabilities import Capabilities
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Unavailable
 from lbsync.model.desired import Backend
@@ -32,7 +32,6 @@ from lbsync.model.rendered import Rendered
 
 _ADDRESS_WITHIN_S = 0.05
 _ADDRESS_EVERY_S = 0.005
-_VERSION = re.compile(r"(\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
 
 RenderBackends = Callable[[Sequence[Backend]], Sequence[str]]
 """Renders backends by their template, all at once."""
@@ -51,7 +50,8 @@ class HaproxyRuntime:
         self._running: RuntimeConfig | None = None
         self._asked: RuntimeConfig | None = None
         self._by_signal = options.reload == "signal"
-        self._version = (0, 0, 0)
+        self.can = Capabilities((0, 0, 0))
+        """What the worker of that number can do."""
         self.worker = ""
         """Process id of the worker that was last proved to serve something of ours."""
         self.base = ""
@@ -71,17 +71,17 @@ class HaproxyRuntime:
         from the one HAProxy loaded. Raises `Unavailable`.
         """
         info = self._worker.show_info()
-        found = _VERSION.match(info.get("Version", ""))
-        if found is None or not reports_digest(info, base):
+        version = known_faults.parsed(info["Version"])
+        if version is None or not reports_digest(info, base):
             self.forget()
             return
-        version = (int(found[1]), int(found[2]), int(found[3] or 0))
-        if version != self._version:
-            self._version = version
+        if version != self.can.version:
             for sentence in known_faults.sentences(
                 info["Version"], by_signal=self._by_signal, config=main_text(rendered)
             ):
                 log.get().warning(sentence)
+        if info["Pid"] != self.worker or version != self.can.version:
+            self.can = capabilities.ask(self._worker, version)
         if self.worker and self.worker != info["Pid"] and not ours:
             log.get().warning(
                 f"HAProxy's worker is another one than before (process {self.worker}, now "
@@ -120,7 +120,7 @@ class HaproxyRuntime:
         """Return how to get from what runs to what is wanted; not knowing is a reason to reload."""
         if self._running is None:
             return Plan((), ("what HAProxy runs is not known",))
-        return self._within_limits(plan(self._running, config, files_of(rendered), self._version))
+        return self._within_limits(plan(self._running, config, files_of(rendered), self.can))
 
     def _sure(self) -> RuntimeConfig:
         """Return what runs. Raises `Unavailable` where that is not known."""
@@ -129,7 +129,7 @@ class HaproxyRuntime:
         return self._running
 
     def _within_limits(self, todo: Plan) -> Plan:
-        return within_release_limits(todo, self._version)
+        return within_release_limits(todo, self.can)
 
     def carry_out(self, todo: Plan, config: Config, rendered: Rendered) -> None:
         """Run a plan's steps and note the result. Raises `Deviated`; what runs is in doubt then."""
@@ -152,7 +152,7 @@ class HaproxyRuntime:
         texts = iter(render_backends([backend for each in changed for backend in each]))
         for delta, backends in zip(deltas, changed, strict=True):
             mine = [
-                (section, self._within_limits(plan_one(running, section, self._version)))
+                (section, self._within_limits(plan_one(running, section, self.can)))
                 for text in islice(texts, len(backends))
                 for _, section in read_sections(text)
             ]
@@ -238,7 +238,7 @@ class HaproxyRuntime:
         def differences() -> list[Drift]:
             running = self._sure()
             observed = observe(self._worker, running, contents=contents, certificates=not quick)
-            found = compare(running, observed, self._version)
+            found = compare(running, observed, self.can)
             wrong = {finding.mismatch.where for finding in found}
             right = {path: text for path, text in observed.raw.items() if path not in wrong}
             running.found_right.update(right)

@@ -13,8 +13,9 @@ from lbsync.agent.file_names import MAIN_FILE
 from lbsync.cli.context import add_hosts, add_output, settings_of
 from lbsync.cli.status import fleet, nagios, publishers
 from lbsync.cli.terminal import Colour, Terminal, to_json
-from lbsync.clients.haproxy import known_faults, sockets
+from lbsync.clients.haproxy import capabilities, known_faults, sockets
 from lbsync.clients.haproxy.answers import reports_digest
+from lbsync.clients.haproxy.capabilities import Ability
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Denied, Exit, LbsyncError, Unavailable
 from lbsync.schema.sentences import count
@@ -62,6 +63,8 @@ class Serves(msgspec.Struct, frozen=True):
     """This user may not ask; only the agent's word is left."""
     version: str = ""
     """Of the HAProxy that runs; empty: it did not tell."""
+    abilities: tuple[Ability, ...] = ()
+    """What it can do, and what lbsync therefore does."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +138,10 @@ def _nagios(args: argparse.Namespace) -> Degree:
 def ask_haproxy(settings: Settings, found: Status) -> Serves:
     """Return what the running worker says of itself."""
     try:
-        info = sockets.worker(from_settings(settings)).show_info(retry_s=1.0)
+        worker = sockets.worker(from_settings(settings))
+        info = worker.show_info(retry_s=1.0)
+        version = known_faults.parsed(info["Version"])
+        abilities = capabilities.ask(worker, version).abilities() if version else ()
     except Denied as error:
         return Serves(False, str(error), closed=True)
     except Unavailable as error:
@@ -144,7 +150,7 @@ def ask_haproxy(settings: Settings, found: Status) -> Serves:
     description = info.get("description", "")
     digests = filter(None, (found.digest, found.base))
     agrees = any(reports_digest(info, digest) for digest in digests)
-    return Serves(True, detail, agrees, description, version=info["Version"])
+    return Serves(True, detail, agrees, description, version=info["Version"], abilities=abilities)
 
 
 def judge(found: Status, doubt: str, serves: Serves) -> Iterator[Finding]:
@@ -168,6 +174,8 @@ def _rows(
 ) -> Iterator[Row]:
     yield from _head(found, doubt, findings)
     yield from _haproxy(found, serves)
+    for ability in serves.abilities:
+        yield "can" if ability.has else "cannot", str(ability), None
     yield from _faults(settings, serves.version or found.haproxy)
     yield from _troubles(found)
     yield from _certificates(found)

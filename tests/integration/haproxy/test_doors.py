@@ -1,5 +1,6 @@
 """The doors to a real HAProxy: the program, the sockets, the processes."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from harness.certificates import Authority
 from harness.haproxy import binaries
 from harness.ports import free_port
+from lbsync.cli.main import main
 from lbsync.clients.haproxy import binary as haproxy_binary
-from lbsync.clients.haproxy import processes, sockets
+from lbsync.clients.haproxy import capabilities, processes, sockets
 from lbsync.errors import Unavailable
 from tests.haproxy_bench import Bench
 
@@ -42,6 +44,51 @@ def test_runtime_commands_are_answered_one_by_one(served: Bench) -> None:
     assert set(replies[:500] + replies[501:]) == {""}
     (state,) = worker.show_servers()
     assert (state.backend, state.name, state.weight) == ("be_shop", "web", 99)
+
+
+def test_what_it_can_do_is_what_it_answers(served: Bench) -> None:
+    version = haproxy_binary.version(served.options.binary)
+    worker = sockets.worker(served.options)
+    before = worker.servers_state()
+    can = capabilities.ask(worker, version)
+    by_release = capabilities.of_release(version)
+    assert can.admin
+    assert can.backends is by_release.backends
+    for command in ("dump stats-file", "show ssl sni", "wait"):
+        assert can.has(command) is by_release.has(command), command
+    assert can.server_cookies is by_release.server_cookies
+    assert ("check" in can.server_words) is can.at_least(3, 2)
+    assert worker.servers_state() == before, "asking changes nothing"
+
+
+def test_version_tells_what_the_haproxy_of_this_host_can_do(
+    served: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = {
+        "haproxy.binary": served.options.binary,
+        "haproxy.master_socket": served.options.master_socket,
+        "haproxy.stats_socket": "",
+    }
+    command = [word for name, value in where.items() for word in ("--set", f"{name}={value}")]
+    release = ".".join(map(str, haproxy_binary.version(served.options.binary)))
+    assert main([*command, "version", "--output", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["haproxy"]
+    assert (told["runs"], told["version"].startswith(release)) == (True, True)
+    assert told["abilities"][0]["has"]
+    served.haproxy.stop()
+    assert main([*command, "version"]) == 0
+    said = capsys.readouterr().out
+    assert f"HAProxy {release}, by {served.options.binary}" in said
+    assert "can     changes of servers and maps: while it runs" in said
+
+
+def test_a_socket_that_may_change_nothing_says_so(bench: Bench) -> None:
+    bench.start_with(bench.rendered("one", level="operator"))
+    bench.with_options(stats_socket=str(bench.stats))
+    worker = sockets.worker(bench.options)
+    can = capabilities.ask(worker, haproxy_binary.version(bench.options.binary))
+    assert not can.admin
+    assert not can.backends
 
 
 def test_both_sockets_tell_the_same(served: Bench) -> None:

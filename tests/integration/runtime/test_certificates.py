@@ -54,7 +54,7 @@ def a_world(pems: dict[str, tuple[str, str]]) -> World:
 
 
 def agrees(bed: Bed) -> None:
-    assert compare(bed.running, observe(bed.worker, bed.running), bed.version) == []
+    assert compare(bed.running, observe(bed.worker, bed.running), bed.can) == []
 
 
 @pytest.mark.parametrize("master", [False, True])
@@ -134,7 +134,7 @@ def test_certificates_that_were_changed_by_hand_are_put_right(
     bed.executor.run_steps([_set("certs/a.pem", "".join(pems["c"]))])
     bed.ask("del ssl crt-list certs.list certs/b.pem")
     bed.ask("del ssl cert certs/b.pem")
-    found = compare(bed.running, observe(bed.worker, bed.running), bed.version)
+    found = compare(bed.running, observe(bed.worker, bed.running), bed.can)
     assert [one.mismatch.where for one in found] == ["certs/a.pem", "certs/b.pem", "certs.list"]
     made = healing(found)
     assert made.reasons == ()

@@ -33,7 +33,7 @@ Beds = Callable[..., Bed]
 
 def agrees(bed: Bed, world: World) -> None:
     """HAProxy runs just this world, besides servers on their way out."""
-    assert compare(bed.running, observe(bed.worker, bed.running), bed.version) == []
+    assert compare(bed.running, observe(bed.worker, bed.running), bed.can) == []
     left = {f"{backend}/{name}" for backend, names in bed.running.leaving.items() for name in names}
     servers = {name: row for name, row in bed.servers().items() if name not in left}
     assert servers == wanted_servers(world)
@@ -126,7 +126,7 @@ def test_from_any_half_done_plan_a_look_finds_the_way(beds: Beds) -> None:
         bed.executor.run_steps(made.steps[: dice.randrange(len(made.steps) + 1)])
         bed.running = RuntimeConfig(bed.config(new), new.data())
         bed.running.touch(made.steps)
-        found = compare(bed.running, observe(bed.worker, bed.running), bed.version)
+        found = compare(bed.running, observe(bed.worker, bed.running), bed.can)
         assert not any(one.by_hand for one in found)
         _heal(bed, healing(found))
         agrees(bed, new)
@@ -249,7 +249,7 @@ def test_every_word_that_haproxy_takes_for_a_new_server_needs_no_reload(beds: Be
     for word in {*filter(None, listed)} - {experimental, behind_another}:
         option = (word, "x") if takes_value(word) else (word,)
         option = ("set-proxy-v2-tlv-fmt(1)", "x") if word.startswith("set-proxy") else option
-        assert for_add((), option, bed.version, frozenset("x")) or word.startswith("no-"), word
+        assert for_add((), option, bed.can, frozenset("x")) or word.startswith("no-"), word
 
 
 def test_a_name_that_comes_back_while_it_leaves_serves_again(beds: Beds) -> None:
@@ -276,7 +276,7 @@ def test_after_a_restart_of_the_agent_leaving_servers_are_known_again(beds: Beds
     del new.servers["be_a"]["s1"]
     bed.apply(new)
     bed.running = RuntimeConfig(bed.config(new), new.data())
-    todo = healing(compare(bed.running, observe(bed.worker, bed.running), bed.version))
+    todo = healing(compare(bed.running, observe(bed.worker, bed.running), bed.can))
     assert todo.steps == (RetireServer("be_a", "s1"),)
     bed.executor.run(todo)
     bed.running.adopt_steps(todo.steps)
@@ -317,13 +317,13 @@ def test_drift_is_healed_and_what_a_person_set_is_kept(beds: Beds) -> None:
         "add acl maps/denied.lst 10.0.0.1",
     ):
         bed.ask(command)
-    found = compare(bed.running, observe(bed.worker, bed.running, contents=()), bed.version)
+    found = compare(bed.running, observe(bed.worker, bed.running, contents=()), bed.can)
     assert {str(one.mismatch) for one in found if one.by_hand} == {
         "be_a/s1: weight is 9, wanted 1",
         "be_a/s2: state is drain, wanted up",
     }
     _heal(bed, healing(found))
-    found = compare(bed.running, observe(bed.worker, bed.running), bed.version)
+    found = compare(bed.running, observe(bed.worker, bed.running), bed.can)
     assert len(found) == 2 and all(one.by_hand for one in found)
     note_verified(bed.running, found)
     _heal(bed, healing(found, release=True))
@@ -342,7 +342,7 @@ def test_a_lost_server_comes_back_by_itself(beds: Beds) -> None:
     bed = beds(world)
     bed.ask("set server be_a/s1 state maint")
     bed.ask("del server be_a/s1")
-    found = compare(bed.running, observe(bed.worker, bed.running), bed.version)
+    found = compare(bed.running, observe(bed.worker, bed.running), bed.can)
     _heal(bed, healing(found))
     agrees(bed, world)
 
@@ -382,4 +382,4 @@ def test_the_limit_of_a_server_stays_as_written(beds: Beds, words: str, limit: i
 
 
 def seen(bed: Bed) -> list[Drift]:
-    return compare(bed.running, observe(bed.worker, bed.running), bed.version)
+    return compare(bed.running, observe(bed.worker, bed.running), bed.can)

@@ -15,9 +15,8 @@ from lbsync.agent.haproxycfg.server_options import (
     options,
     takes_value,
 )
-
-Version = tuple[int, int, int]
-
+from lbsync.clients.haproxy import capabilities
+from lbsync.clients.haproxy.capabilities import Capabilities
 
 _TAKEN_BACK = {
     f"no-{flag}": flag
@@ -34,17 +33,6 @@ _TAKEN_BACK = {
     )
 }
 _FILES = frozenset(("ca-file", "crl-file", "crt"))
-_SINCE = {
-    **dict.fromkeys(("cookie", "shard"), (2, 8)),
-    **dict.fromkeys(("guid", "hash-key", "pool-conn-name"), (3, 0)),
-    **dict.fromkeys(("curves", "sigalgs", "client-sigalgs", "set-proxy-v2-tlv-fmt"), (3, 0)),
-    "init-state": (3, 1),
-    **dict.fromkeys(("idle-ping", "strict-maxconn", "check-reuse-pool"), (3, 2)),
-    "check-pool-conn-name": (3, 2),
-    "renegotiate": (3, 3),
-    **dict.fromkeys(("no-sni-auto", "no-check-sni-auto", "healthcheck"), (3, 4)),
-}
-"""The first branch whose `add server` takes a keyword; the others are taken by all, 2.6 on."""
 _NO_PROOF = frozenset(("no-check", "track", "init-state"))
 _OWN_STEPS = frozenset(("weight", "disabled", "enabled"))
 """Words that have steps of their own."""
@@ -69,7 +57,7 @@ class Unfit(Exception):
 
 
 def for_add(
-    inherited: Iterable[str], own: Iterable[str], version: Version, loaded: frozenset[str]
+    inherited: Iterable[str], own: Iterable[str], can: Capabilities, loaded: frozenset[str]
 ) -> tuple[str, ...]:
     """Return the words for `add server`: the inherited ones first, as HAProxy would apply them.
 
@@ -84,20 +72,20 @@ def for_add(
         elif keyword == "enabled":
             kept.pop("disabled", None)
         elif keyword not in ONLY_FOR_NAMES:
-            _require(option, version, loaded)
+            _require(option, can, loaded)
             kept[keyword] = option
     return tuple(word for option in kept.values() for word in option)
 
 
-def _require(option: Option, version: Version, loaded: frozenset[str]) -> None:
+def _require(option: Option, can: Capabilities, loaded: frozenset[str]) -> None:
     keyword, *values = option
     if not is_known(keyword):
         raise Unfit(f"HAProxy takes '{keyword}' only when it starts")
     if takes_value(keyword) and not values:
         raise Unfit(f"'{keyword}' has no value")
-    since = _SINCE.get(keyword.partition("(")[0])
-    if since is not None and version < since:
-        before = ".".join(map(str, since))
+    name = keyword.partition("(")[0]
+    if not can.takes(name):
+        before = ".".join(map(str, capabilities.WORDS_SINCE[name]))
         raise Unfit(f"HAProxy before {before} takes '{keyword}' only when it starts")
     for value in values:
         if keyword in _FILES and value not in loaded:

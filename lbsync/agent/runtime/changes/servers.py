@@ -12,7 +12,6 @@ from lbsync.agent.runtime.changes.change_set import Phase, PlanBuilder
 from lbsync.agent.runtime.changes.section_diff import Pair, first_difference, other_lines_differ
 from lbsync.agent.runtime.changes.server_words import (
     Unfit,
-    Version,
     files_of,
     for_add,
     lasting,
@@ -29,6 +28,7 @@ from lbsync.agent.runtime.changes.steps import (
     SetWeight,
 )
 from lbsync.agent.runtime.readback import is_disabled, is_ip, weight_of
+from lbsync.clients.haproxy.capabilities import Capabilities
 
 _MOST_WEIGHT = 256
 
@@ -43,7 +43,7 @@ class LeavingServer(msgspec.Struct, frozen=True):
 
 
 def plan_section(
-    draft: PlanBuilder, pair: Pair, version: Version, leaving: dict[str, LeavingServer]
+    draft: PlanBuilder, pair: Pair, can: Capabilities, leaving: dict[str, LeavingServer]
 ) -> None:
     """Plan what leads from one section to the other; `leaving` by server name."""
     old, new = pair.old, pair.new
@@ -51,7 +51,7 @@ def plan_section(
         return
     before = {server.name: server for server in old.servers}
     after = {server.name: server for server in new.servers}
-    both = ServerSections(pair, version)
+    both = ServerSections(pair, can)
     if both.in_order and not _same_order(before, after):
         draft.reload(f"{pair.at(0)}: 'balance first' takes its servers in another order")
         return
@@ -71,9 +71,9 @@ def plan_section(
 class ServerSections:
     """A pair of sections, with what their servers inherit; read when first asked for."""
 
-    def __init__(self, pair: Pair, version: Version) -> None:
+    def __init__(self, pair: Pair, can: Capabilities) -> None:
         self.pair = pair
-        self.version = version
+        self.can = can
         self.backend = pair.new.name
 
     @cached_property
@@ -190,7 +190,7 @@ def addition(both: ServerSections, server: Server) -> AddServer:
         raise Unfit("it is not given by IP address and port")
     inherited = both.now.inherited(server)
     loaded = both.loaded if files_of((*inherited, *server.options)) else frozenset[str]()
-    said = for_add(inherited, server.options, both.version, loaded)
+    said = for_add(inherited, server.options, both.can, loaded)
     return AddServer(both.backend, server.name, server.address, server.port, said)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from lbsync.agent.haproxycfg.config import Config, Parser
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import plan
+from lbsync.clients.haproxy.capabilities import of_release
 from tests.runtime_bed import NOWHERE, Spot, World
 from tests.runtime_model import Simulated
 
@@ -84,7 +85,7 @@ def test_the_steps_lead_to_what_is_wanted(
     old, new = both
     was, wanted = parsed(old), parsed(new)
     running = RuntimeConfig(was, old.data())
-    made = plan(running, wanted, new.data(), version)
+    made = plan(running, wanted, new.data(), of_release(version))
     haproxy = Simulated(was, old.data())
     haproxy.run(made.steps, new.data())
     if made.reload:
@@ -92,7 +93,7 @@ def test_the_steps_lead_to_what_is_wanted(
         return
     assert haproxy.view() == Simulated(wanted, new.data()).view()
     running.adopt(wanted, new.data(), made.steps)
-    again = plan(running, wanted, new.data(), version)
+    again = plan(running, wanted, new.data(), of_release(version))
     assert again.empty, "what was done need not be done again"
     left = {(backend, name) for backend, names in running.leaving.items() for name in names}
     assert left == set(haproxy.leaving)
@@ -106,7 +107,7 @@ def test_nothing_is_to_be_done_for_what_runs_already(world: World) -> None:
     head, *backends = text.split("\nbackend ")
     shuffled = head + "# a comment\n\n" + "".join(f"\nbackend {b}\n" for b in reversed(backends))
     wanted = Parser().parse(shuffled)
-    assert plan(running, wanted, world.data(), (2, 6, 0)).empty
+    assert plan(running, wanted, world.data(), of_release((2, 6, 0))).empty
 
 
 @settings(max_examples=150, deadline=None)
@@ -121,7 +122,7 @@ def test_wherever_a_plan_is_cut_off_no_route_leads_nowhere(both: tuple[World, Wo
         have = dict(rows)
         world.files["maps/routes.map"] = "".join(f"{k} {k}\n" for k in known if k in have)
     was, wanted = parsed(old), parsed(new)
-    made = plan(RuntimeConfig(was, old.data()), wanted, new.data(), (2, 8, 0))
+    made = plan(RuntimeConfig(was, old.data()), wanted, new.data(), of_release((2, 8, 0)))
     if made.reload:
         return
     haproxy = Simulated(was, old.data())

@@ -21,6 +21,7 @@ from lbsync.agent.runtime.drift import Drift, compare, healing, note_verified
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import ObservedState
 from lbsync.clients.haproxy.answers import ServerState
+from lbsync.clients.haproxy.capabilities import of_release
 
 TEXT = """\
 defaults
@@ -41,7 +42,7 @@ FILES = {"m.map": b"a 1\nb 2\n", "w.map": b".a 1\n.b 2\n"}
 S1 = ServerState("be_a", "s1", "10.0.0.1", 80, 2, 0, 40, "6")
 S2 = ServerState("be_a", "s2", "10.0.0.2", 80, 0, 5, 5)
 S3 = ServerState("be_a", "s3", "192.0.2.7", 80, 2, 0, 40)
-VERSION = (2, 6, 12)
+CAN = of_release((2, 6, 12))
 
 
 def running() -> RuntimeConfig:
@@ -64,7 +65,7 @@ def s1(**changes: object) -> ServerState:
 
 
 def found(what: ObservedState, known: RuntimeConfig | None = None) -> list[Drift]:
-    return compare(known or running(), what, VERSION)
+    return compare(known or running(), what, CAN)
 
 
 def test_what_runs_as_wanted_differs_in_nothing() -> None:

@@ -14,6 +14,7 @@ from lbsync.agent.runtime.changes.steps import (
 )
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import plan
+from lbsync.clients.haproxy.capabilities import of_release
 
 PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n"
@@ -37,7 +38,7 @@ def planned(changes: dict[str, str | None], text: str = BINDS) -> tuple[list[Ste
     old = {path: content.encode() for path, content in FILES.items()}
     new = {**FILES, **changes}
     wanted = {path: content.encode() for path, content in new.items() if content is not None}
-    made = plan(RuntimeConfig(config, old), config, wanted, (2, 6, 12))
+    made = plan(RuntimeConfig(config, old), config, wanted, of_release((2, 6, 12)))
     return list(made.steps), list(made.reasons)
 
 
@@ -118,7 +119,9 @@ def test_a_file_that_only_a_line_of_a_list_names_is_read_at_a_start() -> None:
     new = {**old, "own/ca.pem": PEM.format("Yg==")}
     config = Parser().parse(BINDS)
     running = RuntimeConfig(config, {path: text.encode() for path, text in old.items()})
-    made = plan(running, config, {path: text.encode() for path, text in new.items()}, (2, 6, 12))
+    made = plan(
+        running, config, {path: text.encode() for path, text in new.items()}, of_release((2, 6, 12))
+    )
     assert made.reasons == ("own/ca.pem: it changed, and HAProxy reads it only when it starts",)
 
 

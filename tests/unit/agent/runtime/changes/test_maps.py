@@ -7,6 +7,7 @@ from lbsync.agent.runtime.changes.maps import Lookup, lookups, read
 from lbsync.agent.runtime.changes.steps import AddEntry, DelEntry, ReplaceEntries, SetEntry, Step
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import plan, plan_map
+from lbsync.clients.haproxy.capabilities import of_release
 
 CONFIG = """\
 frontend fe
@@ -36,7 +37,7 @@ def data(changes: dict[str, str]) -> dict[str, bytes]:
 
 
 def planned(old: dict[str, str], new: dict[str, str]) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    made = plan(running(**old), Parser().parse(CONFIG), data(new), (2, 6, 12))
+    made = plan(running(**old), Parser().parse(CONFIG), data(new), of_release((2, 6, 12)))
     return made.steps, made.reasons
 
 
@@ -106,7 +107,7 @@ def test_few_changes_of_a_long_map_are_made_one_by_one() -> None:
 def test_what_cannot_be_said_over_the_api_is_a_reload(text: str, words: str) -> None:
     files = data({})
     files["maps/backends.map"] = text.encode(errors="surrogateescape")
-    made = plan(running(), Parser().parse(CONFIG), files, (2, 6, 12))
+    made = plan(running(), Parser().parse(CONFIG), files, of_release((2, 6, 12)))
     assert len(made.reasons) == 1 and words in made.reasons[0]
     assert made.steps == ()
 
@@ -114,7 +115,7 @@ def test_what_cannot_be_said_over_the_api_is_a_reload(text: str, words: str) -> 
 def test_a_list_takes_and_loses_patterns() -> None:
     files = data({})
     files["maps/denied.lst"] = b"198.51.100.0/24\n"
-    made = plan(running(), Parser().parse(CONFIG), files, (2, 6, 12))
+    made = plan(running(), Parser().parse(CONFIG), files, of_release((2, 6, 12)))
     assert made.steps == (
         AddEntry("acl", "maps/denied.lst", "198.51.100.0/24", ""),
         DelEntry("acl", "maps/denied.lst", "192.0.2.1"),
@@ -125,13 +126,13 @@ def test_files_that_nothing_reads_make_no_difference_and_others_are_a_reload() -
     config = Parser().parse(CONFIG + "    errorfile 503 errors/503.http\n")
     old = {**data({}), "errors/503.http": b"x", "notes.txt": b"x"}
     known = RuntimeConfig(config, old)
-    assert plan(known, config, {**old, "notes.txt": b"y"}, (2, 6, 12)).empty
-    made = plan(known, config, {**old, "errors/503.http": b"y"}, (2, 6, 12))
+    assert plan(known, config, {**old, "notes.txt": b"y"}, of_release((2, 6, 12))).empty
+    made = plan(known, config, {**old, "errors/503.http": b"y"}, of_release((2, 6, 12)))
     assert made.reasons == (
         "errors/503.http: it changed, and HAProxy reads it only when it starts",
     )
     del old["errors/503.http"]
-    assert plan(known, config, old, (2, 6, 12)).reload
+    assert plan(known, config, old, of_release((2, 6, 12))).reload
 
 
 def test_the_way_a_file_is_used_decides() -> None:
@@ -185,8 +186,8 @@ def test_changed_lines_alone_are_enough_for_a_plan() -> None:
     )
     known.adopt_entries("maps/backends.map", ["s/b"], come)
     same = data({"backends": "s/c be_c\ns/a be_b\n"})
-    assert plan(known, Parser().parse(CONFIG), same, (2, 6, 12)).empty
-    assert not plan(known, Parser().parse(CONFIG), data({}), (2, 6, 12)).empty
+    assert plan(known, Parser().parse(CONFIG), same, of_release((2, 6, 12))).empty
+    assert not plan(known, Parser().parse(CONFIG), data({}), of_release((2, 6, 12))).empty
     known.adopt(Parser().parse(CONFIG), same, ())
     assert known.entries("maps/backends.map").values == {"s/a": "be_b", "s/c": "be_c"}
 

@@ -5,6 +5,7 @@ import pytest
 from lbsync.agent.runtime.changes.change_set import Phase, Plan, Stage
 from lbsync.agent.runtime.changes.release_limits import within_release_limits
 from lbsync.agent.runtime.changes.steps import RetireServer, SetEntry, SetWeight, Step
+from lbsync.clients.haproxy.capabilities import of_release
 
 SERVER = RetireServer("be", "s")
 WEIGHT = SetWeight("be", "s", 3)
@@ -26,7 +27,7 @@ ENTRY = SetEntry("maps/x.map", "k", "v")
 def test_a_step_that_a_release_cannot_bear_takes_a_reload(
     step: Step, version: tuple[int, int, int], reload: bool
 ) -> None:
-    todo = within_release_limits(Plan((Stage(next(iter(Phase)), (step,)),)), version)
+    todo = within_release_limits(Plan((Stage(next(iter(Phase)), (step,)),)), of_release(version))
     assert todo.reload is reload
     assert bool(todo.steps) is not reload
     if reload:

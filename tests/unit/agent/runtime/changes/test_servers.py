@@ -14,16 +14,17 @@ from lbsync.agent.runtime.changes.steps import (
 )
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import merge, plan, plan_one
+from lbsync.clients.haproxy.capabilities import Capabilities, of_release
 
-OLD, NEW = (2, 6, 12), (2, 8, 25)
+OLD, NEW = of_release((2, 6, 12)), of_release((2, 8, 25))
 HEAD = "global\n    description one\ndefaults\n    default-server inter 5s init-addr none\n"
 
 
 def planned(
-    old: str, new: str, *, head: str = HEAD, version: tuple[int, int, int] = OLD
+    old: str, new: str, *, head: str = HEAD, can: Capabilities = OLD
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     was = Parser().parse(f"{head}backend be\n{old}\n")
-    made = plan(RuntimeConfig(was, {}), Parser().parse(f"{head}backend be\n{new}\n"), {}, version)
+    made = plan(RuntimeConfig(was, {}), Parser().parse(f"{head}backend be\n{new}\n"), {}, can)
     return made.steps, made.reasons
 
 
@@ -191,27 +192,27 @@ def test_a_file_that_a_server_uses_already_can_be_used_again() -> None:
 def test_a_word_is_given_to_the_releases_that_take_it(
     words: str, since: tuple[int, int, int]
 ) -> None:
-    found = steps(A, f"{A}\n server b 10.0.0.1:80 {words}", version=since)
+    found = steps(A, f"{A}\n server b 10.0.0.1:80 {words}", can=of_release(since))
     assert isinstance(found[0], AddServer)
     assert " ".join(found[0].options) == f"inter 5s {words}"
     if since > (2, 6, 0):
         before = (since[0], since[1] - 1, 99)
-        assert "is new" in reason(A, f"{A}\n server b 10.0.0.1:80 {words}", version=before)
+        assert "is new" in reason(A, f"{A}\n server b 10.0.0.1:80 {words}", can=of_release(before))
 
 
 def test_a_default_that_a_server_takes_back_is_not_given_to_it() -> None:
     old = " default-server renegotiate\n" + A
-    found = steps(old, old + "\n server b 10.0.0.1:80 no-renegotiate", version=(3, 4, 0))
+    found = steps(old, old + "\n server b 10.0.0.1:80 no-renegotiate", can=of_release((3, 4, 0)))
     assert isinstance(found[0], AddServer)
     assert found[0].options == ("inter", "5s")
 
 
 def test_newer_versions_take_cookies() -> None:
-    found = steps(A, A + "\n server b 10.0.0.1:80 cookie b", version=NEW)
+    found = steps(A, A + "\n server b 10.0.0.1:80 cookie b", can=NEW)
     assert isinstance(found[0], AddServer)
     dynamic = " cookie S insert dynamic\n dynamic-cookie-key x\n"
     new = dynamic + A + "\n server b 10.0.0.1:80"
-    assert "dynamic-cookie-key" in reason(dynamic + A, new, version=NEW)
+    assert "dynamic-cookie-key" in reason(dynamic + A, new, can=NEW)
 
 
 def test_a_name_that_was_leaving_comes_back_elsewhere() -> None:
