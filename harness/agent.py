@@ -70,8 +70,9 @@ class AgentProcess:
                 return self._said
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, number)
+        """Send it a signal; nothing when it has ended."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def wait(self, timeout: float = 20.0) -> int:
         """Wait for its end; return the exit code."""
@@ -82,8 +83,7 @@ class AgentProcess:
         """End it politely; return the exit code. Does nothing when it has ended."""
         if self._process is None:
             return 0
-        if self._process.poll() is None:
-            self.signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         code = self.wait()
         self._forget()
         return code

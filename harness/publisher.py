@@ -101,8 +101,9 @@ class PublisherProcess:
         return f"{os.uname().nodename}/{self.pid}"
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, number)
+        """Send it a signal; nothing when it has ended."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def log(self) -> list[dict[str, Any]]:
         """Return what it has logged, one object a line."""
@@ -121,9 +122,8 @@ class PublisherProcess:
         """End it; return the exit code. Does nothing when it has ended."""
         if self._process is None:
             return 0
-        if self._process.poll() is None:
-            self.send(number)
-            self.send(signal.SIGCONT)
+        self.send(number)
+        self.send(signal.SIGCONT)
         code = self._process.wait(20)
         self._process = None
         return code
