@@ -1,5 +1,6 @@
 """What tests of several rooms share: real daemons, started once where they can be."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,12 @@ import pytest
 from harness import etcd as etcd_harness
 from harness import launch
 from harness.etcd import Etcd
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the tests themselves: it would look through all of them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def demand(installed: bool, what: str) -> None:
