@@ -29,6 +29,10 @@ COMMANDS = {
     "release": ("requests.release", "undo what was set by hand on the running HAProxy"),
     "drain": ("requests.drain", "answer 503 to the health check of the load balancer in front"),
     "undrain": ("requests.undrain", "take part again after a drain"),
+    "import-confd": (
+        "configuration.import_confd",
+        "make settings and templates of a set-up of confd",
+    ),
     "prepare": ("configuration.prepare", "make sure that HAProxy has a generation to start from"),
     "version": ("version", "show the version"),
 }

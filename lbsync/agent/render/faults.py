@@ -1,5 +1,6 @@
 """From whatever a template raised to one sentence that names the template and its line."""
 
+import re
 from types import TracebackType
 
 import jinja2
@@ -20,6 +21,10 @@ FAULTS = (
     SyntaxError,
     TypeError,
     ValueError,
+)
+#: What Go writes within braces and Jinja does not: a keyword, a field or variable, a call without brackets.
+_GO = re.compile(
+    r"\{\{-?\s*(?:(?:range|if|with|else if|template|define|block)\b|\.[A-Za-z]|\$|\w+\s+[\"`(.$])"
 )
 
 
@@ -72,4 +77,11 @@ def located(error: Exception, name: str) -> LbsyncError:
 def _of_syntax(error: jinja2.TemplateSyntaxError | SyntaxError, name: str) -> str:
     if isinstance(error, SyntaxError):  # Python's, of the code that Jinja made
         return f"{error.filename or name}: {error.msg}; put parts of it into macros"
-    return f"{error.name or name}:{error.lineno}: {error.message}"
+    return f"{error.name or name}:{error.lineno}: {error.message}{_hint(error)}"
+
+
+def _hint(error: jinja2.TemplateSyntaxError) -> str:
+    lines = (error.source or "").splitlines()
+    if 0 < error.lineno <= len(lines) and _GO.search(lines[error.lineno - 1]):
+        return "; this looks like a template of confd's, in Go's syntax: `lbsync import-confd` converts those"
+    return ""

@@ -232,3 +232,24 @@ def test_a_template_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 def test_rendering_is_the_same_each_time(render: Render, value: str) -> None:
     source = "{% set x = {'b': 1, 'a': 2} %}x {{ x|tojson }} {{ v|tojson }}"
     assert render(source, {"v": value}) == render(source, {"v": value})
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        '{{range gets "/x/*"}}{{end}}',
+        "a\n{{.Key}}",
+        '{{ $x := getv "/x" }}',
+        '{{getv "/x"}}',
+        "{{- if exists `/x` -}}",
+    ],
+)
+def test_a_pasted_go_template_is_told_from_a_slip_of_the_pen(template: str, render: Render) -> None:
+    with pytest.raises(TemplateError, match="`lbsync import-confd` converts"):
+        render(template)
+
+
+def test_a_slip_in_a_jinja_template_is_not_called_go(render: Render) -> None:
+    with pytest.raises(TemplateError) as caught:
+        render("{{ x.y | }}")
+    assert "confd" not in str(caught.value)

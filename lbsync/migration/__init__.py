@@ -1,0 +1,1 @@
+"""From a directory of confd to settings and templates of lbsync."""
