@@ -74,8 +74,9 @@ class Haproxy(msgspec.Struct, frozen=True):
     ] = ""
     chroot: Annotated[
         FilePath | None,
-        Meta(description="Directory the worker is locked in. Empty: none, because the journal's "
-             "/dev/log cannot be reached from inside; with one, give the log a socket there."),
+        Meta(description="Directory the worker is locked in. Empty: none before HAProxy 3.4; from then on an "
+             "empty one of its own where it starts as root (`user` is set) and logs to no path. A path like "
+             "/dev/log cannot be reached from inside: with a directory, give the log a socket there."),
     ] = None  # fmt: skip
     maxconn: Annotated[
         int,

@@ -121,3 +121,15 @@ def test_a_map_that_was_right_is_read_anew_when_it_is_changed(host: Host) -> Non
     assert host.stack.get("shop.example").status == 404
     assert len(healed(host)) == 1
     assert host.stack.get("shop.example").body == "web"
+
+
+def test_entries_that_were_prepared_and_given_up_are_no_drift(host: Host) -> None:
+    """3.4 counts them on, and holds them, until the next commit."""
+    version = ask(host, "prepare map maps/routes.map")[0].rpartition(" ")[2]
+    ask(host, f"add map @{version} maps/routes.map nobody.example/ shop/nobody")
+    ask(host, f"clear map @{version} maps/routes.map")
+    host.agent.verify_all_next()
+    assert healed(host) == ()
+    host.restart_agent()
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.changed) == (True, False)

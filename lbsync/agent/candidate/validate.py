@@ -26,7 +26,9 @@ from lbsync.errors import Rejected
 from lbsync.model.rendered import Rendered
 
 _SHOWN = 5
-_AT_LINE = re.compile(r":\d+(?=\])")
+_AS_IT_CAME = re.compile(r":\d+(?=\])|\d+(?= milliseconds)")
+"""What differs from one warning to the next of its kind: the line, and how long HAProxy 3.4 took to try a
+password's hash."""
 _NOTHING_CARRIED = ("Can't open global server state file", "Can't load stats")
 
 
@@ -39,10 +41,10 @@ class ValidConfig(msgspec.Struct, frozen=True):
 
 
 def alike(warnings: Iterable[str]) -> dict[str, list[str]]:
-    """Group warnings that say the same of other lines, by what they say."""
+    """Group warnings that say the same of other lines, or of another time, by what they say."""
     found: dict[str, list[str]] = {}
     for text in warnings:
-        found.setdefault(_AT_LINE.sub("", text), []).append(text)
+        found.setdefault(_AS_IT_CAME.sub("", text), []).append(text)
     return found
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lbsync.agent.candidate.validate import finding
+from lbsync.agent.candidate.validate import alike, finding
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.haproxycfg.lexer import variables
 from lbsync.clients.haproxy.binary import Alert
@@ -46,3 +46,12 @@ def test_a_variable_that_only_haproxy_has_is_named(monkeypatch: pytest.MonkeyPat
 )
 def test_variables_are_told_from_text(line: str, names: set[str]) -> None:
     assert variables(line) == names
+
+
+def test_a_warning_that_only_counts_other_milliseconds_is_the_same_one() -> None:
+    """HAProxy 3.4 measures each time how long a password's hash takes."""
+    told = [
+        f"parsing [haproxy.cfg:{line}]: the hash algorithm takes {took} milliseconds"
+        for line, took in ((6, 11), (6, 12), (9, 13))
+    ]
+    assert list(alike(told).values()) == [told]
