@@ -157,6 +157,8 @@ hundred."""
     haproxy: str = ""
     """Version of the HAProxy that was validated with."""
     started_at: float = 0.0
+    unanswered: str = ""
+    """Why nobody is answered at `[agent] http_bind`; empty: all are, or it is not set."""
     outdated: bool = False
     """For who reads it: the agent could not write a newer one, so all of it may be wrong by now."""
 

@@ -176,13 +176,20 @@ def of_status(found: Status) -> Iterator[Finding]:
     explained = found.held or found.quarantined or found.refused_settings
     if found.error and not explained and found.state not in _OF_STATE:
         yield Finding(Fact.FLAWED, found.error)
+    yield from _beside(found)
+    yield from _of_certificates(found)
+    if found.waits:
+        yield Finding(Fact.WAITING, found.waits)
+
+
+def _beside(found: Status) -> Iterator[Finding]:
+    """Yield what has nothing to do with what is wanted."""
+    if found.unanswered:
+        yield Finding(Fact.FLAWED, found.unanswered)
     if found.draining:
         yield Finding(Fact.DRAINED, found.draining)
     if found.by_hand:
         yield Finding(Fact.BY_HAND, "; ".join(found.by_hand))
-    yield from _of_certificates(found)
-    if found.waits:
-        yield Finding(Fact.WAITING, found.waits)
 
 
 def _of_certificates(found: Status) -> Iterator[Finding]:

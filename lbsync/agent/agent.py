@@ -75,6 +75,11 @@ class Agent:
         return self._stages.settings
 
     @property
+    def steps(self) -> int:
+        """Changes made without a reload since the last pass ended."""
+        return self._stages.runtime.steps
+
+    @property
     def is_reloading(self) -> bool:
         """A reload of the agent's own runs."""
         return self._stages.switcher.is_reloading

@@ -1,16 +1,19 @@
 """The agent as a service: its loop, what wakes it, and what is told after each pass."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lbsync import log
+from lbsync import log, measure
 from lbsync.agent.agent import Agent
 from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.agent.report.health_reporter import Health
+from lbsync.agent.report.pages import pages
 from lbsync.agent.report.status import StatusKeeper
 from lbsync.agent.watches import Watches
 from lbsync.clients.source import Source
 from lbsync.errors import SettingsError
+from lbsync.http import HttpServer
 from lbsync.loop import Loop, Notifier, Pace, Report, Waker, memory
 from lbsync.settings import Settings
 
@@ -49,12 +52,14 @@ class Daemon:
             agent.run_pass,
             Pace.of(settings.agent),
             waker=Waker(),
-            fast_path=agent.run_fast_path,
+            fast_path=self._change_at_once,
             reload=self._reload,
             on_report=self._note,
             notifier=Notifier(),
             patience=_PATIENCE_S,
         )
+        self._changed_at_once = False
+        self._http = HttpServer(pages(keeper, lambda: self._loop.silence), "[agent] http_bind")
         self._watches = Watches(
             file,
             wake=self._loop.wake,
@@ -67,7 +72,9 @@ class Daemon:
         chosen = self._settings
         self._keeper.starting()
         memory.tune()
+        measure.tell(self._keeper.metrics.observe)
         try:
+            self._http.follow(chosen.agent.http_bind)
             self._watches.follow(chosen)
             self._agent.watch(self._loop.wake, self._loop.watchdog_ping)
             self._fleet.start()
@@ -80,6 +87,7 @@ class Daemon:
         finally:
             self._watches.close()
             self._health.close()
+            self._http.close()
             self._fleet.close()
             self._source.close()
             self._keeper.ended()
@@ -90,12 +98,39 @@ class Daemon:
         self._agent.configure(fresh)
         log.setup(fresh.log.level, fresh.log.format)
         self._keeper.settings = fresh
+        self._http.follow(fresh.agent.http_bind)
         self._watches.follow(fresh)
         self._fleet.follow(fresh)
         self._health.follow(fresh)
         return Pace.of(fresh.agent)
 
+    def _change_at_once(self) -> bool:
+        before = self._agent.steps
+        done = self._agent.run_fast_path()
+        if self._agent.steps > before:
+            self._changed_at_once = True
+            self._measure("runtime")
+        return done
+
+    def _measure(self, by: measure.How) -> None:
+        if (since := self._loop.unanswered_since) is not None:
+            measure.observe("change_served", by, time.monotonic() - since)
+
+    def _measure_pass(self, report: Report) -> None:
+        applied, changed_at_once = self._agent.result.applied, self._changed_at_once
+        self._changed_at_once = False
+        if report.outcome is None or applied is None:
+            return
+        if not (report.outcome.confirmed and report.outcome.changed):
+            return
+        if applied.reload is not None:
+            self._measure("reload")
+        elif applied.steps and not changed_at_once:
+            self._measure("runtime")
+
     def _note(self, report: Report) -> None:
+        self._measure_pass(report)
+        self._keeper.unanswered = self._http.trouble
         try:
             self._keeper.note(report, self._agent.result)
             if report.outcome is not None and report.outcome.changed:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 #: systemd truncates longer ones.
 _MAX_STATUS = 500
+_WATCHDOG_S = 180.0
+"""What the units allow, where nobody says otherwise."""
 #: Seconds to wait for a manager that does not read; a pass must not wait long.
 _SEND_S = 0.2
 
@@ -22,6 +24,8 @@ class Notifier:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self.ping_every: float | None = _ping_every(environ)
         """Seconds between two pings: a third of what the watchdog allows; None: no watchdog."""
+        self.watchdog_s = 3 * self.ping_every if self.ping_every else _WATCHDOG_S
+        """For how many seconds the loop may be silent, whoever watches it."""
 
     def ready(self) -> None:
         """Report that the service is up: its first pass is confirmed."""

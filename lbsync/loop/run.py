@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Protocol, TypeVar
 
-from lbsync import log, threads
+from lbsync import log, measure, threads
 from lbsync.errors import LbsyncError, Superseded
 from lbsync.loop.notify import Notifier
 from lbsync.loop.outcome import Outcome, Report
@@ -27,6 +27,9 @@ class Wakeable(Protocol):
     def wake(self) -> None:
         """Set the flag, from any thread or signal handler."""
         ...
+
+    woken_at: float
+    """When the first of the wakes came that ended the last wait, as `time.monotonic` counts."""
 
     def wait(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds, clear the flag, tell whether it was set."""
@@ -72,6 +75,9 @@ class Loop:
             "not all is as wanted", "all is as wanted again", clock=wall_clock
         )
         self._stop = False
+        self._beat_at = clock()
+        self.unanswered_since: float | None = None
+        """When the first wake came since the last confirmed pass, as `time.monotonic` counts; None: none did."""
         self._reload_asked = False
         self._ready = False
         self._last_result: tuple[bool, str, object] | None = None
@@ -98,7 +104,13 @@ class Loop:
 
     def watchdog_ping(self) -> None:
         """Feed the watchdog; for the stages of a long pass, between one and the next."""
+        self._beat_at = self._clock()
         self._notifier.watchdog_ping()
+
+    @property
+    def silence(self) -> tuple[float, float]:
+        """For how many seconds the watchdog was not fed, and how many it allows. From any thread."""
+        return self._clock() - self._beat_at, self._notifier.watchdog_s
 
     def run(self) -> None:
         """Run passes until `stop` or a signal. Must be called in the main thread.
@@ -107,9 +119,11 @@ class Loop:
         """
         with self._signals():
             while not self._stop:
-                self._notifier.watchdog_ping()
+                self.watchdog_ping()
                 self._attempt("threads", threads.look_after)
                 if self._is_woken():
+                    if self.unanswered_since is None:
+                        self.unanswered_since = self._waker.woken_at
                     self._schedule.woken(self._clock())
                     if self._fast_path and not self._reload_asked and not self._stop:
                         done, _ = self._attempt("ahead", self._fast_path)
@@ -168,6 +182,7 @@ class Loop:
     def _tell(self, outcome: Outcome | None, error: str, seconds: float) -> None:
         fields = dict(outcome.fields) if outcome else {}
         confirmed = outcome is not None and outcome.confirmed
+        measure.observe("pass", "ok" if confirmed else "failed", seconds)
         # What was confirmed has not failed, even when a single service had to be left behind.
         trouble = self._flawed if confirmed else self._failing
         if confirmed:
@@ -189,6 +204,8 @@ class Loop:
             _, problem = self._attempt("report", lambda: on_report(report))
             if problem:
                 log.get().warning(f"the status cannot be written: {problem}")
+        if outcome is not None and confirmed and not outcome.waits:
+            self.unanswered_since = None
         # Last: whoever waits for READY may read the status at once.
         if confirmed and not self._ready:
             self._ready = True

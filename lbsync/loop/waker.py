@@ -2,6 +2,7 @@
 
 import os
 import select
+import time
 
 
 class Waker:
@@ -15,9 +16,14 @@ class Waker:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
+        self._first: float | None = None
+        self.woken_at = 0.0
+        """When the first of the wakes came that ended the last wait, as `time.monotonic` counts."""
 
     def wake(self) -> None:
         """Set the flag. Never blocks."""
+        if self._first is None:
+            self._first = time.monotonic()
         os.eventfd_write(self._fd, 1)
 
     def wait(self, timeout: float) -> bool:
@@ -25,6 +31,8 @@ class Waker:
         if not self._poll.poll(max(timeout, 0.0) * 1000):
             return False
         os.eventfd_read(self._fd)
+        first, self._first = self._first, None
+        self.woken_at = time.monotonic() if first is None else first
         return True
 
     def close(self) -> None:

@@ -5,13 +5,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lbsync import log
+from lbsync import log, measure
 from lbsync.clients import kube
 from lbsync.clients.kube.auth.expiry import certificate_ends
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError
-from lbsync.loop import Loop, Notifier, Outcome, Pace, Waker
-from lbsync.publisher.health import Health, serving
+from lbsync.http import HttpServer
+from lbsync.loop import Loop, Notifier, Outcome, Pace, Report, Waker
+from lbsync.metrics import Metrics
+from lbsync.publisher.monitoring import metrics
+from lbsync.publisher.monitoring.health import Health, pages
+from lbsync.publisher.monitoring.status import PublisherStatus
 from lbsync.publisher.publisher import Publisher
 from lbsync.settings import Settings
 from lbsync.status import ending
@@ -43,17 +47,16 @@ def publisher_of(settings: Settings, source: Source, *, adopt: bool) -> Iterator
 def run(settings: Settings, load: Callable[[], Settings], opened: Open, *, adopt: bool) -> None:
     """Publish until a signal. `load` returns the settings as they stand now.
 
-    Raises `SettingsError`, and `LbsyncError` when the probes' address cannot be listened on.
+    Raises `SettingsError`.
     """
     chosen = settings.publisher
-    health = Health(chosen.heartbeat.seconds)
     with contextlib.closing(_Daemon(settings, load, opened, adopt=adopt)) as daemon:
         loop = Loop(
             daemon.run_pass,
             daemon.pace(),
             waker=Waker(),
             reload=daemon.reload,
-            on_report=health.note,
+            on_report=daemon.note,
             notifier=Notifier(),
             patience=_PATIENCE_S,
         )
@@ -63,9 +66,9 @@ def run(settings: Settings, load: Callable[[], Settings], opened: Open, *, adopt
             source=settings.source,
             prefix=settings.prefix,
         )
-        with serving(chosen.health_bind, health):
-            daemon.start(loop.wake)
-            loop.run()
+        daemon.loop = loop
+        daemon.start(loop.wake)
+        loop.run()
     log.get().info("the publisher ends; what is published stays")
 
 
@@ -81,17 +84,39 @@ class _Daemon:
         self._adopt = adopt
         self._wake: Callable[[], None] = lambda: None
         self._settings = settings
+        self.loop: Loop | None = None
+        """What runs the passes, once it does."""
+        self._status = PublisherStatus(
+            settings.publisher.cluster, "", time.time(), kubernetes="no pass has ended yet"
+        )
+        self._health = Health(settings.publisher.heartbeat.seconds)
+        self._metrics = Metrics(
+            metrics.NAMESPACE, lambda: metrics.of_status(self._status), metrics.TIMINGS
+        )
+        self._http = HttpServer(
+            pages(self._health, self._metrics, lambda: self._status), "[publisher] http_bind"
+        )
         self._stack, self._source, self._publisher = self._made(settings)
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch; `wake` is called from other threads when something changed."""
         self._wake = wake
+        measure.tell(self._metrics.observe)
+        self._http.follow(self._settings.publisher.http_bind)
         self._source.start(wake)
         self._publisher.start(wake)
 
     def run_pass(self) -> Outcome:
         """Run one pass. Raises `Unavailable`."""
         return self._publisher.run_pass()
+
+    def note(self, report: Report) -> None:
+        """Take in the end of a pass."""
+        self._health.note(report)
+        self._status = self._status.after(report, self._publisher)
+        since = self.loop.unanswered_since if self.loop is not None else None
+        if since is not None and report.outcome is not None and report.outcome.changed:
+            measure.observe("change_served", "ok", time.monotonic() - since)
 
     def pace(self) -> Pace:
         """Return what the settings say of time."""
@@ -107,8 +132,6 @@ class _Daemon:
         """
         settings = self._load()
         stack, source, publisher = self._made(settings)
-        if settings.publisher.health_bind != self._settings.publisher.health_bind:
-            log.get().warning("[publisher] health_bind is another one after a restart only")
         log.setup(settings.log.level, settings.log.format)
         self._stack.close()
         self._settings = settings
@@ -119,6 +142,7 @@ class _Daemon:
     def close(self) -> None:
         """End, and hand over the lead at once."""
         self._stack.close()
+        self._http.close()
 
     def _made(self, settings: Settings) -> tuple[contextlib.ExitStack, Source, Publisher]:
         with contextlib.ExitStack() as stack:

@@ -56,10 +56,10 @@ class Publisher:
         self._settings = settings
         self._source = source
         self._clock = clock
-        self._name = name or identity()
+        self.name = name or identity()
         self._wake: Callable[[], None] = lambda: None
         self._queue = WorkQueue()
-        self._informers, self._lister, self._sync = assemble(
+        self.informers, self._lister, self._sync = assemble(
             settings,
             claims or Claims(),
             cluster,
@@ -79,14 +79,14 @@ class Publisher:
             adopt=adopt,
         )
         ttl = round(settings.lease_ttl.seconds)
-        self._election = Election(source, settings.cluster, self._name, ttl, clock=clock)
+        self.election = Election(source, settings.cluster, self.name, ttl, clock=clock)
         self._committer = Committer(
-            source, lambda: self._election.fence, self._election.fenced, self._wrote, clock
+            source, lambda: self.election.fence, self.election.fenced, self._wrote, clock
         )
         self._heartbeat = Heartbeat(
             source, settings.cluster, settings.heartbeat.seconds, clock=clock
         )
-        self._events = EventRecorder(self._informers.cluster) if settings.events else None
+        self._events = EventRecorder(self.informers.cluster) if settings.events else None
         self._leads = False
         self._next_full = 0.0
         self._synced_at = ""
@@ -103,23 +103,23 @@ class Publisher:
         The source is not started: whoever opened it decides whether it is watched.
         """
         self._wake = wake
-        self._informers.start()
+        self.informers.start()
         self._unlabelled.start()
 
     def close(self) -> None:
         """End the watches, and hand over the lead at once. May be called twice."""
-        self._election.resign()
+        self.election.resign()
         self._heartbeat.stop()
         if self._events is not None:
             self._events.close()
         self._unlabelled.close()
         self._client.close()
-        self._informers.close()
+        self.informers.close()
 
     @property
     def missing(self) -> list[str]:
         """What has not been listed yet, without which nothing is published."""
-        return self._informers.missing
+        return self.informers.missing
 
     @property
     def waiting(self) -> list[str]:
@@ -144,16 +144,16 @@ class Publisher:
     @property
     def unread(self) -> list[str]:
         """One sentence for each namespace that cannot be read."""
-        return [unread_sentence(*found) for found in sorted(self._informers.unread.items())]
+        return [unread_sentence(*found) for found in sorted(self.informers.unread.items())]
 
     @property
     def healthy(self) -> str:
         """Why the cluster is not watched right now; empty when it is."""
-        return self._informers.trouble
+        return self.informers.trouble
 
     def run_pass(self) -> Outcome:
         """Bring the store to what the cluster says. Raises `Unavailable`."""
-        if missing := self._informers.missing:
+        if missing := self.informers.missing:
             return Outcome(
                 f"waits for Kubernetes: not listed yet: {', '.join(missing)}",
                 confirmed=False,
@@ -165,7 +165,7 @@ class Publisher:
         self._queue.mark(self._stored.update(snapshot))
         if refusal := self._identity.refusal(snapshot):
             return self._keep_out(refusal)
-        fence = self._election.step(snapshot)
+        fence = self.election.step(snapshot)
         if fence is None:
             return self._stand_by()
         self._identity.mark(snapshot, fence)
@@ -226,7 +226,7 @@ class Publisher:
 
     def _keep_out(self, why: str) -> Outcome:
         self._step_down()
-        self._election.resign()
+        self.election.resign()
         return kept_out(why)
 
     def _step_down(self) -> None:
@@ -236,12 +236,12 @@ class Publisher:
 
     def _stand_by(self) -> Outcome:
         self._step_down()
-        return stood_by(self._election.leader, self._election.wait)
+        return stood_by(self.election.leader, self.election.wait)
 
     def _take_namespaces(self) -> None:
         """Find out for the whole pass which namespaces are known."""
         self._lister.unlabelled = self._unlabelled.found
-        unlisted = self._informers.unlisted
+        unlisted = self.informers.unlisted
         if unlisted != self._lister.unlisted:
             self._lister.unlisted = unlisted
             self._queue.mark_all()
@@ -257,13 +257,13 @@ class Publisher:
 
     def _beat(self, fence: Expect, found: Summary) -> None:
         self._alarm.tell(found.hold)
-        unread = self._informers.unread
+        unread = self.informers.unread
         self._unread.tell(unread)
         away = self.healthy
         if not away:
             self._synced_at = stamp()
         record = HeartbeatRecord(
-            self._name,
+            self.name,
             self._synced_at,
             services=found.published,
             every=self._settings.heartbeat.seconds,

@@ -10,7 +10,15 @@ from lbsync.settings.load import find_state_dir, load, password_of
 from lbsync.settings.outputs import Output, Templates
 from lbsync.settings.publisher import Publisher
 from lbsync.settings.root import DEFAULT_FILE, Settings
-from lbsync.values.addresses import Bind, Endpoint, IpAddress, LogTarget, NameServer, Network
+from lbsync.values.addresses import (
+    Bind,
+    Endpoint,
+    HttpBind,
+    IpAddress,
+    LogTarget,
+    NameServer,
+    Network,
+)
 from lbsync.values.basic import Command, Duration, FileMode, FilePath
 from lbsync.values.claims import Claims
 
@@ -26,6 +34,7 @@ __all__ = [
     "FileMode",
     "FilePath",
     "Haproxy",
+    "HttpBind",
     "IpAddress",
     "Log",
     "LogTarget",

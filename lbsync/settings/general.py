@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.values.addresses import Endpoint
+from lbsync.values.addresses import Endpoint, HttpBind
 from lbsync.values.basic import Duration, FilePath, Pause
 
 
@@ -163,12 +163,18 @@ class Agent(msgspec.Struct, frozen=True):
              "15s: longer than an election of etcd's, short enough that `lbsync wait` does not wait "
              "for the dead. Renewed three times within it."),
     ] = Duration(15_000)  # fmt: skip
+    http_bind: Annotated[
+        HttpBind | None,
+        Meta(description="Where `/metrics`, `/healthz`, `/readyz` and `/status` are answered: an "
+             "address and port, or the path of a socket, which the agent's group may use. Whoever "
+             "reaches it reads names, addresses and errors, and can change nothing. Empty: nowhere."),
+    ] = None  # fmt: skip
     metrics_file: Annotated[
         FilePath | None,
         Meta(description="File in which the agent leaves its metrics for Prometheus after each pass, "
              "for node-exporter's textfile collector, which reads `*.prom`. The agent's user must "
              "have the right to write in its directory, and the unit `ReadWritePaths=` for it. "
-             "Empty: none. HAProxy's own metrics are another matter: `proxy.stats_bind`."),
+             "Empty: none; see also `http_bind`. HAProxy's own metrics are another matter: `proxy.stats_bind`."),
     ] = None  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.values.addresses import Bind
+from lbsync.values.addresses import HttpBind
 from lbsync.values.basic import Duration, FilePath, LabelValue, Name, Pause
 
 AddressMode = Literal["pod", "nodeport", "clusterip", "external-name", "lb-status"]
@@ -122,8 +122,8 @@ class Publisher(msgspec.Struct, frozen=True):
              description="How long the hosts, paths and ports of a Service that is deleted are kept for it: "
              "Services of other namespaces get them only afterwards. `0`: not at all."),
     ] = Pause(600_000)  # fmt: skip
-    health_bind: Annotated[
-        Bind | None,
-        Meta(description="Address for `/healthz` and `/readyz`, for the probes of Kubernetes. Empty: "
-             "none."),
+    http_bind: Annotated[
+        HttpBind | None,
+        Meta(description="Where `/metrics`, `/healthz`, `/readyz` (for the probes of Kubernetes) and "
+             "`/status` are answered: an address and port, or the path of a socket. Empty: nowhere."),
     ] = None  # fmt: skip

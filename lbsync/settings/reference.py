@@ -22,6 +22,7 @@ _KIND = {
     "FilePath": "path",
     "HostClaim": "NAMESPACE=HOST",
     "HostName": "name",
+    "HttpBind": "address:port or socket",
     "IpAddress": "IP address",
     "LabelValue": "label=value",
     "LogTarget": "log target",

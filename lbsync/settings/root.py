@@ -57,7 +57,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def reserved_ports(self) -> frozenset[int]:
-        """Ports that no tcp service can have: HAProxy's own, and those of etcd, which may run on this
-        very host: after a restart it would find its port taken, and the agent nothing to follow."""
+        """Ports that no tcp service can have: HAProxy's own, the agent's, and those of etcd, which may run
+        on this very host: after a restart it would find its port taken, and the agent nothing to follow."""
         etcd = (endpoint.port for endpoint in self.etcd.endpoints)
-        return self.proxy.reserved_ports | frozenset(etcd)
+        own = (bind.port for bind in (self.agent.http_bind,) if bind is not None and bind.port)
+        return self.proxy.reserved_ports | frozenset((*etcd, *own))

@@ -94,6 +94,12 @@ def _binds(settings: Settings, finding_at: Place) -> Iterator[Finding]:
     proxy = settings.proxy
     seen: dict[str, str] = {}
     stats = (proxy.stats_bind,) if proxy.stats_bind else ()
+    agent = settings.agent.http_bind
+    if agent is not None and agent.port in proxy.reserved_ports:
+        yield finding_at(
+            f"port {agent.port} is one of HAProxy's ([proxy]); choose another",
+            ("agent", "http_bind"),
+        )
     groups = (
         ("http_bind", proxy.http_bind),
         ("https_bind", proxy.https_bind),

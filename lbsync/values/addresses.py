@@ -2,12 +2,15 @@
 
 import contextlib
 import ipaddress
+import os
 import re
 from urllib.parse import urlsplit
 
 from lbsync.values.basic import text_of
 
 _MAX_PORT = 65535
+_MAX_SOCKET_PATH = 107
+"""unix(7): `sun_path` has 108 bytes, one of them for the end."""
 _HOST = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,252}")
 _ZONE = re.compile(r"25[A-Za-z0-9._~-]+")
 """RFC 6874, section 2: the percent sign itself is escaped."""
@@ -51,6 +54,39 @@ class Bind(str):
     def port(self) -> int:
         """The port, 1 to 65535."""
         return int(self.rpartition(":")[2])
+
+
+class HttpBind(str):
+    """Where to answer HTTP: `127.0.0.1:9464`, `[::1]:9464`, or the path of a socket."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "HttpBind":
+        """Return an address and port in canonical form, or an absolute path. Raises `ValueError`."""
+        text = text_of(raw, "address to listen on")
+        if not text.startswith("/"):
+            return cls(Bind.parse(text))
+        if len(os.fsencode(text)) > _MAX_SOCKET_PATH:
+            raise ValueError(f"{text!r} is too long for a socket: at most {_MAX_SOCKET_PATH} bytes")
+        if any(not char.isprintable() for char in text):
+            raise ValueError(f"{text!r} has a character that no socket's path should have")
+        return cls(text)
+
+    @property
+    def path(self) -> str:
+        """Where the socket's file is; empty for an address and port."""
+        return str(self) if self.startswith("/") else ""
+
+    @property
+    def address(self) -> str:
+        """The IP address without brackets; empty for a path."""
+        return "" if self.path else Bind(self).address
+
+    @property
+    def port(self) -> int:
+        """The port, 1 to 65535; 0 for a path."""
+        return 0 if self.path else Bind(self).port
 
 
 class NameServer(str):

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync import verdict
+from lbsync.agent.report import judgement
 from lbsync.agent.report.fleet_records import record_of
+from lbsync.agent.report.judgement import Serves
 from lbsync.cli.parser import build_parser
 from lbsync.cli.status import nagios
 from lbsync.cli.status import status as command
-from lbsync.cli.status.status import Serves
 from lbsync.errors import Exit
 from lbsync.status import PROVED, Quarantined, SourceStatus, Status
 from lbsync.verdict import Degree, Fact
@@ -29,7 +30,7 @@ def status(**changes: object) -> Status:
 
 
 def code(found: Status, doubt: str = "", serves: Serves = SERVES) -> Exit:
-    return verdict.code_of(command.judge(found, doubt, serves))
+    return verdict.code_of(judgement.judge(found, doubt, serves))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_the_documentation_and_the_help_have_the_same_table() -> None:
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_monitoring_gets_one_line_whatever_is_said(reason: str, error: str) -> None:
     found = status(quarantined=(Quarantined(reason, error),), error=error)
-    findings = list(command.judge(found, "", SERVES))
+    findings = list(judgement.judge(found, "", SERVES))
     text = nagios.line(findings, "well", nagios.figures(found, 2e9))
     assert text.startswith("LBSYNC WARNING - quarantined: ")
     assert len(text.splitlines()) == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from lbsync import measure
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.clients import programs
@@ -140,6 +141,7 @@ class Reloader:
         except Unavailable:
             return ""
 
+    @measure.timed("reload")
     def reload(self, digest: str, before: StateBefore) -> ReloadProof:
         """Reload and wait until the new worker says `digest`.
 

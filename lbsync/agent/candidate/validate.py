@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from lbsync import measure
 from lbsync.agent.candidate import bind_probe
 from lbsync.agent.candidate.bind_probe import Ports
 from lbsync.agent.file_names import BACKEND_MAPS, MAIN_FILE
@@ -80,9 +81,10 @@ def validate(
     config = parser.parse(files[MAIN_FILE].decode(errors="surrogateescape"))
     if found := list(lint.broken(files, config, rendered.digest, backend_maps)):
         raise Refused(found)
-    verdict = binary.check(options.binary, staged.main_file, options.check_timeout_s)
-    if verdict.alerts:
-        raise Refused([finding(alert, staged.path, config) for alert in verdict.alerts])
+    with measure.timed("haproxy_check"):
+        verdict = binary.check(options.binary, staged.main_file, options.check_timeout_s)
+        if verdict.alerts:
+            raise Refused([finding(alert, staged.path, config) for alert in verdict.alerts])
     if found := list(taken_binds(config, tuple(known_binds), ports)):
         raise Refused(found)
     # Before its first reload a host has no states and no counters to load.

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from lbsync import measure
 from lbsync.agent.render.allowance import Allowance
 from lbsync.agent.render.confd.keys import Keys
 from lbsync.agent.render.digest import STAND_IN
@@ -104,6 +105,7 @@ class Renderer:
             raise error
         return files
 
+    @measure.timed("render")
     def render_what_can(
         self, context: Mapping[str, object], raw: Mapping[str, bytes]
     ) -> tuple[dict[str, bytes], dict[str, LbsyncError]]:

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 
 import lbsync
-from lbsync import liveness, log, metrics, status
+from lbsync import liveness, log, status
 from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.generations.content import content
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.haproxycfg.config import Parser
+from lbsync.agent.report import metrics
 from lbsync.agent.report.pass_result import PassResult
 from lbsync.agent.state_files import StateFiles
 from lbsync.clients import x509
@@ -20,6 +21,7 @@ from lbsync.clients.haproxy import binary
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.loop import Report
+from lbsync.metrics import Metrics
 from lbsync.settings import Settings
 from lbsync.status import LastPass, Quarantined, SourceStatus, State, Status
 
@@ -44,6 +46,11 @@ class StatusKeeper:
         self._watching = False
         self._unmeasured = log.Failing("no metrics", "metrics are written again")
         self._since: dict[str, float] = {}
+        self.unanswered = ""
+        """Why nobody is answered over HTTP; see `Status.unanswered`."""
+        self.metrics = Metrics(
+            metrics.NAMESPACE, lambda: metrics.of_status(self._status), metrics.TIMINGS
+        )
         now = time.time()
         self._status = Status(
             state="starting",
@@ -91,6 +98,7 @@ class StatusKeeper:
             "failing_since": report.failing_since or 0.0,
             "source": self._source_status(),
             "passes": self._status.passes + 1,
+            "unanswered": self.unanswered,
             "draining": result.asked.draining,
             "state": self._state(report, result),
             "certificates": self._certificates(result),
@@ -116,7 +124,7 @@ class StatusKeeper:
         if (path := self.settings.agent.metrics_file) is None:
             return
         try:
-            metrics.write(Path(path), self._status)
+            self.metrics.write(Path(path))
             self._unmeasured.recovered()
         except LbsyncError as error:
             self._unmeasured.failed(str(error))

@@ -6,6 +6,7 @@ stage is safe to leave half done (see `change_set.Phase`).
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 
+from lbsync import measure
 from lbsync.agent.runtime import first_checks
 from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.changes.steps import (
@@ -47,6 +48,7 @@ class Executor:
     def __init__(self, worker: WorkerSocket) -> None:
         self._worker = worker
 
+    @measure.timed("runtime_change")
     def run(self, plan: Plan) -> None:
         """Run all steps of a plan in order. Raises `Deviated` at the first that went wrong.
 

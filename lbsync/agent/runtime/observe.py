@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from lbsync import measure
 from lbsync.agent.runtime.changes.maps import Lookup
 from lbsync.agent.runtime.changes.server_words import sendable
 from lbsync.agent.runtime.model import RuntimeConfig
@@ -47,6 +48,7 @@ class ObservedState(msgspec.Struct, frozen=True, eq=False):
     """File of authorities, or of certificates they took back, to a digest of what HAProxy shows of it."""
 
 
+@measure.timed("read_back")
 def observe(
     worker: WorkerSocket,
     running: RuntimeConfig,

@@ -3,26 +3,24 @@
 import argparse
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from lbsync import liveness, status, verdict
+from lbsync import status, verdict
 from lbsync.agent.file_names import MAIN_FILE
+from lbsync.agent.report.judgement import Judgement, Serves, just_read_back
 from lbsync.cli.context import add_hosts, add_output, settings_of
 from lbsync.cli.status import fleet, nagios, publishers
 from lbsync.cli.terminal import Colour, Terminal, to_json
-from lbsync.clients.haproxy import capabilities, known_faults, sockets
-from lbsync.clients.haproxy.answers import reports_digest
-from lbsync.clients.haproxy.capabilities import Ability
-from lbsync.clients.haproxy.options import from_settings
-from lbsync.errors import Denied, Exit, LbsyncError, Unavailable
+from lbsync.clients.haproxy import known_faults
+from lbsync.errors import Exit, LbsyncError
 from lbsync.schema.sentences import count
 from lbsync.settings import Settings
 from lbsync.status import Status
 from lbsync.timestamps import ago
-from lbsync.verdict import Degree, Fact, Finding
+from lbsync.verdict import Degree, Finding
 
 _EPILOG = f"""\
 examples:
@@ -44,27 +42,7 @@ With --fleet the same of all hosts, and 6 when no agent reports. With --publishe
 COLOURS: dict[Degree, Colour] = {
     Degree.OK: "green", Degree.WARNING: "yellow", Degree.UNKNOWN: "red", Degree.CRITICAL: "red",
 }  # fmt: skip
-_SLACK_S = 30.0
-"""How much later than promised the agent may have read HAProxy back: a pass takes its time."""
 Row = tuple[str, str, Colour | None]
-
-
-class Serves(msgspec.Struct, frozen=True):
-    """What HAProxy itself says, right now."""
-
-    answers: bool
-    detail: str
-    """Its version and age, or why it does not answer."""
-    agrees: bool = False
-    """It serves the generation that the agent says."""
-    description: str = ""
-    """What `show info` gives as description: the digest of what is served is in it."""
-    closed: bool = False
-    """This user may not ask; only the agent's word is left."""
-    version: str = ""
-    """Of the HAProxy that runs; empty: it did not tell."""
-    abilities: tuple[Ability, ...] = ()
-    """What it can do, and what lbsync therefore does."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -89,24 +67,12 @@ def run(args: argparse.Namespace) -> Exit | Degree:
         return fleet.show(settings, args.hosts, as_json=args.output == "json")
     if args.publishers:
         return publishers.show(settings, as_json=args.output == "json")
-    found = status.read(Path(settings.state_dir))
-    doubt = liveness.doubt(found, time.time())
-    serves = ask_haproxy(settings, found)
-    findings = list(judge(found, doubt, serves))
+    judged = Judgement.of(settings, status.read(Path(settings.state_dir)))
     if args.output == "json":
-        facts = {
-            "agent": found,
-            "doubt": doubt,
-            "haproxy": serves,
-            "exit_code": verdict.code_of(findings),
-            "degree": verdict.degree_of(findings).name,
-            "findings": [str(finding) for finding in findings],
-        }
-        Terminal().block(to_json(facts))
+        Terminal().block(to_json(judged.document()))
     else:
-        rows = _rows(settings, found, doubt, serves, findings)
-        _show(Terminal(), [*rows, *_publishers(settings, found)])
-    return verdict.code_of(findings)
+        _show(Terminal(), [*_rows(settings, judged), *_publishers(settings, judged.agent)])
+    return verdict.code_of(judged.findings)
 
 
 def _nagios(args: argparse.Namespace) -> Degree:
@@ -123,9 +89,8 @@ def _nagios(args: argparse.Namespace) -> Degree:
             well = f"{count(len(report.agents), 'host')} at revision {report.revision}"
             figures = {"hosts": str(len(report.agents))}
         else:
-            found = status.read(Path(settings.state_dir))
-            serves = ask_haproxy(settings, found)
-            findings = list(judge(found, liveness.doubt(found, now), serves))
+            judged = Judgement.of(settings, status.read(Path(settings.state_dir)))
+            found, findings = judged.agent, list(judged.findings)
             well = f"{found.state}: generation {found.generation}-{found.digest}"
             figures = nagios.figures(found, now)
     except LbsyncError as error:
@@ -135,49 +100,15 @@ def _nagios(args: argparse.Namespace) -> Degree:
     return verdict.degree_of(findings)
 
 
-def ask_haproxy(settings: Settings, found: Status) -> Serves:
-    """Return what the running worker says of itself."""
-    try:
-        worker = sockets.worker(from_settings(settings))
-        info = worker.show_info(retry_s=1.0)
-        version = known_faults.parsed(info["Version"])
-        abilities = capabilities.ask(worker, version).abilities() if version else ()
-    except Denied as error:
-        return Serves(False, str(error), closed=True)
-    except Unavailable as error:
-        return Serves(False, str(error))
-    detail = f"HAProxy {info['Version']}, worker {info['Pid']}, up {info.get('Uptime', '?')}"
-    description = info.get("description", "")
-    digests = filter(None, (found.digest, found.base))
-    agrees = any(reports_digest(info, digest) for digest in digests)
-    return Serves(True, detail, agrees, description, version=info["Version"], abilities=abilities)
-
-
-def judge(found: Status, doubt: str, serves: Serves) -> Iterator[Finding]:
-    """Yield everything that is so on this host."""
-    if doubt:
-        yield Finding(Fact.NO_AGENT, doubt)
-    if serves.answers and found.digest and not serves.agrees:
-        yield Finding(Fact.OTHERWISE, serves.description or "no description")
-    elif not serves.answers and not (serves.closed and _just_read_back(found)):
-        yield Finding(Fact.SILENT_HAPROXY, serves.detail)
-    yield from verdict.of_status(found)
-
-
-def _just_read_back(found: Status) -> bool:
-    """Tell whether the agent has read HAProxy back as lately as it promises to."""
-    return time.time() - found.verified_at <= 2 * found.every + _SLACK_S
-
-
-def _rows(
-    settings: Settings, found: Status, doubt: str, serves: Serves, findings: list[Finding]
-) -> Iterator[Row]:
-    yield from _head(found, doubt, findings)
+def _rows(settings: Settings, judged: Judgement) -> Iterator[Row]:
+    found, serves = judged.agent, judged.haproxy
+    yield from _head(found, judged.doubt, judged.findings)
     yield from _haproxy(found, serves)
     for ability in serves.abilities:
         yield "can" if ability.has else "cannot", str(ability), None
     yield from _faults(settings, serves.version or found.haproxy)
     yield from _troubles(found)
+    yield from _http(found)
     yield from _certificates(found)
     yield from _history(found)
 
@@ -194,7 +125,7 @@ def _show(terminal: Terminal, rows: list[Row]) -> None:
         terminal.line(f"{label}{terminal.paint(text, colour) if colour else text}")
 
 
-def _head(found: Status, doubt: str, findings: list[Finding]) -> Iterator[Row]:
+def _head(found: Status, doubt: str, findings: Sequence[Finding]) -> Iterator[Row]:
     if doubt:
         yield "DOUBT", f"{doubt}; what follows is old", "red"
     words = dict.fromkeys(finding.fact.word for finding in findings)
@@ -224,7 +155,7 @@ def _haproxy(found: Status, serves: Serves) -> Iterator[Row]:
         yield "serves", f"something else: {said}", "red"
     elif serves.answers:
         yield "serves", said, "green"
-    if serves.closed and _just_read_back(found):
+    if serves.closed and just_read_back(found):
         yield "haproxy", f"by the agent's word; {serves.detail}", None
     else:
         yield "haproxy", serves.detail, None if serves.answers else "red"
@@ -254,6 +185,11 @@ def _troubles(found: Status) -> Iterator[Row]:
         yield "held by hand", sentence, "yellow"
     if found.by_hand_count > len(found.by_hand):
         yield "held by hand", f"and {found.by_hand_count - len(found.by_hand)} more", "yellow"
+
+
+def _http(found: Status) -> Iterator[Row]:
+    if found.unanswered:
+        yield "http", f"nobody is answered: {found.unanswered}", "yellow"
 
 
 def _certificates(found: Status) -> Iterator[Row]:

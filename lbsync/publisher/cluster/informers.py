@@ -162,6 +162,12 @@ class Informers:
         return None if many and not is_known and self._places == (None,) else namespace
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Kind, as the API's plural, to how many objects of it are known."""
+        kinds = {found.kind.plural: found.kind for found in self.cluster.reflectors}
+        return {plural: len(self.cluster.objects(kind)) for plural, kind in sorted(kinds.items())}
+
+    @property
     def _all(self) -> list[Reflector[Any]]:
         return [reflector for found in self._needed.values() for reflector in found]
 

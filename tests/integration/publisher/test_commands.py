@@ -195,9 +195,9 @@ def test_status_shows_publishers_and_what_they_report(
     assert "refused" in found["default"]["reports"]["service shop/broken"]
 
 
-def test_probes_are_answered(publishers: Make, fake: FakeKube) -> None:
+def test_probes_are_answered(publisher: PublisherProcess, fake: FakeKube) -> None:
     port = free_port()
-    made = publishers(health_bind=f"127.0.0.1:{port}", heartbeat="1s")
+    made = publisher.configure(http_bind=f"127.0.0.1:{port}", heartbeat="1s")
 
     def ask(path: str) -> int:
         try:
@@ -207,6 +207,10 @@ def test_probes_are_answered(publishers: Make, fake: FakeKube) -> None:
             with error:
                 return error.code
 
+    def read(path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
     fake.faults.refuse(1000)
     made.start()
     wait_until("/healthz", lambda: ask("/healthz") == 200, timeout=20)
@@ -214,14 +218,22 @@ def test_probes_are_answered(publishers: Make, fake: FakeKube) -> None:
     assert ask("/other") == 404
     fake.faults.heal()
     wait_until("/readyz", lambda: ask("/readyz") == 200, timeout=20)
+    found = read("/metrics")
+    assert "lbsync_publisher_leader 1.0" in found
+    assert 'lbsync_publisher_objects{kind="services"} 2.0' in found
+    assert "lbsync_publisher_services 1.0" in found
+    assert "lbsync_publisher_refused 1.0" in found
+    assert 'lbsync_publisher_change_served_seconds_count{outcome="ok"} 0.0' not in found
+    assert json.loads(read("/status"))["leads"] is True
     assert made.stop() == 0
 
 
-def test_an_address_for_probes_that_is_taken_is_named(publishers: Make, tmp_path: Path) -> None:
-    made = publishers(health_bind="192.0.2.1:80")
-    answer = made.run("publish")
-    assert answer.returncode == 1
-    assert "[publisher] health_bind: 192.0.2.1:80 cannot be listened on" in answer.stderr
+def test_an_address_for_probes_that_is_taken_keeps_nobody_from_publishing(
+    publisher: PublisherProcess, store: Store
+) -> None:
+    made = publisher.configure(http_bind="192.0.2.1:80").start()
+    made.wait_until_said("[publisher] http_bind: nobody is answered: 192.0.2.1:80 cannot be")
+    wait_until("the Service", lambda: store.addresses("shop/cart"), timeout=20)
 
 
 def test_a_kubeconfig_that_is_wrong_is_told_at_once(publishers: Make, tmp_path: Path) -> None:

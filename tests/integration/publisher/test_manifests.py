@@ -285,7 +285,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_the_settings_are_right_and_the_probes_ask_where_it_listens(tmp_path: Path) -> None:
     container = pod().containers[0]
-    bind = settings(tmp_path).publisher.health_bind
+    bind = settings(tmp_path).publisher.http_bind
     assert bind is not None
     assert [port.container_port for port in container.ports] == [bind.port]
     probes = (container.liveness_probe, container.readiness_probe)

@@ -23,6 +23,7 @@ class World:
     def __init__(self, events: list[tuple[float, Event]]) -> None:
         self.now = 0.0
         self.flag = False
+        self.woken_at = 0.0
         self.events = events
 
     def clock(self) -> float:
@@ -40,6 +41,7 @@ class World:
             self.now = until
         assert self.now < 10_000, "nothing stops this loop"
         woken, self.flag = self.flag, False
+        self.woken_at = self.now
         return woken
 
 

@@ -11,7 +11,7 @@ from lbsync.cli.terminal import Terminal
 from lbsync.errors import SettingsError
 from lbsync.loop import Outcome, Report
 from lbsync.model.publishing import HeartbeatRecord, LeaderRecord
-from lbsync.publisher.health import Health
+from lbsync.publisher.monitoring.health import Health
 from lbsync.publisher.service_changes import ServiceChanges
 from lbsync.publisher.store.diff import Change
 from lbsync.schema.publishing import Known, known

@@ -1,0 +1,1 @@
+"""What a publisher tells over HTTP: probes, metrics, status."""
