@@ -9,5 +9,7 @@ neither drains a host nor ends a drain; and so it does not count for the digest.
 ROUTES_MAP = "maps/routes.map"
 BACKENDS_MAP = "maps/backends.map"
 SPLITS_MAP = "maps/splits.map"
+CHECK_HOSTS_MAP = "maps/check_hosts.map"
+"""Which host the health checks of a backend name."""
 BACKEND_MAPS = frozenset({BACKENDS_MAP})
 """Map files of the packaged templates whose values name backends."""

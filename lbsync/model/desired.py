@@ -19,6 +19,30 @@ def _above(suffix: str) -> Iterator[str]:
         yield suffix
 
 
+class Profile(msgspec.Struct, frozen=True, eq=False, weakref=True):
+    """The settings that backends of many services have in common: a named `defaults` section."""
+
+    name: str
+    """`p_` and a digest of all that is below."""
+    record: ServiceRecord
+    """The services' fields, as far as they have them in common: `lbsync.model.profiles` takes the
+    others out."""
+    https: bool
+    """Plain requests are redirected to https."""
+    service: str = ""
+    """The only service that may stand on it, as it counts that one's requests; empty: any may."""
+
+    @property
+    def users(self) -> str:
+        """Name of the section with its users."""
+        return f"ul_{self.name}"
+
+    @property
+    def table(self) -> str:
+        """Name of the section with its table of clients."""
+        return f"st_{self.name}"
+
+
 class Backend(msgspec.Struct, frozen=True, eq=False):
     """One backend section: the servers of one group of one service."""
 
@@ -28,12 +52,13 @@ class Backend(msgspec.Struct, frozen=True, eq=False):
     """`<ns>/<name>`."""
     group: str
     record: ServiceRecord
+    profile: Profile
     servers: tuple[ServerRecord, ...]
     """Sorted by name."""
     https: bool
     """Plain requests are redirected to https."""
     lead: str
-    """Name of the service's first backend; it keeps what all groups of the service share."""
+    """Name of the service's first backend."""
     by_name: bool
     """Some server is given by a DNS name."""
     ids: Mapping[str, int] = {}
@@ -41,8 +66,21 @@ class Backend(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def users(self) -> str:
-        """Name of the section with the service's users."""
+        """Name for a section with the service's users, where a template of one's own prints it."""
         return f"ul_{self.lead.removeprefix('be_')}"
+
+    @property
+    def table(self) -> str:
+        """Name of the section with the table of clients that the profile brings."""
+        return self.profile.table
+
+    @property
+    def check_host(self) -> str:
+        """The first exact host, for servers that refuse a check without a name they know; empty: their
+        check names `localhost`, or no host at all."""
+        if self.record.check.kind != "http":
+            return ""
+        return next((host for host in self.record.hosts if not host.startswith("*")), "")
 
 
 class Choice(msgspec.Struct, frozen=True, eq=False):
@@ -104,6 +142,12 @@ class Desired(msgspec.Struct, frozen=True, eq=False):
     def backends(self) -> list[Backend]:
         """All backends in the order of their services."""
         return [backend for service in self.services for backend in service.backends]
+
+    @property
+    def profiles(self) -> list[Profile]:
+        """What backends stand on, each once, sorted by name."""
+        found = {b.profile.name: b.profile for service in self.services for b in service.backends}
+        return [found[name] for name in sorted(found)]
 
     @property
     def tcp_services(self) -> list[Service]:

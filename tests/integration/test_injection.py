@@ -179,8 +179,10 @@ def test_any_field_is_refused_by_name_or_harmless_to_all_others(
         assert found[section] == alone[section]
     expected = {("backend", backend.name) for backend in plan.desired.backends}
     expected |= {("frontend", service.frontend) for service in plan.desired.tcp_services}
-    expected |= {("userlist", backend.users) for backend in plan.desired.backends
-                 if backend.record.auth and backend.name == backend.lead}  # fmt: skip
+    for profile in plan.desired.profiles:
+        expected.add(("defaults", profile.name))
+        expected |= {("userlist", profile.users)} if profile.record.auth else set()
+        expected |= {("backend", profile.table)} if profile.record.rate_limit else set()
     expected |= {("resolvers", "lbsync")} if plan.desired.by_name else set()
     assert found.keys() == alone.keys() | expected
     text = texts(plan.rendered)["haproxy.cfg"].decode()

@@ -6,6 +6,7 @@ everything that changed is bisected until only the culprits are left.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Generic, TypeVar
 
 from lbsync.agent.desired import raw_layout
@@ -14,7 +15,7 @@ from lbsync.agent.desired.quarantine import Suspect, a_service
 from lbsync.agent.file_names import CERTIFICATES
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.clients.certificates import CertificateFile
-from lbsync.model.desired import Desired
+from lbsync.model.desired import Backend, Desired
 from lbsync.model.rendered import Rendered
 from lbsync.schema.keys import ServiceId, service_key
 
@@ -28,12 +29,19 @@ def saying(text: str) -> Finding:
     return Finding("", 0, "", text)
 
 
-def section_owners(desired: Desired) -> dict[str, str]:
-    """Return the service behind each section name: backends, frontends, lists of users."""
-    owners = {backend.name: backend.service for backend in desired.backends}
-    owners.update((backend.users, backend.service) for backend in desired.backends)
-    owners.update((service.frontend, service.id) for service in desired.services)
+def section_owners(desired: Desired) -> dict[str, set[Suspect]]:
+    """Return the services behind each section name; all that stand on a profile share its faults."""
+    owners: dict[str, set[Suspect]] = {}
+    for service in desired.services:
+        suspect = a_service(ServiceId.parse(service.id))
+        for name in {service.frontend, *chain.from_iterable(map(_sections, service.backends))}:
+            owners.setdefault(name, set()).add(suspect)
     return owners
+
+
+def _sections(backend: Backend) -> tuple[str, ...]:
+    profile = backend.profile
+    return backend.name, backend.users, profile.name, profile.users, profile.table
 
 
 def accused(desired: Desired, findings: Iterable[Finding]) -> dict[Suspect, Finding]:
@@ -41,8 +49,8 @@ def accused(desired: Desired, findings: Iterable[Finding]) -> dict[Suspect, Find
     owners = section_owners(desired)
     found: dict[Suspect, Finding] = {}
     for finding in findings:
-        if finding.section in owners:
-            found.setdefault(a_service(ServiceId.parse(owners[finding.section])), finding)
+        for suspect in owners.get(finding.section, ()):
+            found.setdefault(suspect, finding)
         for name in _CERTIFICATE.findall(finding.text):
             certificate = CertificateFile(name, b"").certificate
             found.setdefault(Suspect("certificate", certificate), finding)

@@ -23,7 +23,7 @@ from lbsync.agent.desired.quarantine import (
 )
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.errors import BadKey, ItemsRefused, LbsyncError
-from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
+from lbsync.schema.keys import SETTINGS_GLOBAL, service_key
 
 #: Seconds after which a quarantined suspect is tried again unchanged: a port may be free by then.
 _TRY_AGAIN_S = 60.0
@@ -124,7 +124,7 @@ class Culprits:
         owners = attribution.section_owners(state.desired)
         why = findings[0] if findings else saying("HAProxy did not take it; see its log")
         accused = self._named(wanted, state, findings)
-        new = {a_service(ServiceId.parse(owners[name])) for name in binders if name in owners}
+        new = {suspect for name in binders for suspect in owners.get(name, ())}
         if binders and not accused and not new:
             return False  # an address of the settings, or of a template
         changed = [suspect for group in self._suspects(wanted, state) for suspect in group]

@@ -15,6 +15,7 @@ from lbsync.agent.desired.decode import Entries, Entry
 from lbsync.agent.desired.ownership import ClaimChange, Ownership
 from lbsync.agent.desired.problem_limit import few
 from lbsync.model.desired import Backend, Choice, Desired, Problem, Service
+from lbsync.model.profiles import Profiles
 from lbsync.model.records import (
     EndpointsRecord,
     GlobalRecord,
@@ -75,6 +76,7 @@ class Assembler:
         self._seen: dict[str, Entry] = {}
         self._parts: dict[ServiceId, _Parts] = {}
         self._owned = Ownership(frozenset(reserved_ports))
+        self._profiles = Profiles()
         self._built: dict[ServiceId, Service] = {}
         self._settings = GlobalRecord()
 
@@ -126,8 +128,10 @@ class Assembler:
 
     def _rebuild(self, service: ServiceId) -> Service:
         given = self._owned.grants[service]
-        self._built[service] = _build(service, self._parts[service], given, self._settings)
-        return self._built[service]
+        https = _redirects(self._parts[service], self._settings)
+        built = _build(service, self._parts[service], given, self._profiles, https=https)
+        self._built[service] = built
+        return built
 
     def assemble(self, entries: Entries, revision: int, problems: tuple[Problem, ...]) -> Desired:
         """Return what `entries` ask for; earlier `problems` are passed on."""
@@ -211,18 +215,27 @@ def _servers(entry: Entry) -> tuple[ServerRecord, ...]:
     return tuple(sorted(entry.is_a(EndpointsRecord).servers, key=lambda server: server.name))
 
 
-def _build(service: ServiceId, parts: _Parts, given: Grant, settings: GlobalRecord) -> Service:
+def _redirects(parts: _Parts, settings: GlobalRecord) -> bool:
+    """Tell whether plain requests of a service are redirected to https."""
+    assert parts.service is not None
+    asked = _record(parts.service).redirect.https
+    if settings.https == "disabled":
+        return False
+    return settings.https == "only" if isinstance(asked, msgspec.UnsetType) else asked
+
+
+def _build(
+    service: ServiceId, parts: _Parts, given: Grant, profiles: Profiles, *, https: bool
+) -> Service:
     assert parts.service is not None
     record = _record(parts.service)
-    redirect = record.redirect.https
-    https = settings.https == "only" if isinstance(redirect, msgspec.UnsetType) else redirect
-    https = https and settings.https != "disabled"
+    profile = profiles.of(record, str(service), https=https)
     groups = _groups(parts)
     by_hash = record.balance in server_ids.BALANCES
     lead = backend_name(service, next(iter(groups)))
     backends = tuple(
         Backend(
-            backend_name(service, group), str(service), group, record, servers, https,
+            backend_name(service, group), str(service), group, record, profile, servers, https,
             lead, any(server.address.is_name for server in servers),
             server_ids.ids(server.name for server in servers) if by_hash else {},
         )

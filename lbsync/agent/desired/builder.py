@@ -23,8 +23,10 @@ from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
+from lbsync.errors import ItemsRefused
 from lbsync.model.desired import Desired, Problem, Service
 from lbsync.model.permission import Permission
+from lbsync.model.profiles import by_service
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId, service_key
@@ -282,7 +284,10 @@ class DesiredBuilder:
         if self._last is not None and self._last[0] == mark:
             return self._last[1], self._last[2]
         context = template_context.context(desired, certificates, draining, host.name_servers)
-        files, faults = self._renderer.render_what_can(context, raw)
+        try:
+            files, faults = self._renderer.render_what_can(context, raw)
+        except ItemsRefused as error:
+            raise by_service(error, desired.services) from error
         texts = _Texts(files, tuple((path, str(error)) for path, error in faults.items()))
         inside = {path: text for path, text in files.items() if not path.startswith("/")}
         served = {f"{CERTIFICATES}/{file.name}": file.data for file in certificates}

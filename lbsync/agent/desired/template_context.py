@@ -11,6 +11,7 @@ import lbsync
 from lbsync.agent.file_names import (
     BACKENDS_MAP,
     CERTIFICATES,
+    CHECK_HOSTS_MAP,
     HOST_MAP,
     MAIN_FILE,
     ROUTES_MAP,
@@ -34,6 +35,7 @@ _PACKAGED = (
     OutputSpec("haproxy.cfg.j2", MAIN_FILE, "haproxy"),
     OutputSpec("certs.list.j2", "certs.list", "map"),
     OutputSpec("maps/backends.map.j2", BACKENDS_MAP, "map"),
+    OutputSpec("maps/check_hosts.map.j2", CHECK_HOSTS_MAP, "map"),
     OutputSpec("maps/host.map.j2", HOST_MAP, "map"),
     OutputSpec("maps/routes.map.j2", ROUTES_MAP, "map"),
     OutputSpec("maps/splits.map.j2", SPLITS_MAP, "map"),
@@ -127,6 +129,7 @@ def context(
     return {
         "services": desired.services,
         "backends": desired.backends,
+        "profiles": desired.profiles,
         "tcp_services": desired.tcp_services,
         "split_services": desired.split_services,
         "wildcards": desired.wildcards,

@@ -1,9 +1,17 @@
-"""What a proxy says to all its servers: `balance`, `default-server`. Pure."""
+"""What a proxy stands on, and what it says to all its servers: `balance`, `default-server`. Pure."""
+
+from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
+from lbsync.agent.haproxycfg.config import Placed
 from lbsync.agent.haproxycfg.lexer import words
 from lbsync.agent.haproxycfg.parser import Section, Server
+
+PROXIES = frozenset(("frontend", "backend", "listen"))
+Key = tuple[str, str]
+"""Kind and name of a section."""
 
 _STATIC = frozenset(("static-rr",))
 _BY_HASH = frozenset(("source", "uri", "url_param", "hdr", "rdp-cookie", "hash"))
@@ -92,4 +100,49 @@ class Proxy(msgspec.Struct, frozen=True):
 
 def proxy(section: Section, base: Section | None) -> Proxy:
     """Read a proxy's section and its `defaults`."""
-    return Proxy(common(section), common(base))
+    return Proxy(common(section), _common_of_many(base))
+
+
+#: Ten thousand backends may stand on one section.
+_common_of_many = lru_cache(maxsize=256)(common)
+
+
+class Bases:
+    """The `defaults` section of every proxy of a configuration (configuration manual, section 4).
+
+    One that stands on another one counts with what it takes over from it.
+    """
+
+    def __init__(self, placed: Iterable[Placed]) -> None:
+        self._named: dict[str, Section] = {}
+        self.unnamed: dict[Key, Section | None] = {}
+        """Proxies that name none to what they stand on: the last one before them."""
+        last: Section | None = None
+        for each in placed:
+            section = each.section
+            if section.kind == "defaults":
+                last = _stacked(section, self._named.get(section.inherits))
+                if section.name:
+                    self._named[section.name] = last
+            elif not section.inherits and section.kind in PROXIES:
+                self.unnamed[section.kind, section.name] = last
+
+    def of(self, section: Section) -> Section | None:
+        """Return what a proxy of this configuration stands on."""
+        if section.inherits:
+            return self._named.get(section.inherits)
+        return self.unnamed.get((section.kind, section.name))
+
+
+@lru_cache(maxsize=1 << 14)
+def _stacked(section: Section, below: Section | None) -> Section:
+    """Return a `defaults` section with what it takes over; the same object for the same sections."""
+    if below is None:
+        return section
+    own_weight, own_state = section.weight, section.disabled_servers
+    return msgspec.structs.replace(
+        section,
+        text=f"{below.text}\n{section.text}",
+        weight=below.weight if own_weight is None else own_weight,
+        disabled_servers=below.disabled_servers if own_state is None else own_state,
+    )

@@ -47,6 +47,7 @@ def broken(
     yield from _description(config, digest)
     yield from _listeners(config)
     yield from _duplicate_binds(config)
+    yield from _bases(config)
     yield from _referenced_files(config, files)
     names = config.backend_names()
     for path in sorted(backend_maps & files.keys()):
@@ -102,6 +103,25 @@ def _address(bind: Bind) -> str:
     if bind.kind == "unix":
         return bind.address
     return f"[{bind.address}]:{bind.port}" if ":" in bind.address else f"{bind.address}:{bind.port}"
+
+
+def _bases(config: Config) -> Iterator[Finding]:
+    """HAProxy refuses it, too, but once for each section, and none of their services is at fault."""
+    known: set[str] = set()
+    missed: set[str] = set()
+    for placed in config.of("defaults", "frontend", "backend", "listen"):
+        section = placed.section
+        if section.kind == "defaults":
+            known.add(section.name)
+        if section.inherits and section.inherits not in known and section.inherits not in missed:
+            missed.add(section.inherits)
+            yield Finding(
+                MAIN_FILE,
+                placed.line,
+                "defaults",
+                f"'{section.kind} {section.name}' stands on '{section.inherits}', and no section "
+                f"above it is called so: begin one with 'defaults {section.inherits}'",
+            )
 
 
 def _referenced_files(config: Config, files: Mapping[str, bytes]) -> Iterator[Finding]:

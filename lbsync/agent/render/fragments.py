@@ -15,7 +15,7 @@ from lbsync.agent.render.allowance import Allowance
 from lbsync.agent.render.faults import FAULTS, located
 from lbsync.agent.render.text import Quoted
 from lbsync.errors import BadKey, ItemsRefused, ItemTooCostly, LbsyncError, TooCostly
-from lbsync.model.desired import Backend, Service
+from lbsync.model.desired import Backend, Profile, Service
 
 _Kept = dict[int, tuple[object, str]]
 """Identity of an item to the item itself (so that the identity stays taken) and its text."""
@@ -128,9 +128,11 @@ class Fragments:
 
 
 def _service(item: object) -> str:
-    """Return the service that an item is, or is a part of; empty where it is neither."""
+    """Return the service that an item is, or is a part of, or the profile; empty where it is neither."""
     if isinstance(item, Service):
         return item.id
+    if isinstance(item, Profile):
+        return item.name
     return item.service if isinstance(item, Backend) else ""
 
 

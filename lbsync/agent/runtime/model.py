@@ -5,11 +5,11 @@ that did not change are the same objects from one configuration to the next (`co
 it), so identity tells most of them apart.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.haproxycfg.config import Config, Placed
-from lbsync.agent.haproxycfg.inheritance import proxy
+from lbsync.agent.haproxycfg.inheritance import Bases, Key, proxy
 from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.runtime.changes import certificates, maps
 from lbsync.agent.runtime.changes.certificates import BESIDE, Certificates, Uses
@@ -25,10 +25,6 @@ from lbsync.agent.runtime.changes.steps import (
 )
 from lbsync.agent.runtime.corrections import Extras, extras
 from lbsync.agent.runtime.journal import Touch
-
-PROXIES = frozenset(("frontend", "backend", "listen"))
-Key = tuple[str, str]
-"""Kind and name of a section."""
 
 
 class RuntimeConfig:
@@ -67,9 +63,7 @@ class RuntimeConfig:
         self._extras = {}
         self.sections = {(section.kind, section.name): section for section in sections}
         self._by_id = {id(section): section for section in sections}
-        self._defaults = [section for section in sections if section.kind == "defaults"]
-        self._only_base = leading_defaults(config.placed, len(self._defaults))
-        self._bases = {} if self._only_base else bases(config.placed)
+        self._bases = Bases(config.placed)
         self.lookups = maps.lookups(sections)
         self.uses = certificates.uses(sections)
         self._keep(files)
@@ -97,17 +91,12 @@ class RuntimeConfig:
 
     def base(self, section: Section) -> Section | None:
         """Return the `defaults` section that a proxy inherits from."""
-        if self._only_base is not None:
-            return self._only_base
-        return self._bases.get((section.kind, section.name))
+        return self._bases.of(section)
 
     def same_bases(self, config: Config) -> str:
-        """Return a proxy that inherits from another `defaults` than before; empty: none does."""
-        count = len(self._defaults)
-        if self._only_base is not None and leading_defaults(config.placed, count):
-            return ""
-        wanted = bases(config.placed)
-        for (kind, name), base in wanted.items():
+        """Return a proxy that stands on another `defaults` than before, though neither it nor that section
+        changed; empty: none does."""
+        for (kind, name), base in Bases(config.placed).unnamed.items():
             if (section := self.sections.get((kind, name))) is None:
                 continue
             old = self.base(section)
@@ -271,29 +260,3 @@ def wish(server: Server) -> tuple[object, ...]:
 def _structural(section: Section) -> bool:
     """Tell whether more than the section itself has to be read again."""
     return bool(section.files or section.binds) or section.kind == "defaults"
-
-
-def leading_defaults(placed: Sequence[Placed], count: int) -> Section | None:
-    """Return the only `defaults` section if it comes before all proxies."""
-    if count != 1:
-        return None
-    for each in placed:
-        if each.section.kind == "defaults":
-            return each.section
-        if each.section.kind in PROXIES:
-            return None
-    return None
-
-
-def bases(placed: Sequence[Placed]) -> dict[Key, Section | None]:
-    """Return the `defaults` section of every proxy (configuration manual, section 4)."""
-    last: Section | None = None
-    named: dict[str, Section] = {}
-    found: dict[Key, Section | None] = {}
-    for each in placed:
-        section = each.section
-        if section.kind == "defaults":
-            last = named[section.name] = section
-        elif section.kind in PROXIES:
-            found[section.kind, section.name] = named.get(section.inherits, last)
-    return found

@@ -7,6 +7,7 @@ from functools import lru_cache
 import msgspec
 
 from lbsync.agent.haproxycfg.config import Config
+from lbsync.agent.haproxycfg.inheritance import Bases
 from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.clients.haproxy.answers import MapState, ServerState
 
@@ -46,15 +47,10 @@ def differences(
 
 def _servers(config: Config, servers: Sequence[ServerState]) -> Iterator[Mismatch]:
     running = {(state.backend, state.name): state for state in servers}
-    inherited: dict[str, Section] = {}
-    last = ""
-    for placed in config.of("defaults", "backend", "listen"):
+    bases = Bases(config.placed)
+    for placed in config.of("backend", "listen"):
         section = placed.section
-        if section.kind == "defaults":
-            last = section.name
-            inherited[last] = section
-            continue
-        base = inherited.get(section.inherits or last)
+        base = bases.of(section)
         for server in section.servers:
             state = running.pop((section.name, server.name), None)
             if state is None:

@@ -3,22 +3,29 @@
 A pass renders everything, compares it with what runs, and changes only what differs. That is right
 for any templates, but its cost grows with the number of services. Here the result is predicted for
 the services that changed, from what the packaged templates print for one: servers of its backends,
-lines of three maps. The pass that follows compares everything and corrects a wrong prediction.
+lines of four maps. The pass that follows compares everything and corrects a wrong prediction.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from lbsync.agent.file_names import BACKENDS_MAP, MAIN_FILE, ROUTES_MAP, SPLITS_MAP
+from lbsync.agent.file_names import (
+    BACKENDS_MAP,
+    CHECK_HOSTS_MAP,
+    MAIN_FILE,
+    ROUTES_MAP,
+    SPLITS_MAP,
+)
 from lbsync.model.desired import Backend, Service
 from lbsync.settings import Settings
 
 #: The template that prints one backend.
 BACKEND = "backend.cfg.j2"
 #: These must be the packaged ones for the prediction to hold.
-_PREDICTABLE = (MAIN_FILE, "backends.cfg", ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP)
-_LINES = ("maps/routes.line", "maps/backends.line")
+_MAPS = (CHECK_HOSTS_MAP, ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP)
+_PREDICTABLE = (MAIN_FILE, "backends.cfg", *_MAPS)
+_LINES = ("maps/routes.line", "maps/backends.line", "maps/check_hosts.line")
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -64,12 +71,7 @@ def is_predictable(settings: Settings, shadowed: Iterable[str]) -> bool:
     """
     if not settings.templates.packaged:
         return False
-    replaced = {output.path for output in settings.outputs} & {
-        ROUTES_MAP,
-        BACKENDS_MAP,
-        SPLITS_MAP,
-        MAIN_FILE,
-    }
+    replaced = {output.path for output in settings.outputs} & {MAIN_FILE, *_MAPS}
     names = {f"{name}.j2" for name in (*_PREDICTABLE, *_LINES)}
     return not replaced and not names & set(shadowed)
 
@@ -80,6 +82,7 @@ def lines(service: Service) -> dict[str, Pairs]:
         ROUTES_MAP: tuple((route, service.id) for route in service.routes),
         BACKENDS_MAP: tuple((choice.key, choice.backend) for choice in service.choices),
         SPLITS_MAP: ((service.id, str(service.slots)),) if service.slots else (),
+        CHECK_HOSTS_MAP: tuple((b.name, b.check_host) for b in service.backends if b.check_host),
     }
 
 

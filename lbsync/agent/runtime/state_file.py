@@ -18,12 +18,12 @@ would get its share of requests until its checks have failed.
 from collections.abc import Callable, Iterator, Mapping
 
 from lbsync.agent.haproxycfg.config import Config
-from lbsync.agent.haproxycfg.inheritance import proxy
+from lbsync.agent.haproxycfg.inheritance import Bases, proxy
 from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.haproxycfg.server_options import options
 from lbsync.agent.runtime import readback
 from lbsync.agent.runtime.changes.server_words import proves
-from lbsync.agent.runtime.model import RuntimeConfig, bases, wish
+from lbsync.agent.runtime.model import RuntimeConfig, wish
 from lbsync.clients.haproxy.answers import (
     STATE_ADDRESS,
     STATE_BACKEND,
@@ -99,9 +99,9 @@ class _Side:
 
 
 def _wanted(config: Config) -> _Side:
-    stands_on = bases(config.placed)
+    bases = Bases(config.placed)
     sections = {placed.section.name: placed.section for placed in config.of("backend", "listen")}
-    return _Side(sections, lambda section: stands_on.get((section.kind, section.name)))
+    return _Side(sections, bases.of)
 
 
 def _asked(running: RuntimeConfig) -> _Side:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.ports import free_port
+from harness.wait import wait_until
 from harness.web import WebServer
 from tests.raw_http import ACCEPTED
 from tests.site import Site, servers
@@ -69,6 +70,7 @@ def site(build: Callable[..., Site], web: Web) -> Site:
     site.service("queue", web("slow"), maxconn=1, timeouts={"queue": "100ms"})
     site.service("http-check", web("checked"), check={**FAST, "path": "/health"})
     site.service("teapot", web("teapot"), check={**FAST, "path": "/tea?x=1", "status": "418"})
+    site.service("kettle", web("kettle"), check={**FAST, "path": "/tea?x=1", "status": "418"})
     site.service(
         "check-port", web("one"), check={**FAST, "path": "/health", "port": web("checked").port}
     )
@@ -212,6 +214,15 @@ def test_a_check_demands_the_status_it_names(site: Site, web: Web) -> None:
     web("teapot").status = 200
     assert web("teapot").requests["/tea?x=1"]
     assert web("teapot").last_headers["host"] == "teapot.test"
+
+
+def test_services_with_the_same_check_are_asked_by_their_own_names(site: Site, web: Web) -> None:
+    wait_until("a check", lambda: web("kettle").requests["/tea?x=1"])
+    assert web("kettle").last_headers["host"] == "kettle.test"
+    config = (site.state / "live" / "haproxy.cfg").read_text()
+    stands = [line.split()[3] for line in config.splitlines()
+              if line.startswith(("backend be_t_teapot_main ", "backend be_t_kettle_main "))]  # fmt: skip
+    assert len(stands) == 2 and len(set(stands)) == 1
 
 
 def test_the_state_of_each_server_is_what_its_check_says(site: Site) -> None:

@@ -110,3 +110,10 @@ def test_a_finding_reads_as_a_sentence_with_its_place() -> None:
     finding = Finding("haproxy.cfg", 7, "be_a", "unknown keyword 'x'")
     assert str(finding) == "haproxy.cfg:7 (be_a): unknown keyword 'x'"
     assert str(Finding("", 0, "", "no place")) == "no place"
+
+
+def test_settings_without_the_section_they_stand_on_are_told_once_and_of_nobody() -> None:
+    lost = "defaults p_1 from d_base\ndefaults p_2 from d_base\nbackend be_b from p_1\n"
+    (found,) = findings(GOOD + lost)
+    assert (found.line, found.section) == (10, "defaults")
+    assert "begin one with 'defaults d_base'" in found.text
