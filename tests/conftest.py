@@ -10,6 +10,7 @@ import pytest
 from harness import etcd as etcd_harness
 from harness import launch
 from harness.etcd import Etcd
+from harness.haproxy import one_branch
 
 
 def pytest_collection_finish() -> None:
@@ -25,6 +26,12 @@ def demand(installed: bool, what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"{what} is not installed, and CI must test everything")
     pytest.skip(f"{what} is not installed")
+
+
+def on_one_release(fixture: str) -> pytest.MarkDecorator:
+    """Run a test on one release of HAProxy, not on two: `fixture` is a host, and what is tested is
+    not what HAProxy does. With HAPROXY_BRANCHES it runs on each of those all the same."""
+    return pytest.mark.parametrize(fixture, one_branch(), indirect=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

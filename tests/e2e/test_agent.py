@@ -8,6 +8,7 @@ from harness.agent import AgentProcess, command
 from harness.load import Load
 from harness.stack import Stack, servers
 from harness.wait import wait_until
+from tests.conftest import on_one_release
 
 RELOADS = 20
 
@@ -27,6 +28,7 @@ def test_twenty_reloads_under_load_lose_no_request(stack: Stack, agent: AgentPro
     assert load.requests > RELOADS
 
 
+@on_one_release("stack")
 def test_writes_that_come_together_are_applied_together(stack: Stack, agent: AgentProcess) -> None:
     before = agent.status()["reloads"]
     for number in range(30):
@@ -46,17 +48,20 @@ def test_a_killed_agent_converges_when_it_comes_back(stack: Stack, agent: AgentP
     assert stack.get("shop.example").body == "three"
 
 
+@on_one_release("stack")
 def test_a_polite_end_leaves_haproxy_serving(stack: Stack, agent: AgentProcess) -> None:
     assert agent.stop() == 0
     assert stack.get("shop.example").body in ("one", "two")
 
 
+@on_one_release("stack")
 def test_a_second_agent_on_the_same_host_is_refused(stack: Stack, agent: AgentProcess) -> None:
     second = command(stack, "agent")
     assert second.returncode == 8
     assert "another agent runs on this host" in second.stderr
 
 
+@on_one_release("stack")
 def test_etcd_may_go_and_come_back(stack: Stack, agent: AgentProcess) -> None:
     stack.etcd.stop()
     wait_until("the agent to notice", lambda: agent.status().get("state") == "stale", timeout=30)
@@ -67,6 +72,7 @@ def test_etcd_may_go_and_come_back(stack: Stack, agent: AgentProcess) -> None:
     assert stack.get("shop.example").body == "back"
 
 
+@on_one_release("stack")
 def test_wrong_settings_are_refused_on_hangup_and_the_old_ones_hold(
     stack: Stack, agent: AgentProcess
 ) -> None:
@@ -88,6 +94,7 @@ def test_a_worker_that_is_killed_is_served_again_from_the_live_path(
     assert stack.get("shop.example").body == "new"
 
 
+@on_one_release("stack")
 def test_templates_that_are_replaced_with_their_directory_are_noticed(
     stack: Stack, agent: AgentProcess, tmp_path: Path
 ) -> None:

@@ -2,13 +2,12 @@
 
 import json
 
-import pytest
-
 from harness.agent import AgentProcess, command
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.clients.source import Delete
 from lbsync.errors import Exit
+from tests.conftest import on_one_release
 
 HEALTH = "/lbsync-health"
 
@@ -27,6 +26,7 @@ def test_a_host_is_drained_and_takes_part_again(stack: Stack, agent: AgentProces
     assert stack.get("any", HEALTH).status == 200
 
 
+@on_one_release("stack")
 def test_a_host_is_drained_whatever_the_agent_is_busy_with(stack: Stack) -> None:
     checker = stack.directory / "haproxy"
     checker.symlink_to(stack.haproxy.binary)
@@ -56,6 +56,7 @@ def test_a_host_is_drained_whatever_the_agent_is_busy_with(stack: Stack) -> None
         agent.stop()
 
 
+@on_one_release("stack")
 def test_monitoring_gets_one_line_and_a_degree(stack: Stack, agent: AgentProcess) -> None:
     well = command(stack, "status", "--nagios")
     assert well.returncode == 0, well.stdout
@@ -112,6 +113,7 @@ def test_a_host_is_rolled_back_and_released(stack: Stack, agent: AgentProcess) -
     assert stack.get("new.example").status == 200
 
 
+@on_one_release("stack")
 def test_a_script_reads_how_a_rollback_ended(stack: Stack, agent: AgentProcess) -> None:
     revision = stack.put({"services/shop/web": {"mode": "http", "hosts": ["new.example"]}})
     agent.wait_for_revision(revision)
@@ -136,6 +138,7 @@ def test_without_an_agent_rollback_does_it_by_itself(stack: Stack, agent: AgentP
     assert stack.get("shop.example").status == 200
 
 
+@on_one_release("stack")
 def test_a_rollback_to_nothing_is_refused_unless_it_is_meant(
     stack: Stack, agent: AgentProcess
 ) -> None:
@@ -181,6 +184,7 @@ def test_what_was_set_by_hand_is_released_while_rolled_back(
     assert command(stack, "undrain", "--wait", "5s").returncode == Exit.OK
 
 
+@on_one_release("stack")
 def test_a_reload_that_waits_is_told_everywhere_and_is_no_success(stack: Stack) -> None:
     agent_setting(stack, 'reload_interval = "1h"')
     agent = AgentProcess(stack).start()  # whose first pass is a reload
@@ -221,6 +225,7 @@ def test_a_reload_that_waits_is_told_everywhere_and_is_no_success(stack: Stack) 
     assert "a reload waits" in once.stdout
 
 
+@on_one_release("stack")
 def test_a_held_removal_goes_through_when_it_is_confirmed(
     stack: Stack, agent: AgentProcess
 ) -> None:
@@ -237,7 +242,7 @@ def test_a_held_removal_goes_through_when_it_is_confirmed(
     assert command(stack, "confirm").stdout == "nothing is held on this host\n"
 
 
-@pytest.mark.parametrize("stack", ["2.6"], indirect=True)
+@on_one_release("stack")
 def test_what_is_asked_of_an_agent_that_has_just_begun_waits_for_its_word(
     stack: Stack, agent: AgentProcess
 ) -> None:
@@ -258,7 +263,7 @@ def test_what_is_asked_of_an_agent_that_has_just_begun_waits_for_its_word(
     assert stack.haproxy.ask("@1 get weight be_shop_b_default/b").split()[0] != "7"
 
 
-@pytest.mark.parametrize("stack", ["2.6"], indirect=True)
+@on_one_release("stack")
 def test_one_confirmation_is_for_the_fleet_and_a_held_removal_stops_nobody_else(
     stack: Stack, agent: AgentProcess
 ) -> None:
@@ -318,6 +323,7 @@ def test_the_status_tells_when_the_agent_or_haproxy_is_gone(
     assert silent["haproxy"]["answers"] is False
 
 
+@on_one_release("stack")
 def test_check_and_diff_find_what_is_wrong_before_the_agent_does(stack: Stack) -> None:
     good = command(stack, "check")
     assert good.returncode == Exit.OK, good.stdout
@@ -338,6 +344,7 @@ def test_check_and_diff_find_what_is_wrong_before_the_agent_does(stack: Stack) -
     assert "services/shop/bad" in changed.stderr
 
 
+@on_one_release("stack")
 def test_one_pass_tells_by_its_code_how_it_ended(stack: Stack) -> None:
     assert command(stack, "agent", "--once").returncode == Exit.CHANGED
     assert command(stack, "agent", "--once").returncode == Exit.OK
@@ -350,6 +357,7 @@ def test_one_pass_tells_by_its_code_how_it_ended(stack: Stack) -> None:
     assert command(stack, "agent", "--once").returncode == Exit.UNAVAILABLE
 
 
+@on_one_release("stack")
 def test_settings_and_templates_are_taken_over_when_their_files_change(
     stack: Stack, agent: AgentProcess
 ) -> None:
@@ -369,6 +377,7 @@ def test_settings_and_templates_are_taken_over_when_their_files_change(
     assert "back soon" in stack.get("empty.example").body
 
 
+@on_one_release("stack")
 def test_what_the_agent_does_is_counted_for_monitoring(stack: Stack) -> None:
     file = stack.directory / "metrics" / "lbsync.prom"
     agent_setting(stack, f'metrics_file = "{file}"')

@@ -8,11 +8,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from harness.agent import AgentProcess
 from harness.stack import Stack, servers
 from harness.wait import wait_until
+from tests.conftest import on_one_release
 
 KILLER = Path(__file__).with_name("thread_killer.py")
 #: Within this many seconds it works again, or says that it does not.
@@ -35,7 +34,7 @@ def told(stack: Stack) -> int:
     return int(json.loads(item.value)["revision"]) if item else 0
 
 
-@pytest.mark.parametrize("stack", ["2.6"], indirect=True)
+@on_one_release("stack")
 def test_each_thread_that_ends_is_begun_anew_and_changes_are_served_again(stack: Stack) -> None:
     door = stack.run / "killer.sock"
     agent = AgentProcess(stack, within=(sys.executable, str(KILLER), str(door)))

@@ -7,6 +7,10 @@ from harness.agent import AgentProcess, command
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from harness.web import WebServer
+from tests.conftest import on_one_release
+
+# Where keys come from is nothing to HAProxy.
+pytestmark = on_one_release("stack")
 
 
 class Keys:

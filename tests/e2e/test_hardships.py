@@ -17,6 +17,7 @@ from harness.load import Load
 from harness.proxy import Proxy
 from harness.stack import Stack, servers
 from harness.wait import wait_until
+from tests.conftest import on_one_release
 
 SERVERS = "endpoints/shop/web/default"
 
@@ -60,6 +61,7 @@ def own_mounts() -> tuple[str, ...]:
     return argv
 
 
+@on_one_release("stack")
 def test_a_state_directory_that_became_read_only_is_said_and_costs_no_request(stack: Stack) -> None:
     agent = AgentProcess(stack, within=own_mounts())
     load = Load(stack.http_port, "shop.example", rate=100)
@@ -175,6 +177,7 @@ def garbage(draw: random.Random, count: int) -> dict[str, object]:
     return found
 
 
+@on_one_release("stack")
 def test_a_store_full_of_garbage_costs_no_request_and_no_change(
     stack: Stack, agent: AgentProcess
 ) -> None:

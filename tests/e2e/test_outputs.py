@@ -8,6 +8,10 @@ import pytest
 from harness.agent import AgentProcess, command
 from harness.stack import Stack, servers
 from harness.wait import wait_until
+from tests.conftest import on_one_release
+
+# These files are other programs'.
+pytestmark = on_one_release("stack")
 
 TEMPLATE = """\
 {% for s in services %}

@@ -1,11 +1,10 @@
 """Whatever others write into a shared store, hosts and commands go on, and name the key."""
 
-import pytest
-
 from harness.agent import AgentProcess, command
 from harness.stack import Stack
 from harness.wait import wait_until
 from lbsync.errors import Exit
+from tests.conftest import on_one_release
 
 DEEP = b'{"zz":' + b"[" * 3000 + b"]" * 3000 + b"}"
 TWICE = b'{"groups":{"a":-1},"groups":5}'
@@ -35,7 +34,7 @@ COMMANDS = (
 )
 
 
-@pytest.mark.parametrize("stack", ["2.6"], indirect=True)
+@on_one_release("stack")
 def test_poisoned_keys_are_named_and_stop_nobody(stack: Stack, agent: AgentProcess) -> None:
     stack.put(POISON)
     stack.delete("agents/zz")  # a host that is there and says nothing is waited for

@@ -7,15 +7,14 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from harness.agent import AgentProcess, command
 from harness.load import Load
 from harness.stack import Stack, servers
 from harness.wait import wait_until
+from tests.conftest import on_one_release
 
-# The state directory is the agent's: one HAProxy is enough.
-pytestmark = pytest.mark.parametrize("stack", ["2.6"], indirect=True)
+# The state directory is the agent's.
+pytestmark = on_one_release("stack")
 KEY = "endpoints/shop/web/default"
 MADE = ("accepted.db", "agent.lock", "live/haproxy.cfg", "status.json", "control", "touched")
 

@@ -10,6 +10,7 @@ from harness.wait import wait_until
 from lbsync.agent.control import Request
 from lbsync.agent.generations.store import Store
 from lbsync.settings import load
+from tests.conftest import on_one_release
 from tests.pass_host import Host
 
 NOW = "2026-01-01T00:00:00Z"
@@ -75,6 +76,7 @@ def test_a_restarted_agent_knows_what_runs_and_reloads_nothing(host: Host) -> No
     assert pid(host) == worker
 
 
+@on_one_release("host")
 def test_an_agent_killed_between_the_change_and_its_file_converges(host: Host) -> None:
     host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("two"))})
     host.agent.run_fast_path()
@@ -214,6 +216,7 @@ def wait_between_reloads(host: Host) -> None:
     assert "reloaded" in host.agent.run_pass().sentence
 
 
+@on_one_release("host")
 def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
     wait_between_reloads(host)
     two = host.stack.web("two")
@@ -266,6 +269,7 @@ def test_a_server_that_comes_back_while_it_leaves_serves_whoever_looks_after_it(
         assert asking.getresponse().read() == b"one"
 
 
+@on_one_release("host")
 def test_while_a_reload_waits_what_runs_is_read_back_and_requests_are_obeyed(host: Host) -> None:
     wait_between_reloads(host)
     worker = pid(host)
@@ -289,6 +293,7 @@ def test_while_a_reload_waits_what_runs_is_read_back_and_requests_are_obeyed(hos
     assert pid(host) == worker
 
 
+@on_one_release("host")
 def test_a_host_is_drained_although_a_reload_waits(host: Host) -> None:
     def health() -> int:
         return host.stack.get("any", "/lbsync-health").status
@@ -310,6 +315,7 @@ def test_a_host_is_drained_although_a_reload_waits(host: Host) -> None:
         assert (bool(outcome.waits), health()) == (True, 200)
 
 
+@on_one_release("host")
 def test_a_restarted_agent_whose_reload_waits_knows_what_is_served_meanwhile(host: Host) -> None:
     wait_between_reloads(host)
     assert host.agent.result.applied is not None

@@ -1,6 +1,10 @@
 """A server that is HAProxy itself would let requests go round in circles."""
 
+from tests.conftest import on_one_release
 from tests.pass_host import Host
+
+# What lbsync refuses, HAProxy never sees.
+pytestmark = on_one_release("host")
 
 
 def test_a_server_that_is_haproxy_itself_is_refused_and_the_last_good_one_stays(

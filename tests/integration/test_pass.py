@@ -21,6 +21,7 @@ from lbsync.cli import main
 from lbsync.errors import Exit, LbsyncError, Superseded, TemplateError, Unavailable
 from lbsync.loop import Report
 from lbsync.settings import load
+from tests.conftest import on_one_release
 from tests.pass_host import Host
 
 NOW = "2026-01-01T00:00:00Z"
@@ -50,6 +51,7 @@ def test_a_new_service_takes_a_reload_and_says_why(host: Host) -> None:
     assert host.stack.get("new.example").body == "new"
 
 
+@on_one_release("host")
 def test_a_key_that_says_the_same_in_other_words_reloads_nothing(host: Host) -> None:
     before = host.text()
     host.stack.put({"services/shop/web": b'{"hosts": ["SHOP.example"],   "mode": "http"}'})
@@ -57,6 +59,7 @@ def test_a_key_that_says_the_same_in_other_words_reloads_nothing(host: Host) -> 
     assert host.text() == before
 
 
+@on_one_release("host")
 def test_bad_json_keeps_the_last_good_version_and_lets_the_others_go_on(host: Host) -> None:
     new = host.stack.web("new")
     host.stack.put(
@@ -73,6 +76,7 @@ def test_bad_json_keeps_the_last_good_version_and_lets_the_others_go_on(host: Ho
     assert host.stack.get("new.example").body == "new"
 
 
+@on_one_release("host")
 def test_a_bad_key_keeps_its_last_good_version_over_a_restart(host: Host) -> None:
     host.stack.put({"services/shop/web": b"\xff\xfe"})
     host.restart_agent()
@@ -80,6 +84,7 @@ def test_a_bad_key_keeps_its_last_good_version_over_a_restart(host: Host) -> Non
     assert host.stack.get("shop.example").body == "web"
 
 
+@on_one_release("host")
 def test_a_port_that_is_taken_holds_back_its_service_alone(host: Host) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -110,6 +115,7 @@ def test_a_port_that_is_taken_holds_back_its_service_alone(host: Host) -> None:
     assert "fe_db_pg" in host.text()
 
 
+@on_one_release("host")
 def test_two_ordinary_faults_of_one_service_hold_back_that_service_alone(host: Host) -> None:
     host.stack.put(
         {
@@ -210,6 +216,7 @@ def test_what_only_haproxy_refuses_is_led_back_to_its_service(host: Host, tmp_pa
     assert host.stack.get("moved.example").body == "web"
 
 
+@on_one_release("host")
 def test_a_template_that_takes_too_long_for_one_service_lets_the_others_go_on(
     host: Host, tmp_path: Path
 ) -> None:
@@ -265,6 +272,7 @@ def test_what_haproxy_warns_of_is_said_once_and_shown_by_check(
     assert shown.endswith("(and 3 like it)")
 
 
+@on_one_release("host")
 def test_a_service_that_is_tried_again_and_again_is_spoken_of_once(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +332,7 @@ def test_a_template_that_is_wrong_for_all_leaves_what_is_live(host: Host, tmp_pa
     assert host.stack.get("shop.example").body == "web"
 
 
+@on_one_release("host")
 def test_a_deleted_prefix_empties_nothing_until_it_is_confirmed(host: Host) -> None:
     host.stack.delete("services/shop/web", "endpoints/shop/web/default")
     outcome = host.agent.run_pass()
@@ -339,6 +348,7 @@ def test_a_deleted_prefix_empties_nothing_until_it_is_confirmed(host: Host) -> N
     assert host.control.get("confirm") is None
 
 
+@on_one_release("host")
 @pytest.mark.parametrize("again", ["deleted", "maint"])
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
@@ -369,6 +379,7 @@ def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
     assert host.stack.get("shop.example").body == "web"
 
 
+@on_one_release("host")
 def test_etcd_away_serves_the_last_good_generation_also_after_a_restart(host: Host) -> None:
     host.stack.etcd.stop()
     host.restart_agent()
@@ -378,6 +389,7 @@ def test_etcd_away_serves_the_last_good_generation_also_after_a_restart(host: Ho
     assert host.stack.get("shop.example").body == "web"
 
 
+@on_one_release("host")
 def test_a_host_that_never_served_starts_without_etcd_but_takes_no_traffic(
     host: Host, tmp_path: Path
 ) -> None:
@@ -405,6 +417,7 @@ def test_a_generation_goes_live_before_haproxy_runs_and_is_confirmed_once_it_doe
     assert host.agent.run_pass().confirmed
 
 
+@on_one_release("host")
 def test_etcd_away_on_a_host_that_never_served_is_an_error(host: Host, tmp_path: Path) -> None:
     host.stack.etcd.stop()
     host.stack.state = tmp_path / "empty"
@@ -451,6 +464,7 @@ def test_after_a_rollback_the_same_generation_is_served_again_as_the_host_is_by_
     assert host.stack.get("any", "/lbsync-health").status == 200
 
 
+@on_one_release("host")
 def test_settings_for_all_that_lead_nowhere_are_held_until_they_are_meant(host: Host) -> None:
     host.agent.run_pass()
     host.stack.put({"settings/global": {"https": "only"}})  # and no certificate is there
@@ -513,6 +527,7 @@ def test_a_service_that_lost_its_servers_answers_503_with_a_page(host: Host) -> 
     assert host.stack.get("nobody.example").status == 404
 
 
+@on_one_release("host")
 def test_a_damaged_memory_costs_no_service(host: Host) -> None:
     host.source.close()
     for file in host.stack.state.glob("accepted.db*"):
@@ -525,6 +540,7 @@ def test_a_damaged_memory_costs_no_service(host: Host) -> None:
     db.close()
 
 
+@on_one_release("host")
 @pytest.mark.parametrize("rolled_back", [False, True])
 def test_an_emptied_state_directory_is_written_anew_although_etcd_is_away(
     host: Host, rolled_back: bool
@@ -554,6 +570,7 @@ def test_an_emptied_state_directory_is_written_anew_although_etcd_is_away(
     assert host.stack.get("shop.example").body == ("web" if rolled_back else "two")
 
 
+@on_one_release("host")
 def test_the_status_of_a_pass_that_failed_tells_of_that_pass(host: Host) -> None:
     keeper = StatusKeeper(load(host.stack.config_file), host.agent.state_files, host.source)
     outcome = host.agent.run_pass()
@@ -581,6 +598,7 @@ def test_the_status_of_a_pass_that_failed_tells_of_that_pass(host: Host) -> None
     assert (keeper.status.state, keeper.status.quarantined) == ("rolled-back", ())
 
 
+@on_one_release("host")
 def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anothers_by_now(
     host: Host,
 ) -> None:
@@ -610,6 +628,7 @@ def add_setting(host: Host, section: str, line: str) -> None:
     host.stack.config_file.write_text(text.replace(f"[{section}]\n", f"[{section}]\n{line}\n"))
 
 
+@on_one_release("host")
 def test_while_a_reload_waits_other_programs_files_and_bad_keys_do_not(
     host: Host, tmp_path: Path
 ) -> None:
@@ -635,6 +654,7 @@ def test_while_a_reload_waits_other_programs_files_and_bad_keys_do_not(
     assert host.stack.get("new.example").status == 404
 
 
+@on_one_release("host")
 def test_settings_that_cannot_be_taken_over_leave_nothing_of_themselves(
     host: Host, tmp_path: Path
 ) -> None:
@@ -674,6 +694,7 @@ def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:
     assert answer.endswith(b"green")
 
 
+@on_one_release("host")
 def test_a_hold_is_not_diluted_by_what_others_gain(host: Host) -> None:
     webs = [host.stack.web(f"w{number}") for number in range(4)]
     host.stack.put(
@@ -700,6 +721,7 @@ def test_a_hold_is_not_diluted_by_what_others_gain(host: Host) -> None:
     assert host.stack.get("da.example").status == 200
 
 
+@on_one_release("host")
 def test_a_lost_memory_and_an_emptied_store_together_empty_nothing(host: Host) -> None:
     host.source.close()
     for file in host.stack.state.glob("accepted.db*"):
@@ -715,6 +737,7 @@ def test_a_lost_memory_and_an_emptied_store_together_empty_nothing(host: Host) -
     assert host.stack.get("shop.example").status == 404
 
 
+@on_one_release("host")
 def test_templates_that_vanish_are_not_replaced_by_packaged_ones(
     host: Host, tmp_path: Path
 ) -> None:
@@ -792,6 +815,7 @@ def raw(host: Host, tmp_path: Path) -> Host:
     return host
 
 
+@on_one_release("host")
 def test_raw_keys_are_served_and_changed_without_a_confirmation(raw: Host) -> None:
     two = raw.stack.web("two")
     raw.stack.put({f"web/shop/s{number}": {"Port": two.port} for number in range(3)})
@@ -803,12 +827,14 @@ def test_raw_keys_are_served_and_changed_without_a_confirmation(raw: Host) -> No
     assert raw.stack.get("new.example").body == "two"
 
 
+@on_one_release("host")
 def test_raw_keys_that_vanish_at_once_are_held(raw: Host) -> None:
     raw.stack.delete(*(f"web/shop/s{number}" for number in range(3)))
     assert "removal held: 3 of 3 servers" in raw.agent.run_pass().error
     assert raw.stack.get("shop.example").body == "raw"
 
 
+@on_one_release("host")
 def test_a_raw_key_that_cannot_be_read_stays_as_it_was_and_the_rest_goes_on(raw: Host) -> None:
     two = raw.stack.web("two")
     raw.stack.put({"web/shop/s0": b"{not json", "web/new/a": {"Port": two.port}})
@@ -829,6 +855,7 @@ def test_a_raw_key_that_cannot_be_read_stays_as_it_was_and_the_rest_goes_on(raw:
     assert raw.agent.run_pass().error == ""
 
 
+@on_one_release("host")
 def test_a_value_that_a_template_cannot_print_holds_back_its_service_alone(
     host: Host, tmp_path: Path
 ) -> None:
@@ -873,6 +900,7 @@ def test_a_value_that_a_template_cannot_print_holds_back_its_service_alone(
     assert host.stack.get("moved.example").body == "web"
 
 
+@on_one_release("host")
 def test_a_file_beside_that_cannot_be_rendered_stands_in_nobodys_way(
     host: Host, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from harness.haproxy import binaries, branches
 from harness.stack import Stack
 from harness.wait import wait_until
 from lbsync.errors import Exit
-from tests.conftest import demand
+from tests.conftest import demand, on_one_release
 
 TEMPLATE = """\
 global
@@ -77,6 +77,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
         stack.stop()
 
 
+@on_one_release("stack")
 def test_such_keys_are_served_and_nothing_is_said_against_them(stack: Stack) -> None:
     agent = AgentProcess(stack).start()
     try:
@@ -98,6 +99,7 @@ def test_such_keys_are_served_and_nothing_is_said_against_them(stack: Stack) -> 
         agent.stop()
 
 
+@on_one_release("stack")
 def test_commands_see_what_the_agent_sees(stack: Stack) -> None:
     assert command(stack, "agent", "--once").returncode == Exit.CHANGED
     assert command(stack, "agent", "--once").returncode == Exit.OK
@@ -109,6 +111,7 @@ def test_commands_see_what_the_agent_sees(stack: Stack) -> None:
     assert "[templates] contract: it is false" in listed.stderr
 
 
+@on_one_release("stack")
 def test_a_store_that_is_emptied_is_held_by_what_haproxy_serves(stack: Stack) -> None:
     assert command(stack, "agent", "--once").returncode == Exit.CHANGED
     stack.delete("services/web/1", "endpoints/default")
@@ -127,6 +130,7 @@ def test_a_store_that_is_emptied_is_held_by_what_haproxy_serves(stack: Stack) ->
         agent.stop()
 
 
+@on_one_release("stack")
 def test_what_was_accepted_before_the_contract_was_left_is_forgotten(stack: Stack) -> None:
     kept = stack.config_file.read_text()
     stack.config_file.write_text(kept.replace("contract = false", "contract = true"))
@@ -184,6 +188,7 @@ def test_values_that_were_bad_before_the_first_start_are_left_out(stack: Stack) 
     assert "99999" not in (stack.state / "live/haproxy.cfg").read_text()
 
 
+@on_one_release("stack")
 def test_very_many_bad_values_of_one_writer_do_not_delay_another(stack: Stack) -> None:
     assert command(stack, "agent", "--once").returncode == Exit.CHANGED
     two = stack.web("two").address.encode()
