@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from lbsync import published
 from lbsync.agent.desired.decode import Entry, read_entry
 from lbsync.agent.render.confd.functions import json as template_json
 from lbsync.agent.render.text import Stored
@@ -10,7 +11,6 @@ from lbsync.cli.publish.changes import _text as changed_text
 from lbsync.cli.service.arguments import parse
 from lbsync.cli.service.service import pretty
 from lbsync.cli.status import fleet as status_fleet
-from lbsync.cli.status import publishers as status_publishers
 from lbsync.cli.terminal import to_json
 from lbsync.clients.files.contents import parse_yaml, to_value
 from lbsync.errors import BadKey, LbsyncError
@@ -66,8 +66,8 @@ def _publishers(value: bytes) -> None:
     names = ("leader", "heartbeat", "origin", "reports/service/a/b", "reports/ingress/a/b")
     items = {f"publishers/k/{name}": Item(f"publishers/k/{name}", value, 1, 1) for name in names}
     for found in publishing.known(items).values():
-        status_publishers.describe(found)
-        list(status_publishers._sentences(found))
+        published.describe(found, 0.0)
+        list(published.sentences(found))
         to_json(found)
     identity._read(items["publishers/k/origin"])
 

@@ -10,7 +10,7 @@ from lbsync.cli.terminal import Terminal
 from lbsync.errors import LbsyncError, SettingsError
 
 #: Commands that run until they are ended, and take SIGHUP as a request.
-_SERVICES = frozenset({"agent", "publish"})
+_SERVICES = frozenset({"agent", "publish", "console"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,6 +23,7 @@ COMMANDS = {
     "service": ("service.service", "list, show, write and remove services"),
     "server": ("service.server", "list the servers of a service, drain one, change its weight"),
     "publish": ("publish.publish", "publish the Services of a Kubernetes cluster"),
+    "console": ("console", "serve the page of the fleet, and make tokens for it"),
     "explain": ("publish.explain", "tell what was published of a Kubernetes Service, and why"),
     "rollback": ("requests.rollback", "serve an earlier generation and stay with it"),
     "confirm": ("requests.confirm", "let a held removal of many servers go through"),

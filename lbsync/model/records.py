@@ -242,6 +242,10 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """Which agent it is: another one with the same host name has another one."""
     keys: Whole = 0
     """How many keys that agents follow there were at `revision`; 0 where that was not counted."""
+    reloads: Whole = 0
+    """Since the agent started."""
+    reload_reason: str = ""
+    """Why the last one was needed: section and line, or the file."""
 
 
 class SeenRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):

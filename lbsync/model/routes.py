@@ -16,7 +16,7 @@ def claims_of(record: ServiceRecord) -> Iterator[tuple[str, bool]]:
     A route key is `host/path/`: requests are matched with it as a prefix.
     """
     hosts = dict.fromkeys(record.hosts or ("*",))
-    paths = dict.fromkeys(map(_plain, record.paths or ("/",)))
+    paths = dict.fromkeys(map(plain, record.paths or ("/",)))
     for host in hosts:
         for path in paths:
             yield _route_key(host, path), True
@@ -60,7 +60,7 @@ def _www_twin(host: str) -> str:
     return host[4:] if host.startswith("www.") else f"www.{host}"
 
 
-def _plain(path: str) -> str:
+def plain(path: str) -> str:
     """Return the one spelling of all that servers read alike, as the http frontend makes it."""
     merged = re.sub("/+", "/", quote(unquote_to_bytes(path), safe="/"))
     return merged.rstrip("/") or "/"

@@ -4,6 +4,7 @@ Nothing here is read at import; `load` is called once by the command line and th
 down.
 """
 
+from lbsync.settings.console import Console
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.load import find_state_dir, load, password_of
@@ -28,6 +29,7 @@ __all__ = [
     "Bind",
     "Claims",
     "Command",
+    "Console",
     "Duration",
     "Endpoint",
     "Etcd",

@@ -20,6 +20,7 @@ _KIND = {
     "Endpoint": "URL",
     "FileMode": "octal mode",
     "FilePath": "path",
+    "Host": "host",
     "HostClaim": "NAMESPACE=HOST",
     "HostName": "name",
     "HttpBind": "address:port or socket",

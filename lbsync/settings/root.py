@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from lbsync.settings.console import Console
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.outputs import Output, Templates
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
     templates: Templates = Templates()
     outputs: tuple[Output, ...] = ()
     publisher: Publisher = Publisher()
+    console: Console = Console()
     log: Log = Log()
 
     @property

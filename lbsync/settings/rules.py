@@ -68,6 +68,7 @@ def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[
     yield from _haproxy(settings, finding_at=finding)
     yield from _binds(settings, finding_at=finding)
     yield from _outputs(settings, finding_at=finding)
+    yield from _console(settings, finding_at=finding)
 
 
 def _haproxy(settings: Settings, finding_at: Place) -> Iterator[Finding]:
@@ -149,4 +150,19 @@ def _outputs(settings: Settings, finding_at: Place) -> Iterator[Finding]:
         yield finding_at(
             'packaged = false needs an output with path = "haproxy.cfg", or nothing is served',
             ("templates", "packaged"), ("", "outputs"),
+        )  # fmt: skip
+
+
+def _console(settings: Settings, finding_at: Place) -> Iterator[Finding]:
+    console = settings.console
+    if bool(console.tls_cert) != bool(console.tls_key):
+        yield finding_at(
+            "a certificate needs both tls_cert and tls_key; name both files or neither",
+            ("console", "tls_cert"), ("console", "tls_key"),
+        )  # fmt: skip
+    if not (console.is_local or console.tls_cert or console.plain_text):
+        yield finding_at(
+            f"on {console.bind} tokens would travel readable; name tls_cert and tls_key, or set plain_text "
+            "where a proxy in front does TLS",
+            ("console", "bind"), ("console", "tls_cert"), ("console", "plain_text"),
         )  # fmt: skip

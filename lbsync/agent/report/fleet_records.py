@@ -70,6 +70,8 @@ def record_of(status: Status) -> AgentRecord:
         lbsync=status.lbsync,
         pid=status.pid,
         started_at=_stamp(status.started_at),
+        reloads=status.reloads,
+        reload_reason=status.reload_reason[:_MOST_WORDS],
     )
 
 

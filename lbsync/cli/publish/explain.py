@@ -1,6 +1,7 @@
 """`lbsync explain service NS/NAME`: what was published of a Service, and why, or why not."""
 
 import argparse
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +9,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from lbsync.cli.context import add_output, service_id, settings_of, source_opened
-from lbsync.cli.status.publishers import describe
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients import kube
 from lbsync.clients.kube.errors import NotFound
@@ -18,6 +18,7 @@ from lbsync.kube_objects import Node, Service
 from lbsync.model.permission import Permission
 from lbsync.model.publishing import unread_sentence
 from lbsync.model.snapshot import Snapshot
+from lbsync.published import describe
 from lbsync.publisher.cluster.lister import Lister
 from lbsync.publisher.cluster.work_queue import Work
 from lbsync.publisher.config import identity_of, options_of
@@ -175,7 +176,7 @@ def _publishers(snapshot: Snapshot, name: str) -> tuple[list[str], list[str]]:
     """Return how the publishers of all clusters do, and what they say of one Service."""
     lines, reports = [], []
     for cluster, found in known(snapshot.items).items():
-        lines.append(f"{cluster}: {describe(found)[0]}")
+        lines.append(f"{cluster}: {describe(found, time.time())[0]}")
         namespace = name.partition("/")[0]
         if found.heartbeat is not None and (why := found.heartbeat.unread.get(namespace)):
             reports.append(f"{cluster}: {unread_sentence(namespace, why)}")

@@ -6,11 +6,11 @@ import json
 import pytest
 
 from lbsync.cli.publish.changes import Said, show
-from lbsync.cli.status.publishers import describe
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import SettingsError
 from lbsync.loop import Outcome, Report
 from lbsync.model.publishing import HeartbeatRecord, LeaderRecord
+from lbsync.published import describe
 from lbsync.publisher.monitoring.health import Health
 from lbsync.publisher.service_changes import ServiceChanges
 from lbsync.publisher.store.diff import Change

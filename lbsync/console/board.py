@@ -1,0 +1,102 @@
+"""What is shown now: one watch of etcd and one state, shared by all requests and live pages."""
+
+import asyncio
+import time
+
+import msgspec
+
+from lbsync.clients.source import Health, Source
+from lbsync.console.facts.services import ServiceIndex
+from lbsync.console.facts.state import State, StateBuilder
+from lbsync.model.snapshot import Snapshot
+
+_LEAST_PAUSE_S = 0.25
+_SHARE = 4.0
+"""Between two states passes this many times what the last one took, so that a fleet under change takes a
+fifth of one processor at most."""
+
+
+class Shown(msgspec.Struct, frozen=True, eq=False):
+    """What one answer is made of."""
+
+    index: ServiceIndex
+    health: Health
+    """Of the watch: whether etcd answers, and since when not."""
+
+    @property
+    def state(self) -> State:
+        """What etcd says, or said last."""
+        return self.index.state
+
+
+class Board:
+    """Keeps the newest state. All but `wake` belongs to the event loop's thread."""
+
+    def __init__(self, source: Source, reserved_ports: frozenset[int]) -> None:
+        """`source` is not started yet. `reserved_ports`: see `StateBuilder`."""
+        self._source = source
+        self._builder = StateBuilder(reserved_ports)
+        self._lock = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._snapshot: Snapshot | None = None
+        self._index: ServiceIndex | None = None
+        self._not_before = 0.0
+        self.is_closing = False
+        """Live pages end."""
+
+    def start(self) -> None:
+        """Begin to watch. From the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._source.start(self.wake)
+
+    def wake(self) -> None:
+        """Something has changed. From any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def close(self) -> None:
+        """Let everybody who waits go. From any thread or signal handler."""
+        self.is_closing = True
+        self.wake()
+
+    async def shown(self) -> Shown:
+        """Return what is to be shown now. Raises `Unavailable` where etcd has never answered yet."""
+        async with self._lock:
+            snapshot = self._source.snapshot()
+            now = time.monotonic()
+            if self._index is None or (snapshot is not self._snapshot and now >= self._not_before):
+                # A first state of 10,000 services takes more than a second: nobody else waits for it.
+                self._index = await asyncio.to_thread(self._build, snapshot)
+                self._snapshot = snapshot
+                ended = time.monotonic()
+                self._not_before = ended + max(_LEAST_PAUSE_S, _SHARE * (ended - now))
+            return Shown(self._index, self._source.health())
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for news, and until a new state may be built of it; at most about `seconds`."""
+        news = self._news
+        try:
+            await asyncio.wait_for(news.wait(), seconds)
+        except TimeoutError:
+            return
+        if not self.is_closing:
+            await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+
+    @property
+    def health(self) -> Health:
+        """The state of the watch."""
+        return self._source.health()
+
+    @property
+    def revision(self) -> int:
+        """The revision of the state that was built last; 0: none was yet."""
+        return self._index.state.revision if self._index is not None else 0
+
+    def _ring(self) -> None:
+        # Everybody who waits now is let go; who comes later waits for the next news.
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _build(self, snapshot: Snapshot) -> ServiceIndex:
+        return ServiceIndex(self._builder.build(snapshot), self._index)

@@ -1,0 +1,112 @@
+"""`lbsync console` as a service: one process, one watch, one socket."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable
+
+from lbsync import log
+from lbsync.clients.source import Source
+from lbsync.console import app, server
+from lbsync.console.board import Board
+from lbsync.console.context import Context
+from lbsync.console.operations import Operations
+from lbsync.console.paths import tokens_path
+from lbsync.console.rendering import Renderer
+from lbsync.console.security.gate import is_open
+from lbsync.console.security.limits import Places
+from lbsync.console.security.sessions import Sessions
+from lbsync.console.security.tokens import Tokens
+from lbsync.errors import LbsyncError, Rejected, SettingsError
+from lbsync.loop import Notifier
+from lbsync.settings import Settings
+from lbsync.threads import look_after
+
+_LOOK_AFTER_S = 5.0
+
+
+def run(settings: Settings, load: Callable[[], Settings], source: Source) -> None:
+    """Serve until a signal. `load` returns the settings as they stand now.
+
+    Raises `SettingsError`, and `LbsyncError` where it cannot listen, or would serve others without tokens.
+    """
+    if not source.shared:
+        raise Rejected(
+            'a directory of files is one host\'s own and has no fleet; set source = "etcd"'
+        )
+    tokens = Tokens(tokens_path(settings))
+    if not tokens.load() and not is_open(settings.console):
+        raise SettingsError(
+            [
+                f"[console] bind: {settings.console.bind} serves others than this host, and there is no token; "
+                "make one with 'lbsync console token add NAME'"
+            ]
+        )
+    with contextlib.closing(server.listen(settings.console)) as listener:
+        asyncio.run(_Service(settings, load, source, tokens).serve(listener.dup()))
+    log.get().info("the console ends")
+
+
+class _Service:
+    """The parts of one console, and their life."""
+
+    def __init__(
+        self, settings: Settings, load: Callable[[], Settings], source: Source, tokens: Tokens
+    ) -> None:
+        console = settings.console
+        self._load = load
+        self._board = Board(source, settings.reserved_ports)
+        self._context = Context(
+            console,
+            self._board,
+            Renderer(),
+            tokens,
+            Sessions(tokens, console.session_life.seconds),
+            Operations(source),
+            Places(console.max_streams),
+        )
+        self._server = server.make(app.make(self._context), console)
+        self._server.on_exit = self._board.close
+        self._notifier = Notifier()
+        self._server.on_start = self._notifier.ready
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve until a signal."""
+        console = self._context.settings
+        self._board.start()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._reread)
+        # One that came while the process began was kept waiting: now it is heard.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        scheme = "https" if console.tls_cert else "http"
+        log.get().info(f"the console listens on {scheme}://{console.bind}/")
+        beating = asyncio.create_task(self._beat())
+        try:
+            await self._server.serve(sockets=[listener])
+        finally:
+            beating.cancel()
+            self._notifier.stopping()
+
+    async def _beat(self) -> None:
+        """Tell systemd that the loop turns, and look after the threads of the watch."""
+        while True:
+            self._notifier.watchdog_ping()
+            look_after()
+            self._notifier.status(self._board.health.detail)
+            await asyncio.sleep(min(self._notifier.ping_every or _LOOK_AFTER_S, _LOOK_AFTER_S))
+
+    def _reread(self) -> None:
+        """Take over a renewed certificate; what else is set holds from the next start."""
+        context = self._server.config.ssl
+        try:
+            new = self._load()
+            log.setup(new.log.level, new.log.format)
+            if context is not None:
+                server.load_certificate(context, new.console)
+        except LbsyncError as error:
+            log.get().error(f"settings were not taken over, the old ones hold: {error}")
+        else:
+            log.get().info(
+                "the certificate was read again; other settings hold from the next start"
+            )

@@ -1,0 +1,1 @@
+"""From a snapshot of etcd to what is shown. Pure; no socket, no template."""

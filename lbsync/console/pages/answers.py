@@ -1,0 +1,195 @@
+"""Pages, and what keeps them live: the same content, sent whole or as a stream of events."""
+
+import asyncio
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import MediaType, Response, get
+from litestar.handlers import BaseRouteHandler
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
+
+from lbsync.console.context import AnyRequest, Context, context_of, visitor_of
+from lbsync.console.pages.table import PAGES, Page, Question
+from lbsync.console.problem import Problem, RequestProblem
+from lbsync.console.rendering import Rendered
+from lbsync.console.security.gate import Visitor
+from lbsync.errors import Unavailable
+
+_HEARTBEAT_S = 15.0
+"""Seconds after which a silent stream sends a comment: some proxies end it after 30 to 60."""
+_AGAIN_MS = 3000
+_SINCE = "since"
+"""What the first request of a stream knows already; later ones say it in `Last-Event-ID`."""
+_BY_TIME_S = 15
+_LONGEST_S = 900.0
+"""After this the browser comes again, and has to be let in anew."""
+
+
+def handlers() -> list[BaseRouteHandler]:
+    """Return what answers for all pages."""
+    found: list[BaseRouteHandler] = []
+    for page in PAGES:
+        found += [_whole(page), _live(page)]
+    return found
+
+
+class _Asked(msgspec.Struct, frozen=True, eq=False):
+    """One page as one visitor asks for it."""
+
+    context: Context
+    page: Page
+    parts: dict[str, str]
+    query: dict[str, str]
+    visitor: Visitor
+
+    @classmethod
+    def of(cls, page: Page, request: AnyRequest) -> "_Asked":
+        """Read a request."""
+        parts = {name: str(part) for name, part in request.path_params.items()}
+        query = dict(request.query_params.items())
+        query.pop(_SINCE, None)
+        return cls(context_of(request), page, parts, query, visitor_of(request))
+
+    async def content(self) -> Rendered:
+        """Return the part of the page that changes. Raises `RequestProblem`, and `Unavailable`."""
+        shown = await self.context.board.shown()
+        now = time.time()
+        health = shown.health
+        away = () if health.ok else (health.since, health.detail)
+        tick = int(now / _BY_TIME_S) if self.page.by_time else 0
+        may_operate = self.visitor.may("operate")
+        key = (tuple(self.parts.items()), tuple(self.query.items()), may_operate, away, tick)
+        question = Question(self.parts, self.query, now)
+        return self.context.renderer.fragment(
+            self.page.template,
+            key,
+            shown.index,
+            lambda: {
+                "view": self.page.view(shown, question),
+                "health": health,
+                "revision": shown.state.revision,
+                "may_operate": may_operate,
+                "query": self.query,
+            },
+        )
+
+    async def follow(
+        self, main: Rendered, known: str, send: Send, gone: asyncio.Task[None]
+    ) -> None:
+        """Send the page whenever it is another one than `known`, until the client goes or has to come anew.
+
+        A client that takes slowly misses what came in between: the newest is made when it can be sent.
+        """
+        board, ends = self.context.board, time.monotonic() + _LONGEST_S
+        while time.monotonic() < ends and self.context.is_welcome(self.visitor):
+            if main.digest != known:
+                known = main.digest
+                await _send(send, _event("page", main.html, known))
+            else:
+                await _send(send, b":\n\n")
+            waiting = asyncio.create_task(board.wait(_HEARTBEAT_S))
+            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if gone.done() or board.is_closing:
+                return
+            try:
+                main = await self.content()
+            except (RequestProblem, Unavailable):
+                # What was looked at is gone: the page itself says so when it is loaded.
+                await _send(send, _event("reload", "", ""))
+                return
+
+
+def _whole(page: Page) -> BaseRouteHandler:
+    @get(page.path, media_type=MediaType.HTML, include_in_schema=False, name=page.template)
+    async def show(request: AnyRequest) -> Response[bytes]:
+        asked = _Asked.of(page, request)
+        main = await asked.content()
+        path = request.scope["path"]
+        live = f"/live{path}?{urlencode(asked.query)}" if asked.query else f"/live{path}"
+        title = f"{'/'.join(asked.parts.values())} {page.title}".strip()
+        html = asked.context.renderer.page(title, main, asked.visitor, path, live)
+        return Response(html, media_type=MediaType.HTML)
+
+    return show
+
+
+def _live(page: Page) -> BaseRouteHandler:
+    # Not as a handler of raw ASGI: Litestar 2.25 finds none of those with variable parts in their path.
+    @get(f"/live{page.path}".rstrip("/"), include_in_schema=False)
+    async def stream(request: AnyRequest) -> Response[None]:
+        asked = _Asked.of(page, request)
+        since = request.query_params.get(_SINCE, "")
+        known = request.headers.get("last-event-id") or str(since or "")
+        # Before the first byte, so that a page that is not there is a plain 404.
+        main = await asked.content()
+        if not asked.context.streams.enter():
+            raise RequestProblem(
+                Problem(503, "Too many live pages", "Load it again by hand.", retry_after=60)
+            )
+        return _Streaming(asked, main, known)
+
+    return stream
+
+
+class _Streaming(Response[None]):
+    """An answer without an end."""
+
+    def __init__(self, asked: _Asked, main: Rendered, known: str) -> None:
+        super().__init__(None)
+        self._stream = _Stream(asked, main, known)
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        """Return what sends it."""
+        return self._stream
+
+
+class _Stream(ASGIResponse):
+    """Sends a page, and again whenever it is another one."""
+
+    def __init__(self, asked: _Asked, main: Rendered, known: str) -> None:
+        super().__init__()
+        self._asked, self._main, self._known = asked, main, known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until one of the two ends goes."""
+        del scope
+        try:
+            await _start(send)
+            gone = asyncio.create_task(_until_gone(receive))
+            try:
+                await self._asked.follow(self._main, self._known, send, gone)
+            finally:
+                gone.cancel()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._asked.context.streams.leave()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _start(send: Send) -> None:
+    headers = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"x-accel-buffering", b"no"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await _send(send, f"retry: {_AGAIN_MS}\n\n".encode())
+
+
+async def _send(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _event(kind: str, text: str, name: str) -> bytes:
+    """Return one event of a stream (HTML standard, 9.2.5)."""
+    # Only these three end a line here; others within a text stay.
+    plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = "".join(f"data: {line}\n" for line in plain.split("\n"))
+    return f"event: {kind}\nid: {name}\n{lines}\n".encode()

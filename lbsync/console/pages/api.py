@@ -1,0 +1,113 @@
+"""The same facts for programs, as JSON: the structs of `lbsync.console.facts`, described by OpenAPI."""
+
+import time
+from typing import Annotated
+
+import msgspec
+from litestar import get
+from litestar.params import FromPath, QueryParameter
+
+from lbsync.console.context import AnyRequest, context_of, visitor_of
+from lbsync.console.facts.hosts import FleetView, HostView, fleet_view, host_view
+from lbsync.console.facts.lookup import LookupView, lookup_view
+from lbsync.console.facts.publishers import PublishersView, publishers_view
+from lbsync.console.facts.refused import RefusedView, refused_view
+from lbsync.console.facts.service import ServiceView, service_view
+from lbsync.console.facts.services import ServicesView
+from lbsync.console.problem import Problem, RequestProblem
+
+_WHOLE = 2**31
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How the console does, and who asks."""
+
+    ok: bool
+    """etcd answers."""
+    detail: str
+    since: float
+    """Seconds since 1970 of the last change of `ok`."""
+    revision: int
+    """Of etcd, that is shown; 0: nothing was read yet."""
+    token: str
+    """Name of the token; empty: none was shown, and none is needed."""
+    right: str
+
+
+@get("/health", summary="How the console does")
+async def health(request: AnyRequest) -> Health:
+    """Tell whether etcd answers, and by which right you ask."""
+    board, visitor = context_of(request).board, visitor_of(request)
+    found = board.health
+    return Health(found.ok, found.detail, found.since, board.revision, visitor.name, visitor.right)
+
+
+@get("/fleet", summary="All balancers")
+async def fleet(request: AnyRequest) -> FleetView:
+    """Return all balancers, those that need somebody first."""
+    shown = await context_of(request).board.shown()
+    return fleet_view(shown.state, refused_view(shown.state).all)
+
+
+@get("/hosts/{host:str}", summary="One balancer")
+async def host(request: AnyRequest, host: FromPath[str]) -> HostView:
+    """Return one balancer."""
+    shown = await context_of(request).board.shown()
+    found = host_view(shown.state, host)
+    if found is None:
+        raise RequestProblem(
+            Problem(404, "No such balancer", f"{host[:80]!r} never reported, or was forgotten.")
+        )
+    return found
+
+
+@get("/services", summary="Services")
+async def services(
+    request: AnyRequest,
+    q: Annotated[str, QueryParameter(max_length=200)] = "",
+    order: Annotated[str, QueryParameter(pattern="^(name|trouble|servers)$")] = "name",
+    page: Annotated[int, QueryParameter(ge=1, le=_WHOLE)] = 1,
+    per: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+) -> ServicesView:
+    """Search services."""
+    shown = await context_of(request).board.shown()
+    return shown.index.select(q, order, page, per)
+
+
+@get("/services/{ns:str}/{name:str}", summary="One service")
+async def service(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> ServiceView:
+    """Return one service."""
+    shown = await context_of(request).board.shown()
+    if f"{ns}/{name}" not in shown.index:
+        raise RequestProblem(
+            Problem(404, "No such service", f"No key names {f'{ns}/{name}'[:140]!r}.")
+        )
+    return service_view(shown.state, shown.index.row(f"{ns}/{name}"))
+
+
+@get("/refused", summary="Refused keys")
+async def refused(request: AnyRequest) -> RefusedView:
+    """Return the keys that are not served as they are written."""
+    return refused_view((await context_of(request).board.shown()).state)
+
+
+@get("/publishers", summary="Publishers")
+async def publishers(request: AnyRequest) -> PublishersView:
+    """Return what the publishers of Kubernetes Services say."""
+    shown = await context_of(request).board.shown()
+    return publishers_view(shown.state, time.time())
+
+
+@get("/lookup", summary="Which service answers a URL")
+async def lookup(
+    request: AnyRequest, url: Annotated[str, QueryParameter(min_length=1, max_length=4096)]
+) -> LookupView:
+    """Tell which service answers a URL."""
+    shown = await context_of(request).board.shown()
+    found = lookup_view(shown.index, url)
+    if found.is_error:
+        raise RequestProblem(Problem(400, "This is no URL", found.sentence))
+    return found
+
+
+HANDLERS = [health, fleet, host, services, service, refused, publishers, lookup]

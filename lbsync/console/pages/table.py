@@ -1,0 +1,101 @@
+"""The pages, each a path, a template and a pure function from what is known to what is shown."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from lbsync.console.board import Shown
+from lbsync.console.facts.hosts import fleet_view, host_view
+from lbsync.console.facts.lookup import lookup_view
+from lbsync.console.facts.publishers import publishers_view
+from lbsync.console.facts.refused import refused_view
+from lbsync.console.facts.service import service_view
+from lbsync.console.facts.services import ORDERS
+from lbsync.console.problem import Problem, RequestProblem
+
+_PER = 100
+_MOST_QUERY = 200
+_MOST_URL = 4096
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a page is asked for."""
+
+    parts: Mapping[str, str]
+    """The variable parts of its path."""
+    query: Mapping[str, str]
+    now: float
+    """Seconds since 1970."""
+
+    def number(self, name: str, default: int) -> int:
+        """Return a whole number of the query; the default for anything else."""
+        text = self.query.get(name, "")
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else default
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One kind of page."""
+
+    path: str
+    """With variable parts as Litestar writes them."""
+    template: str
+    title: str
+    view: Callable[[Shown, Question], object]
+    """Raises `RequestProblem` where there is no such thing."""
+    by_time: bool = False
+    """It changes by the clock alone, too."""
+
+
+def _fleet(shown: Shown, _: Question) -> object:
+    return fleet_view(shown.state, refused_view(shown.state).all)
+
+
+def _host(shown: Shown, asked: Question) -> object:
+    host = asked.parts["host"]
+    found = host_view(shown.state, host)
+    if found is None:
+        raise RequestProblem(
+            Problem(404, "No such balancer", f"{host[:80]!r} never reported, or was forgotten.")
+        )
+    hold = shown.state.holds.get(found.hold_id)
+    return {"host": found, "hold": hold}
+
+
+def _services(shown: Shown, asked: Question) -> object:
+    order = asked.query.get("order", "")
+    return shown.index.select(
+        asked.query.get("q", "")[:_MOST_QUERY],
+        order if order in ORDERS else ORDERS[0],
+        asked.number("page", 1),
+        asked.number("per", _PER),
+    )
+
+
+def _service(shown: Shown, asked: Question) -> object:
+    name = f"{asked.parts['ns']}/{asked.parts['name']}"
+    if name not in shown.index:
+        raise RequestProblem(Problem(404, "No such service", f"No key names {name[:140]!r}."))
+    return service_view(shown.state, shown.index.row(name))
+
+
+def _refused(shown: Shown, _: Question) -> object:
+    return refused_view(shown.state)
+
+
+def _publishers(shown: Shown, asked: Question) -> object:
+    return publishers_view(shown.state, asked.now)
+
+
+def _lookup(shown: Shown, asked: Question) -> object:
+    return lookup_view(shown.index, asked.query.get("url", "")[:_MOST_URL])
+
+
+PAGES = (
+    Page("/", "fleet.html.j2", "Fleet", _fleet),
+    Page("/hosts/{host:str}", "host.html.j2", "Balancer", _host),
+    Page("/services", "services.html.j2", "Services", _services),
+    Page("/services/{ns:str}/{name:str}", "service.html.j2", "Service", _service),
+    Page("/refused", "refused.html.j2", "Refused keys", _refused),
+    Page("/publishers", "publishers.html.j2", "Publishers", _publishers, by_time=True),
+    Page("/lookup", "lookup.html.j2", "Who answers?", _lookup),
+)

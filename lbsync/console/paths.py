@@ -1,0 +1,12 @@
+"""Where the console keeps what it keeps."""
+
+from pathlib import Path
+
+from lbsync.settings import Settings
+
+_TOKENS = "console-tokens.json"
+
+
+def tokens_path(settings: Settings) -> Path:
+    """Return the file of tokens: the one of the settings, else one in the state directory."""
+    return Path(settings.console.tokens_file or f"{settings.state_dir}/{_TOKENS}")

@@ -1,0 +1,59 @@
+"""Logins of browsers: a random name in a cookie for a token that was shown once.
+
+They are kept in memory, as hashes: a restart ends them all, and removing a token ends its own at once.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from lbsync.console.security.tokens import Token, Tokens, digest
+
+_MOST = 10_000
+_BYTES = 32
+
+
+class Session(msgspec.Struct, frozen=True):
+    """One login."""
+
+    token_hash: str
+    ends: float
+    """On the monotonic clock."""
+
+
+class Sessions:
+    """All logins of this process."""
+
+    def __init__(
+        self, tokens: Tokens, life: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`life`: seconds that one lasts."""
+        self.life = life
+        self._tokens = tokens
+        self._clock = clock
+        self._known: dict[str, Session] = {}
+
+    def begin(self, token: Token) -> str:
+        """Return the cookie of a new login."""
+        now = self._clock()
+        if len(self._known) >= _MOST:
+            self._known = {name: each for name, each in self._known.items() if each.ends > now}
+        while len(self._known) >= _MOST:
+            del self._known[next(iter(self._known))]
+        cookie = secrets.token_urlsafe(_BYTES)
+        self._known[digest(cookie)] = Session(token.hash, now + self.life)
+        return cookie
+
+    def find(self, cookie: str) -> Token | None:
+        """Return whose login a cookie is; None: nobody's, or not any more."""
+        session = self._known.get(digest(cookie))
+        if session is None or session.ends <= self._clock():
+            self._known.pop(digest(cookie), None)
+            return None
+        return self._tokens.by_hash(session.token_hash)
+
+    def end(self, cookie: str) -> None:
+        """End a login."""
+        self._known.pop(digest(cookie), None)

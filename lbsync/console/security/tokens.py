@@ -1,0 +1,148 @@
+"""Tokens: who may read and who may act, kept as hashes in one file.
+
+A token is 256 bits by chance, so its SHA-256 can be guessed no better than itself, and needs no salt.
+"""
+
+import hashlib
+import secrets
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+
+from lbsync import log
+from lbsync.atomic import replace_file
+from lbsync.errors import LbsyncError, Rejected
+from lbsync.schema import reading
+from lbsync.timestamps import stamp
+from lbsync.values.basic import NAME
+
+Right = Literal["read", "operate"]
+RIGHTS: tuple[Right, ...] = get_args(Right)
+"""Each includes those before it."""
+_PREFIX = "lbsync_"
+_BYTES = 32
+_MODE = 0o640
+_MOST = 1000
+
+
+class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One token, without the token."""
+
+    name: str
+    """Who has it; shown wherever something was done with it."""
+    right: Right
+    hash: str
+    """SHA-256 in hex."""
+    created_at: str
+    """RFC 3339, UTC."""
+
+    def may(self, right: Right) -> bool:
+        """Tell whether it has a right."""
+        return RIGHTS.index(right) <= RIGHTS.index(self.right)
+
+
+class TokensFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    tokens: tuple[Token, ...] = ()
+
+
+def digest(token: str) -> str:
+    """Return the hash by which a token is known."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+
+
+class Tokens:
+    """The tokens in the file, read again whenever it changes."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` need not exist: then there are none."""
+        self.path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._by_hash: dict[str, Token] = {}
+        self._failing = log.Failing(
+            "tokens cannot be read, the last ones hold", "tokens are read again"
+        )
+
+    def load(self) -> tuple[Token, ...]:
+        """Return all tokens as they stand in the file. Raises `Rejected` naming the file and the cure."""
+        try:
+            text = self.path.read_bytes()
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise Rejected(f"{self.path}: cannot be read ({error.strerror})") from error
+        try:
+            return reading.record(text, TokensFile).tokens
+        except reading.Unreadable as error:
+            raise Rejected(
+                f"{self.path}: is no file of tokens ({error}); restore it, or remove it and make new tokens"
+            ) from error
+
+    def refresh(self) -> None:
+        """Read the file if it is another one than before; a bad one leaves what was known."""
+        try:
+            found = self.path.stat()
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+        except OSError:
+            seen = None
+        if seen == self._seen and (seen is not None or not self._by_hash):
+            return
+        try:
+            self._by_hash = {token.hash: token for token in self.load()}
+        except Rejected as error:
+            self._failing.failed(str(error))
+        else:
+            self._failing.recovered()
+        self._seen = seen
+
+    def __len__(self) -> int:
+        """How many there are."""
+        self.refresh()
+        return len(self._by_hash)
+
+    def find(self, token: str) -> Token | None:
+        """Return what is known of a token that somebody shows; None: nothing."""
+        return self.by_hash(digest(token))
+
+    def by_hash(self, hashed: str) -> Token | None:
+        """Return the token with this hash; None: there is none, or not any more."""
+        self.refresh()
+        # What is compared are hashes, of which nobody can choose the beginning.
+        return self._by_hash.get(hashed)
+
+    def add(self, name: str, right: Right) -> str:
+        """Make a token, keep its hash and return it: it is shown once. Raises `LbsyncError`."""
+        if not NAME.match(name):
+            raise Rejected(
+                f"{name[:80]!r} is no name for a token: at most 63 lower-case letters, digits, - and ., "
+                "beginning and ending with a letter or digit"
+            )
+        known = self.load()
+        if any(token.name == name for token in known):
+            raise Rejected(
+                f"there is a token {name} already; remove it first, or take another name"
+            )
+        if len(known) >= _MOST:
+            raise Rejected(f"{self.path}: holds {_MOST} tokens already; remove some")
+        token = f"{_PREFIX}{secrets.token_urlsafe(_BYTES)}"
+        self._write((*known, Token(name, right, digest(token), stamp())))
+        return token
+
+    def remove(self, name: str) -> None:
+        """Forget a token: it opens nothing from now on. Raises `LbsyncError`."""
+        known = self.load()
+        left = tuple(token for token in known if token.name != name)
+        if left == known:
+            raise Rejected(f"there is no token {name!r}; 'lbsync console token ls' lists them")
+        self._write(left)
+
+    def _write(self, tokens: tuple[Token, ...]) -> None:
+        text = msgspec.json.format(msgspec.json.encode(TokensFile(tokens)), indent=2) + b"\n"
+        try:
+            replace_file(self.path, text, _MODE)
+        except OSError as error:
+            raise LbsyncError(
+                f"{self.path}: cannot be written ({error.strerror}); run the command as root"
+            ) from error

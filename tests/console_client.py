@@ -1,0 +1,123 @@
+"""The console's application, asked without a socket."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from msgspec.structs import replace
+
+from lbsync.clients.source import Put
+from lbsync.console import app
+from lbsync.console.board import Board
+from lbsync.console.context import Context
+from lbsync.console.operations import Operations
+from lbsync.console.rendering import Renderer
+from lbsync.console.security.limits import Places
+from lbsync.console.security.sessions import Sessions
+from lbsync.console.security.tokens import Tokens
+from lbsync.settings import Console
+from lbsync.timestamps import stamp
+from tests.fakes import FakeSource
+
+HOST = "localhost:8480"
+PAGE = {"accept": "text/html"}
+OWN = {"origin": f"http://{HOST}"}
+
+
+def an_agent(**fields: Any) -> dict[str, Any]:
+    """What `agents/<host>` says of a host that does well."""
+    good = {
+        "revision": 10_000, "generation": 3, "digest": "ab12", "applied_at": "2026-01-01T00:00:00Z",
+        "verified_at": "2026-01-01T00:00:00Z", "haproxy": "2.6.12", "state": "confirmed",
+    }  # fmt: skip
+    return good | fields
+
+
+def a_fleet() -> dict[str, Any]:
+    """Keys of a small fleet."""
+    return {
+        "services/shop/cart": {"mode": "http", "hosts": ["cart.example.com"], "paths": ["/", "/api"]},
+        "endpoints/shop/cart/blue": {"servers": [{"name": "b1", "address": "10.0.0.7", "port": 80}]},
+        "endpoints/shop/cart/green": {
+            "servers": [{"name": "g1", "address": "10.0.0.8", "port": 80, "state": "drain"}]
+        },
+        "routes/shop/cart": {"groups": {"blue": 9, "green": 1}},
+        "services/db/main": {"mode": "tcp", "listen": 5432},
+        "endpoints/db/main/default": {"servers": [{"name": "a", "address": "10.0.1.7", "port": 5432}]},
+        "services/shop/bad": {"mode": "http", "chek": {}},
+        "agents/lb-1": an_agent(),
+        "agents/lb-2": an_agent(
+            state="held",
+            held={"removal": "shop/cart would lose 2 of 2 servers (id 4f2a)"},
+            hold={"id": "4f2a", "services": {"shop/cart": 0}, "since": "2026-01-01T00:00:00Z"},
+            reloads=2, reload_reason="frontend fe_db_main, line 4",
+        ),
+        "agents/lb-3/seen": {"at": "2026-01-01T00:00:00Z", "left": "2026-01-02T00:00:00Z"},
+        "publishers/prod/leader": {"identity": "pod-1/7", "since": stamp()},
+        "publishers/prod/heartbeat": {
+            "identity": "pod-1/7", "synced_at": stamp(), "services": 3, "refused": 1,
+        },
+        "publishers/prod/reports/service/shop/mail": {"since": stamp(), "refused": "hosts: no name"},
+    }  # fmt: skip
+
+
+def stored(values: Mapping[str, Any]) -> FakeSource:
+    """A store with these keys; what agents and leaders write hangs on a lease."""
+    source = FakeSource()
+    for key, value in values.items():
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        is_alive = key.endswith("/leader") or (key.startswith("agents/") and key.count("/") == 1)
+        source.commit([], [Put(key, data, 7 if is_alive else 0)])
+    return source
+
+
+class ConsoleClient:
+    """Asks one console. Every request is made as `http://localhost:8480`."""
+
+    def __init__(
+        self, directory: Path, values: Mapping[str, Any] | None = None, **settings: Any
+    ) -> None:
+        self.source = stored(a_fleet() if values is None else values)
+        self.source.start(lambda: None)
+        self.tokens = Tokens(directory / "tokens.json")
+        self.settings = replace(Console(), **settings)
+        self.board = Board(self.source, frozenset())
+        self.context = Context(
+            self.settings, self.board, Renderer(), self.tokens,
+            Sessions(self.tokens, 600.0), Operations(self.source), Places(self.settings.max_streams),
+        )  # fmt: skip
+        self._app = app.make(self.context)
+
+    def get(self, path: str, headers: Mapping[str, str] = PAGE) -> httpx.Response:
+        """Ask for a page."""
+        return self.ask("GET", path, headers)
+
+    def post(self, path: str, headers: Mapping[str, str] = OWN, **form: str) -> httpx.Response:
+        """Send a form from a page of the console."""
+        return self.ask("POST", path, PAGE | dict(headers), form)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Ask anything. Redirects are not followed."""
+
+        async def asked() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
+                return await client.request(method, path, headers=dict(headers), data=form)
+
+        return asyncio.run(asked())
+
+    def log_in(self, right: str = "operate", name: str = "ann") -> dict[str, str]:
+        """Return the headers of a browser that has logged in."""
+        token = self.tokens.add(name, right)  # type: ignore[arg-type]
+        answer = self.post("/login", token=token, next="/")
+        assert answer.status_code == 303, answer.text
+        return PAGE | {"cookie": answer.headers["set-cookie"].partition(";")[0]}
