@@ -136,6 +136,12 @@ class Proxy(msgspec.Struct, frozen=True):
         tuple[Bind, ...],
         Meta(description="Where TLS is taken; without effect while `certificates` is empty."),
     ] = (Bind("0.0.0.0:443"),)
+    http3: Annotated[
+        bool,
+        Meta(description="HTTP/3 (QUIC) besides, on the addresses of `https_bind` by UDP; pages tell browsers of "
+             "it (`alt-svc`) at `public_https_port`, which has to reach this host by UDP, too. Takes a "
+             "HAProxy with QUIC, like Debian's 3.2: another one is refused."),
+    ] = False  # fmt: skip
     certificates: Annotated[
         FilePath | None,
         Meta(description="Directory of PEM files, each with key, certificate and chain. Empty: no "

@@ -18,7 +18,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     demand(shutil.which("openssl") is not None, "openssl")
     folder = tmp_path_factory.mktemp("golden")
     certificate, key = Authority(folder / "authority").sign("shop")
-    for name, release in {"oldest": "2.6.0", "newest": "3.4.0"}.items():
+    for name, release in {"oldest": "2.6.0", "newest": "3.4.0 +QUIC"}.items():
         (folder / name).write_text(f"#!/bin/sh\necho HAProxy version {release}\n")
         (folder / name).chmod(0o755)
     (folder / "certs").mkdir()

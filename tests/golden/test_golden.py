@@ -1,10 +1,9 @@
 """Whole configurations, written down: `NAME.yaml` holds the keys, `NAME.cfg` what is made of them.
 
-A case shows only what it is about: a section or a file that is the same as with default settings and
-no service stands there as `<<same>>`; `nothing.cfg` has all of it. `NAME.toml`, where there is one,
-holds the settings. What newer releases of HAProxy are given is shown by the case `newest-release`, the
-others are for the oldest. After an intended change `make golden` writes the files anew, and the review
-reads the diff.
+A case shows only what it is about: a section or a file that is the same as with default settings and no service
+stands there as `<<same>>`; `nothing.cfg` has all of it. `NAME.toml`, where there is one, holds the settings. What
+newer releases of HAProxy are given is shown by the cases `newest-release` and `all-fields`, the others are for the
+oldest. After an intended change `make golden` writes the files anew, and the review reads the diff.
 """
 
 import difflib
@@ -19,6 +18,7 @@ import yaml
 
 from harness import haproxy
 from lbsync.cli.configuration.plan import make_plan, texts
+from lbsync.clients.haproxy.binary import has_quic
 from lbsync.model.rendered import Rendered
 from lbsync.settings import load
 from tests.builders import a_snapshot
@@ -36,8 +36,11 @@ def rendered(case: str, workshop: Path, program: str = "") -> Rendered:
     if settings_file.exists():
         config = Path(shutil.copy(settings_file, workshop))
     values = yaml.safe_load((HERE / f"{case}.yaml").read_text()) or {}
-    program = program or str(workshop / ("newest" if case == "newest-release" else "oldest"))
+    newest = case in ("newest-release", "all-fields")
+    program = program or str(workshop / ("newest" if newest else "oldest"))
     flags = {"host": "lb-1", "claims.hosts": "*=*", "haproxy.binary": program}
+    if not has_quic(program):
+        flags["proxy.http3"] = "false"
     plan = make_plan(load(config, flags=flags, environ={}), a_snapshot(values))
     assert [problem.reason for problem in plan.desired.problems] == []
     return plan.rendered

@@ -25,10 +25,12 @@ def _nobody() -> list[Bind]:
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """What is known of this host's TCP ports."""
+    """What is known of this host's ports: of TCP, where it does not say otherwise."""
 
     in_use: frozenset[int] = frozenset()
     """Those that HAProxy is seen to listen on."""
+    udp_in_use: frozenset[int] = frozenset()
+    """Ports of UDP that HAProxy is seen to have."""
     low: bool | None = None
     """HAProxy may bind ports below `first_free`; None: unknown."""
     first_free: int = 0
@@ -53,14 +55,14 @@ def overlap(one: Bind, other: Bind) -> bool:
 
 
 def added(wanted: Iterable[Bind], known: Sequence[Bind]) -> list[Bind]:
-    """Return the TCP binds that do not overlap with any of `known`."""
+    """Return the binds of TCP and UDP that do not overlap with any of `known`."""
     by_port: dict[int, list[Bind]] = {}
     for bind in known:
         by_port.setdefault(bind.port, []).append(bind)
     return [
         bind
         for bind in wanted
-        if bind.kind == "tcp"
+        if bind.kind in ("tcp", "udp")
         and bind.port
         and bind.address
         and not any(overlap(in_use, bind) for in_use in by_port.get(bind.port, ()))
@@ -80,10 +82,13 @@ def obstacle(bind: Bind, ports: Ports) -> str:
             "give it CAP_NET_BIND_SERVICE, or choose another port"
         )
     number, words = _try(bind)
+    if bind.kind == "udp":
+        ports = Ports()
     if number == errno.EADDRINUSE or (
         number in _RIGHTS and any(overlap(one, bind) for one in ports.listeners())
     ):
-        return f"{_shown(bind)} is taken by another process; see `ss -ltnp`"
+        see = "ss -lunp" if bind.kind == "udp" else "ss -ltnp"
+        return f"{_shown(bind)} is taken by another process; see `{see}`"
     if day := ports.past.get(bind.port):
         return (
             f"port {bind.port} is another program's of this host, which was last seen there on {day}; choose "
@@ -100,9 +105,11 @@ def _try(bind: Bind) -> tuple[int, str]:
     """Bind for a moment; return errno and text of the failure, 0 if there was none."""
     address = "0.0.0.0" if bind.address == _ANY_V4 else bind.address
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    is_udp = bind.kind == "udp"
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket(family, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM) as probe:
+            # For UDP that would mean what SO_REUSEPORT means for TCP (socket(7)).
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, not is_udp)
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not bind.both_families)
             probe.bind((address, bind.port))
@@ -112,4 +119,5 @@ def _try(bind: Bind) -> tuple[int, str]:
 
 
 def _shown(bind: Bind) -> str:
-    return f"[{bind.address}]:{bind.port}" if ":" in bind.address else f"{bind.address}:{bind.port}"
+    place = f"[{bind.address}]" if ":" in bind.address else bind.address
+    return f"{place}:{bind.port}{' (UDP)' if bind.kind == 'udp' else ''}"

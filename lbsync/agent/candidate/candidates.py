@@ -197,10 +197,9 @@ class CandidateBuilder:
         except Unavailable:
             return Ports(first_free=first_free, listeners=_listeners)
         workers = [proc.current, *proc.old_workers]
-        in_use = processes.listening_ports([worker.pid for worker in workers if worker is not None])
-        return Ports(
-            in_use, processes.may_bind_low_ports(proc.pid), first_free, listeners=_listeners
-        )
+        tcp, udp = processes.ports([worker.pid for worker in workers if worker is not None])
+        low = processes.may_bind_low_ports(proc.pid)
+        return Ports(tcp, udp, low, first_free, listeners=_listeners)
 
 
 def _listeners() -> list[Bind]:

@@ -106,7 +106,8 @@ def taken_binds(
     if now.low is None and any(0 < bind.port < now.first_free for bind in known):
         now = msgspec.structs.replace(now, low=True)  # it has one
     for bind in added:
-        if bind.port not in now.in_use and (reason := bind_probe.obstacle(bind, now)):
+        in_use = now.udp_in_use if bind.kind == "udp" else now.in_use
+        if bind.port not in in_use and (reason := bind_probe.obstacle(bind, now)):
             placed = places[id(bind)]
             yield Finding(MAIN_FILE, placed.line + bind.line, placed.section.name, reason)
 

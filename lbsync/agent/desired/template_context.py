@@ -4,6 +4,7 @@ Gathers from settings and the host; decides nothing. `templates/haproxy/README.m
 name for the authors of templates.
 """
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from lbsync.agent.render.environment import Delimiters
 from lbsync.agent.render.renderer import OutputSpec, Renderer
 from lbsync.clients.certificates import CertificateFile
 from lbsync.clients.haproxy import binary
-from lbsync.errors import TemplateError
+from lbsync.errors import SettingsError, TemplateError, Unavailable
 from lbsync.model.desired import Desired
 from lbsync.model.rendered import Rendered
 from lbsync.settings import Settings
@@ -95,7 +96,11 @@ def own_templates(settings: Settings) -> set[str]:
 
 
 def make_renderer(settings: Settings) -> Renderer:
-    """Return a renderer of everything the settings ask for. Raises `TemplateError`."""
+    """Return a renderer of everything the settings ask for.
+
+    Raises `TemplateError`, and `SettingsError` where HAProxy's program cannot do what they ask for.
+    """
+    _require_quic(settings)
     directories = [packaged_templates()]
     if settings.templates.directory:
         own = Path(settings.templates.directory)
@@ -114,6 +119,21 @@ def make_renderer(settings: Settings) -> Renderer:
     }
     limit = settings.templates.time_limit.seconds
     return Renderer(directories, output_specs(settings), constants, limit)
+
+
+def _require_quic(settings: Settings) -> None:
+    program = settings.haproxy.binary
+    with contextlib.suppress(
+        Unavailable
+    ):  # rendered beside a balancer, where there is no such program
+        if settings.proxy.http3 and not binary.has_quic(program):
+            release = ".".join(map(str, binary.version(program)))
+            raise SettingsError(
+                [
+                    f"proxy.http3: {program} (HAProxy {release}) was built without QUIC, or only with the "
+                    "stopgap for an older OpenSSL; take a build with QUIC, like Debian's 3.2, or set it to false"
+                ]
+            )
 
 
 def context(

@@ -64,6 +64,16 @@ def version_or_oldest(binary: str) -> tuple[int, int, int]:
         return OLDEST
 
 
+def has_quic(binary: str) -> bool:
+    """Tell whether the program can serve HTTP/3. Raises `Unavailable`.
+
+    What is built on a library of TLS without QUIC ("QUIC_OPENSSL_COMPAT") counts as without: HAProxy
+    ignores such a `bind` unless told to make do (`limited-quic`).
+    """
+    features = programs.run([binary, "-vv"], _VERSION_TIMEOUT_S).stdout.split()
+    return "+QUIC" in features and "+QUIC_OPENSSL_COMPAT" not in features
+
+
 def check(binary: str, config: Path, timeout: float) -> Check:
     """Let `haproxy -c` judge a configuration file where it stands.
 

@@ -3,7 +3,9 @@
 What cannot be seen (another pid namespace, another user) is left out, never guessed.
 """
 
+import contextlib
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,14 +117,16 @@ def _signal(pid: int, number: int) -> None:
         ) from error
 
 
-def listening_ports(pids: list[int]) -> frozenset[int]:
-    """Return the TCP ports that these processes listen on, as far as they can be seen."""
-    ports: set[int] = set()
+def ports(pids: list[int]) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the TCP ports that these processes listen on, and the UDP ports that they have, as far as
+    they can be seen."""
+    tcp: set[int] = set()
+    udp: set[int] = set()
     for pid in pids:
-        try:
-            for connection in psutil.Process(pid).net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN and connection.laddr:
-                    ports.add(connection.laddr.port)
-        except psutil.Error:
-            continue
-    return frozenset(ports)
+        with contextlib.suppress(psutil.Error):
+            for connection in psutil.Process(pid).net_connections("inet"):
+                if connection.type == socket.SOCK_DGRAM and connection.laddr:
+                    udp.add(connection.laddr.port)
+                elif connection.status == psutil.CONN_LISTEN and connection.laddr:
+                    tcp.add(connection.laddr.port)
+    return frozenset(tcp), frozenset(udp)

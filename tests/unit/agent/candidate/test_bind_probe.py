@@ -32,7 +32,9 @@ def test_addresses_overlap_as_the_kernel_sees_it(one: Bind, other: Bind, wanted:
 def test_only_what_haproxy_does_not_hold_yet_is_new() -> None:
     known = [bind("*", 80), bind("127.0.0.1", 90)]
     wanted = [bind("10.0.0.1", 80), bind("127.0.0.1", 90), bind("127.0.0.1", 91), bind("", 0)]
-    assert added(wanted, known) == [bind("127.0.0.1", 91)]
+    udp = bind("127.0.0.1", 90, "udp")
+    assert added([*wanted, udp], known) == [bind("127.0.0.1", 91), udp]
+    assert added([udp], [*known, udp]) == []
 
 
 def test_a_low_port_is_refused_where_haproxy_is_seen_to_have_no_right_to_it() -> None:
