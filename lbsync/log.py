@@ -1,20 +1,22 @@
 """The log: one event a line on standard error, for people on a terminal, JSON otherwise.
 
 The first words of a line are a sentence; what a program may want to pick out comes as fields. Under
-systemd each line carries its priority, and is text for whoever reads the journal. Logging never raises.
+systemd they are an entry of the journal, with its priority. Logging never raises.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from lbsync.backoff import Backoff
 from lbsync.deferred import Deferred
+from lbsync.log_journal import SOCKET, Journal
 from lbsync.log_stream import LogStream, harmless
 
 if TYPE_CHECKING:
@@ -43,11 +45,18 @@ class _Foreign(logging.Handler):
         log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
-def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+def setup(
+    level: str = "info",
+    style: str = "auto",
+    stream: TextIO | None = None,
+    *,
+    journal: str = SOCKET,
+) -> None:
     """Configure the log of this process; called once by a command, again after SIGHUP.
 
     `level`: `debug`, `info`, `warning` or `error`. `style`: `console`, `json`, or `auto`: console
-    where `stream` (standard error) is a terminal or the journal. Colours only on a terminal.
+    where `stream` (standard error) is a terminal or the journal. Colours only on a terminal. `journal`:
+    journald's socket.
     """
     output = LogStream(stream or sys.stderr)
     is_terminal = _is_terminal(stream or sys.stderr)
@@ -65,6 +74,8 @@ def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None
     rendering = _console(colours=is_terminal) if console else _json()
     if is_journal:
         rendering = _prioritized(rendering)
+    if console and is_journal:
+        shared.append(_to_journal(Journal(journal)))
     structlog.configure(
         processors=[*shared, rendering],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -99,11 +110,34 @@ def _prioritized(render: structlog.typing.Processor) -> structlog.typing.Process
     """Render with the priority that the journal reads before each line: sd-daemon(3)."""
 
     def prioritized(logger: Any, method: str, event: structlog.typing.EventDict) -> str:
-        priority = _PRIORITIES.get(str(event.get("level")), _PRIORITIES["info"])
+        priority = priority_of(event)
         text = str(render(logger, method, event))
         return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
 
     return prioritized
+
+
+def _to_journal(journal: Journal) -> structlog.typing.Processor:
+    """Send the event as an entry of its own; where that cannot be done, it is written as a line."""
+
+    def sent(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if journal.send(event, priority_of(event)):
+            raise structlog.DropEvent
+        return event
+
+    return sent
+
+
+def priority_of(event: Mapping[str, object]) -> int:
+    """Return the priority of an event, as syslog(3) counts: 3 is an error, 6 is information."""
+    return _PRIORITIES.get(str(event.get("level")), _PRIORITIES["info"])
+
+
+@contextlib.contextmanager
+def bound(**fields: object) -> Iterator[None]:
+    """Give all lines of this thread these fields meanwhile."""
+    with structlog.contextvars.bound_contextvars(**fields):
+        yield
 
 
 def _console(*, colours: bool) -> structlog.typing.Processor:

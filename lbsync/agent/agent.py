@@ -249,7 +249,7 @@ class Agent:
         control = self._memory.control
         if control.get("release") is None or not self._stages.converger.release():
             return False
-        control.forget("release")
+        control.carried_out("release")
         return True
 
     def run_fast_path(self) -> bool:

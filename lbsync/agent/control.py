@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from lbsync import log
 from lbsync.atomic import replace_file
 from lbsync.errors import LbsyncError
 from lbsync.schema import reading
@@ -19,7 +20,13 @@ _CURES = {
     errno.ENOSPC: "make room on that disk",
     errno.EROFS: "mount that disk for writing",
 }
-Name = Literal["confirm", "rollback", "drain", "release", "held", "look"]
+Name = Literal["confirm", "rollback", "drain", "release", "held", "look", "undone"]
+_DONE: dict[Name, str] = {
+    "drain": "drained: {}",
+    "rollback": "rolled back to generation {}",
+    "release": "what was set by hand is released",
+}
+_UNDONE: dict[Name, str] = {"drain": "no longer drained", "rollback": "follows the source again"}
 _STANDING: tuple[Name, ...] = ("rollback", "drain", "held")
 
 
@@ -28,9 +35,12 @@ class Request(msgspec.Struct, frozen=True):
 
     value: str
     """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;
-    `release` and `look`: empty, the file only wakes the agent; `held`: the agent's own note of a hold."""
+    `release` and `look`: empty, the file only wakes the agent; `held`: the agent's own note of a hold;
+    `undone`: which standing request was withdrawn, for the log."""
     since: str
     """RFC 3339, UTC."""
+    by: str = ""
+    """Who asked for it, as the command found out: `ann (uid 1000)`."""
 
 
 class Requests(msgspec.Struct, frozen=True):
@@ -52,6 +62,7 @@ class Control:
         """`state_dir`: the agent's state directory."""
         self.path = state_dir / "control"
         self._standing: dict[Name, Request] = {}
+        self._told: dict[Name, Request] = {}
         self._was_there = False
 
     def get(self, name: Name) -> Request | None:
@@ -62,8 +73,37 @@ class Control:
             return None
 
     def asked(self) -> Requests:
-        """Return the current requests that a pass obeys."""
-        return Requests(self.get("rollback"), self.get("drain"))
+        """Return the current requests that a pass obeys; what is new about them is logged."""
+        asked = Requests(self.get("rollback"), self.get("drain"))
+        self._tell("rollback", asked.rollback)
+        self._tell("drain", asked.drain)
+        return asked
+
+    def _tell(self, name: Name, request: Request | None) -> None:
+        before = self._told.get(name)
+        if request == before:
+            return
+        if request is not None:
+            self._told[name] = request
+            log.get().info(
+                f"{_DONE[name].format(request.value)}, asked by {self._who(name, request)}",
+                request=name, by=request.by, since=request.since,
+            )  # fmt: skip
+            return
+        del self._told[name]
+        undone = self.get("undone")
+        by = undone.by if undone is not None and undone.value == name else ""
+        log.get().info(f"{_UNDONE[name]}{f', asked by {by}' if by else ''}", request=name, by=by)
+        self.clear("undone")
+
+    def _who(self, name: Name, request: Request) -> str:
+        """Return who asked for it; else whose the request's file is."""
+        if request.by:
+            return request.by
+        try:
+            return f"uid {(self.path / name).stat().st_uid}"
+        except OSError:
+            return "nobody knows whom"
 
     def make_anew(self) -> bool:
         """Create the directory if it is missing, with the requests of the last call; tell whether it had
@@ -110,6 +150,21 @@ class Control:
                 f"{self.path / name}: cannot be removed ({error.strerror})"
             ) from error
         return True
+
+    def withdraw(self, name: Name, by: str) -> bool:
+        """End a standing request, as `by` asks; tell whether there was one. Raises `LbsyncError`."""
+        if self.get(name) is None:
+            return self.clear(name)
+        self.set("undone", Request(name, "", by))
+        return self.clear(name)
+
+    def carried_out(self, name: Name) -> None:
+        """Log who asked for what was done, and forget it. Nothing happens where nobody asked."""
+        request = self.get(name)
+        if request is not None:
+            said = f"{_DONE[name].format(request.value)}, asked by {self._who(name, request)}"
+            log.get().info(said, request=name, by=request.by, since=request.since)
+        self.forget(name)
 
     def forget(self, name: Name) -> None:
         """Withdraw a request that was carried out; if that fails, it only stays a little longer."""

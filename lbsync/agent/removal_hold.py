@@ -2,6 +2,7 @@
 
 import msgspec
 
+from lbsync import log
 from lbsync.agent import boot
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.control import Control, Request
@@ -92,9 +93,20 @@ class RemovalHold:
     def done(self, gone: Hold) -> None:
         """Note that a held removal is served now."""
         self.guard.baseline = None
+        log.get().info(
+            f"a held removal ({gone.id}) was let through: {self._why(gone)}", request="confirm"
+        )
         if gone.id in self._confirmed:
             self._obeyed.add((gone.id, self._confirmed.pop(gone.id)))
         self._forget()
+
+    def _why(self, gone: Hold) -> str:
+        request = self._control.get("confirm")
+        if request is not None and request.value == gone.id:
+            return f"confirmed on this host by {request.by or 'somebody'}"
+        if gone.id in self._confirmed:
+            return "confirmed in the store, where `confirmations/` says by whom"
+        return "it has waited for as long as `guard_release` says"
 
     def age(self) -> float:
         """Return the age of the hold in seconds; 0.0 if there is none."""

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import pwd
 import socket
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from lbsync.clients.sources import open_source
 from lbsync.schema.keys import ServiceId
 from lbsync.settings import Duration, Settings, load
 from lbsync.values.basic import HostName
+
+_NO_LOGIN = str(2**32 - 1)
+"""What the kernel says of a process that nobody's login began: audit's AUDIT_UID_UNSET."""
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -37,8 +41,23 @@ def source_opened(
 
 def whoami() -> str:
     """Return who runs this command, and on which machine; for people."""
-    who = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"user {os.getuid()}"
-    return f"{who} on {socket.gethostname()}"
+    return f"{invoker()} on {socket.gethostname()}"
+
+
+def invoker() -> str:
+    """Return who runs this command, for people: `ann (uid 1000)`.
+
+    Who logged in, as the kernel keeps it over `sudo`, `su` and a change of the user (audit's login uid);
+    else whom sudo names; else whose process it is.
+    """
+    uid = os.environ.get("SUDO_UID") or str(os.getuid())
+    with contextlib.suppress(OSError):
+        login = Path("/proc/self/loginuid").read_text().strip()
+        uid = uid if login == _NO_LOGIN else login
+    try:
+        return f"{pwd.getpwuid(int(uid)).pw_name} (uid {uid})"
+    except (KeyError, ValueError):
+        return f"uid {uid}"
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

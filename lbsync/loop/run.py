@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -74,6 +75,9 @@ class Loop:
         self._flawed = log.Failing(
             "not all is as wanted", "all is as wanted again", clock=wall_clock
         )
+        # So that the lines of one pass are found together, also beside those of an earlier process.
+        self._name = secrets.token_hex(2)
+        self._number = 1
         self._stop = False
         self._beat_at = clock()
         self.unanswered_since: float | None = None
@@ -108,6 +112,11 @@ class Loop:
         self._notifier.watchdog_ping()
 
     @property
+    def pass_id(self) -> str:
+        """Of the pass that runs, or comes next: in each of its lines."""
+        return f"{self._name}-{self._number}"
+
+    @property
     def silence(self) -> tuple[float, float]:
         """For how many seconds the watchdog was not fed, and how many it allows. From any thread."""
         return self._clock() - self._beat_at, self._notifier.watchdog_s
@@ -126,10 +135,13 @@ class Loop:
                         self.unanswered_since = self._waker.woken_at
                     self._schedule.woken(self._clock())
                     if self._fast_path and not self._reload_asked and not self._stop:
-                        done, _ = self._attempt("ahead", self._fast_path)
+                        with log.bound(pass_id=self.pass_id):
+                            done, _ = self._attempt("ahead", self._fast_path)
                         self._schedule.looked_ahead(done=bool(done))
                 elif self._schedule.due() <= self._clock():
-                    self._one_pass()
+                    with log.bound(pass_id=self.pass_id):
+                        self._one_pass()
+                    self._number += 1
         self._notifier.stopping()
 
     def _is_woken(self) -> bool:

@@ -188,6 +188,6 @@ class Log(msgspec.Struct, frozen=True):
     format: Annotated[
         Literal["auto", "console", "json"],
         Meta(description="`console` is for people, `json` one object per line; `auto` is `console` "
-             "on a terminal and in systemd's journal, where each line has its priority "
-             "(`journalctl -p warning`), and `json` otherwise."),
+             "on a terminal, and `json` otherwise, but in systemd's journal, which gets each event as an "
+             "entry with priority and fields (`journalctl -p warning`, `-o verbose`)."),
     ] = "auto"  # fmt: skip

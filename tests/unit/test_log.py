@@ -5,16 +5,21 @@ import json
 import logging
 import os
 import re
+import socket
+import struct
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lbsync import log
+from lbsync import log, log_journal
 
 
 @pytest.fixture(autouse=True)
@@ -227,14 +232,18 @@ def test_a_text_that_no_encoding_takes_is_written_all_the_same(tmp_path: Path) -
     assert "lone" in (tmp_path / "log").read_text()
 
 
+def journal_reads(stream: TextIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = os.fstat(stream.fileno())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
+
+
 @pytest.mark.parametrize("style", ["auto", "json"])
-def test_the_journal_gets_a_priority_before_each_line(
+def test_the_journal_gets_a_priority_before_each_line_that_it_reads(
     style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "log").open("w+") as file:
-        about = os.fstat(file.fileno())
-        monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
-        log.setup(style=style, stream=file)
+        journal_reads(file, monkeypatch)
+        log.setup(style=style, stream=file, journal=str(tmp_path / "absent"))
         log.get().info("well", revision=7)
         log.get().warning("odd")
         log.get().error("bad\nin two lines")
@@ -242,6 +251,83 @@ def test_the_journal_gets_a_priority_before_each_line(
     assert [line[:3] for line in lines[:2]] == ["<6>", "<4>"]
     assert all(line.startswith("<3>") for line in lines[2:])
     assert ("revision=7" in lines[0]) is (style == "auto")
+
+
+def fields_of(datagram: bytes) -> dict[str, str]:
+    """Read an entry as journald does."""
+    found: dict[str, str] = {}
+    while datagram:
+        line, _, datagram = datagram.partition(b"\n")
+        name, is_short, value = line.partition(b"=")
+        if not is_short:
+            (length,) = struct.unpack("<Q", datagram[:8])
+            value, end = datagram[8 : 8 + length], datagram[8 + length : 9 + length]
+            assert end == b"\n"
+            datagram = datagram[9 + length :]
+        assert re.fullmatch(rb"[A-Z][A-Z0-9_]{0,63}", name), name
+        found[name.decode()] = value.decode()
+    return found
+
+
+def test_the_journal_gets_the_sentence_its_priority_and_our_fields(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
+        journald.bind(str(tmp_path / "socket"))
+        journald.settimeout(5)
+        with (tmp_path / "log").open("w+") as file:
+            journal_reads(file, monkeypatch)
+            log.setup(stream=file, journal=str(tmp_path / "socket"))
+            with log.bound(pass_id="1f-7"):
+                log.get().warning("etcd cannot be watched", why="no route", revision=7)
+            try:
+                raise RuntimeError("boom")
+            except RuntimeError:
+                log.get().exception("a pass broke")
+        first, second = (fields_of(journald.recv(100_000)) for _ in range(2))
+        assert (tmp_path / "log").read_text() == "", "or each would be there twice"
+    assert first == {
+        "MESSAGE": "etcd cannot be watched: no route",
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "lbsync",
+        "LBSYNC_WHY": "no route",
+        "LBSYNC_REVISION": "7",
+        "LBSYNC_PASS_ID": "1f-7",
+    }
+    assert second["PRIORITY"] == "3"
+    assert second["MESSAGE"].startswith("a pass broke\nTraceback")
+    assert "LBSYNC_PASS_ID" not in second
+
+
+def test_a_journal_that_is_started_anew_or_does_not_read_stops_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    journal = log_journal.Journal(str(path))
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
+            journald.bind(str(path))
+            assert journal.send({"event": "hello"}, 6)
+        path.unlink()
+        assert not journal.send({"event": "nobody"}, 6)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
+        journald.bind(str(path))
+        began = time.monotonic()
+        taken = [journal.send({"event": "x" * 1000}, 6) for _ in range(2000)]
+        assert not all(taken)
+        assert time.monotonic() - began < 10
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=70), st.text() | st.integers() | st.none()),
+    st.text(),
+)
+def test_no_text_makes_a_field_of_its_own(fields: dict[str, object], sentence: str) -> None:
+    found = fields_of(log_journal.entry({**fields, "event": sentence}, 6))
+    said = sentence.encode("utf-8", "backslashreplace").decode()
+    assert found["MESSAGE"].startswith(said)
+    assert found["PRIORITY"] == "6"
+    assert all(
+        n.startswith("LBSYNC_") for n in found.keys() - {"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER"}
+    )
 
 
 def test_a_reason_that_follows_on_another_has_its_own_beginning() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lbsync import liveness, status
 from lbsync.agent.control import Control, Name, Request
-from lbsync.cli.context import duration
+from lbsync.cli.context import duration, invoker
 from lbsync.errors import Unavailable
 from lbsync.settings import Duration
 from lbsync.status import PROVED, Status
@@ -35,7 +35,7 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
 
 def make(state_dir: Path, name: Name, value: str) -> Request:
     """Make a request stand; return it. Raises `LbsyncError`."""
-    request = Request(value, stamp())
+    request = Request(value, stamp(), invoker())
     Control(state_dir).set(name, request)
     return request
 

@@ -16,7 +16,7 @@ from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.host_lock import HostLock
 from lbsync.agent.privileges import drop_privileges
-from lbsync.cli.context import add_output, settings_of, source_opened
+from lbsync.cli.context import add_output, invoker, settings_of, source_opened
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.errors import Exit, Rejected, Unavailable
@@ -163,7 +163,7 @@ def _previous(store: Store) -> Generation:
 
 
 def _release(args: argparse.Namespace, state: Path) -> Ended:
-    if not Control(state).clear("rollback"):
+    if not Control(state).withdraw("rollback", invoker()):
         return Ended("this host was not rolled back; it follows the source", True)
     if why := request.missing(state):
         then = "one starts" if why == request.NO_AGENT else "it goes on"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from lbsync.agent.control import Control
-from lbsync.cli.context import settings_of
+from lbsync.cli.context import invoker, settings_of
 from lbsync.cli.requests import drain, request
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit
@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> Exit:
     """Withdraw the request and see to it that it is obeyed."""
     settings = settings_of(args)
     drain.become(settings)
-    if not Control(Path(settings.state_dir)).clear("drain"):
+    if not Control(Path(settings.state_dir)).withdraw("drain", invoker()):
         Terminal().line("this host was not drained")
         return Exit.OK
     how = drain.see_to_it(settings, args.wait)

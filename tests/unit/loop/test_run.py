@@ -399,3 +399,33 @@ def test_a_status_that_cannot_be_written_does_not_end_the_loop(
     ).run()  # fmt: skip
 
     assert any("No space left on device" in line for line in lines())
+
+
+def test_all_lines_of_a_pass_have_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World([])
+    world.events = [(1.0, world.wake), (2.0, raise_signal(signal.SIGTERM))]
+    log.setup(style="json")
+
+    def look() -> bool:
+        log.get().info("ahead")
+        return True
+
+    def a_pass() -> Outcome:
+        log.get().info("within")
+        return Outcome("done", confirmed=True, changed=True)
+
+    loops = [Loop(a_pass, PACE, waker=world, fast_path=look, notifier=Systemd(), clock=world.clock)]
+    loops[0].run()
+    structlog.reset_defaults()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [(line["event"], line["pass_id"]) for line in lines]
+    first, second = told[0][1], told[2][1]
+    assert told == [
+        ("within", first),
+        ("done", first),
+        ("ahead", second),
+        ("within", second),
+        ("done", second),
+    ]
+    assert first != second
+    assert first.partition("-")[0] == second.partition("-")[0]
