@@ -65,9 +65,9 @@ def measure(stack: Stack, size: int, scrapes: int) -> None:
 
 def started(stack: Stack, port: int, scrapes: int) -> tuple[float, float]:
     """Return memory in MB and seconds of processor time for a scrape, of a fresh agent."""
-    agent = AgentProcess(stack).start()
+    agent = AgentProcess(stack).start(ready=False)
     try:
-        wait_until("confirmed", lambda: agent.status().get("state") == "confirmed", timeout=60)
+        wait_until("confirmed", lambda: agent.status().get("state") == "confirmed", timeout=180)
         time.sleep(_SETTLE_S)
         before = cpu_seconds(agent.pid)
         for _ in range(scrapes):
