@@ -33,12 +33,12 @@ class FastPath:
         self._removal_hold = removal_hold
         self._predictable = predictable
         self._in_force: dict[str, Service] = {}
-        self._loops = Loops((), ())
+        self._loops = Loops((), frozenset)
 
     def start_from(self, services: Iterable[Service], config: Config | None = None) -> None:
         """HAProxy was proved to serve these, and `config`; empty: it is not known what it serves."""
         binds = [bind for _, bind in config.binds()] if config else []
-        self._loops = Loops(binds, listeners.own_addresses() if binds else ())
+        self._loops = Loops(binds, listeners.own_addresses)
         self._in_force = {service.id: service for service in services}
 
     def change(self, wanted: PassInput) -> bool:

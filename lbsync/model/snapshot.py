@@ -35,3 +35,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     It may be given too late; 0 where nobody keeps it."""
     followed_keys: int = 0
     """How many keys of `items` are such."""
+    written: list[str] | None = None
+    """Every key that was written or removed since the source was last listed, in order; None: nobody keeps
+    it. Later snapshots share the list and let it grow: of this one are the first `written_count`."""
+    written_count: int = 0
+
+    def changed_since(self, before: "Snapshot") -> list[str] | None:
+        """Return the keys that were written or removed since `before`; None: it takes a comparison of all."""
+        if self.written is None or self.written is not before.written:
+            return None
+        return self.written[before.written_count : self.written_count]

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 from lbsync.agent.desired import raw_layout
-from lbsync.agent.desired.decode import Entries
+from lbsync.agent.desired.decode import Entries, differing
 from lbsync.agent.desired.quarantine import Suspect, a_service
 from lbsync.agent.file_names import CERTIFICATES
 from lbsync.agent.haproxycfg.lint import Finding
@@ -75,22 +75,15 @@ def printed(
     return found
 
 
-def changed_services(entries: Entries, accepted: Entries) -> list[ServiceId]:
-    """Return the services with any key that differs from the accepted one, sorted."""
-    return sorted(s for s in newest_changes(entries, accepted) if service_key(s) in entries)
-
-
 def newest_changes(entries: Entries, accepted: Entries) -> dict[ServiceId, int]:
     """Return the services that differ from what was accepted, also removed ones, with the latest known
     revision of their keys."""
     found: dict[ServiceId, int] = {}
-    for name in entries.keys() | accepted.keys():
-        new, old = entries.get(name), accepted.get(name)
-        either = new or old
-        if new is not old and either is not None:
-            service, revision = either.key.service, either.item.mod_revision
-            if service is not None:
-                found[service] = max(revision, found.get(service, 0))
+    for name in differing(entries, accepted):
+        either = entries.get(name) or accepted[name]
+        service, revision = either.key.service, either.item.mod_revision
+        if service is not None:
+            found[service] = max(revision, found.get(service, 0))
     return {
         s: r for s, r in found.items() if service_key(s) in entries or service_key(s) in accepted
     }

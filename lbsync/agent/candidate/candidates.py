@@ -166,7 +166,7 @@ class CandidateBuilder:
     @staticmethod
     def _refuse_loops(state: RenderedState, config: Config) -> None:
         """Raise `Refused` if a server is HAProxy itself."""
-        loops = Loops((bind for _, bind in config.binds()), listeners.own_addresses())
+        loops = Loops((bind for _, bind in config.binds()), listeners.own_addresses)
         found = [
             Finding(MAIN_FILE, 0, loop.backend, loop.reason)
             for loop in loops.of(state.desired.services)

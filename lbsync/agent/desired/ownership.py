@@ -41,6 +41,8 @@ class Ownership:
     @property
     def shut_out(self) -> list[Problem]:
         """The claims that were refused of services that have nothing now."""
+        if not self.conflicts:
+            return []
         has = {str(service) for service, given in self.grants.items() if given.routes}
         return [problem for problem in self.conflicts if problem.service not in has]
 

@@ -133,7 +133,7 @@ class Window:
         seen = set()
         for service in services:
             seen.add(service.id)
-            row = self._row(service.id)
+            row = self.rows.get(service.id) or self._row(service.id)
             if row.wanted is None or row.wanted[0] is not service:
                 self._set(row, service, now)
         if whole and len(seen) < self._wanted:
@@ -149,7 +149,7 @@ class Window:
         seen = set()
         for service in services:
             seen.add(service.id)
-            row = self._row(service.id)
+            row = self.rows.get(service.id) or self._row(service.id)
             if row.running is None or row.running[0] is not service:
                 self._turn(service.id, row, service, now)
         if whole:

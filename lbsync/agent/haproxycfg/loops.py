@@ -6,7 +6,8 @@ on which HAProxy listens there they are refused.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 import msgspec
 
@@ -28,9 +29,10 @@ class Loop(msgspec.Struct, frozen=True):
 class Loops:
     """Where HAProxy listens on this host."""
 
-    def __init__(self, binds: Iterable[Bind], own: Iterable[str]) -> None:
-        """`own`: the addresses of this host's interfaces."""
-        self._own = frozenset(own)
+    def __init__(self, binds: Iterable[Bind], own_addresses: Callable[[], frozenset[str]]) -> None:
+        """`own_addresses` returns the addresses of this host's interfaces; asked once, and only if a
+        server has the port of a bind."""
+        self._own_addresses = own_addresses
         self._places: dict[int, set[str]] = {}
         for bind in binds:
             if bind.kind == "tcp" and bind.port:
@@ -49,6 +51,10 @@ class Loops:
                             "give the address and port of the server",
                         )
                         break
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        return self._own_addresses()
 
     def _is_here(self, address: str, port: int) -> bool:
         try:

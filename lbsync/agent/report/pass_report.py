@@ -12,6 +12,7 @@ from lbsync.agent.install import InstallResult
 from lbsync.clients.source import Health
 from lbsync.errors import Exit, Unavailable
 from lbsync.loop.outcome import Outcome, some
+from lbsync.schema.keys import service_key
 from lbsync.verdict import gravest
 
 
@@ -21,12 +22,9 @@ def _ms(seconds: float) -> str:
 
 def what_changed(entries: Entries, accepted: Entries) -> str:
     """Name the services that changed: `shop/cart, shop/web`, or how many."""
-    names = [str(service) for service in attribution.changed_services(entries, accepted)]
-    gone = sorted(
-        str(entry.key.service)
-        for name, entry in accepted.items()
-        if entry.key.kind == "services" and name not in entries
-    )
+    changed = attribution.newest_changes(entries, accepted)
+    names = [str(service) for service in sorted(changed) if service_key(service) in entries]
+    gone = [str(service) for service in sorted(changed) if service_key(service) not in entries]
     parts = [some(names, "changed"), some(gone, "removed")]
     return "; ".join(part for part in parts if part) or "no service changed"
 

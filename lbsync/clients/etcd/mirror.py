@@ -7,6 +7,9 @@ import msgspec
 
 from lbsync.model.snapshot import Item, Snapshot
 
+#: Of so many changes since the last listing each is known; then the account begins anew.
+_MOST_WRITTEN = 10_000
+
 
 class Change(msgspec.Struct, frozen=True):
     """One event of a watch: a key was written, or is gone (`value` None)."""
@@ -31,6 +34,7 @@ class Mirror:
         self._items: dict[str, Item] = {}
         self._unreadable: set[str] = set()
         self._leased: set[str] = set()
+        self._written: list[str] = []
         self._snapshot: Snapshot | None = None
         self._filled = False
         self._listeners: list[tuple[str, Callable[[], None]]] = []
@@ -53,6 +57,7 @@ class Mirror:
             self._items = dict(listing.items)
             self._unreadable = set(listing.unreadable)
             self._leased = set(listing.leased)
+            self._written = []
             self._snapshot = None
             self._filled = True
             self._followed_keys = sum(map(self._is_followed, self._items))
@@ -88,6 +93,8 @@ class Mirror:
         """Return all keys, or None before the first `replace`. The same object until a change."""
         with self._lock:
             if self._snapshot is None and self._filled:
+                if len(self._written) > _MOST_WRITTEN:
+                    self._written = []
                 self._snapshot = Snapshot(
                     self.revision,
                     self.cluster_id,
@@ -96,6 +103,8 @@ class Mirror:
                     frozenset(self._leased),
                     self._followed_revision,
                     self._followed_keys,
+                    self._written,
+                    len(self._written),
                 )
             return self._snapshot
 
@@ -115,7 +124,9 @@ class Mirror:
                 self._unreadable.discard(shown)
             else:
                 self._unreadable.add(shown)
-        elif change.value is None:
+            return
+        self._written.append(key)
+        if change.value is None:
             self._followed_keys -= key in self._items and self._is_followed(key)
             self._items.pop(key, None)
             self._leased.discard(key)

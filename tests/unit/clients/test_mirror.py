@@ -147,3 +147,38 @@ def test_a_change_of_quiet_keys_is_held_but_no_news() -> None:
     held = mirror.snapshot()
     assert held is not None
     assert (held.revision, "agents/lb-1" in held.items) == (5, True)
+
+
+@given(batches, st.data())
+def test_a_snapshot_names_all_that_changed_since_an_earlier_one(
+    batches: list[list[tuple[bytes, bytes | None]]], data: st.DataObject
+) -> None:
+    """Else what changed would not be served until the next full comparison."""
+    mirror = empty()
+    taken_so_far = [taken(mirror)]
+    for batch in changes_of(batches):
+        mirror.apply(batch)
+        if data.draw(st.booleans(), label="look"):
+            taken_so_far.append(taken(mirror))
+    last = taken(mirror)
+    for before in taken_so_far:
+        named = last.changed_since(before)
+        assert named is not None
+        assert differences(before.items, last.items).keys() <= set(named)
+    mirror.replace(last)
+    assert taken(mirror).changed_since(last) is None
+
+
+def test_an_account_of_changes_does_not_grow_for_ever() -> None:
+    mirror = empty()
+    first = taken(mirror)
+    for revision in range(2, 20_003):
+        mirror.apply([Change(b"a", b"", 2, revision)])
+    late = taken(mirror)
+    assert late.changed_since(first) is None
+    mirror.apply([Change(b"a", None, 2, 30_000)])
+    assert taken(mirror).changed_since(late) == ["a"]
+
+
+def test_snapshots_without_an_account_are_compared_whole() -> None:
+    assert Snapshot(2, 1, {}).changed_since(Snapshot(1, 1, {})) is None

@@ -1,6 +1,10 @@
 """A bad key costs nothing but its own change: its last good version stays."""
 
-from lbsync.agent.desired.decode import Decoder, restore_routes, with_accepted
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbsync.agent.desired.decode import Decoder, differing, restore_routes, with_accepted
+from lbsync.clients.etcd.mirror import Change, Mirror
 from lbsync.model.records import RouteRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
@@ -111,3 +115,48 @@ def test_without_the_contract_no_key_is_an_entry_or_a_problem() -> None:
     resolved = decoder.resolve(a_snapshot(values), {})
     assert (resolved.entries, resolved.problems) == ({}, ())
     assert decoder.diff(a_snapshot({**values, "services/shop/web": b"{"}, revision=2)) == []
+
+
+KEYS = st.sampled_from(
+    ["services/a/b", "services/c/d", "endpoints/a/b/default", "agents/x", "bad/"]
+)
+VALUES = st.none() | st.sampled_from(
+    [b'{"mode": "http"}', b'{"mode": "http", "hosts": ["a.example"]}', b'{"servers": []}', b"{"]
+)
+
+
+@given(st.lists(st.tuples(st.lists(st.tuples(KEYS, VALUES), max_size=3), st.booleans())))
+def test_following_a_watch_finds_what_reading_everything_finds(
+    rounds: list[tuple[list[tuple[str, bytes | None]], bool]],
+) -> None:
+    mirror, follower, quick = Mirror(), Decoder(), Decoder()
+    mirror.replace(Snapshot(1, 1, {}))
+    for revision, (writes, is_listed) in enumerate(rounds, 2):
+        mirror.apply(Change(k.encode(), v, revision, revision) for k, v in dict(writes).items())
+        now = mirror.snapshot()
+        assert now is not None
+        if is_listed:
+            mirror.replace(now)
+            now = mirror.snapshot()
+            assert now is not None
+        if (changed := quick.diff(now)) is not None:
+            quick.apply(now, changed)
+        else:
+            quick.resolve(now, {})
+        plain = Decoder().resolve(Snapshot(now.revision, 1, now.items), {})
+        followed = follower.resolve(now, {})
+        assert followed.problems == plain.problems
+        assert {name: entry.item for name, entry in followed.entries.items()} == {
+            name: entry.item for name, entry in plain.entries.items()
+        }
+        assert quick.resolve(now, {}).entries.keys() == plain.entries.keys()
+
+
+def test_entries_that_differ_are_named_and_so_are_those_that_are_gone() -> None:
+    accepted = dict(entries_of(a_shop()))
+    changed = entries_of(a_shop())["services/shop/web"]
+    new = entries_of({"services/shop/new": {"mode": "http"}})
+    left = {**accepted, "services/shop/web": changed, **new}
+    gone = left.pop("services/shop/cart")
+    assert sorted(differing(left, accepted)) == [gone.item.key, *sorted([*new, changed.item.key])]
+    assert differing(accepted, accepted) == []

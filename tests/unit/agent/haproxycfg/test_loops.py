@@ -19,7 +19,7 @@ def loops(address: str, port: int, *own: str) -> list[str]:
         },
     }
     services = Assembler().assemble(entries_of(values), 1, ()).services
-    return [each.backend for each in Loops(BINDS, own).of(services)]
+    return [each.backend for each in Loops(BINDS, lambda: frozenset(own)).of(services)]
 
 
 @pytest.mark.parametrize(
