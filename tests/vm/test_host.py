@@ -24,9 +24,9 @@ class LoadInside(Load):
         super().__init__(HTTP_PORT, HOST, **more)  # type: ignore[arg-type]
         self._machine = machine
 
-    async def _run(self) -> None:
+    def _work(self, wait: float, keep: bool) -> None:
         self._machine.inside()
-        await super()._run()
+        super()._work(wait, keep)
 
 
 @contextlib.contextmanager
