@@ -145,7 +145,7 @@ class Bed:
         """Plan, execute, believe."""
         made = self.plan(world)
         assert made.reasons == ()
-        self.executor.run(made)
+        self.executor.run(made, self.can.payload_bytes)
         self.running.adopt(self.config(world), world.data(), made.steps)
         return made
 

@@ -64,7 +64,7 @@ def compare(running: RuntimeConfig, observed: ObservedState, can: Capabilities) 
         *_limits(running, observed),
         *_server_limits(running, observed),
         *_trust(running, observed),
-        *_certificates(running, observed),
+        *_certificates(running, observed, can.payload_bytes),
     ]
 
 
@@ -237,8 +237,10 @@ def _maps(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
             yield Drift(Mismatch(path, "entries", str(count), str(observed.counts[path])))
 
 
-def _certificates(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
-    known = Certificates(running.uses, running.files, running.files)
+def _certificates(
+    running: RuntimeConfig, observed: ObservedState, payload_bytes: int
+) -> Iterator[Drift]:
+    known = Certificates(running.uses, running.files, running.files, payload_bytes)
     for path, now in observed.fingerprints.items():
         wanted = fingerprint(running.files.get(path, b""))
         if now != wanted and wanted:

@@ -27,6 +27,8 @@ from lbsync.clients.haproxy.sockets import BATCH_BYTES, WorkerSocket
 from lbsync.errors import ApplyFailed, Unavailable
 
 _SHOWN_CHARACTERS = 200
+_MOST_OF_A_MAP = 64_000
+"""A thread of HAProxy serves nobody while it reads such a piece: 2 ms."""
 
 
 class Deviated(ApplyFailed):
@@ -47,14 +49,16 @@ class Executor:
 
     def __init__(self, worker: WorkerSocket) -> None:
         self._worker = worker
+        self._payload_bytes = BATCH_BYTES
 
     @measure.timed("runtime_change")
-    def run(self, plan: Plan) -> None:
+    def run(self, plan: Plan, payload_bytes: int = BATCH_BYTES) -> None:
         """Run all steps of a plan in order. Raises `Deviated` at the first that went wrong.
 
         A server that was never found good gets no requests while another one serves
-        (`first_checks`).
+        (`first_checks`). `payload_bytes`: what a command may carry (`Capabilities.payload_bytes`).
         """
+        self._payload_bytes = payload_bytes
         wait = self._newcomers(plan.steps)
         for stage in plan.stages:
             self.run_steps(stage.steps, wait)
@@ -160,7 +164,7 @@ class Executor:
             if expected is not None:
                 self._send([(step, Command(entry_command(e, version), expected)) for e in lines])
             return
-        for payload in _payloads(step.entries):
+        for payload in _payloads(step.entries, min(self._payload_bytes, _MOST_OF_A_MAP)):
             answer = self._ask(step, [f"add map @{version} {step.file}"], payload)
             if answer.strip("\n"):
                 raise Deviated(step, answer)
@@ -197,14 +201,14 @@ def _suspect(batch: Sequence[tuple[Step, Command]], answer: str) -> Step:
     return batch[0][0]
 
 
-def _payloads(entries: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yield the lines of a map in pieces that fit: what is too long, 2.6 drops without a word."""
+def _payloads(entries: Sequence[tuple[str, str]], most: int) -> Iterator[str]:
+    """Yield the lines of a map in pieces of `most` bytes: what is too long, 2.6 drops without a word."""
     lines: list[str] = []
     size = 0
     for key, value in entries:
         line = f"{key} {value}\n"
         cost = len(line.encode())
-        if lines and size + cost > BATCH_BYTES:
+        if lines and size + cost > most:
             yield "".join(lines)
             lines, size = [], 0
         lines.append(line)

@@ -42,7 +42,8 @@ def plan(
     _plan_sections(servers, running, config, can)
     # If a section needs a reload, files need not be compared: it reads them all.
     if not servers.reasons:
-        _plan_files(rest, running, config, files, backend_maps)
+        known = Certificates(running.uses, running.files, files, can.payload_bytes)
+        _plan_files(rest, running, config, known, backend_maps)
     if reasons := servers.reasons or rest.reasons:
         return Plan(servers.finish(_BEFORE_A_RELOAD).stages, reasons)
     servers.merge(rest)
@@ -150,13 +151,13 @@ def _plan_files(
     draft: PlanBuilder,
     running: RuntimeConfig,
     config: Config,
-    files: Mapping[str, bytes],
+    certificates: Certificates,
     backend_maps: frozenset[str],
 ) -> None:
+    files = certificates.new
     changed = running.changed_files(files)
     if not changed:
         return
-    certificates = Certificates(running.uses, running.files, files)
     concerned = [path for path in changed if certificates.concerns(path)]
     plan_certificates(draft, certificates, concerned)
     for path in changed:

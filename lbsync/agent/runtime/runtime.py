@@ -197,7 +197,7 @@ class HaproxyRuntime:
         running = self._sure()
         held = running.files
         changed = [path for path, data in files.items() if held.get(path) != data]
-        known = Certificates(running.uses, held, {**held, **files})
+        known = Certificates(running.uses, held, {**held, **files}, self.can.payload_bytes)
         if not all(path in held and known.concerns(path) for path in changed):
             return False
         draft = PlanBuilder()
@@ -270,7 +270,7 @@ class HaproxyRuntime:
             # Before the steps: what differs after a failure is our own half-done work.
             self._journal.note(self._running.touch(todo.steps))
         try:
-            self._executor.run(todo)
+            self._executor.run(todo, self.can.payload_bytes)
         except BaseException:
             asked = self._running
             self.forget()

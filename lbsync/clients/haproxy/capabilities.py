@@ -25,6 +25,11 @@ _SINCE: dict[str, tuple[int, int]] = {
     "wait": (3, 0),
 }
 """Commands that not every release has, for where none can be asked."""
+PAYLOAD_BYTES = 15_000
+"""What a command may carry in each release; 2.6 drops a longer one without a word, 3.3.0 hangs (measured)."""
+_LONG_PAYLOAD_BYTES = 120_000
+"""The same since 3.4, where `tune.cli.max-payload-size` is 128 kB by default; with less of it HAProxy refuses the
+command, and a reload does it."""
 WORDS_SINCE: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("cookie", "shard"), (2, 8)),
     **dict.fromkeys(("guid", "hash-key", "pool-conn-name"), (3, 0)),
@@ -80,6 +85,11 @@ class Capabilities(msgspec.Struct, frozen=True):
     def server_cookies(self) -> bool:
         """A server that is added may have a `cookie`."""
         return self.takes("cookie")
+
+    @property
+    def payload_bytes(self) -> int:
+        """How many bytes a command may carry behind `<<`."""
+        return _LONG_PAYLOAD_BYTES if self.at_least(3, 4) else PAYLOAD_BYTES
 
     def has(self, command: str) -> bool:
         """Tell whether it knows a command, given by its first words."""

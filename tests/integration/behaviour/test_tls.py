@@ -163,6 +163,31 @@ def test_of_two_for_one_name_the_valid_one_answers(site: Site, certificates: Cer
     assert served_name(site, "shop.test") == "made-new"
 
 
+def test_of_two_valid_ones_the_newer_answers_at_once(
+    site: Site, certificates: Certificates
+) -> None:
+    now = time.time()
+
+    def put(number: int, *names: str) -> str:
+        """A certificate that began later than those before; return how the pass ended."""
+        common = f"made-pair-{number}"
+        text = pem(*names, start=now - (9 - number) * DAY, end=now + DAY, common=common)
+        (certificates.directory / f"pair-{number}.pem").write_bytes(text)
+        return site.run_pass().sentence
+
+    put(1, "two.test", "both.test")
+    assert "without a reload" in put(2, "two.test", "both.test", "more.test")
+    assert {served_name(site, f"{name}.test") for name in ("two", "both", "more")} == {
+        "made-pair-2"
+    }
+    # While the older one is moved behind it, nothing else would answer for its further names.
+    assert "reloaded" in put(3, "two.test")
+    assert [served_name(site, f"{name}.test") for name in ("two", "both", "more")] == [
+        *("made-pair-3", "made-pair-2", "made-pair-2")
+    ]
+    assert not site.run_pass().changed
+
+
 def test_hundreds_of_bad_certificates_hold_up_nobody(
     site: Site, certificates: Certificates, web: Web
 ) -> None:

@@ -23,12 +23,12 @@ from lbsync.agent.runtime.changes.steps import (
     SetCertificate,
     UnlistCertificate,
 )
+from lbsync.clients import x509
+from lbsync.clients.haproxy.capabilities import PAYLOAD_BYTES
 
 BESIDE = (".key", ".ocsp", ".issuer", ".sctl")
 """Endings of files that `ssl-load-extra-files` loads beside a certificate (manual 3.1)."""
 _SETTABLE = (".key",)
-_MOST_BYTES = 15_000
-"""What fits into a command; 2.6 drops longer ones without a word (measured)."""
 _BLOCK = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z0-9._/-]+")
 
@@ -83,9 +83,17 @@ def read_list(data: bytes) -> dict[str, str] | None:
 class Certificates:
     """All that is loaded, then and now."""
 
-    def __init__(self, uses: Uses, old: Mapping[str, bytes], new: Mapping[str, bytes]) -> None:
-        """`uses` is the same for both: another use would be a reload."""
+    def __init__(
+        self,
+        uses: Uses,
+        old: Mapping[str, bytes],
+        new: Mapping[str, bytes],
+        payload_bytes: int = PAYLOAD_BYTES,
+    ) -> None:
+        """`uses` is the same for both: another use would be a reload. `payload_bytes`: what a command to
+        HAProxy may carry."""
         self.uses = uses
+        self.payload_bytes = payload_bytes
         self.old, self.new = old, new
         self.lists = {
             name: (read_list(old.get(name, b"")), read_list(new.get(name, b"")))
@@ -152,9 +160,60 @@ def _plan_list(draft: PlanBuilder, known: Certificates, name: str) -> set[str | 
         return set()
     come = {path: line for path, line in new.items() if path not in old}
     gone = [path for path in old if path not in new]
+    behind = _Behind(known, old, new, come)
+    if behind.stuck:
+        path, other = behind.stuck
+        draft.reload(
+            f"{name}: {path} is new, and shares names with {other}, which would go on answering"
+        )
+        return set()
     draft.do(Phase.LEAD, *(ListCertificate(name, path, line) for path, line in come.items()))
     draft.do(Phase.UNLEAD, *(UnlistCertificate(name, path) for path in gone))
+    for path in behind.moved:
+        draft.do(
+            Phase.UNLEAD, UnlistCertificate(name, path), ListCertificate(name, path, new[path])
+        )
     return {*come, *gone}
+
+
+class _Behind:
+    """Certificates that have to go behind new ones: HAProxy puts a new line at the end of a list, and
+    the first with a name answers for it."""
+
+    def __init__(
+        self,
+        known: Certificates,
+        old: Mapping[str, str],
+        new: Mapping[str, str],
+        come: Mapping[str, str],
+    ) -> None:
+        self.moved: list[str] = []
+        """In their order: taken out of the list and put at its end."""
+        self.stuck: tuple[str, str] | None = None
+        """A new certificate, and one that cannot go behind it: the first of a list never leaves it, and
+        one with further names would be missed meanwhile."""
+        ahead: dict[str, frozenset[str]] = {}
+        """What is at the end already, with its names."""
+        covered: frozenset[str] = frozenset()
+        for path, line in new.items() if come else ():
+            names = _names(line, known.new.get(path, b""))
+            if path in come:
+                ahead[path] = names
+                covered |= names
+            elif before := [other for other, shared in ahead.items() if shared & names]:
+                if path == next(iter(old)) or not names <= covered:
+                    self.stuck = before[0], path
+                    return
+                self.moved.append(path)
+                ahead[path] = names
+
+
+def _names(line: str, pem: bytes) -> frozenset[str]:
+    """Return the names for which a line of a crt-list answers: its own, else the certificate's."""
+    _, *said = re.sub(r"\[[^]]*\]", "", line).split()
+    if said:
+        return frozenset(said)
+    return frozenset(name for facts in x509.certificates(pem)[:1] for name in facts.names)
 
 
 def _plan_certificate(draft: PlanBuilder, known: Certificates, path: str) -> None:
@@ -202,7 +261,7 @@ def _unfit(known: Certificates, path: str) -> str:
         return "HAProxy reads what stands beside it only when it starts"
     if not _PATH.fullmatch(path):
         return "its name cannot be written into a command"
-    if not all(0 < len(part.pem) <= _MOST_BYTES for part in _sent(known.new, path)):
+    if not all(0 < len(part.pem) <= known.payload_bytes for part in _sent(known.new, path)):
         return "it is no PEM, or too long for a command"
     return ""
 

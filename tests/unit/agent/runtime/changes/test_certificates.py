@@ -75,6 +75,30 @@ def test_a_new_certificate_is_there_before_its_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("lines", "steps"),
+    [
+        (
+            "c.pem b.test\nb.pem [alpn h2] b.test",
+            ["+c.pem b.test", "-b.pem", "+b.pem [alpn h2] b.test"],
+        ),
+        ("b.pem [alpn h2] b.test\nc.pem b.test", ["+c.pem b.test"]),
+        ("c.pem other.test\nb.pem [alpn h2] b.test", ["+c.pem other.test"]),
+    ],
+)
+def test_one_that_is_new_comes_before_those_with_its_names(lines: str, steps: list[str]) -> None:
+    """HAProxy puts it at the end of the list, and the first with a name answers."""
+    text = "".join(f"certs/{line}\n" for line in ("a.pem", *lines.split("\n")))
+    found, reasons = planned({"certs.list": text, "certs/c.pem": PEM.format("Yw==")})
+    told = [
+        f"+{step.line}" if isinstance(step, ListCertificate) else f"-{step.path}"
+        for step in found
+        if isinstance(step, ListCertificate | UnlistCertificate)
+    ]
+    assert reasons == []
+    assert [step.replace("certs/", "") for step in told] == steps
+
+
 @pytest.mark.parametrize("stays", [True, False])
 def test_a_certificate_goes_after_its_line_even_if_the_file_stays(stays: bool) -> None:
     text = FILES["certs/b.pem"] if stays else None
