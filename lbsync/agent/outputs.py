@@ -103,15 +103,16 @@ class Outputs:
     def result(self) -> InstallResult:
         """Return what was installed since the last call, and what failed and has not succeeded since.
 
-        Without `watch`, it waits for the current round. Raises what a round unexpectedly raised.
+        Without `watch`, it waits for the current round. Raises what a round unexpectedly raised, once; what
+        others installed meanwhile is returned the next time.
         """
         if self._wake is None and self._round is not None:
             self._round.result()
         self._collect()
-        changed, self._changed = self._changed, ()
         fault, self._fault = self._fault, None
         if fault is not None:
             raise fault
+        changed, self._changed = self._changed, ()
         return InstallResult(changed, self._failed if self._outputs else ())
 
     def waits(self) -> list[float]:
@@ -140,11 +141,12 @@ class Outputs:
             return
         ended = self._round.result()
         self._round = None
-        self._fault = ended.exception()
-        self._again = self._fault is not None or bool(ended.result().failed)
+        fault = ended.exception()
+        self._fault = self._fault or fault  # the pass that tells of one may come after another round
+        self._again = fault is not None or bool(ended.result().failed)
         again_in = None if self._again else 0.0
         self._schedule.ended(time.monotonic(), retry=self._again, again_in=again_in)
-        if self._fault is None:
+        if fault is None:
             self._failed = ended.result().failed
             self._changed += ended.result().changed
 

@@ -128,3 +128,25 @@ def test_a_command_that_fails_puts_the_old_text_back(tmp_path: Path) -> None:
     told = outputs.result()
     assert "its reload command failed" in told.failed[0]
     assert path.read_bytes() == b"old"
+
+
+def test_a_fault_is_told_although_another_round_ended_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a reload waits, or the source is away: such passes install, and ask for no result."""
+
+    def burst(*_: object) -> InstallResult:
+        raise ZeroDivisionError("unforeseen")
+
+    bench.watch()
+    monkeypatch.setattr("lbsync.agent.outputs.install", burst)
+    bench.outputs.update({str(bench.path): b"1"})
+    assert bench.woken.wait(WAIT_S)
+    bench.woken.clear()
+    monkeypatch.undo()
+    bench.outputs.update({str(bench.path): b"2"})
+    assert bench.woken.wait(WAIT_S)
+    bench.outputs.update({str(bench.path): b"2"})
+    with pytest.raises(ZeroDivisionError):
+        bench.outputs.result()
+    assert bench.outputs.result() == InstallResult((str(bench.path),), ())
