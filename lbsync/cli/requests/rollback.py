@@ -19,7 +19,7 @@ from lbsync.agent.privileges import drop_privileges
 from lbsync.cli.context import add_output, invoker, settings_of, source_opened
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.errors import Exit, Rejected, Unavailable
+from lbsync.errors import Exit, LbsyncError, Rejected, Unavailable
 from lbsync.settings import Settings
 from lbsync.status import PROVED, wait_of
 from lbsync.timestamps import minute
@@ -189,6 +189,9 @@ def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:
 
 
 def _list(store: Store, state: Path, output: str) -> Exit:
+    """Print what is there. Raises `LbsyncError` where there is no such state directory."""
+    if not state.is_dir():
+        raise LbsyncError(f"{state}: no such directory; is this the host, and --state-dir right?")
     live, confirmed, pin = store.live(), store.confirmed(), Control(state).get("rollback")
     parser = Parser()
     running = content(live, parser)
@@ -205,6 +208,9 @@ def _list(store: Store, state: Path, output: str) -> Exit:
         rows.append(_Row(generation, has, differs, [n for n, holds in notes.items() if holds]))
     if output == "json":
         Terminal().block(to_json([_facts(row) for row in rows]))
+        return Exit.OK
+    if not rows:
+        Terminal().line(f"{state}: no generation is here yet; the agent's first pass makes one")
         return Exit.OK
     Terminal().table(
         (
