@@ -142,7 +142,9 @@ class Outputs:
         ended = self._round.result()
         self._round = None
         fault = ended.exception()
-        self._fault = self._fault or fault  # the pass that tells of one may come after another round
+        self._fault = (
+            self._fault or fault
+        )  # the pass that tells of one may come after another round
         self._again = fault is not None or bool(ended.result().failed)
         again_in = None if self._again else 0.0
         self._schedule.ended(time.monotonic(), retry=self._again, again_in=again_in)

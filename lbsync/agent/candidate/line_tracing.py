@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
 from lbsync.agent.desired.quarantine import Suspect
 from lbsync.agent.haproxycfg.lint import Finding
-from lbsync.agent.haproxycfg.parser import KINDS
+from lbsync.agent.section_kinds import KINDS
 from lbsync.errors import Rejected, TemplateError
 from lbsync.model.rendered import Rendered
 

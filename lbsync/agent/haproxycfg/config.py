@@ -14,7 +14,8 @@ from functools import cached_property
 import msgspec
 
 from lbsync.agent.file_names import MAIN_FILE
-from lbsync.agent.haproxycfg.parser import KINDS, Bind, Section, read_sections
+from lbsync.agent.haproxycfg.parser import Bind, Section, read_sections
+from lbsync.agent.section_kinds import KINDS
 from lbsync.errors import LbsyncError
 from lbsync.model.rendered import Rendered
 

@@ -14,15 +14,7 @@ import msgspec
 from lbsync.agent.haproxycfg.expressions import evaluated
 from lbsync.agent.haproxycfg.lexer import UNKNOWN, words
 from lbsync.agent.haproxycfg.server_options import options
-
-KINDS = frozenset(
-    (
-        *("global", "defaults", "frontend", "backend", "listen", "userlist", "peers", "resolvers"),
-        *("mailers", "cache", "program", "ring", "log-forward", "log-profile", "fcgi-app"),
-        *("http-errors", "crt-store", "traces", "acme"),
-    )
-)
-"""Keywords that begin a section (configuration manual, section 2)."""
+from lbsync.agent.section_kinds import KINDS
 
 
 class Bind(msgspec.Struct, frozen=True):

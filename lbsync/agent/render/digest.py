@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 
 from lbsync.agent.file_names import MAIN_FILE
+from lbsync.agent.section_kinds import KINDS
 from lbsync.errors import TemplateError
 from lbsync.model.rendered import Rendered, RenderedFile
 
@@ -21,11 +22,7 @@ _DIGITS = 16
 _TOKEN = STAND_IN.encode()
 #: What counts in its place: the digest is the same in every process.
 _PLACE = b"@lbsync-digest@"
-_SECTION = re.compile(
-    rb"^[ \t]*(global|defaults|frontend|backend|listen|peers|resolvers|userlist|mailers|cache|"
-    rb"program|http-errors|ring|log-forward|log-profile|fcgi-app|crt-store|acme|traces)\b",
-    re.MULTILINE,
-)
+_SECTION = re.compile(rf"^[ \t]*({'|'.join(sorted(KINDS))})(?=[\s#]|$)".encode(), re.MULTILINE)
 _DESCRIPTION = re.compile(rb"^[ \t]*description(?=[ \t])", re.MULTILINE)
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.agent.haproxycfg.config import Config, Parser
-from lbsync.agent.haproxycfg.parser import KINDS, Bind, Section
+from lbsync.agent.haproxycfg.parser import Bind, Section
+from lbsync.agent.section_kinds import KINDS
 
 TEXT = """\
 # made by hand
