@@ -1,6 +1,8 @@
 """Names of the files in a generation that lbsync itself knows; templates may make any others."""
 
-MAIN_FILE = "haproxy.cfg"
+from lbsync.settings import outputs
+
+MAIN_FILE = outputs.MAIN_FILE
 CERTIFICATES = "certs"
 """Directory of the certificates that the agent brings from `[proxy] certificates`."""
 HOST_MAP = "maps/host.map"

@@ -164,8 +164,3 @@ def _join(place: str, name: str) -> str:
 def _options(here: Any) -> tuple[Any, ...]:
     """Return the types a value may have; one, where it is no union."""
     return tuple(getattr(here, "types", (here,)))
-
-
-def count(number: int, noun: str) -> str:
-    """Return `1 service`, `2 services`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

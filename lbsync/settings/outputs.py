@@ -7,6 +7,9 @@ from msgspec import Meta
 
 from lbsync.values.basic import Command, Duration, FileMode, FilePath
 
+MAIN_FILE = "haproxy.cfg"
+"""The output that HAProxy is started with."""
+
 
 class Templates(msgspec.Struct, frozen=True):
     """Where templates come from."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from lbsync.settings.outputs import MAIN_FILE
 from lbsync.settings.read import Given, Name
 from lbsync.settings.root import Settings
 
@@ -145,10 +146,10 @@ def _outputs(settings: Settings, finding_at: Place) -> Iterator[Finding]:
             "as well, or take it out",
             ("templates", "contract"), ("templates", "packaged"),
         )  # fmt: skip
-    brings_own = any(output.path == "haproxy.cfg" for output in settings.outputs)
+    brings_own = any(output.path == MAIN_FILE for output in settings.outputs)
     if not settings.templates.packaged and not brings_own:
         yield finding_at(
-            'packaged = false needs an output with path = "haproxy.cfg", or nothing is served',
+            f'packaged = false needs an output with path = "{MAIN_FILE}", or nothing is served',
             ("templates", "packaged"), ("", "outputs"),
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ import msgspec
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.errors import LbsyncError
-from lbsync.schema.sentences import count
+from lbsync.values.plural import count
 
 _PARTS = 4
 """Of `be_<ns>_<name>_<group>`."""

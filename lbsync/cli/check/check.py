@@ -30,10 +30,10 @@ from lbsync.clients.source import Monitored
 from lbsync.errors import Exit, LbsyncError, SettingsError
 from lbsync.model.desired import Desired
 from lbsync.model.snapshot import Snapshot
-from lbsync.schema.sentences import count
 from lbsync.settings import Settings
 from lbsync.settings.read import find_file
 from lbsync.status import ending
+from lbsync.values.plural import count
 from lbsync.verdict import gravest
 
 T = TypeVar("T")

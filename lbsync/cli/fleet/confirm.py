@@ -20,9 +20,9 @@ from lbsync.schema import fleet, publishing
 from lbsync.schema.confirming import LIFE_S, confirmation_key
 from lbsync.schema.decode import encode
 from lbsync.schema.reading import one_line
-from lbsync.schema.sentences import count
 from lbsync.settings import Duration, Settings
 from lbsync.timestamps import stamp
+from lbsync.values.plural import count
 
 _POLL_S = 0.1
 _SHOWN = 3

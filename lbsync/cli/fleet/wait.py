@@ -15,8 +15,8 @@ from lbsync.log_stream import harmless
 from lbsync.model.records import AgentRecord
 from lbsync.schema import fleet as schema
 from lbsync.schema.reading import one_line
-from lbsync.schema.sentences import count
 from lbsync.settings import Duration, Settings
+from lbsync.values.plural import count
 
 DEFAULT = Duration(60_000)
 

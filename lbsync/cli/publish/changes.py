@@ -9,7 +9,7 @@ from lbsync.cli.terminal import Terminal, to_json
 from lbsync.publisher.service_changes import ServiceChanges
 from lbsync.publisher.store.diff import Change
 from lbsync.schema import reading
-from lbsync.schema.sentences import count
+from lbsync.values.plural import count
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -16,10 +16,10 @@ from lbsync.cli.status import fleet, nagios, publishers
 from lbsync.cli.terminal import Colour, Terminal, to_json
 from lbsync.clients.haproxy import known_faults
 from lbsync.errors import Exit, LbsyncError
-from lbsync.schema.sentences import count
 from lbsync.settings import Settings
 from lbsync.status import Status
 from lbsync.timestamps import ago
+from lbsync.values.plural import count
 from lbsync.verdict import Degree, Finding
 
 _EPILOG = f"""\

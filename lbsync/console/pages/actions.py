@@ -11,7 +11,7 @@ from lbsync.console.context import AnyRequest, context_of, demand
 from lbsync.console.facts.state import Hold
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import Rendered
-from lbsync.schema.sentences import count
+from lbsync.values.plural import count
 
 _SHOWN = 50
 

@@ -5,8 +5,8 @@ import io
 import pytest
 
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.schema.sentences import count
 from lbsync.settings import Duration
+from lbsync.values.plural import count
 
 
 class Screen(io.StringIO):
