@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -26,6 +27,7 @@ from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import observe
 from lbsync.agent.runtime.retire import RetiredServers
 from lbsync.clients.haproxy import answers, binary
+from tests.raw_http import ScriptedServer
 from tests.runtime_bed import Bed, Spot, World, changed, wanted_entries, wanted_servers
 
 Beds = Callable[..., Bed]
@@ -383,3 +385,28 @@ def test_the_limit_of_a_server_stays_as_written(beds: Beds, words: str, limit: i
 
 def seen(bed: Bed) -> list[Drift]:
     return compare(bed.running, observe(bed.worker, bed.running), bed.can)
+
+
+def test_a_name_comes_back_as_another_server_although_idle_connections_are_left(
+    beds: Beds,
+) -> None:
+    """They end with the maintenance, a moment later than 2.8 and 3.4 answer."""
+    server = ScriptedServer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    try:
+        world = World({"be_a": {"s1": Spot(f"127.0.0.1:{server.port}")}, "be_b": {}})
+        bed = beds(world)
+        for number in range(10):
+            with socket.create_connection(("127.0.0.1", bed.place.port), 5) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+                assert client.recv(999).endswith(b"ok")
+            without = world.copy()
+            del without.servers["be_a"]["s1"]
+            bed.apply(without)
+            world = without.copy()
+            more = f" maxconn {number + 5}"
+            world.servers["be_a"]["s1"] = Spot(f"127.0.0.1:{server.port}", more=more)
+            made = bed.apply(world)
+            assert DeleteServer("be_a", "s1") in made.steps
+            agrees(bed, world)
+    finally:
+        server.stop()
