@@ -42,13 +42,14 @@ def measure(stack: Stack, size: int, scrapes: int) -> None:
         command(stack, "prepare")
         stack.haproxy.start()
         started(stack, 0, 0)
-        without = median([started(stack, 0, 0)[0] for _ in range(3)])
+        before = [started(stack, 0, 0)[0] for _ in range(3)]
         port = free_port()
         text = stack.config_file.read_text()
         bind = f'[agent]\nhttp_bind = "127.0.0.1:{port}"\n'
         stack.config_file.write_text(text.replace("[agent]\n", bind))
         found = [started(stack, port, scrapes) for _ in range(3)]
-        more = median([memory for memory, _ in found]) - without
+        after = [memory for memory, _ in found]
+        more = median(after) - median(before)
         spent = median([seconds for _, seconds in found]) * 1000
         row(
             f"{size} services: /metrics, processor time",

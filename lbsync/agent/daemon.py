@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lbsync import log, measure
+from lbsync import gelf, log, measure
 from lbsync.agent.agent import Agent
 from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.agent.report.health_reporter import Health
@@ -73,6 +73,7 @@ class Daemon:
         self._keeper.starting()
         memory.tune()
         measure.tell(self._keeper.metrics.observe)
+        gelf.follow(chosen.log, str(chosen.host))
         try:
             self._http.follow(chosen.agent.http_bind)
             self._watches.follow(chosen)
@@ -91,12 +92,13 @@ class Daemon:
             self._fleet.close()
             self._source.close()
             self._keeper.ended()
+            gelf.end()
 
     def _reload(self) -> Pace:
         fresh = self._load()
         _refuse_fixed(self._settings, fresh)
         self._agent.configure(fresh)
-        log.setup(fresh.log.level, fresh.log.format)
+        gelf.follow(fresh.log, str(fresh.host))
         self._keeper.settings = fresh
         self._http.follow(fresh.agent.http_bind)
         self._watches.follow(fresh)

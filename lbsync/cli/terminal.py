@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from lbsync.deferred import Deferred
-from lbsync.log_stream import harmless
+from lbsync.log.stream import harmless
 
 if TYPE_CHECKING:
     import msgspec

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lbsync import log, measure
+from lbsync import gelf, log, measure
 from lbsync.clients import kube
 from lbsync.clients.kube.auth.expiry import certificate_ends
 from lbsync.clients.source import Source
@@ -70,6 +70,7 @@ def run(settings: Settings, load: Callable[[], Settings], opened: Open, *, adopt
         daemon.start(loop.wake)
         loop.run()
     log.get().info("the publisher ends; what is published stays")
+    gelf.end()
 
 
 class _Daemon:
@@ -102,6 +103,7 @@ class _Daemon:
         """Begin to watch; `wake` is called from other threads when something changed."""
         self._wake = wake
         measure.tell(self._metrics.observe)
+        gelf.follow(self._settings.log, str(self._settings.host))
         self._http.follow(self._settings.publisher.http_bind)
         self._source.start(wake)
         self._publisher.start(wake)
@@ -132,7 +134,7 @@ class _Daemon:
         """
         settings = self._load()
         stack, source, publisher = self._made(settings)
-        log.setup(settings.log.level, settings.log.format)
+        gelf.follow(settings.log, str(settings.host))
         self._stack.close()
         self._settings = settings
         self._stack, self._source, self._publisher = stack, source, publisher

@@ -14,6 +14,7 @@ from lbsync.settings.root import DEFAULT_FILE, Settings
 from lbsync.values.addresses import (
     Bind,
     Endpoint,
+    GelfTarget,
     HttpBind,
     IpAddress,
     LogTarget,
@@ -35,6 +36,7 @@ __all__ = [
     "Etcd",
     "FileMode",
     "FilePath",
+    "GelfTarget",
     "Haproxy",
     "HttpBind",
     "IpAddress",

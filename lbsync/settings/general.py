@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from lbsync.values.addresses import Endpoint, HttpBind
+from lbsync.values.addresses import Endpoint, GelfTarget, HttpBind
 from lbsync.values.basic import Duration, FilePath, Pause
 
 
@@ -186,8 +186,19 @@ class Log(msgspec.Struct, frozen=True):
         Meta(description="The least grave level that is written. `info`: one sentence per pass."),
     ] = "info"
     format: Annotated[
-        Literal["auto", "console", "json"],
+        Literal["auto", "console", "json", "gelf"],
         Meta(description="`console` is for people, `json` one object per line; `auto` is `console` "
              "on a terminal, and `json` otherwise, but in systemd's journal, which gets each event as an "
-             "entry with priority and fields (`journalctl -p warning`, `-o verbose`)."),
+             "entry with priority and fields (`journalctl -p warning`, `-o verbose`). `gelf` goes to "
+             "`gelf_target`, and what is a warning or worse to standard error as well."),
     ] = "auto"  # fmt: skip
+    gelf_target: Annotated[
+        GelfTarget | None,
+        Meta(description="With `format = \"gelf\"`: Graylog's input, as `udp://HOST:12201`, `tcp://…` or "
+             "`tls://…`. Nobody waits for it: of what it does not take, 10,000 lines are kept, and what is "
+             "lost beyond that is counted."),
+    ] = None  # fmt: skip
+    gelf_ca: Annotated[
+        FilePath | None,
+        Meta(description="PEM file with the authorities for `tls://`. Empty: the system's."),
+    ] = None

@@ -21,6 +21,7 @@ _KIND = {
     "FileMode": "octal mode",
     "FilePath": "path",
     "Host": "host",
+    "GelfTarget": "URL",
     "HostClaim": "NAMESPACE=HOST",
     "HostName": "name",
     "HttpBind": "address:port or socket",

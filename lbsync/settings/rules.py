@@ -66,10 +66,22 @@ def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[
             f"({settings.publisher.full_compare}); make it shorter",
             ("publisher", "heartbeat"), ("publisher", "full_compare"),
         )  # fmt: skip
+    yield from _log(settings, finding_at=finding)
     yield from _haproxy(settings, finding_at=finding)
     yield from _binds(settings, finding_at=finding)
     yield from _outputs(settings, finding_at=finding)
     yield from _console(settings, finding_at=finding)
+
+
+def _log(settings: Settings, finding_at: Place) -> Iterator[Finding]:
+    chosen = settings.log
+    if (chosen.format == "gelf") != (chosen.gelf_target is not None):
+        yield finding_at(
+            'format = "gelf" and gelf_target belong together; set both or neither',
+            ("log", "gelf_target"), ("log", "format"),
+        )  # fmt: skip
+    if chosen.gelf_ca and chosen.gelf_target is not None and chosen.gelf_target.kind != "tls":
+        yield finding_at("gelf_ca is for tls:// alone", ("log", "gelf_ca"), ("log", "gelf_target"))
 
 
 def _haproxy(settings: Settings, finding_at: Place) -> Iterator[Finding]:

@@ -198,6 +198,44 @@ def _is_ipv6(host: str) -> bool:
     return not percent or bool(_ZONE.fullmatch(zone))
 
 
+class GelfTarget(str):
+    """Where GELF goes: `udp://graylog.example.com:12201`, `tcp://…` or `tls://…`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "GelfTarget":
+        """Return kind, host and port; the port is 12201 when left out. Raises `ValueError` with the cure."""
+        text = text_of(raw, "target for GELF")
+        cure = "write it like udp://graylog.example.com:12201, tcp://… or tls://…"
+        try:
+            url = urlsplit(text)
+            port = 12201 if url.port is None else url.port
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no target for GELF ({error}): {cure}") from None
+        host = url.hostname or ""
+        if url.scheme not in {"udp", "tcp", "tls"} or not (_is_ipv6(host) or _HOST.fullmatch(host)):
+            raise ValueError(f"{text!r} is no target for GELF: {cure}")
+        if not port or url.username is not None or url.path.strip("/") or url.query or url.fragment:
+            raise ValueError(f"{text!r} is no target for GELF: {cure}")
+        return cls(f"{url.scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+
+    @property
+    def kind(self) -> str:
+        """`udp`, `tcp` or `tls`."""
+        return self.partition(":")[0]
+
+    @property
+    def host(self) -> str:
+        """Name or address, without brackets."""
+        return self.partition("://")[2].rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port, 1 to 65535."""
+        return int(self.rpartition(":")[2])
+
+
 class LogTarget(str):
     """Where HAProxy sends its log: a socket's path, `IP:PORT` (UDP), `stdout` or `stderr`."""
 

@@ -19,7 +19,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync import log, log_journal
+from lbsync import log
+from lbsync.log import journal
 
 
 @pytest.fixture(autouse=True)
@@ -301,17 +302,17 @@ def test_the_journal_gets_the_sentence_its_priority_and_our_fields(
 
 def test_a_journal_that_is_started_anew_or_does_not_read_stops_nobody(tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    journal = log_journal.Journal(str(path))
+    sender = journal.Journal(str(path))
     for _ in range(2):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
             journald.bind(str(path))
-            assert journal.send({"event": "hello"}, 6)
+            assert sender.send({"event": "hello"}, 6)
         path.unlink()
-        assert not journal.send({"event": "nobody"}, 6)
+        assert not sender.send({"event": "nobody"}, 6)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
         journald.bind(str(path))
         began = time.monotonic()
-        taken = [journal.send({"event": "x" * 1000}, 6) for _ in range(2000)]
+        taken = [sender.send({"event": "x" * 1000}, 6) for _ in range(2000)]
         assert not all(taken)
         assert time.monotonic() - began < 10
 
@@ -321,7 +322,7 @@ def test_a_journal_that_is_started_anew_or_does_not_read_stops_nobody(tmp_path: 
     st.text(),
 )
 def test_no_text_makes_a_field_of_its_own(fields: dict[str, object], sentence: str) -> None:
-    found = fields_of(log_journal.entry({**fields, "event": sentence}, 6))
+    found = fields_of(journal.entry({**fields, "event": sentence}, 6))
     said = sentence.encode("utf-8", "backslashreplace").decode()
     assert found["MESSAGE"].startswith(said)
     assert found["PRIORITY"] == "6"

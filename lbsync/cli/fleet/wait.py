@@ -11,7 +11,7 @@ from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import History, Source
 from lbsync.errors import Exit, Rejected
 from lbsync.fleet import Verdict, Yardstick
-from lbsync.log_stream import harmless
+from lbsync.log.stream import harmless
 from lbsync.model.records import AgentRecord
 from lbsync.schema import fleet as schema
 from lbsync.schema.reading import one_line

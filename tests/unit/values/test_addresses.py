@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.values.addresses import Bind, Endpoint, LogTarget, NameServer
+from lbsync.values.addresses import Bind, Endpoint, GelfTarget, HttpBind, LogTarget, NameServer
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,14 @@ def test_an_endpoint_that_is_taken_is_taken_apart_alike(text: str) -> None:
         (LogTarget, "10.0.0.2:514", "10.0.0.2:514"),
         (LogTarget, "/dev/log", "/dev/log"),
         (LogTarget, "stdout", "stdout"),
+        (HttpBind, "*:9464", "0.0.0.0:9464"),
+        (HttpBind, "/run/lbsync/http.sock", "/run/lbsync/http.sock"),
+        (GelfTarget, "udp://graylog.example.com", "udp://graylog.example.com:12201"),
+        (GelfTarget, "TLS://[fd00::1]:443/", "tls://[fd00::1]:443"),
     ],
 )
 def test_ip_and_port_are_read_alike_everywhere(
-    kind: type[Bind | NameServer | LogTarget], text: str, kept: str
+    kind: type[Bind | NameServer | LogTarget | HttpBind | GelfTarget], text: str, kept: str
 ) -> None:
     assert kind.parse(text) == kept
     assert kind.parse(kept) == kept
@@ -82,10 +86,18 @@ def test_ip_and_port_are_read_alike_everywhere(
         (NameServer, "dns.example.com", "write an IP address, or IP:PORT"),
         (LogTarget, "*:514", "write /dev/log, IP:PORT, stdout or stderr"),
         (LogTarget, "10.0.0.2", "write /dev/log, IP:PORT, stdout or stderr"),
+        (HttpBind, "9464", "has no port"),
+        (HttpBind, "run/http.sock", "has no port"),
+        (HttpBind, "/" + "x" * 200, "at most 107 bytes"),
+        (HttpBind, "/run/a\u200bb", "no socket's path should have"),
+        (GelfTarget, "graylog:12201", "write it like udp://"),
+        (GelfTarget, "http://graylog:12201", "write it like udp://"),
+        (GelfTarget, "tcp://user@graylog:1", "write it like udp://"),
+        (GelfTarget, "udp://graylog:99999", "write it like udp://"),
     ],
 )
 def test_all_else_is_refused_with_the_cure(
-    kind: type[Bind | NameServer | LogTarget], text: str, cure: str
+    kind: type[Bind | NameServer | LogTarget | HttpBind | GelfTarget], text: str, cure: str
 ) -> None:
     with pytest.raises(ValueError, match=cure):
         kind.parse(text)

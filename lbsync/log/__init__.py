@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from lbsync.backoff import Backoff
 from lbsync.deferred import Deferred
-from lbsync.log_journal import SOCKET, Journal
-from lbsync.log_stream import LogStream, harmless
+from lbsync.log.journal import SOCKET, Journal
+from lbsync.log.stream import LogStream, harmless
 
 if TYPE_CHECKING:
     import structlog
@@ -31,6 +31,8 @@ FIRST_REMINDER = 2.0
 LAST_REMINDER = 60.0
 #: Levels in the words of syslog(3), as the journal keeps them.
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+Beside = Callable[[Mapping[str, object], int], None]
+"""Takes an event and its priority; neither blocks nor raises."""
 #: How many different messages of one failure are remembered as said.
 _KNOWN_MESSAGES = 16
 #: Of a message that is the same with other figures: `tried again in 4 min`.
@@ -51,17 +53,19 @@ def setup(
     stream: TextIO | None = None,
     *,
     journal: str = SOCKET,
+    beside: Beside | None = None,
 ) -> None:
     """Configure the log of this process; called once by a command, again after SIGHUP.
 
-    `level`: `debug`, `info`, `warning` or `error`. `style`: `console`, `json`, or `auto`: console
-    where `stream` (standard error) is a terminal or the journal. Colours only on a terminal. `journal`:
-    journald's socket.
+    `level`: `debug`, `info`, `warning` or `error`. `style`: `console`, `json`, or `auto` (`gelf` is the same
+    here): console where `stream` (standard error) is a terminal or the journal. Colours only on a terminal.
+    `journal`: journald's socket. `beside`: gets each event with its priority; only warnings and worse are
+    written then.
     """
     output = LogStream(stream or sys.stderr)
     is_terminal = _is_terminal(stream or sys.stderr)
     is_journal = output.is_journal()
-    console = style == "console" or (style == "auto" and (is_terminal or is_journal))
+    console = style == "console" or (style in ("auto", "gelf") and (is_terminal or is_journal))
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -71,6 +75,8 @@ def setup(
     ]
     if not (console and is_journal):  # which has a time of its own
         shared.insert(2, structlog.processors.TimeStamper(fmt="iso", utc=True))
+    if beside is not None:
+        shared.append(_to(beside))
     rendering = _console(colours=is_terminal) if console else _json()
     if is_journal:
         rendering = _prioritized(rendering)
@@ -115,6 +121,19 @@ def _prioritized(render: structlog.typing.Processor) -> structlog.typing.Process
         return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
 
     return prioritized
+
+
+def _to(beside: Beside) -> structlog.typing.Processor:
+    """Hand the event over, and write it only where it is a warning or worse."""
+
+    def handed(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        priority = priority_of(event)
+        beside(event, priority)
+        if priority > _PRIORITIES["warning"]:
+            raise structlog.DropEvent
+        return event
+
+    return handed
 
 
 def _to_journal(journal: Journal) -> structlog.typing.Processor:
