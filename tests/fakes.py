@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from lbsync.clients.source import Delete, ExpectBelow, Guard, Health, Put
 from lbsync.errors import Conflict, Unavailable
 from lbsync.model.snapshot import Item, Snapshot
@@ -76,6 +78,12 @@ class FakeSource:
                 self._reach()
             leased = frozenset(key for key, lease in self._hanging.items() if lease)
             return Snapshot(self._revision, 1, dict(self._items), (), leased)
+
+    def leased(self, folder: str) -> Snapshot:
+        there = self.snapshot()
+        keys = frozenset(key for key in there.leased if key.startswith(folder))
+        items = {key: there.items[key] for key in keys}
+        return msgspec.structs.replace(there, items=items, leased=keys)
 
     def listen(self, folder: str, notify: Callable[[], None]) -> None:
         self._listeners.append((folder, notify))

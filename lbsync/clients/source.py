@@ -110,6 +110,12 @@ class Source(Protocol):
         """
         ...
 
+    def leased(self, folder: str) -> Snapshot:
+        """Return the keys that begin with `folder` and hang on a lease, as the mirror has them. That costs
+        what there is of these, where `snapshot` costs what there is of all after each change. After
+        `start`. Raises `Unavailable` while no mirror is there yet."""
+        ...
+
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch; `wake` is called from another thread after each change, and when
         `health()` changes. It carries no data, must not block, and may be called too often."""

@@ -169,6 +169,13 @@ class Agent(msgspec.Struct, frozen=True):
              "address and port, or the path of a socket, which the agent's group may use. Whoever "
              "reaches it reads names, addresses and errors, and can change nothing. Empty: nowhere."),
     ] = None  # fmt: skip
+    report_interval: Annotated[
+        Duration,
+        Meta(extra={"min": "100ms", "max": "10m"},
+             description="At least this long between two reports of this host to etcd, while nobody waits "
+             "for them: `lbsync wait`, `--wait` and consoles have each host report at once. 10s: a "
+             "fleet of 300 hosts then writes at most 30 times a second, however often keys change."),
+    ] = Duration(10_000)  # fmt: skip
     metrics_file: Annotated[
         FilePath | None,
         Meta(description="File in which the agent leaves its metrics for Prometheus after each pass, "

@@ -16,6 +16,7 @@ from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
 from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.clients.source import Put
+from lbsync.fleet.watching import question
 from lbsync.schema import fleet as schema
 from lbsync.schema.keys import FOREIGN
 from lbsync.settings import Settings, load
@@ -27,13 +28,18 @@ LEAST = 2.0
 
 
 def settings(host: str = "lb-1", **flags: str) -> Settings:
-    return load(flags={"host": host, "agent.report_ttl": "2s", **flags}, environ={})
+    return load(
+        flags={"host": host, "agent.report_ttl": "2s", "agent.report_interval": "100ms", **flags},
+        environ={},
+    )
 
 
 class Host:
     """The part of an agent that speaks to the fleet."""
 
-    def __init__(self, etcd: Etcd, prefix: str, name: str = "lb-1", **options: Any) -> None:
+    def __init__(
+        self, etcd: Etcd, prefix: str, name: str = "lb-1", apart: str = "100ms", **options: Any
+    ) -> None:
         self.wakes = 0
         self.key = f"agents/{name}"
         self.etcd, self.prefix = etcd, prefix
@@ -42,7 +48,10 @@ class Host:
         self.source.start(self._wake)
         wait_until("the watch", lambda: self.source.health().ok)
         self._state = tempfile.TemporaryDirectory()
-        self.fleet = Fleet(settings(name, state_dir=self._state.name), self.source)
+        self.fleet = Fleet(
+            settings(name, state_dir=self._state.name, **{"agent.report_interval": apart}),
+            self.source,
+        )
         self.fleet.start()
 
     def _wake(self) -> None:
@@ -124,6 +133,36 @@ def test_a_burst_of_passes_is_few_writes_and_the_newest_stands(etcd: Etcd, opene
     assert item is not None
     writes = item.mod_revision - item.create_revision + 1
     assert writes <= lasted / 0.1 + 3
+
+
+def test_changes_are_told_rarely_but_at_once_to_who_waits_for_one(etcd: Etcd, opened: Open) -> None:
+    host = opened(etcd, apart="10m")
+
+    def changed() -> int:
+        """A key is written, and served."""
+        revision = host.source.commit([], [Put("services/shop/web", b"{}")])
+        wait_until("the mirror", lambda: host.source.revision >= revision)
+        host.note(revision=revision, revision_seen=revision)
+        return revision
+
+    first = changed()
+    host.wait_for(first)
+    for _ in range(20):
+        newest = changed()
+    assert host.told()["revision"] == first
+    with question(host.source, "a test", revision=newest):
+        host.wait_for(newest, timeout=2.0)
+        changed()
+        coming = host.source.commit([], [Put("services/shop/web", b"{}")])
+        assert host.told()["revision"] == newest, "nobody waits for that"
+        with question(host.source, "another", revision=coming):
+            # Also what is served only after the question, and by a revision that others moved.
+            host.source.commit([], [Put("agents/x", b"{}")])
+            host.note(revision=coming, revision_seen=coming)
+            host.wait_for(coming, timeout=2.0)
+    item = host.source.get(host.key)
+    assert item is not None
+    assert host.etcd.ctl("get", host.prefix + host.key, "-w", "json").count('"version":3') == 1
 
 
 def test_hosts_whose_work_rests_write_nothing(etcd: Etcd, opened: Open) -> None:

@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from lbsync.clients.source import Delete, Expect, Put
 from lbsync.errors import BadKey
+from lbsync.fleet import SERVING
 from lbsync.model.records import AgentRecord, HoldRecord, QuarantineRecord
 from lbsync.model.snapshot import Item
 from lbsync.schema import fleet
@@ -108,6 +109,21 @@ def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
     if followed and followed <= told.revision <= now.revision:
         same = msgspec.structs.replace(same, revision=now.revision)
     return "times" if same == now else "content"
+
+
+def frees(told: AgentRecord, now: AgentRecord, awaited: Iterable[int], followed: int = 0) -> bool:
+    """Tell whether somebody who waits for one of these revisions may stop when `now` is told, and has to go
+    on while `told` stands. `followed`: as of `news`."""
+    return any(
+        _serves(now, revision, followed) and not _serves(told, revision, followed)
+        for revision in awaited
+    )
+
+
+def _serves(record: AgentRecord, revision: int, followed: int) -> bool:
+    # What was written after the last change that agents follow changes nothing for them.
+    newest = min(revision, followed) if followed else revision
+    return record.state in SERVING and record.revision >= newest
 
 
 def _stamp(at: float) -> str:

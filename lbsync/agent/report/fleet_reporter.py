@@ -25,14 +25,16 @@ from lbsync.model.records import AgentRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.decode import encode
 from lbsync.schema.fleet import agent_key
+from lbsync.schema.health import WATCHERS, asked
 from lbsync.schema.reading import one_line
 from lbsync.settings import Settings
 from lbsync.status import Status
 from lbsync.threads import KeptThread
 from lbsync.timestamps import stamp
 
-#: Between two writes of the same record; a burst of passes is one write at each end.
-_APART_S = 0.1
+#: Between two writes of a record while somebody waits for what is new; else `agent.report_interval`, since
+#: every host hears every other one, and etcd keeps each revision until it is compacted.
+_AWAITED_APART_S = 0.1
 #: Between two writes for the sake of the times alone: etcd keeps every revision until it is compacted, and
 #: that the agent lives, the lease tells.
 _TIMES_EVERY_S = 600.0
@@ -84,12 +86,14 @@ class Fleet:
         self._woken = threading.Event()
         self._stopped = threading.Event()
         self._thread = KeptThread(self._run, "fleet")
+        source.listen(WATCHERS, self._woken.set)
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:
         """Take over new settings."""
         self._wanted = settings.agent.report and self._source.shared
         self._ttl = settings.agent.report_ttl.seconds
+        self._apart = settings.agent.report_interval.seconds
         self._woken.set()
 
     def start(self) -> None:
@@ -159,7 +163,7 @@ class Fleet:
 
     def _record(self, status: Status) -> AgentRecord:
         record = fleet_records.record_of(status)
-        there = self._source.snapshot()
+        there = self._source.leased(WATCHERS)
         is_of_now = 0 < there.followed_revision <= record.revision
         if time.monotonic() - self._noted_at > _SILENT_S:
             # The lease is kept by a thread of its own, whatever the passes do.
@@ -199,12 +203,16 @@ class Fleet:
         """Return when this record is due, should nothing fail."""
         if self._told is None or self._lease is None or not self._lease.remaining():
             return 0.0
-        kind = fleet_records.news(
-            self._told.record, record, self._source.snapshot().followed_revision
-        )
+        there = self._source.leased(WATCHERS)
+        kind = fleet_records.news(self._told.record, record, there.followed_revision)
         if kind == "none":
             return self._check_at
-        return self._told.at + (_APART_S if kind == "content" else _TIMES_EVERY_S)
+        if kind == "times":
+            return self._told.at + _TIMES_EVERY_S
+        awaited = fleet_records.frees(
+            self._told.record, record, asked(there).revisions, there.followed_revision
+        )
+        return self._told.at + (_AWAITED_APART_S if awaited else self._apart)
 
     def _speak(self, record: AgentRecord) -> None:
         now = time.monotonic()

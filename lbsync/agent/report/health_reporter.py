@@ -19,7 +19,6 @@ from lbsync.clients.haproxy.options import HaproxyOptions, from_settings
 from lbsync.clients.source import Lease, Put, Source
 from lbsync.errors import Conflict, LbsyncError, Unavailable
 from lbsync.model.health import HealthRecord, HealthSummary
-from lbsync.model.snapshot import Snapshot
 from lbsync.schema.decode import encode
 from lbsync.schema.fleet import AGENTS
 from lbsync.schema.health import STALE_S, WATCHERS, Asked, asked
@@ -101,10 +100,10 @@ class Health:
     def _turn(self) -> float:
         """Answer if that is due; return in how many seconds to look again."""
         try:
-            snapshot = self._source.snapshot()
+            there = self._source.leased(WATCHERS)
         except Unavailable:
             return _LOOK_S
-        questions = asked(snapshot) if self._wanted else Asked()
+        questions = asked(there) if self._wanted else Asked()
         if not questions.health:
             self._fall_silent()
             return _LOOK_S
@@ -117,9 +116,9 @@ class Health:
         if now < due_at:
             return due_at - now
         began = time.thread_time()
-        record = self._record(snapshot, questions)
+        record = self._record(questions)
         value = encode(record)
-        hosts = sum(key.startswith(AGENTS) for key in snapshot.leased)
+        hosts = len(self._source.leased(AGENTS).items)
         self._write(record, value)
         every = max(
             _EVERY_S,
@@ -131,10 +130,10 @@ class Health:
         self._due_at = now + self._every
         return self._every
 
-    def _record(self, snapshot: Snapshot, questions: Asked) -> HealthRecord:
+    def _record(self, questions: Asked) -> HealthRecord:
         at, every = stamp(milliseconds=True), round(self._every, 1)
         try:
-            wanted = self._groups_of(snapshot, questions.services)
+            wanted = self._groups_of(questions.services)
             reading = health_reading.read(self._options, wanted)
             if questions.all:
                 self._refresh_summary()
@@ -156,14 +155,15 @@ class Health:
             self._summary = health_reading.summary(self._options)
             self._summary_at = now
 
-    def _groups_of(
-        self, snapshot: Snapshot, services: Sequence[ServiceId]
-    ) -> dict[ServiceId, tuple[str, ...]]:
+    def _groups_of(self, services: Sequence[ServiceId]) -> dict[ServiceId, tuple[str, ...]]:
         """Return the groups that each service has. Looked for again when something has changed."""
         revision, known = self._groups
-        if revision != snapshot.followed_revision or known.keys() != set(services):
+        if revision != self._source.leased(WATCHERS).followed_revision or known.keys() != set(
+            services
+        ):
             found: dict[ServiceId, list[str]] = {service: [] for service in services}
             folders = {f"endpoints/{service}/": service for service in services}
+            snapshot = self._source.snapshot()
             for key in snapshot.items:
                 folder, _, group = key.rpartition("/")
                 if (service := folders.get(f"{folder}/")) is not None:

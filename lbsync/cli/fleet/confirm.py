@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lbsync.cli.context import source_opened
-from lbsync.cli.fleet.wait import history_of
+from lbsync.cli.fleet.wait import awaiting, history_of
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Put, Source
 from lbsync.errors import Conflict, Exit, Unavailable
@@ -61,8 +61,9 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
             Terminal().line("nothing is held anywhere")
             return Exit.OK
         name = _chosen(found, hold_id)
-        source.commit([], [confirmation(source, found[name].services, name)])
-        later = _wait(source, name, found[name].holders, wait)
+        revision = source.commit([], [confirmation(source, found[name].services, name)])
+        with awaiting(source, revision):
+            later = _wait(source, name, found[name].holders, wait)
     if later:
         on = "; ".join(f"{host}: {why}" for host, why in later.items())
         Terminal().line(

@@ -1,16 +1,19 @@
 """`lbsync wait`: until every host has verified a revision."""
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import UNSET
 
 from lbsync import fleet, log
-from lbsync.cli.context import add_hosts, add_output, duration, settings_of, source_opened
+from lbsync.cli.context import add_hosts, add_output, duration, settings_of, source_opened, whoami
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import History, Source
-from lbsync.errors import Exit, Rejected
+from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.fleet import Verdict, Yardstick
+from lbsync.fleet.watching import question
 from lbsync.log.stream import harmless
 from lbsync.model.records import AgentRecord
 from lbsync.schema import fleet as schema
@@ -121,7 +124,7 @@ def until_verified(
     revision wrote. Raises `Rejected` for a source without a fleet, and `Unavailable`."""
     log.setup("warning", settings.log.format)  # the watch speaks of more than anybody asked for
     yardstick = Yardstick(history_of(source), revision)
-    with source_opened(settings, below=schema.AGENTS) as agents:
+    with awaiting(source, revision), source_opened(settings, below=schema.AGENTS) as agents:
         verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds)
         records = schema.census(agents.snapshot(), root="").live
     services = yardstick.written() | {service}
@@ -134,6 +137,20 @@ def until_verified(
         _quarantined(source, services, records, verdicts),
         str(timeout),
     )
+
+
+@contextlib.contextmanager
+def awaiting(source: Source, revision: int) -> Iterator[None]:
+    """Let every host report at once that it has verified a revision, for the length of a `with` block.
+
+    Without the right to ask for that they report it all the same, within ten seconds.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(question(source, whoami(), revision=revision))
+        except Unavailable as error:
+            log.get().warning(f"hosts report within ten seconds only, as nobody may ask: {error}")
+        yield
 
 
 def history_of(source: Source) -> History:

@@ -108,6 +108,22 @@ class Mirror:
                 )
             return self._snapshot
 
+    def leased(self, folder: str) -> Snapshot | None:
+        """Return the keys below `folder` that hang on a lease, at the cost of these alone."""
+        with self._lock:
+            if not self._filled:
+                return None
+            keys = frozenset(key for key in self._leased if key.startswith(folder))
+            return Snapshot(
+                self.revision,
+                self.cluster_id,
+                {key: self._items[key] for key in keys},
+                (),
+                keys,
+                self._followed_revision,
+                self._followed_keys,
+            )
+
     def newest(self) -> Item | None:
         """Return the item that was changed last; None when there are no items."""
         with self._lock:

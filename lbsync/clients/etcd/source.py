@@ -56,6 +56,13 @@ class EtcdSource:
             raise Unavailable(f"etcd was not listed yet: {self._connections.describe()}")
         return held
 
+    def leased(self, folder: str) -> Snapshot:
+        """Return the keys below `folder` that hang on a lease; see `Source.leased`."""
+        held = self._mirror.leased(folder)
+        if held is None:
+            raise Unavailable(f"etcd was not listed yet: {self._connections.describe()}")
+        return held
+
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch; see `Source.start`."""
         if self._watch is None:

@@ -90,6 +90,13 @@ class FileSource:
             raise self._fault or Unavailable(f"{self._store.path}: was not read yet")
         return held
 
+    def leased(self, folder: str) -> Snapshot:
+        """Return the keys below `folder` that hang on a lease; see `Source.leased`."""
+        there = self.snapshot()
+        keys = frozenset(key for key in there.leased if key.startswith(folder))
+        items = {key: there.items[key] for key in keys}
+        return Snapshot(there.revision, there.cluster_id, items, (), keys)
+
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch; see `Source.start`."""
         if self._thread is None:

@@ -11,6 +11,7 @@ from lbsync.agent.report.fleet_records import (
     GuardedWrite,
     Refusal,
     chores,
+    frees,
     news,
     record_of,
     refusals,
@@ -86,6 +87,20 @@ def test_a_revision_that_others_moved_is_no_news() -> None:
     assert news(before, moved, followed=before.revision) == "times"
     assert news(before, moved, followed=before.revision + 1) == "content"
     assert news(moved, before, followed=before.revision) == "content", "etcd was restored"
+
+
+def test_a_record_is_awaited_if_it_lets_somebody_stop_waiting() -> None:
+    old, new = record_of(a_status(revision=40)), record_of(a_status(revision=43))
+    failing = record_of(a_status(revision=43, state="failing"))
+    assert frees(old, new, [43])
+    assert frees(old, new, [1, 42])
+    assert not frees(old, new, [])
+    assert not frees(old, new, [40]), "the old one says so already"
+    assert not frees(old, new, [44]), "it does not serve that yet"
+    assert frees(old, new, [44], followed=43), "only others wrote since"
+    assert not frees(old, failing, [43])
+    assert frees(failing, new, [43])
+    assert not frees(new, failing, [43])
 
 
 def test_the_reasons_for_one_service_are_one_and_name_the_other_keys() -> None:
