@@ -7,6 +7,7 @@ from lbsync.agent.desired.decode import Entry, read_entry
 from lbsync.agent.render.confd.functions import json as template_json
 from lbsync.agent.render.text import Stored
 from lbsync.agent.report.fleet_records import Refusal, chores
+from lbsync.cli.fleet import health as cli_health
 from lbsync.cli.publish.changes import _text as changed_text
 from lbsync.cli.service.arguments import parse
 from lbsync.cli.service.service import pretty
@@ -20,7 +21,7 @@ from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.publisher.cluster import identity
 from lbsync.publisher.store.index import StoreIndex
-from lbsync.schema import fleet, publishing, service_document
+from lbsync.schema import fleet, health, orders, publishing, service_document
 from lbsync.schema.keys import ServiceId
 
 CONTRACT = ("services/a/b", "endpoints/a/b/c", "routes/a/b", "settings/global")
@@ -60,6 +61,23 @@ def _fleet(value: bytes) -> None:
     list(status_fleet.judge(report))
     list(map(status_fleet._row, report.agents))
     list(status_fleet._details(report))
+
+
+def _people(value: bytes) -> None:
+    names = ("watchers/a", "orders/a", "history/a", "lb-1")
+    items = {name: Item(name, value, 1, 1) for name in names}
+    snapshot = Snapshot(9, 1, items, (), frozenset(items))
+    health.asked(snapshot)
+    to_json(health.answers(snapshot))
+    for record in health.answers(snapshot).values():
+        if record is not None:
+            cli_health.doubts(record)
+            for groups in record.services.values():
+                for group in groups.values():
+                    cli_health.figures(group)
+                    list(map(cli_health.state, group.servers))
+    orders.orders_for("lb-1", snapshot)
+    to_json(orders.history(items))
 
 
 def _publishers(value: bytes) -> None:
@@ -116,6 +134,7 @@ def _templates(value: bytes) -> None:
 DOORS: Mapping[str, Callable[[bytes], None]] = {
     "agent": _agent,
     "fleet": _fleet,
+    "people": _people,
     "publishers": _publishers,
     "service commands": _service_commands,
     "documents": _documents,

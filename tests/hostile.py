@@ -32,6 +32,11 @@ _GOOD = [
      "state": "confirmed", "held": {"removal": "x"}},
     {"reason": "x", "revision": 7, "host": "lb-1", "since": "2026-01-01T00:00:00Z", "line": 3},
     {"identity": "a", "synced_at": "", "services": 3, "since": "", "uid": "u", "server": "s"},
+    {"services": ["a/b"], "all": True, "revision": 7, "by": "ann"},
+    {"at": "", "every_s": 1.0, "services": {"a/b": {"c": {"up": 1, "total": 2, "servers": [
+        {"name": "x", "status": "UP", "check": "L7OK", "sessions": 3, "since_s": 9}]}}},
+     "summary": {"at": "", "impaired": {"a/b": {"c": [1, 2]}}}},
+    {"action": "drain", "hosts": ["lb-1"], "reason": "x", "by": "ann", "at": ""},
     {"since": "2026-01-01", "refused": "no", "conflicts": ["a"], "warnings": []},
 ]  # fmt: skip
 _KINDS = (

@@ -20,7 +20,7 @@ _CURES = {
     errno.ENOSPC: "make room on that disk",
     errno.EROFS: "mount that disk for writing",
 }
-Name = Literal["confirm", "rollback", "drain", "release", "held", "look", "undone"]
+Name = Literal["confirm", "rollback", "drain", "release", "held", "look", "undone", "order"]
 _DONE: dict[Name, str] = {
     "drain": "drained: {}",
     "rollback": "rolled back to generation {}",
@@ -36,7 +36,8 @@ class Request(msgspec.Struct, frozen=True):
     value: str
     """`confirm`: the id of the hold; `rollback`: the generation's digest; `drain`: the reason;
     `release` and `look`: empty, the file only wakes the agent; `held`: the agent's own note of a hold;
-    `undone`: which standing request was withdrawn, for the log."""
+    `undone`: which standing request was withdrawn, for the log; `order`: the agent's note of the last order that
+    it took."""
     since: str
     """RFC 3339, UTC."""
     by: str = ""

@@ -20,6 +20,7 @@ COMMANDS = {
     "wait": ("fleet.wait", "wait until every host has verified a revision"),
     "watch": ("fleet.watch", "show how services do on every host, as it changes"),
     "fleet": ("fleet.fleet", "let the fleet forget a host that is gone for good"),
+    "history": ("fleet.history", "tell who did what, when, and from where"),
     "service": ("service.service", "list, show, write and remove services"),
     "server": ("service.server", "list the servers of a service, drain one, change its weight"),
     "publish": ("publish.publish", "publish the Services of a Kubernetes cluster"),

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from lbsync.model.orders import OrderAnswer
 from lbsync.model.policies import (
     Auth,
     BackendTls,
@@ -240,6 +241,8 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """Of the agent."""
     instance: str = ""
     """Which agent it is: another one with the same host name has another one."""
+    order: OrderAnswer | UnsetType = UNSET
+    """What became of the order that it took last."""
     keys: Whole = 0
     """How many keys that agents follow there were at `revision`; 0 where that was not counted."""
     reloads: Whole = 0

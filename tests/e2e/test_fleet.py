@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -233,6 +234,44 @@ def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host
     assert one.etcd.ctl("get", "/lbsync/watchers/", "--prefix") == ""
     assert agent.status()["passes"] - passes <= 2
     assert command(two, "watch", "shop/none").returncode == Exit.REJECTED
+
+
+def test_hosts_are_drained_and_undrained_by_an_order_and_it_is_known_who_did(
+    fleet: tuple[Host, Host],
+) -> None:
+    (one, agent), (two, other) = fleet
+    assert wait(one, "--hosts", "lb-1,lb-2").returncode == Exit.OK
+    planned = command(one, "drain", "--fleet", "--hosts", "lb-2", "--reason", "kernel")
+    assert planned.returncode == Exit.REJECTED
+    assert "lb-2  takes part  answers 503 to health checks" in planned.stderr
+    assert "1 host would be left: lb-1" in planned.stderr
+    assert command(one, "drain", "--hosts", "lb-2").returncode == Exit.REJECTED
+    assert other.status().get("draining", "") == ""
+
+    began = time.monotonic()
+    drained = command(one, "drain", "--fleet", "--hosts", "lb-2", "--reason", "kernel", "--yes")
+    assert (drained.returncode, drained.stdout) == (Exit.OK, "drained: lb-2\n"), drained.stderr
+    assert time.monotonic() - began < 8
+    assert other.status()["draining"] == "kernel"
+    assert agent.status().get("draining", "") == ""
+    assert "confirmed, drained" in command(one, "status", "--fleet").stdout
+
+    partly = command(one, "undrain", "--fleet", "--hosts", "lb-2,lb-7", "--yes")
+    assert partly.returncode == Exit.UNVERIFIED
+    assert partly.stdout == (
+        "undrained: lb-2\nlb-7 is not undrained: no agent reports under this name\n"
+    )
+    assert other.status().get("draining", "") == ""
+    assert command(one, "release", "--fleet", "--yes").returncode == Exit.OK
+    assert one.etcd.ctl("get", "/lbsync/orders/", "--prefix") == ""
+
+    told = json.loads(command(two, "history", "--output", "json").stdout)
+    assert [(each["action"], each["what"]) for each in told[-3:]] == [
+        ("drain --fleet", "lb-2"), ("undrain --fleet", "lb-2, lb-7"), ("release --fleet", "lb-1, lb-2"),
+    ]  # fmt: skip
+    assert told[-3]["detail"] == "kernel"
+    assert " on " in told[-3]["by"]
+    assert ("service put", "shop/new") in {(each["action"], each["what"]) for each in told}
 
 
 def test_what_the_fleet_writes_makes_nobody_work(fleet: tuple[Host, Host]) -> None:

@@ -111,6 +111,18 @@ def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
     return "times" if same == now else "content"
 
 
+def is_pressing(
+    told: AgentRecord, now: AgentRecord, awaited: Iterable[int], followed: int = 0
+) -> bool:
+    """Tell whether a record has news that somebody has to act on or has asked for, such as what is in the
+    way of a revision that he waits for."""
+    is_awaited = any(not _serves(told, revision, followed) for revision in awaited)
+    if is_awaited and (told.state, bool(told.waits)) != (now.state, bool(now.waits)):
+        return True
+    before, after = (record.hold and record.hold.id for record in (told, now))
+    return (before, told.draining, told.order) != (after, now.draining, now.order)
+
+
 def frees(told: AgentRecord, now: AgentRecord, awaited: Iterable[int], followed: int = 0) -> bool:
     """Tell whether somebody who waits for one of these revisions may stop when `now` is told, and has to go
     on while `told` stands. `followed`: as of `news`."""

@@ -13,19 +13,24 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from lbsync import log
+from lbsync.agent.control import Control
+from lbsync.agent.orders import Orders
 from lbsync.agent.report import fleet_records
 from lbsync.agent.report.fleet_records import GuardedWrite, Refusal
 from lbsync.agent.report.presence import NameTaken, Presence, instance
 from lbsync.agent.report.trouble import Trouble
 from lbsync.clients.source import Lease, Source
 from lbsync.errors import Conflict, LbsyncError
+from lbsync.model.orders import OrderAnswer
 from lbsync.model.records import AgentRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.decode import encode
 from lbsync.schema.fleet import agent_key
 from lbsync.schema.health import WATCHERS, asked
+from lbsync.schema.orders import ORDERS
 from lbsync.schema.reading import one_line
 from lbsync.settings import Settings
 from lbsync.status import Status
@@ -35,6 +40,8 @@ from lbsync.timestamps import stamp
 #: Between two writes of a record while somebody waits for what is new; else `agent.report_interval`, since
 #: every host hears every other one, and etcd keeps each revision until it is compacted.
 _AWAITED_APART_S = 0.1
+#: The same for what somebody has to act on: a removal that is held, a drain.
+_PRESSING_APART_S = 1.0
 #: Between two writes for the sake of the times alone: etcd keeps every revision until it is compacted, and
 #: that the agent lives, the lease tells.
 _TIMES_EVERY_S = 600.0
@@ -86,7 +93,10 @@ class Fleet:
         self._woken = threading.Event()
         self._stopped = threading.Event()
         self._thread = KeptThread(self._run, "fleet")
-        source.listen(WATCHERS, self._woken.set)
+        self._orders = Orders(source, Control(Path(settings.state_dir)), self._host)
+        self._order: OrderAnswer | UnsetType = UNSET
+        for folder in (WATCHERS, ORDERS):
+            source.listen(folder, self._woken.set)
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:
@@ -152,6 +162,7 @@ class Fleet:
             self._check_at = time.monotonic() + self._ttl / _LOOKS
             self._explain_at, self._floor = 0.0, 0
             self._look()
+        self._order = self._orders.look(status)
         record = self._record(status)
         if self._told is None:
             # Before anything else: the word of a host without a record does not count.
@@ -173,6 +184,7 @@ class Fleet:
             record,
             instance=self._presence.instance,
             keys=there.followed_keys if is_of_now else 0,
+            order=self._order,
         )
 
     def _look(self) -> None:
@@ -209,10 +221,11 @@ class Fleet:
             return self._check_at
         if kind == "times":
             return self._told.at + _TIMES_EVERY_S
-        awaited = fleet_records.frees(
-            self._told.record, record, asked(there).revisions, there.followed_revision
-        )
-        return self._told.at + (_AWAITED_APART_S if awaited else self._apart)
+        what = (self._told.record, record, asked(there).revisions, there.followed_revision)
+        if fleet_records.frees(*what):
+            return self._told.at + _AWAITED_APART_S
+        is_pressing = fleet_records.is_pressing(*what)
+        return self._told.at + (min(_PRESSING_APART_S, self._apart) if is_pressing else self._apart)
 
     def _speak(self, record: AgentRecord) -> None:
         now = time.monotonic()

@@ -1,44 +1,21 @@
-"""Saying in etcd that a removal is meant: with a change that takes servers away, and by `lbsync confirm
---fleet` for all hosts and publishers."""
+"""`lbsync confirm --fleet`: a removal that is held is meant, on all hosts and in publishers."""
 
-import os
-import secrets
-import socket
 import time
-from collections.abc import Mapping
 
-import msgspec
-
-from lbsync.cli.context import source_opened
+from lbsync.cli.context import source_opened, whoami
 from lbsync.cli.fleet.wait import awaiting, history_of
 from lbsync.cli.terminal import Terminal
-from lbsync.clients.source import Put, Source
+from lbsync.clients.source import Source
 from lbsync.errors import Conflict, Exit, Unavailable
-from lbsync.model.records import ConfirmationRecord
+from lbsync.fleet import history
+from lbsync.fleet.holds import Held, confirmation, held
 from lbsync.model.snapshot import Snapshot
-from lbsync.schema import fleet, publishing
-from lbsync.schema.confirming import LIFE_S, confirmation_key
-from lbsync.schema.decode import encode
+from lbsync.schema import fleet
 from lbsync.schema.reading import one_line
 from lbsync.settings import Duration, Settings
-from lbsync.timestamps import stamp
 from lbsync.values.plural import count
 
 _POLL_S = 0.1
-_SHOWN = 3
-
-
-class Held(msgspec.Struct):
-    """One removal, and who holds it."""
-
-    services: dict[str, int]
-    """Service to the number of servers it would be left with."""
-    holders: list[str]
-
-    def __str__(self) -> str:
-        names = ", ".join(sorted(self.services)[:_SHOWN])
-        more = f" and {len(self.services) - _SHOWN} more" if len(self.services) > _SHOWN else ""
-        return f"{names or 'everything'}{more}, held by {', '.join(self.holders)}"
 
 
 def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
@@ -61,7 +38,9 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
             Terminal().line("nothing is held anywhere")
             return Exit.OK
         name = _chosen(found, hold_id)
-        revision = source.commit([], [confirmation(source, found[name].services, name)])
+        confirming = confirmation(source, found[name].services, whoami(), name)
+        noted = history.entry(source, whoami(), "confirm --fleet", name, str(found[name]))
+        revision = history.commit(source, [], [confirming], noted)
         with awaiting(source, revision):
             later = _wait(source, name, found[name].holders, wait)
     if later:
@@ -72,40 +51,6 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
         return Exit.UNVERIFIED
     Terminal().line(f"confirmed and done: {found[name]}")
     return Exit.OK
-
-
-def confirmation(source: Source, services: Mapping[str, int], hold_id: str = "") -> Put:
-    """Return the write that confirms that services are left with so many servers.
-
-    `hold_id`: of what is held already. Raises `Unavailable`.
-    """
-    # Not renewed once this command has ended: then the key is gone after an hour.
-    lease = source.lease(LIFE_S)
-    who = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"user {os.getuid()}"
-    record = ConfirmationRecord(dict(services), f"{who} on {socket.gethostname()}", stamp())
-    key = confirmation_key(hold_id or secrets.token_hex(6))
-    return Put(key, encode(record), lease.id)
-
-
-def held(snapshot: Snapshot) -> dict[str, Held]:
-    """Return what agents and publishers say they hold, by its id."""
-    found: dict[str, Held] = {}
-    told = [
-        (host, record.hold)
-        for host, record in fleet.census(snapshot).live.items()
-        if record is not None
-    ]
-    told += [
-        (f"publisher {cluster}", known.heartbeat.hold or msgspec.UNSET)
-        for cluster, known in publishing.known(snapshot.items).items()
-        if known.heartbeat is not None
-    ]
-    for holder, hold in told:
-        if hold is not msgspec.UNSET:
-            each = found.setdefault(hold.id, Held({}, []))
-            each.services.update(hold.services)
-            each.holders.append(holder)
-    return found
 
 
 def _chosen(found: dict[str, Held], hold_id: str) -> str:

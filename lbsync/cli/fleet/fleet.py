@@ -2,11 +2,12 @@
 
 import argparse
 
-from lbsync.cli.context import settings_of, source_opened
+from lbsync.cli.context import settings_of, source_opened, whoami
 from lbsync.cli.fleet.wait import history_of
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Delete
 from lbsync.errors import Conflict, Exit, Rejected
+from lbsync.fleet import history
 from lbsync.schema import fleet as schema
 from lbsync.values.basic import HostName
 
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> Exit:
         keys = [key for key in snapshot.items if key == name or key.startswith(f"{name}/")]
         if not keys:
             raise Rejected(f"{args.host} is not known to the fleet: see 'lbsync status --fleet'")
-        source.commit([], [Delete(key) for key in keys])
+        noted = history.entry(source, whoami(), "fleet forget", args.host)
+        history.commit(source, [], [Delete(key) for key in keys], noted)
     Terminal().line(f"{args.host} is forgotten")
     return Exit.OK
 

@@ -10,6 +10,7 @@ from lbsync.agent.generations.store import Store
 from lbsync.agent.privileges import drop_privileges
 from lbsync.agent.runtime import host_map
 from lbsync.cli.context import settings_of
+from lbsync.cli.fleet.orders import add_fleet, order, refuse_fleet_words
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.haproxy import sockets
@@ -20,13 +21,15 @@ from lbsync.status import PROVED, Status
 
 EXIT_CODES = """
 exit codes: 0 it is done, as read back; 1 there is no such state directory, or it takes no file; 4 settings
-are wrong; 6 HAProxy could not be told: the request stands, and the line to send by hand is printed.
+are wrong; 6 HAProxy could not be told: the request stands, and the line to send by hand is printed; with
+--fleet: 5 it was not meant, or the source is not etcd; 6 etcd does not answer; 9 not every host has done it.
 """
 _EPILOG = f"""\
 examples:
   lbsync drain --reason "kernel update"
   lbsync drain && sleep 60 && reboot
   lbsync undrain
+  lbsync drain --fleet --hosts lb-1,lb-2 --reason "kernel update"   by an order in etcd
 
 The health path (setting proxy.health_path) then answers 503, so the load balancer in front sends no new
 clients; everybody who comes all the same is served as before. It lasts over restarts, until 'undrain'.
@@ -40,12 +43,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EPILOG
     parser.add_argument("--reason", default="by hand", help="shown by 'lbsync status'")
+    add_fleet(parser)
     request.add_wait(parser)
 
 
 def run(args: argparse.Namespace) -> Exit:
     """Write the request and see to it that it is obeyed."""
     settings = settings_of(args)
+    if args.fleet:
+        return order(settings, "drain", args, args.reason or "by hand")
+    refuse_fleet_words(args)
     become(settings)
     request.make(Path(settings.state_dir), "drain", args.reason or "by hand")
     how = see_to_it(settings, args.wait)

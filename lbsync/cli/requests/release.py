@@ -7,6 +7,7 @@ from lbsync import status
 from lbsync.agent.control import Control
 from lbsync.agent.privileges import drop_privileges
 from lbsync.cli.context import settings_of
+from lbsync.cli.fleet.orders import add_fleet, order, refuse_fleet_words
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit
@@ -16,24 +17,31 @@ _EPILOG = """\
 examples:
   lbsync status      shows what is held by hand
   lbsync release     puts it back to what is written
+  lbsync release --fleet --hosts lb-1
 
 A drain, a maintenance or a weight that somebody set on the running HAProxy is kept, also over
 reloads, until it is released or the server's key changes.
 
 exit codes: 0 nothing is held by hand any more; 1 there is no such state directory, or it takes no file;
-4 settings are wrong; 6 no agent runs, or it did not confirm it in time: the request is withdrawn.
+4 settings are wrong; 6 no agent runs, or it did not confirm it in time: the request is withdrawn;
+with --fleet: 5 it was not meant, or the source is not etcd; 6 etcd does not answer; 9 not every host has done it.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Undo what was set by hand on the running HAProxy of this host."
     parser.epilog = _EPILOG
+    add_fleet(parser)
     request.add_wait(parser)
 
 
 def run(args: argparse.Namespace) -> Exit:
     """Write the request and wait."""
-    state = Path(settings_of(args).state_dir)
+    settings = settings_of(args)
+    if args.fleet:
+        return order(settings, "release", args)
+    refuse_fleet_words(args)
+    state = Path(settings.state_dir)
     drop_privileges(state)
     found = status.read(state)
     # Also where nothing is known to be held: it may have been set since HAProxy was last read back.

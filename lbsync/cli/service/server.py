@@ -181,7 +181,8 @@ def _change(args: argparse.Namespace, source: Source) -> Exit:
         terminal.line(f"{service}/{name}: unchanged")
         return wait_for(args, source, snapshot.revision, service)
     show(terminal, changes)
-    revision = commit(source, snapshot, changes, service)
+    told = f"server {name} of group {group}" + (f": {args.weight}" if "weight" in change else "")
+    revision = commit(source, snapshot, changes, service, action=f"server {args.verb}", detail=told)
     terminal.line(f"{service}/{name}: written at revision {revision}")
     return wait_for(args, source, revision, service)
 

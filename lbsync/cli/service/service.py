@@ -4,16 +4,17 @@ import argparse
 
 import msgspec
 
-from lbsync.cli.context import add_output, service_id, settings_of, source_opened
+from lbsync.cli.context import add_output, service_id, settings_of, source_opened, whoami
 from lbsync.cli.fleet import health
-from lbsync.cli.fleet.confirm import confirmation
 from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
 from lbsync.cli.service import arguments
 from lbsync.cli.service.review import left_by, review
 from lbsync.cli.service.show import show_service
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Delete, Expect, History, Put, Source
-from lbsync.errors import Conflict, Exit, Rejected, SettingsError, Unavailable
+from lbsync.errors import Conflict, Exit, Rejected, SettingsError
+from lbsync.fleet import history
+from lbsync.fleet.holds import confirmation
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import reading
 from lbsync.schema import service_document as document
@@ -171,7 +172,7 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     if args.dry_run:
         terminal.line(f"{service}: would be written; nothing was, because of --dry-run")
         return Exit.CHANGED
-    revision = commit(source, snapshot, changes, service)
+    revision = commit(source, snapshot, changes, service, action="service put")
     terminal.line(f"{service}: written at revision {revision}")
     for sentence in wrong:
         terminal.line(f"still refused, as it was: {sentence}")
@@ -187,7 +188,7 @@ def _remove(args: argparse.Namespace, source: Source) -> Exit:
     if not gone:
         what = f"group {args.group}" if args.group else "service"
         raise Rejected(f"{args.service}: there is no such {what}; 'lbsync service ls' shows all")
-    revision = commit(source, snapshot, gone, args.service)
+    revision = commit(source, snapshot, gone, args.service, action="service rm")
     keys = ", ".join(change.key for change in gone)
     Terminal().line(f"{args.service}: removed at revision {revision} ({keys})")
     return wait_for(args, source, revision, args.service)
@@ -221,11 +222,19 @@ def pretty(value: bytes) -> str:
 
 
 def commit(
-    source: Source, snapshot: Snapshot, changes: list[document.Change], service: ServiceId
+    source: Source,
+    snapshot: Snapshot,
+    changes: list[document.Change],
+    service: ServiceId,
+    *,
+    action: str,
+    detail: str = "",
 ) -> int:
-    """Write in one step, and say with it that what is taken away is meant; return the revision.
+    """Write in one step, and say with it that what is taken away is meant, and who did it; return the
+    revision.
 
-    `snapshot`: what the changes were made from. Raises `Conflict` when somebody else was faster.
+    `snapshot`: what the changes were made from; `action`, `detail`: for the history. Raises `Conflict`
+    when somebody else was faster.
     """
     expect = [
         Expect(change.key, mod_revision=change.before.mod_revision if change.before else 0)
@@ -235,17 +244,16 @@ def commit(
         Delete(change.key) if change.after is None else Put(change.key, change.after)
         for change in changes
     ]
-    left = left_by(snapshot, changes, service)
+    extras: list[history.Ops] = []
+    # A directory of files is one host's own: it has no leases, and no guard of others.
+    if isinstance(source, History):
+        if (left := left_by(snapshot, changes, service)) is not None:
+            # Who may not confirm may still write; the guard decides then.
+            extras.append([confirmation(source, {str(service): left}, whoami())])
+        told = detail or ", ".join(change.key for change in changes)
+        extras.append(history.entry(source, whoami(), action, str(service), told))
     try:
-        # A directory of files is one host's own, and has no leases.
-        if left is not None and isinstance(source, History):
-            try:
-                return source.commit(expect, [*ops, confirmation(source, {str(service): left})])
-            except Unavailable as error:
-                # Who may not confirm may still write; the guard decides then.
-                if "permission denied" not in str(error):
-                    raise
-        return source.commit(expect, ops)
+        return history.commit(source, expect, ops, *extras)
     except Conflict as error:
         raise Conflict(
             f"{service}: somebody else changed it meanwhile, nothing was written; look and try again"

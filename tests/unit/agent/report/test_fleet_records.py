@@ -12,6 +12,7 @@ from lbsync.agent.report.fleet_records import (
     Refusal,
     chores,
     frees,
+    is_pressing,
     news,
     record_of,
     refusals,
@@ -101,6 +102,19 @@ def test_a_record_is_awaited_if_it_lets_somebody_stop_waiting() -> None:
     assert not frees(old, failing, [43])
     assert frees(failing, new, [43])
     assert not frees(new, failing, [43])
+
+
+def test_what_somebody_has_to_act_on_or_waits_for_is_pressing() -> None:
+    old, new = record_of(a_status(revision=40)), record_of(a_status(revision=43))
+    failing = record_of(a_status(revision=40, state="failing", error="no"))
+    assert not is_pressing(old, new, [])
+    assert not is_pressing(old, failing, [40]), "nobody waits for what it lacks"
+    assert is_pressing(old, failing, [41])
+    assert is_pressing(old, record_of(a_status(revision=40, state="waiting", waits="x")), [41])
+    assert is_pressing(old, record_of(a_status(revision=43, draining="kernel")), [])
+    held = record_of(a_status(held="3 of 4 would go", hold_id="f00"))
+    assert is_pressing(old, held, [])
+    assert not is_pressing(held, msgspec.structs.replace(held, error="x"), [])
 
 
 def test_the_reasons_for_one_service_are_one_and_name_the_other_keys() -> None:

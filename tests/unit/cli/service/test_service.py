@@ -230,7 +230,7 @@ def test_a_change_by_somebody_else_meanwhile_is_not_overwritten() -> None:
     source.put("services/shop/cart", json.dumps({**WEB, "owner": "them"}).encode())
 
     with pytest.raises(Conflict):
-        commit(source, snapshot, found, CART)
+        commit(source, snapshot, found, CART, action="service put")
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

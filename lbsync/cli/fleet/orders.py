@@ -1,0 +1,147 @@
+"""`--fleet` of drain, undrain and release: an order in etcd, with a plan that is shown first."""
+
+import argparse
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Collection
+
+from lbsync import log
+from lbsync.cli.context import add_hosts, source_opened, whoami
+from lbsync.cli.fleet.wait import history_of
+from lbsync.cli.terminal import Terminal
+from lbsync.clients.source import Source
+from lbsync.errors import Exit, Rejected, Unavailable
+from lbsync.fleet.orders import OrderPlaced
+from lbsync.model.orders import Action
+from lbsync.schema import fleet
+from lbsync.schema.fleet import Census
+from lbsync.schema.reading import one_line
+from lbsync.settings import Duration, Settings
+from lbsync.values.plural import count
+
+_DONE = {"drain": "drained", "undrain": "undrained", "release": "released"}
+
+
+def add_fleet(parser: argparse.ArgumentParser) -> None:
+    """Add what concerns hosts of the fleet instead of this one."""
+    parser.add_argument(
+        "--fleet", action="store_true",
+        help="hosts of the fleet, by an order in etcd; their agents obey it",
+    )  # fmt: skip
+    add_hosts(parser, "with --fleet: exactly these (default: all that report)")
+    parser.add_argument(
+        "--yes", action="store_true", help="with --fleet: do not ask, the plan is meant"
+    )
+
+
+def refuse_fleet_words(args: argparse.Namespace) -> None:
+    """Raise `Rejected` for what means nothing on this host alone: somebody took it for another command."""
+    if args.hosts:
+        raise Rejected("--hosts: it names hosts of the fleet; say --fleet, too")
+
+
+def order(settings: Settings, action: Action, args: argparse.Namespace, reason: str = "") -> Exit:
+    """Show the plan, order it where it is meant, and wait until every host has done it.
+
+    Raises `Rejected` where it was not meant; `Unavailable`.
+    """
+    terminal = Terminal()
+    with source_opened(settings) as source:
+        history_of(source)
+        census = fleet.census(source.snapshot())
+        hosts = args.hosts or tuple(census.live)
+        if not hosts:
+            terminal.line("no agent reports, so nobody could obey; does any run?")
+            return Exit.UNVERIFIED
+        if not args.yes:
+            _make_sure(action, hosts, census)
+        log.setup("warning", settings.log.format)  # the watch speaks of more than was asked for
+        with (
+            OrderPlaced(source, action, hosts, by=whoami(), reason=reason) as placed,
+            source_opened(settings, below=fleet.AGENTS) as agents,
+        ):
+            missing = _wait(agents, placed, args.wait)
+    done = [host for host in hosts if host not in missing]
+    if done:
+        terminal.line(f"{_DONE[action]}: {', '.join(done)}")
+    for host, why in missing.items():
+        terminal.line(f"{host} is not {_DONE[action]}: {one_line(why)}")
+    return Exit.UNVERIFIED if missing else Exit.OK
+
+
+def plan(
+    action: Action, hosts: Collection[str], census: Census
+) -> tuple[list[tuple[str, ...]], str]:
+    """Return a row for each host, and what to know of it as a whole; empty: nothing in particular."""
+    rows: list[tuple[str, ...]] = []
+    for host in hosts:
+        record = census.live.get(host)
+        if record is None:
+            rows.append((host, "does not report", "cannot be reached"))
+        elif action == "release":
+            by_hand = [what for what in record.held if what != "removal"]
+            will = (
+                f"puts back {', '.join(map(one_line, by_hand))}"
+                if by_hand
+                else "nothing is set by hand"
+            )
+            rows.append((host, one_line(record.state), will))
+        else:
+            is_drained = bool(record.draining)
+            now = f"drained: {one_line(record.draining)}" if is_drained else "takes part"
+            same = is_drained == (action == "drain")
+            rows.append((host, now, "stays so" if same else _will(action)))
+    if action != "drain":
+        return rows, ""
+    left = [
+        host
+        for host, record in census.live.items()
+        if record is not None and not record.draining and host not in hosts
+    ]
+    if left:
+        return rows, f"{count(len(left), 'host')} would be left: {', '.join(left)}"
+    return rows, "no host would be left: the load balancer in front sends nobody new anywhere"
+
+
+def _will(action: Action) -> str:
+    return "answers 503 to health checks" if action == "drain" else "answers 200 to health checks"
+
+
+def _make_sure(action: Action, hosts: Collection[str], census: Census) -> None:
+    """Show what would be done, and ask. Raises `Rejected`."""
+    terminal = Terminal(sys.stderr)
+    rows, remark = plan(action, hosts, census)
+    terminal.table(("HOST", "NOW", "THEN"), rows)
+    if remark:
+        terminal.line(terminal.paint(remark, "yellow"))
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Rejected("nothing was done; --yes if that plan is meant")
+    sys.stderr.write(f"{action} {count(len(hosts), 'host')}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Rejected("nothing was done")
+
+
+def _wait(agents: Source, placed: OrderPlaced, wait: Duration) -> dict[str, str]:
+    """Return which hosts have not done it when the time is up, or as soon as no more can come, and why.
+
+    `agents`: what lies below `agents/`, not started yet.
+    """
+    news = threading.Event()
+    deadline = time.monotonic() + wait.seconds
+    agents.start(news.set)
+    missing = dict.fromkeys(placed.hosts, "etcd did not tell")
+    while True:
+        news.clear()
+        with contextlib.suppress(Unavailable):  # it was not listed yet
+            census = fleet.census(agents.snapshot(), root="")
+            missing = placed.missing(census)
+            hopeless = {host for host in placed.hosts if host not in census.live}
+            if missing.keys() <= placed.failed(census).keys() | hopeless:
+                return missing
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return missing
+        news.wait(left)
