@@ -62,7 +62,8 @@ def test_the_demo_proves_every_step_ends_by_itself_and_leaves_nothing(short_path
     assert re.findall(r"^(\d)\. ", said, re.MULTILINE) == list("1234567")
     assert re.search(r"none failed", said)
     assert "\x1b" not in said, "colours are for terminals"
-    assert list(short_path.iterdir()) == []
+    # Locks of ports stay: another run may be about to take them.
+    assert [path for path in short_path.iterdir() if "lbsync-ports-" not in path.name] == []
     assert leftovers(short_path) == []
 
 
