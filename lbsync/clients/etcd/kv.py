@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure
+from lbsync.clients.etcd.lost_answer import landed
 from lbsync.clients.etcd.mirror import escaped, readable
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.clients.source import Delete, ExpectBelow, Guard, Put
@@ -86,7 +87,7 @@ class Kv:
             self._seen = response.header.revision
             if response.succeeded:
                 return int(response.header.revision)
-            if lost is not None and (done := _landed(response, ops, base)):
+            if lost is not None and (done := landed(response, ops, base)):
                 return done
             raise Conflict(self._broken_guards(expect, self._found(response, ops)))
         raise Unavailable(f"{lost}; read the keys again to see") from lost
@@ -123,7 +124,7 @@ class Kv:
         leased: set[str] = set()
         start = self.prefix
         while True:
-            page = self._range(start, range_end=self.range_end, revision=revision, paged=True)
+            page = self._page(start, revision)
             revision, cluster_id = revision or page.header.revision, page.header.cluster_id
             for kv in page.kvs:
                 if (item := self.from_store(kv)) is None:
@@ -136,6 +137,20 @@ class Kv:
                 shown = tuple(sorted(unreadable))
                 return Snapshot(revision, cluster_id, items, shown, frozenset(leased))
             start = page.kvs[-1].key + b"\0"
+
+    def _page(self, start: bytes, revision: int) -> Any:
+        """Return the keys from `start` on. What was read so far is not given up for one page that comes too
+        late: an etcd that a whole fleet lists at once is slow, and to begin anew would keep it so."""
+        tries = _TRIES if start != self.prefix else 1
+        while True:
+            tries -= 1
+            try:
+                return self._range(start, range_end=self.range_end, revision=revision, paged=True)
+            except RpcFailure:
+                raise  # etcd answers, and says no
+            except Unavailable:
+                if not tries:
+                    raise
 
     def _get(self, key: str, revision: int) -> Item | None:
         answer = self._range(self.prefix + key.encode(), revision=revision)
@@ -274,20 +289,3 @@ def _unless_gone(read: Callable[[], T]) -> T | None:
         if error.kind is not Kind.COMPACTED:
             raise
         return None
-
-
-def _landed(response: Any, ops: Sequence[Put | Delete], base: int) -> int:
-    """Return the revision at which an earlier, unanswered try did all `ops`; 0 if it did not."""
-    revisions: set[int] = set()
-    for op, answer in zip(ops, response.responses, strict=True):
-        found = answer.response_range.kvs
-        if isinstance(op, Delete):
-            if found:
-                return 0
-        elif not found or (found[0].value, found[0].lease) != (op.value, op.lease):
-            return 0
-        else:
-            revisions.add(found[0].mod_revision)
-    if not revisions:
-        return int(response.header.revision)
-    return revisions.pop() if len(revisions) == 1 and min(revisions) > base else 0

@@ -103,13 +103,15 @@ class Watch:
     def _run(self) -> None:
         backoff = Backoff(_FIRST_PAUSE, _LAST_PAUSE, spread=(0.5, 1.0))
         while not self._stopped.is_set():
-            began = time.monotonic()
+            listed = math.inf
             try:
                 self._refresh()
+                listed = time.monotonic()
                 self._follow(self._connections.current())
             except (Relist, Unavailable) as error:
                 self._down(str(error))
-                if time.monotonic() - began > _SETTLED_AFTER:
+                # A listing that failed after a long time is no success.
+                if time.monotonic() - listed > _SETTLED_AFTER:
                     backoff.reset()
                 pause = backoff.pause()
                 if isinstance(error, Relist):
