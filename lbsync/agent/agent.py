@@ -50,6 +50,7 @@ class Agent:
         self._stages = Stages.of(settings, self._memory, self._show_alive)
         self._memory.follow(settings, self._stages.master)
         self.state_files = self._memory.state_files
+        self.control = self._memory.control
         self._confirmed: LoadedGeneration | None = None
         self._prebuilt: Candidate | None = None
         self._has_prebuilt = False

@@ -6,6 +6,7 @@ when it starts.
 
 import contextlib
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from lbsync import log
 from lbsync.atomic import replace_file
 from lbsync.errors import LbsyncError
 from lbsync.schema import reading
+from lbsync.timestamps import stamp
 
 _CURES = {
     errno.ENOSPC: "make room on that disk",
@@ -27,6 +29,7 @@ _DONE: dict[Name, str] = {
     "release": "what was set by hand is released",
 }
 _UNDONE: dict[Name, str] = {"drain": "no longer drained", "rollback": "follows the source again"}
+_WITHDRAWN: dict[Name, str] = {"drain": "undrain", "rollback": "rollback --release"}
 _STANDING: tuple[Name, ...] = ("rollback", "drain", "held")
 
 
@@ -42,6 +45,16 @@ class Request(msgspec.Struct, frozen=True):
     """RFC 3339, UTC."""
     by: str = ""
     """Who asked for it, as the command found out: `ann (uid 1000)`."""
+    ordered: bool = False
+    """It came by an order through the store, which is in the history already."""
+
+
+class Deed(msgspec.Struct, frozen=True):
+    """What somebody had this host do, for the history of the fleet."""
+
+    action: str
+    """The command."""
+    request: Request
 
 
 class Requests(msgspec.Struct, frozen=True):
@@ -56,6 +69,10 @@ class Requests(msgspec.Struct, frozen=True):
         return self.drain.value if self.drain is not None else ""
 
 
+def _ignore(deed: Deed) -> None:
+    """Nobody keeps a history."""
+
+
 class Control:
     """The directory of requests, `<state_dir>/control`."""
 
@@ -65,6 +82,8 @@ class Control:
         self._standing: dict[Name, Request] = {}
         self._told: dict[Name, Request] = {}
         self._was_there = False
+        self.on_deed: Callable[[Deed], None] = _ignore
+        """Called when something was asked here, from the thread of the passes; must not block."""
 
     def get(self, name: Name) -> Request | None:
         """Return the current request, or None. A damaged file counts as none."""
@@ -90,11 +109,15 @@ class Control:
                 f"{_DONE[name].format(request.value)}, asked by {self._who(name, request)}",
                 request=name, by=request.by, since=request.since,
             )  # fmt: skip
+            self.on_deed(Deed(name, request))
             return
         del self._told[name]
         undone = self.get("undone")
-        by = undone.by if undone is not None and undone.value == name else ""
+        undone = undone if undone is not None and undone.value == name else None
+        by = undone.by if undone is not None else ""
         log.get().info(f"{_UNDONE[name]}{f', asked by {by}' if by else ''}", request=name, by=by)
+        if undone is not None:
+            self.on_deed(Deed(_WITHDRAWN[name], undone))
         self.clear("undone")
 
     def _who(self, name: Name, request: Request) -> str:
@@ -152,11 +175,12 @@ class Control:
             ) from error
         return True
 
-    def withdraw(self, name: Name, by: str) -> bool:
-        """End a standing request, as `by` asks; tell whether there was one. Raises `LbsyncError`."""
+    def withdraw(self, name: Name, by: str, *, ordered: bool = False) -> bool:
+        """End a standing request, as `by` asks; tell whether there was one. `ordered`: see `Request`. Raises
+        `LbsyncError`."""
         if self.get(name) is None:
             return self.clear(name)
-        self.set("undone", Request(name, "", by))
+        self.set("undone", Request(name, stamp(), by, ordered))
         return self.clear(name)
 
     def carried_out(self, name: Name) -> None:
@@ -165,7 +189,12 @@ class Control:
         if request is not None:
             said = f"{_DONE[name].format(request.value)}, asked by {self._who(name, request)}"
             log.get().info(said, request=name, by=request.by, since=request.since)
+            self.on_deed(Deed(name, request))
         self.forget(name)
+
+    def confirmed(self, request: Request) -> None:
+        """Take note that a held removal went as it was confirmed on this host."""
+        self.on_deed(Deed("confirm", request))
 
     def forget(self, name: Name) -> None:
         """Withdraw a request that was carried out; if that fails, it only stays a little longer."""

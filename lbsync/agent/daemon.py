@@ -47,6 +47,7 @@ class Daemon:
         self._load = load
         self._keeper = keeper
         self._fleet = Fleet(settings, source)
+        agent.control.on_deed = self._fleet.deeds.note
         self._health = Health(settings, source, open_answers)
         self._loop = Loop(
             agent.run_pass,

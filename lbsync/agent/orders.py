@@ -62,11 +62,11 @@ class Orders:
             self._control.set("order", Request(order.id, stamp()))
             if record.action == "drain":
                 self._reason = one_line(record.reason, _MOST_REASON) or "by hand"
-                self._control.set("drain", Request(self._reason, stamp(), by))
+                self._control.set("drain", Request(self._reason, stamp(), by, ordered=True))
             elif record.action == "undrain":
-                self._control.withdraw("drain", by)
+                self._control.withdraw("drain", by, ordered=True)
             else:
-                self._control.set("release", Request("all", stamp(), by))
+                self._control.set("release", Request("all", stamp(), by, ordered=True))
         except LbsyncError as error:
             log.get().warning(f"{said}; it cannot be done: {error}")
             self._answer = OrderAnswer(order.id, "failed", str(error)[:_MOST_REASON])

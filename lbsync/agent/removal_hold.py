@@ -96,6 +96,9 @@ class RemovalHold:
         log.get().info(
             f"a held removal ({gone.id}) was let through: {self._why(gone)}", request="confirm"
         )
+        request = self._control.get("confirm")
+        if request is not None and request.value == gone.id:
+            self._control.confirmed(request)
         if gone.id in self._confirmed:
             self._obeyed.add((gone.id, self._confirmed.pop(gone.id)))
         self._forget()

@@ -30,10 +30,14 @@ def entry(
     at = stamp(milliseconds=True)
     by, action, what, detail = (one_line(text, _MOST_TEXT) for text in (by, action, what, detail))
     record = HistoryRecord(at, by, action, what, detail, host)
-    known = sorted(source.below(HISTORY))
-    too_many = known[: max(0, len(known) + 1 - MOST)][:_GO_AT_ONCE]
     put = Put(f"{HISTORY}{at}-{secrets.token_hex(3)}", encode(record))
-    return [put, *map(Delete, too_many)]
+    return [put, *too_many(source)]
+
+
+def too_many(source: Source) -> list[Delete]:
+    """Return the removal of entries that make room for one more. Raises `Unavailable`."""
+    known = sorted(source.below(HISTORY))
+    return [Delete(key) for key in known[: max(0, len(known) + 1 - MOST)][:_GO_AT_ONCE]]
 
 
 def commit(source: Source, expect: Sequence[Guard], ops: Ops, *extras: Ops) -> int:

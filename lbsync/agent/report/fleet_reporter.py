@@ -19,6 +19,7 @@ from lbsync import log
 from lbsync.agent.control import Control
 from lbsync.agent.orders import Orders
 from lbsync.agent.report import fleet_records
+from lbsync.agent.report.deeds import Deeds
 from lbsync.agent.report.fleet_records import GuardedWrite, Refusal
 from lbsync.agent.report.presence import NameTaken, Presence, instance
 from lbsync.agent.report.trouble import Trouble
@@ -94,6 +95,7 @@ class Fleet:
         self._stopped = threading.Event()
         self._thread = KeptThread(self._run, "fleet")
         self._orders = Orders(source, Control(Path(settings.state_dir)), self._host)
+        self.deeds = Deeds(source, self._host)
         self._order: OrderAnswer | UnsetType = UNSET
         for folder in (WATCHERS, ORDERS):
             source.listen(folder, self._woken.set)
@@ -171,6 +173,7 @@ class Fleet:
             self._explain(fleet_records.refusals(status), status.revision_seen)
         # After the reasons: whoever waited for the record finds them.
         self._speak(record)
+        self.deeds.write()
 
     def _record(self, status: Status) -> AgentRecord:
         record = fleet_records.record_of(status)

@@ -1,0 +1,58 @@
+"""What people have this host do, noted in the history of the fleet."""
+
+from collections import deque
+
+from lbsync.agent.control import Deed
+from lbsync.clients.source import Put, Source
+from lbsync.errors import LbsyncError, Unavailable
+from lbsync.fleet import history
+from lbsync.model.orders import HistoryRecord
+from lbsync.schema.decode import encode
+from lbsync.schema.orders import HISTORY
+from lbsync.schema.reading import one_line
+
+_MOST = 100
+"""Deeds that wait for an etcd that is away."""
+_MOST_DETAIL = 300
+
+
+class Deeds:
+    """Noted by the thread of the passes, written by that of the reports."""
+
+    def __init__(self, source: Source, host: str) -> None:
+        """Nothing is written yet."""
+        self._source = source
+        self._host = host
+        self._waiting: deque[Deed] = deque(maxlen=_MOST)
+
+    def note(self, deed: Deed) -> None:
+        """Take note; see `Control.on_deed`."""
+        if not deed.request.ordered:
+            self._waiting.append(deed)
+
+    def write(self) -> None:
+        """Write what was noted. What etcd does not let this host write is dropped, the rest waits."""
+        while self._waiting:
+            try:
+                self._write(self._waiting[0])
+            except Unavailable as error:
+                if not history.is_denied(error):
+                    return
+            except LbsyncError:
+                pass  # etcd refuses this one, as it will the next time
+            self._waiting.popleft()
+
+    def _write(self, deed: Deed) -> None:
+        request = deed.request
+        by = f"{request.by or 'somebody'} on {self._host}"
+        detail = (
+            one_line(request.value, _MOST_DETAIL)
+            if deed.action in ("drain", "rollback", "confirm")
+            else ""
+        )
+        record = HistoryRecord(request.since, by, deed.action, self._host, detail, self._host)
+        # The same name each time: an agent that was restarted tells again what stands.
+        key = f"{HISTORY}{request.since}-{self._host}-{deed.action.replace(' ', '')}"
+        if self._source.get(key) is None:
+            old = history.too_many(self._source)
+            self._source.commit([], [Put(key, encode(record)), *old])
