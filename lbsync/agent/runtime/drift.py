@@ -86,18 +86,22 @@ def note_verified(running: RuntimeConfig, findings: Iterable[Drift]) -> None:
 def _servers(
     running: RuntimeConfig, servers: Iterable[ServerState], can: Capabilities
 ) -> Iterator[Drift]:
-    states: dict[str, dict[str, ServerState]] = {}
+    states: dict[str, list[ServerState]] = {}
     for state in servers:
-        states.setdefault(state.backend, {})[state.name] = state
+        states.setdefault(state.backend, []).append(state)
     for section in running.sections.values():
         if section.kind not in ("backend", "listen"):
             continue
-        here = states.pop(section.name, {})
+        here = states.pop(section.name, [])
         # Only HAProxy knows which servers of a conditional section exist.
-        if not section.disabled and not section.conditional:
-            yield from _section(running, section, here, can)
+        if section.disabled or section.conditional or running.was_right(section, here):
+            continue
+        found = list(_section(running, section, here, can))
+        yield from found
+        if not found and len(here) == len(section.servers):
+            running.note_right(section, here)
     for unknown in states.values():
-        for state in unknown.values():
+        for state in unknown:
             where = f"{state.backend}/{state.name}"
             reason = f"{where}: HAProxy runs a backend that is not in the configuration"
             mismatch = Mismatch(where, "server", "absent", "present")
@@ -105,8 +109,9 @@ def _servers(
 
 
 def _section(
-    running: RuntimeConfig, section: Section, here: dict[str, ServerState], can: Capabilities
+    running: RuntimeConfig, section: Section, states: Iterable[ServerState], can: Capabilities
 ) -> Iterator[Drift]:
+    here = {state.name: state for state in states}
     base = running.base(section)
     wanted = running.extras(section)
     for server in section.servers:

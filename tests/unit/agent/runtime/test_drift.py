@@ -178,3 +178,32 @@ def test_a_difference_in_a_map_can_be_put_into_words(
     for one in found(ObservedState([S1, S2, S3], {}, {"m.map": tuple(now)}), known):
         assert str(one)
         assert not one.heal.empty
+
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "weight": st.sampled_from([40, 41]),
+        "admin_state": st.sampled_from([0, 1, 8]),
+        "address": st.sampled_from(["10.0.0.1", "10.9.9.9"]),
+        "check": st.sampled_from(["6", "7", "2"]),
+        "op_state": st.sampled_from([0, 2]),
+    },
+)
+OTHER = Parser().parse(TEXT.replace("10.0.0.1:80 check", "10.9.9.9:80 check"))
+
+
+@given(st.lists(st.tuples(FIELDS, st.booleans(), st.booleans()), max_size=6))
+def test_what_was_right_before_is_not_taken_for_right_when_it_or_its_wish_has_changed(
+    looks: list[tuple[dict[str, object], bool, bool]],
+) -> None:
+    """Whoever looks for the first time must find the same."""
+    known = running()
+    for changes, is_other, is_there in looks:
+        config = OTHER if is_other else Parser().parse(TEXT)
+        known.adopt(config, FILES, ())
+        now = seen(s1(**changes))
+        if not is_there:
+            now = msgspec.structs.replace(now, servers=[S2, S3])
+        fresh = RuntimeConfig(config, FILES)
+        assert list(map(str, found(now, known))) == list(map(str, found(now, fresh)))
