@@ -12,8 +12,9 @@ from lbsync.agent.removal_hold import RemovalHold
 from lbsync.agent.runtime import service_delta
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime
+from lbsync.agent.runtime.service_delta import ServiceDelta
 from lbsync.clients.haproxy import listeners
-from lbsync.model.desired import Backend, Service
+from lbsync.model.desired import Backend, Service, ServiceChanges
 
 
 class FastPath:
@@ -45,26 +46,34 @@ class FastPath:
         """Change what can change at once; tell whether anything is left for the pass."""
         if not self._predictable or not self._runtime.is_same_worker():
             return True
-        changed = None if self._removal_hold.hold else self._builder.update(wanted.snapshot)
-        if changed is None:
+        changes = None if self._removal_hold.hold else self._builder.update(wanted.snapshot)
+        if changes is None:
             decided = self._builder.decide(wanted)
             deltas = service_delta.diff(self._in_force, decided.desired.services)
         else:
-            deltas = service_delta.diff(self._in_force, changed, whole=False)
+            deltas = service_delta.diff_changes(self._in_force, changes)
         # The pass refuses what may not be served.
-        good = [delta for delta in deltas.at_once if not any(self._loops.of([delta.new]))]
-        refused = len(good) < len(deltas.at_once)
+        refused = [d for d in deltas.at_once if d.new is not None and any(self._loops.of([d.new]))]
+        good = [delta for delta in deltas.at_once if delta not in refused]
         try:
+            good = service_delta.independent(good, refused)
             done, left = self._runtime.apply_deltas(good, self._render_backends)
-            self._in_force.update((delta.new.id, delta.new) for delta in done)
-            self._removal_hold.guard.window.runs(
-                [delta.new for delta in done], boot.now(), whole=False
-            )
+            self._note(done)
             renewed = self._runtime.renew(self._certificates())
         except Deviated as error:
             log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
             return True
-        return deltas.rest or refused or left or not renewed
+        return deltas.rest or bool(refused) or left or not renewed
+
+    def _note(self, done: Iterable[ServiceDelta]) -> None:
+        """Note that HAProxy serves these as they are wanted."""
+        news = {delta.new.id: delta.new for delta in done if delta.new is not None}
+        gone = [delta.old.id for delta in done if delta.old is not None and delta.new is None]
+        self._in_force.update(news)
+        for name in gone:
+            del self._in_force[name]
+        changes = ServiceChanges(tuple(news.values()), tuple(gone))
+        self._removal_hold.guard.window.runs_changes(changes, boot.now())
 
     def _certificates(self) -> dict[str, bytes]:
         found, _ = self._builder.read_certificates()

@@ -115,6 +115,15 @@ class Service(msgspec.Struct, frozen=True, eq=False):
         return f"fe_{self.ns}_{self.name}"
 
 
+class ServiceChanges(msgspec.Struct, frozen=True, eq=False):
+    """Services that differ from before, while all others stay as they are."""
+
+    changed: tuple[Service, ...]
+    """New ones included."""
+    gone: tuple[str, ...] = ()
+    """`<ns>/<name>` of those that are no longer wanted."""
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Something wrong with one key, for its owner."""
 

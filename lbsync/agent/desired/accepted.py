@@ -18,7 +18,8 @@ from lbsync.agent import boot
 from lbsync.agent.desired.accepted_items import items_in, remembered
 from lbsync.agent.desired.decode import Entries, Entry, differing, read_entry
 from lbsync.agent.desired.raw_layout import Raw
-from lbsync.agent.guard.window import SavedReach, Window
+from lbsync.agent.guard.row import SavedReach
+from lbsync.agent.guard.window import Window
 from lbsync.errors import LbsyncError
 from lbsync.model.snapshot import Item
 

@@ -5,16 +5,15 @@ Pure apart from a cache: the result depends only on the entries.
 
 import copy
 from collections.abc import Iterable, Iterator
-from math import gcd
 
 import msgspec
 
 from lbsync.agent.desired import server_ids
 from lbsync.agent.desired.claims import Claimant, Grant, asks_for
-from lbsync.agent.desired.decode import Entries, Entry
+from lbsync.agent.desired.decode import Entries, Entry, EntryChanges
 from lbsync.agent.desired.ownership import ClaimChange, Ownership
 from lbsync.agent.desired.problem_limit import few
-from lbsync.model.desired import Backend, Choice, Desired, Problem, Service
+from lbsync.model.desired import Backend, Choice, Desired, Problem, Service, ServiceChanges
 from lbsync.model.profiles import Profiles
 from lbsync.model.records import (
     EndpointsRecord,
@@ -23,10 +22,9 @@ from lbsync.model.records import (
     ServerRecord,
     ServiceRecord,
 )
+from lbsync.model.slots import slot_counts
 from lbsync.schema.keys import SETTINGS_GLOBAL, Key, ServiceId, backend_name
 
-#: Above this many slots, each a map line, shares are rounded to a thousandth.
-MAX_SLOTS = 1000
 _NOBODY = ServiceId("", "")
 
 
@@ -93,38 +91,48 @@ class Assembler:
         """The claims that were refused of services that were given none."""
         return self._owned.shut_out
 
-    def update(self, changed: Iterable[Entry]) -> list[Service] | None:
-        """Apply changed entries that leave the structure as it is; return the services that differ now.
+    def update(self, changes: EntryChanges) -> ServiceChanges | None:
+        """Apply changes that concern no other services; return the services that differ now.
 
-        None, with nothing changed, when it takes `assemble`: for new services or groups, for settings,
-        for claims that touch others.
+        None, with nothing changed, when it takes `assemble`: for settings, for a route to a group that
+        is not there, for claims that touch others.
         """
-        changed = list(changed)
+        news: dict[ServiceId, _Parts] = {}
+        gone = ((entry.key, None) for entry in changes.gone)
+        for key, entry in (*gone, *((entry.key, entry) for entry in changes.changed)):
+            if key.service is None:
+                return None
+            if key.service not in news:
+                known = self._parts.get(key.service)
+                news[key.service] = known.clone() if known else _Parts()
+            news[key.service].set(key, entry)
         claims: dict[ServiceId, ClaimChange] = {}
-        for entry in changed:
-            service, parts = entry.key.service, self._parts.get(entry.key.service or _NOBODY)
-            if service is None or parts is None or service not in self._owned.grants:
+        for service, parts in news.items():
+            before = self._service_entry(service)
+            is_shut_out = before is not None and service not in self._owned.grants
+            if is_shut_out or (parts.route is not None and not _leads_on(parts.route, parts)):
                 return None
-            if entry.key.kind == "endpoints" and entry.key.group not in parts.groups:
-                return None
-            if entry.key.kind == "routes" and not _leads_on(entry, parts):
-                return None
-            before = parts.service if entry.key.kind == "services" else None
-            if before is not None and (claim := _changed(before, entry)) is not None:
+            if (claim := _claim_change(before, parts.service)) is not None:
                 claims[service] = claim
         given = self._owned.independent_grants(claims) if claims else {}
         if given is None:
             return None
         self._owned.apply(given)
-        for entry in changed:
-            assert entry.key.service is not None
-            self._parts[entry.key.service].set(entry.key, entry)
-            self._seen[entry.item.key] = entry
-        return [
-            self._rebuild(service)
-            for service in dict.fromkeys(entry.key.service for entry in changed)
-            if service is not None
-        ]
+        return self._take_over(changes, news)
+
+    def _take_over(self, changes: EntryChanges, news: dict[ServiceId, _Parts]) -> ServiceChanges:
+        for entry in changes.gone:
+            self._seen.pop(entry.item.key, None)
+        self._seen.update((entry.item.key, entry) for entry in changes.changed)
+        gone = []
+        for service, parts in news.items():
+            self._parts[service] = parts
+            if parts.empty():
+                del self._parts[service]
+            if parts.service is None and self._built.pop(service, None) is not None:
+                gone.append(str(service))
+        built = [self._rebuild(s) for s, parts in news.items() if parts.service is not None]
+        return ServiceChanges(tuple(built), tuple(gone))
 
     def _rebuild(self, service: ServiceId) -> Service:
         given = self._owned.grants[service]
@@ -140,7 +148,7 @@ class Assembler:
         before = {service: self._service_entry(service) for service in services}
         self._apply(changes)
         self._seen = dict(entries)
-        found = {s: self._claim_change(s, before[s]) for s in services}
+        found = {s: _claim_change(before[s], self._service_entry(s)) for s in services}
         claims = {service: claim for service, claim in found.items() if claim is not None}
         turned = self._owned.update(claims, self._claimants) if claims else set()
         dirty = services | turned
@@ -154,7 +162,7 @@ class Assembler:
             self._rebuild(service)
         return Desired(
             revision,
-            tuple(self._built[service] for service in grants),
+            tuple(self._built[service] for service in self._owned.in_order()),
             settings,
             tuple(few({*problems, *self._owned.conflicts})),
         )
@@ -178,15 +186,6 @@ class Assembler:
         parts = self._parts.get(service)
         return parts.service if parts is not None else None
 
-    def _claim_change(self, service: ServiceId, before: Entry | None) -> ClaimChange | None:
-        """Return how a service's claims changed; None: they did not."""
-        after = self._service_entry(service)
-        if before is None and after is None:
-            return None
-        if before is not None and after is not None:
-            return _changed(before, after)
-        return ClaimChange(_record(before) if before else None, _record(after) if after else None)
-
     def _claimants(self) -> Iterator[Claimant]:
         for service, parts in self._parts.items():
             if parts.service is not None:
@@ -194,8 +193,12 @@ class Assembler:
                 yield Claimant(entry.item.create_revision, service, _record(entry))
 
 
-def _changed(before: Entry, after: Entry) -> ClaimChange | None:
-    """Return how the claims of an existing service changed; None: they did not."""
+def _claim_change(before: Entry | None, after: Entry | None) -> ClaimChange | None:
+    """Return how a service's claims changed; None: they did not."""
+    if before is None and after is None:
+        return None
+    if before is None or after is None:
+        return ClaimChange(_record(before) if before else None, _record(after) if after else None)
     old, new = _record(before), _record(after)
     same = before.item.create_revision == after.item.create_revision
     return None if same and asks_for(old) == asks_for(new) else ClaimChange(old, new, same)
@@ -275,17 +278,6 @@ def _shares(parts: _Parts, groups: dict[str, tuple[ServerRecord, ...]]) -> dict[
         return {group: share for group, share in _led_to(parts).items() if group in groups}
     # No route: all groups equally, but not those without servers, which would answer 503.
     return {g: 1 for g, servers in groups.items() if servers} or dict.fromkeys(groups, 1)
-
-
-def slot_counts(shares: dict[str, int]) -> dict[str, int]:
-    """Turn weights into numbers of slots: exact if `MAX_SLOTS` are enough, else rounded to about that
-    many, at least one for each group."""
-    unit = gcd(*shares.values())
-    exact = {group: share // unit for group, share in shares.items()}
-    total = sum(exact.values())
-    if total <= MAX_SLOTS:
-        return exact
-    return {group: max(1, round(share * MAX_SLOTS / total)) for group, share in exact.items()}
 
 
 def _choices(

@@ -24,7 +24,7 @@ from lbsync.agent.render.digest import seal
 from lbsync.agent.render.renderer import Renderer
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile
 from lbsync.errors import ItemsRefused
-from lbsync.model.desired import Desired, Problem, Service
+from lbsync.model.desired import Desired, Problem, ServiceChanges
 from lbsync.model.permission import Permission
 from lbsync.model.profiles import by_service
 from lbsync.model.rendered import Rendered
@@ -192,24 +192,25 @@ class DesiredBuilder:
             running = self._assembler.assemble(accepted, 0, ()).services
             self._guard.window.runs(running, boot.now())
 
-    def update(self, snapshot: Snapshot) -> list[Service] | None:
-        """Return the changed services if nothing else is concerned; else None, and it takes `decide`.
+    def update(self, snapshot: Snapshot) -> ServiceChanges | None:
+        """Return the changed services if no others are concerned; else None, and it takes `decide`.
 
         The cost is that of the change, and of one comparison for each key.
         """
         if any(suspect.kind in ("service", "settings") for suspect in self.quarantine.entries):
             return None
-        changed = self._decoder.diff(snapshot)
-        if changed is None or self._guard.window.is_empty:
+        entries = self._decoder.diff(snapshot)
+        if entries is None or self._guard.window.is_empty:
             return None
-        services = self._assembler.update(changed)
-        if services is None:
+        changes = self._assembler.update(entries)
+        if changes is None:
             return None
-        confirmed = Approvals(snapshot, chain(self._decoder.entries.values(), changed), self._spent)
-        if self._guard.check(services, boot.now(), confirmed.meant, whole=False) is not None:
+        known = chain(self._decoder.entries.values(), entries.changed)
+        confirmed = Approvals(snapshot, known, self._spent)
+        if self._guard.check_changes(changes, boot.now(), confirmed.meant) is not None:
             return None
-        self._decoder.apply(snapshot, changed)
-        return services
+        self._decoder.apply(snapshot, entries)
+        return changes
 
     def render(self, wanted: PassInput, trial: frozenset[Suspect] = frozenset()) -> RenderedState:
         """Return what is wanted, rendered; the arguments are those of `decide`.

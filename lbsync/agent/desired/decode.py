@@ -3,7 +3,7 @@
 Its only state is a cache, so that a pass costs what changed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -48,6 +48,14 @@ class DecodedSnapshot(msgspec.Struct, frozen=True, eq=False):
 
     entries: dict[str, Entry]
     problems: tuple[Problem, ...]
+
+
+class EntryChanges(msgspec.Struct, frozen=True, eq=False):
+    """What differs between two snapshots without a bad key among it."""
+
+    changed: tuple[Entry, ...]
+    """New ones included."""
+    gone: tuple[Entry, ...] = ()
 
 
 def read_entry(item: Item, *, explain: bool = True) -> Entry | Problem | None:
@@ -141,13 +149,14 @@ class Decoder:
         """The good entries of the last snapshot that was applied."""
         return self._good
 
-    def diff(self, snapshot: Snapshot) -> list[Entry] | None:
-        """Return the entries that changed since the last snapshot; `apply` takes them over.
+    def diff(self, snapshot: Snapshot) -> EntryChanges | None:
+        """Return what changed since the last snapshot; `apply` takes it over.
 
-        None if a key is gone, is bad or was bad: then it takes `resolve`.
+        None if a key is bad or was bad, or came or went where another one of its service is bad: then
+        it takes `resolve`.
         """
         gone, written = self._compare(snapshot)
-        if gone:
+        if self._bad and self._touches_bad(gone, written):
             return None
         found = []
         for item in written:
@@ -156,12 +165,19 @@ class Decoder:
                 return None
             if result is not None:
                 found.append(result)
-        return found
+        return EntryChanges(tuple(found), tuple(self._good[n] for n in gone if n in self._good))
 
-    def apply(self, snapshot: Snapshot, changed: list[Entry]) -> None:
+    def _touches_bad(self, gone: Iterable[str], written: Iterable[Item]) -> bool:
+        services = {problem.service for problem in self._bad.values()}
+        added = (item.key for item in written if item.key not in self._snapshot.items)
+        return any(name in self._bad or _service_in(name) in services for name in (*gone, *added))
+
+    def apply(self, snapshot: Snapshot, changes: EntryChanges) -> None:
         """Take over what `diff` returned for this snapshot."""
         self._snapshot = snapshot
-        self._good.update((entry.item.key, entry) for entry in changed)
+        for entry in changes.gone:
+            del self._good[entry.item.key]
+        self._good.update((entry.item.key, entry) for entry in changes.changed)
 
     def _unrouted(self, accepted: Entries) -> Iterator[str]:
         """Yield the keys of new services whose route cannot be read.

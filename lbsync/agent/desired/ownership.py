@@ -4,7 +4,6 @@ Most changes concern no other service: hosts come or go while none is disputed. 
 the changed services alone; everything else is decided for all services, as `claims` says.
 """
 
-import bisect
 import copy
 from collections.abc import Callable, Iterable, Mapping
 
@@ -13,6 +12,7 @@ import msgspec
 from lbsync.agent.desired.claims import Claimant, Grant, explicit, grant, granted
 from lbsync.model.desired import Problem
 from lbsync.model.records import ServiceRecord
+from lbsync.model.routes import claims_of
 from lbsync.schema.keys import ServiceId
 
 
@@ -33,8 +33,12 @@ class Ownership:
         self._reserved = reserved_ports
         self._owners: dict[str, ServiceId] = {}
         self._twins = False
+        self._losers: frozenset[str] = frozenset()
+        self._disputed: frozenset[str] = frozenset()
+        """The keys that were refused to somebody, so that others wait for them."""
+        self._is_sorted = True
         self.grants: dict[ServiceId, Grant] = {}
-        """What each service has, sorted by name, without those that were refused everything."""
+        """What each service has, without those that were refused everything; see `in_order`."""
         self.conflicts: list[Problem] = []
         """The claims that were refused."""
 
@@ -58,13 +62,13 @@ class Ownership:
     ) -> dict[ServiceId, Grant | None] | None:
         """Return the new grants of these services, None for those that are gone; None instead if other
         services are concerned. Changes nothing: see `apply`."""
-        if self.conflicts:
-            return None
         given: dict[ServiceId, Grant | None] = {}
         claimed: dict[str, ServiceId] = {}
         for service, change in changes.items():
             before, routes = _routes(change.old), _routes(change.new)
-            if before is None or routes is None:
+            if before is None or routes is None or str(service) in self._losers:
+                return None
+            if self._disputed and not self._disputed.isdisjoint({*before} - {*routes}):
                 return None
             # What one gives up may be the `www` twin that another did not get.
             if not change.same_claimant or (self._twins and not set(before) <= set(routes)):
@@ -81,22 +85,20 @@ class Ownership:
         for service in given:
             for key in self.grants[service].routes if service in self.grants else ():
                 self._owners.pop(key, None)
-        fresh = [service for service in given if service not in self.grants]
         for service, grant_ in given.items():
             if grant_ is None:
                 self.grants.pop(service, None)
                 continue
             self._owners.update(dict.fromkeys(grant_.routes, service))
+            self._is_sorted &= service in self.grants
             self.grants[service] = grant_
-        if any(given[service] is not None for service in fresh):
-            self._sort(fresh)
 
-    def _sort(self, fresh: Iterable[ServiceId]) -> None:
-        news = set(fresh)
-        names = [service for service in self.grants if service not in news]
-        for service in news & self.grants.keys():
-            bisect.insort(names, service)
-        self.grants = {service: self.grants[service] for service in names}
+    def in_order(self) -> Iterable[ServiceId]:
+        """Return the services that have something, sorted by name."""
+        if not self._is_sorted:
+            self.grants = {service: self.grants[service] for service in sorted(self.grants)}
+            self._is_sorted = True
+        return self.grants
 
     def update(
         self, changes: Mapping[ServiceId, ClaimChange], claimants: Callable[[], Iterable[Claimant]]
@@ -108,8 +110,18 @@ class Ownership:
         if given is not None:
             self.apply(given)
             return {service for service in given if old.get(service) != self.grants.get(service)}
-        self.grants, self.conflicts, self._twins = grant(claimants(), self._reserved)
+        everyone = list(claimants())
+        self.grants, self.conflicts, self._twins = grant(everyone, self._reserved)
+        self._is_sorted = True
         self._owners = {key: name for name, each in self.grants.items() for key in each.routes}
+        self._losers = frozenset(problem.service for problem in self.conflicts)
+        self._disputed = frozenset(
+            key
+            for claimant in everyone
+            if str(claimant.service) in self._losers and claimant.record.mode != "tcp"
+            for key, _ in claims_of(claimant.record)
+            if self._owners.get(key) != claimant.service
+        )
         concerned = old.keys() | self.grants.keys()
         return {service for service in concerned if old.get(service) != self.grants.get(service)}
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 
 from lbsync.agent.guard.reach import Loss, cut_off
-from lbsync.agent.guard.window import Row, Sums, Window
-from lbsync.model.desired import Desired, Service
+from lbsync.agent.guard.row import Row, Sums
+from lbsync.agent.guard.window import Window
+from lbsync.model.desired import Desired, Service, ServiceChanges
 from lbsync.model.records import GlobalRecord
 
 #: Other hosts, fewer clients or other servers are a deployment for one or two services; for more at once
@@ -88,23 +89,28 @@ class Guard:
         row = self.window.rows.get(service)
         return row.now.servers if row is not None else 0
 
-    def check(
-        self,
-        services: Iterable[Service],
-        now: float,
-        meant: Meant,
-        *,
-        whole: bool = True,
-    ) -> Hold | None:
-        """Return the removal to hold, or None if there is none.
+    def check(self, services: Iterable[Service], now: float, meant: Meant) -> Hold | None:
+        """Return the removal to hold, or None if there is none. `services`: all that are wanted.
 
-        `services`: all that are wanted, or those that changed (`whole` false). During a hold nothing
-        leaves the window: neither time nor what other services gain makes a removal intended.
+        During a hold nothing leaves the window: neither time nor what other services gain makes a removal
+        intended.
         """
-        baseline = self.baseline
-        if baseline is None:
+        self._age(now)
+        self.window.wants(services, now)
+        return self._judge(meant)
+
+    def check_changes(self, changes: ServiceChanges, now: float, meant: Meant) -> Hold | None:
+        """As `check`, from what changed alone."""
+        self._age(now)
+        self.window.wants_changes(changes, now)
+        return self._judge(meant)
+
+    def _age(self, now: float) -> None:
+        if self.baseline is None:
             self.window.age(now)
-        self.window.wants(services, now, whole=whole)
+
+    def _judge(self, meant: Meant) -> Hold | None:
+        baseline = self.baseline
         if self.percent >= 100 or not (self._may_be_over(baseline) or self._is_emptied()):
             return None
         losing = {

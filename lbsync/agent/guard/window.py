@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from lbsync.agent.guard.reach import NOWHERE, Loss, Place, Reach, loss, reach
-from lbsync.model.desired import Service
+from lbsync.agent.guard.reach import NOWHERE, Reach, reach
+from lbsync.agent.guard.row import PastReach, Row, SavedReach, Sums
+from lbsync.model.desired import Service, ServiceChanges
 from lbsync.schema.publishing import SOURCE_PREFIX
 
 #: A new server counts as tried after this long beside one that was already tried.
@@ -21,86 +22,6 @@ _PARTS = 20
 #: Limits of the different times, and of the ways in them, that are kept for one service.
 _MOST = 200
 _MOST_WAYS = 20_000
-
-
-class PastReach(msgspec.Struct, frozen=True):
-    """What was reached at some time within the window."""
-
-    until: float
-    """When it leaves the window."""
-    reach: Reach
-
-
-class SavedReach(msgspec.Struct, frozen=True):
-    """What is saved of a service for the next start."""
-
-    past: tuple[PastReach, ...]
-    untried: tuple[tuple[Place, float], ...]
-    """Untried servers, and when they will count as tried."""
-
-
-class Row:
-    """What one service reaches, and has reached within the window."""
-
-    __slots__ = ("base", "before", "loss", "now", "past", "running", "source", "untried", "wanted")
-
-    def __init__(self) -> None:
-        self.running: tuple[Service, Reach] | None = None
-        self.wanted: tuple[Service, Reach] | None = None
-        self.past: deque[PastReach] = deque()
-        self.untried: dict[Place, float] = {}
-        self.base = self.before = self.now = NOWHERE
-        """The most within the window; what runs; what is wanted."""
-        self.loss = Loss()
-        """Of what is wanted, compared with the most within the window."""
-        self.source = ""
-
-    @property
-    def at_once(self) -> Loss:
-        """The loss against what runs."""
-        return loss(self.before, self.now, self.knows(self.now))
-
-    def knows(self, wanted: Reach) -> bool:
-        """Tell whether some server that would take requests was tried. Also true if there was none
-        before, and for pods, which Kubernetes says are ready."""
-        if wanted.source.startswith(SOURCE_PREFIX):
-            return True
-        untried = self.untried
-        tried = self.base.ready - untried.keys() if untried else self.base.ready
-        return not tried or not tried.isdisjoint(wanted.places)
-
-    def weigh(self) -> None:
-        """Recompute the base and the loss."""
-        base = self.before
-        for past in self.past:
-            base = base.most(past.reach)
-        self.base = base
-        self.compare()
-
-    def compare(self) -> None:
-        """Recompute the loss, compared with each time by itself: hosts of one time do not make up for
-        those of another."""
-        known = self.knows(self.now)
-        found = [loss(past.reach, self.now, known) for past in self.past]
-        found.append(loss(self.before, self.now, known))
-        gone = max(each.gone for each in found)
-        self.loss = Loss(gone, max(each.gone + each.strange for each in found) - gone)
-
-
-class Sums:
-    """Servers of many services: how many there were, and how many of them are lost."""
-
-    __slots__ = ("gone", "strange", "strangers", "total")
-
-    def __init__(self) -> None:
-        self.total = self.gone = self.strange = self.strangers = 0
-
-    def add(self, row: Row, sign: int = 1) -> None:
-        """Count one service in, or out."""
-        self.total += sign * row.base.servers
-        self.gone += sign * row.loss.gone
-        self.strange += sign * row.loss.strange
-        self.strangers += sign * (row.loss.strange > 0)
 
 
 class Window:
@@ -128,34 +49,54 @@ class Window:
         """No service is wanted at all."""
         return not self._wanted
 
-    def wants(self, services: Iterable[Service], now: float, *, whole: bool = True) -> None:
-        """Note that these are wanted. `whole`: and no others; else the others stay as they are."""
-        seen = set()
+    def wants(self, services: Iterable[Service], now: float) -> None:
+        """Note that these are wanted, and no others."""
+        seen = {service.id: service for service in services}
+        self._want(seen.values(), now)
+        if len(seen) < self._wanted:
+            self._forgo([n for n, row in self.rows.items() if row.wanted and n not in seen], now)
+
+    def wants_changes(self, changes: ServiceChanges, now: float) -> None:
+        """Note what is wanted otherwise than before."""
+        self._want(changes.changed, now)
+        self._forgo(changes.gone, now)
+
+    def runs(self, services: Iterable[Service], now: float) -> None:
+        """Note that these run, and no others."""
+        if services is self._ran:
+            return
+        self._ran = services
+        seen = {service.id: service for service in services}
+        gone = [name for name, row in self.rows.items() if row.running and name not in seen]
+        self._run(seen.values(), gone, now)
+
+    def runs_changes(self, changes: ServiceChanges, now: float) -> None:
+        """Note what runs otherwise than before."""
+        self._ran = None
+        self._run(changes.changed, changes.gone, now)
+
+    def _want(self, services: Iterable[Service], now: float) -> None:
         for service in services:
-            seen.add(service.id)
             row = self.rows.get(service.id) or self._row(service.id)
             if row.wanted is None or row.wanted[0] is not service:
                 self._set(row, service, now)
-        if whole and len(seen) < self._wanted:
-            for name in [n for n, row in self.rows.items() if row.wanted and n not in seen]:
-                self._set(self.rows[name], None, now)
+
+    def _forgo(self, names: Iterable[str], now: float) -> None:
+        for name in names:
+            row = self.rows.get(name)
+            if row is not None and row.wanted is not None:
+                self._set(row, None, now)
                 self._drop_if_empty(name)
 
-    def runs(self, services: Iterable[Service], now: float, *, whole: bool = True) -> None:
-        """Note that these run. `whole`: and no others; else the others stay as they are."""
-        if whole and services is self._ran:
-            return
-        self._ran = services if whole else None
-        seen = set()
+    def _run(self, services: Iterable[Service], gone: Iterable[str], now: float) -> None:
         for service in services:
-            seen.add(service.id)
             row = self.rows.get(service.id) or self._row(service.id)
             if row.running is None or row.running[0] is not service:
                 self._turn(service.id, row, service, now)
-        if whole:
-            gone = [name for name, row in self.rows.items() if row.running and name not in seen]
-            for name in gone:
-                self._turn(name, self.rows[name], None, now)
+        for name in gone:
+            known = self.rows.get(name)
+            if known is not None and known.running is not None:
+                self._turn(name, known, None, now)
 
     def forgive(self, names: Iterable[str]) -> None:
         """Forget that these services reached more: what runs now is intended."""

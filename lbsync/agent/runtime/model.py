@@ -175,6 +175,14 @@ class RuntimeConfig:
             self._put(placed.section)
         self._keep(files)
 
+    def adopt_removal(self, backend: str, steps: Iterable[Step]) -> None:
+        """Take over that a backend was taken out by steps."""
+        self._note_leaving(steps)
+        section = self.sections.pop(("backend", backend), None)
+        if section is not None:
+            self._by_id.pop(id(section), None)
+            self._extras.pop(id(section), None)
+
     def adopt_section(self, section: Section, steps: Iterable[Step] = ()) -> None:
         """Take over one proxy that was changed by steps; only its servers differ from before."""
         self._note_leaving(steps)

@@ -65,6 +65,13 @@ def plan_one(running: RuntimeConfig, section: Section, can: Capabilities, line: 
     return draft.finish()
 
 
+def plan_removal(running: RuntimeConfig, backend: str, can: Capabilities) -> Plan:  # noqa: ARG001
+    """Return what it takes that a backend is gone; all others stay as they run."""
+    draft = PlanBuilder()
+    draft.reload(f"backend {backend}: the section is gone")
+    return draft.finish()
+
+
 def plan_map(
     running: RuntimeConfig,
     path: str,

@@ -2,39 +2,34 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 from lbsync import log
 from lbsync.agent.file_names import HOST_MAP
 from lbsync.agent.haproxycfg.config import Config, main_text
-from lbsync.agent.haproxycfg.parser import Section, read_sections
 from lbsync.agent.runtime import host_map
 from lbsync.agent.runtime.changes import maps
 from lbsync.agent.runtime.changes.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.changes.change_set import Plan, PlanBuilder
 from lbsync.agent.runtime.changes.release_limits import within_release_limits
+from lbsync.agent.runtime.delta_plan import RenderBackends, plan_deltas
 from lbsync.agent.runtime.drift import Drift, compare, healing, note_verified
 from lbsync.agent.runtime.execute import Executor
 from lbsync.agent.runtime.journal import Journal
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import observe
-from lbsync.agent.runtime.plan import merge, plan, plan_map, plan_one
+from lbsync.agent.runtime.plan import plan, plan_map
 from lbsync.agent.runtime.retire import RetiredServers
-from lbsync.agent.runtime.service_delta import ServiceDelta, entry_changes
+from lbsync.agent.runtime.service_delta import ServiceDelta
 from lbsync.clients.haproxy import capabilities, known_faults, sockets
 from lbsync.clients.haproxy.answers import reports_digest
 from lbsync.clients.haproxy.capabilities import Capabilities
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Unavailable
-from lbsync.model.desired import Backend
 from lbsync.model.rendered import Rendered
 
 _ADDRESS_WITHIN_S = 0.05
 _ADDRESS_EVERY_S = 0.005
-
-RenderBackends = Callable[[Sequence[Backend]], Sequence[str]]
-"""Renders backends by their template, all at once."""
 
 
 class HaproxyRuntime:
@@ -139,41 +134,16 @@ class HaproxyRuntime:
 
     def apply_deltas(
         self, deltas: Sequence[ServiceDelta], render_backends: RenderBackends
-    ) -> tuple[list[ServiceDelta], bool]:
+    ) -> tuple[tuple[ServiceDelta, ...], bool]:
         """Change services at once. Return those that changed, and whether others could not.
 
         Raises `Deviated`; what runs is in doubt then.
         """
         running = self._sure()
-        done: list[ServiceDelta] = []
-        sections: list[tuple[Section, Plan]] = []
-        left = False
-        changed = [tuple(delta.backends) for delta in deltas]
-        texts = iter(render_backends([backend for each in changed for backend in each]))
-        for delta, backends in zip(deltas, changed, strict=True):
-            mine = [
-                (section, self._within_limits(plan_one(running, section, self.can)))
-                for text in islice(texts, len(backends))
-                for _, section in read_sections(text)
-            ]
-            if any(todo.reload for _, todo in mine):
-                left = True
-                continue
-            done.append(delta)
-            sections += mine
-        entries = entry_changes(done)
-        plans = [
-            self._within_limits(plan_map(running, path, *pairs)) for path, pairs in entries.items()
-        ]
-        if any(todo.reload for todo in plans):
-            return [], True
-        self._execute(merge([*(todo for _, todo in sections), *plans]))
-        for section, todo in sections:
-            running.adopt_section(section, todo.steps)
-        for path, (gone, come) in entries.items():
-            stay = dict(come)
-            running.adopt_entries(path, [key for key, _ in gone if key not in stay], come)
-        return done, left
+        planned = plan_deltas(running, deltas, render_backends, self.can)
+        self._execute(planned.steps)
+        planned.adopt(running)
+        return planned.done, len(planned.done) < len(deltas)
 
     def update_host_map(self, rendered: Rendered) -> None:
         """Change the host map alone, where all else has to wait. Raises `Deviated`; what runs is in doubt then."""

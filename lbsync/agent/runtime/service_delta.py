@@ -17,7 +17,7 @@ from lbsync.agent.file_names import (
     ROUTES_MAP,
     SPLITS_MAP,
 )
-from lbsync.model.desired import Backend, Service
+from lbsync.model.desired import Backend, Service, ServiceChanges
 from lbsync.settings import Settings
 
 #: The template that prints one backend.
@@ -33,27 +33,42 @@ Pairs = tuple[tuple[str, str], ...]
 class ServiceDelta(msgspec.Struct, frozen=True, eq=False):
     """One service, as it runs and as it is wanted."""
 
-    old: Service
-    new: Service
+    old: Service | None
+    """None: it is new."""
+    new: Service | None
+    """None: it is no longer wanted."""
 
     @property
     def backends(self) -> Iterator[Backend]:
-        """The backends that changed, as wanted."""
-        for old, new in zip(self.old.backends, self.new.backends, strict=True):
-            if old.servers is not new.servers or old.record is not new.record:
+        """The backends that are new or changed, as wanted."""
+        before = {backend.name: backend for backend in self.old.backends} if self.old else {}
+        for new in self.new.backends if self.new else ():
+            old = before.get(new.name)
+            if old is None or old.servers is not new.servers or old.record is not new.record:
                 yield new
+
+    @property
+    def gone(self) -> list[str]:
+        """Names of the backends that are no longer wanted."""
+        left = {backend.name for backend in self.new.backends} if self.new else set()
+        return [b.name for b in self.old.backends if b.name not in left] if self.old else []
 
     @property
     def maps(self) -> Iterator[tuple[str, Pairs, Pairs]]:
         """The maps whose lines changed: path, lines that left, lines that came."""
         before, after = lines(self.old), lines(self.new)
-        for path, then in before.items():
-            now = after[path]
+        for path in _MAPS:
+            then, now = before.get(path, ()), after.get(path, ())
             if then != now:
                 left, new = set(then), set(now)
                 gone = tuple(pair for pair in then if pair not in new)
                 come = tuple(pair for pair in now if pair not in left)
                 yield path, gone, come
+
+    @property
+    def sides(self) -> list[Service]:
+        """The service as it runs, and as it is wanted."""
+        return [side for side in (self.old, self.new) if side is not None]
 
 
 class ServiceDeltas(msgspec.Struct, frozen=True, eq=False):
@@ -76,8 +91,10 @@ def is_predictable(settings: Settings, shadowed: Iterable[str]) -> bool:
     return not replaced and not names & set(shadowed)
 
 
-def lines(service: Service) -> dict[str, Pairs]:
+def lines(service: Service | None) -> dict[str, Pairs]:
     """Return the lines of a service in the maps."""
+    if service is None:
+        return {}
     return {
         ROUTES_MAP: tuple((route, service.id) for route in service.routes),
         BACKENDS_MAP: tuple((choice.key, choice.backend) for choice in service.choices),
@@ -100,37 +117,37 @@ def entry_changes(
     return found
 
 
-def diff(
-    running: Mapping[str, Service], wanted: Sequence[Service], *, whole: bool = True
-) -> ServiceDeltas:
-    """Sort out which services can change at once. `whole`: others are gone; else they are as they run."""
-    found: list[ServiceDelta] = []
-    waiting: list[Service] = []
-    if whole:
-        there = {service.id for service in wanted}
-        waiting = [old for name, old in running.items() if name not in there]
-    for service in wanted:
-        old = running.get(service.id)
-        if old is service:
-            continue
-        if old is not None and _fits(old, service):
-            found.append(ServiceDelta(old, service))
-        else:
-            waiting += [service] if old is None else [old, service]
-    if not waiting:
+def diff(running: Mapping[str, Service], wanted: Sequence[Service]) -> ServiceDeltas:
+    """Sort out which services can change at once, of all that run and all that are wanted."""
+    there = {service.id for service in wanted}
+    gone = [name for name in running if name not in there]
+    return diff_changes(running, ServiceChanges(tuple(wanted), tuple(gone)))
+
+
+def diff_changes(running: Mapping[str, Service], changes: ServiceChanges) -> ServiceDeltas:
+    """As `diff`, from what changed alone."""
+    pairs = [(running.get(service.id), service) for service in changes.changed]
+    gone = [(running[name], None) for name in changes.gone if name in running]
+    deltas = [ServiceDelta(old, new) for old, new in (*pairs, *gone) if old is not new]
+    found = [delta for delta in deltas if _fits(delta)]
+    if len(found) == len(deltas):
         return ServiceDeltas(tuple(found), False)
-    return ServiceDeltas(tuple(_independent(found, waiting)), True)
+    return ServiceDeltas(tuple(independent(found, set(deltas) - set(found))), True)
 
 
-def _independent(found: list[ServiceDelta], waiting: Iterable[Service]) -> list[ServiceDelta]:
+def independent(
+    found: Iterable[ServiceDelta], waiting: Iterable[ServiceDelta]
+) -> list[ServiceDelta]:
     """Return those that touch no map line that a waiting service has or will have.
 
     A host that moves to a service that does not exist yet must not be missing in between, and one that
     comes from a service that stays for now must not be there twice. Each delta that has to wait for
     that can make others wait.
     """
-    taken = {(path, key) for service in waiting for path, pairs in lines(service).items()
-             for key, _ in pairs}  # fmt: skip
+    taken = {(path, key) for delta in waiting for side in delta.sides
+             for path, pairs in lines(side).items() for key, _ in pairs}  # fmt: skip
+    if not taken:
+        return list(found)
     deltas = [(delta, {(path, key) for path, gone, come in delta.maps for key, _ in (*gone, *come)})
              for delta in found]  # fmt: skip
     while stuck := [keys for _, keys in deltas if keys & taken]:
@@ -139,14 +156,26 @@ def _independent(found: list[ServiceDelta], waiting: Iterable[Service]) -> list[
     return [delta for delta, _ in deltas]
 
 
-def _fits(old: Service, new: Service) -> bool:
-    """Tell whether two versions differ in servers, hosts, paths and shares at most."""
-    if old.wildcards != new.wildcards or len(old.backends) != len(new.backends):
+def _fits(delta: ServiceDelta) -> bool:
+    """Tell whether a service differs in nothing but backends and lines of maps.
+
+    The settings of an http service all stand in its profile, which `plan_one` compares.
+    """
+    old, new = delta.old, delta.new
+    if (old.wildcards if old else ()) != (new.wildcards if new else ()):
         return False
-    for then, now in zip(old.backends, new.backends, strict=True):
-        if then.name != now.name or then.https != now.https or then.by_name != now.by_name:
-            return False
-    if old.record is new.record:
+    if _by_name(old) != _by_name(new):
+        return False
+    if all(side.record.mode == "http" for side in delta.sides):
         return True
-    routed = msgspec.structs.replace(new.record, hosts=old.record.hosts, paths=old.record.paths)
-    return routed == old.record
+    return old is not None and new is not None and _is_alike(old, new)
+
+
+def _by_name(service: Service | None) -> bool:
+    return service is not None and any(backend.by_name for backend in service.backends)
+
+
+def _is_alike(old: Service, new: Service) -> bool:
+    """Tell whether a tcp service has the same frontend and the same backends as before."""
+    names = [[backend.name for backend in side.backends] for side in (old, new)]
+    return names[0] == names[1] and old.record == new.record

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.agent.candidate.attribution import section_owners
-from lbsync.agent.desired.assemble import MAX_SLOTS, Assembler, slot_counts
+from lbsync.agent.desired.assemble import Assembler
+from lbsync.agent.desired.decode import EntryChanges
 from lbsync.model.desired import Desired, Service
+from lbsync.model.slots import MAX_SLOTS, slot_counts
 from tests.builders import a_shop, an_item, entries_of, servers
 from tests.contract_strategies import PEM
 
@@ -250,13 +252,16 @@ def test_what_is_nudged_or_assembled_step_by_step_is_what_would_be_assembled_ane
                 item = an_item(key, entry.item.value, 99, created.get(key, 50 + len(entries)))
                 fresh[key] = msgspec.structs.replace(entry, item=item)
         news = [entry for key, entry in fresh.items() if entries.get(key) is not entry]
-        nudged = assembler.update(news) if entries.keys() <= fresh.keys() else None
+        gone = tuple(entry for key, entry in entries.items() if key not in fresh)
+        nudged = assembler.update(EntryChanges(tuple(news), gone))
         entries = fresh
         found = slow.assemble(entries, 1, ())
         if nudged is None:
-            nudged = list(assembler.assemble(entries, 1, ()).services)
-            known = {}
-        known.update((found.id, found) for found in nudged)
+            known = {each.id: each for each in assembler.assemble(entries, 1, ()).services}
+        else:
+            known |= {each.id: each for each in nudged.changed}
+            for lost in nudged.gone:
+                del known[lost]
         anew = Assembler([80]).assemble(entries, 1, ())
         assert [s.id for s in found.services] == [s.id for s in anew.services]
         assert found.problems == anew.problems

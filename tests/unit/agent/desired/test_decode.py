@@ -8,7 +8,7 @@ from lbsync.clients.etcd.mirror import Change, Mirror
 from lbsync.model.records import RouteRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
-from tests.builders import a_shop, a_snapshot, an_item, entries_of
+from tests.builders import a_shop, a_snapshot, an_item, entries_of, servers
 
 
 def test_a_key_that_goes_bad_keeps_its_last_good_version() -> None:
@@ -114,7 +114,8 @@ def test_without_the_contract_no_key_is_an_entry_or_a_problem() -> None:
     values = {**a_shop(), "services/x": b"\xff", "endpoints/1": b"", "settings/y": b""}
     resolved = decoder.resolve(a_snapshot(values), {})
     assert (resolved.entries, resolved.problems) == ({}, ())
-    assert decoder.diff(a_snapshot({**values, "services/shop/web": b"{"}, revision=2)) == []
+    found = decoder.diff(a_snapshot({**values, "services/shop/web": b"{"}, revision=2))
+    assert found is not None and (found.changed, found.gone) == ((), ())
 
 
 KEYS = st.sampled_from(
@@ -160,3 +161,20 @@ def test_entries_that_differ_are_named_and_so_are_those_that_are_gone() -> None:
     gone = left.pop("services/shop/cart")
     assert sorted(differing(left, accepted)) == [gone.item.key, *sorted([*new, changed.item.key])]
     assert differing(accepted, accepted) == []
+
+
+def test_keys_that_come_and_go_are_told_unless_another_of_their_service_is_bad() -> None:
+    decoder = Decoder()
+    bad: dict[str, object] = {"services/bad/one": b"{", "endpoints/bad/one/default": servers(1)}
+    values = {**bad, **a_shop()}
+    decoder.resolve(a_snapshot(values), {})
+    last = {key: value for key, value in values.items() if "shop/db" not in key}
+    found = decoder.diff(a_snapshot({**last, "services/new/one": {"mode": "http"}}))
+    assert found is not None
+    assert [entry.item.key for entry in found.changed] == ["services/new/one"]
+    assert {entry.item.key for entry in found.gone} == values.keys() - last.keys()
+    route = {"groups": {"default": 1}}
+    assert decoder.diff(a_snapshot({**values, "routes/shop/web": route})) is not None
+    assert decoder.diff(a_snapshot({**values, "routes/bad/one": route})) is None
+    decoder.resolve(a_snapshot({**a_shop(), **bad}), {})
+    assert decoder.diff(a_snapshot({**a_shop(), "services/bad/one": b"{"})) is None

@@ -57,7 +57,7 @@ def test_a_bad_key_of_one_does_not_slow_down_the_changes_of_others() -> None:
     )
     found = decoder.diff(change)
     assert found is not None
-    assert "services/a/a" in {entry.item.key for entry in found}
+    assert "services/a/a" in {entry.item.key for entry in found.changed}
 
 
 def test_a_thousand_hosts_that_belong_to_another_are_a_few_sentences() -> None:

@@ -15,7 +15,8 @@ from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.keeping import Keeper
 from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.guard.reach import reach
-from lbsync.agent.guard.window import SavedReach, Window
+from lbsync.agent.guard.row import SavedReach
+from lbsync.agent.guard.window import Window
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.schema.keys import ServiceId
 from tests.builders import entries_of, servers
@@ -96,7 +97,7 @@ def drained(values: Values, name: str) -> None:
 
 def ports(values: Values, name: str) -> None:
     for server in values[f"endpoints/a/{name}/main"]["servers"]:  # type: ignore[attr-defined]
-        server["port"] += 20_000
+        server["port"] = server["port"] % 45_000 + 20_000
 
 
 def renumbered(values: Values, name: str) -> None:
@@ -200,7 +201,7 @@ def test_servers_that_are_exchanged_one_by_one_within_moments_are_all_untried() 
     now = 0.0
     for number in range(10):
         for server in values[f"endpoints/a/s{number}/main"]["servers"]:  # type: ignore[attr-defined]
-            server["port"] += 20_000
+            server["port"] = server["port"] % 45_000 + 20_000
             now += 0.03
             scene.change(values, now)
     assert scene.guard.baseline is not None
