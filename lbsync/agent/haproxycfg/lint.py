@@ -120,7 +120,8 @@ def _bases(config: Config) -> Iterator[Finding]:
                 placed.line,
                 "defaults",
                 f"'{section.kind} {section.name}' stands on '{section.inherits}', and no section "
-                f"above it is called so: begin one with 'defaults {section.inherits}'",
+                f"above it is called so: begin one with 'defaults {section.inherits}', or include the "
+                "template that prints it (profiles.cfg.j2 prints those of services)",
             )
 
 
