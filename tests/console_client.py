@@ -13,6 +13,7 @@ from lbsync.clients.source import Put
 from lbsync.console import app
 from lbsync.console.board import Board
 from lbsync.console.context import Context
+from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
 from lbsync.console.rendering import Renderer
 from lbsync.console.security.limits import Places
@@ -88,6 +89,7 @@ class ConsoleClient:
         self.context = Context(
             self.settings, self.board, Renderer(), self.tokens,
             Sessions(self.tokens, 600.0), Operations(self.source), Places(self.settings.max_streams),
+            HealthWatch(self.source, "a test"),
         )  # fmt: skip
         self._app = app.make(self.context)
 

@@ -1,14 +1,19 @@
 """What is shown now: one watch of etcd and one state, shared by all requests and live pages."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Mapping
 
 import msgspec
 
 from lbsync.clients.source import Health, Source
 from lbsync.console.facts.services import ServiceIndex
 from lbsync.console.facts.state import State, StateBuilder
+from lbsync.errors import Unavailable
+from lbsync.model.health import HealthRecord
 from lbsync.model.snapshot import Snapshot
+from lbsync.schema import health
 
 _LEAST_PAUSE_S = 0.25
 _SHARE = 4.0
@@ -22,6 +27,8 @@ class Shown(msgspec.Struct, frozen=True, eq=False):
     index: ServiceIndex
     health: Health
     """Of the watch: whether etcd answers, and since when not."""
+    answers: Mapping[str, HealthRecord | None] = {}
+    """What hosts answer about the services that somebody looks at; None: it cannot be read."""
 
     @property
     def state(self) -> State:
@@ -32,9 +39,14 @@ class Shown(msgspec.Struct, frozen=True, eq=False):
 class Board:
     """Keeps the newest state. All but `wake` belongs to the event loop's thread."""
 
-    def __init__(self, source: Source, reserved_ports: frozenset[int]) -> None:
-        """`source` is not started yet. `reserved_ports`: see `StateBuilder`."""
+    def __init__(
+        self, source: Source, reserved_ports: frozenset[int], answers: Source | None = None
+    ) -> None:
+        """`source` is not started yet, nor is `answers`, the store of what hosts answer to watchers.
+        `reserved_ports`: see `StateBuilder`."""
         self._source = source
+        self._answers_source = answers
+        self._answers: tuple[Snapshot | None, Mapping[str, HealthRecord | None]] = None, {}
         self._builder = StateBuilder(reserved_ports)
         self._lock = asyncio.Lock()
         self._news = asyncio.Event()
@@ -42,6 +54,8 @@ class Board:
         self._snapshot: Snapshot | None = None
         self._index: ServiceIndex | None = None
         self._not_before = 0.0
+        self.news_count = 0
+        """How often something has changed."""
         self.is_closing = False
         """Live pages end."""
 
@@ -49,6 +63,8 @@ class Board:
         """Begin to watch. From the event loop."""
         self._loop = asyncio.get_running_loop()
         self._source.start(self.wake)
+        if self._answers_source is not None:
+            self._answers_source.start(self.wake)
 
     def wake(self) -> None:
         """Something has changed. From any thread."""
@@ -71,20 +87,21 @@ class Board:
                 self._snapshot = snapshot
                 ended = time.monotonic()
                 self._not_before = ended + max(_LEAST_PAUSE_S, _SHARE * (ended - now))
-            return Shown(self._index, self._source.health())
+            return Shown(self._index, self._source.health(), self._answered())
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for news, and until a new state may be built of it; at most about `seconds`."""
-        news = self._news
-        try:
-            await asyncio.wait_for(news.wait(), seconds)
-        except TimeoutError:
-            return
+    async def wait(self, since: int, seconds: float) -> None:
+        """Wait for news that came after `since` (a value of `news_count`), and until a new state may be built of
+        it; at most about `seconds`."""
+        if self.news_count == since and not self.is_closing:
+            try:
+                await asyncio.wait_for(self._news.wait(), seconds)
+            except TimeoutError:
+                return
         if not self.is_closing:
             await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
 
     @property
-    def health(self) -> Health:
+    def source_health(self) -> Health:
         """The state of the watch."""
         return self._source.health()
 
@@ -93,8 +110,19 @@ class Board:
         """The revision of the state that was built last; 0: none was yet."""
         return self._index.state.revision if self._index is not None else 0
 
+    def _answered(self) -> Mapping[str, HealthRecord | None]:
+        """Return what hosts answer now; the same object while nothing new came."""
+        if self._answers_source is None:
+            return {}
+        with contextlib.suppress(Unavailable):  # it was not listed yet
+            snapshot = self._answers_source.snapshot()
+            if snapshot is not self._answers[0]:
+                self._answers = snapshot, health.answers(snapshot)
+        return self._answers[1]
+
     def _ring(self) -> None:
         # Everybody who waits now is let go; who comes later waits for the next news.
+        self.news_count += 1
         self._news.set()
         self._news = asyncio.Event()
 

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Request
 
 from lbsync.console.board import Board
+from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import Renderer
@@ -33,6 +34,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     sessions: Sessions
     operations: Operations
     streams: Places
+    health: HealthWatch
 
     def is_welcome(self, visitor: Visitor) -> bool:
         """Tell whether somebody who was let in still would be: his token is there."""

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from lbsync import log
 from lbsync.clients.source import Source
+from lbsync.clients.sources import open_source
 from lbsync.console import app, server
 from lbsync.console.board import Board
 from lbsync.console.context import Context
+from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
 from lbsync.console.paths import tokens_path
 from lbsync.console.rendering import Renderer
@@ -44,7 +46,10 @@ def run(settings: Settings, load: Callable[[], Settings], source: Source) -> Non
             ]
         )
     with contextlib.closing(server.listen(settings.console)) as listener:
-        asyncio.run(_Service(settings, load, source, tokens).serve(listener.dup()))
+        answers = open_source(settings, answers=True)
+        with contextlib.closing(answers):
+            service = _Service(settings, load, source, answers, tokens)
+            asyncio.run(service.serve(listener.dup()))
     log.get().info("the console ends")
 
 
@@ -52,11 +57,16 @@ class _Service:
     """The parts of one console, and their life."""
 
     def __init__(
-        self, settings: Settings, load: Callable[[], Settings], source: Source, tokens: Tokens
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        source: Source,
+        answers: Source,
+        tokens: Tokens,
     ) -> None:
         console = settings.console
         self._load = load
-        self._board = Board(source, settings.reserved_ports)
+        self._board = Board(source, settings.reserved_ports, answers)
         self._context = Context(
             console,
             self._board,
@@ -65,6 +75,7 @@ class _Service:
             Sessions(tokens, console.session_life.seconds),
             Operations(source),
             Places(console.max_streams),
+            HealthWatch(source, f"the console on {settings.host}"),
         )
         self._server = server.make(app.make(self._context), console)
         self._server.on_exit = self._board.close
@@ -82,10 +93,13 @@ class _Service:
         scheme = "https" if console.tls_cert else "http"
         log.get().info(f"the console listens on {scheme}://{console.bind}/")
         beating = asyncio.create_task(self._beat())
+        asking = asyncio.create_task(self._context.health.run())
         try:
             await self._server.serve(sockets=[listener])
         finally:
             beating.cancel()
+            asking.cancel()
+            await asyncio.wait({asking})
             self._notifier.stopping()
 
     async def _beat(self) -> None:
@@ -93,7 +107,7 @@ class _Service:
         while True:
             self._notifier.watchdog_ping()
             look_after()
-            self._notifier.status(self._board.health.detail)
+            self._notifier.status(self._board.source_health.detail)
             await asyncio.sleep(min(self._notifier.ping_every or _LOOK_AFTER_S, _LOOK_AFTER_S))
 
     def _reread(self) -> None:

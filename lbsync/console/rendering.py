@@ -1,6 +1,7 @@
 """Templates to HTML: everything that is put into one is escaped, whoever wrote it."""
 
 import hashlib
+import operator
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -41,19 +42,19 @@ class Renderer:
         self._environment.filters["stamp"] = _stamp
         self._environment.filters["is_service"] = _is_service
         self._environment.globals["asset"] = _Assets()
-        self._kept: dict[tuple[object, ...], tuple[object, Rendered]] = {}
+        self._kept: dict[tuple[object, ...], tuple[tuple[object, ...], Rendered]] = {}
 
     def fragment(
         self,
         template: str,
         key: tuple[object, ...],
-        state: object,
+        state: tuple[object, ...],
         values: Callable[[], Mapping[str, object]],
     ) -> Rendered:
-        """Return the changing part of a page. `key` and `state`: the same as before for the same values;
+        """Return the changing part of a page. `key` equal, and `state` the same objects, for the same values;
         of each key the last state's is kept, so that many live pages cost one rendering."""
         before = self._kept.pop((template, *key), None)
-        if before is None or before[0] is not state:
+        if before is None or not all(map(operator.is_, before[0], state)):
             html = self._environment.get_template(template).render(values())
             digest = hashlib.blake2b(html.encode(), digest_size=12).hexdigest()
             before = state, Rendered(html, digest)

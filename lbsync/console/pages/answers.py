@@ -55,18 +55,22 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
 
     async def content(self) -> Rendered:
         """Return the part of the page that changes. Raises `RequestProblem`, and `Unavailable`."""
-        shown = await self.context.board.shown()
         now = time.time()
+        question = Question(self.parts, self.query, now)
+        shown = await self.context.board.shown()
+        watched = self.page.watches(question)
+        if watched in shown.index:
+            self.context.health.look(watched)
         health = shown.health
         away = () if health.ok else (health.since, health.detail)
         tick = int(now / _BY_TIME_S) if self.page.by_time else 0
         may_operate = self.visitor.may("operate")
         key = (tuple(self.parts.items()), tuple(self.query.items()), may_operate, away, tick)
-        question = Question(self.parts, self.query, now)
+        state = (shown.index, shown.answers if watched else None)
         return self.context.renderer.fragment(
             self.page.template,
             key,
-            shown.index,
+            state,
             lambda: {
                 "view": self.page.view(shown, question),
                 "health": health,
@@ -84,17 +88,20 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
         A client that takes slowly misses what came in between: the newest is made when it can be sent.
         """
         board, ends = self.context.board, time.monotonic() + _LONGEST_S
+        since = -1
         while time.monotonic() < ends and self.context.is_welcome(self.visitor):
             if main.digest != known:
                 known = main.digest
                 await _send(send, _event("page", main.html, known))
             else:
                 await _send(send, b":\n\n")
-            waiting = asyncio.create_task(board.wait(_HEARTBEAT_S))
+            waiting = asyncio.create_task(board.wait(since, _HEARTBEAT_S))
             await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             if gone.done() or board.is_closing:
                 return
+            # Before it is looked at: what comes meanwhile is news again.
+            since = board.news_count
             try:
                 main = await self.content()
             except (RequestProblem, Unavailable):

@@ -8,6 +8,7 @@ from litestar import get
 from litestar.params import FromPath, QueryParameter
 
 from lbsync.console.context import AnyRequest, context_of, visitor_of
+from lbsync.console.facts.health import HealthView, health_view
 from lbsync.console.facts.hosts import FleetView, HostView, fleet_view, host_view
 from lbsync.console.facts.lookup import LookupView, lookup_view
 from lbsync.console.facts.publishers import PublishersView, publishers_view
@@ -38,7 +39,7 @@ class Health(msgspec.Struct, frozen=True):
 async def health(request: AnyRequest) -> Health:
     """Tell whether etcd answers, and by which right you ask."""
     board, visitor = context_of(request).board, visitor_of(request)
-    found = board.health
+    found = board.source_health
     return Health(found.ok, found.detail, found.since, board.revision, visitor.name, visitor.right)
 
 
@@ -79,10 +80,25 @@ async def service(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -
     """Return one service."""
     shown = await context_of(request).board.shown()
     if f"{ns}/{name}" not in shown.index:
-        raise RequestProblem(
-            Problem(404, "No such service", f"No key names {f'{ns}/{name}'[:140]!r}.")
-        )
+        raise _no_service(f"{ns}/{name}")
     return service_view(shown.state, shown.index.row(f"{ns}/{name}"))
+
+
+@get("/services/{ns:str}/{name:str}/health", summary="How the servers of one service do")
+async def service_health(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> HealthView:
+    """Return what balancers answer about a service. The first time nobody has been asked yet: `silent` names them all,
+    and a second later most have answered."""
+    context = context_of(request)
+    shown = await context.board.shown()
+    if f"{ns}/{name}" not in shown.index:
+        raise _no_service(f"{ns}/{name}")
+    context.health.look(f"{ns}/{name}")
+    live = [host for host, record in shown.state.census.live.items() if record is not None]
+    return health_view(f"{ns}/{name}", live, shown.answers)
+
+
+def _no_service(name: str) -> RequestProblem:
+    return RequestProblem(Problem(404, "No such service", f"No key names {name[:140]!r}."))
 
 
 @get("/refused", summary="Refused keys")
@@ -110,4 +126,4 @@ async def lookup(
     return found
 
 
-HANDLERS = [health, fleet, host, services, service, refused, publishers, lookup]
+HANDLERS = [health, fleet, host, services, service, service_health, refused, publishers, lookup]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from lbsync.console.board import Shown
+from lbsync.console.facts.health import health_view
 from lbsync.console.facts.hosts import fleet_view, host_view
 from lbsync.console.facts.lookup import lookup_view
 from lbsync.console.facts.publishers import publishers_view
@@ -44,6 +45,8 @@ class Page(msgspec.Struct, frozen=True):
     """Raises `RequestProblem` where there is no such thing."""
     by_time: bool = False
     """It changes by the clock alone, too."""
+    watches: Callable[[Question], str] = lambda _: ""
+    """The service whose health its visitor looks at; empty: none."""
 
 
 def _fleet(shown: Shown, _: Question) -> object:
@@ -72,10 +75,18 @@ def _services(shown: Shown, asked: Question) -> object:
 
 
 def _service(shown: Shown, asked: Question) -> object:
-    name = f"{asked.parts['ns']}/{asked.parts['name']}"
+    name = _named(asked)
     if name not in shown.index:
         raise RequestProblem(Problem(404, "No such service", f"No key names {name[:140]!r}."))
-    return service_view(shown.state, shown.index.row(name))
+    live = [host for host, record in shown.state.census.live.items() if record is not None]
+    return {
+        "service": service_view(shown.state, shown.index.row(name)),
+        "health": health_view(name, live, shown.answers),
+    }
+
+
+def _named(asked: Question) -> str:
+    return f"{asked.parts['ns']}/{asked.parts['name']}"
 
 
 def _refused(shown: Shown, _: Question) -> object:
@@ -94,7 +105,7 @@ PAGES = (
     Page("/", "fleet.html.j2", "Fleet", _fleet),
     Page("/hosts/{host:str}", "host.html.j2", "Balancer", _host),
     Page("/services", "services.html.j2", "Services", _services),
-    Page("/services/{ns:str}/{name:str}", "service.html.j2", "Service", _service),
+    Page("/services/{ns:str}/{name:str}", "service.html.j2", "Service", _service, watches=_named),
     Page("/refused", "refused.html.j2", "Refused keys", _refused),
     Page("/publishers", "publishers.html.j2", "Publishers", _publishers, by_time=True),
     Page("/lookup", "lookup.html.j2", "Who answers?", _lookup),
