@@ -1,0 +1,188 @@
+"""The pages in Debian's Chromium: live, by keyboard, on a phone, in the dark, and nothing from elsewhere."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness import browser as chromium
+from harness.browser import Browser
+from harness.console import ConsoleProcess
+from harness.etcd import Etcd, open_etcd
+from harness.wait import wait_until
+from tests.console_client import an_agent
+from tests.integration.test_console import PREFIX, Fleet
+
+PATHS = (
+    "/", "/hosts/lb-2", "/services", "/services/shop/cart", "/refused", "/publishers",
+    "/lookup?url=cart.example.com", "/login", "/nowhere",
+)  # fmt: skip
+#: For each text that is shown: whether its colour stands out from what is behind it (WCAG 2.2, 1.4.3).
+CONTRAST = """
+const linear = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+const lum = (c) => { const [r, g, b] = c.map(v => linear(v / 255));
+  return .2126 * r + .7152 * g + .0722 * b; };
+const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const parse = (text) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
+const over = (top, below) => top.slice(0, 3).map((v, i) => v * top[3] + below[i] * (1 - top[3]));
+const behind = (element) => { if (!element) return parse("Canvas").slice(0, 3);
+  const own = parse(getComputedStyle(element).backgroundColor);
+  return own[3] === 1 ? own.slice(0, 3) : over(own, behind(element.parentElement)); };
+const found = [];
+for (const element of document.querySelectorAll("body *")) {
+  const text = [...element.childNodes].filter(n => n.nodeType === 3).map(n => n.data.trim()).join("");
+  if (!text || !element.checkVisibility() || element.closest(".sr, option, svg, .skip")) continue;
+  const back = behind(element), front = over(parse(getComputedStyle(element).color), back);
+  const [high, low] = [lum(front), lum(back)].sort((a, b) => b - a);
+  if ((high + .05) / (low + .05) < 4.5) found.push(`${text.slice(0, 40)}: ${((high + .05) / (low + .05)).toFixed(2)}`);
+}
+return found;
+"""
+WIDER = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+FOREIGN = """
+return performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith(location.origin + "/"))
+"""
+NAMELESS = """
+return [...document.querySelectorAll("a, button, input:not([type=hidden]), select, [role=region]")]
+  .filter(e => !(e.innerText?.trim() || e.labels?.length || e.getAttribute("aria-label"))).map(e => e.outerHTML)
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if not chromium.installed():
+        pytest.skip("chromium and chromedriver are not installed")
+    made = Browser(tmp_path_factory.mktemp("browser"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def fleet(etcd: Etcd) -> Iterator[Fleet]:
+    etcd.delete(PREFIX, "--prefix")
+    source = open_etcd([etcd.node.url], PREFIX)
+    made = Fleet(source, etcd)
+    yield made
+    made.lease.end()
+    source.close()
+
+
+@pytest.fixture(scope="module")
+def console(
+    etcd: Etcd, fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ConsoleProcess]:
+    made = ConsoleProcess(tmp_path_factory.mktemp("console"), [etcd.node.url], PREFIX).start()
+    yield made
+    made.stop()
+
+
+def test_pages_are_readable_on_every_screen_and_load_nothing_from_elsewhere(
+    browser: Browser, console: ConsoleProcess
+) -> None:
+    browser.complaints()
+    wrong: list[Any] = []
+    for path in PATHS:
+        for scheme, width in (("light", 1280), ("dark", 360)):
+            browser.prefer(scheme)
+            browser.resize(width, 800)
+            browser.open(f"{console.url}{path}")
+            wrong += [(path, scheme, said) for said in browser.run(CONTRAST)]
+            wrong += [(path, "comes from elsewhere", said) for said in browser.run(FOREIGN)]
+            wrong += [(path, "has no name", said) for said in browser.run(NAMELESS)]
+            if (more := browser.run(WIDER)) > 0:
+                wrong.append((path, width, f"is {more} px wider than the screen"))
+    wrong += [said for said in browser.complaints() if "404" not in said]
+    assert wrong == []
+
+
+def test_a_live_page_changes_without_losing_what_is_typed_or_the_place(
+    browser: Browser, console: ConsoleProcess, fleet: Fleet
+) -> None:
+    browser.resize(1280, 800)
+    browser.open(f"{console.url}/services")
+    browser.wait_for_text("live", "#live")
+    browser.type("#q", "half a wo")
+    browser.run("window.row = document.querySelector('tbody tr')")
+    fleet.put("services/shop/new", {"mode": "http", "hosts": ["new.example.com"]})
+    browser.wait_for_text("new.example.com")
+    assert (
+        browser.run("return document.activeElement.id + document.querySelector('#q').value")
+        == "qhalf a wo"
+    )
+    assert browser.run("return window.row.isConnected")
+    fleet.delete("services/shop/new")
+    wait_until("it to go", lambda: "new.example.com" not in browser.text())
+
+
+def test_a_host_that_is_updated_moves_nothing_else(
+    browser: Browser, console: ConsoleProcess, fleet: Fleet
+) -> None:
+    browser.open(f"{console.url}/")
+    browser.wait_for_text("live", "#live")
+    where = (
+        "return [...document.querySelectorAll('tbody tr')]"
+        ".map(e => [e.dataset.key, e.offsetTop, e.children[1].offsetLeft])"
+    )
+    before = browser.run(where)
+    fleet.put("agents/lb-1", an_agent(revision=99_999, generation=77))
+    browser.wait_for_text("99999")
+    assert browser.run(where) == before
+    assert "ago" in browser.text("time")
+
+
+def test_everything_is_reached_by_the_keyboard(browser: Browser, console: ConsoleProcess) -> None:
+    browser.open(f"{console.url}/")
+    stops = []
+    for _ in range(12):
+        browser.press("\ue004")  # Tab (WebDriver, 17.4.2)
+        stops.append(browser.run(
+            "const e = document.activeElement, s = getComputedStyle(e);"
+            "return [e.innerText.trim().slice(0, 30), s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2]"
+        ))  # fmt: skip
+    words = [word for word, _ in stops]
+    assert words[0] == "Skip to the content"
+    assert {
+        "lbsync",
+        "Fleet",
+        "Services",
+        "Refused",
+        "Publishers",
+        "Who answers?",
+        "Log in",
+    } <= set(words)
+    assert all(is_seen for _, is_seen in stops)
+    browser.run("document.querySelector('.skip').focus()")
+    browser.press("\ue007")  # Enter
+    assert browser.run("return document.activeElement.id") == "main"
+
+
+def test_pages_work_without_javascript(browser: Browser, console: ConsoleProcess) -> None:
+    browser.command("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(f"{console.url}/lookup")
+        browser.type("#url", "cart.example.com/api")
+        browser.click("form.search button")
+        browser.wait_for_text("shop/cart answers")
+        assert "UTC" not in browser.text() or "ago" not in browser.text()
+    finally:
+        browser.command("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_somebody_logs_in_and_confirms_a_removal(
+    browser: Browser, console: ConsoleProcess, fleet: Fleet
+) -> None:
+    token = console.command("console", "token", "add", "ann", "--right", "operate")
+    wait_until("the token to count", lambda: console.get("/api/fleet")[0] == 401)
+    browser.open(f"{console.url}/services?q=cart")
+    browser.type("#token", token)
+    browser.click("form.login button")
+    browser.wait_for_text("1 of")
+    browser.open(f"{console.url}/")
+    browser.click("a.button")
+    browser.wait_for_text("Confirm a removal", "h1")
+    browser.click("button.danger")
+    browser.wait_for_text("The removal is confirmed")
+    assert fleet.source.get("confirmations/4f2a") is not None
+    browser.click("button.quiet")
+    browser.wait_for_text("Log in", "h1")
