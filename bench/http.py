@@ -68,7 +68,7 @@ def started(stack: Stack, port: int, scrapes: int) -> tuple[float, float]:
     """Return memory in MB and seconds of processor time for a scrape, of a fresh agent."""
     agent = AgentProcess(stack).start(ready=False)
     try:
-        wait_until("confirmed", lambda: agent.status().get("state") == "confirmed", timeout=180)
+        wait_until("the first pass", lambda: "READY=1" in agent.notified(), timeout=180)
         time.sleep(_SETTLE_S)
         before = cpu_seconds(agent.pid)
         for _ in range(scrapes):

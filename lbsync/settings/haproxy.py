@@ -8,6 +8,7 @@ from msgspec import Meta
 from lbsync.values.addresses import Bind, IpAddress, LogTarget, NameServer, Network
 from lbsync.values.basic import Command, Duration, FilePath, MediaType, Program
 
+LogField = Literal["balancer", "query", "request_id", "tls", "user_agent"]
 Account = Annotated[str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_.-]{0,31})?$")]
 
 
@@ -165,6 +166,17 @@ class Proxy(msgspec.Struct, frozen=True):
         Meta(ge=1, le=65535,
              description="The port of https:// as clients see it, for redirects."),
     ] = 443  # fmt: skip
+    request_id: Annotated[
+        bool,
+        Meta(description="Give each request an `X-Request-ID`, a random UUID, which servers and the log get. "
+             "One that a balancer of `trusted_proxies` has given is kept."),
+    ] = True  # fmt: skip
+    log_fields: Annotated[
+        tuple[LogField, ...],
+        Meta(description="What the line of a request has besides who, what, where and how long: `balancer` "
+             "(`host` above), `query` (which may hold secrets), `request_id`, `tls` (version and cipher), "
+             "`user_agent`. With the query or the user agent, the path is cut to 400 bytes, not 900."),
+    ] = ("request_id", "tls")  # fmt: skip
     health_path: Annotated[
         str,
         Meta(pattern=r"^/[A-Za-z0-9._~/-]*$",

@@ -40,10 +40,15 @@ def trusting(build: Callable[..., Site], web: Web) -> Site:
     return site
 
 
+LOG_FIELDS = ["balancer", "query", "request_id", "tls", "user_agent"]
+
+
 @pytest.fixture(scope="module")
 def behind(build: Callable[..., Site], web: Web) -> Site:
     """A site to which 127.0.0.1 sends the PROXY protocol, and nobody else does."""
-    site = build(proxy='accept_proxy = ["127.0.0.1", "fd00::/8"]')
+    site = build(
+        proxy=f'accept_proxy = ["127.0.0.1", "fd00::/8"]\nlog_fields = {json.dumps(LOG_FIELDS)}'
+    )
     site.service("page", web("front"))
     site.service("office", web("front"), allow=["203.0.113.0/24"])
     site.service("barred", web("front"), deny=["192.0.2.1"])
@@ -265,6 +270,36 @@ def test_the_log_tells_who_came_when_to_which_service(trusting: Site) -> None:
     )  # fmt: skip
     assert (line["method"], line["status"], line["http"]) == ("GET", 200, "HTTP/1.1")
     assert line["ms"].keys() == {"request", "queue", "connect", "response", "active"}
+
+
+def test_a_request_has_one_id_for_servers_and_log_and_only_a_balancers_is_kept(
+    trusting: Site, web: Web
+) -> None:
+    forged = {"X-Request-ID": "mine", "X_Request_ID": "mine", "x-request_id": "mine"}
+    trusting.get("page.test", "/id", headers=forged)
+    seen = web("front").last_headers
+    told = [value for name, value in seen.items() if "request" in name]
+    assert re.fullmatch(r"[0-9a-f-]{36}", told[0])
+    assert told == [trusting.logged(b"/id")["request_id"]]
+    for given, kept in (("abc-1.2:3", True), ("x" * 129, False), ('"quoted"', False)):
+        trusting.get("page.test", "/given", client="127.0.0.7", headers={"X-Request-ID": given})
+        assert (trusting.logged(b"/given")["request_id"] == given) is kept
+
+
+def test_the_log_has_the_fields_that_are_asked_for(behind: Site) -> None:
+    agent = 'odd "agent" \\ ' + "x" * 3000
+    path = "/asked" + "p" * 2000
+    behind.get(
+        "page.test", f"{path}?a=1&b=%22{'q' * 2000}", before=v2(), headers={"User-Agent": agent}
+    )
+    line = behind.logged(b"/asked")
+    assert line["path"] == path[:400]
+    assert line["query"] == f"a=1&b=%22{'q' * 2000}"[:300]
+    assert line["user_agent"] == agent[:200]
+    assert f'"balancer":"{line["balancer"]}"' in behind.text()
+    assert line["balancer"]
+    assert (line["tls"], line["cipher"]) == ("-", "-")
+    assert re.fullmatch(r"[0-9a-f-]{36}", line["request_id"])
 
 
 def test_a_bad_request_is_logged_as_json(trusting: Site) -> None:
