@@ -73,15 +73,33 @@ class World(msgspec.Struct):
     )
     tls: str = ""
     """What follows the address of the bind."""
+    defaults: dict[str, str] = msgspec.field(default_factory=dict)
+    """Name to lines of `defaults` sections for backends to stand on."""
+    stands: dict[str, str] = msgspec.field(default_factory=dict)
+    """Backend to the name of what it stands on; it has nothing but servers then."""
 
     def text(self, place: "Place", digest: str = "one") -> str:
         """Return `haproxy.cfg`."""
         head = HEAD.format(digest=digest, stats=place.stats, port=place.port, tls=self.tls)
+        plain = [name for name in self.servers if name not in self.stands]
         return head + "\n".join(
-            f"backend {backend}\n    balance {self.balance.get(backend, 'roundrobin')}\n"
-            + "".join(f"    server {name} {spot}\n" for name, spot in servers.items())
-            for backend, servers in self.servers.items()
+            [
+                *(
+                    f"backend {name}\n    balance {self.balance.get(name, 'roundrobin')}\n"
+                    + self._lines(name)
+                    for name in plain
+                ),
+                *(f"defaults {name}\n{lines}" for name, lines in self.defaults.items()),
+                *(
+                    f"backend {name} from {defaults}\n" + self._lines(name)
+                    for name, defaults in self.stands.items()
+                ),
+            ]
         )
+
+    def _lines(self, backend: str) -> str:
+        servers = self.servers[backend].items()
+        return "".join(f"    server {name} {spot}\n" for name, spot in servers)
 
     def data(self) -> dict[str, bytes]:
         """Return the files beside it."""
@@ -94,6 +112,8 @@ class World(msgspec.Struct):
             servers={backend: dict(servers) for backend, servers in self.servers.items()},
             balance=dict(self.balance),
             files=dict(self.files),
+            defaults=dict(self.defaults),
+            stands=dict(self.stands),
         )
 
 
@@ -147,6 +167,7 @@ class Bed:
         assert made.reasons == ()
         self.executor.run(made, self.can.payload_bytes)
         self.running.adopt(self.config(world), world.data(), made.steps)
+        self.running.leaving.dropped.clear()  # as once the file is the live one
         return made
 
     def ask(self, command: str) -> str:

@@ -145,6 +145,7 @@ class Converger:
             raise _Drifted([finding for finding in found if not finding.by_hand])
         steps = self._runtime.pop_step_count()
         applied = self._switcher.adopt(staged, config, self._runtime.base)
+        self._runtime.note_stored()
         self._limiter.drop_request()
         return self._note(applied, found, steps=steps)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from lbsync.agent.haproxycfg.server_options import options
 from lbsync.agent.runtime.changes.steps import (
+    AddBackend,
     AddEntry,
     AddServer,
     Correct,
@@ -18,7 +19,9 @@ from lbsync.agent.runtime.changes.steps import (
     DeleteServer,
     DropCertificate,
     ListCertificate,
+    PublishBackend,
     ReplaceEntries,
+    RetireBackend,
     RetireServer,
     SetAddress,
     SetCertificate,
@@ -34,6 +37,11 @@ REGISTERED = re.compile(r"New server registered\.")
 MOVED = re.compile(r"(?:IP changed|no need to change the addr|port changed).*|nothing changed")
 CORRECTED = re.compile(r"(?:server ssl setting updated\.)?")
 DELETED = re.compile(r"Server deleted\.")
+# Before it may stand what HAProxy warns of, or told that thread before (3.4, measured): the last line counts.
+BACKEND_REGISTERED = re.compile(r"(?:.*\n)*New backend registered\b.*")
+PUBLISHED = re.compile(r"(?:.*\n)*Backend published\.")
+UNPUBLISHED = re.compile(r"(?:.*\n)*Backend unpublished\.")
+BACKEND_DELETED = re.compile(r"(?:.*\n)*Backend deleted\.")
 _CREATED = re.compile(r"New empty certificate store .*")
 _OPENED = re.compile(r"Transaction (?:created|updated) for certificate .*")
 _COMMITTED = re.compile(r"Committing .*\n(?:.*\n)*Success!")
@@ -66,6 +74,8 @@ def commands(step: Step, *, waits: bool = False) -> Iterator[Command]:
     `waits`: the server gets no request before its next good check.
     """
     match step:
+        case AddBackend() | PublishBackend() | RetireBackend():
+            yield _backend(step)
         case AddServer():
             yield from _add_server(step, waits=waits)
         case SetAddress() | SetState() if waits:
@@ -80,6 +90,20 @@ def commands(step: Step, *, waits: bool = False) -> Iterator[Command]:
             yield Command(command, CORRECTED)
         case _:
             yield from _certificate(step)
+
+
+def _backend(step: AddBackend | PublishBackend | RetireBackend) -> Command:
+    name = step.backend
+    match step:
+        case AddBackend(defaults=defaults, mode=mode, guid=guid):
+            said = [f"add backend {name} from {word(defaults)}"]
+            said += [f"mode {word(mode)}"] if mode else []
+            said += [f"guid {word(guid)}"] if guid else []
+            return Command(" ".join(said), BACKEND_REGISTERED)
+        case PublishBackend():
+            return Command(f"publish backend {name}", PUBLISHED)
+        case RetireBackend():
+            return Command(f"unpublish backend {name}", UNPUBLISHED)
 
 
 def _add_server(step: AddServer, *, waits: bool) -> Iterator[Command]:

@@ -10,7 +10,7 @@ import msgspec
 
 from lbsync.agent.haproxycfg.inheritance import proxy
 from lbsync.agent.haproxycfg.parser import Section, Server
-from lbsync.agent.runtime import corrections, readback
+from lbsync.agent.runtime import backend_drift, corrections, readback
 from lbsync.agent.runtime.changes import maps
 from lbsync.agent.runtime.changes.certificates import Certificates, fingerprint, set_certificate
 from lbsync.agent.runtime.changes.change_set import Phase, Plan, PlanBuilder, Stage
@@ -59,7 +59,11 @@ def compare(running: RuntimeConfig, observed: ObservedState, can: Capabilities) 
     Health is not compared, nor the address of a server that is given by name.
     """
     return [
-        *_servers(running, observed.servers, can),
+        *(
+            Drift(mismatch, heal=heal)
+            for mismatch, heal in backend_drift.compare(running, observed, can)
+        ),
+        *_servers(running, observed, can),
         *_maps(running, observed),
         *_limits(running, observed),
         *_server_limits(running, observed),
@@ -83,24 +87,26 @@ def note_verified(running: RuntimeConfig, findings: Iterable[Drift]) -> None:
     running.verified((*f.server, field) for f in wrong if f.server for field in ("weight", "state"))
 
 
-def _servers(
-    running: RuntimeConfig, servers: Iterable[ServerState], can: Capabilities
-) -> Iterator[Drift]:
+def _servers(running: RuntimeConfig, observed: ObservedState, can: Capabilities) -> Iterator[Drift]:
     states: dict[str, list[ServerState]] = {}
-    for state in servers:
+    for state in observed.servers:
         states.setdefault(state.backend, []).append(state)
     for section in running.sections.values():
         if section.kind not in ("backend", "listen"):
             continue
         here = states.pop(section.name, [])
         # Only HAProxy knows which servers of a conditional section exist.
-        if section.disabled or section.conditional or running.was_right(section, here):
+        there = observed.backends is None or section.name in observed.backends
+        if not there or section.disabled or section.conditional:
+            continue
+        if running.was_right(section, here):
             continue
         found = list(_section(running, section, here, can))
         yield from found
         if not found and len(here) == len(section.servers):
             running.note_right(section, here)
-    for unknown in states.values():
+    # Where backends are seen themselves, so are those that should not be there.
+    for unknown in states.values() if observed.backends is None else ():
         for state in unknown:
             where = f"{state.backend}/{state.name}"
             reason = f"{where}: HAProxy runs a backend that is not in the configuration"
@@ -188,7 +194,7 @@ def _lost(running: RuntimeConfig, section: Section, server: Server, can: Capabil
 
 def _unwanted(running: RuntimeConfig, now: ServerState) -> Iterator[Drift]:
     """A retired server is no difference as long as it takes no new sessions."""
-    leaves = now.name in running.leaving.get(now.backend, {})
+    leaves = now.name in running.leaving.servers.get(now.backend, {})
     if leaves and (now.weight == 0 or readback.admin(now.admin_state) != "up"):
         return
     draft = PlanBuilder()

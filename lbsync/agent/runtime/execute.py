@@ -10,6 +10,7 @@ from lbsync import measure
 from lbsync.agent.runtime import first_checks
 from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.changes.steps import (
+    AddBackend,
     AddEntry,
     AddServer,
     ListCertificate,
@@ -87,7 +88,10 @@ class Executor:
     def _newcomers(self, steps: Sequence[Step]) -> frozenset[Name]:
         """Return which servers have to wait, by what the others of their backends do now."""
         coming = [step for step in steps if first_checks.may_wait(step)]
-        backends = sorted({name[0] for step in coming if (name := _name(step)) is not None})
+        # One that is only made by these steps has no server that serves yet.
+        made = {step.backend for step in steps if isinstance(step, AddBackend)}
+        named = {name[0] for step in coming if (name := _name(step)) is not None}
+        backends = sorted(named - made)
         states: list[ServerState] = []
         for texts in self._worker.batches([f"show servers state {each}" for each in backends]):
             answer = self._ask(coming[0], texts)

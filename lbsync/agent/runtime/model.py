@@ -12,12 +12,16 @@ from lbsync.agent.haproxycfg.config import Config, Placed
 from lbsync.agent.haproxycfg.inheritance import Bases, Key, proxy
 from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.runtime.changes import certificates, maps
+from lbsync.agent.runtime.changes.backends import Ground
 from lbsync.agent.runtime.changes.certificates import BESIDE, Certificates, Uses
+from lbsync.agent.runtime.changes.leaving import Leaving
 from lbsync.agent.runtime.changes.maps import Entries, Lookup
-from lbsync.agent.runtime.changes.servers import LeavingServer
+from lbsync.agent.runtime.changes.server_words import FILES, files_of
 from lbsync.agent.runtime.changes.steps import (
     AddServer,
     DeleteServer,
+    PublishBackend,
+    RetireBackend,
     RetireServer,
     SetState,
     SetWeight,
@@ -26,6 +30,7 @@ from lbsync.agent.runtime.changes.steps import (
 from lbsync.agent.runtime.corrections import Extras, extras
 from lbsync.agent.runtime.journal import Touch
 from lbsync.clients.haproxy.answers import ServerState
+from lbsync.clients.haproxy.capabilities import Capabilities
 
 
 class RuntimeConfig:
@@ -35,8 +40,10 @@ class RuntimeConfig:
         """`files`: path to content of the generation that HAProxy was proved to serve."""
         self.files: dict[str, bytes] = {}
         """Path to content, without the main file."""
-        self.leaving: dict[str, dict[str, LeavingServer]] = {}
-        """Backend to server name to what it was: removed, but not deleted yet."""
+        self.leaving = Leaving()
+        """What was removed, but is not deleted yet."""
+        self.defaults: dict[str, Section] = {}
+        """Those with a name that HAProxy loaded; it keeps them when the file has them no more."""
         self.touched: set[Touch] = set()
         """What steps changed and no read-back has verified since: a difference there is a failed step,
         anywhere else it was set by hand."""
@@ -67,6 +74,7 @@ class RuntimeConfig:
         self.sections = {(section.kind, section.name): section for section in sections}
         self._by_id = {id(section): section for section in sections}
         self._bases = Bases(config.placed)
+        self.defaults |= {s.name: s for s in sections if s.kind == "defaults" and s.name}
         self.lookups = maps.lookups(sections)
         self.uses = certificates.uses(sections)
         self._keep(files)
@@ -176,12 +184,13 @@ class RuntimeConfig:
         self._keep(files)
 
     def adopt_removal(self, backend: str, steps: Iterable[Step]) -> None:
-        """Take over that a backend was taken out by steps."""
+        """Take over that a backend was retired by steps."""
         self._note_leaving(steps)
         section = self.sections.pop(("backend", backend), None)
         if section is not None:
             self._by_id.pop(id(section), None)
             self._extras.pop(id(section), None)
+            self._right.pop(id(section), None)
 
     def adopt_section(self, section: Section, steps: Iterable[Step] = ()) -> None:
         """Take over one proxy that was changed by steps; only its servers differ from before."""
@@ -219,9 +228,7 @@ class RuntimeConfig:
     def _put(self, section: Section) -> None:
         self.sections[section.kind, section.name] = section
         self._by_id[id(section)] = section
-        if section.name in self.leaving:
-            for server in section.servers:
-                self.forget(section.name, server.name)
+        self.leaving.want(section)
 
     def touch(self, steps: Iterable[Step]) -> set[Touch]:
         """Note what steps are about to change, before they run. Return what is new."""
@@ -244,20 +251,33 @@ class RuntimeConfig:
         steps = tuple(steps)
         self.touch(steps)
         for step in steps:
-            if isinstance(step, RetireServer):
-                self._leave(step.backend, step.name)
-            elif isinstance(step, DeleteServer):
-                self.forget(step.backend, step.name)
+            match step:
+                case RetireBackend(backend=name):
+                    self.leaving.retire_backend(name, self.sections.get(("backend", name)))
+                case PublishBackend(backend=name):
+                    self.leaving.backends.pop(name, None)
+                case RetireServer(backend=backend, name=name):
+                    section = self.server_section(backend)
+                    base = self.base(section) if section else None
+                    self.leaving.retire_server(backend, name, section, base)
+                case DeleteServer(backend=backend, name=name):
+                    self.leaving.forget_server(backend, name)
 
-    def _leave(self, backend: str, name: str) -> None:
-        left = self.leaving.setdefault(backend, {})
-        section = self.server_section(backend)
-        found = [s for s in section.servers if s.name == name] if section else []
-        if section is not None and found:
-            inherited = proxy(section, self.base(section)).inherited(found[0])
-            left[name] = LeavingServer(found[0], inherited)
-        else:
-            left.setdefault(name, LeavingServer(None))
+    def ground(self, can: Capabilities) -> Ground:
+        """Return what new backends may stand on."""
+        forgotten = "tune.defaults.purge" in self.globals
+        return Ground(can, self.defaults, forgotten, self._server_files, self.leaving.dropped)
+
+    def _server_files(self) -> frozenset[str]:
+        """Return the files that servers use; all of them are in HAProxy's memory, for any server."""
+        found = frozenset[str]()
+        for section in (*self.sections.values(), *self.defaults.values()):
+            if any(word in section.text for word in FILES):
+                words = proxy(section, self.base(section))
+                each = [(*words.inherited(s), *s.options) for s in section.servers]
+                each += [said for _, said in words.own.default_server]
+                found = found.union(*map(files_of, each))
+        return found
 
     def server_section(self, name: str) -> Section | None:
         """Return the proxy of that name that has servers."""
@@ -266,13 +286,6 @@ class RuntimeConfig:
     def adopt_steps(self, steps: Iterable[Step]) -> None:
         """Note steps that healed drift; they did not change what is wanted."""
         self._note_leaving(steps)
-
-    def forget(self, backend: str, name: str) -> None:
-        """Note that a server that was leaving is gone, or wanted again."""
-        names = self.leaving.get(backend, {})
-        names.pop(name, None)
-        if not names:
-            self.leaving.pop(backend, None)
 
 
 def wish(server: Server) -> tuple[object, ...]:

@@ -14,8 +14,9 @@ from lbsync.clients.haproxy import answers
 from lbsync.clients.haproxy.answers import Frontend, ServerLimit, ServerState
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
-_FRONTENDS, _SERVERS = "show stat -1 1 -1", "show stat -1 4 -1"
-"""Of all proxies the frontends, or the servers, alone (management guide, 9.3)."""
+_FRONTENDS, _BACKENDS, _SERVERS = (f"show stat -1 {kind} -1" for kind in (1, 2, 4))
+"""Of all proxies the frontends, the backends, or the servers alone (management guide, 9.3)."""
+_NAMES = "show backend"
 _TRUST = ("ca-file", "crl-file")
 _FILENAME = re.compile(r"^Filename: ", re.MULTILINE)
 _FINGERPRINTS = re.compile(
@@ -44,6 +45,10 @@ class ObservedState(msgspec.Struct, frozen=True, eq=False):
     """Backend and server to limits that commands can set."""
     with_cookies: frozenset[str] = frozenset()
     """The proxies whose servers' cookies are in `limits`."""
+    backends: frozenset[str] | None = None
+    """The backends there are; None: not asked for."""
+    unpublished: frozenset[str] | None = None
+    """Those of them that no request may be led to; None: not asked for."""
     trust: Mapping[str, str] = {}
     """File of authorities, or of certificates they took back, to a digest of what HAProxy shows of it."""
 
@@ -55,12 +60,14 @@ def observe(
     *,
     contents: Iterable[str] | None = None,
     certificates: bool = True,
+    backends: bool = False,
 ) -> ObservedState:
     """Read the servers, the sizes of all maps and lists, the content of some, the certificates.
 
     `contents`: the maps and lists to read whole; None: all. A file of unexpected size is always read
-    whole. Raises `Unavailable`.
+    whole. `backends`: also which backends there are. Raises `Unavailable`.
     """
+    there = answers.parse_backends(worker.run([_NAMES])) if backends else None
     servers = answers.parse_servers(worker.servers_state())
     known = {path: use for path, use in running.lookups.items() if use is not None}
     counts = _counts(worker, known)
@@ -71,7 +78,7 @@ def observe(
     raw = {path: text for path, text in raw.items() if running.found_right.get(path) != text}
     entries = {path: _content(text, known[path]) for path, text in raw.items()}
     if not certificates:
-        return ObservedState(servers, counts, entries, raw=raw)
+        return ObservedState(servers, counts, entries, raw=raw, backends=there)
     with_cookies = _with_cookies(running)
     return ObservedState(
         servers,
@@ -84,6 +91,8 @@ def observe(
         tuple(answers.parse_frontends(worker.run([_FRONTENDS]))),
         answers.parse_limits(worker.run([_SERVERS]), with_cookies),
         with_cookies,
+        there,
+        answers.parse_unpublished(worker.run([_BACKENDS])) if backends else None,
         _trust(worker),
     )
 

@@ -6,15 +6,18 @@ becomes a reload, which is always right, only slower.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from lbsync.agent.file_names import BACKEND_MAPS
 from lbsync.agent.haproxycfg.config import Config, Placed
+from lbsync.agent.haproxycfg.inheritance import Bases
 from lbsync.agent.haproxycfg.parser import Section
 from lbsync.agent.runtime.changes import maps
+from lbsync.agent.runtime.changes.backends import plan_gone, plan_new, plan_return
 from lbsync.agent.runtime.changes.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.changes.change_set import Phase, Plan, PlanBuilder
 from lbsync.agent.runtime.changes.maps import Change, plan_changes, plan_entries, plan_whole
-from lbsync.agent.runtime.changes.section_diff import Pair, title
+from lbsync.agent.runtime.changes.section_diff import Pair, first_change, title
 from lbsync.agent.runtime.changes.servers import LeavingServer, plan_section
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.clients.haproxy.capabilities import Capabilities
@@ -51,24 +54,27 @@ def plan(
 
 
 def plan_one(running: RuntimeConfig, section: Section, can: Capabilities, line: int = 1) -> Plan:
-    """Return what a new version of one section asks for; all others stay as they run.
+    """Return what a new version of one section, or a new section, asks for; all others stay as they run.
 
-    `line`: its line number, for the reason. It may differ only in its servers; else the plan asks for a
-    reload.
+    `line`: its line number, for the reason. It may differ only in its servers, and be new only where
+    HAProxy knows what it stands on; else the plan asks for a reload.
     """
     draft = PlanBuilder()
+    planner = _Sections(draft, running, can)
     old = running.sections.get((section.kind, section.name))
     if old is None:
-        draft.reload(_new(Placed(section, line)))
+        planner.new(Placed(section, line))
     else:
-        _pair(draft, running, old, Placed(section, line), can)
+        planner.changed(old, Placed(section, line))
     return draft.finish()
 
 
-def plan_removal(running: RuntimeConfig, backend: str, can: Capabilities) -> Plan:  # noqa: ARG001
+def plan_removal(running: RuntimeConfig, backend: str, can: Capabilities) -> Plan:
     """Return what it takes that a backend is gone; all others stay as they run."""
     draft = PlanBuilder()
-    draft.reload(f"backend {backend}: the section is gone")
+    section = running.sections.get(("backend", backend))
+    if section is not None:
+        plan_gone(draft, section, can)
     return draft.finish()
 
 
@@ -116,8 +122,10 @@ def _plan_sections(
     draft: PlanBuilder, running: RuntimeConfig, config: Config, can: Capabilities
 ) -> None:
     fresh, gone = running.differing(config)
-    if not fresh and not gone and not running.same_bases(config):
+    moved = running.same_bases(config)
+    if not fresh and not gone and not moved:
         return
+    planner = _Sections(draft, running, can, config)
     left: dict[tuple[str, str], list[Section]] = {}
     for section in gone:
         left.setdefault((section.kind, section.name), []).append(section)
@@ -126,32 +134,116 @@ def _plan_sections(
         come.setdefault((placed.section.kind, placed.section.name), []).append(placed)
     for key, news in come.items():
         olds = left.pop(key, [])
-        if not olds:
-            draft.reload(_new(news[0]))
+        if not olds and len(news) == 1:
+            planner.new(news[0])
         elif len(olds) == len(news) == 1:
-            _pair(draft, running, olds[0], news[0], can)
+            planner.changed(olds[0], news[0])
         elif {old.text for old in olds} != {placed.section.text for placed in news}:
             draft.reload(f"{_place(news[0])}: there are several of that name, and one changed")
     for key in sorted(left):
-        draft.reload(f"{title(left[key][0])}: the section is gone")
-    if moved := running.same_bases(config):
+        planner.gone(left[key][0])
+    planner.finish()
+    if moved:
         draft.reload(f"{moved}: it stands on another 'defaults' section than before")
 
 
-def _pair(
-    draft: PlanBuilder, running: RuntimeConfig, old: Section, placed: Placed, can: Capabilities
-) -> None:
-    leaving = running.leaving.get(old.name, _NOBODY) if old.kind in _SERVERS else _NOBODY
-    pair = Pair(old, placed.section, placed.line, running.base(old))
-    plan_section(draft, pair, can, leaving)
+class _Sections:
+    """Plans for sections that came, changed or went."""
+
+    def __init__(
+        self,
+        draft: PlanBuilder,
+        running: RuntimeConfig,
+        can: Capabilities,
+        config: Config | None = None,
+    ) -> None:
+        """`config`: as wanted; None: what runs, but for the section in question."""
+        self._draft = draft
+        self._running = running
+        self._can = can
+        self._config = config
+        self._unused: list[Placed] = []
+
+    @cached_property
+    def _bases(self) -> Bases | None:
+        return Bases(self._config.placed) if self._config else None
+
+    @cached_property
+    def _defaults(self) -> dict[str, Placed]:
+        """The wanted `defaults` that have a name."""
+        found = self._config.of("defaults") if self._config else ()
+        return {placed.section.name: placed for placed in found}
+
+    def new(self, placed: Placed) -> None:
+        """Plan for a section that does not run."""
+        section = placed.section
+        if section.kind == "defaults" and section.name:
+            known = self._running.defaults.get(section.name)
+            if known is None or known.text != section.text:
+                self._unused.append(placed)
+            return
+        base = self._bases.of(section) if self._bases else self._running.base(section)
+        left = self._running.leaving.backends.get(section.name)
+        ground = self._running.ground(self._can)
+        if left is None or left.section is None or section.kind != "backend":
+            pair = Pair(section, section, placed.line, base)
+            if left is None:
+                plan_new(self._draft, pair, ground, self._settings_of(section))
+            else:
+                plan_return(self._draft, pair, ground, left, {})
+            return
+        if left.section.inherits != section.inherits:
+            self._settings_changed(left.section, placed)
+            return
+        leaving = self._running.leaving.servers.get(section.name, _NOBODY)
+        plan_return(
+            self._draft, Pair(left.section, section, placed.line, base), ground, left, leaving
+        )
+
+    def changed(self, old: Section, placed: Placed) -> None:
+        """Plan for a section that runs otherwise."""
+        new = placed.section
+        if old.inherits != new.inherits:
+            self._settings_changed(old, placed)
+            return
+        leaving = self._running.leaving.servers if old.kind in _SERVERS else {}
+        pair = Pair(old, new, placed.line, self._running.base(old))
+        plan_section(self._draft, pair, self._can, leaving.get(old.name, _NOBODY))
+
+    def gone(self, section: Section) -> None:
+        """Plan for a section that runs and should not.
+
+        What nothing uses any more may stay in HAProxy's memory: the last backend of its settings is gone.
+        """
+        if section.kind == "defaults" and section.name:
+            return
+        if section.kind == "userlist" and self._can.backends:
+            return
+        plan_gone(self._draft, section, self._can)
+
+    def finish(self) -> None:
+        """Plan for new `defaults` on which nothing stands that has asked for a reload."""
+        if self._unused and not self._draft.reasons:
+            self._draft.reload(f"{_place(self._unused[0])}: the section is new")
+
+    def _settings_of(self, section: Section) -> str:
+        placed = self._defaults.get(section.inherits)
+        return _place(placed) if placed else ""
+
+    def _settings_changed(self, old: Section, placed: Placed) -> None:
+        """A backend stands on other settings than before, which it cannot change while it runs."""
+        before = self._running.defaults.get(old.inherits)
+        now = self._defaults.get(placed.section.inherits)
+        what = f"defaults {placed.section.inherits or 'without a name'}"
+        if now is not None:
+            what = _place(now)
+            if before is not None:
+                what = first_change(before, now.section, now.line) or what
+        self._draft.reload(f"{_place(placed)}: its settings changed ({what})")
 
 
 def _place(placed: Placed) -> str:
     return f"{title(placed.section)}, line {placed.line}"
-
-
-def _new(placed: Placed) -> str:
-    return f"{_place(placed)}: the section is new"
 
 
 def _plan_files(

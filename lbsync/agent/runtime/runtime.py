@@ -1,7 +1,6 @@
 """The running HAProxy as the agent knows it, and changes to it without a reload."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lbsync import log
@@ -19,17 +18,15 @@ from lbsync.agent.runtime.journal import Journal
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import observe
 from lbsync.agent.runtime.plan import plan, plan_map
-from lbsync.agent.runtime.retire import RetiredServers
+from lbsync.agent.runtime.retired.reaper import Reaper
 from lbsync.agent.runtime.service_delta import ServiceDelta
+from lbsync.agent.runtime.settling import in_effect
 from lbsync.clients.haproxy import capabilities, known_faults, sockets
 from lbsync.clients.haproxy.answers import reports_digest
 from lbsync.clients.haproxy.capabilities import Capabilities
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Unavailable
 from lbsync.model.rendered import Rendered
-
-_ADDRESS_WITHIN_S = 0.05
-_ADDRESS_EVERY_S = 0.005
 
 
 class HaproxyRuntime:
@@ -40,8 +37,7 @@ class HaproxyRuntime:
         self._journal = Journal(Path(options.state_dir))
         self._worker = sockets.worker(options)
         self._executor = Executor(self._worker)
-        self._leave_within_s = leave_within_s
-        self._retired = RetiredServers(self._worker, leave_within_s)
+        self._reaper = Reaper(self._worker, leave_within_s)
         self._running: RuntimeConfig | None = None
         self._asked: RuntimeConfig | None = None
         self._by_signal = options.reload == "signal"
@@ -86,7 +82,7 @@ class HaproxyRuntime:
         self._running = RuntimeConfig(config, files_of(host_map.as_it_runs(self._worker, rendered)))
         self._running.touched |= self._journal.read(self.worker)
         self._journal.begin(self.worker, self._running.touched)
-        self._retired = RetiredServers(self._worker, self._leave_within_s)
+        self._reaper.begin()
         self.base = base
 
     def is_same_worker(self) -> bool:
@@ -116,6 +112,11 @@ class HaproxyRuntime:
         if self._running is None:
             return Plan((), ("what HAProxy runs is not known",))
         return self._within_limits(plan(self._running, config, files_of(rendered), self.can))
+
+    def note_stored(self) -> None:
+        """Note that the live file is that of what runs."""
+        if self._running is not None:
+            self._running.leaving.dropped.clear()
 
     def _sure(self) -> RuntimeConfig:
         """Return what runs. Raises `Unavailable` where that is not known."""
@@ -207,7 +208,13 @@ class HaproxyRuntime:
 
         def differences() -> list[Drift]:
             running = self._sure()
-            observed = observe(self._worker, running, contents=contents, certificates=not quick)
+            observed = observe(
+                self._worker,
+                running,
+                contents=contents,
+                certificates=not quick,
+                backends=self.can.backends,
+            )
             found = compare(running, observed, self.can)
             wrong = {finding.mismatch.where for finding in found}
             right = {path: text for path, text in observed.raw.items() if path not in wrong}
@@ -218,10 +225,8 @@ class HaproxyRuntime:
         return in_effect(differences)
 
     def reap_retired(self) -> bool:
-        """Delete retired servers that are idle; tell whether some are left."""
-        if self._running is None or not self._running.leaving:
-            return False
-        return bool(self._retired.reap(self._running, time.monotonic()).waiting)
+        """Delete retired servers and backends that are idle; tell whether some are left."""
+        return self._running is not None and self._reaper.reap(self._running)
 
     @property
     def asked(self) -> RuntimeConfig | None:
@@ -248,21 +253,6 @@ class HaproxyRuntime:
             self._asked = asked
             raise
         self.steps += len(todo.steps)
-
-
-def in_effect(differences: Callable[[], list[Drift]]) -> list[Drift]:
-    """Return what differs once recent changes have had time to take effect.
-
-    Since 3.0 `set server … addr` is answered up to 8.5 ms before another connection sees it
-    (measured), so an address that differs is read again before it counts as wrong.
-    """
-    deadline = time.monotonic() + _ADDRESS_WITHIN_S
-    while True:
-        found = differences()
-        moved = any(finding.mismatch.field in ("address", "port") for finding in found)
-        if not moved or time.monotonic() >= deadline:
-            return found
-        time.sleep(_ADDRESS_EVERY_S)
 
 
 def files_of(rendered: Rendered) -> dict[str, bytes]:

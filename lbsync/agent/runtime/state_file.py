@@ -233,7 +233,7 @@ class _Ordinary:
         return (
             running.server_section(section.name) is section
             and running.base(section) is self._wanted.base(section)
-            and section.name not in running.leaving
+            and section.name not in running.leaving.servers
         )
 
 
@@ -277,7 +277,7 @@ def _settle(
 ) -> bool:
     """Change a row to mean what is wanted; False where that is nothing at all."""
     backend, name = row[STATE_BACKEND], row[STATE_NAME]
-    if name in running.leaving.get(backend, {}):
+    if name in running.leaving.servers.get(backend, {}):
         return False  # our own drain
     before = asked.find(backend, name)
     if before is None or readback.is_disabled(before[0], before[1]):

@@ -106,6 +106,8 @@ class MapState(msgspec.Struct, frozen=True):
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed:\s*(\d+)\])?(?:\s+(\d\S+))?")
 _WORKER = re.compile(r"^(\d+)\s+worker\s+(\d+)\s+(\S+)")
 _UPTIME = re.compile(r"(\d+)d(\d+)h(\d+)m(\d+)s")
+_UNPUBLISHED = re.compile(r"^([^,\n]+),BACKEND,(?:[^,\n]*,){15}[^,\n]*\(UNPUB\),", re.MULTILINE)
+"""A row whose status, the 18th column, says so (management guide, 9.1)."""
 _MAP = re.compile(r"^(-?\d+) \((.*?)\) (?:.*\bentry_cnt=(\d+))?")
 
 
@@ -248,6 +250,19 @@ def parse_limits(answer: str, cookies: Container[str]) -> dict[tuple[str, str], 
     except (ValueError, IndexError) as error:
         raise Unavailable(f"'show stat' answered something else: {answer[:200]!r}") from error
     return found
+
+
+def parse_backends(answer: str) -> frozenset[str]:
+    """Read `show backend`. Raises `Unavailable` when it is something else."""
+    head, *names = answer.strip("\n").split("\n")
+    if head != "# name":
+        raise Unavailable(f"'show backend' answered something else: {answer[:200]!r}")
+    return frozenset(names)
+
+
+def parse_unpublished(answer: str) -> frozenset[str]:
+    """Read the backends of `show stat`: those that no request may be led to (3.4)."""
+    return frozenset(_UNPUBLISHED.findall(answer))
 
 
 def parse_maps(answer: str) -> list[MapState]:

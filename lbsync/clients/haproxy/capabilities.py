@@ -111,6 +111,13 @@ class Capabilities(msgspec.Struct, frozen=True):
         return (
             self.changes,
             Ability(
+                "new and removed services",
+                self.backends,
+                "while it runs, where HAProxy knows the settings of the service already"
+                if self.backends
+                else "each takes a reload; HAProxy 3.4 and later need none",
+            ),
+            Ability(
                 "new servers with a cookie",
                 self.server_cookies,
                 "while it runs"

@@ -25,7 +25,7 @@ from lbsync.agent.runtime.drift import Drift, compare, healing, note_verified
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import observe
-from lbsync.agent.runtime.retire import RetiredServers
+from lbsync.agent.runtime.retired.servers import RetiredServers
 from lbsync.clients.haproxy import answers, binary
 from tests.raw_http import ScriptedServer
 from tests.runtime_bed import Bed, Spot, World, changed, wanted_entries, wanted_servers
@@ -36,7 +36,7 @@ Beds = Callable[..., Bed]
 def agrees(bed: Bed, world: World) -> None:
     """HAProxy runs just this world, besides servers on their way out."""
     assert compare(bed.running, observe(bed.worker, bed.running), bed.can) == []
-    left = {f"{backend}/{name}" for backend, names in bed.running.leaving.items() for name in names}
+    left = {f"{backend}/{name}" for backend, name in bed.running.leaving.names()}
     servers = {name: row for name, row in bed.servers().items() if name not in left}
     assert servers == wanted_servers(world)
     for path in bed.running.lookups:
@@ -85,7 +85,7 @@ def test_every_kind_of_change_is_made_and_read_back(beds: Beds, master: bool) ->
 
 def _tidied(bed: Bed) -> bool:
     RetiredServers(bed.worker, 30.0).reap(bed.running, 0.0)
-    return bed.running.leaving == {}
+    return not bed.running.leaving
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -14,24 +14,26 @@ class Phase(IntEnum):
     other capacity is removed.
     """
 
-    ADD = 0
+    CREATE = 0
+    """New backends, each with its servers."""
+    ADD = 1
     """New servers and certificates."""
-    LEAD = 1
+    LEAD = 2
     """New entries of maps whose values name backends."""
-    RAISE = 2
+    RAISE = 3
     """New addresses, higher weights, servers out of maintenance; new values of map entries."""
-    LOWER = 3
+    LOWER = 4
     """Lower weights, servers into maintenance."""
-    OFFER = 4
+    OFFER = 5
     """New entries of the other maps, so that requests reach what the phases above prepared."""
-    REORDER = 5
+    REORDER = 6
     """Maps whose order matters, replaced as a whole."""
-    WITHDRAW = 6
+    WITHDRAW = 7
     """Removed entries of the other maps."""
-    UNLEAD = 7
+    UNLEAD = 8
     """Removed entries of maps whose values name backends; removed certificates."""
-    RETIRE = 8
-    """Removed servers: from here on they get no new sessions."""
+    RETIRE = 9
+    """Removed servers and backends: from here on they get no new sessions."""
 
 
 class Stage(msgspec.Struct, frozen=True):

@@ -63,6 +63,20 @@ def other_lines_differ(draft: PlanBuilder, pair: Pair) -> bool:
     return True
 
 
+def first_change(old: Section, new: Section, line: int) -> str:
+    """Return in words what first differs below the keywords of two sections, with its place; empty: nothing.
+
+    `line`: of the new one's keyword in the configuration.
+    """
+    then = _meanings(old.text.split("\n"), {0}, old.kind)
+    now = _meanings(new.text.split("\n"), {0}, new.kind)
+    if (found := first_difference([said for _, said in then], [said for _, said in now])) is None:
+        return ""
+    index, what = found
+    at = now[min(index, len(now) - 1)][0] if now else 0
+    return f"{title(new)}, line {line + at}: {what}"
+
+
 def _servers(section: Section, lines: list[str]) -> set[int]:
     """Return the numbers of `server` lines.
 
@@ -86,15 +100,16 @@ def first_difference(
         if index < len(old) and old[index] == line:
             continue
         if line not in old:
-            return index, f"'{_shown(line)}' is new"
+            return index, f"'{shown(line)}' is new"
         if index < len(old) and old[index] not in new:
-            return index, f"'{_shown(old[index])}' is gone"
-        return index, f"'{_shown(line)}' stands in another place"
+            return index, f"'{shown(old[index])}' is gone"
+        return index, f"'{shown(line)}' stands in another place"
     if len(old) > len(new):
-        return len(new), f"'{_shown(old[len(new)])}' is gone"
+        return len(new), f"'{shown(old[len(new)])}' is gone"
     return None
 
 
-def _shown(line: Sequence[str]) -> str:
+def shown(line: Sequence[str]) -> str:
+    """Return the words of a line for a sentence, cut where they are many."""
     text = " ".join(line).replace("\0", "$")
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

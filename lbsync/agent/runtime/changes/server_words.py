@@ -32,7 +32,8 @@ _TAKEN_BACK = {
         ),
     )
 }
-_FILES = frozenset(("ca-file", "crl-file", "crt"))
+FILES = frozenset(("ca-file", "crl-file", "crt"))
+"""Options whose value is a file."""
 _NO_PROOF = frozenset(("no-check", "track", "init-state"))
 _OWN_STEPS = frozenset(("weight", "disabled", "enabled"))
 """Words that have steps of their own."""
@@ -88,7 +89,7 @@ def _require(option: Option, can: Capabilities, loaded: frozenset[str]) -> None:
         before = ".".join(map(str, capabilities.WORDS_SINCE[name]))
         raise Unfit(f"HAProxy before {before} takes '{keyword}' only when it starts")
     for value in values:
-        if keyword in _FILES and value not in loaded:
+        if keyword in FILES and value not in loaded:
             raise Unfit(f"HAProxy loads '{keyword} {value}' only when it starts")
         if not sendable(value):
             raise Unfit(f"the value of '{keyword}' cannot be written into a command")
@@ -108,7 +109,7 @@ def proves(words: Iterable[str]) -> bool:
 
 def files_of(words: Iterable[str]) -> frozenset[str]:
     """Return the files that a server with these words uses."""
-    return frozenset(o[1] for o in options(words) if o[0] in _FILES and len(o) > 1)
+    return frozenset(o[1] for o in options(words) if o[0] in FILES and len(o) > 1)
 
 
 def sendable(word: str) -> bool:

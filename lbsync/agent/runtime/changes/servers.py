@@ -1,5 +1,6 @@
 """One section as it runs and as it is wanted: steps for its servers, reasons for the rest. Pure."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 import msgspec
@@ -180,8 +181,13 @@ def _add(draft: PlanBuilder, both: ServerSections, server: Server) -> None:
         draft.reload(f"{pair.at(server.line)}: server {server.name} is new, and {error}")
 
 
-def addition(both: ServerSections, server: Server) -> AddServer:
-    """Return the step that adds a server of the new section. Raises `Unfit`."""
+def addition(
+    both: ServerSections, server: Server, loaded: Callable[[], frozenset[str]] | None = None
+) -> AddServer:
+    """Return the step that adds a server of the new section. Raises `Unfit`.
+
+    `loaded`: files that servers use already; None: those of the old section count.
+    """
     if both.now.static:
         raise Unfit(f"'balance {both.now.balance}' takes no more servers while it runs")
     if both.now.dynamic_cookies:
@@ -189,8 +195,10 @@ def addition(both: ServerSections, server: Server) -> AddServer:
     if not plain(server) or not sendable(server.name):
         raise Unfit("it is not given by IP address and port")
     inherited = both.now.inherited(server)
-    loaded = both.loaded if files_of((*inherited, *server.options)) else frozenset[str]()
-    said = for_add(inherited, server.options, both.can, loaded)
+    files = frozenset[str]()
+    if files_of((*inherited, *server.options)):
+        files = both.loaded if loaded is None else loaded()
+    said = for_add(inherited, server.options, both.can, files)
     return AddServer(both.backend, server.name, server.address, server.port, said)
 
 

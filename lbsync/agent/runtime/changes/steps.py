@@ -23,6 +23,39 @@ class AddServer(msgspec.Struct, frozen=True):
         return f"add server {self.backend}/{self.name} at {self.address} port {self.port}"
 
 
+class AddBackend(msgspec.Struct, frozen=True):
+    """A backend that HAProxy does not have yet; no request finds it before `PublishBackend`."""
+
+    backend: str
+    defaults: str
+    """Name of the `defaults` section it stands on."""
+    mode: str = ""
+    """Empty: the `defaults` say it."""
+    guid: str = ""
+    """Empty: it has none."""
+
+    def __str__(self) -> str:
+        return f"add backend {self.backend} from {self.defaults}"
+
+
+class PublishBackend(msgspec.Struct, frozen=True):
+    """From here on requests may be led to a backend."""
+
+    backend: str
+
+    def __str__(self) -> str:
+        return f"publish backend {self.backend}"
+
+
+class RetireBackend(msgspec.Struct, frozen=True):
+    """No new requests for a backend that is to go; it is deleted when its last one has ended."""
+
+    backend: str
+
+    def __str__(self) -> str:
+        return f"retire backend {self.backend}"
+
+
 class SetAddress(msgspec.Struct, frozen=True):
     """Another address for a server; pooled connections to the old one are not used again."""
 
@@ -194,7 +227,10 @@ class DropCertificate(msgspec.Struct, frozen=True):
 
 
 Step = (
-    AddServer
+    AddBackend
+    | PublishBackend
+    | RetireBackend
+    | AddServer
     | SetAddress
     | SetWeight
     | SetState

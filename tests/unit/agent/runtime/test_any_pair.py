@@ -95,7 +95,7 @@ def test_the_steps_lead_to_what_is_wanted(
     running.adopt(wanted, new.data(), made.steps)
     again = plan(running, wanted, new.data(), of_release(version))
     assert again.empty, "what was done need not be done again"
-    left = {(backend, name) for backend, names in running.leaving.items() for name in names}
+    left = set(running.leaving.names())
     assert left == set(haproxy.leaving)
 
 

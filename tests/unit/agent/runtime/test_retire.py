@@ -5,7 +5,7 @@ import pytest
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.runtime.changes.steps import RetireServer
 from lbsync.agent.runtime.model import RuntimeConfig
-from lbsync.agent.runtime.retire import RetiredServers, ready
+from lbsync.agent.runtime.retired.servers import RetiredServers, ready
 from lbsync.clients.haproxy.answers import parse_connections
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
@@ -60,11 +60,11 @@ def test_an_idle_server_goes_at_once_and_a_busy_one_when_it_is_idle() -> None:
     removal = RetiredServers(worker, 30.0)
     first = removal.reap(known, 100.0)
     assert (first.deleted, first.waiting) == ((("be", "a"),), (("be", "b"),))
-    assert known.leaving["be"].keys() == {"b"}
+    assert known.leaving.servers["be"].keys() == {"b"}
     assert "set server be/b state maint" not in worker.lines
     worker.used["b"] = 0
     assert removal.reap(known, 101.0).deleted == (("be", "b"),)
-    assert known.leaving == {}
+    assert not known.leaving
     assert worker.used == {"c": 0}
 
 
@@ -95,8 +95,8 @@ def test_a_server_that_is_gone_or_wanted_again_is_forgotten() -> None:
     worker, known = FakeWorker(b=1), leaving("a", "b")
     removal = RetiredServers(worker, 30.0)
     removal.reap(known, 0.0)
-    assert known.leaving["be"].keys() == {"b"}
-    known.forget("be", "b")
+    assert known.leaving.servers["be"].keys() == {"b"}
+    known.leaving.forget_server("be", "b")
     assert removal.reap(known, 40.0).waiting == ()
     known.adopt_steps([RetireServer("be", "b")])
     assert removal.reap(known, 50.0).waiting == (("be", "b"),), "its time begins anew"

@@ -4,7 +4,7 @@ from lbsync.agent.runtime.changes.steps import SetAddress
 from lbsync.agent.runtime.commands import commands
 from lbsync.agent.runtime.drift import Drift
 from lbsync.agent.runtime.readback import Mismatch
-from lbsync.agent.runtime.runtime import in_effect
+from lbsync.agent.runtime.settling import in_effect
 
 LATE = [Drift(Mismatch("be/s", "address", "10.0.0.2", "10.0.0.1"))]
 OTHER = [Drift(Mismatch("be/s", "weight", "1", "2"))]

@@ -223,7 +223,7 @@ def test_a_name_that_was_leaving_comes_back_elsewhere() -> None:
     )
     running = RuntimeConfig(one, {})
     running.adopt(empty, {}, plan(running, empty, {}, OLD).steps)
-    assert list(running.leaving) == ["be"]
+    assert list(running.leaving.servers) == ["be"]
     back = plan(running, moved, {}, OLD)
     assert back.steps == (
         SetAddress("be", "a", "10.0.0.7", 80),
@@ -231,7 +231,7 @@ def test_a_name_that_was_leaving_comes_back_elsewhere() -> None:
         SetState("be", "a", "ready"),
     )
     running.adopt(moved, {}, back.steps)
-    assert running.leaving == {}
+    assert not running.leaving
 
 
 def test_another_server_of_a_leaving_name_waits_until_that_one_is_gone() -> None:

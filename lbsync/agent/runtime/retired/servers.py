@@ -51,14 +51,14 @@ class RetiredServers:
         `now`: seconds on a clock that does not jump (`time.monotonic`). Asks HAProxy nothing while
         no server is leaving. Raises `Unavailable`; calling again goes on from there.
         """
-        names = {(backend, name) for backend, left in running.leaving.items() for name in left}
+        names = set(running.leaving.names())
         self._since = {name: self._since.get(name, now) for name in names}
         self._stuck &= names
         if not names - self._stuck:
             return ReapResult(stuck=tuple(sorted(self._stuck)))
         used = self._connections({backend for backend, _ in names})
         for name in names - used.keys():
-            running.forget(*name)
+            running.leaving.forget_server(*name)
         due, waiting = ready(used, self._since, now, self._limit_s, self._stuck)
         deleted, refused = self._delete(running, due[:_MOST_AT_ONCE])
         waiting += due[_MOST_AT_ONCE:]
@@ -89,7 +89,7 @@ class RetiredServers:
             # One by one: on 2.6 the reply is not closed by an empty line (measured).
             reply = self._worker.run([f"del server {backend}/{name}"]).strip()
             if DELETED.fullmatch(reply) or reply == "No such server.":
-                running.forget(backend, name)
+                running.leaving.forget_server(backend, name)
                 deleted.append((backend, name))
             else:
                 refused.append(((backend, name), reply))

@@ -1,0 +1,1 @@
+"""What was retired is deleted once nobody uses it: servers, and whole backends."""
