@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,6 +49,27 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     cluster = Etcd(tmp_path_factory.mktemp("etcd")).start()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """What `hosts_etcd` is made of."""
+    demand(etcd_harness.installed(), "etcd")
+    cluster = Etcd(tmp_path_factory.mktemp("hosts-etcd"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def hosts_etcd(shared_etcd: Etcd) -> Etcd:
+    """A running etcd without keys, for hosts with the usual prefix: one after the other has it, since
+    starting one takes longer than most tests. It may be stopped."""
+    if shared_etcd.node.running():
+        shared_etcd.node.send(signal.SIGCONT)  # a test that failed may have left it frozen
+    else:
+        shared_etcd.start()
+    shared_etcd.delete("/", "--prefix")
+    return shared_etcd
 
 
 @pytest.fixture

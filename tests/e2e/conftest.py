@@ -5,22 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
+from harness.etcd import Etcd
 from harness.haproxy import binaries, branches
 from harness.stack import Stack, servers
 from tests.conftest import demand
 
 
 @pytest.fixture(params=branches())
-def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, tmp_path: Path, hosts_etcd: Etcd) -> Iterator[Stack]:
     """etcd with one service (`shop/web` on shop.example, a toy server), HAProxy started from what
     `lbsync prepare` made; no agent yet."""
-    demand(etcd_harness.installed(), "etcd")
     demand(request.param in binaries(), f"HAProxy {request.param}")
-    stack = Stack(tmp_path, binaries()[request.param])
+    stack = Stack(tmp_path, binaries()[request.param], etcd=hosts_etcd)
     try:
-        stack.start()
+        stack.write_settings()
         stack.put(
             {
                 "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},

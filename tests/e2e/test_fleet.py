@@ -69,6 +69,13 @@ def of_fleet(stack: Stack) -> dict[str, Any]:
     return found
 
 
+def recorded(stack: Stack, host: str) -> dict[str, Any]:
+    """What a host says of itself in etcd; empty when nothing."""
+    item = stack.client.get(f"agents/{host}")
+    found: dict[str, Any] = json.loads(item.value) if item else {}
+    return found
+
+
 def test_waiting_ends_when_both_hosts_serve_it(fleet: tuple[Host, Host]) -> None:
     (one, _), (two, agent) = fleet
     assert wait(one, "--hosts", "lb-1,lb-2").returncode == Exit.OK
@@ -106,7 +113,9 @@ def test_who_has_not_verified_it_is_named_and_the_dead_too_until_they_are_forgot
     two.haproxy.stop()
     revision = one.put({"services/shop/late": {"mode": "http", "hosts": ["late.example"]}})
     wait_until(
-        "the agent to notice", lambda: agent.status().get("state") == "unconfirmed", timeout=30
+        "the fleet to hear of it",
+        lambda: recorded(one, "lb-2").get("state") == "unconfirmed",
+        timeout=30,
     )
     wait(one, "--revision", str(revision), "--hosts", "lb-1")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import etcd as etcd_harness
+from harness.etcd import Etcd
 from harness.haproxy import binaries
 from harness.stack import Stack, servers
 from lbsync.errors import Exit
@@ -22,21 +22,20 @@ HEALTH = "/lbsync-health"
 
 
 @pytest.fixture
-def host() -> Iterator[Stack]:
+def host(hosts_etcd: Etcd) -> Iterator[Stack]:
     """A host whose state directory belongs to `nobody`, HAProxy and its sockets to root; no agent
     ever ran, and HAProxy is not started."""
-    demand(etcd_harness.installed(), "etcd")
     demand("2.6" in binaries(), "HAProxy 2.6")
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     nobody = pwd.getpwnam("nobody")
     with tempfile.TemporaryDirectory(prefix="lbsync-test-") as name:
         Path(name).chmod(0o755)
-        stack = Stack(Path(name), binaries()["2.6"])
+        stack = Stack(Path(name), binaries()["2.6"], etcd=hosts_etcd)
         stack.haproxy.socket_mode = f"660,gid,{nobody.pw_gid}"
         os.chown(stack.state, nobody.pw_uid, nobody.pw_gid)
         try:
-            stack.start()
+            stack.write_settings()
             stack.put(
                 {
                     "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},

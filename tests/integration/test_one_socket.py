@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
+from harness.etcd import Etcd
 from harness.haproxy import binaries, branches
 from harness.stack import Stack, servers
 from harness.wait import wait_until
@@ -18,14 +18,13 @@ Make = Callable[[str], Stack]
 
 
 @pytest.fixture(params=branches())
-def stacks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+def stacks(request: pytest.FixtureRequest, tmp_path: Path, hosts_etcd: Etcd) -> Iterator[Make]:
     """Make a stack whose settings get lines under [haproxy], and start its HAProxy."""
-    demand(etcd_harness.installed(), "etcd")
     demand(request.param in binaries(), f"HAProxy {request.param}")
-    stack = Stack(tmp_path, binaries()[request.param])
+    stack = Stack(tmp_path, binaries()[request.param], etcd=hosts_etcd)
 
     def make(changes: str) -> Stack:
-        stack.start()
+        stack.write_settings()
         names = [line.partition(" =")[0] for line in changes.splitlines()]
         kept = [
             line

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
+from harness.etcd import Etcd
 from harness.haproxy import binaries, branches
 from harness.stack import Stack
 from harness.wait import wait_until
@@ -52,16 +52,15 @@ quote = "haproxy"
 
 
 @pytest.fixture(params=branches())
-def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, tmp_path: Path, hosts_etcd: Etcd) -> Iterator[Stack]:
     """A host that serves such a layout; no agent yet."""
-    demand(etcd_harness.installed(), "etcd")
     demand(request.param in binaries(), f"HAProxy {request.param}")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/haproxy.cfg.j2").write_text(TEMPLATE)
     extra = SETTINGS.format(folder=tmp_path / "mine")
-    stack = Stack(tmp_path, binaries()[request.param], extra=extra)
+    stack = Stack(tmp_path, binaries()[request.param], extra=extra, etcd=hosts_etcd)
     try:
-        stack.start()
+        stack.write_settings()
         stack.put(
             {
                 "services/web/1": stack.web("one").address.encode(),
