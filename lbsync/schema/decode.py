@@ -51,17 +51,22 @@ def decode(key: str, parsed: Key, value: bytes, *, explain: bool = True) -> Reco
     """Return the record that `value` holds. Raises `BadKey` naming key, field and cure, and nothing
     else, whatever the bytes are. `explain` false: without field and cure, which takes ten times as long as
     to find that a value is bad."""
+    return decode_as(RECORD_OF[parsed.kind], key, value, explain=explain)
+
+
+def decode_as(kind: type[R], key: str, value: bytes, *, explain: bool = True) -> R:
+    """The same for a key whose kind of record is known."""
     try:
-        return total(lambda: _read(RECORD_OF[parsed.kind], value, explain=explain))
+        return total(lambda: _read(kind, value, explain=explain))
     except Unreadable as error:
         raise BadKey(key, str(error)) from error
 
 
-def _read(kind: type[Record], value: bytes, *, explain: bool) -> Record:
+def _read(kind: type[R], value: bytes, *, explain: bool) -> R:
     if len(value) > MAX_VALUE:
         raise Unreadable(f"the value has {len(value)} bytes; at most {MAX_VALUE} are read")
     try:
-        record: Record = _DECODERS[kind].decode(value)
+        record: R = _DECODERS[kind].decode(value)
     except msgspec.ValidationError as error:
         if not explain:
             raise Unreadable(UNEXPLAINED) from error

@@ -6,6 +6,7 @@ Pure. A claim that an older service has is refused by name; the rest of that ser
 from collections.abc import Iterable
 
 import msgspec
+from msgspec import UnsetType
 
 from lbsync.model.desired import Problem
 from lbsync.model.records import ServiceRecord
@@ -47,8 +48,8 @@ def grant(
     routes: dict[ServiceId, list[str]] = {}
     for claimant in order:
         service, record = claimant.service, claimant.record
-        if record.mode == "tcp":
-            refusal = _take_port(service, record, ports, reserved_ports)
+        if not isinstance(record.listen, UnsetType):
+            refusal = _take_port(service, record.listen, ports, reserved_ports)
             if refusal is None:
                 routes[service] = []
             else:
@@ -88,12 +89,10 @@ def asks_for(record: ServiceRecord) -> object:
 
 def _take_port(
     service: ServiceId,
-    record: ServiceRecord,
+    port: int,
     ports: dict[int, ServiceId],
     reserved: frozenset[int],
 ) -> Problem | None:
-    port = record.listen
-    assert isinstance(port, int)
     rival = ""
     if port in reserved:
         reason = f"listen: port {port} is one of HAProxy's own on these hosts; choose another"

@@ -19,7 +19,7 @@ from lbsync.errors import BadKey
 from lbsync.model.records import EndpointsRecord, RouteRecord, ServiceRecord
 from lbsync.publisher.store.index import Held, Keys
 from lbsync.schema.decode import decode, encode
-from lbsync.schema.keys import Key, endpoints_key, parse_key, route_key, service_key
+from lbsync.schema.keys import Key, ServiceId, endpoints_key, parse_key, route_key, service_key
 from lbsync.schema.publishing import SOURCE_PREFIX
 from lbsync.values.names import Text, is_name
 
@@ -84,13 +84,13 @@ def _named_groups(me: Identity, records: Records, stored: Keys) -> Records:
     for key, held in stored.items():
         if not key.startswith("routes/"):
             continue
-        route, parsed = _decoded(held), _parsed(key)
-        if not isinstance(route, RouteRecord) or parsed.service is None:
+        route, service = _decoded(held), _service(key)
+        if not isinstance(route, RouteRecord):
             continue
         for group in route.groups:
-            named = endpoints_key(parsed.service, group)
+            named = endpoints_key(service, group)
             there = stored.get(named)
-            led = service_key(parsed.service) in records
+            led = service_key(service) in records
             if led and named not in records and there is not None and there.source == me.source:
                 found[named] = EndpointsRecord((), Text.parse(me.source))
     return found
@@ -124,20 +124,17 @@ def _unchanged(key: str, held: Held | None) -> Expect:
 
 def _led(key: str, stored: Keys) -> tuple[Guard, ...]:
     """Return what a new group rests on: the service that it is put into is the one that was seen."""
-    parsed = _parsed(key)
-    if parsed.kind != "endpoints" or parsed.service is None:
+    if _parsed(key).kind != "endpoints":
         return ()
-    leading = service_key(parsed.service)
+    leading = service_key(_service(key))
     return (_unchanged(leading, stored.get(leading)),)
 
 
 def _left(me: Identity, key: str, records: Records, stored: Keys) -> tuple[Guard, ...]:
     """Return what the removal of a group rests on: the service stays somebody else's, who looks after
     it; or it stays our own, and its route does not name the group."""
-    parsed = _parsed(key)
-    if parsed.service is None:
-        return ()
-    leading, route = service_key(parsed.service), route_key(parsed.service)
+    service = _service(key)
+    leading, route = service_key(service), route_key(service)
     if leading in records:
         return (_unchanged(route, stored.get(route)),)
     held = stored.get(leading)
@@ -172,10 +169,9 @@ def _handed_over(me: Identity, key: str, stored: Keys, revision: int) -> Change:
     Else all its servers would be unreachable from our removal until its own next write. So both rest on
     keys of others: on those servers being there still, or on none having come since.
     """
-    parsed, held = _parsed(key), stored[key]
+    held = stored[key]
     record = _decoded(held)
-    assert parsed.service is not None
-    start = endpoints_key(parsed.service, "")
+    start = endpoints_key(_service(key), "")
     groups = [
         group
         for name, group in stored.items()
@@ -236,17 +232,14 @@ class _SharedService(msgspec.Struct):
 
     def _place(self, key: str, joined: set[str]) -> str | None:
         """Return the key for one group's servers, or None where they have no place."""
-        parsed = _parsed(key)
-        assert parsed.service is not None
-        place = self._free_place(key, parsed)
-        if place is None or self._is_mine(place) or service_key(parsed.service) in joined:
+        place = self._free_place(key)
+        if place is None or self._is_mine(place) or service_key(_service(key)) in joined:
             return place
         return None  # the conflict about the service says why
 
-    def _free_place(self, key: str, parsed: Key) -> str | None:
-        assert parsed.service is not None
-        second = f"{parsed.group}.{self.me.cluster}"
-        other = endpoints_key(parsed.service, second)
+    def _free_place(self, key: str) -> str | None:
+        second = f"{_parsed(key).group}.{self.me.cluster}"
+        other = endpoints_key(_service(key), second)
         if other not in self.records and self._is_mine(other):
             return other  # a group does not change its name while it lives
         if not self._is_others(key):
@@ -266,9 +259,17 @@ class _SharedService(msgspec.Struct):
 
 
 def _parsed(key: str) -> Key:
-    parsed = parse_key(key)
-    assert parsed is not None  # such keys are neither made nor kept
+    """Take a key apart. Raises ValueError for one that is not the contract's: none is made or kept."""
+    if (parsed := parse_key(key)) is None:
+        raise ValueError(f"{key} is no key of the contract")
     return parsed
+
+
+def _service(key: str) -> ServiceId:
+    """Return whose key it is. Raises ValueError for one that is no service's."""
+    if (service := _parsed(key).service) is None:
+        raise ValueError(f"{key} is no key of a service")
+    return service
 
 
 def _decoded(held: Held) -> object:

@@ -62,13 +62,11 @@ def _kind(options: list[inspect.Type]) -> Kind:
 
 
 def _fields(struct: type[Any], above: Path = (), prefix: str = "") -> Iterator[Field]:
-    info = inspect.type_info(struct)
-    assert isinstance(info, inspect.StructType)
-    for field in info.fields:
+    for field in msgspec.structs.fields(struct):
         name, path = field.encode_name, (*above, field.encode_name)
         if path[0] in _NOT_SAID:
             continue
-        options = _options(field.type)
+        options = _options(inspect.type_info(field.type))
         shown = (prefix + name).replace("_", "-")
         yield Field(shown, path, _kind(options))
         for option in options:

@@ -17,8 +17,8 @@ from lbsync.publisher.translate.report import Refused, Report
 from lbsync.publisher.translate.shapes import Shape, require_hosts
 from lbsync.publisher.translate.vendors.aliases import PLACE
 from lbsync.publisher.translate.vendors.policies import REWRITE_TARGET
-from lbsync.schema.decode import decode
-from lbsync.schema.keys import Key, ServiceId, service_key
+from lbsync.schema.decode import decode_as
+from lbsync.schema.keys import ServiceId, service_key
 from lbsync.settings.publisher import AddressMode
 
 _STEP = re.compile(r"[a-z_]+")
@@ -92,13 +92,12 @@ def service_record(service: ServiceId, shape: Shape, values: AnnotationValues) -
     key = service_key(service)
     try:
         value = msgspec.json.encode(draft, enc_hook=str.__str__)
-        record = decode(key, Key("services", service), value)
+        record = decode_as(ServiceRecord, key, value)
     except BadKey as error:
         reason = _explain(error.reason, origins)
         field = tuple(_STEP.findall(error.reason.partition(": ")[0]))
         is_said = any(path[: len(field)] == field or field[: len(path)] == path for path in origins)
         raise Refused(reason, "correct it, or take it out" if is_said else "set it") from error
-    assert isinstance(record, ServiceRecord)
     require_hosts(draft)
     return record
 
