@@ -45,9 +45,10 @@ class WebServer:
         return f"{self._address[0]}:{self.port}"
 
     def stop(self) -> None:
-        """Stop listening and close all connections."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        """Stop listening and close all connections; nothing when it has stopped already."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
 
     def __enter__(self) -> "WebServer":
         return self
