@@ -75,10 +75,11 @@ def contradictions(settings: Settings, given: Mapping[Name, Given]) -> Iterator[
 
 def _log(settings: Settings, finding_at: Place) -> Iterator[Finding]:
     chosen = settings.log
-    if (chosen.format == "gelf") != (chosen.gelf_target is not None):
+    # A target alone is in order: a flag may choose another format for one command.
+    if chosen.format == "gelf" and chosen.gelf_target is None:
         yield finding_at(
-            'format = "gelf" and gelf_target belong together; set both or neither',
-            ("log", "gelf_target"), ("log", "format"),
+            'format = "gelf" needs gelf_target, such as "udp://graylog.example.com:12201"',
+            ("log", "format"), ("log", "gelf_target"),
         )  # fmt: skip
     if chosen.gelf_ca and chosen.gelf_target is not None and chosen.gelf_target.kind != "tls":
         yield finding_at("gelf_ca is for tls:// alone", ("log", "gelf_ca"), ("log", "gelf_target"))

@@ -429,3 +429,40 @@ def test_all_lines_of_a_pass_have_its_id(capsys: pytest.CaptureFixture[str]) -> 
     ]
     assert first != second
     assert first.partition("-")[0] == second.partition("-")[0]
+
+
+def test_a_loop_knows_for_how_long_it_was_silent() -> None:
+    world = World([])
+    loop = Loop(lambda: CONFIRMED, PACE, waker=world, notifier=Systemd(), clock=world.clock)
+    loop.watchdog_ping()
+    world.now += 200
+    assert loop.silence == (200.0, 180.0)
+    loop.watchdog_ping()
+    assert loop.silence[0] == 0.0
+    strict = Notifier({"WATCHDOG_USEC": "30000000"})
+    assert Loop(lambda: CONFIRMED, PACE, waker=world, notifier=strict).silence[1] == 30.0
+
+
+def test_a_change_is_unanswered_until_it_is_confirmed() -> None:
+    world = World([])
+    seen: list[float | None] = []
+    outcomes = iter([
+        CONFIRMED,
+        Outcome("no", confirmed=False, retry=True),
+        Outcome("waits", confirmed=True, waits="splay", again_in=1.0),
+        CONFIRMED,
+        CONFIRMED,
+    ])  # fmt: skip
+    loops: list[Loop] = []
+
+    def told(_: Report) -> None:
+        seen.append(loops[0].unanswered_since)
+        if len(seen) == 5:
+            loops[0].stop()
+
+    loops.append(Loop(lambda: next(outcomes), PACE, waker=world, on_report=told,
+                      notifier=Systemd(), clock=world.clock))  # fmt: skip
+    world.events = [(10.0, world.wake), (200.0, world.wake)]
+    loops[0].run()
+    assert seen == [None, 10.0, 10.0, 10.0, 200.0]
+    assert loops[0].unanswered_since is None

@@ -142,6 +142,12 @@ def test_a_wrong_value_is_named_with_its_cure(tmp_path: Path, text: str, sentenc
             "without master_socket and stats_socket nothing can be read back; name one of them",
         ),
         ('[proxy]\nhttps_bind = ["*:80"]', "0.0.0.0:80 is listened on twice (also in http_bind)"),
+        ('[agent]\nhttp_bind = "127.0.0.1:80"', "port 80 is one of HAProxy's ([proxy])"),
+        ('[log]\nformat = "gelf"', 'format = "gelf" needs gelf_target'),
+        (
+            '[log]\nformat = "gelf"\ngelf_target = "udp://g:1"\ngelf_ca = "c"',
+            "gelf_ca is for tls:// alone",
+        ),
         ("[templates]\npackaged = false", 'needs an output with path = "haproxy.cfg"'),
         (
             '[templates]\ndirectory = "t"\n[[outputs]]\ntemplate = "t"\npath = "../x"',
@@ -291,3 +297,9 @@ def test_the_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     (tmp_path / "pw").unlink()
     with pytest.raises(SettingsError, match="cannot be read"):
         password_of(settings.etcd)
+
+
+def test_no_service_can_have_the_port_that_the_agent_answers_on() -> None:
+    flags = {"agent.http_bind": "127.0.0.1:9464"}
+    assert 9464 in load(flags=flags, environ={}).reserved_ports
+    assert 0 not in load(flags={"agent.http_bind": "/run/x"}, environ={}).reserved_ports
