@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from lbsync.cli.parser import parse
-from lbsync.cli.terminal import Terminal
+from lbsync.cli.terminal import OutputLost, Terminal
 from lbsync.errors import LbsyncError, SettingsError
 
 #: Commands that run until they are ended, and take SIGHUP as a request.
@@ -19,8 +19,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         code = int(args.run(args))
-        sys.stdout.flush()
+        Terminal().flush()
         return code
+    except OutputLost as error:
+        # What could not be written is not tried again when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _complain(error)
+        return int(error.exit_code)
     except LbsyncError as error:
         _complain(error)
         return int(error.exit_code)

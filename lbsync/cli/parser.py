@@ -1,10 +1,14 @@
 """The argument parser: global flags, and subcommands that are loaded when they are named."""
 
 import argparse
+import difflib
 import importlib
-from collections.abc import Sequence
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lbsync
 
@@ -56,7 +60,7 @@ examples:
   lbsync service put shop/cart --host cart.example.com --server a=10.0.0.7:8080
   lbsync status
 
-'lbsync COMMAND --help' tells more about each. Settings are in /etc/lbsync/lbsync.toml, explained in
+'lbsync help COMMAND' tells more about each. Settings are in /etc/lbsync/lbsync.toml, explained in
 docs/settings.md; every one can be given as --set SECTION.FIELD=VALUE.
 
 exit codes; where several apply, the most serious counts (docs/operations.md, Monitoring):
@@ -66,18 +70,85 @@ exit codes; where several apply, the most serious counts (docs/operations.md, Mo
 """
 
 
+#: What people type who know other tools.
+_ELSEWHERE = {
+    "list": "ls", "delete": "rm", "remove": "rm", "del": "rm", "create": "put", "set": "put", "add": "put",
+    "describe": "show", "validate": "check", "reload": "status", "start": "agent", "run": "agent",
+}  # fmt: skip
+_INVALID_CHOICE = re.compile(r"^argument (?:COMMAND|ACTION): invalid choice: '(.*?)' \(")
+_WIDEST, _NARROWEST = 100, 60
+
+
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Keeps examples as they are written."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=100)
+        columns = shutil.get_terminal_size((_WIDEST, 24)).columns
+        width = min(_WIDEST, max(_NARROWEST, columns - 2))
+        super().__init__(prog, max_help_position=min(34, width // 3), width=width)
 
 
-class _CommandParser(argparse.ArgumentParser):
-    """Learns its arguments from its module when it is first used."""
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong, and what may have been meant."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, **options)
+        self._choices: dict[str, Any] = {}
+        self._words: list[str] = []
+
+    def add_subparsers(self, **options: Any) -> Any:
+        """Remember the commands: a wrong one is told which is near."""
+        added = super().add_subparsers(**options)
+        self._choices = added.choices
+        return added
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse here what nobody knows, where the options that were possible are known."""
+        self._words = list(sys.argv[1:] if args is None else args)
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(
+                f"unrecognized arguments: {' '.join(unknown)}{self._near_option(unknown[0])}"
+            )
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with code 2 and one sentence."""
+        if wrong := _INVALID_CHOICE.match(message):
+            # The value of an option that nobody knows is taken for a command.
+            option = next((word for word in self._words if self._is_unknown(word)), None)
+            if option and self._words.index(option) < self._words.index(wrong[1]):
+                message = f"unrecognized arguments: {option}{self._near_option(option)}"
+            else:
+                message = f"there is no {wrong[1]!r} here{_near(wrong[1], self._choices)}"
+        self.exit(2, f"{self.prog}: {message}\n'{self.prog} --help' shows what there is\n")
+
+    def _is_unknown(self, word: str) -> bool:
+        return word.startswith("--") and not any(
+            known.startswith(word.partition("=")[0]) for known in self._option_string_actions
+        )
+
+    def _near_option(self, word: str) -> str:
+        name = word.partition("=")[0]
+        return _near(name, self._option_string_actions) if name.startswith("--") else ""
+
+
+def _near(wrong: str, known: Iterable[str]) -> str:
+    """Return "; did you mean …?" when something known is near, else nothing."""
+    names = list(known)
+    near = difflib.get_close_matches(wrong, names, n=1)
+    if _ELSEWHERE.get(wrong) in names:
+        near = [_ELSEWHERE[wrong]]
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class _CommandParser(_Parser):
+    """Learns its arguments from its module when it is first used."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._module = ""
         self._is_complete = False
 
@@ -103,9 +174,17 @@ class _CommandParser(argparse.ArgumentParser):
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments; `run` is the command, `flags` maps settings to text.
 
-    Ends the process with code 2 and a usage message when they are wrong (argparse's way).
+    Without a word, and with `help`, the commands are listed. Ends the process with code 2 and a sentence when
+    the arguments are wrong.
     """
-    args = build_parser().parse_args(argv)
+    words = [*(sys.argv[1:] if argv is None else argv)]
+    parser = build_parser()
+    if not words:
+        parser.print_help()
+        parser.exit(2)
+    if words[0] == "help":
+        words = [*words[1:], "--help"]
+    args = parser.parse_args(words)
     levels = [getattr(args, f"flags_{level}", {}) for level in range(_LEVELS)]
     args.flags = {name: text for flags in levels for name, text in flags.items()}
     return args
@@ -113,9 +192,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="lbsync", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Formatter
-    )
+    parser = _Parser(prog="lbsync", description=_DESCRIPTION, epilog=_EPILOG)
     _add_global_flags(parser, level=0)
     parser.add_argument(
         "--version",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from lbsync.deferred import Deferred
+from lbsync.errors import LbsyncError
 from lbsync.log.stream import harmless
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ _CODES: dict[Colour, str] = {
 #: Stands before our own colours until they are written: nobody else can know it.
 _MARK = f"\x1b{os.urandom(8).hex()}"
 _PAINT = re.compile(rf"{_MARK}(\[[0-9;]+m)")
+
+
+class OutputLost(LbsyncError):
+    """What a command has to say cannot be written, as on a full disk."""
 
 
 class Terminal:
@@ -49,12 +54,12 @@ class Terminal:
     def clear(self) -> None:
         """Begin again at the top of an empty screen; nothing where there is no terminal."""
         if self._stream.isatty():
-            self._stream.write("\x1b[H\x1b[J")
+            self._put("\x1b[H\x1b[J")
 
     def line(self, text: str = "") -> None:
         """Write one line; whatever others wrote into it, it stays one, and nothing in it is obeyed."""
         self._write(text, line_ends=False)
-        self._stream.write("\n")
+        self._put("\n")
 
     def block(self, text: str) -> None:
         """Write lines of ours, with a line end after the last; nothing else in them is obeyed."""
@@ -66,7 +71,24 @@ class Terminal:
 
     def _write(self, text: str, *, line_ends: bool) -> None:
         for number, part in enumerate(_PAINT.split(text)):
-            self._stream.write(f"\x1b{part}" if number % 2 else harmless(part, line_ends=line_ends))
+            self._put(f"\x1b{part}" if number % 2 else harmless(part, line_ends=line_ends))
+
+    def _put(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputLost(f"the output cannot be written ({error.strerror})") from error
+
+    def flush(self) -> None:
+        """Write what is still in memory. Raises `OutputLost`."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputLost(f"the output cannot be written ({error.strerror})") from error
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write columns, each as wide as its widest cell; the last one as long as it is."""

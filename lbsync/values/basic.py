@@ -146,7 +146,8 @@ class SourceSpec(str):
         """Return it as written."""
         text = text_of(raw, "source")
         if text != "etcd" and not (text.startswith("file:") and len(text) > len("file:")):
-            raise ValueError(f"{text!r} is no source: write etcd, or file:PATH")
+            path = text if "/" in text and "://" not in text else "PATH"
+            raise ValueError(f"{text!r} is no source: write etcd, or file:{path}")
         return cls(text)
 
     @property

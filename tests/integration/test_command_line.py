@@ -1,11 +1,14 @@
 """The command line as a process of its own."""
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from lbsync.errors import Exit
 
 #: What takes long to load, and is not needed by everybody.
 HEAVY = {
@@ -61,3 +64,19 @@ def test_a_reader_that_has_enough_is_no_fault() -> None:
 
     assert complaints == ""
     assert writer.returncode == 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_the_output_is_a_sentence(unbuffered: str) -> None:
+    argv = [sys.executable, "-m", "lbsync", "version"]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            argv,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == Exit.FAILED
+    assert ended.stderr == "lbsync: the output cannot be written (No space left on device)\n"

@@ -96,7 +96,7 @@ def test_every_action_on_services_has_its_own_help(
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["nope"], ["--set", "x", "version"], ["service", "get", "Shop/Cart"]]
+    "argv", [["nope"], ["--set", "x", "version"], ["service", "get", "Shop/Cart"]]
 )
 def test_a_wrong_command_line_ends_with_code_2(
     argv: list[str], capsys: pytest.CaptureFixture[str]
@@ -105,7 +105,8 @@ def test_a_wrong_command_line_ends_with_code_2(
         main(argv)
 
     assert ended.value.code == Exit.USAGE
-    assert "lbsync" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "lbsync" in said.err + said.out
 
 
 def test_all_wrong_settings_are_listed_and_the_code_is_4(
@@ -130,3 +131,44 @@ def test_an_error_is_one_sentence_and_its_own_code(
     assert captured.out == ""
     assert captured.err.startswith(f"lbsync: {tmp_path}/state/status.json: there is no such file")
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["rendr"], "lbsync: there is no 'rendr' here; did you mean 'render'?"),
+        (["service", "list"], "lbsync service: there is no 'list' here; did you mean 'ls'?"),
+        (["service", "delete", "a/b"], "did you mean 'rm'?"),
+        (["service", "put", "a/b", "--hst", "x"], "lbsync service put: unrecognized arguments: --hst x; "
+         "did you mean '--host'?"),
+        (["status", "--outptu=json"], "did you mean '--output'?"),
+        (["--sorce", "x", "check"], "lbsync: unrecognized arguments: --sorce; did you mean '--source'?"),
+        (["check", "qqq"], "lbsync check: unrecognized arguments: qqq\n"),
+        (["zzz"], "lbsync: there is no 'zzz' here\n'lbsync --help' shows what there is"),
+    ],
+)  # fmt: skip
+def test_a_slip_of_the_pen_is_told_what_was_meant(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(argv)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "told"),
+    [
+        ([], 2, "keep this host's HAProxy equal"),
+        (["help"], 0, "keep this host's HAProxy equal"),
+        (["help", "service"], 0, "usage: lbsync service "),
+        (["help", "service", "put"], 0, "usage: lbsync service put "),
+    ],
+)
+def test_commands_are_listed_to_whoever_asks_or_says_nothing(
+    argv: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(argv)
+    assert (ended.value.code or 0) == code
+    assert told in capsys.readouterr().out
