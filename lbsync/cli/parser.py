@@ -27,6 +27,8 @@ COMMANDS = {
     "history": ("fleet.history", "tell who did what, when, and from where"),
     "service": ("service.service", "list, show, write and remove services"),
     "server": ("service.server", "list the servers of a service, drain one, change its weight"),
+    "route": ("service.route", "show or change which groups of a service get traffic"),
+    "lookup": ("service.lookup", "tell which service answers a URL"),
     "publish": ("publish.publish", "publish the Services of a Kubernetes cluster"),
     "console": ("console", "serve the page of the fleet, and make tokens for it"),
     "explain": ("publish.explain", "tell what was published of a Kubernetes Service, and why"),
@@ -35,6 +37,7 @@ COMMANDS = {
     "release": ("requests.release", "undo what was set by hand on the running HAProxy"),
     "drain": ("requests.drain", "answer 503 to the health check of the load balancer in front"),
     "undrain": ("requests.undrain", "take part again after a drain"),
+    "template": ("configuration.template", "show, copy and compare the packaged templates"),
     "import-confd": (
         "configuration.import_confd",
         "make settings and templates of a set-up of confd",

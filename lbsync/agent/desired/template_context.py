@@ -5,6 +5,7 @@ name for the authors of templates.
 """
 
 import contextlib
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,6 +94,23 @@ def own_templates(settings: Settings) -> set[str]:
         return set()
     root = Path(settings.templates.directory)
     return {str(path.relative_to(root)) for path in root.rglob("*.j2")}
+
+
+def idle_templates(settings: Settings, renderer: Renderer) -> list[str]:
+    """Return a sentence for each template of the user's that neither replaces one nor is used by one."""
+    packaged = [
+        str(path.relative_to(packaged_templates())) for path in packaged_templates().rglob("*.j2")
+    ]
+    found = []
+    for name in sorted(own_templates(settings) - renderer.templates):
+        near = difflib.get_close_matches(name, packaged, n=1)
+        cure = (
+            f"did you mean {near[0]}?"
+            if near
+            else "'lbsync template ls' lists those that it could replace"
+        )
+        found.append(f"{name}: no output is made of it; {cure}")
+    return found
 
 
 def make_renderer(settings: Settings) -> Renderer:

@@ -125,8 +125,8 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         self._references: dict[str, list[str]] = {}
         self._shown: set[tuple[type, str]] = set()
 
-    def load(self, name: str) -> None:
-        """Compile `name` and all that it refers to by plain names, so that faults show now.
+    def load(self, name: str) -> set[str]:
+        """Compile `name` and all that it refers to by plain names, so that faults show now; return them.
 
         Raises `jinja2.TemplateError` or `TemplateError`.
         """
@@ -137,6 +137,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
                 seen.add(current)
                 self.get_template(current)
                 waiting += self._references.get(current, ())
+        return seen
 
     # Jinja's own can return Python's text instead, which no loader asks for.
     def compile(  # type: ignore[override]

@@ -58,6 +58,7 @@ class Renderer:
         self._rests: dict[str, tuple[float, LbsyncError]] = {}
         self._environments: dict[tuple[StyleName, Delimiters], ConfigEnvironment] = {}
         self._check_paths()
+        templates: set[str] = set()
         for spec in self.outputs:
             kind = (spec.style, spec.delimiters)
             try:
@@ -65,9 +66,11 @@ class Renderer:
                     self._environments[kind] = ConfigEnvironment(
                         template_dirs, *kind, constants, self.allowance
                     )
-                self._environments[kind].load(spec.template)
+                templates |= self._environments[kind].load(spec.template)
             except (*FAULTS, AssertionError) as error:
                 raise located(error, spec.template) from error
+        self.templates = frozenset(templates)
+        """Names of all that the outputs are made of, as far as they are named plainly."""
 
     def _check_paths(self) -> None:
         seen = set()

@@ -165,6 +165,8 @@ def _check_templates(findings: Findings, settings: Settings) -> None:
     if renderer is not None:
         where = settings.templates.directory or "the packaged ones"
         findings.good("templates", f"{len(renderer.outputs)} outputs from {where}")
+        for sentence in template_context.idle_templates(settings, renderer):
+            findings.warn("templates", sentence)
 
 
 def _check_certificates(findings: Findings, settings: Settings) -> None:
