@@ -7,6 +7,7 @@ own, and the voice with its lease; a pass takes no time and proves all there is.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import tempfile
@@ -25,9 +26,12 @@ from harness.wait import wait_until
 from lbsync import log
 from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.clients.source import Put, Source
+from lbsync.errors import Unavailable
+from lbsync.fleet import newest
 from lbsync.fleet.watching import question
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import fleet as schema
+from lbsync.schema.health import health_prefix
 from lbsync.schema.keys import FOREIGN
 from lbsync.settings import Endpoint, load
 from lbsync.status import Status
@@ -207,19 +211,20 @@ def awaited(source: Source, pipes: list[Connection], hosts: int) -> tuple[float,
     last = 0.0
     with question(source, "bench", revision=revision):
         reports = open_etcd(source._settings.endpoints, f"{PREFIX}{schema.AGENTS}")  # type: ignore[attr-defined]
+        beside = open_etcd(source._settings.endpoints, health_prefix(PREFIX))  # type: ignore[attr-defined]
         try:
             reports.start(told.set)
+            beside.start(told.set)
             while not last:
                 told.wait(30)
                 told.clear()
-                live = schema.census(reports.snapshot(), root="").live.values()
-                if (
-                    sum(record is not None and record.revision >= revision for record in live)
-                    == hosts
-                ):
-                    last = time.time()
+                with contextlib.suppress(Unavailable):  # not listed yet
+                    live = schema.census(newest(reports, beside), root="").live.values()
+                    done = [one for one in live if one is not None and one.revision >= revision]
+                    last = time.time() if len(done) == hosts else 0.0
         finally:
             reports.close()
+            beside.close()
     for pipe in pipes:
         pipe.send(revision)
     return max(pipe.recv() for pipe in pipes), last

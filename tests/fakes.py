@@ -45,6 +45,8 @@ class FakeSource:
         self._hanging: dict[str, int] = {}
         self._revision = 1
         self._wake: Callable[[], None] | None = None
+        self.told: dict[str, bytes] = {}
+        """What was written beside the prefix; it stays when its lease ends."""
         self._listeners: list[tuple[str, Callable[[], None]]] = []
         self._outage: str | None = None
         self._since = time.time()
@@ -84,6 +86,10 @@ class FakeSource:
         keys = frozenset(key for key in there.leased if key.startswith(folder))
         items = {key: there.items[key] for key in keys}
         return msgspec.structs.replace(there, items=items, leased=keys)
+
+    def tell(self, key: str, value: bytes, lease: int) -> None:
+        self._reach()
+        self.told[key] = value
 
     def listen(self, folder: str, notify: Callable[[], None]) -> None:
         self._listeners.append((folder, notify))

@@ -147,6 +147,11 @@ class Source(Protocol):
         """
         ...
 
+    def tell(self, key: str, value: bytes, lease: int) -> None:
+        """Write one key beside the prefix (`schema.health.health_prefix`), where no agent listens; `lease`
+        is the id that it hangs on. Raises as `commit` does. Not for a source that is not `shared`."""
+        ...
+
     def lease(self, ttl: int) -> Lease:
         """Take a lease of `ttl` seconds (the store may round up) and keep it. Raises `Unavailable`.
 

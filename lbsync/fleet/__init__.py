@@ -6,6 +6,7 @@ verified revision N also when nothing that it follows has changed between its re
 etcd's history tells.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -103,24 +104,30 @@ class Yardstick:
 
 
 def wait(
-    agents: Source, yardstick: Yardstick, hosts: Collection[str], timeout: float
+    agents: Source,
+    yardstick: Yardstick,
+    hosts: Collection[str],
+    timeout: float,
+    beside: Source | None = None,
 ) -> list[Verdict]:
     """Wait until every one of `hosts` (every host of the fleet, and at least one, when there are
     none named) has verified the revision; return the verdicts then, or after `timeout` seconds.
 
-    `agents` is a source of what lies below `agents/`, not started yet. Raises `Unavailable` when
-    etcd does not answer at the beginning, or at the end.
+    `agents` is a source of what lies below `agents/`, `beside` of what hosts tell who waits, neither started
+    yet. Raises `Unavailable` when etcd does not answer at the beginning, or at the end.
     """
     news = threading.Event()
     deadline = time.monotonic() + timeout
     is_known = yardstick.wanted is not None
     agents.start(news.set)
+    if beside is not None:
+        beside.start(news.set)
     while True:
         news.clear()
         fault: Unavailable | None = None
         verdicts: list[Verdict] = []
         try:
-            census = schema.census(agents.snapshot(), root="")
+            census = schema.census(newest(agents, beside), root="")
             verdicts = judge(census, hosts, yardstick.behind)
             is_known = yardstick.wanted is not None
         except Unavailable as error:
@@ -132,6 +139,15 @@ def wait(
             return verdicts
         # That a revision to come is there, and that etcd answers again, no agent tells.
         news.wait(left if is_known and fault is None else min(left, _LOOK_AGAIN_S))
+
+
+def newest(agents: Source, beside: Source | None) -> Snapshot:
+    """Return what hosts said last, in their reports or to who waits. Raises `Unavailable`."""
+    reports = agents.snapshot()
+    if beside is not None:
+        with contextlib.suppress(Unavailable):  # it may be not for this user, or not listed yet
+            return schema.with_acknowledgements(reports, beside.snapshot(), root="")
+    return reports
 
 
 def is_followed(key: str) -> bool:

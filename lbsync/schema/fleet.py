@@ -14,6 +14,7 @@ from lbsync.values.basic import HostName
 
 AGENTS = "agents/"
 QUARANTINE = "quarantine/"
+_REPORT = "report"
 _MOST_KEY = 200
 """Characters of a key that an agent may have written: two names of at most 63, and what is between."""
 
@@ -46,6 +47,24 @@ def seen_key(host: str) -> str:
 def rival_key(host: str) -> str:
     """Return the key under which a second agent of a host's name says that it is there."""
     return f"{AGENTS}{host}/rival"
+
+
+def acknowledgement_key(host: str) -> str:
+    """Return the key, beside the prefix, under which a host tells who waits what it serves by now."""
+    return f"{host}/{_REPORT}"
+
+
+def with_acknowledgements(reports: Snapshot, beside: Snapshot, root: str = AGENTS) -> Snapshot:
+    """Return `reports` with what live hosts have said since beside the prefix. `root`: as of `census`."""
+    items = dict(reports.items)
+    for key in beside.leased:
+        host, _, what = key.partition("/")
+        name, said = f"{root}{host}", beside.items.get(key)
+        if what != _REPORT or said is None or name not in reports.leased or name not in items:
+            continue
+        if said.mod_revision > items[name].mod_revision:
+            items[name] = msgspec.structs.replace(said, key=name)
+    return msgspec.structs.replace(reports, items=items)
 
 
 def quarantine_key(service: ServiceId | str) -> str:

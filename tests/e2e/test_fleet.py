@@ -12,6 +12,7 @@ from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
 from harness.etcd import Etcd
 from harness.haproxy import binaries
+from harness.ports import free_port
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.clients.source import Put
@@ -193,14 +194,9 @@ def test_a_forged_record_fills_no_screen(fleet: tuple[Host, Host]) -> None:
 
 def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host]) -> None:
     (one, agent), (two, _) = fleet
-    down = one.web("down")
-    address = down.address
-    down.stop()
     check = {"type": "tcp", "interval": "200ms", "rise": 1, "fall": 1}
     group = servers(one.web("up"))
-    group["servers"].append(
-        {"name": "gone", "address": "127.0.0.1", "port": int(address.rpartition(":")[2])}
-    )
+    group["servers"].append({"name": "gone", "address": "127.0.0.1", "port": free_port()})
     one.put(
         {
             "services/shop/seen": {"mode": "http", "hosts": ["seen.example"], "check": check},
@@ -239,7 +235,8 @@ def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host
     shown = command(one, "service", "show", "shop/seen").stdout
     assert "lb-2\n  main: 1/2 up, 0 sessions" in shown
     # Nobody asks any more: nobody says anything, and none of it has woken the agents' passes.
-    assert one.etcd.ctl("get", "/lbsync-health/", "--prefix") == ""
+    told = one.etcd.ctl("get", "/lbsync-health/", "--prefix", "--keys-only").split()
+    assert not [key for key in told if not key.endswith("/report")]
     assert one.etcd.ctl("get", "/lbsync/watchers/", "--prefix") == ""
     assert agent.status()["passes"] - passes <= 2
     assert command(two, "watch", "shop/none").returncode == Exit.REJECTED

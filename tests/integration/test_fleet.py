@@ -75,6 +75,11 @@ class Host:
         """What the host says of itself in etcd."""
         return self.stored().get(self.key)
 
+    def acknowledged(self) -> int:
+        """The revision that it last told who waits, beside the prefix."""
+        lines = self.etcd.ctl("get", f"{self.prefix[:-1]}-health/lb-1/report").splitlines()
+        return int(json.loads(lines[1])["revision"]) if lines else 0
+
     def wait_for(self, revision: int, timeout: float = 10.0) -> None:
         wait_until(
             f"revision {revision} to be told",
@@ -151,18 +156,16 @@ def test_changes_are_told_rarely_but_at_once_to_who_waits_for_one(etcd: Etcd, op
         newest = changed()
     assert host.told()["revision"] == first
     with question(host.source, "a test", revision=newest):
-        host.wait_for(newest, timeout=2.0)
+        wait_until("it to be told", lambda: host.acknowledged() == newest, timeout=5.0)
         changed()
         coming = host.source.commit([], [Put("services/shop/web", b"{}")])
-        assert host.told()["revision"] == newest, "nobody waits for that"
+        assert host.acknowledged() == newest, "nobody waits for that"
         with question(host.source, "another", revision=coming):
             # Also what is served only after the question, and by a revision that others moved.
             host.source.commit([], [Put("agents/x", b"{}")])
             host.note(revision=coming, revision_seen=coming)
-            host.wait_for(coming, timeout=2.0)
-    item = host.source.get(host.key)
-    assert item is not None
-    assert host.etcd.ctl("get", host.prefix + host.key, "-w", "json").count('"version":3') == 1
+            wait_until("it to be told", lambda: host.acknowledged() == coming, timeout=5.0)
+    assert host.told()["revision"] == first, "no other agent has heard any of it"
 
 
 def test_hosts_whose_work_rests_write_nothing(etcd: Etcd, opened: Open) -> None:
@@ -330,6 +333,22 @@ def test_a_record_that_was_put_over_ours_is_put_right(etcd: Etcd, opened: Open) 
     etcd.put(host.prefix + host.key, forged)
     host.wait_for(5)
     assert schema.census(host.source.snapshot()).junk == ()
+
+
+def test_a_write_of_its_own_whose_answer_was_lost_is_no_other_agent(
+    etcd: Etcd, opened: Open
+) -> None:
+    host = opened(etcd)
+    host.note(revision=5)
+    host.wait_for(5)
+    with capture_logs() as logs:
+        lease = host.fleet._lease
+        assert lease is not None
+        late = json.dumps({**host.told(), "revision": 6}).encode()
+        host.source.commit([], [Put(host.key, late, lease.id)])
+        host.wait_for(6)
+        host.wait_for(5)
+    assert not any("another agent" in entry["event"] for entry in logs)
 
 
 def test_an_agent_that_comes_back_after_a_crash_is_no_rival_of_itself(

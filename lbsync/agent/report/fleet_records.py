@@ -42,6 +42,16 @@ class GuardedWrite(msgspec.Struct, frozen=True):
     op: Put | Delete
 
 
+class PublishedRecord(msgspec.Struct, frozen=True):
+    """What was last written."""
+
+    record: AgentRecord
+    value: bytes
+    revision: int
+    at: float
+    """Monotonic clock."""
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why a service is quarantined on this host."""
 

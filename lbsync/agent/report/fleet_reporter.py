@@ -19,8 +19,9 @@ from lbsync import log
 from lbsync.agent.control import Control
 from lbsync.agent.orders import Orders
 from lbsync.agent.report import fleet_records
+from lbsync.agent.report.acknowledgement import Acknowledgement
 from lbsync.agent.report.deeds import Deeds
-from lbsync.agent.report.fleet_records import GuardedWrite, Refusal
+from lbsync.agent.report.fleet_records import GuardedWrite, PublishedRecord, Refusal
 from lbsync.agent.report.presence import NameTaken, Presence, instance
 from lbsync.agent.report.trouble import Trouble
 from lbsync.clients.source import Lease, Source
@@ -46,8 +47,9 @@ _PRESSING_APART_S = 1.0
 #: Between two writes for the sake of the times alone: etcd keeps every revision until it is compacted, and
 #: that the agent lives, the lease tells.
 _TIMES_EVERY_S = 600.0
-#: A pass ends every ten seconds or so; after this long without one the agent hangs.
-_SILENT_S = 120.0
+_SILENT_S = (
+    120.0  #: A pass ends every ten seconds or so; after this long without one the agent hangs.
+)
 #: Chores between two looks at the record: many bad keys must not keep an acknowledgement waiting.
 _MOST_CHORES = 50
 #: Until what is left of them is looked for again; the mirror has seen our own writes by then.
@@ -60,16 +62,6 @@ _SETTLED_S = 1.0
 _AWAY_S = 0.5
 #: A store that does not answer shall not hold up the agent's end; the lease runs out by itself.
 _JOIN_S = 3.0
-
-
-class PublishedRecord(msgspec.Struct, frozen=True):
-    """What was last written."""
-
-    record: AgentRecord
-    value: bytes
-    revision: int
-    at: float
-    """Monotonic clock."""
 
 
 class Fleet:
@@ -95,6 +87,7 @@ class Fleet:
         self._stopped = threading.Event()
         self._thread = KeptThread(self._run, "fleet")
         self._orders = Orders(source, Control(Path(settings.state_dir)), self._host)
+        self._ack = Acknowledgement(source, self._host)
         self.deeds = Deeds(source, self._host)
         self._order: OrderAnswer | UnsetType = UNSET
         for folder in (WATCHERS, ORDERS):
@@ -172,6 +165,8 @@ class Fleet:
         if status.revision_seen:
             self._explain(fleet_records.refusals(status), status.revision_seen)
         # After the reasons: whoever waited for the record finds them.
+        if self._told is not None and self._lease is not None and self._holds():
+            self._ack.say(self._told.record, record, self._lease)
         self._speak(record)
         self.deeds.write()
 
@@ -200,7 +195,8 @@ class Fleet:
             self._rival = ""
             return
         self._told = None
-        if item is not None and item.mod_revision > told.revision:
+        is_newer = item is not None and item.mod_revision > told.revision
+        if item is not None and is_newer and not self._presence.is_ours(item):
             self._presence.reclaims = item.mod_revision
             self._meet(item.value.decode(errors="replace"))
 
@@ -224,10 +220,10 @@ class Fleet:
             return self._check_at
         if kind == "times":
             return self._told.at + _TIMES_EVERY_S
-        what = (self._told.record, record, asked(there).revisions, there.followed_revision)
-        if fleet_records.frees(*what):
+        awaited = asked(there).revisions, there.followed_revision
+        if fleet_records.frees(self._ack.said or self._told.record, record, *awaited):
             return self._told.at + _AWAITED_APART_S
-        is_pressing = fleet_records.is_pressing(*what)
+        is_pressing = fleet_records.is_pressing(self._told.record, record, *awaited)
         return self._told.at + (min(_PRESSING_APART_S, self._apart) if is_pressing else self._apart)
 
     def _speak(self, record: AgentRecord) -> None:
@@ -251,6 +247,7 @@ class Fleet:
             self._speaking.failed(error, worth_saying=self._source.health().ok)
         else:
             self._told = PublishedRecord(record, value, revision, time.monotonic())
+            self._ack.said = None
             self._rival = "" if first else self._rival
             self._speaking.over()
 
@@ -287,7 +284,7 @@ class Fleet:
 
     def _fall_silent(self) -> None:
         lease, told = self._lease, self._told
-        self._lease = self._told = None
+        self._lease = self._told = self._ack.said = None
         if lease is None:
             return
         if told is not None:

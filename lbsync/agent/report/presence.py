@@ -92,11 +92,15 @@ class Presence:
         """Tell whether a record is our own, of an agent that is gone, or was put in our place."""
         if item.mod_revision == self.reclaims or self._key not in self._source.snapshot().leased:
             return True
+        return self.is_ours(item)
+
+    def is_ours(self, item: Item) -> bool:
+        """Tell whether this agent wrote a record, before a restart or without hearing that it was done."""
         try:
-            theirs = fleet.read(AgentRecord, item)
+            written = fleet.read(AgentRecord, item)
         except BadKey:
             return False
-        return theirs.instance == self.instance != ""
+        return written.instance == self.instance != ""
 
     def _seen(self, left: str = "") -> Put:
         said = SeenRecord(stamp(milliseconds=True), left)

@@ -124,9 +124,13 @@ def until_verified(
     revision wrote. Raises `Rejected` for a source without a fleet, and `Unavailable`."""
     log.setup("warning", settings.log.format)  # the watch speaks of more than anybody asked for
     yardstick = Yardstick(history_of(source), revision)
-    with awaiting(source, revision), source_opened(settings, below=schema.AGENTS) as agents:
-        verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds)
-        records = schema.census(agents.snapshot(), root="").live
+    with (
+        awaiting(source, revision),
+        source_opened(settings, below=schema.AGENTS) as agents,
+        source_opened(settings, answers=True) as beside,
+    ):
+        verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds, beside)
+        records = schema.census(fleet.newest(agents, beside), root="").live
     services = yardstick.written() | {service}
     if any(record is not None and record.hold is not UNSET for record in records.values()):
         services |= yardstick.removed()

@@ -1,5 +1,6 @@
 """`lbsync status --fleet`: what every host says of itself in etcd."""
 
+import contextlib
 import time
 from collections.abc import Collection, Iterator
 from itertools import islice
@@ -10,7 +11,7 @@ from lbsync import verdict
 from lbsync.cli.context import source_opened
 from lbsync.cli.fleet.wait import history_of
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.errors import Exit
+from lbsync.errors import Exit, Unavailable
 from lbsync.fleet import TWO_AGENTS, Yardstick, absence
 from lbsync.log import span
 from lbsync.model.records import AgentRecord, QuarantineRecord
@@ -73,6 +74,8 @@ def gather(settings: Settings, hosts: Collection[str] = ()) -> Report:
     with source_opened(settings) as source:
         history = history_of(source)
         snapshot = source.snapshot()
+        with contextlib.suppress(Unavailable), source_opened(settings, answers=True) as beside:
+            snapshot = schema.with_acknowledgements(snapshot, beside.snapshot())
         yardstick = Yardstick(history, snapshot.revision, snapshot)
         census = schema.census(snapshot)
         members = tuple(

@@ -14,6 +14,7 @@ from lbsync.clients.etcd.watch import Watch
 from lbsync.clients.source import Delete, Guard, Health, Put
 from lbsync.errors import Unavailable
 from lbsync.model.snapshot import Item, Snapshot
+from lbsync.schema.health import health_prefix
 from lbsync.settings import Etcd
 
 
@@ -37,6 +38,7 @@ class EtcdSource:
         self._settings, self._prefix = settings, prefix
         self._connections = Connections(settings)
         self._kv = Kv(self._connections, prefix, page_size)
+        self._beside = Kv(self._connections, health_prefix(prefix), page_size)
         self._mirror = Mirror(frozenset(quiet))
         self._watch: Watch | None = None
         self._probe: Probe | None = None
@@ -144,6 +146,10 @@ class EtcdSource:
             for url, found in usage.usage(self._settings).items()
             for sentence in usage.warnings(url, found)
         ]
+
+    def tell(self, key: str, value: bytes, lease: int) -> None:
+        """Write one key beside the prefix; see `Source.tell`."""
+        self._beside.commit([], [Put(key, value, lease)])
 
     def lease(self, ttl: int) -> EtcdLease:
         """Take a lease of `ttl` seconds and keep it; see `Source.lease`."""

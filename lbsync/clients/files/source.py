@@ -104,6 +104,10 @@ class FileSource:
             self._thread = KeptThread(self._run, "file-watch", on_fault=self._thread_failed)
             self._thread.start()
 
+    def tell(self, key: str, value: bytes, lease: int) -> None:
+        """Refuse: nobody else would hear it. Raises `Rejected`."""
+        raise Rejected(f"{key}: files have nobody to tell ({len(value)} bytes, lease {lease})")
+
     def listen(self, folder: str, notify: Callable[[], None]) -> None:
         """Do nothing: files are one host's own, so nobody else writes into them."""
 

@@ -57,6 +57,22 @@ def test_what_no_agent_keeps_counts_for_nothing() -> None:
     )  # fmt: skip
 
 
+def test_what_a_host_told_who_waits_counts_until_its_next_report() -> None:
+    def at(revision: int, mod: int, key: str) -> Item:
+        return Item(key, msgspec.json.encode(AgentRecord(revision, 1, "", "", "", "")), 1, mod)
+
+    reports = Snapshot(9, 1, {k: at(1, 5, k) for k in ("agents/a", "agents/b", "agents/c")}, (),
+                       frozenset({"agents/a", "agents/b"}))  # fmt: skip
+    told = {"a/report": at(2, 6, "a/report"), "b/report": at(2, 4, "b/report"),
+            "c/report": at(2, 6, "c/report"), "d/report": at(2, 6, "d/report"),
+            "a": at(7, 9, "a")}  # fmt: skip
+    beside = Snapshot(9, 1, told, (), frozenset(told))
+    live = fleet.census(fleet.with_acknowledgements(reports, beside)).live
+    assert {host: record and record.revision for host, record in live.items()} == {"a": 2, "b": 1}
+    unleased = Snapshot(9, 1, told)
+    assert fleet.with_acknowledgements(reports, unleased) == reports
+
+
 def test_a_host_that_reported_once_is_gone_and_a_second_agent_is_a_rival() -> None:
     seen = b'{"at":"2026-01-01T00:00:00Z","later":1}'
     found = census(

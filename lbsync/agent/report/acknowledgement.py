@@ -1,0 +1,48 @@
+"""Telling who waits for a revision that this host serves it: beside the prefix, where he listens and no agent.
+
+Every agent hears every other one's report. Were what somebody waits for told there, one wait in a fleet of
+300 would be 90,000 events in a second; so the report follows when it is due.
+"""
+
+import time
+
+from lbsync.agent.report import fleet_records
+from lbsync.clients.source import Lease, Source
+from lbsync.errors import LbsyncError, Unavailable
+from lbsync.model.records import AgentRecord
+from lbsync.schema.decode import encode
+from lbsync.schema.fleet import acknowledgement_key
+from lbsync.schema.health import WATCHERS, asked
+
+_DENIED_S = 60.0
+"""So long a store that does not let this host write there is not asked again."""
+
+
+class Acknowledgement:
+    """The last record that was told so."""
+
+    def __init__(self, source: Source, host: str) -> None:
+        """Nothing is written yet."""
+        self._source = source
+        self._key = acknowledgement_key(host)
+        self._not_before = 0.0
+        self.said: AgentRecord | None = None
+        """None: nothing that is newer than the host's report."""
+
+    def say(self, reported: AgentRecord, record: AgentRecord, lease: Lease) -> None:
+        """Tell it if somebody waits for it, and it can be done; else the report does. `reported`: the
+        host's report as it stands."""
+        there = self._source.leased(WATCHERS)
+        awaited = asked(there).revisions, there.followed_revision
+        is_awaited = fleet_records.frees(self.said or reported, record, *awaited)
+        if not is_awaited or time.monotonic() < self._not_before:
+            return
+        try:
+            self._source.tell(self._key, encode(record), lease.id)
+        except Unavailable as error:
+            if "permission denied" in str(error):
+                self._not_before = time.monotonic() + _DENIED_S
+        except LbsyncError:
+            return  # the lease has ended: the report finds that out
+        else:
+            self.said = record
