@@ -25,39 +25,45 @@ from lbsync.model.records import (
 from lbsync.model.slots import slot_counts
 from lbsync.schema.keys import SETTINGS_GLOBAL, Key, ServiceId, backend_name
 
-_NOBODY = ServiceId("", "")
-
 
 class _Parts:
     """All entries of one service; changed in place."""
 
-    __slots__ = ("groups", "route", "service")
+    __slots__ = ("groups", "single")
 
     def __init__(self) -> None:
-        self.service: Entry | None = None
-        self.route: Entry | None = None
+        self.single: dict[str, Entry] = {}
+        """What a service has one of, by kind: its own record, its route."""
         self.groups: dict[str, Entry] = {}
 
     def set(self, key: Key, entry: Entry | None) -> None:
         """Set one entry; None removes it."""
-        if key.kind == "services":
-            self.service = entry
-        elif key.kind == "routes":
-            self.route = entry
-        elif entry is None:
-            self.groups.pop(key.group, None)
+        is_group = key.kind == "endpoints"
+        entries, name = (self.groups, key.group) if is_group else (self.single, key.kind)
+        if entry is None:
+            entries.pop(name, None)
         else:
-            self.groups[key.group] = entry
+            entries[name] = entry
 
     def clone(self) -> "_Parts":
         """Return an independent copy."""
         other = _Parts()
-        other.service, other.route, other.groups = self.service, self.route, dict(self.groups)
+        other.single, other.groups = dict(self.single), dict(self.groups)
         return other
 
     def empty(self) -> bool:
         """Tell whether nothing is left."""
-        return self.service is None and self.route is None and not self.groups
+        return not self.single and not self.groups
+
+    @property
+    def service(self) -> Entry | None:
+        """Its own record, if it is written."""
+        return self.single.get("services")
+
+    @property
+    def route(self) -> Entry | None:
+        """Its route, if it has one."""
+        return self.single.get("routes")
 
 
 def _leads_on(entry: Entry, parts: _Parts) -> bool:
@@ -220,8 +226,7 @@ def _servers(entry: Entry) -> tuple[ServerRecord, ...]:
 
 def _redirects(parts: _Parts, settings: GlobalRecord) -> bool:
     """Tell whether plain requests of a service are redirected to https."""
-    assert parts.service is not None
-    asked = _record(parts.service).redirect.https
+    asked = _record(parts.single["services"]).redirect.https
     if settings.https == "disabled":
         return False
     return settings.https == "only" if isinstance(asked, msgspec.UnsetType) else asked
@@ -230,8 +235,7 @@ def _redirects(parts: _Parts, settings: GlobalRecord) -> bool:
 def _build(
     service: ServiceId, parts: _Parts, given: Grant, profiles: Profiles, *, https: bool
 ) -> Service:
-    assert parts.service is not None
-    record = _record(parts.service)
+    record = _record(parts.single["services"])
     profile = profiles.of(record, str(service), https=https)
     groups = _groups(parts)
     by_hash = record.balance in server_ids.BALANCES
