@@ -25,6 +25,7 @@ COMMANDS = {
     "watch": ("fleet.watch", "show how services do on every host, as it changes"),
     "fleet": ("fleet.fleet", "let the fleet forget a host that is gone for good"),
     "history": ("fleet.history", "tell who did what, when, and from where"),
+    "etcd-roles": ("fleet.etcd_roles", "print the rights that each part needs in etcd"),
     "service": ("service.service", "list, show, write and remove services"),
     "server": ("service.server", "list the servers of a service, drain one, change its weight"),
     "route": ("service.route", "show or change which groups of a service get traffic"),
