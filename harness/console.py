@@ -75,7 +75,7 @@ class ConsoleProcess:
         self, method: str, path: str, body: str, headers: Mapping[str, str]
     ) -> tuple[int, Mapping[str, str], str]:
         """Ask anything; see `get`. Redirects are not followed."""
-        connection = self._connection(10)
+        connection = self._connection(30)
         try:
             connection.request(method, path, body or None, {"Accept": "text/html", **headers})
             answer = connection.getresponse()

@@ -13,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 import lbsync
 from lbsync import log
 from lbsync.console.context import MOST_BODY, Context, state_of
-from lbsync.console.pages import actions, answers, api, files, login
+from lbsync.console.pages import actions, answers, api, files, login, orders
 from lbsync.console.problem import Problem, RequestProblem, document, of_error
 from lbsync.console.security.gate import App, Gate, Scope, Visitor
 from lbsync.errors import LbsyncError
@@ -36,12 +36,13 @@ def make(context: Context) -> App:
         [
             *answers.handlers(),
             *actions.PAGES,
+            *orders.PAGES,
             login.ask,
             login.log_in,
             login.log_out,
             files.static,
             files.healthz,
-            Router(API, route_handlers=[*api.HANDLERS, *actions.API]),
+            Router(API, route_handlers=[*api.HANDLERS, *actions.API, *orders.API]),
         ],
         state=State(state_of(context)),
         exception_handlers={Exception: _on_error},

@@ -100,6 +100,10 @@ class Board:
         if not self.is_closing:
             await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
 
+    def hurry(self) -> None:
+        """Build the next state without a pause: somebody has just changed something from here."""
+        self._not_before = 0.0
+
     @property
     def source_health(self) -> Health:
         """The state of the watch."""

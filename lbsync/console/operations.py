@@ -1,11 +1,21 @@
 """What people may ask of hosts from here: keys in etcd, as the commands write them."""
 
+import time
+
 from lbsync.clients.source import Put, Source
 from lbsync.console.facts.state import Hold
+from lbsync.fleet import history
+from lbsync.fleet.orders import OrderPlaced
+from lbsync.model.orders import Action
 from lbsync.model.records import ConfirmationRecord
+from lbsync.schema import fleet
 from lbsync.schema.confirming import LIFE_S, confirmation_key
 from lbsync.schema.decode import encode
 from lbsync.timestamps import stamp
+from lbsync.values.plural import count
+
+_WAIT_S = 10.0
+_POLL_S = 0.1
 
 
 class Operations:
@@ -18,8 +28,23 @@ class Operations:
         """Let a held removal go through, on all hosts and publishers. Raises `LbsyncError`."""
         lease = self._source.lease(LIFE_S)
         record = ConfirmationRecord(dict(hold.services), by, stamp())
+        put = Put(confirmation_key(hold.id), encode(record), lease.id)
+        what = count(len(hold.services), "service")
         try:
-            self._source.commit([], [Put(confirmation_key(hold.id), encode(record), lease.id)])
+            noted = history.entry(self._source, by, "confirm --fleet", hold.id, what)
+            history.commit(self._source, [], [put], noted)
         finally:
             # Not renewed: the key is gone when its time is up.
             lease.stop()
+
+    def order(self, action: Action, host: str, by: str, reason: str = "") -> str:
+        """Have one host do something, and wait ten seconds for its proof; return what is in the way, empty
+        where it is done. What is not done by then is taken back. Raises `LbsyncError`."""
+        with OrderPlaced(self._source, action, [host], by=by, reason=reason) as placed:
+            deadline = time.monotonic() + _WAIT_S
+            while True:
+                census = fleet.census(self._source.snapshot())
+                why = placed.failed(census) or placed.missing(census)
+                if not why or placed.failed(census) or time.monotonic() > deadline:
+                    return why.get(host, "")
+                time.sleep(_POLL_S)

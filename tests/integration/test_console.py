@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,38 @@ def test_a_held_removal_is_confirmed_by_who_may(console: ConsoleProcess, fleet: 
     assert json.loads(written.value)["by"] == "token ann from 127.0.0.1"
     console.command("console", "token", "rm", "ann")
     assert console.get("/api/fleet", Cookie=cookie)[0] in (401, 503)
+
+
+def test_a_host_that_does_not_obey_is_told_and_the_order_is_taken_back(
+    console: ConsoleProcess, fleet: Fleet
+) -> None:
+    token = console.command("console", "token", "add", "ci", "--right", "operate")
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/json",
+        "Accept": "*/*",
+    }
+    body = json.dumps({"reason": "kernel update"})
+
+    def obey() -> bool:
+        found = [k for k in fleet.source.snapshot().items if k.startswith("orders/")]
+        if found:
+            order = {"id": found[0].removeprefix("orders/"), "state": "done"}
+            fleet.put("agents/lb-1", an_agent(draining="kernel update", order=order))
+        return bool(found)
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(console.ask, "POST", "/api/hosts/lb-1/drain", body, headers)
+        wait_until("the order", obey)
+        status, _, text = answer.result(20)
+    assert (status, json.loads(text)["host"]) == (200, "lb-1")
+    status, _, text = console.ask("POST", "/api/hosts/lb-2/drain", body, headers)
+    assert status == 504
+    assert json.loads(text)["detail"] == "held: it has not begun. The order is taken back."
+    wait_until(
+        "it to go",
+        lambda: not [k for k in fleet.source.snapshot().items if k.startswith("orders/")],
+    )
 
 
 def test_etcd_away_is_said_and_everything_stays(

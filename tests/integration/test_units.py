@@ -18,6 +18,7 @@ from lbsync.settings.haproxy import Haproxy
 ROOT = Path(__file__).parents[2]
 AGENT = ROOT / "systemd/lbsync-agent.service"
 PUBLISHER = ROOT / "systemd/lbsync-publisher.service"
+CONSOLE = ROOT / "systemd/lbsync-console.service"
 DROP_IN = ROOT / "systemd/haproxy.service.d/lbsync.conf"
 DEBIAN_UNIT = """\
 [Unit]
@@ -46,11 +47,17 @@ def stage(folder: Path, agent: str, drop_in: str) -> list[str]:
     texts = {
         "lbsync-agent.service": agent,
         "lbsync-publisher.service": PUBLISHER.read_text(),
+        "lbsync-console.service": CONSOLE.read_text(),
         "haproxy.service.d/lbsync.conf": drop_in,
     }
     for name, text in texts.items():
         (folder / name).write_text(re.sub(r"/usr/bin/lbsync|/bin/kill", "/bin/true", text))
-    names = ("lbsync-agent.service", "lbsync-publisher.service", "haproxy.service")
+    names = (
+        "lbsync-agent.service",
+        "lbsync-publisher.service",
+        "haproxy.service",
+        "lbsync-console.service",
+    )
     return [str(folder / name) for name in names]
 
 
@@ -85,7 +92,7 @@ def test_a_misspelt_line_would_be_found(tmp_path: Path, where: str) -> None:
     assert "Unknown key" in verify(tmp_path / "units", units)
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["agent", "publisher"])
+@pytest.mark.parametrize("which", [0, 1, 3], ids=["agent", "publisher", "console"])
 def test_our_services_are_exposed_as_little_as_systemd_calls_ok(which: int, tmp_path: Path) -> None:
     """Nearer to 0 is safer; systemd calls up to 2.5 "OK", and an unhardened service has 9.6."""
     units = stage(tmp_path / "units", AGENT.read_text(), DROP_IN.read_text())
@@ -106,7 +113,7 @@ def test_our_services_are_exposed_as_little_as_systemd_calls_ok(which: int, tmp_
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-@pytest.mark.parametrize("unit", [AGENT, PUBLISHER], ids=["agent", "publisher"])
+@pytest.mark.parametrize("unit", [AGENT, PUBLISHER, CONSOLE], ids=["agent", "publisher", "console"])
 def test_every_line_of_a_service_has_its_reason(unit: Path) -> None:
     """A comment stands above each setting, or above the block it belongs to."""
     explained = False

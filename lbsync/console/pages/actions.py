@@ -43,7 +43,9 @@ async def confirm_by_program(request: AnyRequest, hold_id: FromPath[str]) -> Hol
 async def _confirm(request: AnyRequest, hold_id: str) -> Hold:
     visitor = demand(request, "operate")
     hold = await _hold(request, hold_id)
-    await asyncio.to_thread(context_of(request).operations.confirm, hold, str(visitor))
+    context = context_of(request)
+    await asyncio.to_thread(context.operations.confirm, hold, str(visitor))
+    context.board.hurry()
     log.get().info(
         f"a removal from {count(len(hold.services), 'service')} is confirmed",
         hold=hold.id,

@@ -9,6 +9,7 @@ from litestar.params import FromPath, QueryParameter
 
 from lbsync.console.context import AnyRequest, context_of, visitor_of
 from lbsync.console.facts.health import HealthView, health_view
+from lbsync.console.facts.history import HistoryView, history_view
 from lbsync.console.facts.hosts import FleetView, HostView, fleet_view, host_view
 from lbsync.console.facts.lookup import LookupView, lookup_view
 from lbsync.console.facts.publishers import PublishersView, publishers_view
@@ -114,6 +115,12 @@ async def publishers(request: AnyRequest) -> PublishersView:
     return publishers_view(shown.state, time.time())
 
 
+@get("/history", summary="Who did what")
+async def history(request: AnyRequest) -> HistoryView:
+    """Return who did what, the newest first."""
+    return history_view((await context_of(request).board.shown()).state)
+
+
 @get("/lookup", summary="Which service answers a URL")
 async def lookup(
     request: AnyRequest, url: Annotated[str, QueryParameter(min_length=1, max_length=4096)]
@@ -126,4 +133,15 @@ async def lookup(
     return found
 
 
-HANDLERS = [health, fleet, host, services, service, service_health, refused, publishers, lookup]
+HANDLERS = [
+    health,
+    fleet,
+    host,
+    services,
+    service,
+    service_health,
+    refused,
+    publishers,
+    history,
+    lookup,
+]

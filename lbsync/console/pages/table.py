@@ -6,6 +6,7 @@ import msgspec
 
 from lbsync.console.board import Shown
 from lbsync.console.facts.health import health_view
+from lbsync.console.facts.history import history_view
 from lbsync.console.facts.hosts import fleet_view, host_view
 from lbsync.console.facts.lookup import lookup_view
 from lbsync.console.facts.publishers import publishers_view
@@ -97,6 +98,10 @@ def _publishers(shown: Shown, asked: Question) -> object:
     return publishers_view(shown.state, asked.now)
 
 
+def _history(shown: Shown, _: Question) -> object:
+    return history_view(shown.state)
+
+
 def _lookup(shown: Shown, asked: Question) -> object:
     return lookup_view(shown.index, asked.query.get("url", "")[:_MOST_URL])
 
@@ -108,5 +113,6 @@ PAGES = (
     Page("/services/{ns:str}/{name:str}", "service.html.j2", "Service", _service, watches=_named),
     Page("/refused", "refused.html.j2", "Refused keys", _refused),
     Page("/publishers", "publishers.html.j2", "Publishers", _publishers, by_time=True),
+    Page("/history", "history.html.j2", "History", _history),
     Page("/lookup", "lookup.html.j2", "Who answers?", _lookup),
 )

@@ -356,3 +356,29 @@ def test_a_program_confirms_with_its_token(console: ConsoleClient) -> None:
     assert (answer.status_code, answer.json()["services"]) == (202, {"shop/cart": 0})
     gone = console.ask("POST", "/api/holds/none/confirm", {"authorization": f"Bearer {token}"})
     assert (gone.status_code, gone.json()["title"]) == (404, "Nobody holds this removal")
+
+
+def test_an_order_is_explained_first_and_needs_a_host_that_would_do_it(
+    console: ConsoleClient,
+) -> None:
+    operator, reader = console.log_in("operate", "ann"), console.log_in("read", "bob")
+    assert 'href="/hosts/lb-1/drain"' in console.get("/hosts/lb-1", operator).text
+    assert 'href="/hosts/lb-1/drain"' not in console.get("/hosts/lb-1", reader).text
+    assert (
+        "answers 503, so the load balancer in front"
+        in console.get("/hosts/lb-1/drain", operator).text
+    )
+    assert console.get("/hosts/lb-1/drain", reader).status_code == 403
+    assert console.get("/hosts/lb-3/drain", operator).status_code == 404
+    assert console.get("/hosts/lb-1/explode", operator).status_code == 404
+    assert not [key for key in console.source.snapshot().items if key.startswith("orders/")]
+
+
+def test_who_did_what_is_shown(console: ConsoleClient) -> None:
+    operator = console.log_in("operate", "ann")
+    assert "Nobody has done anything yet" in console.get("/history", operator).text
+    console.post("/confirm/4f2a", operator | OWN)
+    text = _Reader(console.get("/history", operator).text).text
+    for said in ("token ann from 127.0.0.1", "confirm --fleet", "4f2a", "1 service"):
+        assert said in text
+    assert console.get("/api/history", operator).json()["deeds"][0]["action"] == "confirm --fleet"

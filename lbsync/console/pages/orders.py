@@ -1,0 +1,134 @@
+"""What one balancer may be ordered to do: first a page that says what that means, then the order."""
+
+import asyncio
+
+import msgspec
+from litestar import MediaType, Response, get, post
+from litestar.params import FromPath, JSONBody
+from litestar.response import Redirect
+
+from lbsync import log
+from lbsync.console.context import AnyRequest, context_of, demand, form_of
+from lbsync.console.facts.hosts import HostView, host_view
+from lbsync.console.problem import Problem, RequestProblem
+from lbsync.console.rendering import Rendered
+from lbsync.model.orders import Action
+from lbsync.schema.reading import one_line
+
+_MOST_REASON = 200
+
+
+class Deed(msgspec.Struct, frozen=True):
+    """One order, in words."""
+
+    action: Action
+    button: str
+    says: str
+    asks_reason: bool = False
+    is_grave: bool = False
+
+
+DEEDS = {
+    deed.action: deed
+    for deed in (
+        Deed(
+            "drain",
+            "Drain",
+            "Its health path answers 503, so the load balancer in front sends no new clients; everybody who comes "
+            "all the same is served as before. It lasts over restarts, until it is undrained.",
+            asks_reason=True,
+            is_grave=True,
+        ),
+        Deed("undrain", "Undrain", "Its health path answers 200 again."),
+        Deed(
+            "release",
+            "Release",
+            "What somebody set by hand on its running HAProxy (weights, states, addresses) is made again as it is "
+            "written.",
+            is_grave=True,
+        ),
+    )
+}
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a program sends with an order."""
+
+    reason: str = ""
+
+
+@get("/hosts/{host:str}/{action:str}", media_type=MediaType.HTML, include_in_schema=False)
+async def ask_order(
+    request: AnyRequest, host: FromPath[str], action: FromPath[str]
+) -> Response[bytes]:
+    """Say what would be done."""
+    visitor = demand(request, "operate")
+    await _live(request, host)
+    renderer = context_of(request).renderer
+    html = renderer.plain("order.html.j2", host=host, deed=_deed(action))
+    page = renderer.page(f"{action} {host}", Rendered(html, ""), visitor, "/hosts/")
+    return Response(page, media_type=MediaType.HTML)
+
+
+@post("/hosts/{host:str}/{action:str}", include_in_schema=False, status_code=303)
+async def order(request: AnyRequest, host: FromPath[str], action: FromPath[str]) -> Redirect:
+    """Do it, and lead back to the host."""
+    form = await form_of(request)
+    await _order(request, host, action, form.get("reason", ""))
+    return Redirect(f"/hosts/{host}?done={action}", status_code=303)
+
+
+@post(
+    "/hosts/{host:str}/{action:str}",
+    summary="Drain, undrain or release a balancer",
+    status_code=200,
+)
+async def order_by_program(
+    request: AnyRequest,
+    host: FromPath[str],
+    action: FromPath[str],
+    data: JSONBody[Order | None] = None,
+) -> HostView:
+    """Order it, and answer when the balancer has proved it. `action` is `drain`, `undrain` or `release`."""
+    await _order(request, host, action, data.reason if data is not None else "")
+    return await _live(request, host)
+
+
+async def _order(request: AnyRequest, host: str, action: str, reason: str) -> None:
+    visitor = demand(request, "operate")
+    deed = _deed(action)
+    await _live(request, host)
+    reason = one_line(reason.strip(), _MOST_REASON) or "by hand"
+    context = context_of(request)
+    said = reason if deed.asks_reason else ""
+    log.get().info(f"{host} is ordered: {action}", by=str(visitor), reason=said)
+    why = await asyncio.to_thread(context.operations.order, deed.action, host, str(visitor), said)
+    context.board.hurry()
+    if why:
+        raise RequestProblem(
+            Problem(504, f"{host} has not done it", f"{why}. The order is taken back.")
+        )
+
+
+def _deed(action: str) -> Deed:
+    for deed in DEEDS.values():
+        if deed.action == action:
+            return deed
+    raise RequestProblem(Problem(404, "No such order", f"There are {', '.join(DEEDS)}."))
+
+
+async def _live(request: AnyRequest, host: str) -> HostView:
+    found = host_view((await context_of(request).board.shown()).state, host)
+    if found is None or not found.is_live:
+        raise RequestProblem(
+            Problem(
+                404,
+                "No such balancer",
+                f"No agent reports as {host[:80]!r}, so nobody would do it.",
+            )
+        )
+    return found
+
+
+PAGES = [ask_order, order]
+API = [order_by_program]
