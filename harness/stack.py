@@ -3,6 +3,7 @@
 import json
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,15 @@ tcp_bind_address = "127.0.0.1"
             self._client.close()
         if self._owns_etcd:
             self.etcd.stop()
+
+
+def with_new_settings(host: str) -> dict[str, Any]:
+    """A `services` value with settings that no other service has: it takes a reload on every release.
+
+    HAProxy 3.4 serves one with known settings without.
+    """
+    milliseconds = 1000 + zlib.crc32(host.encode()) % 100_000
+    return {"mode": "http", "hosts": [host], "timeouts": {"server": f"{milliseconds}ms"}}
 
 
 def servers(*webs: WebServer, **more: object) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import http.client
 
 import pytest
 
-from harness.stack import servers
+from harness.stack import servers, with_new_settings
 from harness.wait import wait_until
 from lbsync.agent.control import Request
 from lbsync.agent.generations.store import Store
@@ -119,7 +119,7 @@ def test_what_a_person_set_is_kept_over_changes_and_reloads_until_released(host:
     assert host.agent.run_pass().confirmed
     assert host.agent.result.applied is not None
     assert "be_shop_web_default/two" in host.agent.result.applied.by_hand[0]
-    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    host.stack.put({"services/shop/new": with_new_settings("new.example")})
     assert "reloaded" in host.agent.run_pass().sentence
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"one"}
     assert host.agent.result.applied.by_hand
@@ -147,7 +147,7 @@ def test_what_a_person_set_ends_when_something_else_is_wanted_of_the_server(
     assert len(both) == 2
     worker = pid(host)
     heavy = {"servers": [*servers(one, weight=7)["servers"], *servers(two)["servers"]]}
-    more = {"services/shop/new": {"mode": "http", "hosts": ["new.example"]}} if by_reload else {}
+    more = {"services/shop/new": with_new_settings("new.example")} if by_reload else {}
     host.stack.put({"endpoints/shop/web/default": heavy, **more})
     assert host.agent.run_pass().confirmed
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"one"}
@@ -159,7 +159,7 @@ def test_what_a_person_set_ends_when_something_else_is_wanted_of_the_server(
 
 
 def test_what_was_set_by_hand_is_released_while_rolled_back_too(host: Host) -> None:
-    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    host.stack.put({"services/shop/new": with_new_settings("new.example")})
     assert host.agent.run_pass().confirmed
     (before,) = [g for g in Store(host.stack.state, 5).list() if g.seq == 2]
     host.control.set("rollback", Request(before.digest, NOW))
@@ -174,7 +174,7 @@ def test_what_was_set_by_hand_is_released_while_rolled_back_too(host: Host) -> N
 
 def test_what_was_released_does_not_come_back_when_haproxy_starts_anew(host: Host) -> None:
     host.stack.haproxy.ask("@1 set server be_shop_web_default/web state maint")
-    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    host.stack.put({"services/shop/new": with_new_settings("new.example")})
     assert "reloaded" in host.agent.run_pass().sentence
     assert host.stack.get("shop.example").status == 503
     host.control.set("release", Request("all", NOW))
@@ -212,7 +212,7 @@ def wait_between_reloads(host: Host) -> None:
     host.stack.config_file.write_text(text)
     host.restart_agent()
     assert host.agent.run_pass().confirmed
-    host.stack.put({"services/shop/a": {"mode": "http", "hosts": ["a.example"]}})
+    host.stack.put({"services/shop/a": with_new_settings("a.example")})
     assert "reloaded" in host.agent.run_pass().sentence
 
 
@@ -222,7 +222,7 @@ def test_a_reload_that_has_to_wait_waits_and_loses_nothing(host: Host) -> None:
     two = host.stack.web("two")
     host.stack.put(
         {
-            "services/shop/b": {"mode": "http", "hosts": ["b.example"]},
+            "services/shop/b": with_new_settings("b.example"),
             "endpoints/shop/web/default": servers(two),
         }
     )
@@ -274,7 +274,7 @@ def test_while_a_reload_waits_what_runs_is_read_back_and_requests_are_obeyed(hos
     wait_between_reloads(host)
     worker = pid(host)
     host.stack.haproxy.ask("@1 set server be_shop_web_default/web weight 3")
-    host.stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]}})
+    host.stack.put({"services/shop/b": with_new_settings("b.example")})
     host.agent.verify_all_next()
     outcome = host.agent.run_pass()
     assert outcome.waits
@@ -299,7 +299,7 @@ def test_a_host_is_drained_although_a_reload_waits(host: Host) -> None:
         return host.stack.get("any", "/lbsync-health").status
 
     wait_between_reloads(host)
-    host.stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]}})
+    host.stack.put({"services/shop/b": with_new_settings("b.example")})
     assert host.agent.run_pass().waits
     for _ in range(2):
         host.control.set("drain", Request("kernel", NOW))
@@ -322,7 +322,7 @@ def test_a_restarted_agent_whose_reload_waits_knows_what_is_served_meanwhile(hos
     before = host.agent.result.applied.generation.digest
     text = host.stack.config_file.read_text()
     host.stack.config_file.write_text(text.replace("[agent]\n", '[agent]\nsplay = "1h"\n'))
-    host.stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.example"]}})
+    host.stack.put({"services/shop/b": with_new_settings("b.example")})
     host.restart_agent()
     outcome = host.agent.run_pass()
     assert outcome.waits
@@ -340,7 +340,7 @@ def test_haproxy_finds_a_file_of_states_whenever_it_starts(host: Host) -> None:
     host.stack.haproxy.start()
     assert host.agent.run_pass().confirmed
     host.stack.haproxy.stop()
-    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    host.stack.put({"services/shop/new": with_new_settings("new.example")})
     assert not host.agent.run_pass().confirmed, "made live, but nobody is there"
     host.stack.haproxy.start()
     assert host.agent.run_pass().confirmed

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from harness.ports import free_port
-from harness.stack import servers
+from harness.stack import servers, with_new_settings
 from harness.wait import wait_until
 from lbsync.agent.candidate import culprits
 from lbsync.agent.candidate.validate import Refused
@@ -18,6 +18,7 @@ from lbsync.agent.control import Request
 from lbsync.agent.desired.accepted import peek
 from lbsync.agent.report.status import StatusKeeper
 from lbsync.cli import main
+from lbsync.clients.haproxy import binary as haproxy_binary
 from lbsync.errors import Exit, LbsyncError, Superseded, TemplateError, Unavailable
 from lbsync.loop import Report
 from lbsync.settings import load
@@ -38,10 +39,28 @@ def test_a_change_is_served_and_a_second_pass_does_nothing(host: Host) -> None:
     assert (again.confirmed, again.changed, again.exit_code) == (True, False, Exit.OK)
 
 
-def test_a_new_service_takes_a_reload_and_says_why(host: Host) -> None:
+def test_a_new_service_with_known_settings_is_served_by_what_haproxy_can_do(host: Host) -> None:
     host.stack.put(
         {
             "services/shop/new": {"mode": "http", "hosts": ["new.example"]},
+            "endpoints/shop/new/default": servers(host.stack.web("new")),
+        }
+    )
+    outcome = host.agent.run_pass()
+    able = haproxy_binary.version(host.stack.haproxy.binary) >= (3, 4, 0)
+    assert ("changed without a reload" if able else "reloaded in") in outcome.sentence
+    assert host.stack.get("new.example").body == "new"
+    host.stack.delete("services/shop/new", "endpoints/shop/new/default")
+    outcome = host.agent.run_pass()
+    assert ("changed without a reload" if able else "reloaded in") in outcome.sentence
+    assert host.stack.get("new.example").status == 404
+    assert host.agent.run_pass().sentence.count("unchanged") == 1
+
+
+def test_a_service_with_new_settings_takes_a_reload_and_says_why(host: Host) -> None:
+    host.stack.put(
+        {
+            "services/shop/new": with_new_settings("new.example"),
             "endpoints/shop/new/default": servers(host.stack.web("new")),
         }
     )
@@ -616,7 +635,7 @@ def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anoth
     keeper.ended()
     assert (host.stack.state / "status.json").read_text() == "of the other agent"
     live = (host.stack.state / "live").readlink()
-    host.stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    host.stack.put({"services/shop/new": with_new_settings("new.example")})
     with pytest.raises(Superseded):
         host.agent.run_fast_path()
     assert (host.stack.state / "live").readlink() == live
@@ -643,7 +662,7 @@ def test_while_a_reload_waits_other_programs_files_and_bad_keys_do_not(
     host.restart_agent()
     assert host.agent.run_pass().confirmed
     assert installed.read_text().split() == ["shop/web"]
-    new = {"mode": "http", "hosts": ["new.example"]}
+    new = with_new_settings("new.example")
     host.stack.put({"services/shop/new": new, "services/shop/bad": "{not json"})
     with capture_logs() as said:
         outcome = host.agent.run_pass()
