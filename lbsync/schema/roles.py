@@ -56,6 +56,7 @@ def grants(role: str, prefix: str, name: str = "") -> Iterator[Grant]:
         yield Grant("readwrite", key.removesuffix("="), not key.endswith("="))
     if role == "host":
         yield Grant("readwrite", health_prefix(prefix) + name, is_prefix=False)
+        yield Grant("readwrite", f"{health_prefix(prefix)}{name}/")
     elif role in _HEALTH:
         yield Grant(_HEALTH[role], health_prefix(prefix))
 

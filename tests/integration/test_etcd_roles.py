@@ -21,8 +21,13 @@ NAMES = {"host": "lb-1", "publisher": "prod"}
 
 #: Who may write which key; everything else of all that is named here he may not.
 MAY = {
-    "agent": {"agents/lb-1", "agents/lb-2", "agents/lb-10", "quarantine/shop/cart", "history/1", "/lbsync-health/lb-1"},
-    "host": {"agents/lb-1", "quarantine/shop/cart", "/lbsync-health/lb-1"},
+    "agent": {
+        "agents/lb-1", "agents/lb-2", "agents/lb-10", "quarantine/shop/cart", "history/1",
+        "/lbsync-health/lb-1", "/lbsync-health/lb-1/report",
+    },
+    "host": {
+        "agents/lb-1", "quarantine/shop/cart", "/lbsync-health/lb-1", "/lbsync-health/lb-1/report",
+    },
     "publisher": {"services/shop/cart", "confirmations/1", "publishers/prod/leader"},
     "deploy": {"services/shop/cart", "routes/shop/cart", "confirmations/1", "watchers/1", "history/1"},
     "operator": {
