@@ -52,7 +52,12 @@ class Host:
         self._stopped = False
         self.proved_at: dict[int, float] = {}
         Path(directory, name).mkdir()
-        flags = {"host": name, "state_dir": f"{directory}/{name}", "agent.report_ttl": "60s"}
+        flags = {
+            "host": name,
+            "state_dir": f"{directory}/{name}",
+            "agent.report_ttl": "60s",
+            "agent.report_interval": "10s",
+        }
         self.source = open_etcd(urls, PREFIX, quiet=FOREIGN)
         self.fleet = Fleet(load(flags=flags, environ={}), self.source)
         self.source.start(self._due.set)

@@ -1,5 +1,6 @@
 """`lbsync confirm --fleet`: a removal that is held is meant, on all hosts and in publishers."""
 
+import contextlib
 import time
 
 from lbsync.cli.context import source_opened, whoami
@@ -16,6 +17,8 @@ from lbsync.settings import Duration, Settings
 from lbsync.values.plural import count
 
 _POLL_S = 0.1
+_TOLD_S = 1.5
+"""Within a second hosts tell of a hold."""
 
 
 def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
@@ -27,7 +30,7 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
     """
     with source_opened(settings) as source:
         history_of(source)
-        snapshot = source.snapshot()
+        snapshot = _look(settings, source, hold_id)
         found = held(snapshot)
         if not found:
             if silent := sorted(fleet.census(snapshot).gone):
@@ -51,6 +54,19 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
         return Exit.UNVERIFIED
     Terminal().line(f"confirmed and done: {found[name]}")
     return Exit.OK
+
+
+def _look(settings: Settings, source: Source, hold_id: str) -> Snapshot:
+    """Return all keys, with what hosts said last; a hold that was found a moment ago is waited for."""
+    deadline = time.monotonic() + _TOLD_S
+    while True:
+        snapshot = source.snapshot()
+        with contextlib.suppress(Unavailable), source_opened(settings, answers=True) as beside:
+            snapshot = fleet.with_acknowledgements(snapshot, beside.snapshot())
+        is_there = any(name.startswith(hold_id) for name in held(snapshot))
+        if is_there or time.monotonic() >= deadline:
+            return snapshot
+        time.sleep(_POLL_S)
 
 
 def _chosen(found: dict[str, Held], hold_id: str) -> str:
