@@ -7,6 +7,8 @@ import msgspec
 from lbsync.model.health import GroupHealth, HealthRecord, ServerHealth
 
 _FEW = 5
+_MEANT = ("DRAIN", "MAINT")
+"""States that a server has because somebody wants it."""
 
 
 class ServerState(msgspec.Struct, frozen=True):
@@ -16,7 +18,7 @@ class ServerState(msgspec.Struct, frozen=True):
     """On how many balancers it gets requests, as far as their checks say."""
     seen_on: int
     not_up: tuple[str, ...]
-    """On which it is not up, and what its check met; the first five."""
+    """On which it is not up, and what its check met; the first five. Not where somebody took it out."""
     sessions: int
     errors_5xx: int
     """Answers of 500 and above since the workers began."""
@@ -92,9 +94,13 @@ def _group(by_host: Mapping[str, GroupHealth]) -> GroupState:
 
 
 def _server(by_host: Mapping[str, ServerHealth]) -> ServerState:
-    down = {host: server for host, server in sorted(by_host.items()) if not is_up(server)}
+    down = {
+        host: server
+        for host, server in sorted(by_host.items())
+        if not is_up(server) and not server.status.startswith(_MEANT)
+    }
     return ServerState(
-        len(by_host) - len(down),
+        sum(map(is_up, by_host.values())),
         len(by_host),
         tuple(f"{host}: {said(server)}" for host, server in list(down.items())[:_FEW]),
         sum(server.sessions for server in by_host.values()),
