@@ -222,10 +222,13 @@ def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host
     first = found["lb-2"]["servers"][0]
     assert (first["name"], first["status"], first["check"]) == ("gone", "DOWN", "L4CON")
 
-    listed = command(one, "server", "ls", "shop/seen").stdout.splitlines()
-    rows = {line.split()[0]: line for line in listed}
-    assert "DOWN (L4CON, Connection refused)" in rows["gone"]
-    assert rows["up"].split()[5:] == ["0", "1", "0", "UP"]
+    def rows() -> dict[str, str]:
+        listed = command(one, "server", "ls", "shop/seen").stdout.splitlines()
+        return {line.split()[0]: line for line in listed}
+
+    # Until both have told what its first check said, each is shown by itself.
+    wait_until("one state", lambda: rows()["up"].split()[5:] == ["0", "1", "0", "UP"], timeout=20)
+    assert "DOWN (L4CON, Connection refused)" in rows()["gone"]
     (row,) = (
         line
         for line in command(one, "service", "ls").stdout.splitlines()
