@@ -19,6 +19,8 @@ class WebServer:
         """Status of every answer but those to `/health`."""
         self.health = 200
         """Status of answers to `/health`."""
+        self.health_host = ""
+        """The only host that has a `/health`, where others get 404; empty: all have it."""
         self.delay_s = 0.0
         """Seconds to wait before an answer."""
         self.headers: dict[str, str] = {}
@@ -133,6 +135,8 @@ class _Connection(asyncio.Protocol):
 
         def answer() -> None:
             status = web.health if path == "/health" else web.status
+            if path == "/health" and web.health_host not in ("", headers.get("host")):
+                status = 404
             if method not in _METHODS:
                 status = 501
             self._answer(status, is_head=method == b"HEAD", stays=stays)

@@ -25,6 +25,7 @@ from lbsync.agent.runtime.changes.steps import (
     RetireServer,
     SetAddress,
     SetCertificate,
+    SetChecks,
     SetEntry,
     SetState,
     SetWeight,
@@ -76,6 +77,8 @@ def commands(step: Step, *, waits: bool = False) -> Iterator[Command]:
     match step:
         case AddBackend() | PublishBackend() | RetireBackend():
             yield _backend(step)
+        case SetChecks(backend=backend, name=name, on=on):
+            yield Command(f"{'enable' if on else 'disable'} health {backend}/{name}", NOTHING)
         case AddServer():
             yield from _add_server(step, waits=waits)
         case SetAddress() | SetState() if waits:

@@ -18,14 +18,13 @@ from lbsync.agent.runtime.changes.leaving import Leaving
 from lbsync.agent.runtime.changes.maps import Entries, Lookup
 from lbsync.agent.runtime.changes.server_words import FILES, files_of
 from lbsync.agent.runtime.changes.steps import (
-    AddServer,
     DeleteServer,
     PublishBackend,
     RetireBackend,
     RetireServer,
-    SetState,
-    SetWeight,
     Step,
+    TouchesServer,
+    touched,
 )
 from lbsync.agent.runtime.corrections import Extras, extras
 from lbsync.agent.runtime.journal import Touch
@@ -234,17 +233,20 @@ class RuntimeConfig:
         """Note what steps are about to change, before they run. Return what is new."""
         found: set[Touch] = set()
         for step in steps:
-            if isinstance(step, AddServer | SetWeight | RetireServer | DeleteServer):
-                found.add((step.backend, step.name, "weight"))
-            if isinstance(step, AddServer | SetState | RetireServer | DeleteServer):
-                found.add((step.backend, step.name, "state"))
+            if isinstance(step, RetireBackend):
+                section = self.sections.get(("backend", step.backend))
+                names = [server.name for server in section.servers] if section else []
+                found |= {(step.backend, n, field) for n in names for field in ("weight", "state")}
+            elif isinstance(step, TouchesServer):
+                found |= {(step.backend, step.name, field) for field in touched(step)}
         found -= self.touched
         self.touched |= found
         return found
 
     def verified(self, but: Iterable[Touch] = ()) -> None:
-        """Note that a read-back found all servers as wanted, except for these."""
-        self.touched &= set(but)
+        """Note that a read-back found all servers as wanted, except for these and those that leave."""
+        going = {each for each in self.touched if each[0] in self.leaving.backends}
+        self.touched &= going.union(but)
 
     def _note_leaving(self, steps: Iterable[Step]) -> None:
         """Remember what was retired; called before the sections change."""

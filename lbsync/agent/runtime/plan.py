@@ -74,7 +74,7 @@ def plan_removal(running: RuntimeConfig, backend: str, can: Capabilities) -> Pla
     draft = PlanBuilder()
     section = running.sections.get(("backend", backend))
     if section is not None:
-        plan_gone(draft, section, can)
+        plan_gone(draft, section, can, running.base(section))
     return draft.finish()
 
 
@@ -219,7 +219,7 @@ class _Sections:
             return
         if section.kind == "userlist" and self._can.backends:
             return
-        plan_gone(self._draft, section, self._can)
+        plan_gone(self._draft, section, self._can, self._running.base(section))
 
     def finish(self) -> None:
         """Plan for new `defaults` on which nothing stands that has asked for a reload."""

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from harness.haproxy import binaries, branches
@@ -199,6 +200,42 @@ def test_a_service_that_comes_back_while_it_goes_is_served_on(able: Beds) -> Non
         assert client.getresponse().read() == b"slow"
         client.close()
         agrees(bed, back)
+
+
+def test_health_checks_of_a_service_that_goes_and_comes_back_name_its_host(able: Beds) -> None:
+    """The host of its checks stands in a map, which has no line for it while it goes."""
+    listens = socket.create_server(("127.0.0.1", 0))
+    with WebServer("web") as web, WebServer("other") as other, listens as listening:
+        web.health_host = "old.internal"
+        world = a_world(f"127.0.0.1:{listening.getsockname()[1]}")
+        watched = Spot(other.address, more=" check inter 20ms")
+        world = with_service(world, "other", watched, defaults="p_2")
+        world.defaults["p_1"] += (
+            "    option httpchk\n    http-check send meth GET uri /health ver HTTP/1.1 "
+            "hdr host %[be_name,map(maps/check_hosts.map,localhost)]\n"
+        )
+        checked = Spot(web.address, more=" check inter 20ms fall 1 rise 200")
+        world.servers["be_old"]["s2"] = msgspec.structs.replace(checked, weight=0)
+        world.files["maps/check_hosts.map"] = "be_old old.internal\n"
+        bed = able(world)
+        client, server = tunnel(bed, listening)
+        with client, server:
+            wait_until("a good check", lambda: web.requests["/health"])
+            gone = without_service(world, "old")
+            gone.files["maps/check_hosts.map"] = ""
+            bed.apply(gone)
+            assert not reaped(bed), "a tunnel is open"
+            seen_before = other.requests["/health"]
+            wait_until("some checks' time", lambda: other.requests["/health"] > seen_before + 5)
+            back = world.copy()
+            del back.servers["be_old"]["s1"]
+            back.servers["be_old"]["s2"] = checked
+            bed.apply(back)
+            assert ask(bed, "old") == (200, b"web")
+            assert seen(bed) == []
+            checks = web.requests["/health"]
+            wait_until("checks to go on", lambda: web.requests["/health"] > checks + 2)
+            assert ask(bed, "old") == (200, b"web")
 
 
 def test_other_settings_wait_for_a_reload_while_the_one_before_goes(able: Beds) -> None:

@@ -5,7 +5,7 @@ more than its mode and its guid (management guide of 3.4, section 9.3, "add back
 "del backend"; replies measured on 3.4.7). So a new backend fits that has only servers besides.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 
@@ -20,7 +20,13 @@ from lbsync.agent.runtime.changes.servers import (
     addition,
     plan_section,
 )
-from lbsync.agent.runtime.changes.steps import AddBackend, PublishBackend, RetireBackend, Step
+from lbsync.agent.runtime.changes.steps import (
+    AddBackend,
+    PublishBackend,
+    RetireBackend,
+    SetChecks,
+    Step,
+)
 from lbsync.clients.haproxy.capabilities import Capabilities
 
 _OWN_WORDS = {"mode": 2, "guid": 2}
@@ -95,10 +101,27 @@ def plan_return(
         return
     # All of it before anything leads there, not each change in its own phase.
     draft.do(Phase.CREATE, *changes.finish().steps, PublishBackend(pair.new.name))
+    before = {server.name for server in left.section.servers}
+    draft.do(Phase.WITHDRAW, *_checks(pair, ground.can, before, on=True))
 
 
-def plan_gone(draft: PlanBuilder, section: Section, can: Capabilities) -> None:
-    """Plan to take a backend out, or give the reason for a reload."""
+def _checks(
+    pair: Pair, can: Capabilities, names: Collection[str], *, on: bool
+) -> Iterator[SetChecks]:
+    both = ServerSections(pair, can)
+    for server in pair.new.servers:
+        if server.name in names and both.checks(server):
+            yield SetChecks(both.backend, server.name, on)
+
+
+def plan_gone(
+    draft: PlanBuilder, section: Section, can: Capabilities, base: Section | None
+) -> None:
+    """Plan to take a backend out, or give the reason for a reload; `base` is what it stands on.
+
+    Its health checks end: what they read, like the host in a map, goes with it, and they would take servers
+    for down that the last requests, or a backend that comes back, need.
+    """
     if not can.backends or section.kind != "backend" or not sendable(section.name):
         draft.reload(f"{title(section)}: the section is gone")
     elif section.conditional or section.disabled:
@@ -108,6 +131,8 @@ def plan_gone(draft: PlanBuilder, section: Section, can: Capabilities) -> None:
             f"{title(section)}: the section is gone, and HAProxy keeps one with a 'stick-table'"
         )
     else:
+        names = {server.name for server in section.servers if sendable(server.name)}
+        draft.do(Phase.WITHDRAW, *_checks(Pair(section, section, 1, base), can, names, on=False))
         draft.do(Phase.RETIRE, RetireBackend(section.name))
 
 

@@ -29,7 +29,8 @@ class Phase(IntEnum):
     REORDER = 6
     """Maps whose order matters, replaced as a whole."""
     WITHDRAW = 7
-    """Removed entries of the other maps."""
+    """Removed entries of the other maps; before them, checks that read these end. Checks of a backend
+    that is back begin, as what they read is there."""
     UNLEAD = 8
     """Removed entries of maps whose values name backends; removed certificates."""
     RETIRE = 9

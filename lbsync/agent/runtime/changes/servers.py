@@ -102,6 +102,11 @@ class ServerSections:
         """Tell whether a check finds out soon if a server of the new section is good."""
         return proves((*self.now.inherited(server), *server.options))
 
+    def checks(self, server: Server) -> bool:
+        """Tell whether a server of the new section has health checks of its own."""
+        said = {option[0] for option in _words(self.now, server)}
+        return "check" in said and not said & {"no-check", "track"}
+
     @cached_property
     def loaded(self) -> frozenset[str]:
         """Files that servers of the old section use."""

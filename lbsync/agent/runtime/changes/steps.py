@@ -56,6 +56,17 @@ class RetireBackend(msgspec.Struct, frozen=True):
         return f"retire backend {self.backend}"
 
 
+class SetChecks(msgspec.Struct, frozen=True):
+    """Health checks of a server that has some: on, or off, with its health as it is."""
+
+    backend: str
+    name: str
+    on: bool
+
+    def __str__(self) -> str:
+        return f"checks {'on' if self.on else 'off'} for server {self.backend}/{self.name}"
+
+
 class SetAddress(msgspec.Struct, frozen=True):
     """Another address for a server; pooled connections to the old one are not used again."""
 
@@ -233,6 +244,7 @@ Step = (
     | AddServer
     | SetAddress
     | SetWeight
+    | SetChecks
     | SetState
     | RetireServer
     | DeleteServer
@@ -246,3 +258,17 @@ Step = (
     | UnlistCertificate
     | DropCertificate
 )
+
+TouchesServer = AddServer | SetWeight | SetState | RetireServer | DeleteServer
+"""Steps that change of a server what a person may set, too."""
+
+
+def touched(step: TouchesServer) -> tuple[str, ...]:
+    """Return what that is: `weight`, `state`, or both."""
+    match step:
+        case SetWeight():
+            return ("weight",)
+        case SetState():
+            return ("state",)
+        case _:
+            return ("weight", "state")

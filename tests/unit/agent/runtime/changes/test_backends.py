@@ -7,9 +7,12 @@ from lbsync.agent.haproxycfg.parser import read_sections
 from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.changes.steps import (
     AddBackend,
+    AddEntry,
     AddServer,
+    DelEntry,
     PublishBackend,
     RetireBackend,
+    SetChecks,
 )
 from lbsync.agent.runtime.commands import commands
 from lbsync.agent.runtime.model import RuntimeConfig
@@ -49,6 +52,45 @@ def test_a_new_backend_is_published_after_its_servers() -> None:
 
 def test_a_backend_that_is_gone_is_retired_last() -> None:
     assert made(HEAD + ONE + TWO, HEAD + ONE).steps == (RetireBackend("be_two"),)
+
+
+def test_health_checks_end_before_what_they_read_goes_and_begin_again_with_it() -> None:
+    """So a backend that comes back is not full of servers that failed checks of another host."""
+    parser = Parser()
+    hosts = "maps/check_hosts.map"
+    head = HEAD + f" http-check send hdr host %[be_name,map({hosts})]\n default-server check\n"
+    one, two = ONE.replace("p_1", "p_hash"), TWO.replace("p_1", "p_hash")
+    two = two.replace("weight 3", "no-check").replace("source", "roundrobin")
+    head = head.replace("balance source", "balance roundrobin")
+    all_of_it, less = parser.parse(head + one + two), parser.parse(head + one)
+    files = {hosts: b"be_two two.test\n"}
+    running = RuntimeConfig(all_of_it, files)
+    gone = plan(running, less, {hosts: b""}, NEW)
+    assert gone.steps == (
+        SetChecks("be_two", "b", on=False),
+        DelEntry("map", hosts, "be_two"),
+        RetireBackend("be_two"),
+    )
+    running.adopt(less, {hosts: b""}, gone.steps)
+    assert plan(running, all_of_it, files, NEW).steps == (
+        PublishBackend("be_two"),
+        AddEntry("map", hosts, "be_two", "two.test"),
+        SetChecks("be_two", "b", on=True),
+    )
+
+
+def test_the_maintenance_of_one_that_goes_is_never_a_persons() -> None:
+    """Its servers get into it long after the step; an agent that starts then has only these notes."""
+    running = RuntimeConfig(Parser().parse(HEAD + ONE + TWO), {})
+    todo = plan_removal(running, "be_two", NEW)
+    noted = {("be_two", name, field) for name in "ab" for field in ("state", "weight")}
+    assert running.touch(todo.steps) == noted
+    running.adopt_removal("be_two", todo.steps)
+    running.verified()
+    assert running.touched == noted
+    running.leaving.forget_backend("be_two")
+    running.verified()
+    assert running.touched == set()
 
 
 def test_mode_and_guid_are_given_to_it_and_a_mode_that_nobody_says_is_tcp() -> None:
