@@ -27,12 +27,15 @@ class FastPath:
         removal_hold: RemovalHold,
         *,
         predictable: bool,
+        own_rules: bool = False,
     ) -> None:
-        """`predictable`: the templates in use are the packaged ones, whose output is known."""
+        """`predictable`: the templates in use are the packaged ones, whose output is known.
+        `own_rules`: but for frontends, which may say more of a service (`service_delta.has_own_rules`)."""
         self._runtime = runtime
         self._builder = builder
         self._removal_hold = removal_hold
         self._predictable = predictable
+        self._own_rules = own_rules
         self._in_force: dict[str, Service] = {}
         self._loops = Loops((), frozenset)
 
@@ -52,8 +55,7 @@ class FastPath:
             deltas = service_delta.diff(self._in_force, decided.desired.services)
         else:
             deltas = service_delta.diff_changes(self._in_force, changes)
-        # The pass refuses what may not be served.
-        refused = [d for d in deltas.at_once if d.new is not None and any(self._loops.of([d.new]))]
+        refused = [delta for delta in deltas.at_once if self._must_wait(delta)]
         good = [delta for delta in deltas.at_once if delta not in refused]
         try:
             good = service_delta.independent(good, refused)
@@ -64,6 +66,12 @@ class FastPath:
             log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
             return True
         return deltas.rest or bool(refused) or left or not renewed
+
+    def _must_wait(self, delta: ServiceDelta) -> bool:
+        """Tell whether the pass has to see it first, which refuses what may not be served."""
+        if self._own_rules and (delta.old is None or delta.new is None):
+            return True
+        return delta.new is not None and any(self._loops.of([delta.new]))
 
     def _note(self, done: Iterable[ServiceDelta]) -> None:
         """Note that HAProxy serves these as they are wanted."""

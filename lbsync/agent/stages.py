@@ -111,6 +111,7 @@ class Stages(msgspec.Struct, frozen=True, eq=False):
                 builder,
                 memory.removal_hold,
                 predictable=service_delta.is_predictable(settings, own),
+                own_rules=service_delta.has_own_rules(own),
             ),
         )
 

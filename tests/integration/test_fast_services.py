@@ -141,3 +141,25 @@ def test_a_new_service_that_leads_back_to_haproxy_is_not_served(able: Host) -> N
     able.stack.put({**news, "endpoints/shop/new/default": loop})
     assert not able.agent.run_fast_path()
     assert able.stack.get("new.example").status == 404
+
+
+def test_a_new_service_waits_for_the_users_own_rules_about_it(able: Host) -> None:
+    """HAProxy reads them only when it starts; until then the service would be open to everybody."""
+    own = able.stack.directory / "templates"
+    own.mkdir()
+    (own / "frontend_http.extra.cfg.j2").write_text(
+        "{% for s in services if s.id.endswith('closed') %}\n"
+        "    http-request deny if { var(txn.service) -m str {{ s.id }} }\n"
+        "{% endfor %}\n"
+    )
+    able.stack.write_settings(f'[templates]\ndirectory = "{own}"\n')
+    able.restart_agent()
+    assert able.agent.run_pass().confirmed
+    able.stack.put(services(able, ["closed"]))
+    assert not able.agent.run_fast_path()
+    assert able.stack.get("closed.example").status == 404
+    assert able.agent.run_pass().confirmed
+    assert able.stack.get("closed.example").status == 403
+    able.stack.put({"endpoints/shop/old1/default": servers(able.stack.web("moved"))})
+    assert able.agent.run_fast_path(), "nobody comes or goes"
+    assert able.stack.get("old1.example").body == "moved"

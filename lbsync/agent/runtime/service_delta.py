@@ -27,6 +27,9 @@ _MAPS = (CHECK_HOSTS_MAP, ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP)
 _PREDICTABLE = (MAIN_FILE, "backends.cfg", *_MAPS)
 _LINES = ("maps/routes.line", "maps/backends.line", "maps/check_hosts.line")
 
+#: Where rules for single services may stand, which HAProxy reads only when it starts.
+_FRONTENDS = frozenset(("frontends.cfg.j2", "frontend_http.cfg.j2", "frontend_http.extra.cfg.j2"))
+
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -89,6 +92,14 @@ def is_predictable(settings: Settings, shadowed: Iterable[str]) -> bool:
     replaced = {output.path for output in settings.outputs} & {MAIN_FILE, *_MAPS}
     names = {f"{name}.j2" for name in (*_PREDICTABLE, *_LINES)}
     return not replaced and not names & set(shadowed)
+
+
+def has_own_rules(shadowed: Iterable[str]) -> bool:
+    """Tell whether frontends may have rules of the user's for a service that comes or goes.
+
+    Such a service must not be served before them: a rule may be what keeps clients out.
+    """
+    return not _FRONTENDS.isdisjoint(shadowed)
 
 
 def lines(service: Service | None) -> dict[str, Pairs]:
