@@ -178,7 +178,7 @@ def absence(host: str, record: SeenRecord) -> str:
     """Return since when a host does not report, and what to do about it."""
     left, at = one_line(record.left, _MOST_TIME), one_line(record.at, _MOST_TIME)
     since = f"gone since {left}" if left else f"gone, last heard of at {at}"
-    return f"{since}; is it gone for good: 'lbsync fleet forget {host}'"
+    return f"{since}; if it is gone for good: 'lbsync fleet forget {host}'"
 
 
 def _verdict(host: str, census: Census, behind: Callable[[int, int], int]) -> Verdict:
