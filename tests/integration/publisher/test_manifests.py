@@ -178,6 +178,7 @@ class PodSpec(Part):
 
 class PodMeta(Part):
     labels: dict[str, str]
+    annotations: dict[str, str] = {}
 
 
 class Template(Part):
