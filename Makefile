@@ -101,7 +101,7 @@ dist: setup ## build the wheel and the source archive into dist/
 	$(PY) -m build --no-isolation --outdir dist .
 
 .PHONY: install
-install: ## program, systemd units and example settings; DESTDIR= PREFIX=/usr/local
+install: ## program, units, completion, manual, example settings; DESTDIR= PREFIX=/usr/local
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
 	    scripts/install
 

@@ -98,13 +98,25 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, **options)
         self._choices: dict[str, Any] = {}
+        self._commands: Any = None
         self._words: list[str] = []
 
     def add_subparsers(self, **options: Any) -> Any:
         """Remember the commands: a wrong one is told which is near."""
         added = super().add_subparsers(**options)
         self._choices = added.choices
+        self._commands = added
         return added
+
+    def complete(self) -> None:
+        """Learn all arguments; here they are known from the start."""
+
+    def commands(self) -> dict[str, tuple["_Parser", str]]:
+        """Return the commands one level below, each with its parser and what it does in a few words."""
+        if not self._commands:
+            return {}
+        summaries = {action.dest: action.help or "" for action in self._commands._choices_actions}
+        return {name: (parser, summaries.get(name, "")) for name, parser in self._choices.items()}
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -164,6 +176,11 @@ class _CommandParser(_Parser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Load the module, then parse."""
+        self.complete()
+        return super().parse_known_args(args, namespace)
+
+    def complete(self) -> None:
+        """Load the module, and let it add its arguments."""
         if self._module:
             module = importlib.import_module(self._module)
             self._module = ""
@@ -172,7 +189,6 @@ class _CommandParser(_Parser):
         if not self._is_complete:
             self._is_complete = True
             _add_global_flags(self, level=self.prog.count(" "))
-        return super().parse_known_args(args, namespace)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -194,7 +210,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> _Parser:
     """Return the parser of the whole command line."""
     parser = _Parser(prog="lbsync", description=_DESCRIPTION, epilog=_EPILOG)
     _add_global_flags(parser, level=0)

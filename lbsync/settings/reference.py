@@ -3,7 +3,8 @@
 import json
 import sys
 import typing
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -42,10 +43,11 @@ _KIND = {
     "int": "number",
     "str": "string",
 }
-_HEAD = f"""# Settings
+_HEAD = """# Settings
 
 <!-- Made by `python -m lbsync.settings.reference > docs/settings.md`; edit lbsync/settings instead. -->
-
+"""
+INTRODUCTION = f"""\
 One TOML file, `{DEFAULT_FILE}` unless `--config` or `LBSYNC_CONFIG` names another; then environment
 variables; then flags. Later ones win. The default file may be absent, a named one may not.
 
@@ -90,8 +92,24 @@ def _range(kind: Any) -> str:
     return f" {low} to {high}." if low is not None and high is not None else ""
 
 
-def _table(owner: type[msgspec.Struct], skip: tuple[str, ...] = ()) -> list[str]:
-    lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
+class Field(NamedTuple):
+    """One setting; the texts are Markdown."""
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+
+
+class Section(NamedTuple):
+    """What stands under one heading of the file."""
+
+    title: str
+    intro: str
+    fields: list[Field]
+
+
+def _fields(owner: type[msgspec.Struct], skip: tuple[str, ...] = ()) -> Iterator[Field]:
     for field in msgspec.structs.fields(owner):
         if field.name in skip:
             continue
@@ -99,8 +117,15 @@ def _table(owner: type[msgspec.Struct], skip: tuple[str, ...] = ()) -> list[str]
         if isinstance(field.default, FileMode):
             default = f'`"{field.default}"`'
         kind = _kind(field.type) + (" or none" if is_optional(field.type) else "")
-        text = f"{meta(field.type).description}{_range(field.type)}".replace("|", "\\|")
-        lines.append(f"| `{field.name}` | {kind} | {default} | {text} |")
+        text = f"{meta(field.type).description}{_range(field.type)}"
+        yield Field(field.name, kind, default, text)
+
+
+def _table(fields: list[Field]) -> list[str]:
+    lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    for name, kind, default, meaning in fields:
+        text = meaning.replace("|", "\\|")
+        lines.append(f"| `{name}` | {kind} | {default} | {text} |")
     return lines
 
 
@@ -108,17 +133,24 @@ def _intro(owner: type[msgspec.Struct]) -> str:
     return " ".join((owner.__doc__ or "").split())
 
 
+def sections() -> Iterator[Section]:
+    """Yield all settings, in the order of the page."""
+    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    top = [*_fields(Settings, skip=(*SECTIONS, OUTPUTS[1]))]
+    yield Section("Top level", _intro(Settings), top)
+    for name in SECTIONS:
+        yield Section(f"[{name}]", _intro(types[name]), [*_fields(types[name])])
+        if name == "templates":
+            text = f"{_intro(Output)} Repeat the section for each. Only in the file."
+            yield Section("[[outputs]]", text, [*_fields(Output)])
+
+
 def render() -> str:
     """Return the whole page."""
-    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-    lines = [_HEAD, "## Top level", "", _intro(Settings), ""]
-    lines += _table(Settings, skip=(*SECTIONS, OUTPUTS[1]))
-    for section in SECTIONS:
-        lines += ["", f"## [{section}]", "", _intro(types[section]), "", *_table(types[section])]
-        if section == "templates":
-            text = f"{_intro(Output)} Repeat the section for each. Only in the file."
-            lines += ["", "## [[outputs]]", "", text, "", *_table(Output)]
-    return "\n".join(lines) + "\n"
+    lines = [_HEAD, INTRODUCTION]
+    for title, intro, fields in sections():
+        lines += [f"## {title}", "", intro, "", *_table(fields), ""]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

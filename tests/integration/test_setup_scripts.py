@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lbsync.cli.reference.__main__ import FILES
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -120,8 +122,9 @@ class Host:
 "-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
 *" pip install "*) [ -z "$PIP" ] || { [ "$PIP" = wait ] && kill -TERM $PPID && sleep 1; exit 1; } ;;
 *"-m lbsync version") [ -z "$BROKEN" ] ;;
+*"-m lbsync.cli.reference "*) PYTHONPATH=@ROOT@ exec @PYTHON@ -m lbsync.cli.reference "$4" ;;
 *) echo "$(dirname "$0")" ;;
-esac""",
+esac""".replace("@ROOT@", str(ROOT)).replace("@PYTHON@", sys.executable),
         )
 
     def run(self, script: str = "install", **more: str) -> subprocess.CompletedProcess[str]:
@@ -200,6 +203,8 @@ def test_an_install_that_fails_or_is_cut_off_changes_nothing(
 
 def test_an_uninstall_leaves_what_haproxy_lives_on_and_says_so(host: Host) -> None:
     host.run()
+    pages = [name for name in host.files() if name.startswith("usr/share/")]
+    assert len(pages) == len(FILES), pages
     gone = host.run("uninstall")
     assert gone.returncode == 0, gone.stderr
     assert set(host.files()) == {

@@ -1,0 +1,1 @@
+"""What a host's shells and `man` know of lbsync, made from the parser and the settings."""
