@@ -2,16 +2,13 @@
 
 import contextlib
 import random
-import subprocess
 from pathlib import Path
 
 from harness.agent import AgentProcess
-from harness.haproxy import Haproxy
+from harness.fresh import fresh, runs
 from harness.load import Load
-from harness.ports import free_port
 from harness.stack import Stack, servers
 from harness.wait import wait_until
-from lbsync.clients.haproxy import answers
 
 CHANGES = 500
 #: So many come at once, then they are waited for.
@@ -87,33 +84,6 @@ class Changes:
         return {"servers": [*drained, *servers(second)["servers"]]}
 
 
-Servers = dict[tuple[str, str], tuple[str, int, int, bool]]
-Maps = dict[str, list[list[str]]]
-
-
-def states(haproxy: Haproxy) -> Servers:
-    """Return address, port, weight and whether it is out, by backend and server."""
-    found = answers.parse_servers(haproxy.ask("@1 show servers state"))
-    return {
-        (s.backend, s.name): (s.address, s.port, s.weight, bool(s.admin_state & 5)) for s in found
-    }
-
-
-def maps(haproxy: Haproxy) -> Maps:
-    """Return the entries of every map, key and value each, by its file."""
-    found = answers.parse_maps(haproxy.ask("@1 show map"))
-    contents = {one.file: haproxy.ask(f"@1 show map #{one.id}") for one in found}
-    return {
-        file: sorted(line.split()[1:] for line in text.splitlines() if line)
-        for file, text in contents.items()
-    }
-
-
-def runs(haproxy: Haproxy) -> tuple[Servers, Maps]:
-    """Return what a HAProxy runs."""
-    return states(haproxy), maps(haproxy)
-
-
 def test_random_changes_lose_nothing_and_end_in_what_is_written(
     stack: Stack, agent: AgentProcess, tmp_path: Path
 ) -> None:
@@ -156,24 +126,3 @@ def test_random_changes_lose_nothing_and_end_in_what_is_written(
     routes = [key for key, _ in written[1]["maps/routes.map"]]
     assert any(key.startswith("shared.example/") for key in routes)
     assert any("/api/v2" in key for key in routes)
-
-
-def fresh(stack: Stack, directory: Path) -> tuple[Servers, Maps]:
-    """Start a new HAProxy from the live file, on other ports and sockets, and ask it."""
-    directory.mkdir(exist_ok=True)
-    live = (stack.state / "live").resolve()
-    copy = directory / "live"
-    subprocess.run(["cp", "-r", "--", str(live), str(copy)], check=True)
-    text = (copy / "haproxy.cfg").read_text()
-    text = text.replace(str(stack.run), str(directory))
-    for port in (stack.http_port, stack.stats_port):
-        text = text.replace(f":{port}\n", f":{free_port()}\n")
-    text = text.replace("    load-server-state-from-file global\n", "")
-    (copy / "haproxy.cfg").write_text(text)
-    second = Haproxy(directory / "run", copy / "haproxy.cfg", stack.haproxy.binary)
-    try:
-        second.start()
-        return runs(second)
-    finally:
-        second.stop()
-        subprocess.run(["rm", "-r", "--", str(copy)], check=True)
