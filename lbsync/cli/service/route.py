@@ -5,7 +5,7 @@ import argparse
 from lbsync.cli.context import service_id, settings_of, source_opened
 from lbsync.cli.fleet.wait import add_wait, history_of
 from lbsync.cli.service.review import review
-from lbsync.cli.service.service import commit, show, wait_for
+from lbsync.cli.service.service import write
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit, Rejected
 from lbsync.schema import service_document as document
@@ -45,7 +45,6 @@ def _share(text: str) -> tuple[str, int]:
 def run(args: argparse.Namespace) -> Exit:
     """Show the route, or write it."""
     settings = settings_of(args)
-    terminal = Terminal()
     with source_opened(settings) as source:
         if args.wait:
             history_of(source)  # before anything is written
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> Exit:
         now = document.compose(stored, args.service)
         groups = set(now.get("endpoints", {}))
         if not args.shares:
-            _show_now(terminal, now, groups)
+            _show_now(Terminal(), now, groups)
             return Exit.OK
         document.refuse_foreign(stored, force=args.force)
         shares = dict(args.shares)
@@ -72,16 +71,7 @@ def run(args: argparse.Namespace) -> Exit:
         changes = document.changes(stored, {"route": wanted}, args.service)
         document.validate(changes)
         review(snapshot, changes, args.service, settings)
-        if not changes:
-            terminal.line(f"{args.service}: unchanged")
-            return wait_for(args, source, snapshot.revision, args.service)
-        show(terminal, changes)
-        if args.dry_run:
-            terminal.line(f"{args.service}: would be written; nothing was, because of --dry-run")
-            return Exit.CHANGED
-        revision = commit(source, snapshot, changes, args.service, action="route")
-        terminal.line(f"{args.service}: written at revision {revision}")
-        return wait_for(args, source, revision, args.service)
+        return write(args, source, snapshot, changes, args.service, action="route")
 
 
 def _show_now(terminal: Terminal, now: document.Document, groups: set[str]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from lbsync.cli.context import add_output, service_id, settings_of, source_opened
 from lbsync.cli.fleet import health
 from lbsync.cli.fleet.wait import add_wait, history_of
-from lbsync.cli.service.service import commit, show, wait_for
+from lbsync.cli.service.service import write
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.answers import ServerState, parse_servers
@@ -93,7 +93,7 @@ def _add_change(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--group", help="where several groups have a server of this name")
     parser.add_argument("--force", action="store_true", help="even if a publisher owns it")
     add_wait(parser)
-    parser.set_defaults(action=_change, verb=verb)
+    parser.set_defaults(action=_change, verb=verb, dry_run=False)
 
 
 def run(args: argparse.Namespace) -> Exit:
@@ -176,15 +176,9 @@ def _change(args: argparse.Namespace, source: Source) -> Exit:
     ]
     changes = document.changes_of(stored, {key: {**value, "servers": servers}})
     document.validate(changes)
-    terminal = Terminal()
-    if not changes:
-        terminal.line(f"{service}/{name}: unchanged")
-        return wait_for(args, source, snapshot.revision, service)
-    show(terminal, changes)
     told = f"server {name} of group {group}" + (f": {args.weight}" if "weight" in change else "")
-    revision = commit(source, snapshot, changes, service, action=f"server {args.verb}", detail=told)
-    terminal.line(f"{service}/{name}: written at revision {revision}")
-    return wait_for(args, source, revision, service)
+    action, named = f"server {args.verb}", f"{service}/{name}"
+    return write(args, source, snapshot, changes, service, action=action, detail=told, name=named)
 
 
 def _endpoints(snapshot: Snapshot, service: ServiceId) -> dict[str, dict[str, Any]]:

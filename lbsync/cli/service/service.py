@@ -1,6 +1,7 @@
 """`lbsync service ls|get|put|rm`: the keys of services, read and written with care."""
 
 import argparse
+from collections.abc import Sequence
 
 import msgspec
 
@@ -157,7 +158,6 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     changes = document.changes(stored, wanted, service)
     document.validate(changes)
     review(snapshot, changes, service, settings_of(args))
-    terminal = Terminal()
     touched = {change.key for change in changes}
     wrong = document.refused({key: item for key, item in stored.items() if key not in touched})
     if not changes and wrong:
@@ -165,19 +165,42 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
             f"nothing to write, but what is stored is refused: {'; '.join(wrong)}; "
             f"correct it: 'lbsync service get {service}', then put -f"
         )
+    code = write(
+        args, source, snapshot, changes, service, action="service put", still_refused=wrong
+    )
+    return gravest((code, Exit.REJECTED)) if changes and wrong and not args.dry_run else code
+
+
+def write(
+    args: argparse.Namespace,
+    source: Source,
+    snapshot: Snapshot,
+    changes: list[document.Change],
+    service: ServiceId,
+    *,
+    action: str,
+    detail: str = "",
+    name: str = "",
+    still_refused: Sequence[str] = (),
+) -> Exit:
+    """Show changes that were found good, write them unless `--dry-run` is given, and wait where that was asked for.
+
+    `snapshot`: what they were made from. `name`: what is changed, where it is not the whole service.
+    `still_refused`: sentences on what was refused before and stays so. Raises `Conflict` when somebody else was faster.
+    """
+    terminal, name = Terminal(), name or str(service)
     if not changes:
-        terminal.line(f"{service}: unchanged")
+        terminal.line(f"{name}: unchanged")
         return wait_for(args, source, snapshot.revision, service)
     show(terminal, changes)
     if args.dry_run:
-        terminal.line(f"{service}: would be written; nothing was, because of --dry-run")
+        terminal.line(f"{name}: would be written; nothing was, because of --dry-run")
         return Exit.CHANGED
-    revision = commit(source, snapshot, changes, service, action="service put")
-    terminal.line(f"{service}: written at revision {revision}")
-    for sentence in wrong:
+    revision = commit(source, snapshot, changes, service, action=action, detail=detail)
+    terminal.line(f"{name}: written at revision {revision}")
+    for sentence in still_refused:
         terminal.line(f"still refused, as it was: {sentence}")
-    code = wait_for(args, source, revision, service)
-    return gravest((code, Exit.REJECTED)) if wrong else code
+    return wait_for(args, source, revision, service)
 
 
 def _remove(args: argparse.Namespace, source: Source) -> Exit:
