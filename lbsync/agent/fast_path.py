@@ -55,8 +55,10 @@ class FastPath:
             deltas = service_delta.diff(self._in_force, decided.desired.services)
         else:
             deltas = service_delta.diff_changes(self._in_force, changes)
-        refused = [delta for delta in deltas.at_once if self._must_wait(delta)]
-        good = [delta for delta in deltas.at_once if delta not in refused]
+        good: list[ServiceDelta] = []
+        refused: list[ServiceDelta] = []
+        for delta in deltas.at_once:
+            (refused if self._must_wait(delta) else good).append(delta)
         try:
             good = service_delta.independent(good, refused)
             done, left = self._runtime.apply_deltas(good, self._render_backends)

@@ -68,8 +68,10 @@ def plan_deltas(
         _draft(running, delta, sections, can)
         for delta, sections in _rendered(deltas, render_backends)
     ]
-    left = [draft.delta for draft in drafts if any(todo.reload for todo in draft.plans)]
-    ready = [draft.delta for draft in drafts if not any(todo.reload for todo in draft.plans)]
+    ready: list[ServiceDelta] = []
+    left: list[ServiceDelta] = []
+    for draft in drafts:
+        (left if any(todo.reload for todo in draft.plans) else ready).append(draft.delta)
     done = service_delta.independent(ready, left)
     kept = set(map(id, done))
     mine = [draft for draft in drafts if id(draft.delta) in kept]
