@@ -5,7 +5,6 @@ name for the authors of templates.
 """
 
 import contextlib
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from lbsync.errors import SettingsError, TemplateError, Unavailable
 from lbsync.model.desired import Desired
 from lbsync.model.rendered import Rendered
 from lbsync.settings import Settings
+from lbsync.settings.read import guess
 
 #: They hold private keys: for HAProxy, which starts as root, and the agent's group.
 CERTIFICATE_MODE = 0o640
@@ -88,29 +88,25 @@ def certificates_in(rendered: Rendered) -> tuple[CertificateFile, ...]:
     )
 
 
+def templates_in(root: Path) -> set[str]:
+    """Return the names of the templates below a directory."""
+    return {str(path.relative_to(root)) for path in root.rglob("*.j2")}
+
+
 def own_templates(settings: Settings) -> set[str]:
     """Return the names of the templates in the user's own directory."""
-    if not settings.templates.directory:
-        return set()
-    root = Path(settings.templates.directory)
-    return {str(path.relative_to(root)) for path in root.rglob("*.j2")}
+    directory = settings.templates.directory
+    return templates_in(Path(directory)) if directory else set()
 
 
 def idle_templates(settings: Settings, renderer: Renderer) -> list[str]:
     """Return a sentence for each template of the user's that neither replaces one nor is used by one."""
-    packaged = [
-        str(path.relative_to(packaged_templates())) for path in packaged_templates().rglob("*.j2")
+    packaged = sorted(templates_in(packaged_templates()))
+    otherwise = "'lbsync template ls' lists those that it could replace"
+    return [
+        f"{name}: no output is made of it; {guess(name, packaged, otherwise)}"
+        for name in sorted(own_templates(settings) - renderer.templates)
     ]
-    found = []
-    for name in sorted(own_templates(settings) - renderer.templates):
-        near = difflib.get_close_matches(name, packaged, n=1)
-        cure = (
-            f"did you mean {near[0]}?"
-            if near
-            else "'lbsync template ls' lists those that it could replace"
-        )
-        found.append(f"{name}: no output is made of it; {cure}")
-    return found
 
 
 def make_renderer(settings: Settings) -> Renderer:

@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 
 from lbsync import atomic
-from lbsync.agent.desired.template_context import make_renderer, own_templates, packaged_templates
+from lbsync.agent.desired.template_context import (
+    make_renderer,
+    own_templates,
+    packaged_templates,
+    templates_in,
+)
 from lbsync.cli.context import settings_of
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit, Rejected, SettingsError
@@ -47,7 +52,7 @@ def run(args: argparse.Namespace) -> Exit:
 def packaged() -> dict[str, Path]:
     """Return the packaged templates by name."""
     root = packaged_templates()
-    return {str(path.relative_to(root)): path for path in sorted(root.rglob("*.j2"))}
+    return {name: root / name for name in sorted(templates_in(root))}
 
 
 def _list(args: argparse.Namespace, settings: Settings) -> Exit:  # noqa: ARG001 (an action's form)
