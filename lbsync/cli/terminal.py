@@ -4,7 +4,8 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from lbsync.deferred import Deferred
@@ -29,6 +30,16 @@ _PAINT = re.compile(rf"{_MARK}(\[[0-9;]+m)")
 
 class OutputLost(LbsyncError):
     """What a command has to say cannot be written, as on a full disk."""
+
+
+@contextmanager
+def _told_when_lost() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(f"the output cannot be written ({error.strerror})") from error
 
 
 class Terminal:
@@ -74,21 +85,13 @@ class Terminal:
             self._put(f"\x1b{part}" if number % 2 else harmless(part, line_ends=line_ends))
 
     def _put(self, text: str) -> None:
-        try:
+        with _told_when_lost():
             self._stream.write(text)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputLost(f"the output cannot be written ({error.strerror})") from error
 
     def flush(self) -> None:
         """Write what is still in memory. Raises `OutputLost`."""
-        try:
+        with _told_when_lost():
             self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputLost(f"the output cannot be written ({error.strerror})") from error
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write columns, each as wide as its widest cell; the last one as long as it is."""
