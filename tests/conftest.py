@@ -3,6 +3,8 @@
 import gc
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +35,21 @@ def on_one_release(fixture: str) -> pytest.MarkDecorator:
     """Run a test on one release of HAProxy, not on two: `fixture` is a host, and what is tested is
     not what HAProxy does. With HAPROXY_BRANCHES it runs on each of those all the same."""
     return pytest.mark.parametrize(fixture, one_branch(), indirect=True)
+
+
+def interpreter(user: str | int) -> str:
+    """Return a Python of this version that `user` may run; the tests' own may lie in root's home."""
+    for program in (sys.executable, "/usr/bin/python3"):
+        try:
+            tried = subprocess.run(
+                [program, "-c", "import pprint, sys; print(sys.version_info[:2])"],
+                user=user, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        except OSError:
+            continue
+        if tried.stdout.strip() == str(sys.version_info[:2]):
+            return program
+    pytest.skip("no Python here that another user may run")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 import os
 import pwd
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from harness.etcd import Etcd
 from harness.haproxy import binaries
 from harness.stack import Stack, servers
 from lbsync.errors import Exit
-from tests.conftest import demand
+from tests.conftest import demand, interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(pytest.__file__).parents[1]
@@ -47,24 +46,9 @@ def host(hosts_etcd: Etcd) -> Iterator[Stack]:
             stack.stop()
 
 
-def interpreter() -> str:
-    """A Python of this version that everybody may use; the tests' own may lie in root's home."""
-    for program in (sys.executable, "/usr/bin/python3"):
-        try:
-            tried = subprocess.run(
-                [program, "-c", "import pprint, sys; print(sys.version_info[:2])"],
-                user="nobody", capture_output=True, text=True, check=False,
-            )  # fmt: skip
-        except OSError:
-            continue
-        if tried.stdout.strip() == str(sys.version_info[:2]):
-            return program
-    pytest.skip("no Python here that another user may run")
-
-
 def command(host: Stack, *words: str) -> subprocess.CompletedProcess[str]:
     """Run one `lbsync` command as root."""
-    argv = [interpreter(), "-m", "lbsync", "--config", str(host.config_file), *words]
+    argv = [interpreter("nobody"), "-m", "lbsync", "--config", str(host.config_file), *words]
     paths = {"PYTHONPATH": f"{ROOT}:{SITE}"}
     return subprocess.run(
         argv, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **paths}

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from harness.haproxy import binaries, one_branch
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.settings import Settings, load
-from tests.conftest import demand
+from tests.conftest import demand, interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(pytest.__file__).parents[1]
@@ -142,7 +141,7 @@ class Pod:
     def start(self, name: str) -> subprocess.Popen[bytes]:
         """Start a container's own command, as its user."""
         part, stack = PARTS[name], self.stack
-        words = part.get("command") or [interpreter(), "-m", "lbsync", *part["args"]]
+        words = part.get("command") or [interpreter(65532), "-m", "lbsync", *part["args"]]
         places = {
             "/etc/lbsync/lbsync.toml": str(stack.config_file),
             "/run/lbsync": str(stack.run),
@@ -170,21 +169,6 @@ class Pod:
     def stop(self) -> None:
         for name in list(self.running):
             self.signal(name, signal.SIGKILL)
-
-
-def interpreter() -> str:
-    """A Python of this version that everybody may use; the tests' own may lie in root's home."""
-    for program in (sys.executable, "/usr/bin/python3"):
-        try:
-            tried = subprocess.run(
-                [program, "-c", "import sys; print(sys.version_info[:2])"],
-                user=65532, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-        except OSError:
-            continue
-        if tried.stdout.strip() == str(sys.version_info[:2]):
-            return program
-    pytest.skip("no Python here that another user may run")
 
 
 @pytest.fixture
