@@ -26,12 +26,22 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 @contextlib.contextmanager
 def source_opened(
-    settings: Settings, *, below: str = "", quiet: Collection[str] = (), answers: bool = False
+    settings: Settings,
+    *,
+    below: str = "",
+    quiet: Collection[str] = (),
+    answers: bool = False,
+    deployments: bool = False,
 ) -> Iterator[Source]:
     """Open the source for one command and close it afterwards; see `open_source`."""
     accepted = Path(settings.state_dir) / "accepted.db"
     source = open_source(
-        settings, below=below, quiet=quiet, known=lambda: remembered(accepted), answers=answers
+        settings,
+        below=below,
+        quiet=quiet,
+        known=lambda: remembered(accepted),
+        answers=answers,
+        deployments=deployments,
     )
     try:
         yield source

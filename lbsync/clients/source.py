@@ -16,7 +16,8 @@ from lbsync.model.snapshot import Item, Snapshot
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Write `value` at `key` (without the prefix)."""
+    """Write `value` at `key` (without the prefix; in etcd, one that begins with "/" is whole, so that what lies
+    below and beside the prefix can be changed in one step)."""
 
     key: str
     value: bytes

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec import UNSET
 
+from lbsync.model.deploying import DeploymentRecord, Strategy
 from lbsync.model.policies import (
     BackendTls,
     Cors,
@@ -47,7 +48,20 @@ def wrong_with(record: Record) -> str | None:
         return _service(record)
     if isinstance(record, EndpointsRecord):
         return _endpoints(record)
+    if isinstance(record, DeploymentRecord):
+        wrong = wrong_with_strategy(record.strategy)
+        return f"strategy.{wrong}" if wrong else None
     return _route(record) if isinstance(record, RouteRecord) else None
+
+
+def wrong_with_strategy(strategy: Strategy) -> str | None:
+    """Return what is wrong between the fields of a strategy."""
+    steps = strategy.steps
+    if list(steps) != sorted(set(steps)):
+        return "steps: each step takes more of the traffic than the one before, as in 5, 25, 100"
+    if strategy.manual and len(strategy.shares) == 1:
+        return "manual: there is one step, so nothing to promote; write steps, or take it out"
+    return None
 
 
 def _service(record: ServiceRecord) -> str | None:

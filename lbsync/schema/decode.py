@@ -1,6 +1,7 @@
 """Bytes to records: strict, key by key, with one sentence for what is wrong."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -34,10 +35,11 @@ def _encode_value(value: object) -> object:
     return str(value)
 
 
-_DECODERS: dict[type[Record], msgspec.json.Decoder[Any]] = {
-    record: msgspec.json.Decoder(record, dec_hook=_parse_value)
-    for record in (ServiceRecord, EndpointsRecord, RouteRecord, GlobalRecord)
-}
+@cache
+def _decoder(kind: type[Record]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, dec_hook=_parse_value)
+
+
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_value)
 RECORD_OF: dict[str, type[Record]] = {
     "services": ServiceRecord,
@@ -66,7 +68,7 @@ def _read(kind: type[R], value: bytes, *, explain: bool) -> R:
     if len(value) > MAX_VALUE:
         raise Unreadable(f"the value has {len(value)} bytes; at most {MAX_VALUE} are read")
     try:
-        record: R = _DECODERS[kind].decode(value)
+        record: R = _decoder(kind).decode(value)
     except msgspec.ValidationError as error:
         if not explain:
             raise Unreadable(UNEXPLAINED) from error

@@ -46,6 +46,8 @@ def _types_of(record: type[Record]) -> Any:
 
 def _faults(here: Any, raw: object, place: str) -> Iterator[str]:
     for option in _options(here):
+        if isinstance(option, inspect.AnyType):
+            return
         if isinstance(option, inspect.CustomType):
             yield from _custom(option.cls, raw, place)
             return

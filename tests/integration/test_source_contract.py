@@ -1,5 +1,6 @@
 """The exam that every source sits: what `lbsync.clients.source` promises, without exception."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -245,3 +246,22 @@ def test_closing_twice_is_allowed_also_after_watching(source: Source) -> None:
     watching(source)
     source.close()
     source.close()
+
+
+def test_what_lies_below_and_beside_the_prefix_is_changed_in_one_step(etcd: Etcd) -> None:
+    root = f"/contract{next(numbers)}"
+    with contextlib.ExitStack() as stack:
+        below, beside = (
+            stack.enter_context(contextlib.closing(open_etcd(etcd.urls, f"{root}{end}")))
+            for end in ("/", "-deploy/")
+        )
+        route = f"{root}/routes/shop/cart"
+        first = below.commit([], [Put("routes/shop/cart", b"blue")])
+        guard = Expect(route, mod_revision=first)
+        both = beside.commit([guard], [Put(route, b"green"), Put("deployments/shop/cart/1", b"1")])
+        assert item(below, "routes/shop/cart").mod_revision == both
+        assert item(beside, "deployments/shop/cart/1").mod_revision == both
+        assert beside.get(route) == Item(route, b"green", first, both)
+        with pytest.raises(Conflict, match=route):
+            beside.commit([guard], [Put(route, b"red"), Put("deployments/shop/cart/1", b"2")])
+        assert item(beside, "deployments/shop/cart/1").value == b"1"

@@ -22,7 +22,8 @@ PAGE_SIZE = 2000
 
 
 class Kv:
-    """Keys under one prefix; names are given and returned without it."""
+    """Keys under one prefix; names are given and returned without it. To `get` and `commit` a name that begins
+    with "/" is the whole key, which may stand elsewhere."""
 
     def __init__(self, connections: Connections, prefix: str, page_size: int = PAGE_SIZE) -> None:
         """`prefix` ends with `/`, so that `/lbsync-old/` is not taken in; `page_size`: keys per Range
@@ -113,10 +114,14 @@ class Kv:
 
     def from_store(self, kv: Any) -> Item | None:
         """Translate etcd's KeyValue; None when the key is no UTF-8."""
-        key = readable(kv.key[len(self.prefix) :])
+        key = readable(kv.key.removeprefix(self.prefix))
         if key is None:
             return None
         return Item(key, kv.value, kv.create_revision, kv.mod_revision)
+
+    def _name(self, key: str) -> bytes:
+        """Return the key as it stands in etcd."""
+        return key.encode() if key.startswith("/") else self.prefix + key.encode()
 
     def _list(self, revision: int = 0) -> Snapshot:
         items: dict[str, Item] = {}
@@ -153,7 +158,7 @@ class Kv:
                     raise
 
     def _get(self, key: str, revision: int) -> Item | None:
-        answer = self._range(self.prefix + key.encode(), revision=revision)
+        answer = self._range(self._name(key), revision=revision)
         return self.from_store(answer.kvs[0]) if answer.kvs else None
 
     def _range(
@@ -198,9 +203,7 @@ class Kv:
             compare=[self._compare(guard) for guard in expect],
             success=[self._op(op) for op in ops],
             failure=[
-                etcdrpc.RequestOp(
-                    request_range=etcdrpc.RangeRequest(key=self.prefix + op.key.encode())
-                )
+                etcdrpc.RequestOp(request_range=etcdrpc.RangeRequest(key=self._name(op.key)))
                 for op in ops
             ],
         )
@@ -208,7 +211,7 @@ class Kv:
     def _compare(self, guard: Guard) -> Any:
         if isinstance(guard, ExpectBelow):
             # Holds for all keys of the range, and where there is none.
-            start = self.prefix + guard.folder.encode()
+            start = self._name(guard.folder)
             return etcdrpc.Compare(
                 result=etcdrpc.Compare.LESS,
                 target=etcdrpc.Compare.MOD,
@@ -222,12 +225,10 @@ class Kv:
             kind = {"target": etcdrpc.Compare.MOD, "mod_revision": guard.mod_revision}
         else:
             kind = {"target": etcdrpc.Compare.CREATE, "create_revision": guard.create_revision}
-        return etcdrpc.Compare(
-            result=etcdrpc.Compare.EQUAL, key=self.prefix + guard.key.encode(), **kind
-        )
+        return etcdrpc.Compare(result=etcdrpc.Compare.EQUAL, key=self._name(guard.key), **kind)
 
     def _op(self, op: Put | Delete) -> Any:
-        key = self.prefix + op.key.encode()
+        key = self._name(op.key)
         if isinstance(op, Put):
             put = etcdrpc.PutRequest(key=key, value=op.value, lease=op.lease)
             return etcdrpc.RequestOp(request_put=put)
@@ -259,7 +260,7 @@ class Kv:
         return "a guarded key was changed meanwhile; read it again and decide anew"
 
     def _newer(self, guard: ExpectBelow) -> str:
-        start = self.prefix + guard.folder.encode()
+        start = self._name(guard.folder)
         request = etcdrpc.RangeRequest(
             key=start,
             range_end=_after(start),
@@ -268,7 +269,7 @@ class Kv:
             keys_only=True,
         )
         for kv in self._connections.call(lambda client: client.kvstub.Range, request).kvs:
-            key = escaped(kv.key[len(self.prefix) :])
+            key = escaped(kv.key.removeprefix(self.prefix))
             return (
                 f"{key}: was written at revision {kv.mod_revision}, after {guard.revision}; "
                 "read it again and decide anew"

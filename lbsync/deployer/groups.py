@@ -1,0 +1,56 @@
+"""Plain servers: a version is a group that stands in `endpoints/` already. Nothing is made, and nothing removed."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from lbsync.deployer.provider import Gate, GateView
+from lbsync.model.deploying import VersionRecord
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.keys import ServiceId
+
+_THERE = GateView(is_made=True, is_done=True)
+
+
+class _Open:
+    """That servers are up, the balancers tell by their own checks."""
+
+    def look(self) -> GateView:
+        return _THERE
+
+
+class Groups:
+    """The provider of servers that somebody else runs."""
+
+    kind: Literal["groups"] = "groups"
+
+    def check(
+        self, _app: ServiceId, _document: Mapping[str, Any], _snapshot: Snapshot, /
+    ) -> list[str]:
+        """Return no warnings: there is no document."""
+        return []
+
+    def provision(self, _app: ServiceId, _version: VersionRecord, /) -> None:
+        """Do nothing: the servers are there."""
+
+    def gate(self, _app: ServiceId, _version: VersionRecord, /) -> Gate:
+        """Return a gate that is open."""
+        return _Open()
+
+    def publish(self, _app: ServiceId, _version: VersionRecord, /) -> None:
+        """Do nothing: the service's record is its owner's."""
+
+    def scale_away(self, _app: ServiceId, _version: VersionRecord, /) -> bool:
+        """Return True: the servers go on, without traffic, for whoever runs them."""
+        return True
+
+    def remove(self, _app: ServiceId, _version: VersionRecord, /) -> bool:
+        """Return True, as `scale_away` does."""
+        return True
+
+    def remove_app(self, _app: ServiceId, /) -> bool:
+        """Return True, as `scale_away` does."""
+        return True
+
+    def image(self, _app: ServiceId, _version: VersionRecord, /) -> str:
+        """Return nothing."""
+        return ""

@@ -1,0 +1,83 @@
+"""The port to whatever new versions are made of.
+
+All of it is called from the runner's thread, may block for some seconds, and may be called again at any time, also by
+another process: what is there already stays as it is. It raises `Unavailable` where something outside does not answer,
+so that it is called again; `Rejected` where that would be of no use, so that the deployment fails with this sentence.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from lbsync.model.deploying import ProviderKind, VersionRecord
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema.keys import ServiceId
+
+
+class GateView(msgspec.Struct, frozen=True):
+    """How far a new version has come to be healthy."""
+
+    is_made: bool
+    """All of it is there; it may still have to start."""
+    is_done: bool
+    """It is healthy: all that was wanted is ready, and the app's own probe was content."""
+    detail: str = ""
+    """How far it is, for people: `2 of 3 pods are ready`."""
+    failed: str = ""
+    """Why it will never be; empty: it may be yet."""
+    log: tuple[str, ...] = ()
+    """What else explains a failure: its last lines of log, and events."""
+
+
+class Gate(Protocol):
+    """One deployment's way to a healthy version."""
+
+    def look(self) -> GateView:
+        """Look once more. Called about once a second, until it is done or failed, or the time is up."""
+        ...
+
+
+class Provider(Protocol):
+    """Makes versions of an app, and takes them away."""
+
+    @property
+    def kind(self) -> ProviderKind:
+        """As records name it."""
+        ...
+
+    def check(
+        self, app: ServiceId, document: Mapping[str, Any], snapshot: Snapshot, /
+    ) -> list[str]:
+        """Return warnings about a document. Raises `Rejected` where nothing can come of it: it is said before
+        anything begins."""
+        ...
+
+    def provision(self, app: ServiceId, version: VersionRecord, /) -> None:
+        """Have the version made, beside those that are there."""
+        ...
+
+    def gate(self, app: ServiceId, version: VersionRecord, /) -> Gate:
+        """Return what tells when the version is healthy."""
+        ...
+
+    def publish(self, app: ServiceId, version: VersionRecord, /) -> None:
+        """Put what the version says of its service in force (hosts, checks, …): once it is healthy, and before
+        balancers are asked; of the old version, when the new one is taken back."""
+        ...
+
+    def scale_away(self, app: ServiceId, version: VersionRecord, /) -> bool:
+        """Have the version's servers ended; return whether none is left."""
+        ...
+
+    def remove(self, app: ServiceId, version: VersionRecord, /) -> bool:
+        """Have all of the version removed; return whether nothing of it is left."""
+        ...
+
+    def remove_app(self, app: ServiceId, /) -> bool:
+        """Have all of the app removed; return whether nothing of it is left."""
+        ...
+
+    def image(self, app: ServiceId, version: VersionRecord, /) -> str:
+        """Return what the version runs, by digest; empty: there is no such thing."""
+        ...
