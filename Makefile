@@ -100,6 +100,10 @@ dist: setup ## build the wheel and the source archive into dist/
 	rm -rf dist
 	$(PY) -m build --no-isolation --outdir dist .
 
+.PHONY: lock
+lock: setup ## pin what package and images are made from, with hashes; ARGS=--upgrade: the newest
+	@VENV=$(VENV) scripts/lock $(ARGS)
+
 .PHONY: install
 install: ## program, units, completion, manual, example settings; DESTDIR= PREFIX=/usr/local
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
