@@ -45,7 +45,7 @@ _YEAR = 31_536_000
 def wrong_with(record: Record) -> str | None:
     """Return what is wrong between the fields of a record."""
     if isinstance(record, ServiceRecord):
-        return _service(record)
+        return next(all_wrong_with(record), None)
     if isinstance(record, EndpointsRecord):
         return _endpoints(record)
     if isinstance(record, DeploymentRecord):
@@ -64,23 +64,24 @@ def wrong_with_strategy(strategy: Strategy) -> str | None:
     return None
 
 
-def _service(record: ServiceRecord) -> str | None:
+def all_wrong_with(record: ServiceRecord) -> Iterator[str]:
+    """Yield everything that is wrong between the fields of a service."""
     if record.mode == "tcp":
         for field in HTTP_ONLY:
             if getattr(record, field) != getattr(_DEFAULTS, field):
-                return f"{field}: only an http service has this; take it out or set mode to http"
+                yield f"{field}: only an http service has this; take it out or set mode to http"
         if record.listen is UNSET:
-            return "listen: a tcp service needs the port it listens on"
+            yield "listen: a tcp service needs the port it listens on"
         if record.balance == "uri":
-            return "balance: only an http service has URIs; choose another"
+            yield "balance: only an http service has URIs; choose another"
     elif (routes := _routes(record)) > MAX_ROUTES:
-        return (
+        yield (
             f"paths: each path on each host makes {routes} routes (with the twins of redirect.www); at "
             f"most {MAX_ROUTES} are read: make several services of it"
         )
     elif record.listen is not UNSET:
-        return "listen: only a tcp service has a port of its own; take it out or set mode to http"
-    return next(_parts(record), None)
+        yield "listen: only a tcp service has a port of its own; take it out or set mode to http"
+    yield from _parts(record)
 
 
 def _routes(record: ServiceRecord) -> int:

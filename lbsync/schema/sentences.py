@@ -35,7 +35,12 @@ _IS: dict[type, str] = {
 def sentence(record: type[Record], raw: object) -> str:
     """Return `field: what is wrong, and what to write` for plain JSON that is no `record`; nothing
     where no fault is found."""
-    return next(_faults(_types_of(record), raw, ""), "")
+    return next(sentences(record, raw), "")
+
+
+def sentences(record: type[Record], raw: object) -> Iterator[str]:
+    """Yield such a sentence for everything that is wrong, in the order of the text."""
+    return _faults(_types_of(record), raw, "")
 
 
 @cache
