@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from lbsync.values import addresses, http, names, policies, rewriting
-from lbsync.values.basic import Duration
+from lbsync.values import addresses, deploying, http, kubernetes, names, policies, rewriting
+from lbsync.values.basic import Duration, Pause
 
 HOSTILE = [
     "", " ", "#", "a#b", "a b", '"', "'", "\\", "\\\\", "a\\", "$", "${HOME}", "$HOME", "%", "%[env(HOME)]",
@@ -75,6 +75,17 @@ NEAR: dict[type, st.SearchStrategy[str]] = {
         st.sampled_from(["a", "\\1", "%", "$HOME", "'", "/", "(", "%[x]", "\\\\"]), max_size=6)
     .map(lambda parts: "/" + "".join(parts)),
     addresses.Network: st.sampled_from(["10.0.0.0/8", "192.0.2.7", "fd00::/8", "0.0.0.0/0", "::/0"]),
+    Pause: st.from_regex(r"0|[1-9][0-9]{0,3}(ms|s|m|h)", fullmatch=True),
+    deploying.Require: st.sampled_from(["all", "1", "67%"]),
+    kubernetes.AppName: st.from_regex(r"[a-z]([-a-z0-9]{0,50}[a-z0-9])?", fullmatch=True),
+    kubernetes.Namespace: st.from_regex(r"[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?", fullmatch=True),
+    kubernetes.ObjectName: st.from_regex(r"[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?", fullmatch=True),
+    kubernetes.SecretKey: st.from_regex(r"[-._A-Za-z0-9]{1,9}", fullmatch=True),
+    kubernetes.EnvironmentName: st.from_regex(r"[-._A-Za-z][-._A-Za-z0-9]{0,9}", fullmatch=True),
+    kubernetes.Quantity: st.from_regex(r"[0-9]{1,4}(m|Mi|Gi|\.5)?", fullmatch=True),
+    kubernetes.LabelName: st.sampled_from(["cpu", "memory", "example.com/gpu", "team", "lbsync.io/app"]),
+    kubernetes.Image: st.sampled_from(["cart", "cart:latest", "localhost:5000/a/b:1", "r.io/a@sha256:" + "a" * 64]),
+    kubernetes.Words: st.text(max_size=12),
 }  # fmt: skip
 
 
@@ -93,6 +104,8 @@ def _near(kind: inspect.Type) -> st.SearchStrategy[Any]:
         return record(kind)
     if isinstance(kind, inspect.CustomType):
         return NEAR[kind.cls]
+    if isinstance(kind, inspect.AnyType):
+        return ANYTHING
     return _plain(kind)
 
 

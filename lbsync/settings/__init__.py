@@ -5,6 +5,7 @@ down.
 """
 
 from lbsync.settings.console import Console
+from lbsync.settings.deployer import Deployer
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.load import find_state_dir, load, password_of
@@ -31,6 +32,7 @@ __all__ = [
     "Claims",
     "Command",
     "Console",
+    "Deployer",
     "Duration",
     "Endpoint",
     "Etcd",

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from lbsync.settings.console import Console
+from lbsync.settings.deployer import Deployer
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.outputs import Output, Templates
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True):
     outputs: tuple[Output, ...] = ()
     publisher: Publisher = Publisher()
     console: Console = Console()
+    deployer: Deployer = Deployer()
     log: Log = Log()
 
     @property
