@@ -79,6 +79,16 @@ class Rejected(LbsyncError):
     exit_code = Exit.REJECTED
 
 
+class ManyRejected(Rejected):
+    """Raised when input is refused for several reasons. Carries all of them."""
+
+    def __init__(self, so: str, problems: list[str]) -> None:
+        """`so`: what that means, as in "nothing was written"."""
+        super().__init__(f"{so}: {'; '.join(problems)}")
+        self.so = so
+        self.problems = problems
+
+
 class BadKey(Rejected):
     """Raised when one key's value is refused; concerns that key alone."""
 

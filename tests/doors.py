@@ -10,7 +10,7 @@ from lbsync.agent.report.fleet_records import Refusal, chores
 from lbsync.cli.fleet import health as cli_health
 from lbsync.cli.publish.changes import _text as changed_text
 from lbsync.cli.service.arguments import parse
-from lbsync.cli.service.service import pretty
+from lbsync.cli.service.writing import pretty
 from lbsync.cli.status import fleet as status_fleet
 from lbsync.cli.terminal import to_json
 from lbsync.clients.files.contents import parse_yaml, to_value

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from lbsync.cli.parser import parse
 from lbsync.cli.terminal import OutputLost, Terminal
-from lbsync.errors import LbsyncError, SettingsError
+from lbsync.errors import LbsyncError, ManyRejected, SettingsError
 
 #: Commands that run until they are ended, and take SIGHUP as a request.
 _SERVICES = frozenset({"agent", "publish", "console"})
+_MOST_PROBLEMS = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,5 +54,11 @@ def _complain(error: LbsyncError) -> None:
         terminal.line(f"{word} {len(error.problems)} settings are wrong:")
         for problem in error.problems:
             terminal.line(f"  {problem}")
+    elif isinstance(error, ManyRejected) and len(error.problems) > 1:
+        terminal.line(f"{word} {error.so}, as {len(error.problems)} things are wrong:")
+        for problem in error.problems[:_MOST_PROBLEMS]:
+            terminal.line(f"  {problem}")
+        if len(error.problems) > _MOST_PROBLEMS:
+            terminal.line(f"  and {len(error.problems) - _MOST_PROBLEMS} more")
     else:
         terminal.line(f"{word} {error}")

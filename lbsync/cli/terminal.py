@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,18 @@ class Terminal:
             return text
         codes = ";".join(_CODES[colour] for colour in colours)
         return f"{_MARK}[{codes}m{text}{_MARK}[0m"
+
+    @property
+    def is_screen(self) -> bool:
+        """Somebody looks at it, and what stands there can be written over."""
+        return self._stream.isatty() and os.environ.get("TERM") != "dumb"
+
+    def over(self, text: str) -> None:
+        """Write over the line at the cursor, cut to the width; nothing where there is no screen."""
+        if self.is_screen:
+            width = shutil.get_terminal_size().columns - 1
+            self._put(f"\r\x1b[K{harmless(text)[:width]}")
+            self.flush()
 
     def clear(self) -> None:
         """Begin again at the top of an empty screen; nothing where there is no terminal."""
@@ -121,6 +134,20 @@ class Terminal:
         if line.startswith("+"):
             return self.paint(line, "green")
         return self.paint(line, "red") if line.startswith("-") else line
+
+
+def may_ask() -> bool:
+    """Tell whether somebody sits there who can answer a question."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def said_yes(question: str) -> bool:
+    """Ask, after all that was written so far, and tell whether the answer was yes; see `may_ask`."""
+    Terminal().flush()
+    terminal = Terminal(sys.stderr)
+    terminal.write(f"{question} [y/N] ")
+    terminal.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def to_json(value: object) -> str:

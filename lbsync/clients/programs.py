@@ -1,8 +1,8 @@
-"""The one door to other programs: `haproxy`, `journalctl`, and commands from the settings.
+"""The one door to other programs: `haproxy`, `journalctl`, editors, and commands from the settings.
 
 A program gets its own session, so that Ctrl-C at a terminal or a signal to lbsync's group never
-cuts a reload in half, and so that a time limit can end it together with its children. There is no
-shell.
+cuts a reload in half, and so that a time limit can end it together with its children; an editor alone
+shares the terminal (`at_terminal`). There is no shell.
 """
 
 import contextlib
@@ -87,6 +87,25 @@ def run(
             output.text(process.stderr),
             time.monotonic() - started,
         )
+
+
+def at_terminal(argv: Sequence[str]) -> int:
+    """Run a program that talks to whoever sits at this terminal, such as an editor, in the directory of this
+    command and for as long as it takes; return its exit code, negative when a signal ended it.
+
+    Ctrl-C is the program's meanwhile, as with `system(3)`. Raises `Unavailable` when it cannot be started.
+    """
+    # A handler, and not SIG_IGN, which the program would inherit.
+    before = {
+        number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGQUIT)
+    }
+    try:
+        return subprocess.run(list(argv), check=False).returncode
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{argv[0]}: cannot be started: {error}") from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

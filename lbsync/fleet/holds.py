@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from lbsync.clients.source import Put, Source
+from lbsync.clients.source import Lease, Put, Source
 from lbsync.model.records import ConfirmationRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import fleet, publishing
@@ -50,13 +50,26 @@ def held(snapshot: Snapshot) -> dict[str, Held]:
     return found
 
 
-def confirmation(source: Source, services: Mapping[str, int], by: str, hold_id: str = "") -> Put:
+def confirmation_lease(source: Source) -> Lease:
+    """Return the lease that a confirmation stands on. Raises `Unavailable`."""
+    # Not renewed once this program has ended: then the key is gone after an hour.
+    return source.lease(LIFE_S)
+
+
+def confirmation(
+    source: Source,
+    services: Mapping[str, int],
+    by: str,
+    hold_id: str = "",
+    *,
+    lease: Lease | None = None,
+) -> Put:
     """Return the write that confirms that services are left with so many servers.
 
-    `by`: who says so, for people. `hold_id`: of what is held already. Raises `Unavailable`.
+    `by`: who says so, for people. `hold_id`: of what is held already. `lease`: of an earlier confirmation of the
+    same command. Raises `Unavailable`.
     """
-    # Not renewed once this program has ended: then the key is gone after an hour.
-    lease = source.lease(LIFE_S)
+    lease = lease or confirmation_lease(source)
     record = ConfirmationRecord(dict(services), by, stamp())
     key = confirmation_key(hold_id or secrets.token_hex(6))
     return Put(key, encode(record), lease.id)

@@ -87,9 +87,23 @@ def changes_of(items: Mapping[str, Item], values: Mapping[str, object]) -> list[
     found = []
     for key, value in values.items():
         before = items.get(key)
-        if before is None or _raw(before) != value:
-            found.append(Change(key, before, _encode(key, value)))
+        after = _encode(key, value)
+        if before is None or not is_same(before.value, after):
+            found.append(Change(key, before, after))
     return found
+
+
+def is_same(one: bytes, other: bytes) -> bool:
+    """Tell whether two values say the same in JSON: the order of names and the spacing do not matter.
+
+    To Python `True == 1`; to those who read these values they differ.
+    """
+    if one == other:
+        return True
+    try:
+        return _canonical(one) == _canonical(other)
+    except reading.Unreadable:
+        return False
 
 
 def refused(items: Mapping[str, Item]) -> list[str]:
@@ -112,6 +126,12 @@ def servers_of(value: object) -> list[dict[str, Any]]:
     listed = value.get("servers") if isinstance(value, dict) else None
     listed = listed if isinstance(listed, list) else []
     return [server for server in listed if isinstance(server, dict)]
+
+
+def removal_of_route(items: Mapping[str, Item], service: ServiceId) -> list[Change]:
+    """Return the removal of the service's route, where it has one."""
+    key = route_key(service)
+    return [Change(key, items[key], None)] if key in items else []
 
 
 def removals(items: Mapping[str, Item], service: ServiceId, group: str | None) -> list[Change]:
@@ -193,6 +213,11 @@ def _encode(key: str, value: object) -> bytes:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Rejected(f"{key}: the value cannot be written as JSON: {error}") from error
+
+
+def _canonical(value: bytes) -> bytes:
+    parsed = reading.plain(value)
+    return reading.total(lambda: msgspec.json.encode(parsed, order="deterministic"))
 
 
 def _raw(item: Item) -> Any:

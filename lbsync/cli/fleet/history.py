@@ -16,10 +16,10 @@ examples:
   lbsync history shop/cart            only what names this service, server or host
   lbsync history --last 100 --output json
 
-What people do with 'service put|rm', 'server drain|maint|up|weight', 'drain|undrain|release|confirm --fleet' and
-'fleet forget' is noted in etcd, in the same write as the change: the last {MOST}. What they have one host do ('drain',
-'undrain', 'release', 'rollback', 'confirm') its agent notes. What publishers write is not. By
-whom is what the command was told by its environment, and no proof: for that, give people users of etcd.
+What people do with 'service put|edit|rm', 'apply', 'server drain|maint|up|weight', 'drain|undrain|release|confirm
+--fleet' and 'fleet forget' is noted in etcd, in the same write as the change: the last {MOST}. What they have one host
+do ('drain', 'undrain', 'release', 'rollback', 'confirm') its agent notes. What publishers write is not. By whom is
+what the command was told by its environment, and no proof: for that, give people users of etcd.
 
 exit codes: 0 it was shown; 4 settings are wrong; 5 the source is not etcd; 6 etcd does not answer.
 """

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from lbsync import log
 from lbsync.cli.context import add_hosts, source_opened, whoami
 from lbsync.cli.fleet.wait import history_of
-from lbsync.cli.terminal import Terminal
+from lbsync.cli.terminal import Terminal, may_ask, said_yes
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.fleet.orders import OrderPlaced
@@ -116,11 +116,9 @@ def _make_sure(action: Action, hosts: Collection[str], census: Census) -> None:
     terminal.table(("HOST", "NOW", "THEN"), rows)
     if remark:
         terminal.line(terminal.paint(remark, "yellow"))
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not may_ask():
         raise Rejected("nothing was done; --yes if that plan is meant")
-    sys.stderr.write(f"{action} {count(len(hosts), 'host')}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if not said_yes(f"{action} {count(len(hosts), 'host')}?"):
         raise Rejected("nothing was done")
 
 

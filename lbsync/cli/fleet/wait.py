@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 from msgspec import UNSET
@@ -118,9 +118,9 @@ def until_verified(
     *,
     hosts: tuple[str, ...] = (),
     timeout: Duration = DEFAULT,
-    service: str = "",
+    services: Collection[str] = (),
 ) -> Ended:
-    """Wait, and return how that ended. `service` is looked at in any case, besides those that the
+    """Wait, and return how that ended. `services` are looked at in any case, besides those that the
     revision wrote. Raises `Rejected` for a source without a fleet, and `Unavailable`."""
     log.setup("warning", settings.log.format)  # the watch speaks of more than anybody asked for
     yardstick = Yardstick(history_of(source), revision)
@@ -131,14 +131,14 @@ def until_verified(
     ):
         verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds, beside)
         records = schema.census(fleet.newest(agents, beside), root="").live
-    services = yardstick.written() | {service}
+    concerned = yardstick.written() | {*services}
     if any(record is not None and record.hold is not UNSET for record in records.values()):
-        services |= yardstick.removed()
+        concerned |= yardstick.removed()
     return Ended(
         revision,
         tuple(verdict.host for verdict in verdicts if verdict.verified),
         {verdict.host: verdict.why for verdict in verdicts if not verdict.verified},
-        _quarantined(source, services, records, verdicts),
+        _quarantined(source, concerned, records, verdicts),
         str(timeout),
     )
 
@@ -179,7 +179,7 @@ def _quarantined(
                 found[service] = _reason(source, service, host)
         hold = record.hold if record is not None and host in asked else UNSET
         if hold is not UNSET:
-            concerned = services & hold.services.keys() if not hold.more else services - {""}
+            concerned = services & hold.services.keys() if not hold.more else services
             for service in concerned - found.keys():
                 found[service] = (
                     f"the removal of its servers is held: 'lbsync confirm --fleet {hold.id}' lets it go"

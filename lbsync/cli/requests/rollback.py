@@ -1,7 +1,6 @@
 """`lbsync rollback`."""
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from lbsync.agent.host_lock import HostLock
 from lbsync.agent.privileges import drop_privileges
 from lbsync.cli.context import add_output, invoker, settings_of, source_opened
 from lbsync.cli.requests import request
-from lbsync.cli.terminal import Terminal, to_json
+from lbsync.cli.terminal import Terminal, may_ask, said_yes, to_json
 from lbsync.errors import Exit, LbsyncError, Rejected, Unavailable
 from lbsync.settings import Settings
 from lbsync.status import PROVED, wait_of
@@ -143,10 +142,8 @@ def _make_sure(wanted: Generation, live: Generation | None, percent: int) -> Non
         said += f"; against what is live: {changed}"
     if gone:
         said += f"; {', '.join(gone[:_MOST_NAMES])}{more} would go"
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        sys.stderr.write(f"{said}\nserve it, until 'lbsync rollback --release'? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if may_ask():
+        if not said_yes(f"{said}\nserve it, until 'lbsync rollback --release'?"):
             raise Rejected("nothing was done")
     elif there.loses(here, percent):
         raise Rejected(f"{said}, so nothing was done; --yes if that is meant")

@@ -1,12 +1,12 @@
 """What `lbsync service put` is told to write: a document, or flags."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lbsync.clients.files.contents import parse_yaml
+from lbsync.clients.files.handed import standard_input
 from lbsync.errors import Rejected
 from lbsync.model.snapshot import Item
 from lbsync.schema import reading
@@ -95,7 +95,7 @@ def parse(data: bytes, service: ServiceId) -> Document:
 
 def _read(path: str) -> bytes:
     if path == "-":
-        return sys.stdin.buffer.read()
+        return standard_input()
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -1,41 +1,50 @@
 """What a change of keys would mean beside all others: claims that somebody has already, and what is lost."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.desired.decode import Decoder, restore_routes
 from lbsync.agent.guard.reach import NOWHERE, Reach, loss, reach
 from lbsync.errors import Rejected
-from lbsync.model.desired import Desired
+from lbsync.model.desired import Desired, Problem
 from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.keys import ServiceId
-from lbsync.schema.service_document import Change, stored
+from lbsync.schema.service_document import Change
 from lbsync.settings import Settings
 
 
 def review(
-    snapshot: Snapshot, changes: list[Change], service: ServiceId, settings: Settings
+    snapshot: Snapshot, changes: Sequence[Change], service: ServiceId, settings: Settings
 ) -> None:
-    """Raise `Rejected` when the change would be quarantined although each key reads well.
+    """Raise `Rejected` when the change would be quarantined although each key reads well; see `refusals`."""
+    if found := refusals(snapshot, changes, {str(service)}, settings):
+        told = "; ".join(f"{problem.key}: {problem.reason}" for problem in found)
+        raise Rejected(f"nothing was written: {told}")
+
+
+def refusals(
+    snapshot: Snapshot, changes: Sequence[Change], services: Collection[str], settings: Settings
+) -> list[Problem]:
+    """Return what is wrong with each key of `services` that would be quarantined although it reads well.
 
     What is wrong already, before the change, is no reason to refuse it. Who may claim what is known from
     the settings of this command, which may run beside no HAProxy.
     """
     before = {problem.reason for problem in _desired(snapshot, settings).problems}
     after = _desired(_with(snapshot, changes), settings)
-    found = [
-        f"{problem.key}: {problem.reason}"
+    return [
+        problem
         for problem in after.problems
-        if problem.service == str(service) and problem.reason not in before
+        if problem.service in services and problem.reason not in before
     ]
-    if found:
-        raise Rejected("nothing was written: " + "; ".join(found))
 
 
-def left_by(snapshot: Snapshot, changes: list[Change], service: ServiceId) -> int | None:
-    """Return with how many servers a change leaves a service; None where it takes nothing away."""
-    before = stored(snapshot, service)
+def left_by(before: Mapping[str, Item], changes: Sequence[Change]) -> int | None:
+    """Return with how many servers a change leaves a service; None where it takes nothing away.
+
+    `before`: the service's keys as they are stored.
+    """
     after = dict(before)
     for change in changes:
         after.pop(change.key, None)
@@ -55,7 +64,7 @@ def _desired(snapshot: Snapshot, settings: Settings) -> Desired:
     return assembler.assemble(entries, snapshot.revision, problems)
 
 
-def _with(snapshot: Snapshot, changes: list[Change]) -> Snapshot:
+def _with(snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
     items = dict(snapshot.items)
     revision = snapshot.revision + 1
     for change in changes:

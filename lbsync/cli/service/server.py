@@ -9,7 +9,7 @@ import msgspec
 from lbsync.cli.context import add_output, service_id, settings_of, source_opened
 from lbsync.cli.fleet import health
 from lbsync.cli.fleet.wait import add_wait, history_of
-from lbsync.cli.service.service import write
+from lbsync.cli.service.writing import write
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.answers import ServerState, parse_servers

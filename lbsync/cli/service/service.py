@@ -1,25 +1,21 @@
-"""`lbsync service ls|get|put|rm`: the keys of services, read and written with care."""
+"""`lbsync service ls|show|get|put|edit|rm`: the keys of services, read and written with care."""
 
 import argparse
-from collections.abc import Sequence
 
 import msgspec
 
-from lbsync.cli.context import add_output, service_id, settings_of, source_opened, whoami
+from lbsync.cli.context import add_output, service_id, settings_of, source_opened
 from lbsync.cli.fleet import health
-from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
+from lbsync.cli.fleet.wait import add_wait, history_of
 from lbsync.cli.service import arguments
-from lbsync.cli.service.review import left_by, review
+from lbsync.cli.service.edit import edit
+from lbsync.cli.service.review import review
 from lbsync.cli.service.show import show_service
+from lbsync.cli.service.writing import commit, demand_contract, wait_for, write
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.clients.source import Delete, Expect, History, Put, Source
-from lbsync.errors import Conflict, Exit, Rejected, SettingsError
-from lbsync.fleet import history
-from lbsync.fleet.holds import confirmation
-from lbsync.model.snapshot import Snapshot
-from lbsync.schema import reading
+from lbsync.clients.source import Source
+from lbsync.errors import Exit, Rejected
 from lbsync.schema import service_document as document
-from lbsync.schema.keys import ServiceId
 from lbsync.verdict import gravest
 
 _EXIT_CODES = """
@@ -34,6 +30,7 @@ examples:
   lbsync service show shop/cart
   lbsync service get shop/cart > cart.json
   lbsync service put shop/cart -f cart.json
+  lbsync service edit shop/cart
   lbsync service put shop/cart --host cart.example.com --path /api \\
       --server a=10.0.0.7:8080 --server b=10.0.0.8:8080 --check-path /healthz
   lbsync service put shop/cart --group green --server g1=10.0.1.7:8080
@@ -56,6 +53,14 @@ Everything is validated before anything is written, and written in one step; if 
 changed the same keys meanwhile, nothing is. Which ports are HAProxy's own is known
 from the settings of this command ([proxy] http_bind, https_bind, stats_bind); where they are not
 those of the hosts, name theirs with --config or --set.
+"""
+_EDIT_EPILOG = """\
+example:
+  EDITOR=nano lbsync service edit shop/cart --wait
+
+The text is the document of 'service put -f', in YAML. A part that is taken out of it (a group, the route) is
+removed. A text that is refused comes back with the reasons above it; one that is given back as it was ends the
+command. Nothing is written then, nor where somebody else changed a key meanwhile, and the text is kept in a file.
 """
 
 
@@ -90,6 +95,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     putting.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
     add_wait(putting)
     putting.set_defaults(action=_put)
+    editing = actions.add_parser(
+        "edit",
+        help="change one service in an editor",
+        description="Change one service as a text in your editor ($VISUAL, $EDITOR, else vi).",
+        epilog=_EDIT_EPILOG + _EXIT_CODES,
+    )
+    editing.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
+    editing.add_argument("--force", action="store_true", help="even if a publisher owns it")
+    add_wait(editing)
+    editing.set_defaults(action=edit, dry_run=False)
     removing = actions.add_parser(
         "rm", help="remove a service", description="Remove a service, or one group of servers."
     )
@@ -103,14 +118,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Exit:
     """Carry out the action."""
     settings = settings_of(args)
-    if not settings.templates.contract:
-        raise SettingsError(
-            [
-                f"[templates] contract: it is false, so no key below {settings.prefix} is a service; "
-                "write these keys with the tool they belong to, or name another --prefix with "
-                "--set templates.contract=true"
-            ]
-        )
+    demand_contract(settings)
     with source_opened(settings) as source:
         if getattr(args, "wait", None):
             history_of(source)  # before anything is written
@@ -171,38 +179,6 @@ def _put(args: argparse.Namespace, source: Source) -> Exit:
     return gravest((code, Exit.REJECTED)) if changes and wrong and not args.dry_run else code
 
 
-def write(
-    args: argparse.Namespace,
-    source: Source,
-    snapshot: Snapshot,
-    changes: list[document.Change],
-    service: ServiceId,
-    *,
-    action: str,
-    detail: str = "",
-    name: str = "",
-    still_refused: Sequence[str] = (),
-) -> Exit:
-    """Show changes that were found good, write them unless `--dry-run` is given, and wait where that was asked for.
-
-    `snapshot`: what they were made from. `name`: what is changed, where it is not the whole service.
-    `still_refused`: sentences on what was refused before and stays so. Raises `Conflict` when somebody else was faster.
-    """
-    terminal, name = Terminal(), name or str(service)
-    if not changes:
-        terminal.line(f"{name}: unchanged")
-        return wait_for(args, source, snapshot.revision, service)
-    show(terminal, changes)
-    if args.dry_run:
-        terminal.line(f"{name}: would be written; nothing was, because of --dry-run")
-        return Exit.CHANGED
-    revision = commit(source, snapshot, changes, service, action=action, detail=detail)
-    terminal.line(f"{name}: written at revision {revision}")
-    for sentence in still_refused:
-        terminal.line(f"still refused, as it was: {sentence}")
-    return wait_for(args, source, revision, service)
-
-
 def _remove(args: argparse.Namespace, source: Source) -> Exit:
     snapshot = source.snapshot()
     stored = document.stored(snapshot, args.service)
@@ -215,69 +191,3 @@ def _remove(args: argparse.Namespace, source: Source) -> Exit:
     keys = ", ".join(change.key for change in gone)
     Terminal().line(f"{args.service}: removed at revision {revision} ({keys})")
     return wait_for(args, source, revision, args.service)
-
-
-def wait_for(args: argparse.Namespace, source: Source, revision: int, service: ServiceId) -> Exit:
-    """Wait for the fleet, where that was asked for."""
-    if args.wait is None:
-        return Exit.OK
-    ended = until_verified(
-        settings_of(args), source, revision, timeout=args.wait, service=str(service)
-    )
-    Terminal().block(str(ended))
-    return ended.code
-
-
-def show(terminal: Terminal, changes: list[document.Change]) -> None:
-    """Write what would change, key by key."""
-    for change in changes:
-        before = pretty(change.before.value) if change.before else ""
-        after = pretty(change.after) if change.after is not None else ""
-        terminal.diff(before, after, f"{change.key} (stored)", change.key)
-
-
-def pretty(value: bytes) -> str:
-    """Return JSON indented, anything else as text."""
-    try:
-        return to_json(reading.plain(value))
-    except reading.Unreadable:
-        return value.decode(errors="backslashreplace")
-
-
-def commit(
-    source: Source,
-    snapshot: Snapshot,
-    changes: list[document.Change],
-    service: ServiceId,
-    *,
-    action: str,
-    detail: str = "",
-) -> int:
-    """Write in one step, and say with it that what is taken away is meant, and who did it; return the
-    revision.
-
-    `snapshot`: what the changes were made from; `action`, `detail`: for the history. Raises `Conflict`
-    when somebody else was faster.
-    """
-    expect = [
-        Expect(change.key, mod_revision=change.before.mod_revision if change.before else 0)
-        for change in changes
-    ]
-    ops = [
-        Delete(change.key) if change.after is None else Put(change.key, change.after)
-        for change in changes
-    ]
-    extras: list[history.Ops] = []
-    # A directory of files is one host's own: it has no leases, and no guard of others.
-    if isinstance(source, History):
-        if (left := left_by(snapshot, changes, service)) is not None:
-            # Who may not confirm may still write; the guard decides then.
-            extras.append([confirmation(source, {str(service): left}, whoami())])
-        told = detail or ", ".join(change.key for change in changes)
-        extras.append(history.entry(source, whoami(), action, str(service), told))
-    try:
-        return history.commit(source, expect, ops, *extras)
-    except Conflict as error:
-        raise Conflict(
-            f"{service}: somebody else changed it meanwhile, nothing was written; look and try again"
-        ) from error

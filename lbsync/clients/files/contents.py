@@ -119,10 +119,12 @@ def _refuse_explosion(parsed: Any) -> None:
             raise ValueError(f"references add up to more than {_MOST_NODES} values")
 
 
-def dump_yaml(value: Any) -> bytes:
-    """Return a value as YAML text for people."""
+def dump_yaml(value: Any, *, printable: bool = False) -> bytes:
+    """Return a value as YAML text for people. `printable`: escape what a terminal would not show as it is."""
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True)
+    if printable and not text.replace("\n", "").isprintable():
+        text = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=False)
     return text.encode()
 
 

@@ -38,7 +38,7 @@ class Document:
         """Return all keys. A file that cannot be parsed is refused as a whole: `Rejected`."""
         values: dict[str, bytes] = {}
         problems: list[str] = []
-        for key, value in self._pairs(self._load(), ""):
+        for key, value in self._pairs():
             if key in values:
                 problems.append(f"{self.path}: {key} is given twice; keep one of them")
                 values[key] = b"this key is given twice; keep one of them"
@@ -52,7 +52,7 @@ class Document:
 
     def write(self, ops: Sequence[Put | Delete]) -> None:
         """Write the whole file anew, in one step. Comments in YAML are lost."""
-        content = dict(self._pairs(self._load(), ""))
+        content = dict(self._pairs())
         for op in ops:
             if isinstance(op, Put):
                 content[op.key] = _parsed(op.value)
@@ -93,22 +93,30 @@ class Document:
             raise Rejected(f"{self.path}: must hold keys and their values, like `services/a/b: …`")
         return content
 
-    def _pairs(self, content: Mapping[Any, Any], above: str) -> Iterator[tuple[str, Any]]:
-        # Not by recursion: a file may nest deeper than the stack is.
-        open_ = [(above, iter(content.items()))]
-        while open_:
-            above, entries = open_[-1]
-            for name, value in entries:
-                key = f"{above}{name}".lstrip("/")
-                if not key.endswith("/"):
-                    yield key, value
-                elif isinstance(value, Mapping):
-                    open_.append((key, iter(value.items())))
-                    break
-                elif value is not None:
-                    raise Rejected(f"{self.path}: {key} ends with '/', so it must hold keys")
-            else:
-                open_.pop()
+    def _pairs(self) -> Iterator[tuple[str, Any]]:
+        try:
+            yield from pairs(self._load())
+        except ValueError as error:
+            raise Rejected(f"{self.path}: {error}") from error
+
+
+def pairs(content: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each key and its value. Raises `ValueError` for a name that ends with "/" and holds no keys."""
+    # Not by recursion: a file may nest deeper than the stack is.
+    open_ = [("", iter(content.items()))]
+    while open_:
+        above, entries = open_[-1]
+        for name, value in entries:
+            key = f"{above}{name}".lstrip("/")
+            if not key.endswith("/"):
+                yield key, value
+            elif isinstance(value, Mapping):
+                open_.append((key, iter(value.items())))
+                break
+            elif value is not None:
+                raise ValueError(f"{key} ends with '/', so it must hold keys")
+        else:
+            open_.pop()
 
 
 def _parsed(value: bytes) -> Any:

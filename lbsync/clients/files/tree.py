@@ -54,7 +54,7 @@ class Tree:
         unreadable: list[str] = []
         problems: list[str] = []
         known: dict[str, _Known] = {}
-        for key, path in sorted(self._files()):
+        for key, path in sorted(self.files()):
             if not _is_text(key):
                 unreadable.append(os.fsencode(key).decode(errors="backslashreplace"))
                 continue
@@ -80,7 +80,7 @@ class Tree:
         for op in ops:
             _check_name(op.key)
         present: dict[str, list[str]] = {}
-        for key, path in self._files():
+        for key, path in self.files():
             present.setdefault(key, []).append(path)
         for op in ops:
             found = [Path(name) for name in sorted(present.get(op.key, ()))]
@@ -99,8 +99,8 @@ class Tree:
         path = self.path.absolute()
         return {path.parent: frozenset({path.name}), Path(os.path.realpath(path)): None}
 
-    def _files(self) -> Iterator[tuple[str, str]]:
-        """Yield (key, path) of each file that counts."""
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Yield (key, path) of each file that counts. Raises `Unavailable`."""
         if not self.path.is_dir():
             raise Unavailable(f"{self.path}: no such directory; create it, or correct the source")
         yield from self._below(os.fspath(self.path), "", frozenset())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lbsync.cli import main
 from lbsync.cli.service.arguments import parse
-from lbsync.cli.service.service import commit
+from lbsync.cli.service.writing import commit
 from lbsync.errors import Conflict, Exit, Rejected
 from lbsync.schema.keys import ServiceId
 from lbsync.schema.service_document import changes, stored, validate

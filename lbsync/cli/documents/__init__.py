@@ -1,0 +1,1 @@
+"""Many keys at once: `lbsync apply` and `lbsync export`."""

@@ -1,0 +1,155 @@
+"""`lbsync apply`: many keys become what documents say, with the plan shown first."""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+
+from lbsync.cli.context import settings_of, source_opened
+from lbsync.cli.documents.stepwise import write_all
+from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
+from lbsync.cli.service.review import refusals
+from lbsync.cli.service.writing import demand_contract, show
+from lbsync.cli.terminal import Terminal, may_ask, said_yes
+from lbsync.clients.files import handed
+from lbsync.clients.source import Source
+from lbsync.errors import Exit, ManyRejected, Rejected
+from lbsync.schema.applying import Plan, plan, service_of
+from lbsync.schema.service_document import Change
+from lbsync.settings import Settings
+from lbsync.values.names import is_name
+from lbsync.values.plural import count
+
+_EPILOG = """\
+examples:
+  lbsync apply -f services/ --dry-run                    what would change?
+  lbsync apply -f services/ --tree shop --prune --yes    from a pipeline; what left the tree goes
+  lbsync export shop | ssh other lbsync apply -f -
+  lbsync apply -f shop.yaml --wait                       until every host has verified it
+
+A document holds keys and their values as docs/etcd-contract.md has them, in YAML or JSON:
+  services/shop/cart: {mode: http, hosts: [cart.example.com]}
+  endpoints/shop/cart/main: {servers: [{name: a, address: 10.0.0.7, port: 8080}]}
+A file of a directory is such a document, or the value of the key that its path names: services/shop/cart.yaml.
+Keys that no document names stay as they are.
+
+--tree NAME writes tree/NAME into the field source of each key: it belongs to that tree, and other commands leave
+it alone. --prune removes keys of that tree, and no others, that no document names any more.
+
+Everything is validated first, and all that is wrong is told at once. The plan is shown like a diff; at a terminal it
+is asked whether it is meant, elsewhere a plan that removes keys needs --yes. It is written in one step as far as
+etcd takes so much in one; else service by service, what is new first and what goes last, so that every host serves
+well in between. Run it again if it was cut off: what is written already is no change.
+
+exit codes: 0 done, or so already; 3 --dry-run shows a change; 4 settings are wrong, or templates.contract is false;
+5 something is refused, or was not meant, and nothing was written; 6 the source does not answer; 8 somebody else has
+changed a key meanwhile; after 6 and 8 it is told what was written; with --wait also those of 'lbsync wait'.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Make keys in the source what documents say."
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "-f", "--file", required=True, metavar="DIR|FILE", help="documents; - reads stdin"
+    )
+    parser.add_argument(
+        "--tree", type=_tree, metavar="NAME", help="what these documents are together"
+    )
+    parser.add_argument(
+        "--prune", action="store_true", help="remove keys of that tree that no document names"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="validate and show, write nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask, the plan is meant")
+    parser.add_argument(
+        "--force", action="store_true", help="also keys of publishers and of other trees"
+    )
+    add_wait(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Read, judge, show, ask, write. Raises `Rejected` with everything that is wrong."""
+    settings = settings_of(args)
+    demand_contract(settings)
+    if args.prune and not args.tree:
+        raise Rejected("--prune: say whose keys may go with --tree NAME")
+    found = handed.read(args.file)
+    if not found.values and not found.problems:
+        raise Rejected(f"{args.file}: there is no document, so there is nothing to apply")
+    terminal = Terminal()
+    with source_opened(settings) as source:
+        if args.wait:
+            history_of(source)  # before anything is written
+        snapshot = source.snapshot()
+        planned = plan(
+            snapshot, found.values, found.places,
+            tree=args.tree or "", prune=args.prune, force=args.force,
+        )  # fmt: skip
+        services = {str(service_of(change.key)) for change in planned.changes}
+        problems = [
+            *found.problems,
+            *planned.problems,
+            *(
+                f"{found.places.get(problem.key, args.file)}: {problem.key}: {problem.reason}"
+                for problem in refusals(snapshot, planned.changes, services, settings)
+            ),
+        ]
+        if problems:
+            raise ManyRejected("nothing was written", problems)
+        show(terminal, planned.changes)
+        terminal.line(_summary(planned))
+        if not planned.changes:
+            return _wait(args, settings, source, snapshot.revision, services)
+        if args.dry_run:
+            terminal.line("nothing was written, because of --dry-run")
+            return Exit.CHANGED
+        if not args.yes:
+            _make_sure(planned.changes)
+        terminal.flush()  # the plan first, whatever comes of it
+        revision = write_all(source, snapshot, planned.changes, what=args.file)
+        terminal.line(f"written, at revision {revision}")
+        return _wait(args, settings, source, revision, services)
+
+
+def _summary(planned: Plan) -> str:
+    kinds = Counter(
+        "removed" if change.after is None else "changed" if change.before else "new"
+        for change in planned.changes
+    )
+    said = [f"{kinds[kind]} {kind}" for kind in ("new", "changed", "removed") if kinds[kind]]
+    if not said:
+        return f"unchanged: {count(planned.unchanged, 'key')}"
+    concerned = {service_of(change.key) for change in planned.changes} - {None}
+    of = f" of {count(len(concerned), 'service')}" if concerned else ""
+    return f"{count(len(planned.changes), 'key')}{of}: {', '.join(said)}; {planned.unchanged} unchanged"
+
+
+def _make_sure(changes: Sequence[Change]) -> None:
+    """Ask, at a terminal; elsewhere refuse what removes keys. Raises `Rejected`."""
+    gone = sum(change.after is None for change in changes)
+    so = f", {gone} of them removed" if gone else ""
+    if may_ask():
+        if not said_yes(f"write {count(len(changes), 'key')}{so}?"):
+            raise Rejected("nothing was written")
+    elif gone:
+        raise Rejected(
+            f"nothing was written, as {count(gone, 'key')} would be removed; --yes if that plan is meant"
+        )
+
+
+def _wait(
+    args: argparse.Namespace, settings: Settings, source: Source, revision: int, services: set[str]
+) -> Exit:
+    """Wait for the fleet, where that was asked for."""
+    if args.wait is None:
+        return Exit.OK
+    ended = until_verified(settings, source, revision, timeout=args.wait, services=services)
+    Terminal().block(str(ended))
+    return ended.code
+
+
+def _tree(text: str) -> str:
+    if not is_name(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name: write lower-case letters, digits, - and ., at most 63"
+        )
+    return text
