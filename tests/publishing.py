@@ -122,9 +122,11 @@ class Bench:
         self.sync.done(units, self.stored)
         return [change.key for unit in units for change in unit.all]
 
-    def confirm(self, hold_id: str) -> None:
-        """Say that the removal with this id is meant."""
-        self.store.commit([], [Put(confirmation_key(hold_id), b"{}")])
+    def confirm(self, hold_id: str, **services: int) -> None:
+        """Say that the removal with this id is meant, or that services of shop may keep so many servers."""
+        left = {f"shop/{name}": number for name, number in services.items()}
+        value = msgspec.json.encode({"services": left})
+        self.store.commit([], [Put(confirmation_key(hold_id), value)])
 
     def value(self, key: str) -> Any:
         """Return a stored value; None where there is none."""

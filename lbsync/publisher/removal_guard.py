@@ -35,6 +35,9 @@ class Loss(msgspec.Struct, frozen=True):
     revision: int = 0
     """Of the newest of the Service's endpoints keys: a confirmation that is older is of servers that went
     before, and is used up."""
+    left: Mapping[str, int] = {}
+    """Each service of the store that loses servers, or goes, to the number it would keep. A Service may be
+    several, `shop/cart` and `shop/cart.2`; confirmations speak of these, as agents know no others."""
 
     @property
     def lost(self) -> int:
@@ -47,7 +50,8 @@ class Loss(msgspec.Struct, frozen=True):
         Servers that come in while it is held write the key anew and change the number before; neither
         makes it another removal. Revisions are lower after a restore of etcd.
         """
-        return msgspec.structs.replace(self, after=now.after).written_at(now.revision)
+        result = msgspec.structs.replace(self, after=now.after, left=now.left)
+        return result.written_at(now.revision)
 
     def written_at(self, revision: int) -> "Loss":
         """Return this loss as of an earlier revision of the keys, where this one is earlier."""
@@ -183,9 +187,7 @@ class RemovalGuard:
         newest = max((loss.revision for loss in held.values()), default=0)
         whole = bool(held) and confirmed.names(self.hold_id, newest)
         self.confirmed = {
-            service: loss
-            for service, loss in held.items()
-            if whole or confirmed.covers(service, loss.after, loss.revision)
+            service: loss for service, loss in held.items() if whole or _is_covered(loss, confirmed)
         }
         self._on_its_way |= self.confirmed
         return {s: loss for s, loss in held.items() if s not in self.confirmed}
@@ -204,6 +206,12 @@ class RemovalGuard:
 
     def _reason(self, loss: Loss) -> str:
         return f"{loss.lost} of {loss.before} servers would go at once, and stay {self._until}"
+
+
+def _is_covered(loss: Loss, confirmed: Confirmations) -> bool:
+    """Tell whether all that a Service would lose is meant, in each service of the store."""
+    kept = loss.left.items()
+    return bool(kept) and all(confirmed.covers(name, n, loss.revision) for name, n in kept)
 
 
 def _is_one_deleted(lost: Mapping[str, Loss]) -> bool:
@@ -243,13 +251,18 @@ def kept(before: Records, wanted: Records) -> dict[str, ServiceRecord | Endpoint
 
 
 def left_of(before: Records, wanted: Records) -> dict[str, int]:
-    """Return with how many servers each service of the store that loses some is left."""
-    found: dict[str, int] = {}
-    for key in (key for key, r in before.items() if isinstance(r, EndpointsRecord)):
-        service = key.partition("/")[2].rpartition("/")[0]
-        start = f"endpoints/{service}/"
-        own = {k: r for k, r in wanted.items() if k.startswith(start)}
-        found[service] = count(own)
+    """Return with how many servers each service of the store that loses some, or goes, is left."""
+    then, now = _by_service(before), _by_service(wanted)
+    left = {service: count(now.get(service, {})) for service in then}
+    return {s: n for s, n in left.items() if s not in now or n < count(then[s])}
+
+
+def _by_service(records: Records) -> dict[str, dict[str, EndpointsRecord]]:
+    found: dict[str, dict[str, EndpointsRecord]] = {}
+    for key, record in records.items():
+        if isinstance(record, EndpointsRecord):
+            service = key.partition("/")[2].rpartition("/")[0]
+            found.setdefault(service, {})[key] = record
     return found
 
 

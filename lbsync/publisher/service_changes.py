@@ -102,12 +102,16 @@ class Draft(msgspec.Struct):
     """The same, as wanted."""
     wanted: Records = {}
     """Kept only where servers would be lost: the records of thousands of Services are large."""
+    left: Mapping[str, int] = {}
+    """As in `Loss`."""
     changes: tuple[Change, ...] = ()
 
     def loss(self, *, meant: bool) -> Loss:
         """Return how its number of servers would change. `meant`: it was seen to be deleted."""
         gone = self.state.status == "gone"
-        return Loss(self.before, self.after, gone=gone, meant=meant, revision=self._revision)
+        return Loss(
+            self.before, self.after, gone=gone, meant=meant, revision=self._revision, left=self.left
+        )
 
     @property
     def _revision(self) -> int:

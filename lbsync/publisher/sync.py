@@ -223,10 +223,12 @@ class Sync:
         """Fill in what has to be changed for what is wanted."""
         draft.changes = changes(self._me, wanted, draft.stored, self._revision)
         draft.before = draft.after = count(wanted)
-        if draft.changes:
-            draft.before = count(mine(self._me, draft.stored))
+        if not draft.changes:
+            return draft
+        before = mine(self._me, draft.stored)
+        draft.before = count(before)
         if draft.before > draft.after:
-            draft.wanted = wanted
+            draft.wanted, draft.left = wanted, left_of(before, wanted)
         return draft
 
     def _hold(self, drafts: list[Draft], now: float, confirmed: Confirmations) -> None:
@@ -243,7 +245,7 @@ class Sync:
                 draft.changes = changes(self._me, wanted, draft.stored, self._revision)
                 draft.after = count(wanted)
             if draft.name in self.guard.confirmed:
-                self.let_go |= left_of(mine(self._me, draft.stored), draft.wanted)
+                self.let_go |= draft.left
             draft.state.servers = draft.after
             self.states[draft.name] = draft.state
 

@@ -40,9 +40,9 @@ def held_record(hold: Hold | None) -> HoldRecord | None:
     """Return what is held, for those who confirm it."""
     if hold is None:
         return None
-    named = sorted(hold.losses)[:_MOST_NAMED]
-    left = {service: hold.losses[service].after for service in named}
-    return HoldRecord(hold.id, left, len(hold.losses) - len(named))
+    left = {name: n for loss in hold.losses.values() for name, n in loss.left.items()}
+    named = sorted(left)[:_MOST_NAMED]
+    return HoldRecord(hold.id, {name: left[name] for name in named}, len(left) - len(named))
 
 
 def confirming(

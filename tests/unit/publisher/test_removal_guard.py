@@ -107,8 +107,8 @@ def test_a_confirmation_holds_for_what_was_held_when_it_was_given() -> None:
 def test_a_removal_that_was_named_beforehand_is_not_held() -> None:
     said = Confirmations({"x": (7, ConfirmationRecord(services={"shop/a": 1}))})
     around = Around(confirmed=said)
-    assert RemovalGuard(LIMITS).decide({"shop/a": Loss(4, 1)}, 100, 0.0, around) == {}
-    assert RemovalGuard(LIMITS).decide({"shop/a": Loss(4, 0)}, 100, 0.0, around)
+    assert RemovalGuard(LIMITS).decide({"shop/a": loss_of_a(4, 1)}, 100, 0.0, around) == {}
+    assert RemovalGuard(LIMITS).decide({"shop/a": loss_of_a(4, 0)}, 100, 0.0, around)
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -151,27 +151,27 @@ def test_pods_that_roll_while_a_removal_is_held_do_not_use_up_its_confirmation(
 
 def test_a_pod_that_is_ready_for_a_moment_does_not_use_up_a_confirmation_on_its_way_down() -> None:
     brake = RemovalGuard(LIMITS)
-    brake.decide({"shop/a": Loss(4, 0, revision=5)}, 4, 0.0)
+    brake.decide({"shop/a": loss_of_a(4, 0, revision=5)}, 4, 0.0)
     assert brake.hold is not None
     said = Around(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
-    assert brake.decide({"shop/a": Loss(4, 1, revision=5)}, 4, 1.0, said) == {}
-    assert brake.decide({"shop/a": Loss(1, 1, revision=8)}, 1, 2.0, said) == {}
-    assert brake.decide({"shop/a": Loss(1, 0, revision=8)}, 1, 3.0, said) == {}
-    assert brake.decide({"shop/a": Loss(0, 0, revision=9)}, 0, 4.0, said) == {}
-    assert brake.decide({"shop/a": Loss(0, 1, revision=9)}, 0, 5.0, said) == {}
-    assert brake.decide({"shop/a": Loss(1, 0, revision=10)}, 1, 6.0, said), "it was back"
+    assert brake.decide({"shop/a": loss_of_a(4, 1, revision=5)}, 4, 1.0, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(1, 1, revision=8)}, 1, 2.0, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(1, 0, revision=8)}, 1, 3.0, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(0, 0, revision=9)}, 0, 4.0, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(0, 1, revision=9)}, 0, 5.0, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(1, 0, revision=10)}, 1, 6.0, said), "it was back"
 
 
 def test_a_server_that_comes_back_on_the_way_down_uses_a_confirmation_up() -> None:
     brake = RemovalGuard(LIMITS)
-    brake.decide({"shop/a": Loss(8, 0, revision=5)}, 100, 0.0)
+    brake.decide({"shop/a": loss_of_a(8, 0, revision=5)}, 100, 0.0)
     assert brake.hold is not None
     said = Around(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
-    assert brake.decide({"shop/a": Loss(8, 2, revision=5)}, 100, 1.0, said) == {}
-    assert brake.decide({"shop/a": Loss(2, 2, revision=8)}, 100, 1.5, said) == {}
-    assert brake.decide({"shop/a": Loss(2, 1, revision=8)}, 100, 2.0, said) == {}
-    assert brake.decide({"shop/a": Loss(1, 2, revision=9)}, 100, 3.0, said) == {}
-    assert brake.decide({"shop/a": Loss(2, 0, revision=10)}, 100, 4.0, said)
+    assert brake.decide({"shop/a": loss_of_a(8, 2, revision=5)}, 100, 1.0, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(2, 2, revision=8)}, 100, 1.5, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(2, 1, revision=8)}, 100, 2.0, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(1, 2, revision=9)}, 100, 3.0, said) == {}
+    assert brake.decide({"shop/a": loss_of_a(2, 0, revision=10)}, 100, 4.0, said)
 
 
 def test_a_hold_from_before_etcd_was_restored_can_be_confirmed() -> None:
@@ -208,6 +208,11 @@ def confirmed(
     name: str, revision: int = 1, services: dict[str, int] | None = None
 ) -> Confirmations:
     return Confirmations({name: (revision, ConfirmationRecord(services or {}))})
+
+
+def loss_of_a(before: int, after: int, revision: int = 0) -> Loss:
+    """Of the Service shop/a, which is one service of the store."""
+    return Loss(before, after, revision=revision, left={"shop/a": after})
 
 
 def test_a_hundred_percent_switches_it_off() -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from lbsync.clients.kube import SERVICES, Change
 from lbsync.kube_objects import Ingress, Pod, Service, ServicePort, SlicePort
+from lbsync.model.records import HoldRecord
 from lbsync.publisher import followed
 from lbsync.publisher import sync as module
 from lbsync.publisher.cluster.work_queue import Work, WorkQueue
+from lbsync.publisher.report.alarm import held_record
 from lbsync.publisher.translate import translation
 from lbsync.values.claims import Claims, HostClaim
 from tests.fakes import FakeSource
@@ -232,6 +234,26 @@ def test_many_services_found_missing_are_held() -> None:
     later.write(Work())
     assert later.stored_keys("services", "endpoints", "publishers") == []
     assert later.sync.let_go == {"shop/a": 0, "shop/b": 0, "shop/c": 0}
+
+
+def test_a_confirmation_of_one_record_of_a_service_says_nothing_of_its_others() -> None:
+    """Hosts with different paths make `shop/cart` and `shop/cart.2` of one Service."""
+    hosts = ingress(rule("a.example", "/x"), rule("b.example", "/y"))
+    found = Bench(service(), slice_(*PODS), hosts, ingress=True)
+    found.write()
+    assert addresses(found, "endpoints/shop/cart.2/default") == addresses(found)
+    found.confirm("of-somebody", cart=0)
+    found.objects.put(slice_())
+    found.write(CART)
+    assert len(addresses(found)) == 4
+    assert found.sync.guard.hold is not None
+    assert held_record(found.sync.guard.hold) == HoldRecord(
+        found.sync.guard.hold.id, {"shop/cart": 0, "shop/cart.2": 0}
+    )
+    found.confirm("of-another", **{"cart.2": 0})
+    found.write(CART)
+    assert addresses(found) == addresses(found, "endpoints/shop/cart.2/default") == []
+    assert found.sync.let_go == {"shop/cart": 0, "shop/cart.2": 0}
 
 
 @pytest.mark.parametrize("again", ["seen", "by a new leader", "by the next leader"])
