@@ -9,14 +9,15 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync import log
+from lbsync.agent.apply import access_loss
 from lbsync.agent.apply.converge import DeferredReload
 from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.control import Request, Requests
-from lbsync.agent.desired import access_loss, template_context
-from lbsync.agent.desired.builder import PassInput
+from lbsync.agent.desired import template_context
 from lbsync.agent.desired.decode import Entries
+from lbsync.agent.desired.states import PassInput
 from lbsync.agent.generations.read import LoadedGeneration, chosen
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.guard.guard import Hold

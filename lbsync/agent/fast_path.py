@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from lbsync import log
 from lbsync.agent import boot
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput
+from lbsync.agent.desired.builder import DesiredBuilder
+from lbsync.agent.desired.states import PassInput
 from lbsync.agent.file_names import CERTIFICATES
 from lbsync.agent.haproxycfg.config import Config
 from lbsync.agent.haproxycfg.loops import Loops

@@ -7,7 +7,7 @@ from lbsync.agent import boot
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.control import Control, Request
 from lbsync.agent.desired.accepted import AcceptedStore
-from lbsync.agent.desired.builder import RenderedState
+from lbsync.agent.desired.states import RenderedState
 from lbsync.agent.generations.read import parsed
 from lbsync.agent.generations.store import Store
 from lbsync.agent.guard.guard import Baseline, Guard, Hold

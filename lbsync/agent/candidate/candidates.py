@@ -11,7 +11,8 @@ from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.candidate.occupied_ports import OccupiedPorts
 from lbsync.agent.candidate.search import CandidateSearch
 from lbsync.agent.candidate.validate import Refused, alike, finding, validate
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
+from lbsync.agent.desired.builder import DesiredBuilder
+from lbsync.agent.desired.states import PassInput, RenderedState
 from lbsync.agent.file_names import HOST_MAP, MAIN_FILE
 from lbsync.agent.generations import host_map as stored_host_map
 from lbsync.agent.generations.integrity import IntegrityCheck

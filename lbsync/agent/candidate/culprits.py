@@ -12,7 +12,7 @@ from lbsync.agent.candidate import attribution, failed_digests, line_tracing
 from lbsync.agent.candidate.reasons import first, patience, saying, untried
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.desired import certificates, raw_layout
-from lbsync.agent.desired.builder import DesiredBuilder, DesiredState, PassInput, RenderedState
+from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.quarantine import (
     SETTINGS,
     Identity,
@@ -21,6 +21,7 @@ from lbsync.agent.desired.quarantine import (
     a_service,
     stored,
 )
+from lbsync.agent.desired.states import DesiredState, PassInput, RenderedState
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.errors import BadKey, ItemsRefused, LbsyncError
 from lbsync.schema.keys import SETTINGS_GLOBAL, service_key

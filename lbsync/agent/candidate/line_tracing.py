@@ -8,8 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
+from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.quarantine import Suspect
+from lbsync.agent.desired.states import PassInput, RenderedState
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.agent.section_kinds import KINDS
 from lbsync.errors import Rejected, TemplateError

@@ -6,8 +6,9 @@ from typing import TypeVar
 from lbsync.agent.candidate.costly_rest import CostlyRest
 from lbsync.agent.candidate.culprits import Culprits, Tries
 from lbsync.agent.candidate.validate import Refused
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
+from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.quarantine import Suspect
+from lbsync.agent.desired.states import PassInput, RenderedState
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.errors import LbsyncError, Rejected, TemplateError, TooCostly
 

@@ -3,7 +3,7 @@
 Everything is decided from values; of the host only certificates and system files are read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import msgspec
@@ -18,6 +18,7 @@ from lbsync.agent.desired.host_files import HostFiles, HostState
 from lbsync.agent.desired.keeping import Keeper
 from lbsync.agent.desired.quarantine import Quarantine, Suspect
 from lbsync.agent.desired.raw_layout import Raw
+from lbsync.agent.desired.states import DesiredState, PassInput, RenderedState
 from lbsync.agent.file_names import CERTIFICATES, HOST_MAP
 from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.render.digest import seal
@@ -30,44 +31,6 @@ from lbsync.model.profiles import by_service
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId, service_key
-
-IsApproved = Callable[[Hold, int], bool]
-"""Tells whether a removal may go; takes it and the revision that confirmed it (0: none did)."""
-
-
-class DesiredState(msgspec.Struct, frozen=True, eq=False):
-    """What is wanted, before rendering."""
-
-    entries: Entries
-    desired: Desired
-    hold: Hold | None
-    approved: Hold | None = None
-    """A removal that the guard would hold, but that is approved."""
-
-
-class RenderedState(msgspec.Struct, frozen=True, eq=False):
-    """What is wanted, with its rendered files."""
-
-    entries: Entries
-    desired: Desired
-    hold: Hold | None
-    approved: Hold | None
-    """As in `DesiredState`."""
-    rendered: Rendered
-    outside: Mapping[str, bytes]
-    """Files to install outside of the generation: path to text."""
-    raw: Raw
-    """The raw keys that templates saw."""
-
-
-class PassInput(msgspec.Struct, frozen=True, eq=False):
-    """What a pass starts from."""
-
-    snapshot: Snapshot
-    accepted: Entries
-    draining: bool
-    """This host is being drained: its health path answers 503."""
-    is_approved: IsApproved
 
 
 class _Texts(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ import msgspec
 from lbsync.agent.apply.converge import DeferredReload
 from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.candidate import attribution
-from lbsync.agent.desired.builder import RenderedState
 from lbsync.agent.desired.decode import Entries
+from lbsync.agent.desired.states import RenderedState
 from lbsync.agent.guard.guard import Hold
 from lbsync.agent.install import InstallResult
 from lbsync.clients.source import Health

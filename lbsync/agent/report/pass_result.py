@@ -6,7 +6,7 @@ import msgspec
 
 from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.control import Requests
-from lbsync.agent.desired.builder import RenderedState
+from lbsync.agent.desired.states import RenderedState
 from lbsync.agent.guard.guard import Hold
 from lbsync.loop.outcome import Outcome
 

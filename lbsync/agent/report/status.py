@@ -9,7 +9,7 @@ import msgspec
 import lbsync
 from lbsync import liveness, log, status
 from lbsync.agent.apply.switch import ApplyResult
-from lbsync.agent.desired.builder import RenderedState
+from lbsync.agent.desired.states import RenderedState
 from lbsync.agent.generations.content import content
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.haproxycfg.config import Parser

@@ -13,7 +13,7 @@ import msgspec
 from lbsync.agent.candidate.validate import Refused, ValidConfig, alike
 from lbsync.agent.desired import template_context
 from lbsync.agent.desired.accepted import peek
-from lbsync.agent.desired.builder import RenderedState
+from lbsync.agent.desired.states import RenderedState
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from lbsync.agent.candidate.validate import ValidConfig, validate
 from lbsync.agent.desired import template_context
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
+from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.host_files import HostFiles
+from lbsync.agent.desired.states import PassInput, RenderedState
 from lbsync.agent.file_names import CERTIFICATES
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.guard.guard import Guard

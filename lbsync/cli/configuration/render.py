@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lbsync.agent.desired.builder import RenderedState
+from lbsync.agent.desired.states import RenderedState
 from lbsync.agent.file_names import CERTIFICATES, MAIN_FILE
 from lbsync.agent.generations.read import load
 from lbsync.agent.generations.store import Store

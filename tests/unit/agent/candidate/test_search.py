@@ -19,9 +19,10 @@ from structlog.testing import capture_logs
 from lbsync.agent.candidate.search import CandidateSearch
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.desired import template_context
-from lbsync.agent.desired.builder import DesiredBuilder, PassInput, RenderedState
+from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.quarantine import Suspect
+from lbsync.agent.desired.states import PassInput, RenderedState
 from lbsync.agent.guard.guard import Guard
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.agent.render.renderer import OutputSpec, Renderer

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lbsync.agent.desired.access_loss import less_access
+from lbsync.agent.apply.access_loss import less_access
 from lbsync.agent.desired.decode import Decoder, Entries
 from tests.builders import a_snapshot, servers
 
