@@ -125,7 +125,7 @@ class Agent:
             return self._without_source(error, prebuilt)
         wanted = self._wanted(snapshot, asked)
         candidate = stages.candidates.build(wanted, self._confirmed, prebuilt)
-        hold = self._hold(candidate, snapshot)
+        hold = self._hold(candidate)
         self._problems.update(candidate.state.desired.problems)
         if hold is not None and candidate.state.hold is None:
             return self._all_held(candidate, hold)
@@ -159,14 +159,12 @@ class Agent:
         counts = self._stages.settings.templates.contract
         return self._memory.accepted.entries if counts else _NOTHING
 
-    def _hold(self, candidate: Candidate, snapshot: Snapshot) -> Hold | None:
+    def _hold(self, candidate: Candidate) -> Hold | None:
         """Return the removal that has to wait, if one does."""
         memory = self._memory
         # Entries say nothing about servers that templates make of raw keys.
         blind = not self._known or not self._stages.settings.templates.packaged
-        hold = memory.removal_hold.judge(
-            candidate, memory.store, memory.parser, snapshot, blind=blind
-        )
+        hold = memory.removal_hold.judge(candidate, memory.store, memory.parser, blind=blind)
         self._note(state=candidate.state, hold=hold)
         return hold
 

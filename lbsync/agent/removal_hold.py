@@ -12,8 +12,7 @@ from lbsync.agent.generations.read import parsed
 from lbsync.agent.generations.store import Store
 from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.haproxycfg.config import Config, Parser
-from lbsync.model.snapshot import Snapshot
-from lbsync.schema.confirming import confirmations
+from lbsync.schema.confirming import Confirmations
 from lbsync.settings import Settings
 
 
@@ -43,7 +42,8 @@ class RemovalHold:
             self.guard.baseline = Baseline(self._note.total, self._note.services)
         self.configure(settings)
         self._confirmed: dict[str, int] = {}
-        self._obeyed: set[tuple[str, int]] = set()
+        self._used: set[tuple[str, int]] = set()
+        """Ids of removals, and which revision confirmed them, for what is over."""
 
     def configure(self, settings: Settings) -> None:
         """Follow these settings from the next pass on; a hold stays."""
@@ -56,12 +56,12 @@ class RemovalHold:
         """Tell whether a removal was confirmed, or has waited as long as the settings say.
 
         `confirmed`: revision of the store that confirmed it for the whole fleet; 0: none did. It counts
-        once and does not approve the same removal again later.
+        for the removal that was held then, and approves none that is the same again later.
         """
         request = self._control.get("confirm")
         if request is not None and request.value == hold.id:
             return True
-        if confirmed and (hold.id, confirmed) not in self._obeyed:
+        if confirmed and (hold.id, confirmed) not in self._used:
             self._confirmed[hold.id] = confirmed
             return True
         release = self._settings.guard_release
@@ -100,7 +100,7 @@ class RemovalHold:
         if request is not None and request.value == gone.id:
             self._control.confirmed(request)
         if gone.id in self._confirmed:
-            self._obeyed.add((gone.id, self._confirmed.pop(gone.id)))
+            self._used.add((gone.id, self._confirmed.pop(gone.id)))
         self._forget()
 
     def _why(self, gone: Hold) -> str:
@@ -123,15 +123,28 @@ class RemovalHold:
         return [max(0.0, self._note.since + release.seconds - boot.now())]
 
     def judge(
-        self, candidate: Candidate, store: Store, parser: Parser, snapshot: Snapshot, *, blind: bool
+        self, candidate: Candidate, store: Store, parser: Parser, *, blind: bool
     ) -> Hold | None:
         """Return the hold, and remember it. `blind`: entries do not show all servers."""
         state = candidate.state
-        hold = state.hold
-        if hold is None and blind and not state.approved:
-            hold = self._by_files(candidate, store, parser, snapshot)
+        hold, removal = state.hold, state.hold or state.approved
+        if removal is None and blind:
+            removal = self._by_files(candidate, store, parser)
+            is_approved = removal and self.is_approved(
+                removal, state.confirmed.revision(removal.id)
+            )
+            hold = None if is_approved else removal
+        if removal is None:
+            self.over(state.confirmed)
         self.note(hold, state.approved)
         return hold
+
+    def over(self, confirmed: Confirmations) -> None:
+        """Note that no removal is to be held any more, or none was: who confirmed one by its id meant that.
+
+        The same number of servers may go again within the hour for which a confirmation stands.
+        """
+        self._used = {(hold_id, revision) for hold_id, (revision, _) in confirmed.found.items()}
 
     def _read(self) -> _Note | None:
         """Return what the last agent noted; after a reboot its time starts again."""
@@ -154,9 +167,7 @@ class RemovalHold:
             self._control.forget("held")
         self._note = None
 
-    def _by_files(
-        self, candidate: Candidate, store: Store, parser: Parser, snapshot: Snapshot
-    ) -> Hold | None:
+    def _by_files(self, candidate: Candidate, store: Store, parser: Parser) -> Hold | None:
         """Guard by what the live file serves, where entries do not show it; then everything waits."""
         live = store.live()
         percent = self._settings.guard_percent
@@ -168,9 +179,7 @@ class RemovalHold:
         before, after = takers(parsed(live, parser).config), takers(candidate.config)
         if (before - after) * 100 <= before * percent:
             return None
-        hold = Hold(live.digest, {"counted in haproxy.cfg": (before, after)}, before)
-        confirmed = confirmations(snapshot.items).found.get(hold.id)
-        return None if self.is_approved(hold, confirmed[0] if confirmed else 0) else hold
+        return Hold(live.digest, {"counted in haproxy.cfg": (before, after)}, before)
 
 
 def takers(config: Config) -> int:

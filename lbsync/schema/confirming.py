@@ -27,13 +27,16 @@ class Confirmations(msgspec.Struct, frozen=True):
     found: Mapping[str, tuple[int, ConfirmationRecord]] = {}
     """Id to the revision that wrote the key, and what it says."""
 
+    def revision(self, hold_id: str) -> int:
+        """Return which revision confirmed the removal with this id; 0: none did."""
+        return self.found[hold_id][0] if hold_id in self.found else 0
+
     def names(self, hold_id: str, revision: int) -> bool:
         """Tell whether the removal with this id may go; `revision`: of the newest key that it concerns.
 
         A later one is of servers that came back, and a second removal may have the id of the first.
         """
-        confirmed = self.found.get(hold_id)
-        return confirmed is not None and revision <= confirmed[0]
+        return hold_id in self.found and revision <= self.revision(hold_id)
 
     def covers(self, service: str, left: int, revision: int) -> bool:
         """Tell whether it is meant that a service (`<ns>/<name>`) is left with `left` servers.

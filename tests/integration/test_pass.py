@@ -368,10 +368,12 @@ def test_a_deleted_prefix_empties_nothing_until_it_is_confirmed(host: Host) -> N
 
 
 @on_one_release("host")
-@pytest.mark.parametrize("again", ["deleted", "maint"])
+@pytest.mark.parametrize(
+    ("again", "by_hand"), [("deleted", False), ("maint", False), ("deleted", True)]
+)
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
-    host: Host, again: str, restarted: bool
+    host: Host, again: str, by_hand: bool, restarted: bool
 ) -> None:
     key = "endpoints/shop/web/default"
     item = host.source.get(key)
@@ -380,7 +382,7 @@ def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
     assert "removal held: 1 of 1 servers" in host.agent.run_pass().error
     hold = host.agent.result.hold
     assert hold is not None
-    host.stack.put({f"confirmations/{hold.id}": {"services": hold.left}})
+    host.stack.put({f"confirmations/{hold.id}": {} if by_hand else {"services": hold.left}})
     assert host.agent.run_pass().error == ""
     assert host.stack.get("shop.example").status == 503
     host.stack.put({key: item.value})
@@ -847,9 +849,23 @@ def test_raw_keys_are_served_and_changed_without_a_confirmation(raw: Host) -> No
 
 
 @on_one_release("host")
-def test_raw_keys_that_vanish_at_once_are_held(raw: Host) -> None:
-    raw.stack.delete(*(f"web/shop/s{number}" for number in range(3)))
+def test_raw_keys_that_vanish_at_once_are_held_each_time(raw: Host) -> None:
+    keys = [f"web/shop/s{number}" for number in range(3)]
+    items = [raw.source.get(key) for key in keys]
+    raw.stack.delete(*keys)
     assert "removal held: 3 of 3 servers" in raw.agent.run_pass().error
+    assert raw.stack.get("shop.example").body == "raw"
+
+    hold = raw.agent.result.hold
+    assert hold is not None
+    raw.stack.put({f"confirmations/{hold.id}": {}})
+    assert raw.agent.run_pass().error == ""
+    assert raw.stack.get("shop.example").status == 503
+    raw.stack.put({item.key: item.value for item in items if item is not None})
+    assert raw.agent.run_pass().error == ""
+    raw.stack.delete(*keys)
+    assert "removal held: 3 of 3 servers" in raw.agent.run_pass().error
+    assert raw.agent.result.hold == hold
     assert raw.stack.get("shop.example").body == "raw"
 
 

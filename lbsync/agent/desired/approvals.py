@@ -12,10 +12,10 @@ from lbsync.schema.confirming import Confirmations, confirmations
 
 
 class Spent:
-    """The confirmations that are used up: the servers that they let go were wanted again.
+    """What confirmations say of services that is used up: the servers that they let go were wanted again.
 
     Keys say nothing of that once they are removed a second time. An agent that begins anew finds out
-    again: it sees the servers in its first snapshot.
+    again: it sees the servers in its first snapshot. For the ids, `RemovalHold` does the same.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Spent:
         self._services = found
 
     def rest(self, confirmed: Confirmations) -> Confirmations:
-        """Return what still counts: of services one by one, and of removals while all of theirs do."""
+        """Return what still counts, service by service."""
         return Confirmations(
             {
                 hold_id: (
@@ -41,10 +41,6 @@ class Spent:
                 for hold_id, (revision, record) in confirmed.found.items()
             }
         )
-
-    def is_touched(self, hold_id: str, revision: int) -> bool:
-        """Tell whether a confirmation is used up for any of its services."""
-        return bool(self._services.get((hold_id, revision)))
 
 
 class Approvals:
@@ -62,11 +58,6 @@ class Approvals:
         if not self.all.found:
             return False
         return self._rest.covers(service, left, self._newest.get(service, 0))
-
-    def revision(self, hold_id: str) -> int:
-        """Return which revision confirmed the removal with this id; 0: none did."""
-        revision = self.all.found.get(hold_id, (0, None))[0]
-        return 0 if self._spent.is_touched(hold_id, revision) else revision
 
     @cached_property
     def all(self) -> Confirmations:

@@ -107,14 +107,17 @@ class DesiredBuilder:
             self._spent.follow(confirmed.all, self._guard.wanted)
         ends_tls = bool(self.certificates.last)
         removal = self._guard.cut_off(removal, desired, settings_of(accepted), ends_tls=ends_tls)
-        goes = removal is not None and wanted.is_approved(removal, confirmed.revision(removal.id))
+        goes = removal is not None and wanted.is_approved(
+            removal, confirmed.all.revision(removal.id)
+        )
         if removal is not None and not goes:
             kept = self._keep(removal, entries, accepted)
             goes_on = self._held_assembler or self._assembler.clone()
-            decided = DesiredState(kept, goes_on.assemble(kept, snapshot.revision, known), removal)
+            rest = goes_on.assemble(kept, snapshot.revision, known)
+            decided = DesiredState(kept, rest, removal, confirmed.all)
             self._held_assembler = goes_on
         else:
-            decided = DesiredState(entries, desired, None, removal)
+            decided = DesiredState(entries, desired, None, confirmed.all, removal)
             self._held_assembler = None
         if removal is None:
             self._guard.baseline = None
@@ -194,8 +197,9 @@ class DesiredBuilder:
             desired = msgspec.structs.replace(desired, problems=(*problems, *desired.problems))
         outside = {path: text for path, text in texts.files.items() if path.startswith("/")}
         return RenderedState(
-            decided.entries, desired, decided.hold, decided.approved, rendered, outside, raw
-        )
+            decided.entries, desired, decided.hold, decided.approved, rendered, outside, raw,
+            decided.confirmed,
+        )  # fmt: skip
 
     def allow_anew(self) -> None:
         """Give templates their full allowance again."""

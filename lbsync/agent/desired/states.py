@@ -10,6 +10,7 @@ from lbsync.agent.guard.guard import Hold
 from lbsync.model.desired import Desired
 from lbsync.model.rendered import Rendered
 from lbsync.model.snapshot import Snapshot
+from lbsync.schema.confirming import Confirmations
 
 IsApproved = Callable[[Hold, int], bool]
 """Tells whether a removal may go; takes it and the revision that confirmed it (0: none did)."""
@@ -21,6 +22,8 @@ class DesiredState(msgspec.Struct, frozen=True, eq=False):
     entries: Entries
     desired: Desired
     hold: Hold | None
+    confirmed: Confirmations
+    """Those that stand in the store, used up or not."""
     approved: Hold | None = None
     """A removal that the guard would hold, but that is approved."""
 
@@ -38,6 +41,8 @@ class RenderedState(msgspec.Struct, frozen=True, eq=False):
     """Files to install outside of the generation: path to text."""
     raw: Raw
     """The raw keys that templates saw."""
+    confirmed: Confirmations
+    """As in `DesiredState`."""
 
 
 class PassInput(msgspec.Struct, frozen=True, eq=False):

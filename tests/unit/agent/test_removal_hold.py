@@ -11,6 +11,8 @@ from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.guard.guard import Hold
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.removal_hold import RemovalHold, takers
+from lbsync.model.records import ConfirmationRecord
+from lbsync.schema.confirming import Confirmations
 from lbsync.settings import Duration, Settings
 
 HOLD = Hold("3f2a", {"shop/cart": (3, 0)}, 5, left={"shop/cart": 0})
@@ -84,6 +86,15 @@ def test_a_confirmation_of_the_fleet_lets_the_same_removal_go_once(control: Cont
     assert holding.is_approved(HOLD, confirmed=7)
     assert holding.is_approved(HOLD, confirmed=7)
     holding.done(HOLD)
+    assert not holding.is_approved(HOLD, confirmed=7)
+    assert holding.is_approved(HOLD, confirmed=8)
+
+
+def test_a_confirmation_by_id_is_used_up_once_nothing_is_held_also_by_an_agent_that_begins_anew(
+    control: Control,
+) -> None:
+    holding = holding_of(control)
+    holding.over(Confirmations({"3f2a": (7, ConfirmationRecord())}))
     assert not holding.is_approved(HOLD, confirmed=7)
     assert holding.is_approved(HOLD, confirmed=8)
 
