@@ -13,13 +13,16 @@ from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.publisher.cluster.lister import Lister
 from lbsync.publisher.cluster.work_queue import Work
+from lbsync.publisher.config import options_of
 from lbsync.publisher.removal_guard import Limits
 from lbsync.publisher.service_changes import ServiceChanges
 from lbsync.publisher.store.diff import Change, Identity
 from lbsync.publisher.store.index import StoreIndex
 from lbsync.publisher.sync import Sync
-from lbsync.publisher.translate import Options
+from lbsync.publisher.translate import Options, Translation
+from lbsync.publisher.translate import translate as translate_by
 from lbsync.schema.confirming import confirmation_key, confirmations
+from lbsync.settings import Publisher
 from lbsync.values.claims import Claims
 from lbsync.values.names import Address, Host, ServerName, Text
 from tests.fakes import FakeSource
@@ -29,6 +32,18 @@ ME = Identity("blue", "k8s/blue")
 OTHER = Identity("green", "k8s/green")
 EVERYTHING = Work(everything=True, nodes=True, ingresses=True)
 LIMITS = Limits(service_percent=50, total_percent=20, seconds=30.0)
+
+
+def usual_options(**changes: Any) -> Options:
+    """What the settings say of translation where nothing is set, but for `changes`."""
+    return msgspec.structs.replace(
+        options_of(Publisher(), Claims()), **{"source": "kubernetes", **changes}
+    )
+
+
+def translate(*found: Any, options: Options = usual_options(), **more: Any) -> Translation:  # noqa: B008 - frozen
+    """Translate, by the usual settings."""
+    return translate_by(*found, options=options, **more)
 
 
 class Objects:
@@ -84,13 +99,13 @@ class Bench:
         self.objects = Objects(*found)
         self.store: Any = store or FakeSource()
         self.unread = dict(unread or {})
-        options = Options(source=me.source, address_mode="pod")
-        self.lister = Lister(self.objects, options, ingress=ingress)
+        given = usual_options(source=me.source, address_mode="pod")
+        self.lister = Lister(self.objects, given, ingress=ingress)
         permission = Permission(claims or Claims())
         self.sync = Sync(
             me,
             self.lister,
-            options,
+            given,
             limits,
             lambda extra, _: self.unread.get(extra, ""),
             permission=permission,

@@ -7,8 +7,11 @@ from lbsync.deployer.kubernetes import manifests
 from lbsync.deployer.kubernetes.document import App
 from lbsync.errors import Rejected
 from lbsync.model.records import ServiceRecord
+from lbsync.publisher.config import options_of
 from lbsync.publisher.translate import NodePool, translate
 from lbsync.schema.keys import service_key
+from lbsync.settings import Publisher
+from lbsync.values.claims import Claims
 
 _UID = "00000000-0000-0000-0000-000000000000"
 
@@ -21,7 +24,9 @@ def published(app: App) -> ServiceRecord:
     made = manifests.service(app)
     made["metadata"] |= {"uid": _UID, "creationTimestamp": "1970-01-01T00:00:00Z"}
     seen = project.service(msgspec.convert(made, wire.Service))
-    found = translate(seen, (), NodePool())
+    # Nothing of what a record says but its source depends on the publisher's own settings.
+    options = options_of(Publisher(), Claims())
+    found = translate(seen, (), NodePool(), options=options)
     if found.refusal is not None:
         raise Rejected(f"the publisher would refuse the Service: {found.refusal}")
     record = found.records.get(service_key(app.id))

@@ -26,20 +26,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Raises ValueError for a source or group that no record could hold.
     """
 
-    source: str = "kubernetes"
+    source: str
     """Written into every record: who wrote it; the mirror changes no key of another source."""
-    address_mode: AddressMode = "nodeport"
-    ip_family: IpFamily = "auto"
-    node_address: NodeAddressKind = "InternalIP"
-    node_selector: Mapping[str, str] = {}
+    address_mode: AddressMode
+    ip_family: IpFamily
+    node_address: NodeAddressKind
+    node_selector: Mapping[str, str]
     """Labels a node must have to be a server; empty: every node may be."""
-    default_group: str = "default"
+    default_group: str
     """Give each cluster its own, and one service can have servers from several clusters."""
-    external_names: ExternalNames = "claimed"
+    external_names: ExternalNames
     """Who may send traffic to a DNS name: nobody, who is given it, who says so, or all."""
-    given_names: tuple[tuple[str, str], ...] = ()
+    given_names: tuple[tuple[str, str], ...]
     """Namespace (`*`: every one) and the DNS name, `*.suffix`, `*` or network that it is given."""
-    ingress_class: str = "lbsync"
+    ingress_class: str
     """Ingresses of this class are read, beside those whose IngressClass names `CONTROLLER`."""
 
     def __post_init__(self) -> None:

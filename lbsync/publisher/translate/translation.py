@@ -80,8 +80,8 @@ def translate(
     slices: Iterable[EndpointSlice],
     pool: NodePool,
     *,
+    options: Options,
     ingresses: Iterable[Ingress] = (),
-    options: Options = Options(),  # noqa: B008 - frozen
     pod_labels: PodLabels = {},  # noqa: B006 - only read
 ) -> Translation:
     """Return the records of one Service, or why there are none. Never raises.
@@ -116,8 +116,8 @@ def fates(
     service: Service,
     slices: Iterable[EndpointSlice],
     *,
+    options: Options,
     ingresses: Iterable[Ingress] = (),
-    options: Options = Options(),  # noqa: B008 - frozen
     pod_labels: PodLabels = {},  # noqa: B006 - only read
 ) -> Fates | None:
     """Return what `translate` makes of each endpoint, for people; None where the Service is refused

@@ -7,12 +7,13 @@ import msgspec
 import pytest
 
 from lbsync.model.records import ServiceRecord
-from lbsync.publisher.translate import NodePool, Translation, translate
+from lbsync.publisher.translate import NodePool, Translation
 from lbsync.publisher.translate.fields import FIELDS
 from lbsync.publisher.translate.vendors.aliases import Vendor
 from lbsync.publisher.translate.vendors.tables import HAPROXY_INGRESS, HAPROXY_TECHNOLOGIES, VENDORS
 from lbsync.schema.decode import encode
 from tests.kube_objects import ingress, rule, service
+from tests.publishing import translate
 
 
 def run(annotations: dict[str, str], **fields: Any) -> Translation:

@@ -25,7 +25,6 @@ from lbsync.publisher.translate import (
     is_ours,
     node_pool,
     our_classes,
-    translate,
 )
 from lbsync.publisher.translate.fields import FIELDS
 from lbsync.publisher.translate.placement import PLACE_NAMES
@@ -34,6 +33,7 @@ from lbsync.publisher.translate.vendors.tables import VENDORS
 from lbsync.schema.decode import decode, encode
 from lbsync.schema.keys import parse_key
 from tests.kube_objects import endpoint, ingress, rule, service, slice_
+from tests.publishing import translate, usual_options
 
 NAMES = st.sampled_from(
     [
@@ -167,7 +167,7 @@ NODES = st.lists(
     max_size=3,
 )  # fmt: skip
 OPTIONS = st.builds(
-    Options,
+    usual_options,
     address_mode=st.sampled_from(["pod", "nodeport", "clusterip", "external-name", "lb-status"]),
     ip_family=st.sampled_from(["auto", "both", "v4", "v6"]),
     external_names=st.sampled_from(["annotated", "always", "never", "claimed"]),
@@ -201,9 +201,9 @@ def test_any_annotations_give_accepted_records_or_a_refusal(
     found = translate(
         service(annotations=annotations),
         [slice_(endpoint("10.1.0.1", "cart-0"))],
-        node_pool([], Options()),
+        node_pool([], usual_options()),
         ingresses=[ingress(rule("a.example", "/x"), rule("b.example", "/y"))],
-        options=Options(address_mode=mode),
+        options=usual_options(address_mode=mode),
         pod_labels={"cart-0": {"color": "blue"}},
     )
     check(found)

@@ -19,9 +19,9 @@ from tests.kube_objects import (
     service,
     slice_,
 )
-from tests.publishing import ME, Bench
+from tests.publishing import ME, Bench, usual_options
 
-OPTIONS = Options(source=ME.source, address_mode="pod")
+OPTIONS = usual_options(source=ME.source, address_mode="pod")
 HOST = {"lbsync.io/hosts": "cart.example"}
 
 
@@ -146,7 +146,7 @@ def test_nodes_that_are_no_servers_have_their_reasons() -> None:
         node("n3", deleting=True),
         node("n4", labels={"node.kubernetes.io/exclude-from-external-load-balancers": ""}),
     ]
-    options = Options(source=ME.source, node_selector={})
+    options = usual_options(source=ME.source, node_selector={})
     said = told(service(annotations=HOST), nodes=nodes, options=options)
     assert said["node"] == ["1 of 4 nodes may be servers"]
     assert [line.split()[0] for line in said["!node"]] == ["n2", "n3", "n4"]

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.model.records import ServiceRecord
-from lbsync.publisher.translate import NodePool, Translation, translate
+from lbsync.publisher.translate import NodePool, Translation
 from lbsync.schema.decode import encode
 from tests.kube_objects import ingress, rule, service
+from tests.publishing import translate
 
 NGINX = "nginx.ingress.kubernetes.io/"
 RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"

@@ -15,14 +15,13 @@ from lbsync.kube_objects import (
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.publisher.translate import (
     NodePool,
-    Options,
     Translation,
     inspect_ingress,
     is_ours,
     our_classes,
-    translate,
 )
 from tests.kube_objects import HTTP, endpoint, ingress, rule, service, slice_
+from tests.publishing import translate, usual_options
 
 EVERY_HOST = {"lbsync.io/hosts": "*"}
 ADMIN = ServicePort("admin", 8081, 30081, "TCP", "")
@@ -279,7 +278,7 @@ def test_only_ingresses_of_our_class_are_ours(
     classes: list[IngressClass], fields: Any, *, ours: bool
 ) -> None:
     found = ingress(rule("a.example", "/"), **fields)
-    assert is_ours(found, our_classes(classes, Options())) is ours
+    assert is_ours(found, our_classes(classes, usual_options())) is ours
 
 
 @pytest.mark.parametrize(
@@ -321,7 +320,7 @@ def test_parameters_of_a_class_that_nobody_reads_are_told(
     classes: list[IngressClass], fields: Any, told: str
 ) -> None:
     found = ingress(rule("a.example", "/"), **fields)
-    parameters = our_classes(classes, Options()).parameters_of(found)
+    parameters = our_classes(classes, usual_options()).parameters_of(found)
     assert parameters == told
     notices = inspect_ingress(found, lambda *_: True, parameters)
     assert [bool(told) and told in notice.reason for notice in notices] == ([True] if told else [])

@@ -8,14 +8,13 @@ from lbsync.kube_objects import Pod, Service
 from lbsync.publisher.cluster.informers import Extra
 from lbsync.publisher.cluster.lister import Inputs, Lister
 from lbsync.publisher.cluster.work_queue import Work
-from lbsync.publisher.translate import Options
 from tests.kube_objects import endpoint, ingress, node, rule, service, slice_
-from tests.publishing import EVERYTHING, Objects
+from tests.publishing import EVERYTHING, Objects, usual_options
 
 
 def lister(*found: Any, mode: Any = "pod", ingress: bool = False) -> tuple[Lister, Objects]:
     objects = Objects(*found)
-    made = Lister(objects, Options(address_mode=mode), ingress=ingress)
+    made = Lister(objects, usual_options(address_mode=mode), ingress=ingress)
     made.refresh(EVERYTHING)
     return made, objects
 

@@ -8,7 +8,7 @@ import pytest
 
 from lbsync.kube_objects import EndpointSlice, Node, ServicePort, SlicePort
 from lbsync.model.records import EndpointsRecord, ServiceRecord
-from lbsync.publisher.translate import Options, Translation, node_pool, translate
+from lbsync.publisher.translate import Options, Translation, node_pool
 from tests.kube_objects import (
     DRAINING,
     GONE,
@@ -21,6 +21,7 @@ from tests.kube_objects import (
     service,
     slice_,
 )
+from tests.publishing import translate, usual_options
 
 NODES = [
     node("node-1", ("InternalIP", "10.0.0.1"), ("ExternalIP", "198.51.100.1")),
@@ -34,7 +35,7 @@ def run(
     annotations: dict[str, str] | None = None,
     slices: Iterable[EndpointSlice] = UP,
     nodes: list[Node] = NODES,
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: Options = usual_options(),  # noqa: B008 - frozen
     pods: dict[str, dict[str, str]] | None = None,
     **fields: Any,
 ) -> Translation:
@@ -97,8 +98,8 @@ def test_what_a_real_api_server_says_is_understood() -> None:
     slices = recorded_slices()
     uid = {found.service: found.owner_uid for found in slices}
     web = service("web", namespace="default", uid=uid["web"], annotations=HOST)
-    pool = node_pool([], Options())
-    found = translate(web, slices, pool, options=Options(address_mode="pod"))
+    pool = node_pool([], usual_options())
+    found = translate(web, slices, pool, options=usual_options(address_mode="pod"))
     assert servers(found) == [
         "web-7f5f7cbd6b-4pzlv 10.244.0.1:8080",
         "web-7f5f7cbd6b-pk54r 10.244.0.2:8080",
@@ -107,7 +108,7 @@ def test_what_a_real_api_server_says_is_understood() -> None:
     local = service("np-local", namespace="default", uid=uid["np-local"], type="NodePort",
                     annotations=HOST, external_traffic_policy="Local")  # fmt: skip
     nodes = [node(f"node-{i}", ("InternalIP", f"192.0.2.{i}")) for i in (1, 2, 3)]
-    found = translate(local, slices, node_pool(nodes, Options()))
+    found = translate(local, slices, node_pool(nodes, usual_options()))
     assert servers(found) == ["node-3 192.0.2.3:30080"]
 
 
@@ -116,7 +117,7 @@ def test_a_recorded_service_without_slices_is_published_and_empty() -> None:
         found = msgspec.structs.replace(
             recorded, labels={"lbsync.io/publish": "true"}, annotations=HOST
         )
-        result = translate(found, [], node_pool(NODES, Options()))
+        result = translate(found, [], node_pool(NODES, usual_options()))
         assert list(result.records) == [
             f"endpoints/golden/{recorded.name}/default",
             f"services/golden/{recorded.name}",
@@ -130,7 +131,7 @@ def test_a_portless_headless_service_takes_its_port_from_the_annotation() -> Non
     headless = {"namespace": "default", "uid": uid, "ports": (), "cluster_ips": ("None",),
                 "type": "ClusterIP", "ip_families": ()}  # fmt: skip
     notes = {"lbsync.io/address-mode": "pod", "lbsync.io/hosts": "h.example"}
-    pool = node_pool([], Options())
+    pool = node_pool([], usual_options())
     without = translate(service("hl-noports", annotations=notes, **headless), slices, pool)
     assert without.refusal is not None
     assert "has no ports" in without.refusal.reason
@@ -290,7 +291,7 @@ def test_nodes_are_those_of_kubernetes_own_service_controller() -> None:
     ]
     assert servers(run(nodes=nodes)) == ["kept 10.0.0.8:30080"]
     edge = [node("edge", ("InternalIP", "10.0.0.7"), labels={"role": "edge"}), *nodes]
-    assert servers(run(nodes=edge, options=Options(node_selector={"role": "edge"}))) == [
+    assert servers(run(nodes=edge, options=usual_options(node_selector={"role": "edge"}))) == [
         "edge 10.0.0.7:30080"
     ]
 
@@ -423,14 +424,14 @@ def test_each_group_keeps_a_server_while_it_drains() -> None:
 
 def test_one_group_may_be_named_for_a_service_or_a_whole_cluster() -> None:
     assert servers(run({"group": "blue"}, nodes=NODES[:1]), "blue") == ["node-1 10.0.0.1:30080"]
-    west = Options(default_group="west")
+    west = usual_options(default_group="west")
     assert servers(run(options=west, nodes=NODES[:1]), "west") == ["node-1 10.0.0.1:30080"]
 
 
 @pytest.mark.parametrize("wrong", [{"source": ""}, {"default_group": "West!"}])
 def test_options_that_no_record_could_hold_are_refused_at_once(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"empty|no name of a group"):
-        Options(**wrong)  # type: ignore[arg-type]
+        usual_options(**wrong)
 
 
 def test_load_balancer_addresses_are_servers_when_asked_for() -> None:
@@ -462,7 +463,7 @@ def test_names_outside_the_cluster_need_permission(
 ) -> None:
     more = {"allow-external-name": annotation} if annotation else {}
     found = run(
-        **external(**more), external_name="192.0.2.7", options=Options(external_names=policy)
+        **external(**more), external_name="192.0.2.7", options=usual_options(external_names=policy)
     )
     if allowed:
         assert servers(found) == ["cart 192.0.2.7:5432"]
@@ -485,7 +486,7 @@ def test_names_outside_the_cluster_need_permission(
 def test_by_default_a_name_outside_is_for_whom_the_operator_gives_it(
     namespace: str, what: str, *, allowed: bool
 ) -> None:
-    options = Options(given_names=((namespace, what),))
+    options = usual_options(given_names=((namespace, what),))
     said = external(**{"allow-external-name": "true"})
     found = run(**said, external_name="DB.example.com.", options=options)
     assert (found.refusal is None) is allowed
@@ -494,7 +495,7 @@ def test_by_default_a_name_outside_is_for_whom_the_operator_gives_it(
 
 
 def test_an_external_name_is_a_server_by_its_name() -> None:
-    more = external() | {"options": Options(external_names="always")}
+    more = external() | {"options": usual_options(external_names="always")}
     assert servers(run(**more, external_name="DB.example.com.")) == ["cart db.example.com:5432"]
     assert "its address cannot be a server's" in str(run(**more, external_name="db").refusal)
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from lbsync.publisher.translate import Options, node_pool, translate
+from lbsync.publisher.translate import node_pool
 from lbsync.publisher.translate.annotations import ACCEPT
 from lbsync.publisher.translate.fields import FIELDS
 from lbsync.publisher.translate.placement import PLACE_NAMES
 from lbsync.publisher.translate.vendors.tables import VENDORS
 from tests.kube_objects import endpoint, service, slice_
+from tests.publishing import translate, usual_options
 
 TEXT = (Path(__file__).parents[3] / "docs" / "kubernetes.md").read_text()
 ROW = re.compile(r"^\| `lbsync\.io/([a-z0-9-]+)` \| (.+?) \| (.+?) \| `(.+)` \|$", re.MULTILINE)
@@ -59,7 +60,7 @@ def test_the_example_of_a_row_is_accepted(name: str) -> None:
         notes["lbsync.io/address-mode"] = "pod"
     dual = service(annotations=notes, ip_families=("IPv4", "IPv6"))
     slices = [slice_(endpoint("10.1.0.1", "a"))]
-    options = Options(address_mode="pod") if name == "group-label" else Options()
+    options = usual_options(address_mode="pod") if name == "group-label" else usual_options()
     found = translate(dual, slices, node_pool([], options), options=options)
     assert found.refusal is None
     assert found.notices == ()
