@@ -93,6 +93,14 @@ class ConsoleClient:
         )  # fmt: skip
         self._app = app.make(self.context)
 
+    def options(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return path, as Litestar writes it, and options of each handler."""
+        return [
+            (route.path, dict(handler.opt))
+            for route in app.handlers(self.context).routes
+            for handler in getattr(route, "route_handlers", ())
+        ]
+
     def get(self, path: str, headers: Mapping[str, str] = PAGE) -> httpx.Response:
         """Ask for a page."""
         return self.ask("GET", path, headers)
@@ -117,9 +125,9 @@ class ConsoleClient:
 
         return asyncio.run(asked())
 
-    def log_in(self, right: str = "operate", name: str = "ann") -> dict[str, str]:
+    def log_in(self, right: str = "admin", name: str = "ann", *namespaces: str) -> dict[str, str]:
         """Return the headers of a browser that has logged in."""
-        token = self.tokens.add(name, right)  # type: ignore[arg-type]
+        token = self.tokens.add(name, right, namespaces)  # type: ignore[arg-type]
         answer = self.post("/login", token=token, next="/")
         assert answer.status_code == 303, answer.text
         return PAGE | {"cookie": answer.headers["set-cookie"].partition(";")[0]}

@@ -12,7 +12,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 import lbsync
 from lbsync import log
-from lbsync.console.context import MOST_BODY, Context, state_of
+from lbsync.console.context import EVERYBODY, MOST_BODY, Context, confine, state_of
 from lbsync.console.pages import actions, answers, api, files, login, orders
 from lbsync.console.problem import Problem, RequestProblem, document, of_error
 from lbsync.console.security.gate import App, Gate, Scope, Visitor
@@ -32,7 +32,17 @@ Lines = list[tuple[bytes, bytes]]
 
 def make(context: Context) -> App:
     """Return the whole application, to be served."""
-    app = Litestar(
+
+    async def answer(scope: Scope, problem: Problem) -> tuple[int, Lines, bytes]:
+        return _answer(context, scope, problem, None)
+
+    app = handlers(context)
+    return Gate(app, context.settings, context.tokens, context.sessions, answer)
+
+
+def handlers(context: Context) -> Litestar:
+    """Return what answers behind the gate."""
+    return Litestar(
         [
             *answers.handlers(),
             *actions.PAGES,
@@ -44,6 +54,7 @@ def make(context: Context) -> App:
             files.healthz,
             Router(API, route_handlers=[*api.HANDLERS, *actions.API, *orders.API]),
         ],
+        guards=[confine],
         state=State(state_of(context)),
         exception_handlers={Exception: _on_error},
         openapi_config=_openapi(),
@@ -51,21 +62,16 @@ def make(context: Context) -> App:
         logging_config=None,
     )
 
-    async def answer(scope: Scope, problem: Problem) -> tuple[int, Lines, bytes]:
-        return _answer(context, scope, problem, None)
-
-    return Gate(app, context.settings, context.tokens, context.sessions, answer)
-
 
 def _openapi() -> OpenAPIConfig:
-    bearer = SecurityScheme(type="http", scheme="bearer", description="'lbsync console token add'")
+    bearer = SecurityScheme(type="http", scheme="bearer", description="'lbsync token add'")
     return OpenAPIConfig(
         title="lbsync console",
         version=lbsync.__version__,
         description="What etcd says of all balancers, services and publishers; docs/console.md.",
         components=Components(security_schemes={"token": bearer}),
         security=[{"token": []}],
-        path=f"{API}/schema",
+        openapi_router=Router(f"{API}/schema", route_handlers=[], opt=EVERYBODY),
         render_plugins=[JsonRenderPlugin()],
         use_handler_docstrings=True,
     )

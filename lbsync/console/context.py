@@ -5,6 +5,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 
 from lbsync.console.board import Board
 from lbsync.console.health_watch import HealthWatch
@@ -22,6 +24,8 @@ MOST_BODY = 16_384
 """Bytes of a request's body."""
 _MOST_FIELDS = 20
 _NAME = "console"
+EVERYBODY = {"everybody": True}
+"""Option of handlers that show a token of some namespaces nothing but these, or what everybody may know."""
 
 
 class Context(msgspec.Struct, frozen=True, eq=False):
@@ -59,17 +63,40 @@ def visitor_of(request: AnyRequest) -> Visitor:
 
 
 def demand(request: AnyRequest, right: Right) -> Visitor:
-    """Return who asks. Raises `RequestProblem` where the right is missing."""
+    """Return who asks. Raises `RequestProblem` where the right is missing; in which namespace it has to hold
+    is `confine`'s concern."""
     visitor = visitor_of(request)
-    if not visitor.may(right):
+    if not visitor.has(right):
         raise RequestProblem(
             Problem(
                 403,
                 f"This needs a token with the right '{right}'",
-                f"Log in with one; 'lbsync console token add NAME --right {right}' makes it.",
+                f"Log in with one; 'lbsync token add NAME --right {right}' makes it.",
             )
         )
     return visitor
+
+
+def confine(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let a token of some namespaces go no further than these. Raises `RequestProblem`.
+
+    Stands before every handler, so that none can forget it: what names no namespace in its path, as `{ns}`,
+    concerns the whole fleet, but for handlers that are marked with `EVERYBODY`.
+    """
+    visitor: Visitor = connection.scope["state"]["visitor"]
+    namespace = str(connection.path_params.get("ns", ""))
+    if visitor.reaches(namespace) or EVERYBODY.items() <= handler.opt.items():
+        return
+    if connection.scope["path"] == "/":
+        raise RequestProblem(Problem(303, "Your services", "", location="/services"))
+    what = f"of {namespace[:63]}" if namespace else "of the whole fleet"
+    raise RequestProblem(
+        Problem(
+            403,
+            f"This is {what}, which the token {visitor.name} does not open",
+            f"It is for {', '.join(visitor.namespaces)}; ask for one that is for more.",
+        )
+    )
 
 
 async def form_of(request: AnyRequest) -> dict[str, str]:

@@ -42,7 +42,7 @@ def run(settings: Settings, load: Callable[[], Settings], source: Source) -> Non
         raise SettingsError(
             [
                 f"[console] bind: {settings.console.bind} serves others than this host, and there is no token; "
-                "make one with 'lbsync console token add NAME'"
+                "make one with 'lbsync token add NAME'"
             ]
         )
     with contextlib.closing(server.listen(settings.console)) as listener:

@@ -44,7 +44,7 @@ class Console(msgspec.Struct, frozen=True):
     ] = ()  # fmt: skip
     tokens_file: Annotated[
         FilePath | None,
-        Meta(description="Where the hashes of tokens are kept, by `lbsync console token`. Empty: "
+        Meta(description="Where the hashes of tokens are kept, by `lbsync token`. Empty: "
              "`console-tokens.json` in `state_dir`."),
     ] = None  # fmt: skip
     session_life: Annotated[

@@ -172,7 +172,7 @@ def test_pages_work_without_javascript(browser: Browser, console: ConsoleProcess
 def test_somebody_logs_in_and_confirms_a_removal(
     browser: Browser, console: ConsoleProcess, fleet: Fleet
 ) -> None:
-    token = console.command("console", "token", "add", "ann", "--right", "operate")
+    token = console.command("token", "add", "ann", "--right", "admin")
     wait_until("the token to count", lambda: console.get("/api/fleet")[0] == 401)
     browser.open(f"{console.url}/services?q=cart")
     browser.type("#token", token)

@@ -1,6 +1,6 @@
 """The services: where requests come from, which groups get them, who does not serve them as written."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -90,14 +90,19 @@ class ServiceIndex:
         self._rows[name] = service, problems, made
         return made
 
-    def select(self, query: str, order: str, page: int, per: int) -> ServicesView:
+    def select(
+        self, query: str, order: str, page: int, per: int, namespaces: Collection[str] = ()
+    ) -> ServicesView:
         """Return one page of those that fit; pages count from 1, and one beyond the last is the last.
 
         `query`: words that all have to occur in the name, a host, the owner or the source; `is:trouble`
-        stands for services with a problem.
+        stands for services with a problem. `namespaces`: others are passed over; none named: all are shown.
         """
         words = query.lower().split()
-        rows = [row for row in map(self.row, self.names) if _fits(row, words)]
+        names = self.names
+        if namespaces:
+            names = [name for name in names if name.partition("/")[0] in namespaces]
+        rows = [row for row in map(self.row, names) if _fits(row, words)]
         if order == "trouble":
             rows.sort(key=lambda row: not row.problems)
         elif order == "servers":
@@ -106,7 +111,7 @@ class ServiceIndex:
         pages = max(1, -(-len(rows) // per))
         page = min(max(page, 1), pages)
         shown = tuple(rows[(page - 1) * per : page * per])
-        return ServicesView(shown, len(rows), len(self.names), page, pages, per, query, order)
+        return ServicesView(shown, len(rows), len(names), page, pages, per, query, order)
 
 
 def _is_service(name: str) -> bool:

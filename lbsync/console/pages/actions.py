@@ -1,4 +1,4 @@
-"""What a token with the right `operate` may do: first a page that says what would happen, then the deed."""
+"""What a token with the right `admin` may do: first a page that says what would happen, then the deed."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ _SHOWN = 50
 @get("/confirm/{hold_id:str}", media_type=MediaType.HTML, include_in_schema=False)
 async def ask_confirm(request: AnyRequest, hold_id: FromPath[str]) -> Response[bytes]:
     """Show what would go."""
-    visitor = demand(request, "operate")
+    visitor = demand(request, "admin")
     hold = await _hold(request, hold_id)
     context = context_of(request)
     html = context.renderer.plain("confirm.html.j2", hold=hold, shown=_SHOWN)
@@ -41,7 +41,7 @@ async def confirm_by_program(request: AnyRequest, hold_id: FromPath[str]) -> Hol
 
 
 async def _confirm(request: AnyRequest, hold_id: str) -> Hold:
-    visitor = demand(request, "operate")
+    visitor = demand(request, "admin")
     hold = await _hold(request, hold_id)
     context = context_of(request)
     await asyncio.to_thread(context.operations.confirm, hold, str(visitor))

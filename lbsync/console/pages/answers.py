@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from lbsync.console.context import AnyRequest, Context, context_of, visitor_of
+from lbsync.console.context import EVERYBODY, AnyRequest, Context, context_of, visitor_of
 from lbsync.console.pages.table import PAGES, Page, Question
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import Rendered
@@ -56,7 +56,7 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
     async def content(self) -> Rendered:
         """Return the part of the page that changes. Raises `RequestProblem`, and `Unavailable`."""
         now = time.time()
-        question = Question(self.parts, self.query, now)
+        question = Question(self.parts, self.query, now, self.visitor.namespaces)
         shown = await self.context.board.shown()
         watched = self.page.watches(question)
         if watched in shown.index:
@@ -64,8 +64,10 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
         health = shown.health
         away = () if health.ok else (health.since, health.detail)
         tick = int(now / _BY_TIME_S) if self.page.by_time else 0
-        may_operate = self.visitor.may("operate")
-        key = (tuple(self.parts.items()), tuple(self.query.items()), may_operate, away, tick)
+        key = (
+            tuple(self.parts.items()), tuple(self.query.items()), away, tick,
+            self.visitor.name != "", self.visitor.right, self.visitor.namespaces,
+        )  # fmt: skip
         state = (shown.index, shown.answers if watched else None)
         return self.context.renderer.fragment(
             self.page.template,
@@ -75,7 +77,7 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
                 "view": self.page.view(shown, question),
                 "health": health,
                 "revision": shown.state.revision,
-                "may_operate": may_operate,
+                "may": self.visitor.may,
                 "query": self.query,
             },
         )
@@ -111,7 +113,10 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
 
 
 def _whole(page: Page) -> BaseRouteHandler:
-    @get(page.path, media_type=MediaType.HTML, include_in_schema=False, name=page.template)
+    @get(
+        page.path, media_type=MediaType.HTML, include_in_schema=False, name=page.template,
+        opt=_opt(page),
+    )  # fmt: skip
     async def show(request: AnyRequest) -> Response[bytes]:
         asked = _Asked.of(page, request)
         main = await asked.content()
@@ -126,7 +131,7 @@ def _whole(page: Page) -> BaseRouteHandler:
 
 def _live(page: Page) -> BaseRouteHandler:
     # Not as a handler of raw ASGI: Litestar 2.25 finds none of those with variable parts in their path.
-    @get(f"/live{page.path}".rstrip("/"), include_in_schema=False)
+    @get(f"/live{page.path}".rstrip("/"), include_in_schema=False, opt=_opt(page))
     async def stream(request: AnyRequest) -> Response[None]:
         asked = _Asked.of(page, request)
         since = request.query_params.get(_SINCE, "")
@@ -140,6 +145,10 @@ def _live(page: Page) -> BaseRouteHandler:
         return _Streaming(asked, main, known)
 
     return stream
+
+
+def _opt(page: Page) -> dict[str, bool]:
+    return EVERYBODY if page.is_for_everybody else {}
 
 
 class _Streaming(Response[None]):

@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 from litestar.params import FromPath, QueryParameter
 
-from lbsync.console.context import AnyRequest, context_of, visitor_of
+from lbsync.console.context import EVERYBODY, AnyRequest, context_of, visitor_of
 from lbsync.console.facts.health import HealthView, health_view
 from lbsync.console.facts.history import HistoryView, history_view
 from lbsync.console.facts.hosts import FleetView, HostView, fleet_view, host_view
@@ -34,14 +34,19 @@ class Health(msgspec.Struct, frozen=True):
     token: str
     """Name of the token; empty: none was shown, and none is needed."""
     right: str
+    namespaces: tuple[str, ...]
+    """All that the token opens; none: everything."""
 
 
-@get("/health", summary="How the console does")
+@get("/health", summary="How the console does", opt=EVERYBODY)
 async def health(request: AnyRequest) -> Health:
     """Tell whether etcd answers, and by which right you ask."""
     board, visitor = context_of(request).board, visitor_of(request)
     found = board.source_health
-    return Health(found.ok, found.detail, found.since, board.revision, visitor.name, visitor.right)
+    return Health(
+        found.ok, found.detail, found.since, board.revision,
+        visitor.name, visitor.right, visitor.namespaces,
+    )  # fmt: skip
 
 
 @get("/fleet", summary="All balancers")
@@ -63,7 +68,7 @@ async def host(request: AnyRequest, host: FromPath[str]) -> HostView:
     return found
 
 
-@get("/services", summary="Services")
+@get("/services", summary="Services", opt=EVERYBODY)
 async def services(
     request: AnyRequest,
     q: Annotated[str, QueryParameter(max_length=200)] = "",
@@ -73,7 +78,7 @@ async def services(
 ) -> ServicesView:
     """Search services."""
     shown = await context_of(request).board.shown()
-    return shown.index.select(q, order, page, per)
+    return shown.index.select(q, order, page, per, visitor_of(request).namespaces)
 
 
 @get("/services/{ns:str}/{name:str}", summary="One service")

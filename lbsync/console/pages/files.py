@@ -3,6 +3,7 @@
 from litestar import Response, get
 from litestar.params import FromPath
 
+from lbsync.console.context import EVERYBODY
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import STATIC
 
@@ -18,7 +19,7 @@ _FILES = {
 }
 
 
-@get("/static/{name:str}", include_in_schema=False)
+@get("/static/{name:str}", include_in_schema=False, opt=EVERYBODY)
 async def static(name: FromPath[str]) -> Response[bytes]:
     """Return one file."""
     if name not in _FILES:
@@ -27,7 +28,7 @@ async def static(name: FromPath[str]) -> Response[bytes]:
     return Response(content, media_type=kind)
 
 
-@get("/healthz", include_in_schema=False, media_type="text/plain")
+@get("/healthz", include_in_schema=False, media_type="text/plain", opt=EVERYBODY)
 async def healthz() -> str:
     """Tell that the program answers; whether etcd does, `/api/health` says."""
     return "ok\n"

@@ -7,18 +7,18 @@ from litestar.datastructures import Cookie
 from litestar.response import Redirect
 
 from lbsync import log
-from lbsync.console.context import AnyRequest, context_of, form_of, visitor_of
+from lbsync.console.context import EVERYBODY, AnyRequest, context_of, form_of, visitor_of
 from lbsync.console.rendering import Rendered
 from lbsync.console.security.gate import COOKIE, LOGIN, SECURE_COOKIE, session_cookie
 
 
-@get(LOGIN, media_type=MediaType.HTML, include_in_schema=False)
+@get(LOGIN, media_type=MediaType.HTML, include_in_schema=False, opt=EVERYBODY)
 async def ask(request: AnyRequest) -> Response[bytes]:
     """Ask for a token."""
     return _form(request, request.query_params.get("next", ""), "")
 
 
-@post(LOGIN, include_in_schema=False, status_code=200)
+@post(LOGIN, include_in_schema=False, status_code=200, opt=EVERYBODY)
 async def log_in(request: AnyRequest) -> Response[bytes] | Redirect:
     """Take the token, and lead on to where the browser wanted to go."""
     context, form = context_of(request), await form_of(request)
@@ -34,7 +34,7 @@ async def log_in(request: AnyRequest) -> Response[bytes] | Redirect:
     return answer
 
 
-@post("/logout", include_in_schema=False, status_code=303)
+@post("/logout", include_in_schema=False, status_code=303, opt=EVERYBODY)
 async def log_out(request: AnyRequest) -> Redirect:
     """End the login."""
     headers = {name.lower(): value for name, value in request.headers.items()}

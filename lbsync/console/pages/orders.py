@@ -62,7 +62,7 @@ async def ask_order(
     request: AnyRequest, host: FromPath[str], action: FromPath[str]
 ) -> Response[bytes]:
     """Say what would be done."""
-    visitor = demand(request, "operate")
+    visitor = demand(request, "admin")
     await _live(request, host)
     renderer = context_of(request).renderer
     html = renderer.plain("order.html.j2", host=host, deed=_deed(action))
@@ -95,7 +95,7 @@ async def order_by_program(
 
 
 async def _order(request: AnyRequest, host: str, action: str, reason: str) -> None:
-    visitor = demand(request, "operate")
+    visitor = demand(request, "admin")
     deed = _deed(action)
     await _live(request, host)
     reason = one_line(reason.strip(), _MOST_REASON) or "by hand"

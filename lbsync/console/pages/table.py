@@ -28,6 +28,8 @@ class Question(msgspec.Struct, frozen=True):
     query: Mapping[str, str]
     now: float
     """Seconds since 1970."""
+    namespaces: tuple[str, ...] = ()
+    """All that may be shown; none: everything."""
 
     def number(self, name: str, default: int) -> int:
         """Return a whole number of the query; the default for anything else."""
@@ -46,6 +48,8 @@ class Page(msgspec.Struct, frozen=True):
     """Raises `RequestProblem` where there is no such thing."""
     by_time: bool = False
     """It changes by the clock alone, too."""
+    is_for_everybody: bool = False
+    """It shows a token of some namespaces nothing but these; else only a path with `{ns}` is opened to it."""
     watches: Callable[[Question], str] = lambda _: ""
     """The service whose health its visitor looks at; empty: none."""
 
@@ -72,6 +76,7 @@ def _services(shown: Shown, asked: Question) -> object:
         order if order in ORDERS else ORDERS[0],
         asked.number("page", 1),
         asked.number("per", _PER),
+        asked.namespaces,
     )
 
 
@@ -109,7 +114,7 @@ def _lookup(shown: Shown, asked: Question) -> object:
 PAGES = (
     Page("/", "fleet.html.j2", "Fleet", _fleet),
     Page("/hosts/{host:str}", "host.html.j2", "Balancer", _host),
-    Page("/services", "services.html.j2", "Services", _services),
+    Page("/services", "services.html.j2", "Services", _services, is_for_everybody=True),
     Page("/services/{ns:str}/{name:str}", "service.html.j2", "Service", _service, watches=_named),
     Page("/refused", "refused.html.j2", "Refused keys", _refused),
     Page("/publishers", "publishers.html.j2", "Publishers", _publishers, by_time=True),

@@ -57,12 +57,22 @@ class Visitor(msgspec.Struct, frozen=True):
     """The hash of the token."""
     by_cookie: bool = False
     """Logged in with a browser, which can be led to ask for what its user did not mean."""
+    namespaces: tuple[str, ...] = ()
+    """All that the token opens; none: everything."""
 
-    def may(self, right: Right) -> bool:
-        """Tell whether this is allowed."""
+    def has(self, right: Right) -> bool:
+        """Tell whether the token has a right, wherever that is."""
         return bool(self.name or right == "read") and Token(self.name, self.right, "", "").may(
             right
         )
+
+    def may(self, right: Right, namespace: str = "") -> bool:
+        """Tell whether this is allowed in a namespace; where none is named, for the whole fleet."""
+        return self.has(right) and self.reaches(namespace)
+
+    def reaches(self, namespace: str = "") -> bool:
+        """Tell whether the token opens a namespace; where none is named, the whole fleet."""
+        return not self.namespaces or namespace in self.namespaces
 
     def __str__(self) -> str:
         """For whoever reads later who did it."""
@@ -138,9 +148,9 @@ class Gate:
         scheme, _, word = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             token = self._tokens.find(word.strip())
-            return Visitor(token.name, token.right, address, token.hash) if token else None
+            return _holder(token, address) if token else None
         if (cookie := session_cookie(headers)) and (token := self._sessions.find(cookie)):
-            return Visitor(token.name, token.right, address, token.hash, by_cookie=True)
+            return _holder(token, address, by_cookie=True)
         is_passed_on = any(
             name.startswith("x-forwarded") or name == "forwarded" for name in headers
         )
@@ -151,7 +161,7 @@ class Gate:
     def _no_token(self, scope: Scope, path: str, headers: dict[str, str]) -> Problem:
         if len(self._tokens) == 0:
             return Problem(503, "Nobody can be let in",
-                           "There is no token: make one with 'lbsync console token add NAME'.")  # fmt: skip
+                           "There is no token: make one with 'lbsync token add NAME'.")  # fmt: skip
         wants_page = scope["method"] == "GET" and not path.startswith(("/api/", "/live/"))
         if wants_page and "authorization" not in headers:
             query = scope.get("query_string", b"").decode("latin-1")
@@ -164,6 +174,10 @@ class Gate:
 def is_open(settings: Console) -> bool:
     """Tell whether reading needs no token, where none was made: only this host itself can ask."""
     return settings.is_local and not settings.names and not settings.trusted_proxies
+
+
+def _holder(token: Token, address: str, *, by_cookie: bool = False) -> Visitor:
+    return Visitor(token.name, token.right, address, token.hash, by_cookie, token.namespaces)
 
 
 def session_cookie(headers: dict[str, str]) -> str:

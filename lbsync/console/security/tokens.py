@@ -1,10 +1,11 @@
-"""Tokens: who may read and who may act, kept as hashes in one file.
+"""Tokens: who may do what, and in which namespaces, kept as hashes in one file.
 
 A token is 256 bits by chance, so its SHA-256 can be guessed no better than itself, and needs no salt.
 """
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,9 +18,9 @@ from lbsync.schema import reading
 from lbsync.timestamps import stamp
 from lbsync.values.basic import NAME
 
-Right = Literal["read", "operate"]
+Right = Literal["read", "deploy", "admin"]
 RIGHTS: tuple[Right, ...] = get_args(Right)
-"""Each includes those before it."""
+"""Each includes those before it: to look; to deploy apps; to order balancers, confirm removals and remove apps."""
 _PREFIX = "lbsync_"
 _BYTES = 32
 _MODE = 0o640
@@ -36,9 +37,11 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SHA-256 in hex."""
     created_at: str
     """RFC 3339, UTC."""
+    namespaces: tuple[str, ...] = ()
+    """All that it opens; none: everything, the fleet included."""
 
     def may(self, right: Right) -> bool:
-        """Tell whether it has a right."""
+        """Tell whether it has a right, wherever that is."""
         return RIGHTS.index(right) <= RIGHTS.index(self.right)
 
 
@@ -112,13 +115,17 @@ class Tokens:
         # What is compared are hashes, of which nobody can choose the beginning.
         return self._by_hash.get(hashed)
 
-    def add(self, name: str, right: Right) -> str:
-        """Make a token, keep its hash and return it: it is shown once. Raises `LbsyncError`."""
-        if not NAME.match(name):
-            raise Rejected(
-                f"{name[:80]!r} is no name for a token: at most 63 lower-case letters, digits, - and ., "
-                "beginning and ending with a letter or digit"
-            )
+    def add(self, name: str, right: Right, namespaces: Collection[str] = ()) -> str:
+        """Make a token, keep its hash and return it: it is shown once. Raises `LbsyncError`.
+
+        `namespaces`: all that it opens; none: everything.
+        """
+        for kind, text in (("a token", name), *(("a namespace", each) for each in namespaces)):
+            if not NAME.match(text):
+                raise Rejected(
+                    f"{text[:80]!r} is no name for {kind}: at most 63 lower-case letters, digits, - and ., "
+                    "beginning and ending with a letter or digit"
+                )
         known = self.load()
         if any(token.name == name for token in known):
             raise Rejected(
@@ -127,7 +134,9 @@ class Tokens:
         if len(known) >= _MOST:
             raise Rejected(f"{self.path}: holds {_MOST} tokens already; remove some")
         token = f"{_PREFIX}{secrets.token_urlsafe(_BYTES)}"
-        self._write((*known, Token(name, right, digest(token), stamp())))
+        self._write(
+            (*known, Token(name, right, digest(token), stamp(), tuple(sorted(set(namespaces)))))
+        )
         return token
 
     def remove(self, name: str) -> None:
@@ -135,7 +144,7 @@ class Tokens:
         known = self.load()
         left = tuple(token for token in known if token.name != name)
         if left == known:
-            raise Rejected(f"there is no token {name!r}; 'lbsync console token ls' lists them")
+            raise Rejected(f"there is no token {name!r}; 'lbsync token ls' lists them")
         self._write(left)
 
     def _write(self, tokens: tuple[Token, ...]) -> None:

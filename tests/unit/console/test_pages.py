@@ -289,7 +289,7 @@ def test_nothing_that_somebody_writes_becomes_part_of_a_page(
             view=view,
             health=shown.health,
             revision=1,
-            may_operate=True,
+            may=lambda *_: True,
             query=question.query,
         )
         read = _Reader(html)
@@ -321,12 +321,12 @@ def test_any_text_may_be_looked_up_and_searched(url: str) -> None:
             view=view,
             health=shown.health,
             revision=1,
-            may_operate=False,
+            may=lambda *_: False,
             query=question.query,
         )
 
 
-def test_a_confirmation_needs_the_right_to_operate(console: ConsoleClient) -> None:
+def test_a_confirmation_needs_the_right_of_an_admin(console: ConsoleClient) -> None:
     reader = console.log_in("read", "bob")
     assert console.get("/confirm/4f2a", reader).status_code == 403
     assert console.post("/confirm/4f2a", reader | OWN).status_code == 403
@@ -337,7 +337,7 @@ def test_a_confirmation_needs_the_right_to_operate(console: ConsoleClient) -> No
 def test_a_confirmation_is_shown_first_and_then_written_with_who_did_it(
     console: ConsoleClient,
 ) -> None:
-    operator = console.log_in("operate", "ann")
+    operator = console.log_in("admin", "ann")
     assert 'href="/confirm/4f2a"' in console.get("/", operator).text
     plan = _Reader(console.get("/confirm/4f2a", operator).text).text
     assert "shop/cart" in plan
@@ -351,7 +351,7 @@ def test_a_confirmation_is_shown_first_and_then_written_with_who_did_it(
 
 
 def test_a_program_confirms_with_its_token(console: ConsoleClient) -> None:
-    token = console.tokens.add("ci", "operate")
+    token = console.tokens.add("ci", "admin")
     answer = console.ask("POST", "/api/holds/4f2a/confirm", {"authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["services"]) == (202, {"shop/cart": 0})
     gone = console.ask("POST", "/api/holds/none/confirm", {"authorization": f"Bearer {token}"})
@@ -361,7 +361,7 @@ def test_a_program_confirms_with_its_token(console: ConsoleClient) -> None:
 def test_an_order_is_explained_first_and_needs_a_host_that_would_do_it(
     console: ConsoleClient,
 ) -> None:
-    operator, reader = console.log_in("operate", "ann"), console.log_in("read", "bob")
+    operator, reader = console.log_in("admin", "ann"), console.log_in("read", "bob")
     assert 'href="/hosts/lb-1/drain"' in console.get("/hosts/lb-1", operator).text
     assert 'href="/hosts/lb-1/drain"' not in console.get("/hosts/lb-1", reader).text
     assert (
@@ -375,7 +375,7 @@ def test_an_order_is_explained_first_and_needs_a_host_that_would_do_it(
 
 
 def test_who_did_what_is_shown(console: ConsoleClient) -> None:
-    operator = console.log_in("operate", "ann")
+    operator = console.log_in("admin", "ann")
     assert "Nobody has done anything yet" in console.get("/history", operator).text
     console.post("/confirm/4f2a", operator | OWN)
     text = _Reader(console.get("/history", operator).text).text

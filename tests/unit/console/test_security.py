@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbsync.console.context import EVERYBODY
 from lbsync.console.pages.login import local
 from lbsync.console.security.limits import RateLimit
 from lbsync.console.security.origin import is_known_host, is_own_page
@@ -45,7 +46,7 @@ def test_without_tokens_this_host_itself_may_look_and_nothing_else(console: Cons
 def test_what_a_proxy_passes_on_is_somebody_elses_and_needs_a_token(console: ConsoleClient) -> None:
     answer = console.get("/api/fleet", PAGE | {"x-forwarded-for": "192.0.2.7"})
     assert answer.status_code == 503
-    assert "lbsync console token add NAME" in answer.json()["detail"]
+    assert "lbsync token add NAME" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_a_wrong_token_is_told_and_tried_ten_times_at_most(console: ConsoleClien
 def test_a_page_of_somebody_else_changes_nothing(
     console: ConsoleClient, headers: dict[str, str]
 ) -> None:
-    ann = console.log_in("operate", "ann")
+    ann = console.log_in("admin", "ann")
     for path in ("/confirm/4f2a", "/api/holds/4f2a/confirm", "/logout"):
         answer = console.post(path, ann | headers)
         assert answer.status_code == 403
@@ -199,19 +200,60 @@ def test_what_is_asked_too_often_is_told_to_wait() -> None:
 def test_the_file_of_tokens_holds_no_token_and_is_read_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     tokens, other = Tokens(path), Tokens(path)
-    made = other.add("ann", "operate")
+    made = other.add("ann", "admin")
     assert made not in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o640
     found = tokens.find(made)
     assert found is not None
-    assert (found.name, found.right, found.may("read"), found.may("operate")) == (
+    assert (found.name, found.right, found.may("read"), found.may("admin")) == (
         "ann",
-        "operate",
+        "admin",
         True,
         True,
     )
     other.remove("ann")
     assert tokens.find(made) is None
+
+
+def test_a_token_of_some_namespaces_sees_nothing_else(console: ConsoleClient) -> None:
+    for headers in (
+        console.log_in("read", "ann", "shop"),
+        {"authorization": f"Bearer {console.tokens.add('ci', 'admin', ['shop'])}"},
+    ):
+        assert console.get("/services/shop/cart", headers).status_code == 200
+        assert console.get("/api/services/shop/cart", headers).status_code == 200
+        for path in ("/services", "/api/services", "/services?q=main"):
+            told = console.get(path, headers).text
+            assert "db/main" not in told
+            assert ("cart.example.com" in told) == ("q=main" not in path)
+        rows = console.get("/api/services", headers).json()
+        assert (rows["all"], rows["found"]) == (2, 2)
+        for path in (
+            "/services/db/main", "/api/services/db/main", "/api/services/db/main/health",
+            "/live/services/db/main", "/live/", "/hosts/lb-1", "/api/fleet", "/refused", "/history",
+            "/publishers", "/lookup?url=cart.example.com", "/api/lookup?url=cart.example.com",
+            "/confirm/4f2a", "/hosts/lb-1/drain", "/api/history",
+        ):  # fmt: skip
+            answer = console.get(path, headers)
+            assert (path, answer.status_code) == (path, 403)
+            assert "ask for one that is for more" in answer.text
+        assert console.get("/", headers).headers["location"] == "/services"
+    assert console.ask("POST", "/api/holds/4f2a/confirm", headers).status_code == 403
+    assert console.ask("POST", "/api/hosts/lb-1/drain", headers).status_code == 403
+    # Others are shown all of it, also when the page was made for somebody else before.
+    assert "db/main" in console.get("/services", console.log_in("read", "bob")).text
+
+
+def test_only_these_are_shown_to_a_token_whatever_its_namespaces(console: ConsoleClient) -> None:
+    shown = {
+        path.partition("{")[0]
+        for path, options in console.options()
+        if EVERYBODY.items() <= options.items()
+    }
+    assert shown == {
+        "/services", "/live/services", "/login", "/logout", "/healthz", "/static/", "/api/health",
+        "/api/services", "/api/schema", "/api/schema/", "/api/schema/openapi.json",
+    }  # fmt: skip
 
 
 def test_a_broken_file_of_tokens_leaves_those_that_were_known(tmp_path: Path) -> None:
@@ -241,6 +283,8 @@ def test_a_name_that_does_not_do_is_refused(tmp_path: Path, name: str, said: str
         tokens.add(name, "read")
     with pytest.raises(Rejected, match="there is no token"):
         tokens.remove("nobody")
+    with pytest.raises(Rejected, match="'no such/thing' is no name for a namespace"):
+        tokens.add("bob", "read", ["shop", "no such/thing"])
 
 
 def test_logins_are_bounded_and_end_by_time(tmp_path: Path) -> None:

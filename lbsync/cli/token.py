@@ -1,0 +1,95 @@
+"""`lbsync token`: who may do what through the console, and in which namespaces."""
+
+import argparse
+from pathlib import Path
+
+from lbsync.agent.privileges import drop_privileges, make_state_dir
+from lbsync.cli.context import add_output, settings_of
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.console.paths import tokens_path
+from lbsync.console.security.tokens import RIGHTS, Tokens
+from lbsync.errors import Exit
+from lbsync.settings import Settings
+
+_EPILOG = """\
+examples:
+  lbsync token add ann --right admin                   prints a token, once
+  lbsync token add ci --right deploy --namespace shop  for the build server of one team
+  lbsync token ls
+  lbsync token rm ann
+
+rights, each with those before it: 'read' looks; 'deploy' deploys apps, and switches, pauses, cancels and rolls
+them back; 'admin' also drains balancers, confirms held removals and removes apps. A token of some namespaces
+shows and does nothing outside of them; what concerns all balancers needs one without.
+
+The file holds hashes alone, and the console reads it whenever it changes; see docs/console.md.
+
+exit codes: 0 done; 1 the file cannot be written; 4 settings are wrong; 5 the name is taken, not known, or none,
+or the file cannot be read.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Make, list and remove the tokens of the console."
+    parser.epilog = _EPILOG
+    deeds = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    adding = deeds.add_parser("add", help="make a token and print it, once",
+                              description="Make a token; its hash alone is kept.")  # fmt: skip
+    adding.add_argument("name", metavar="NAME", help="whose it is; shown where something was done")
+    adding.add_argument(
+        "--right", choices=RIGHTS, default="read", help="what it allows (default: read)"
+    )
+    adding.add_argument(
+        "--namespace", action="append", default=[], metavar="NS", dest="namespaces",
+        help="all that it opens; may be repeated (default: everything)",
+    )  # fmt: skip
+    adding.set_defaults(action=_add)
+    listing = deeds.add_parser("ls", help="list tokens", description="List tokens.")
+    add_output(listing)
+    listing.set_defaults(action=_list)
+    removing = deeds.add_parser("rm", help="remove a token: it opens nothing from now on",
+                                description="Remove a token; its logins end at once.")  # fmt: skip
+    removing.add_argument("name", metavar="NAME")
+    removing.set_defaults(action=_remove)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    code: Exit = args.action(args, _tokens(settings_of(args)))
+    return code
+
+
+def _tokens(settings: Settings) -> Tokens:
+    """Return the tokens of the settings, to be changed as the user whose file it is."""
+    state_dir = Path(settings.state_dir)
+    if settings.console.tokens_file is None:
+        make_state_dir(state_dir)
+        drop_privileges(state_dir)
+    return Tokens(tokens_path(settings))
+
+
+def _add(args: argparse.Namespace, tokens: Tokens) -> Exit:
+    Terminal().line(tokens.add(args.name, args.right, args.namespaces))
+    return Exit.OK
+
+
+def _list(args: argparse.Namespace, tokens: Tokens) -> Exit:
+    known = tokens.load()
+    if args.output == "json":
+        Terminal().block(
+            to_json(
+                [
+                    {"name": t.name, "right": t.right, "namespaces": t.namespaces, "created_at": t.created_at}
+                    for t in known
+                ]
+            )
+        )  # fmt: skip
+        return Exit.OK
+    rows = ((t.name, t.right, ",".join(t.namespaces) or "all", t.created_at) for t in known)
+    Terminal().table(("NAME", "RIGHT", "NAMESPACES", "MADE"), rows)
+    return Exit.OK
+
+
+def _remove(args: argparse.Namespace, tokens: Tokens) -> Exit:
+    tokens.remove(args.name)
+    Terminal().line(f"token {args.name} is removed")
+    return Exit.OK
