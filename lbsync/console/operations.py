@@ -37,10 +37,16 @@ class Operations:
             # Not renewed: the key is gone when its time is up.
             lease.stop()
 
-    def order(self, action: Action, host: str, by: str, reason: str = "") -> str:
+    def order(
+        self, action: Action, host: str, by: str, reason: str = "", generation: str = ""
+    ) -> str:
         """Have one host do something, and wait ten seconds for its proof; return what is in the way, empty
-        where it is done. What is not done by then is taken back. Raises `LbsyncError`."""
-        with OrderPlaced(self._source, action, [host], by=by, reason=reason) as placed:
+        where it is done. What is not done by then is taken back. `generation`: of a rollback, its digest. Raises
+        `LbsyncError`."""
+        generations = {host: generation} if generation else {}
+        with OrderPlaced(
+            self._source, action, [host], by=by, reason=reason, generations=generations
+        ) as placed:
             deadline = time.monotonic() + _WAIT_S
             while True:
                 census = fleet.census(self._source.snapshot())

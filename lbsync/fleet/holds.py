@@ -22,6 +22,8 @@ class Held(msgspec.Struct):
     services: dict[str, int]
     """Service to the number of servers it would be left with."""
     holders: list[str]
+    more: int = 0
+    """How many services are not named."""
 
     def __str__(self) -> str:
         names = ", ".join(sorted(self.services)[:_SHOWN])
@@ -46,6 +48,7 @@ def held(snapshot: Snapshot) -> dict[str, Held]:
         if hold is not msgspec.UNSET:
             each = found.setdefault(hold.id, Held({}, []))
             each.services.update(hold.services)
+            each.more = max(each.more, hold.more)
             each.holders.append(holder)
     return found
 

@@ -1,7 +1,7 @@
 """Order hosts to do something, and hear what became of it."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +16,14 @@ from lbsync.schema.fleet import Census
 from lbsync.schema.orders import order_key
 from lbsync.timestamps import stamp
 
+COMMANDS: Mapping[Action, str] = {
+    "drain": "drain",
+    "undrain": "undrain",
+    "release": "release",
+    "rollback": "rollback",
+    "rollback-release": "rollback --release",
+}
+"""What does the same on one host."""
 LEASE_S = 10
 """Seconds after which an order of somebody who was killed is gone."""
 
@@ -24,24 +32,32 @@ class OrderPlaced:
     """An order that stands for the length of a `with` block: whoever has not taken it then, never does."""
 
     def __init__(
-        self, source: Source, action: Action, hosts: Collection[str], *, by: str, reason: str = ""
+        self,
+        source: Source,
+        action: Action,
+        hosts: Collection[str],
+        *,
+        by: str,
+        reason: str = "",
+        generations: Mapping[str, str] | None = None,
     ) -> None:
-        """Nothing is written before the block. `by`: who orders, for people."""
+        """Nothing is written before the block. `by`: who orders, for people. `generations`: see `OrderRecord`."""
         self.id = secrets.token_hex(6)
         self.hosts = tuple(hosts)
         self._source = source
-        self._record = OrderRecord(action, self.hosts, reason, by, stamp())
+        self._record = OrderRecord(action, self.hosts, reason, by, stamp(), dict(generations or {}))
         self._lease: Lease | None = None
 
     def __enter__(self) -> Self:
         """Order it, and note who did. Raises `Unavailable`, also where this user of etcd may not."""
         record = self._record
+        detail = record.reason or ", ".join(sorted({*record.generations.values()}))
         noted = history.entry(
             self._source,
             record.by,
-            f"{record.action} --fleet",
+            f"{COMMANDS[record.action]} --fleet",
             ", ".join(self.hosts),
-            record.reason,
+            detail,
         )
         self._lease = self._source.lease(LEASE_S)
         put = Put(order_key(self.id), encode(record), self._lease.id)

@@ -5,11 +5,14 @@ Programs of several versions read each other's, so a field that is not known is 
 
 from typing import Literal
 
+import msgspec
+
 from lbsync.model.record import Record
 
-Action = Literal["drain", "undrain", "release"]
+Action = Literal["drain", "undrain", "release", "rollback", "rollback-release"]
 """`drain`: answer 503 to the health check of the load balancer in front; `undrain`: the end of that;
-`release`: undo what was set by hand on the running HAProxy."""
+`release`: undo what was set by hand on the running HAProxy; `rollback`: serve an earlier generation and stay
+with it; `rollback-release`: the end of that."""
 
 
 class OrderRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):
@@ -23,6 +26,8 @@ class OrderRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """User and host; for people."""
     at: str = ""
     """RFC 3339, UTC; for people: the lease decides how long it stands."""
+    generations: dict[str, str] = msgspec.field(default_factory=dict)
+    """Of a rollback: host to the digest of the generation that it is to serve, or how that begins."""
 
 
 class OrderAnswer(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):

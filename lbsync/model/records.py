@@ -202,6 +202,17 @@ class HoldRecord(Record, frozen=True, forbid_unknown_fields=False):
     """RFC 3339, UTC."""
 
 
+class EarlierGeneration(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):
+    """In `agents/<host>`: what the host served before, and has kept."""
+
+    generation: Whole
+    digest: str
+    revision: Whole = 0
+    """Of the source it was rendered from; 0 where unknown."""
+    proved_at: str = ""
+    """RFC 3339, UTC: when HAProxy was last proved to serve it."""
+
+
 class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):
     """`agents/<host>`, on a lease: what one host serves, as verified.
 
@@ -249,6 +260,8 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """Since the agent started."""
     reload_reason: str = ""
     """Why the last one was needed: section and line, or the file."""
+    earlier: EarlierGeneration | UnsetType = UNSET
+    """What `lbsync rollback` would serve; left out where there is none."""
 
 
 class SeenRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):

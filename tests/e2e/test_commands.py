@@ -297,8 +297,11 @@ def test_one_confirmation_is_for_the_fleet_and_a_held_removal_stops_nobody_else(
     assert "a/s0 is quarantined: the removal of its servers is held" in late.stdout
     hold = agent.status()["hold_id"]
     wrong = command(stack, "confirm", "--fleet", "0000")
-    done = command(stack, "confirm", "--fleet", hold)
+    asked = command(stack, "confirm", "--fleet", hold)
+    done = command(stack, "confirm", "--fleet", hold, "--yes")
 
+    assert asked.returncode == Exit.REJECTED
+    assert "a/s0     none" in asked.stderr
     assert (late.returncode, wrong.returncode) == (Exit.REJECTED, Exit.CONFLICT)
     assert done.returncode == Exit.OK, done.stderr
     assert stack.get("s0.example").status == 404

@@ -272,14 +272,36 @@ def test_hosts_are_drained_and_undrained_by_an_order_and_it_is_known_who_did(
     )
     assert other.status().get("draining", "") == ""
     assert command(one, "release", "--fleet", "--yes").returncode == Exit.OK
+    before = other.status()
+    back = command(one, "rollback", "--fleet", "--hosts", "lb-2")
+    assert back.returncode == Exit.REJECTED
+    wanted = command(two, "rollback", "--list", "--output", "json")
+    earlier = next(
+        each["digest"]
+        for each in json.loads(wanted.stdout)
+        if each["seq"] < before["generation"] and each["confirmed_at"]
+    )
+    assert earlier in back.stderr
+    back = command(one, "rollback", "--fleet", "--hosts", "lb-2", earlier, "--yes")
+    assert (back.returncode, back.stdout) == (Exit.OK, "rolled back: lb-2\n"), back.stderr
+    assert (other.status()["state"], other.status()["digest"]) == ("rolled-back", earlier)
+    assert agent.status()["state"] == "confirmed"
+    assert (
+        command(one, "rollback", "--fleet", "--hosts", "lb-2", "41", "--yes").returncode
+        == Exit.REJECTED
+    )
+    ahead = command(one, "rollback", "--release", "--fleet", "--yes")
+    assert (ahead.returncode, ahead.stdout) == (Exit.OK, "following the source again: lb-1, lb-2\n")
+    assert other.status()["digest"] == before["digest"]
     assert one.etcd.ctl("get", "/lbsync/orders/", "--prefix") == ""
 
     told = json.loads(command(two, "history", "--output", "json").stdout)
-    assert [(each["action"], each["what"]) for each in told[-3:]] == [
+    assert [(each["action"], each["what"]) for each in told[-5:]] == [
         ("drain --fleet", "lb-2"), ("undrain --fleet", "lb-2, lb-7"), ("release --fleet", "lb-1, lb-2"),
+        ("rollback --fleet", "lb-2"), ("rollback --release --fleet", "lb-1, lb-2"),
     ]  # fmt: skip
-    assert told[-3]["detail"] == "kernel"
-    assert " on " in told[-3]["by"]
+    assert (told[-5]["detail"], told[-2]["detail"]) == ("kernel", earlier)
+    assert " on " in told[-5]["by"]
     assert ("service put", "shop/new") in {(each["action"], each["what"]) for each in told}
 
 

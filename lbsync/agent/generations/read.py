@@ -37,6 +37,18 @@ def find(store: Store, name: str) -> Generation:
     )
 
 
+def previous(store: Store) -> Generation | None:
+    """Return the newest generation before the live one that was served, and is another; None where there is
+    none."""
+    live = store.live()
+    for generation in store.list():
+        is_other = live is None or generation.digest != live.digest
+        is_older = live is None or generation.seq < live.seq
+        if is_other and is_older and generation.meta.confirmed_at:
+            return generation
+    return None
+
+
 def chosen(store: Store, digest: str) -> Generation:
     """Return the generation that an operator chose. Raises `Rejected` when it is gone."""
     wanted = store.by_digest(digest)

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from lbsync import log
 from lbsync.agent.control import Control
+from lbsync.agent.generations.store import Store
 from lbsync.agent.orders import Orders
 from lbsync.agent.report import fleet_records
 from lbsync.agent.report.acknowledgement import Acknowledgement
@@ -86,7 +87,9 @@ class Fleet:
         self._woken = threading.Event()
         self._stopped = threading.Event()
         self._thread = KeptThread(self._run, "fleet")
-        self._orders = Orders(source, Control(Path(settings.state_dir)), self._host)
+        state = Path(settings.state_dir)
+        store = Store(state, settings.agent.keep_generations)
+        self._orders = Orders(source, Control(state), self._host, store)
         self._ack = Acknowledgement(source, self._host)
         self.deeds = Deeds(source, self._host)
         self._order: OrderAnswer | UnsetType = UNSET
@@ -99,6 +102,7 @@ class Fleet:
         self._wanted = settings.agent.report and self._source.shared
         self._ttl = settings.agent.report_ttl.seconds
         self._apart = settings.agent.report_interval.seconds
+        self._orders.guard_percent = settings.agent.guard_percent
         self._woken.set()
 
     def start(self) -> None:
@@ -183,6 +187,7 @@ class Fleet:
             instance=self._presence.instance,
             keys=there.followed_keys if is_of_now else 0,
             order=self._order,
+            earlier=self._orders.earlier(status),
         )
 
     def _look(self) -> None:

@@ -1,13 +1,14 @@
 """`lbsync confirm --fleet`: a removal that is held is meant, on all hosts and in publishers."""
 
 import contextlib
+import sys
 import time
 
 from lbsync.cli.context import source_opened, whoami
 from lbsync.cli.fleet.wait import awaiting, history_of
-from lbsync.cli.terminal import Terminal
+from lbsync.cli.terminal import Terminal, may_ask, said_yes
 from lbsync.clients.source import Source
-from lbsync.errors import Conflict, Exit, Unavailable
+from lbsync.errors import Conflict, Exit, Rejected, Unavailable
 from lbsync.fleet import history
 from lbsync.fleet.holds import Held, confirmation, held
 from lbsync.model.snapshot import Snapshot
@@ -17,16 +18,17 @@ from lbsync.settings import Duration, Settings
 from lbsync.values.plural import count
 
 _POLL_S = 0.1
+_SHOWN = 30
 _TOLD_S = 1.5
 """Within a second hosts tell of a hold."""
 
 
-def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
-    """Confirm what is held under an id (empty: the only one there is), and wait until nobody holds it, and
-    none of those who did has a reload to come.
+def run(settings: Settings, hold_id: str, wait: Duration, *, yes: bool) -> Exit:
+    """Show what is held under an id (empty: the only one there is), confirm it where that is meant (`yes`: it is),
+    and wait until nobody holds it, and none of those who did has a reload to come.
 
     Raises `Conflict` when nothing, or something else, is held; `Rejected` for a source without a
-    fleet; `Unavailable`.
+    fleet, and where it was not meant; `Unavailable`.
     """
     with source_opened(settings) as source:
         history_of(source)
@@ -41,6 +43,8 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
             Terminal().line("nothing is held anywhere")
             return Exit.OK
         name = _chosen(found, hold_id)
+        if not yes:
+            _make_sure(name, found[name])
         confirming = confirmation(source, found[name].services, whoami(), name)
         noted = history.entry(source, whoami(), "confirm --fleet", name, str(found[name]))
         revision = history.commit(source, [], [confirming], noted)
@@ -54,6 +58,25 @@ def run(settings: Settings, hold_id: str, wait: Duration) -> Exit:
         return Exit.UNVERIFIED
     Terminal().line(f"confirmed and done: {found[name]}")
     return Exit.OK
+
+
+def _make_sure(name: str, each: Held) -> None:
+    """Show what would go, and ask. Raises `Rejected`."""
+    terminal = Terminal(sys.stderr)
+    services = sorted(each.services.items())
+    terminal.table(
+        ("SERVICE", "SERVERS LEFT"),
+        [(one_line(service), str(left) if left else "none") for service, left in services[:_SHOWN]],
+    )
+    if len(services) > _SHOWN:
+        terminal.line(f"and {len(services) - _SHOWN} more")
+    more = f", {each.more} more that are not named" if each.more else ""
+    said = f"removal {name}, of {count(len(services), 'service')}{more}, is held by {', '.join(each.holders)}"
+    terminal.line(terminal.paint(said, "yellow"))
+    if not may_ask():
+        raise Rejected("nothing was confirmed; --yes if that is meant")
+    if not said_yes("let it go through?"):
+        raise Rejected("nothing was confirmed")
 
 
 def _look(settings: Settings, source: Source, hold_id: str) -> Snapshot:

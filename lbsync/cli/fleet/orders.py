@@ -5,7 +5,10 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from msgspec import UNSET
 
 from lbsync import log
 from lbsync.cli.context import add_hosts, source_opened, whoami
@@ -13,27 +16,31 @@ from lbsync.cli.fleet.wait import history_of
 from lbsync.cli.terminal import Terminal, may_ask, said_yes
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Rejected, Unavailable
-from lbsync.fleet.orders import OrderPlaced
+from lbsync.fleet.orders import COMMANDS, OrderPlaced
 from lbsync.model.orders import Action
+from lbsync.model.records import AgentRecord
 from lbsync.schema import fleet
 from lbsync.schema.fleet import Census
 from lbsync.schema.reading import one_line
 from lbsync.settings import Duration, Settings
+from lbsync.timestamps import minute, seconds
 from lbsync.values.plural import count
 
-_DONE = {"drain": "drained", "undrain": "undrained", "release": "released"}
+_DONE = {
+    "drain": "drained", "undrain": "undrained", "release": "released", "rollback": "rolled back",
+    "rollback-release": "following the source again",
+}  # fmt: skip
+_PLAN_IS_MEANT = "with --fleet: do not ask, the plan is meant"
 
 
-def add_fleet(parser: argparse.ArgumentParser) -> None:
-    """Add what concerns hosts of the fleet instead of this one."""
+def add_fleet(parser: argparse.ArgumentParser, *, yes: str = _PLAN_IS_MEANT) -> None:
+    """Add what concerns hosts of the fleet instead of this one; `yes` explains `--yes`."""
     parser.add_argument(
         "--fleet", action="store_true",
         help="hosts of the fleet, by an order in etcd; their agents obey it",
     )  # fmt: skip
     add_hosts(parser, "with --fleet: exactly these (default: all that report)")
-    parser.add_argument(
-        "--yes", action="store_true", help="with --fleet: do not ask, the plan is meant"
-    )
+    parser.add_argument("--yes", action="store_true", help=yes)
 
 
 def refuse_fleet_words(args: argparse.Namespace) -> None:
@@ -42,10 +49,18 @@ def refuse_fleet_words(args: argparse.Namespace) -> None:
         raise Rejected("--hosts: it names hosts of the fleet; say --fleet, too")
 
 
-def order(settings: Settings, action: Action, args: argparse.Namespace, reason: str = "") -> Exit:
+def order(
+    settings: Settings,
+    action: Action,
+    args: argparse.Namespace,
+    reason: str = "",
+    *,
+    digest: str = "",
+) -> Exit:
     """Show the plan, order it where it is meant, and wait until every host has done it.
 
-    Raises `Rejected` where it was not meant; `Unavailable`.
+    `digest`: of the generation to go back to; empty: on each host the one it served before. Raises `Rejected`
+    where it was not meant; `Unavailable`.
     """
     terminal = Terminal()
     with source_opened(settings) as source:
@@ -55,11 +70,14 @@ def order(settings: Settings, action: Action, args: argparse.Namespace, reason: 
         if not hosts:
             terminal.line("no agent reports, so nobody could obey; does any run?")
             return Exit.UNVERIFIED
+        chosen = generations(hosts, census, digest) if action == "rollback" else {}
         if not args.yes:
-            _make_sure(action, hosts, census)
+            _make_sure(action, hosts, census, chosen)
         log.setup("warning", settings.log.format)  # the watch speaks of more than was asked for
         with (
-            OrderPlaced(source, action, hosts, by=whoami(), reason=reason) as placed,
+            OrderPlaced(
+                source, action, hosts, by=whoami(), reason=reason, generations=chosen
+            ) as placed,
             source_opened(settings, below=fleet.AGENTS) as agents,
         ):
             missing = _wait(agents, placed, args.wait)
@@ -71,10 +89,28 @@ def order(settings: Settings, action: Action, args: argparse.Namespace, reason: 
     return Exit.UNVERIFIED if missing else Exit.OK
 
 
+def generations(hosts: Collection[str], census: Census, digest: str = "") -> dict[str, str]:
+    """Return which generation each host is to go back to: `digest`, else the one it says it served before. Hosts
+    that say of none are left out."""
+    found: dict[str, str] = {}
+    for host in hosts:
+        record = census.live.get(host)
+        earlier = record.earlier if record is not None else UNSET
+        if digest:
+            found[host] = digest
+        elif earlier is not UNSET:
+            found[host] = earlier.digest
+    return found
+
+
 def plan(
-    action: Action, hosts: Collection[str], census: Census
+    action: Action,
+    hosts: Collection[str],
+    census: Census,
+    chosen: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[tuple[str, ...]], str]:
-    """Return a row for each host, and what to know of it as a whole; empty: nothing in particular."""
+    """Return a row for each host, and what to know of it as a whole; empty: nothing in particular. `chosen`: as
+    `generations` has it."""
     rows: list[tuple[str, ...]] = []
     for host in hosts:
         record = census.live.get(host)
@@ -88,11 +124,18 @@ def plan(
                 else "nothing is set by hand"
             )
             rows.append((host, one_line(record.state), will))
+        elif action in ("rollback", "rollback-release"):
+            rows.append((host, _serves(record), _goes_to(action, record, chosen.get(host, ""))))
         else:
             is_drained = bool(record.draining)
             now = f"drained: {one_line(record.draining)}" if is_drained else "takes part"
             same = is_drained == (action == "drain")
             rows.append((host, now, "stays so" if same else _will(action)))
+    if action == "rollback":
+        return (
+            rows,
+            "they stay there, whatever etcd says, until 'lbsync rollback --release --fleet'",
+        )
     if action != "drain":
         return rows, ""
     left = [
@@ -105,20 +148,39 @@ def plan(
     return rows, "no host would be left: the load balancer in front sends nobody new anywhere"
 
 
+def _serves(record: AgentRecord) -> str:
+    state, digest = one_line(record.state), one_line(record.digest)
+    return f"{state}: {record.generation}-{digest} of revision {record.revision}"
+
+
+def _goes_to(action: Action, record: AgentRecord, digest: str) -> str:
+    if action == "rollback-release":
+        return "follows etcd again" if record.state == "rolled-back" else "stays so"
+    earlier = record.earlier
+    if not digest:
+        return "says of nothing that it served before"
+    if earlier is UNSET or not earlier.digest.startswith(digest):
+        return f"serves {digest}, where it has that"
+    at = minute(seconds(earlier.proved_at)) if earlier.proved_at else "nobody knows when"
+    return f"serves {earlier.generation}-{one_line(earlier.digest)} of revision {earlier.revision}, last proved {at}"
+
+
 def _will(action: Action) -> str:
     return "answers 503 to health checks" if action == "drain" else "answers 200 to health checks"
 
 
-def _make_sure(action: Action, hosts: Collection[str], census: Census) -> None:
+def _make_sure(
+    action: Action, hosts: Collection[str], census: Census, chosen: Mapping[str, str]
+) -> None:
     """Show what would be done, and ask. Raises `Rejected`."""
     terminal = Terminal(sys.stderr)
-    rows, remark = plan(action, hosts, census)
+    rows, remark = plan(action, hosts, census, chosen)
     terminal.table(("HOST", "NOW", "THEN"), rows)
     if remark:
         terminal.line(terminal.paint(remark, "yellow"))
     if not may_ask():
         raise Rejected("nothing was done; --yes if that plan is meant")
-    if not said_yes(f"{action} {count(len(hosts), 'host')}?"):
+    if not said_yes(f"{COMMANDS[action]} on {count(len(hosts), 'host')}?"):
         raise Rejected("nothing was done")
 
 

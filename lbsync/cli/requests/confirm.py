@@ -20,16 +20,16 @@ examples:
   lbsync status              shows what is held, and its id
   lbsync confirm             lets it go through
   lbsync confirm 3f2a…       only if it still is exactly that removal
-  lbsync confirm --fleet 3f2a…   on all hosts, and in publishers that hold it
+  lbsync confirm --fleet 3f2a…   on all hosts, and in publishers that hold it; shows what goes, and asks
 
 A removal of more servers at once than agent.guard_percent is held, because it may be an accident: an
 emptied store, a publisher gone wrong. The same removal has the same id on every host. With --fleet the
 confirmation is written to etcd, where it stands for an hour.
 
 exit codes: 0 it is gone, or nothing was held; 1 there is no such state directory, or it takes no file;
-4 settings are wrong; 5 --fleet without etcd as the source; 6 the agent or etcd does not answer, or it is
-still held when the time is up; 8 something else is held, or several removals and no ID says which; 9 it is
-confirmed, and what is left goes with a reload that waits.
+4 settings are wrong; 5 with --fleet: the source is not etcd, or it was not meant; 6 the agent or etcd does not
+answer, or it is still held when the time is up; 8 something else is held, or several removals and no ID says which;
+9 it is confirmed, and what is left goes with a reload that waits.
 """
 
 
@@ -42,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fleet", action="store_true", help="wherever it is held, by a key in etcd"
     )
+    parser.add_argument(
+        "--yes", action="store_true", help="with --fleet: do not ask, what is held is meant"
+    )
     request.add_wait(parser)
 
 
@@ -49,7 +52,7 @@ def run(args: argparse.Namespace) -> Exit:
     """Write the request and wait."""
     settings = settings_of(args)
     if args.fleet:
-        return confirm.run(settings, args.hold or "", args.wait)
+        return confirm.run(settings, args.hold or "", args.wait, yes=args.yes)
     state = Path(settings.state_dir)
     drop_privileges(state)
     found = status.read(state)

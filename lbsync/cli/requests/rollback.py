@@ -1,6 +1,7 @@
 """`lbsync rollback`."""
 
 import argparse
+import re
 import time
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from lbsync import log
 from lbsync.agent.agent import Agent
 from lbsync.agent.control import Control
 from lbsync.agent.generations.content import Content, content
-from lbsync.agent.generations.read import find
+from lbsync.agent.generations.read import find, previous
 from lbsync.agent.generations.store import Generation, Store
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.host_lock import HostLock
 from lbsync.agent.privileges import drop_privileges
 from lbsync.cli.context import add_output, invoker, settings_of, source_opened
+from lbsync.cli.fleet.orders import add_fleet, order, refuse_fleet_words
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal, may_ask, said_yes, to_json
 from lbsync.errors import Exit, LbsyncError, Rejected, Unavailable
@@ -29,21 +31,25 @@ examples:
   lbsync rollback                  the one that was served before the present one
   lbsync rollback 41               a certain one, by number or digest
   lbsync rollback --release        follow the source again
+  lbsync rollback --fleet          every host, by an order in etcd; the plan is shown first
+  lbsync rollback --release --fleet --hosts lb-1,lb-2
 
 The host stays with that generation, whatever the source says and over restarts, until --release. The
 running agent does it; where none runs, this command does it itself.
 
 At a terminal it shows what would change and asks first. Elsewhere it goes on, but for a generation that would
-take more servers than agent.guard_percent, or all of them: that takes --yes.
+take more servers than agent.guard_percent, or all of them: that takes --yes. With --fleet each host judges that
+for itself, and refuses whatever --yes says: such a generation is served by 'lbsync rollback' on the host alone.
 
 exit codes: 0 it is served, as read back; 1 there is no such state directory, or it takes no file; 4 settings
 are wrong; 5 there is no such generation, or it was not meant; 6 the agent or HAProxy does not answer, or it was
 not confirmed in time; 7 HAProxy did not take it; 8 somebody else holds a lock; 9 with --release: the source is
-followed again, and its changes wait for a reload.
+followed again, and its changes wait for a reload; with --fleet: not every host has done it.
 """
 
 
 _MOST_NAMES = 5
+_DIGEST = re.compile(r"[0-9a-f]{6,64}\Z")
 _FOLLOWING = PROVED - {"rolled-back"}
 
 
@@ -88,9 +94,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("generation", nargs="?", metavar="GENERATION", help="number or digest")
     what.add_argument("--release", action="store_true", help="follow the source again")
     what.add_argument("--list", action="store_true", help="list the generations on this host")
-    parser.add_argument(
-        "--yes", action="store_true", help="do not ask, whatever goes; for scripts and emergencies"
-    )
+    add_fleet(parser, yes="do not ask, whatever goes; for scripts and emergencies")
     request.add_wait(parser)
     add_output(parser)
 
@@ -99,6 +103,9 @@ def run(args: argparse.Namespace) -> Exit:
     """List, or write the request and wait."""
     settings = settings_of(args)
     log.setup(settings.log.level, settings.log.format)
+    if args.fleet:
+        return _on_fleet(args, settings)
+    refuse_fleet_words(args)
     state = Path(settings.state_dir)
     store = Store(state, settings.agent.keep_generations)
     if args.list:
@@ -107,6 +114,22 @@ def run(args: argparse.Namespace) -> Exit:
     ended = _release(args, state) if args.release else _go_back(args, settings, store)
     Terminal().block(to_json(ended) if args.output == "json" else str(ended))
     return ended.code
+
+
+def _on_fleet(args: argparse.Namespace, settings: Settings) -> Exit:
+    """Order it. Raises `Rejected` for what only this host could mean."""
+    if args.list:
+        raise Rejected(
+            "--list: it is about this host; 'lbsync rollback --fleet' shows what each would serve"
+        )
+    if args.release:
+        return order(settings, "rollback-release", args)
+    if args.generation and not _DIGEST.match(args.generation):
+        raise Rejected(
+            f"{args.generation!r}: hosts number their generations each for itself; with --fleet write how the "
+            "digest begins, at least 6 of its characters"
+        )
+    return order(settings, "rollback", args, digest=args.generation or "")
 
 
 def _go_back(args: argparse.Namespace, settings: Settings, store: Store) -> Ended:
@@ -150,13 +173,10 @@ def _make_sure(wanted: Generation, live: Generation | None, percent: int) -> Non
 
 
 def _previous(store: Store) -> Generation:
-    live = store.live()
-    for generation in store.list():
-        is_other = live is None or generation.digest != live.digest
-        is_older = live is None or generation.seq < live.seq
-        if is_other and is_older and generation.meta.confirmed_at:
-            return generation
-    raise Rejected("there is no earlier generation that was served; 'lbsync rollback --list'")
+    found = previous(store)
+    if found is None:
+        raise Rejected("there is no earlier generation that was served; 'lbsync rollback --list'")
+    return found
 
 
 def _release(args: argparse.Namespace, state: Path) -> Ended:

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from lbsync import verdict
 from lbsync.console.facts.state import Hold, State
 from lbsync.fleet import TWO_AGENTS, absence
-from lbsync.model.records import AgentRecord
+from lbsync.model.records import AgentRecord, EarlierGeneration
 from lbsync.schema.reading import one_line
 from lbsync.verdict import Degree, Fact, Finding
 
@@ -50,6 +50,8 @@ class HostView(msgspec.Struct, frozen=True):
     """What somebody set on the running HAProxy, and how; kept until it is released."""
     hold_id: str = ""
     """The removal that it holds; empty: none."""
+    earlier: EarlierGeneration | None = None
+    """What a rollback would serve."""
 
     @property
     def is_live(self) -> bool:
@@ -147,4 +149,5 @@ def _live(
         record.quarantined,
         {what: how for what, how in record.held.items() if what != "removal"},
         record.hold.id if record.hold is not UNSET else "",
+        record.earlier or None,
     )

@@ -47,6 +47,19 @@ DEEDS = {
             "written.",
             is_grave=True,
         ),
+        Deed(
+            "rollback",
+            "Roll back",
+            "It serves the generation that it served before, and stays with it, whatever etcd says and over restarts, "
+            "until it is told to follow etcd again. Where that would take most of its servers, it refuses.",
+            is_grave=True,
+        ),
+        Deed(
+            "rollback-release",
+            "Follow etcd again",
+            "Its rollback ends: it serves what is written in etcd.",
+            is_grave=True,
+        ),
     )
 }
 
@@ -55,6 +68,8 @@ class Order(msgspec.Struct, frozen=True):
     """What a program sends with an order."""
 
     reason: str = ""
+    generation: str = ""
+    """Of a rollback: the digest of the generation to serve, or how that begins."""
 
 
 @get("/hosts/{host:str}/{action:str}", media_type=MediaType.HTML, include_in_schema=False)
@@ -63,9 +78,11 @@ async def ask_order(
 ) -> Response[bytes]:
     """Say what would be done."""
     visitor = demand(request, "admin")
-    await _live(request, host)
+    view, deed = await _live(request, host), _deed(action)
+    if deed.action == "rollback":
+        _earlier(view)
     renderer = context_of(request).renderer
-    html = renderer.plain("order.html.j2", host=host, deed=_deed(action))
+    html = renderer.plain("order.html.j2", host=host, deed=deed, it=view)
     page = renderer.page(f"{action} {host}", Rendered(html, ""), visitor, "/hosts/")
     return Response(page, media_type=MediaType.HTML)
 
@@ -74,13 +91,13 @@ async def ask_order(
 async def order(request: AnyRequest, host: FromPath[str], action: FromPath[str]) -> Redirect:
     """Do it, and lead back to the host."""
     form = await form_of(request)
-    await _order(request, host, action, form.get("reason", ""))
+    await _order(request, host, action, form.get("reason", ""), form.get("generation", ""))
     return Redirect(f"/hosts/{host}?done={action}", status_code=303)
 
 
 @post(
     "/hosts/{host:str}/{action:str}",
-    summary="Drain, undrain or release a balancer",
+    summary="Drain, undrain, release or roll back a balancer",
     status_code=200,
 )
 async def order_by_program(
@@ -89,25 +106,43 @@ async def order_by_program(
     action: FromPath[str],
     data: JSONBody[Order | None] = None,
 ) -> HostView:
-    """Order it, and answer when the balancer has proved it. `action` is `drain`, `undrain` or `release`."""
-    await _order(request, host, action, data.reason if data is not None else "")
+    """Order it, and answer when the balancer has proved it. `action` is `drain`, `undrain`, `release`,
+    `rollback` (to what it served before, else to `generation`) or `rollback-release`."""
+    data = data or Order()
+    await _order(request, host, action, data.reason, data.generation)
     return await _live(request, host)
 
 
-async def _order(request: AnyRequest, host: str, action: str, reason: str) -> None:
+async def _order(request: AnyRequest, host: str, action: str, reason: str, generation: str) -> None:
     visitor = demand(request, "admin")
     deed = _deed(action)
-    await _live(request, host)
+    view = await _live(request, host)
+    generation = (generation or _earlier(view)) if deed.action == "rollback" else ""
     reason = one_line(reason.strip(), _MOST_REASON) or "by hand"
     context = context_of(request)
     said = reason if deed.asks_reason else ""
-    log.get().info(f"{host} is ordered: {action}", by=str(visitor), reason=said)
-    why = await asyncio.to_thread(context.operations.order, deed.action, host, str(visitor), said)
+    log.get().info(
+        f"{host} is ordered: {action}", by=str(visitor), reason=said, generation=generation
+    )
+    why = await asyncio.to_thread(
+        context.operations.order, deed.action, host, str(visitor), said, generation
+    )
     context.board.hurry()
     if why:
         raise RequestProblem(
             Problem(504, f"{host} has not done it", f"{why}. The order is taken back.")
         )
+
+
+def _earlier(view: HostView) -> str:
+    """Return what the balancer served before."""
+    if view.earlier is None:
+        raise RequestProblem(
+            Problem(
+                404, "Nothing to go back to", f"{view.host} has kept nothing that it served before."
+            )
+        )
+    return view.earlier.digest
 
 
 def _deed(action: str) -> Deed:

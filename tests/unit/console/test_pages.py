@@ -371,7 +371,23 @@ def test_an_order_is_explained_first_and_needs_a_host_that_would_do_it(
     assert console.get("/hosts/lb-1/drain", reader).status_code == 403
     assert console.get("/hosts/lb-3/drain", operator).status_code == 404
     assert console.get("/hosts/lb-1/explode", operator).status_code == 404
+    assert console.get("/hosts/lb-1/rollback", operator).status_code == 404  # it tells of nothing
     assert not [key for key in console.source.snapshot().items if key.startswith("orders/")]
+
+
+def test_a_rollback_says_to_what_before_it_is_ordered(tmp_path: Path) -> None:
+    earlier = {"generation": 3, "digest": "abcdef12", "revision": 40, "proved_at": ""}
+    host = an_agent(earlier=earlier, state="rolled-back")
+    console = ConsoleClient(tmp_path, a_fleet() | {"agents/lb-1": host})
+    operator = console.log_in("admin", "ann")
+    page = console.get("/hosts/lb-1", operator).text
+    assert 'href="/hosts/lb-1/rollback"' in page
+    assert 'href="/hosts/lb-1/rollback-release"' in page
+    plan = _Reader(console.get("/hosts/lb-1/rollback", operator).text)
+    assert "abcdef12" in plan.text
+    assert "revision 40" in plan.text
+    given = {"type": "hidden", "name": "generation", "value": "abcdef12"}
+    assert ("input", given) in plan.elements
 
 
 def test_who_did_what_is_shown(console: ConsoleClient) -> None:

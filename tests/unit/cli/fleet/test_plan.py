@@ -2,8 +2,8 @@
 
 import msgspec
 
-from lbsync.cli.fleet.orders import plan
-from lbsync.model.records import AgentRecord, SeenRecord
+from lbsync.cli.fleet.orders import generations, plan
+from lbsync.model.records import AgentRecord, EarlierGeneration, SeenRecord
 from lbsync.schema.fleet import Census
 
 WELL = AgentRecord(5, 1, "ab", "", "", "2.6.12", state="confirmed")
@@ -40,3 +40,27 @@ def test_what_stays_as_it_is_is_told() -> None:
     assert remark == ""
     rows, _ = plan("release", ("lb-1", "lb-2"), census(lb_1=BY_HAND, lb_2=WELL))
     assert [row[2] for row in rows] == ["puts back be_a/s", "nothing is set by hand"]
+
+
+def test_a_rollback_tells_what_each_host_would_serve() -> None:
+    earlier = EarlierGeneration(3, "abcdef12", 40, "2026-11-28T12:00:00Z")
+    there = msgspec.structs.replace(WELL, generation=4, digest="12345678", earlier=earlier)
+    back = msgspec.structs.replace(there, state="rolled-back")
+    hosts = census(lb_1=there, lb_2=WELL, lb_3=None)
+    names = ("lb-1", "lb-2", "lb-3")
+
+    chosen = generations(names, hosts)
+    rows, remark = plan("rollback", names, hosts, chosen)
+
+    assert chosen == {"lb-1": "abcdef12"}
+    assert rows == [
+        ("lb-1", "confirmed: 4-12345678 of revision 5",
+         "serves 3-abcdef12 of revision 40, last proved 2026-11-28 12:00 UTC"),
+        ("lb-2", "confirmed: 1-ab of revision 5", "says of nothing that it served before"),
+        ("lb-3", "does not report", "cannot be reached"),
+    ]  # fmt: skip
+    assert "until 'lbsync rollback --release --fleet'" in remark
+    chosen = generations(names, hosts, "ffff0000")
+    assert plan("rollback", names, hosts, chosen)[0][0][2] == "serves ffff0000, where it has that"
+    rows, _ = plan("rollback-release", ("lb-1", "lb-2"), census(lb_1=back, lb_2=WELL))
+    assert [row[2] for row in rows] == ["follows etcd again", "stays so"]
