@@ -58,12 +58,13 @@ class Watches:
             rereads[Path(settings.templates.directory)] = None
         control = Path(settings.state_dir) / "control"
         control.mkdir(parents=True, exist_ok=True)
-        # The lock file is watched because it is removed with everything else, if at all.
+        # The lock file is watched because it is removed with everything else, if at all. For each change
+        # something is written beside it.
         wakes: dict[Path, Names] = {control: None, control.parent: frozenset({"agent.lock"})}
         if settings.proxy.certificates:
             wakes[Path(settings.proxy.certificates)] = None
         self._rereads.watch(rereads)
-        self._wakes.watch(wakes)
+        self._wakes.watch(wakes, removals=[control.parent])
         self._vigil.follow(settings.haproxy.master_socket or "")
 
     def overlooked(self) -> bool:

@@ -16,8 +16,10 @@ from lbsync.loop.outcome import Outcome, Report
 from lbsync.loop.schedule import Pace, Schedule
 
 T = TypeVar("T")
-#: Seconds between two checks that the other threads are alive.
+#: Seconds between two checks that the other threads are alive; and the fewest, as wakes may come in
+#: hundreds a second.
 _LOOK_AFTER_S = 5.0
+_LOOK_AFTER_LEAST_S = 1.0
 Pass = Callable[[], Outcome]
 """One pass over the current state; may run at any time, and twice."""
 
@@ -80,6 +82,7 @@ class Loop:
         self._number = 1
         self._stop = False
         self._beat_at = clock()
+        self._looked_at = -math.inf
         self.unanswered_since: float | None = None
         """When the first wake came since the last confirmed pass, as `time.monotonic` counts; None: none did."""
         self._reload_asked = False
@@ -129,7 +132,7 @@ class Loop:
         with self._signals():
             while not self._stop:
                 self.watchdog_ping()
-                self._attempt("threads", threads.look_after)
+                self._look_after()
                 if self._is_woken():
                     if self.unanswered_since is None:
                         self.unanswered_since = self._waker.woken_at
@@ -143,6 +146,11 @@ class Loop:
                         self._one_pass()
                     self._number += 1
         self._notifier.stopping()
+
+    def _look_after(self) -> None:
+        if self._clock() - self._looked_at >= _LOOK_AFTER_LEAST_S:
+            self._looked_at = self._clock()
+            self._attempt("threads", threads.look_after)
 
     def _is_woken(self) -> bool:
         """Wait for a wake, at most until a pass is due or the watchdog wants its beat.

@@ -1,5 +1,6 @@
 """However a file comes to be changed, the source notices, and never loses what it had."""
 
+import contextlib
 import os
 import shutil
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from watchdog.observers import inotify_c
 
 from harness.wait import wait_until
 from lbsync.agent.watches import Watches
@@ -218,6 +220,41 @@ def test_reading_does_not_wake_itself(tree: Path) -> None:
         assert len(heard) < 20
     finally:
         notices.close()
+
+
+def events_asked_for(directory: Path) -> int:
+    """What the kernel is to tell of a directory: the masks of all watches on it."""
+    inode = f"ino:{directory.stat().st_ino:x}"
+    found = 0
+    for path in Path("/proc/self/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            for line in path.read_text().splitlines():
+                said = line.split()
+                if said[:1] == ["inotify"] and inode in said:
+                    found |= int(next(w for w in said if w.startswith("mask:"))[5:], 16)
+    return found
+
+
+def test_what_the_agent_writes_for_each_change_wakes_none_of_its_own_threads(
+    tmp_path: Path,
+) -> None:
+    """Three threads of watchdog would look at each line of the journal, at the price of the change itself."""
+    removed = threading.Event()
+    config = tmp_path / "lbsync.toml"
+    state = tmp_path / "state"
+    config.write_text(f'state_dir = "{state}"\n')
+    watches = Watches(config, wake=removed.set, reread=nothing, reloads=lambda: False)
+    try:
+        watches.follow(load(config, environ={}))
+        (state / "agent.lock").touch()
+        asked = wait_until("the watch", lambda: events_asked_for(state))
+        assert asked & inotify_c.InotifyConstants.IN_DELETE
+        writing = inotify_c.InotifyConstants.IN_MODIFY | inotify_c.InotifyConstants.IN_CLOSE_WRITE
+        assert not asked & writing
+        (state / "agent.lock").unlink()
+        assert removed.wait(SOON)
+    finally:
+        watches.close()
 
 
 def test_what_is_wrong_with_one_file_is_said_and_disturbs_no_other(

@@ -16,8 +16,9 @@ from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.clients import programs
 from lbsync.clients.haproxy import processes, sockets, startup_log
-from lbsync.clients.haproxy.answers import Master, reports_digest
+from lbsync.clients.haproxy.answers import Master
 from lbsync.clients.haproxy.binary import Alert, parse_alerts
+from lbsync.clients.haproxy.identity import reports_digest
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import ApplyFailed, Denied, Unavailable
 

@@ -7,8 +7,8 @@ import msgspec
 
 from lbsync import liveness, verdict
 from lbsync.clients.haproxy import capabilities, known_faults, sockets
-from lbsync.clients.haproxy.answers import reports_digest
 from lbsync.clients.haproxy.capabilities import Ability
+from lbsync.clients.haproxy.identity import reports_digest
 from lbsync.clients.haproxy.options import from_settings
 from lbsync.errors import Denied, Unavailable
 from lbsync.settings import Settings

@@ -22,8 +22,8 @@ from lbsync.agent.runtime.retired.reaper import Reaper
 from lbsync.agent.runtime.service_delta import ServiceDelta
 from lbsync.agent.runtime.settling import in_effect
 from lbsync.clients.haproxy import capabilities, known_faults, sockets
-from lbsync.clients.haproxy.answers import reports_digest
 from lbsync.clients.haproxy.capabilities import Capabilities
+from lbsync.clients.haproxy.identity import reports_digest
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Unavailable
 from lbsync.model.rendered import Rendered
@@ -90,7 +90,7 @@ class HaproxyRuntime:
         if self._running is None:
             return False
         try:
-            info = self._worker.show_info(retry_s=0)
+            info = self._worker.identity(retry_s=0)
         except Unavailable:
             info = {}
         if info.get("Pid") != self.worker or not reports_digest(info, self.base):

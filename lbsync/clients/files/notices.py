@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,19 +43,24 @@ def _handler(names: Names, notice: Callable[[bool], None]) -> events.FileSystemE
     return Handler()
 
 
-def _heard_of() -> list[type[events.FileSystemEvent]]:
+def _heard_of(*, removals: bool) -> list[type[events.FileSystemEvent]]:
     """Return the kinds of events that are asked for: without opening and closing, as reading the files
-    would report itself, for ever."""
-    return [
-        events.DirCreatedEvent,
+    would report itself, for ever. `removals`: only what takes an entry away."""
+    gone = [
         events.DirDeletedEvent,
-        events.DirModifiedEvent,
         events.DirMovedEvent,
+        events.FileDeletedEvent,
+        events.FileMovedEvent,
+    ]
+    if removals:
+        return gone
+    return [
+        *gone,
+        events.DirCreatedEvent,
+        events.DirModifiedEvent,
         events.FileClosedEvent,
         events.FileCreatedEvent,
-        events.FileDeletedEvent,
         events.FileModifiedEvent,
-        events.FileMovedEvent,
     ]
 
 
@@ -65,9 +70,9 @@ class Notices:
     def __init__(self, notice: Callable[[], None]) -> None:
         self._notice = notice
         self._observer: BaseObserver | None = None
-        self._folders: dict[Path, tuple[Names, int]] = {}
+        self._folders: dict[Path, tuple[Names, bool, int]] = {}
         self._outdated = False
-        self._asked: dict[Path, Names] = {}
+        self._asked: dict[Path, tuple[Names, bool]] = {}
         self._lock = threading.Lock()
         keep(self)
 
@@ -78,15 +83,18 @@ class Notices:
         if is_new:
             self._notice()  # of what was missed meanwhile
 
-    def watch(self, folders: Mapping[Path, Names]) -> None:
+    def watch(self, folders: Mapping[Path, Names], removals: Collection[Path] = ()) -> None:
         """Watch these directories from now on, instead of others.
+
+        `removals`: of these it matters only what is taken out of them. Nothing is heard of writing then,
+        which in a directory of our own costs 0.5 ms of three threads each time (measured).
 
         A directory that was removed and made again is another one under the same name: inotify
         follows the old one. One that cannot be watched is left to the regular reading.
         """
         with self._lock:
-            self._asked = dict(folders)
-            self._watch(folders)
+            self._asked = {path: (names, path in removals) for path, names in folders.items()}
+            self._watch(self._asked)
 
     def close(self) -> None:
         """Stop watching. May be called twice."""
@@ -94,11 +102,11 @@ class Notices:
             self._asked = {}
             self._close()
 
-    def _watch(self, folders: Mapping[Path, Names]) -> bool:
+    def _watch(self, folders: Mapping[Path, tuple[Names, bool]]) -> bool:
         """Return whether that took a new observer; without one, all is watched already."""
         wanted = {
-            folder: (names, inode)
-            for folder, names in folders.items()
+            folder: (*asked, inode)
+            for folder, asked in folders.items()
             if (inode := _inode(folder)) is not None
         }
         if wanted == self._folders and self._healthy() and not self._outdated:
@@ -108,8 +116,8 @@ class Notices:
         self._observer = observers.Observer()
         # Started empty: an observer that fails to watch one directory at its start does not start.
         self._observer.start()
-        for folder, (names, _) in wanted.items():
-            self._schedule(self._observer, folder, names)
+        for folder, (names, removals, _) in wanted.items():
+            self._schedule(self._observer, folder, names, removals=removals)
         self._folders = wanted
         return True
 
@@ -121,11 +129,16 @@ class Notices:
                 self._observer.join(_JOIN)
             self._observer = None
 
-    def _schedule(self, observer: BaseObserver, folder: Path, names: Names) -> None:
+    def _schedule(
+        self, observer: BaseObserver, folder: Path, names: Names, *, removals: bool
+    ) -> None:
         handler = _handler(names, self._heard)
         try:
             observer.schedule(
-                handler, str(folder), recursive=names is None, event_filter=_heard_of()
+                handler,
+                str(folder),
+                recursive=names is None,
+                event_filter=_heard_of(removals=removals),
             )
         except OSError as error:
             log.get().warning("directory is not watched", path=str(folder), why=str(error))

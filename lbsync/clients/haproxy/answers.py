@@ -159,11 +159,6 @@ def parse_info(answer: str) -> dict[str, str]:
     return info
 
 
-def reports_digest(info: dict[str, str], digest: str) -> bool:
-    """Tell whether the worker that gave this `show info` serves the generation `digest`."""
-    return digest in info.get("description", "").split()
-
-
 def parse_servers(answer: str) -> list[ServerState]:
     """Read `show servers state`, version 1 of its format (all HAProxy since 1.6).
 

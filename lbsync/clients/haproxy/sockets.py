@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lbsync.clients.haproxy import answers
+from lbsync.clients.haproxy.identity import parse_identity
 from lbsync.clients.haproxy.options import HaproxyOptions
 from lbsync.errors import Denied, Unavailable
 
@@ -136,6 +137,10 @@ class WorkerSocket(CommandSocket):
     def show_info(self, *, retry_s: float | None = None) -> dict[str, str]:
         """Return `show info` as field to value. Raises `Unavailable`."""
         return answers.parse_info(self._show("show info", retry_s))
+
+    def identity(self, *, retry_s: float | None = None) -> dict[str, str]:
+        """Return `Pid` and `description` of `show info`. Raises `Unavailable`."""
+        return parse_identity(self._show("show info", retry_s))
 
     def show_servers(self, backend: str = "") -> list[answers.ServerState]:
         """Return the state of every server, or of those of one backend.

@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from lbsync.clients.haproxy import answers
 from lbsync.clients.haproxy.answers import MapState, ServerState, Worker
+from lbsync.clients.haproxy.identity import parse_identity
 from lbsync.errors import Unavailable
+
+PARSERS = (answers.parse_proc, answers.parse_info, answers.parse_servers, parse_identity)
 
 GOOD = (
     "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
@@ -71,18 +74,24 @@ def test_info_is_read_by_field() -> None:
     assert info["description"] == "a: b"
 
 
+def test_which_worker_answers_is_read_as_in_the_whole_answer() -> None:
+    answer = "Name: HAProxy\nVersion: 2.6.12\nPid: 7\nIdle_pct: 99\ndescription: a: b \n\n"
+    whole = answers.parse_info(answer)
+    assert parse_identity(answer) == {field: whole[field] for field in ("Pid", "description")}
+
+
 @pytest.mark.parametrize(
     "text", ["", "Unknown command.\n", "1\n# be_id\n3 be_a 1 s1\n", "2\n# x\n"]
 )
 def test_another_answer_is_never_taken_for_an_empty_one(text: str) -> None:
-    for parse in (answers.parse_proc, answers.parse_info, answers.parse_servers):
+    for parse in PARSERS:
         with pytest.raises(Unavailable):
             parse(text)
 
 
 @given(st.text())
 def test_no_answer_breaks_the_reader(text: str) -> None:
-    for parse in (answers.parse_proc, answers.parse_info, answers.parse_servers):
+    for parse in PARSERS:
         try:
             parse(text)
         except Unavailable as refused:

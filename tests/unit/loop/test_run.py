@@ -1,6 +1,7 @@
 """The loop: passes, failures, signals, and what systemd hears of it."""
 
 import io
+import itertools
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from lbsync import log
+from lbsync import log, threads
 from lbsync.errors import SettingsError, Unavailable
 from lbsync.loop import Loop, Notifier, Outcome, Pace, Report
 
@@ -132,6 +133,26 @@ def test_changes_that_come_while_others_are_made_ahead_do_not_wait_for_a_pass() 
     bench.fast_path = fast_path
     assert bench.run().times == [0.0, 10.3]
     assert looks == [10.1, 10.2, 10.3]
+
+
+def test_the_other_threads_are_looked_after_by_the_clock_and_not_at_each_change() -> None:
+    """Their directories are asked for then, which costs as much as a tenth of a change."""
+    looks: list[float] = []
+    bench = Bench([CONFIRMED], [])
+
+    class Kept:
+        def look_after(self) -> None:
+            looks.append(round(bench.world.now, 3))
+
+    threads.keep(kept := Kept())
+    bench.world.events = [*((10 + n / 100, bench.world.wake) for n in range(100)), (16.0, STOP)]
+    bench.fast_path = lambda: True
+    bench.run()
+    assert kept is not None
+    during = [at for at in looks if 10.0 < at < 11.0]
+    assert len(during) <= 1
+    pauses = [after - before for before, after in itertools.pairwise([0.0, *looks, 16.0])]
+    assert max(pauses) <= 6.0
 
 
 def test_changes_that_never_pause_do_not_keep_a_pass_waiting() -> None:
