@@ -26,6 +26,8 @@ class GateView(msgspec.Struct, frozen=True):
     """How far it is, for people: `2 of 3 pods are ready`."""
     failed: str = ""
     """Why it will never be; empty: it may be yet."""
+    servers: int = 0
+    """How many servers its group has to have before balancers are believed; 0: as many as are written."""
     log: tuple[str, ...] = ()
     """What else explains a failure: its last lines of log, and events."""
 

@@ -1,0 +1,70 @@
+"""What people ask of a deployment that is under way. Pure: a record becomes the next one, or the wish is refused."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+
+from lbsync.errors import Rejected
+from lbsync.model.deploying import DeploymentRecord
+from lbsync.timestamps import stamp
+
+Command = Literal["pause", "resume", "promote", "cancel", "rollback"]
+
+
+def apply(
+    record: DeploymentRecord, command: Command, by: str, now: float
+) -> tuple[DeploymentRecord, str]:
+    """Return the record after a command, and the event that tells of it. `by`: who says so; `now`: seconds since
+    1970. Raises `Rejected` where the command makes no sense now, saying what would."""
+    if record.is_ended:
+        raise Rejected(f"deployment {record.id} has ended: it is {record.phase}")
+    if record.phase == "reverting" or record.wish:
+        raise Rejected(f"deployment {record.id} is on its way back: {record.reason or record.wish}")
+    return _COMMANDS[command](record, by, now)
+
+
+def _pause(record: DeploymentRecord, by: str, _now: float) -> tuple[DeploymentRecord, str]:
+    if record.paused:
+        raise Rejected(f"deployment {record.id} is paused already, by {record.paused}")
+    return msgspec.structs.replace(record, paused=by or "somebody"), "paused"
+
+
+def _resume(record: DeploymentRecord, _by: str, now: float) -> tuple[DeploymentRecord, str]:
+    if not record.paused:
+        raise Rejected(f"deployment {record.id} is not paused")
+    # What it waited for may take as long again as it may from the beginning.
+    waits_anew = record.phase in ("queued", "provisioned", "healthy", "staged")
+    at = stamp(now, milliseconds=True) if waits_anew else record.phase_at
+    return msgspec.structs.replace(record, paused="", phase_at=at), "resumed"
+
+
+def _promote(record: DeploymentRecord, _by: str, _now: float) -> tuple[DeploymentRecord, str]:
+    last = len(record.strategy.shares)
+    if record.phase not in ("staged", "switching") or record.step >= last:
+        raise Rejected(
+            f"deployment {record.id} has no step to be promoted to now: it is {record.phase}"
+        )
+    following = max(record.step, 1) + 1
+    if following > last or record.promoted >= following:
+        raise Rejected(f"deployment {record.id} is promoted already, to step {record.promoted}")
+    told = f"promoted to step {following} of {last}"
+    return msgspec.structs.replace(record, promoted=following), told
+
+
+def _back(wish: Literal["cancel", "rollback"]) -> Callable[..., tuple[DeploymentRecord, str]]:
+    def turn(record: DeploymentRecord, by: str, _now: float) -> tuple[DeploymentRecord, str]:
+        told = "cancelled" if wish == "cancel" else "rolled back"
+        after = msgspec.structs.replace(record, wish=wish, reason=f"{told} by {by}", paused="")
+        return after, f"to be {told}"
+
+    return turn
+
+
+_COMMANDS: Mapping[Command, Callable[..., tuple[DeploymentRecord, str]]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "promote": _promote,
+    "cancel": _back("cancel"),
+    "rollback": _back("rollback"),
+}

@@ -1,0 +1,71 @@
+"""What comes next for a deployment, and what each decision is made with. Pure."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET
+
+from lbsync.deployer.observed import Observed
+from lbsync.deployer.routing import groups_with_traffic
+from lbsync.model.deploying import DeploymentRecord, Phase
+from lbsync.model.records import RouteRecord
+from lbsync.timestamps import stamp
+
+Act = Literal["", "provision", "publish", "publish old", "remove"]
+_MOST_NOTICES = 20
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What comes next."""
+
+    record: DeploymentRecord
+    """The next record; the same one where nothing changes."""
+    route: RouteRecord | None = None
+    """The route that is written with it; None: it stays."""
+    drops_route: bool = False
+    """The route is removed with it: there was none before, and the app is gone."""
+    leaves: bool = False
+    """It ends, and what was to be removed is kept for a while: a silent host may still serve it."""
+    act: Act = ""
+    """What has to be done before anything else; the record is written first where it changes."""
+    events: tuple[str, ...] = ()
+    waits: str = ""
+    """What is waited for."""
+    until: float = 0.0
+    """When time alone may change the answer; 0: it does not."""
+
+
+def to(
+    record: DeploymentRecord, phase: Phase, now: float, told: str, *, notice: str = "", **more: str
+) -> Decision:
+    """Return the step to a phase. `told`: what is told of it; `notice`: what stays to be known."""
+    notices = (*record.notices, *([notice] if notice else []))[:_MOST_NOTICES]
+    after = msgspec.structs.replace(
+        record, phase=phase, phase_at=moment(now), waits="", notices=notices, **more
+    )
+    return Decision(after, events=(told or phase,))
+
+
+def before(record: DeploymentRecord) -> RouteRecord | None:
+    """Return the route before this deployment; None: there was none."""
+    return None if record.previous is UNSET else record.previous
+
+
+def old_groups(record: DeploymentRecord) -> tuple[str, ...]:
+    """Return the groups that had traffic before it, but for its own."""
+    group = record.version.group
+    return tuple(name for name in groups_with_traffic(before(record)) if name != group)
+
+
+def foreign_route(record: DeploymentRecord, seen: Observed) -> str:
+    """Return what is wrong where the route is not as this deployment found or wrote it; empty: it is."""
+    expected = record.previous if record.route is UNSET else record.route
+    if (None if expected is UNSET else expected) == seen.route:
+        return ""
+    groups = dict(seen.route.groups) if seen.route else "none at all"
+    return f"somebody else changed the route meanwhile, to {groups}: it is left so"
+
+
+def moment(at: float) -> str:
+    """Return a moment as records bear it."""
+    return stamp(at, milliseconds=True)

@@ -1,0 +1,210 @@
+"""What has to be true before a deployment goes on, by what every balancer said of itself. Pure.
+
+No host counts as a good one that has not said so: one that reports has to, and of all that are known as many as the
+strategy requires.
+"""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from lbsync.deployer.observed import Host, Observed
+from lbsync.model.deploying import Baseline, DeploymentRecord
+from lbsync.model.health import GroupHealth, ServerHealth
+
+_SHOWN = 3
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a gate is open, and what people are told of it."""
+
+    is_open: bool
+    text: str
+    fault: str = ""
+    """Why it can never open; empty: it may yet."""
+
+
+def staged(record: DeploymentRecord, seen: Observed) -> Verdict:
+    """The new group is on every balancer, and each of its servers up by HAProxy's own check there."""
+    group = record.version.group
+    wanted = seen.wanted.get(group, ())
+    if group not in seen.wanted:
+        return Verdict(False, f"there is no group {group} yet")
+    if not wanted:
+        return Verdict(False, f"group {group} has no server that is to take traffic")
+    needed = seen.gate.servers if seen.gate is not None else 0
+    if len(wanted) < needed:
+        return Verdict(False, f"group {group} has {len(wanted)} of {needed} servers yet")
+    return _everywhere(record, seen, "staged", lambda host: _not_staged(host, group, wanted, seen))
+
+
+def converged(record: DeploymentRecord, seen: Observed) -> Verdict:
+    """Every balancer has verified the route as it is written now."""
+    return _everywhere(record, seen, "converged", lambda host: _not_converged(host, seen))
+
+
+def drained(seen: Observed, groups: Iterable[str]) -> Verdict:
+    """None of these groups has a session left on any balancer that reports, old workers included."""
+    left: dict[str, int] = {}
+    unknown = []
+    for name, host in seen.hosts.items():
+        if host.groups is None or host.doubt:
+            unknown.append(f"{name}: {host.doubt or 'no answer yet'}")
+            continue
+        for group in groups:
+            known = host.groups.get(group, GroupHealth())
+            for where, sessions in _sessions(known):
+                left[f"{name} {group}{where}"] = sessions
+    if left:
+        return Verdict(False, f"{sum(left.values())} sessions are left: {_list(left.items())}")
+    if unknown:
+        return Verdict(False, "; ".join(unknown[:_SHOWN]))
+    return Verdict(True, "no session is left")
+
+
+def watched(record: DeploymentRecord, seen: Observed, old: Iterable[str]) -> Verdict:
+    """The new group does as well as the old one did. Open while nothing speaks against it; `fault`: it does worse
+    than the limits allow."""
+    group, limits = record.version.group, record.strategy.limits
+    requests = errors = 0
+    unknown = []
+    slowest, usual = (0, ""), 0
+    for name, host in sorted(seen.hosts.items()):
+        if host.groups is None:
+            unknown.append(name)
+            continue
+        new = host.groups.get(group, GroupHealth())
+        if fault := _down(name, group, new, seen.wanted.get(group, ()), limits.down):
+            return Verdict(False, fault, fault)
+        more = _since(new, record.baseline.get(name, Baseline()))
+        requests, errors = requests + more.requests, errors + more.errors
+        slowest = max(slowest, (new.response_ms if more.requests else 0, name))
+        usual = max(usual, *(host.groups.get(g, GroupHealth()).response_ms for g in old), 0)
+    if requests >= limits.requests:
+        was, now = _rate_before(seen, old), 100 * errors / requests
+        if now > was + limits.errors:
+            fault = f"{group}: {errors} of {requests} requests failed ({now:.0f}%; before it were {was:.0f}%)"
+            return Verdict(False, fault, fault)
+        if usual and slowest[0] > max(usual, _LEAST_MS) * limits.slower:
+            fault = (
+                f"{group}: {slowest[0]} ms for a request on {slowest[1]}, before it were {usual} ms"
+            )
+            return Verdict(False, fault, fault)
+    if unknown:
+        return Verdict(False, f"no answer yet from {', '.join(unknown[:_SHOWN])}")
+    return Verdict(True, f"{errors} of {requests} requests failed")
+
+
+_LEAST_MS = 10
+"""Means below this differ by chance."""
+
+
+def baseline(seen: Observed, group: str) -> dict[str, Baseline]:
+    """Return what each host has counted of a group by now."""
+    return {
+        name: _count(host.groups[group])
+        for name, host in seen.hosts.items()
+        if host.groups is not None and group in host.groups
+    }
+
+
+def _everywhere(
+    record: DeploymentRecord, seen: Observed, word: str, missing: Callable[[Host], str]
+) -> Verdict:
+    if not seen.hosts:
+        return Verdict(False, "no agent reports; does any run?")
+    lacking = {name: why for name, host in sorted(seen.hosts.items()) if (why := missing(host))}
+    good = len(seen.hosts) - len(lacking)
+    needed = record.strategy.require.of(seen.fleet)
+    told = [f"{name}: {why}" for name, why in lacking.items()]
+    told += [f"{name} is silent: {why}" for name, why in sorted(seen.silent.items())]
+    text = f"{good} of {seen.fleet} {word}"
+    if told:
+        text += f"; {'; '.join(told[:_SHOWN])}"
+        text += f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    if not lacking and good < needed:
+        text += f"; {needed} are required"
+    return Verdict(not lacking and good >= needed, text)
+
+
+def _not_staged(host: Host, group: str, wanted: tuple[str, ...], seen: Observed) -> str:
+    if host.refused:
+        return host.refused
+    if host.revision < seen.written:
+        return host.why
+    if host.groups is None or (host.doubt and not host.groups):
+        return host.doubt or "no answer yet"
+    if group not in host.groups:
+        return f"its HAProxy has no group {group}"
+    health = host.groups[group]
+    known = {server.name: server for server in health.servers}
+    bad = [_state(known[name]) for name in wanted if name in known and not is_proved(known[name])]
+    absent = [name for name in wanted if name not in known] if not health.more else []
+    bad += [f"{name} is not there" for name in absent]
+    return _list((one, None) for one in bad)
+
+
+def is_proved(server: ServerHealth) -> bool:
+    """Tell whether a server is up by HAProxy's own check; `INI` proves nothing. One without a check is taken as it
+    is: somebody said so."""
+    if server.status == "no check":
+        return True
+    return server.status.split()[:1] == ["UP"] and server.check.endswith("OK")
+
+
+def _not_converged(host: Host, seen: Observed) -> str:
+    if host.refused:
+        return host.refused
+    return "" if seen.route_revision and host.revision >= seen.route_revision else host.why
+
+
+def _state(server: ServerHealth) -> str:
+    checked = f"{server.check}{f' {server.code}' if server.code else ''}"
+    return f"{server.name} is {server.status}{f' ({checked})' if checked else ''}"
+
+
+def _down(name: str, group: str, new: GroupHealth, wanted: tuple[str, ...], limit: int) -> str:
+    """Return which servers are down on a host, where they are too many."""
+    down = [s for s in new.servers if s.name in wanted and s.status.split()[:1] == ["DOWN"]]
+    if not down or 100 * len(down) <= limit * max(1, len(wanted)):
+        return ""
+    return f"{group} on {name}: {_list((_state(server), None) for server in down)}"
+
+
+def _sessions(health: GroupHealth) -> list[tuple[str, int]]:
+    """Return where in a group there are sessions, and how many."""
+    if not health.sessions and not health.queue:
+        return []
+    found = [(f"/{server.name}", server.sessions) for server in health.servers if server.sessions]
+    return found or [("", health.sessions + health.queue)]
+
+
+def _count(health: GroupHealth) -> Baseline:
+    return Baseline(health.requests, health.errors_5xx + health.errors_connect)
+
+
+def _since(health: GroupHealth, before: Baseline) -> Baseline:
+    """Return what was counted since; a number that fell tells of a new worker, which began at nothing."""
+    now = _count(health)
+    if now.requests < before.requests:
+        return now
+    return Baseline(now.requests - before.requests, max(0, now.errors - before.errors))
+
+
+def _rate_before(seen: Observed, groups: Iterable[str]) -> float:
+    """Return the percentage of requests to the old groups that failed."""
+    counts = [
+        _count(host.groups[group])
+        for host in seen.hosts.values()
+        for group in groups
+        if host.groups is not None and group in host.groups
+    ]
+    requests = sum(count.requests for count in counts)
+    return 100 * sum(count.errors for count in counts) / requests if requests else 0.0
+
+
+def _list(what: Iterable[tuple[str, int | None]]) -> str:
+    """Return the first of several things, with their numbers."""
+    told = [name if number is None else f"{number} on {name}" for name, number in what]
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return ", ".join(told[:_SHOWN]) + more

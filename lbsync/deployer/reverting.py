@@ -1,0 +1,89 @@
+"""The way back: the previous route first, and the new version goes once no balancer knows it any more. Pure."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET
+
+from lbsync.deployer import gates
+from lbsync.deployer.decision import Decision, before, foreign_route, moment, to
+from lbsync.deployer.observed import Observed
+from lbsync.deployer.routing import closed_route, groups_with_traffic, takes_traffic
+from lbsync.model.deploying import DeploymentRecord
+from lbsync.timestamps import seconds
+
+
+def revert(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
+    """Put everything back: the fleet has the previous route first, then the new version goes."""
+    group, is_ours = record.version.group, not foreign_route(record, seen)
+    has_traffic = takes_traffic(seen.route, group) and not (is_ours and seen.route is None)
+    if has_traffic and not is_ours:
+        return _end(record, now, notice=f"somebody else gave {group} traffic, so it stays")
+    if record.old is not UNSET and "publish old" not in seen.done and not seen.failed_act:
+        return Decision(record, act="publish old", waits="the service to be written as it was")
+    was_routed = bool(record.step) or not is_ours or group in groups_with_traffic(before(record))
+    if was_routed and (decision := _until_nobody_uses_it(record, seen, now)):
+        return decision
+    if seen.silent and was_routed:
+        names = ", ".join(sorted(seen.silent))
+        notice = f"{names} may still serve {group}: silent since before it was put back"
+        return msgspec.structs.replace(_end(record, now, notice=notice), leaves=True)
+    if "remove" not in seen.done and not has_traffic:
+        waits = seen.failed_act or "the new version to be removed"
+        return Decision(record, act="remove", waits=waits)
+    return _end(record, now, drops_route=is_ours and record.previous is UNSET)
+
+
+def _until_nobody_uses_it(record: DeploymentRecord, seen: Observed, now: float) -> Decision | None:
+    """Return what comes next while a balancer has the new version's route, or sessions there; None: none has."""
+    if not record.step_at:
+        gate = gates.converged(record, seen)
+        every = all(
+            host.revision >= seen.route_revision and not host.refused
+            for host in seen.hosts.values()
+        )
+        # One that is silent cannot be waited for; but all that report are, however many are required.
+        if not gate.is_open and not (every and seen.hosts):
+            return Decision(record, waits=gate.text, until=now + 1.0)
+        return Decision(msgspec.structs.replace(record, step_at=moment(now)), events=(gate.text,))
+    left = gates.drained(seen, (record.version.group,))
+    ends = seconds(record.step_at) + record.strategy.drain_timeout.seconds
+    if left.is_open or now >= ends:
+        return None
+    return Decision(record, waits=left.text, until=min(ends, now + 1.0))
+
+
+def _end(
+    record: DeploymentRecord, now: float, *, notice: str = "", drops_route: bool = False
+) -> Decision:
+    phase = record.outcome or "failed"
+    decision = to(record, phase, now, record.reason, notice=notice, ended_at=moment(now))
+    return msgspec.structs.replace(decision, drops_route=drops_route and record.route is not UNSET)
+
+
+def turn_back(
+    record: DeploymentRecord,
+    seen: Observed,
+    now: float,
+    outcome: Literal["failed", "rolled back", "cancelled"],
+    reason: str,
+) -> Decision:
+    """Put the previous route back, where this deployment wrote one that others did not change since."""
+    if outcome == "failed" and record.step and seen.route == record.route:
+        outcome = "rolled back"
+    after = msgspec.structs.replace(
+        record,
+        phase="reverting",
+        phase_at=moment(now),
+        outcome=outcome,
+        reason=reason,
+        waits="",
+        step_at="",
+    )
+    told = f"back: {reason}" if reason else "back"
+    if not record.step or seen.route != record.route:
+        return Decision(after, events=(told,))
+    route = record.previous
+    if route is UNSET:
+        route = closed_route(record.version.group)
+    return Decision(msgspec.structs.replace(after, route=route), route, events=(told,))
