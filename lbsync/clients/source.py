@@ -183,6 +183,19 @@ class History(Protocol):
 
 
 @runtime_checkable
+class Transactional(Source, Protocol):
+    """What a store adds to `Source` in which keys anywhere can be read and changed together; etcd is one. A key
+    that begins with "/" is whole, and may lie outside of the prefix."""
+
+    def read(self, keys: Sequence[str], folders: Sequence[str] = ()) -> Snapshot:
+        """Return what there is of `keys`, and below `folders`, as stored now, all at one revision.
+
+        Raises `Unavailable`.
+        """
+        ...
+
+
+@runtime_checkable
 class Monitored(Protocol):
     """What a store that can run full adds to `Source`; etcd does."""
 

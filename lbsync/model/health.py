@@ -26,6 +26,8 @@ class WatcherRecord(Record, frozen=True, forbid_unknown_fields=False):
     """User and host; for people."""
     at: str = ""
     """RFC 3339, UTC; for people: the lease decides how long it stands."""
+    here: bool = False
+    """The revision that wrote this very key is waited for: what is to be served came in the same transaction."""
 
 
 class ServerHealth(Record, frozen=True, forbid_unknown_fields=False):
@@ -110,6 +112,9 @@ class HealthRecord(Record, frozen=True, forbid_unknown_fields=False):
     """Where somebody asked for all."""
     left_out: Whole = 0
     """Services that were asked for and are not answered: too many at a time."""
+    asked: Whole = 0
+    """The newest revision that wrote a question which was known when HAProxy was read: what is older than a question
+    answers it no more."""
     unasked_workers: Whole = 0
     """Old workers that did not say what sessions they have: the sessions are those of the others."""
     error: str = ""

@@ -35,6 +35,8 @@ class Asked(msgspec.Struct, frozen=True):
     all: bool = False
     revisions: tuple[int, ...] = ()
     """Which somebody waits for."""
+    newest: int = 0
+    """Revision that wrote the newest question about health."""
 
     @property
     def health(self) -> bool:
@@ -61,7 +63,7 @@ def asked(snapshot: Snapshot) -> Asked:
     keys = sorted(key for key in snapshot.leased if key.startswith(WATCHERS))[:MOST_WATCHERS]
     services: dict[ServiceId, None] = {}
     revisions: set[int] = set()
-    everything = False
+    everything, newest = False, 0
     for key in keys:
         item = snapshot.items.get(key)
         record = _question(item) if item is not None else None
@@ -69,11 +71,15 @@ def asked(snapshot: Snapshot) -> Asked:
             continue
         services.update(dict.fromkeys(_services(record)))
         everything = everything or record.all
+        if item is not None and (record.services or record.all):
+            newest = max(newest, item.mod_revision)
+        awaited = item.mod_revision if item is not None and record.here else record.revision
         # One that is still to come is waited for when it is there.
-        if 0 < record.revision <= snapshot.revision:
-            revisions.add(record.revision)
+        if 0 < awaited <= snapshot.revision:
+            revisions.add(awaited)
     named = tuple(services)[:MOST_SERVICES]
-    return Asked(named, len(services) - len(named), everything, tuple(sorted(revisions)))
+    left_out = len(services) - len(named)
+    return Asked(named, left_out, everything, tuple(sorted(revisions)), newest)
 
 
 def answers(snapshot: Snapshot) -> dict[str, HealthRecord | None]:

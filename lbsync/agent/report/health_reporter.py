@@ -138,13 +138,14 @@ class Health:
             if questions.all:
                 self._refresh_summary()
         except Unavailable as error:
-            return HealthRecord(at, every, error=str(error))
+            return HealthRecord(at, every, asked=questions.newest, error=str(error))
         record = HealthRecord(
             at,
             every,
             reading.services,
             self._summary if questions.all else UNSET,
             questions.left_out,
+            questions.newest,
             reading.unasked_workers,
         )
         return _cut(record)

@@ -49,6 +49,28 @@ class Kv:
         """Return one key as stored now (linearizable), or None. Raises `Unavailable`."""
         return self._get(key, revision=0)
 
+    def read(self, keys: Sequence[str], folders: Sequence[str]) -> Snapshot:
+        """Return what there is of some keys, and below some folders, at one revision; see `Transactional.read`."""
+        names = [self._name(key) for key in keys]
+        requests = [etcdrpc.RangeRequest(key=name) for name in names]
+        requests += [
+            etcdrpc.RangeRequest(key=name, range_end=_after(name))
+            for name in map(self._name, folders)
+        ]
+        request = etcdrpc.TxnRequest(
+            success=[etcdrpc.RequestOp(request_range=one) for one in requests]
+        )
+        answer = self._connections.call(lambda client: client.kvstub.Txn, request)
+        items: dict[str, Item] = {}
+        leased = set()
+        for kv in (kv for one in answer.responses for kv in one.response_range.kvs):
+            if (item := self.from_store(kv)) is not None:
+                items[item.key] = item
+                if kv.lease:
+                    leased.add(item.key)
+        header = answer.header
+        return Snapshot(header.revision, header.cluster_id, items, (), frozenset(leased))
+
     def proves(self, item: Item) -> bool:
         """Return whether etcd's history holds exactly this item. Raises `Unavailable`.
 

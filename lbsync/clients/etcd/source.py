@@ -127,6 +127,10 @@ class EtcdSource:
             for name, item in found.items()
         }
 
+    def read(self, keys: Sequence[str], folders: Sequence[str] = ()) -> Snapshot:
+        """Return some keys as stored now; see `Transactional.read`."""
+        return self._kv.read(keys, folders)
+
     def commit(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> int:
         """Do all `ops` at one revision if every guard holds; see `Source.commit`."""
         return self._kv.commit(expect, ops)
