@@ -11,7 +11,7 @@ from lbsync.model.deploying import DeploymentRecord, Phase
 from lbsync.model.records import RouteRecord
 from lbsync.timestamps import stamp
 
-Act = Literal["", "provision", "publish", "publish old", "remove"]
+Act = Literal["", "provision", "publish", "publish old", "remove", "remove app"]
 _MOST_NOTICES = 20
 
 

@@ -36,7 +36,9 @@ class Groups:
         """Return a gate that is open."""
         return _Open()
 
-    def publish(self, _app: ServiceId, _version: VersionRecord, /) -> None:
+    def publish(
+        self, _app: ServiceId, _version: VersionRecord, _live: VersionRecord | None = None, /
+    ) -> None:
         """Do nothing: the service's record is its owner's."""
 
     def scale_away(self, _app: ServiceId, _version: VersionRecord, /) -> bool:

@@ -63,9 +63,12 @@ class Provider(Protocol):
         """Return what tells when the version is healthy."""
         ...
 
-    def publish(self, app: ServiceId, version: VersionRecord, /) -> None:
+    def publish(
+        self, app: ServiceId, version: VersionRecord, live: VersionRecord | None = None, /
+    ) -> None:
         """Put what the version says of its service in force (hosts, checks, …): once it is healthy, and before
-        balancers are asked; of the old version, when the new one is taken back."""
+        balancers are asked; of the old version, when the new one is taken back. `live`: another version that serves
+        meanwhile. Raises `Rejected` where that one would not survive it."""
         ...
 
     def scale_away(self, app: ServiceId, version: VersionRecord, /) -> bool:

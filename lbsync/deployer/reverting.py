@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from lbsync.deployer import gates
-from lbsync.deployer.decision import Decision, before, foreign_route, moment, to
+from lbsync.deployer.decision import Act, Decision, before, foreign_route, moment, to
 from lbsync.deployer.observed import Observed
 from lbsync.deployer.routing import closed_route, groups_with_traffic, takes_traffic
 from lbsync.model.deploying import DeploymentRecord
@@ -28,10 +28,19 @@ def revert(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
         names = ", ".join(sorted(seen.silent))
         notice = f"{names} may still serve {group}: silent since before it was put back"
         return msgspec.structs.replace(_end(record, now, notice=notice), leaves=True)
-    if "remove" not in seen.done and not has_traffic:
-        waits = seen.failed_act or "the new version to be removed"
-        return Decision(record, act="remove", waits=waits)
-    return _end(record, now, drops_route=is_ours and record.previous is UNSET)
+    is_first = is_ours and record.previous is UNSET
+    for act in _removals(record, is_needed=not has_traffic, is_first=is_first):
+        if act not in seen.done:
+            return Decision(
+                record, act=act, waits=seen.failed_act or "the new version to be removed"
+            )
+    return _end(record, now, drops_route=is_first)
+
+
+def _removals(record: DeploymentRecord, *, is_needed: bool, is_first: bool) -> tuple[Act, ...]:
+    if not is_needed:
+        return ()
+    return ("remove", "remove app") if is_first and record.old is UNSET else ("remove",)
 
 
 def _until_nobody_uses_it(record: DeploymentRecord, seen: Observed, now: float) -> Decision | None:

@@ -84,3 +84,11 @@ def test_nothing_is_raised_by_what_others_wrote(seed: int) -> None:
 def test_answers_lie_beside_the_prefix_whatever_it_is() -> None:
     for prefix in ("/lbsync/", "/", "a/b/"):
         assert not health.health_prefix(prefix).startswith(prefix)
+
+
+def test_a_question_can_wait_for_the_revision_that_wrote_it() -> None:
+    """It stands in the transaction that it is about, whose revision nobody knows before."""
+    asked = {"services": ["shop/cart"], "here": True}
+    found = health.asked(snapshot(watchers__a=asked))
+    assert found.revisions == (found.newest,) != (0,)
+    assert health.asked(snapshot(watchers__a={"revision": 3})).newest == 0
