@@ -5,6 +5,7 @@
     descriptors, protobuf   wire messages, so that `etcd3` imports on a current protobuf
     credentials, failures   what this host must have to get in; what an RPC error means
     connections             one etcd3 client per endpoint, fail-over, deadlines, auth
+    requests                transactions in etcd's own words
     kv, lease               list, get, guarded commit; keys that live as long as their writer
     mirror, watch           the copy of all keys, and what keeps it fresh
     source                  `lbsync.clients.source.Source` on top of these

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
+from lbsync.clients.etcd import requests
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.failures import Kind, OutcomeUnknown, RpcFailure
 from lbsync.clients.etcd.lost_answer import landed
 from lbsync.clients.etcd.mirror import escaped, readable
 from lbsync.clients.etcd.protobuf import etcdrpc
+from lbsync.clients.etcd.requests import after
 from lbsync.clients.source import Delete, ExpectBelow, Guard, Put
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.snapshot import Item, Snapshot
@@ -31,7 +33,7 @@ class Kv:
         self._connections = connections
         self._page_size = page_size
         self.prefix = prefix.encode()
-        self.range_end = _after(self.prefix)
+        self.range_end = after(self.prefix)
         self._seen = 0
 
     def list(self) -> Snapshot:
@@ -51,15 +53,7 @@ class Kv:
 
     def read(self, keys: Sequence[str], folders: Sequence[str]) -> Snapshot:
         """Return what there is of some keys, and below some folders, at one revision; see `Transactional.read`."""
-        names = [self._name(key) for key in keys]
-        requests = [etcdrpc.RangeRequest(key=name) for name in names]
-        requests += [
-            etcdrpc.RangeRequest(key=name, range_end=_after(name))
-            for name in map(self._name, folders)
-        ]
-        request = etcdrpc.TxnRequest(
-            success=[etcdrpc.RequestOp(request_range=one) for one in requests]
-        )
+        request = requests.reading(keys, folders, self._name)
         answer = self._connections.call(lambda client: client.kvstub.Txn, request)
         items: dict[str, Item] = {}
         leased = set()
@@ -96,7 +90,7 @@ class Kv:
                 f"{len(ops)} writes with {len(expect)} guards in one commit: etcd takes at most "
                 f"{MAX_OPS} of each; split it"
             )
-        request = self._txn(expect, ops)
+        request = requests.transaction(expect, ops, self._name)
         # Whatever these writes do, they do above any revision that was seen before they were sent.
         base = self._seen or int(self._range(self.prefix).header.revision)
         lost: OutcomeUnknown | None = None
@@ -123,7 +117,7 @@ class Kv:
         """Return how many keys there were, not counting those whose first segment is in `without`;
         None when that is compacted or to come. Raises `Unavailable`."""
         inner = [self.prefix + segment.encode() + b"/" for segment in without]
-        ranges = [(self.prefix, self.range_end), *((start, _after(start)) for start in inner)]
+        ranges = [(self.prefix, self.range_end), *((start, after(start)) for start in inner)]
 
         def count() -> int:
             every, *left_out = (
@@ -220,42 +214,6 @@ class Kv:
         except Unavailable as error:
             raise Unavailable(f"{lost}; read the keys again to see") from error
 
-    def _txn(self, expect: Sequence[Guard], ops: Sequence[Put | Delete]) -> Any:
-        return etcdrpc.TxnRequest(
-            compare=[self._compare(guard) for guard in expect],
-            success=[self._op(op) for op in ops],
-            failure=[
-                etcdrpc.RequestOp(request_range=etcdrpc.RangeRequest(key=self._name(op.key)))
-                for op in ops
-            ],
-        )
-
-    def _compare(self, guard: Guard) -> Any:
-        if isinstance(guard, ExpectBelow):
-            # Holds for all keys of the range, and where there is none.
-            start = self._name(guard.folder)
-            return etcdrpc.Compare(
-                result=etcdrpc.Compare.LESS,
-                target=etcdrpc.Compare.MOD,
-                key=start,
-                range_end=_after(start),
-                mod_revision=guard.revision + 1,
-            )
-        if (guard.mod_revision is None) == (guard.create_revision is None):
-            raise ValueError(f"guard of {guard.key}: give either mod_revision or create_revision")
-        if guard.mod_revision is not None:
-            kind = {"target": etcdrpc.Compare.MOD, "mod_revision": guard.mod_revision}
-        else:
-            kind = {"target": etcdrpc.Compare.CREATE, "create_revision": guard.create_revision}
-        return etcdrpc.Compare(result=etcdrpc.Compare.EQUAL, key=self._name(guard.key), **kind)
-
-    def _op(self, op: Put | Delete) -> Any:
-        key = self._name(op.key)
-        if isinstance(op, Put):
-            put = etcdrpc.PutRequest(key=key, value=op.value, lease=op.lease)
-            return etcdrpc.RequestOp(request_put=put)
-        return etcdrpc.RequestOp(request_delete_range=etcdrpc.DeleteRangeRequest(key=key))
-
     def _found(self, response: Any, ops: Sequence[Put | Delete]) -> dict[str, Item | None]:
         """Return what a transaction that wrote nothing found at the keys it was to write."""
         found: dict[str, Item | None] = {}
@@ -285,7 +243,7 @@ class Kv:
         start = self._name(guard.folder)
         request = etcdrpc.RangeRequest(
             key=start,
-            range_end=_after(start),
+            range_end=after(start),
             min_mod_revision=guard.revision + 1,
             limit=1,
             keys_only=True,
@@ -297,11 +255,6 @@ class Kv:
                 "read it again and decide anew"
             )
         return ""
-
-
-def _after(prefix: bytes) -> bytes:
-    """Return the first key behind all keys with `prefix` (which ends with "/", never 0xff)."""
-    return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
 def _unless_gone(read: Callable[[], T]) -> T | None:
