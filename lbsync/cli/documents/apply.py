@@ -4,10 +4,10 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 
+from lbsync.agent.review import refusals
 from lbsync.cli.context import settings_of, source_opened
 from lbsync.cli.documents.stepwise import write_all
 from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
-from lbsync.cli.service.review import refusals
 from lbsync.cli.service.writing import demand_contract, show
 from lbsync.cli.terminal import Terminal, may_ask, said_yes
 from lbsync.clients.files import handed

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Mapping, Sequence
 
+from lbsync.agent.review import left_by
 from lbsync.cli.context import whoami
 from lbsync.cli.progress import Progress
-from lbsync.cli.service.review import left_by
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Delete, Expect, History, Lease, Put, Source
 from lbsync.errors import Conflict, Rejected, Unavailable

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lbsync.agent.review import review
 from lbsync.cli.context import settings_of
 from lbsync.cli.service import arguments
-from lbsync.cli.service.review import review
 from lbsync.cli.service.writing import write
 from lbsync.cli.terminal import Terminal
 from lbsync.clients import programs

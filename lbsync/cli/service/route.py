@@ -2,9 +2,9 @@
 
 import argparse
 
+from lbsync.agent.review import review
 from lbsync.cli.context import service_id, settings_of, source_opened
 from lbsync.cli.fleet.wait import add_wait, history_of
-from lbsync.cli.service.review import review
 from lbsync.cli.service.writing import write
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit, Rejected

@@ -4,12 +4,12 @@ import argparse
 
 import msgspec
 
+from lbsync.agent.review import review
 from lbsync.cli.context import add_output, service_id, settings_of, source_opened
 from lbsync.cli.fleet import health
 from lbsync.cli.fleet.wait import add_wait, history_of
 from lbsync.cli.service import arguments
 from lbsync.cli.service.edit import edit
-from lbsync.cli.service.review import review
 from lbsync.cli.service.show import show_service
 from lbsync.cli.service.writing import commit, demand_contract, wait_for, write
 from lbsync.cli.terminal import Terminal, to_json

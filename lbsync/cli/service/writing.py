@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
+from lbsync.agent.review import left_by
 from lbsync.cli.context import settings_of, whoami
 from lbsync.cli.fleet.wait import until_verified
-from lbsync.cli.service.review import left_by
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Delete, Expect, History, Put, Source
 from lbsync.errors import Conflict, Exit, SettingsError
