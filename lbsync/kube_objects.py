@@ -200,3 +200,70 @@ class Pod(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     name: str
     uid: str
     labels: Labels
+
+
+class Deployment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An apps/v1 Deployment, as far as a rollout is followed by it."""
+
+    namespace: str
+    name: str
+    uid: str
+    labels: Labels
+    annotations: Labels
+    replicas: int
+    generation: int
+    observed: int
+    """`status.observedGeneration`: the controller has seen this generation."""
+    refused: str
+    """Why pods cannot be made (condition `ReplicaFailure`: a quota, an admission); "" while they can."""
+    deleting: bool
+
+
+class ContainerState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One of a Pod's containers, as its kubelet reports it."""
+
+    name: str
+    image_id: str
+    """With the digest, once it is pulled."""
+    restarts: int
+    waiting: str
+    """Reason why it does not run (`ImagePullBackOff`, `CrashLoopBackOff`, …), or ""."""
+    message: str
+    """What the kubelet says of that."""
+    last_end: str
+    """Reason why it ended the last time (`Error`, `OOMKilled`, …), or ""."""
+    last_code: int
+    """Its exit code then."""
+
+
+class PodState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A Pod, and how it does."""
+
+    namespace: str
+    name: str
+    uid: str
+    labels: Labels
+    address: str
+    """The first of its addresses; "" before it has one."""
+    phase: str
+    ready: bool
+    deleting: bool
+    unschedulable: str
+    """Why no node takes it; "" where one has, or nobody has looked yet."""
+    containers: tuple[ContainerState, ...]
+    """Those that prepare it first."""
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A v1 Event."""
+
+    namespace: str
+    name: str
+    about: str
+    """Name of the object."""
+    type: str
+    """Normal or Warning."""
+    reason: str
+    message: str
+    at: str
+    """RFC 3339 in UTC: when it happened last; "" where nobody said."""

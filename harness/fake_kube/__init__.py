@@ -5,6 +5,7 @@ client's contract run against it and, where there is one, against a real server 
 """
 
 from harness.fake_kube.controllers import Controllers
+from harness.fake_kube.kubelet import Trouble
 from harness.fake_kube.server import ADMIN, FakeKube, running
 
-__all__ = ["ADMIN", "Controllers", "FakeKube", "running"]
+__all__ = ["ADMIN", "Controllers", "FakeKube", "Trouble", "running"]

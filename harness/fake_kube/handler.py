@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from harness.fake_kube import discovery, reading, writing
+from harness.fake_kube import declared, discovery, reading, writing
 from harness.fake_kube.faults import Refused
 from harness.fake_kube.place import Place, User, locate
 from harness.fake_kube.status import ApiError, Json
@@ -103,13 +103,27 @@ class Handler(BaseHTTPRequestHandler):
             return
         verb = _WRITES[self.command]
         user.check(verb, place)
-        self._send_json(*self._write(verb, place, query, body))
+        if "apply-patch" in self.headers.get("Content-Type", "") and not self.fake.has(place):
+            # Who makes an object by applying it needs both rights.
+            user.check("create", place)
+        if query.get("fieldValidation") == "Strict" and verb == "create":
+            declared.refuse_strictly(place, writing.read_json(body))
+
+        def write() -> writing.Answer:
+            return self._write(verb, place, query, body)
+
+        is_dry = query.get("dryRun") == "All"
+        self._send_json(*(self.fake.writer.dry(write) if is_dry else write()))
 
     def _read(self, place: Place, query: reading.Query, user: User) -> None:
         watching = query.get("watch") in ("1", "true")
         verb = "watch" if watching else ("get" if place.name else "list")
         user.check(verb, place)
         storage = self.fake.storage
+        if place.sub == "log":
+            reading.get_one(storage, place)
+            self._send(200, self.fake.log_of(place, query).encode(), "text/plain")
+            return
         # As a real server does: the first clause counts, and it is for a list, or for one object.
         form = self.headers.get("Accept", "").partition(",")[0]
         metadata_only = "as=PartialObjectMetadata" in form

@@ -57,12 +57,11 @@ class User:
     def check(self, verb: str, place: Place) -> None:
         """Raise 403 when the user may not do this."""
         resource = place.resource
-        is_allowed = self.allowed is None or (verb, resource.plural) in self.allowed
+        plural = f"{resource.plural}/log" if place.sub == "log" else resource.plural
+        is_allowed = self.allowed is None or (verb, plural) in self.allowed
         is_barred = resource.namespaced and any(
-            place.namespace == namespace
-            and barred in (verb, "*")
-            and plural in (resource.plural, "*")
-            for namespace, barred, plural in self.barred
+            place.namespace == namespace and barred in (verb, "*") and named in (plural, "*")
+            for namespace, barred, named in self.barred
         )
         if is_allowed and not is_barred:
             return
@@ -72,7 +71,7 @@ class User:
         details |= {"group": resource.group} if resource.group else {}
         raise status.ApiError(
             403,
-            f'{shown} is forbidden: User "{self.name}" cannot {verb} resource "{resource.plural}"'
+            f'{shown} is forbidden: User "{self.name}" cannot {verb} resource "{plural}"'
             f' in API group "{resource.group}" {where or "at the cluster scope"}',
             "Forbidden",
             details | {"kind": resource.plural},

@@ -75,6 +75,8 @@ class FakeKube:
         self.anonymous: User | None = None
         """Who comes without a token; None: refused with 401."""
         self.connections: set[Handler] = set()
+        self.logs: dict[str, str] = {}
+        """What the containers of an image wrote."""
         self.tls = _tls_context(tls, client_ca) if tls else None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -193,6 +195,25 @@ class FakeKube:
         }
         path.write_text(yaml.safe_dump(document))
         return path
+
+    def has(self, place: Place) -> bool:
+        """Tell whether the object is there."""
+        return self.storage.get(place.resource, place.key) is not None
+
+    def log_of(self, place: Place, query: dict[str, str]) -> str:
+        """Return the last lines that a pod's container wrote."""
+        pod = self.storage.get(place.resource, place.key) or {}
+        containers = pod.get("spec", {}).get("containers") or [{}]
+        name = query.get("container") or containers[0].get("name")
+        image = next((c.get("image", "") for c in containers if c.get("name") == name), "")
+        statuses = pod.get("status", {}).get("containerStatuses") or [{}]
+        restarts = statuses[0].get("restartCount", 0)
+        if query.get("previous") == "true" and not restarts:
+            raise status.bad_request(f'previous terminated container "{name}" not found')
+        if "waiting" in statuses[0].get("state", {}) and not restarts:
+            raise status.bad_request(f'container "{name}" in pod is waiting to start')
+        lines = self.logs.get(image, "").splitlines(keepends=True)
+        return "".join(lines[-int(query.get("tailLines", "1000000")) :])
 
     def _place(self, kind: str, meta: Json, sub: str | None = None) -> Place:
         resource = of_kind(kind)

@@ -58,20 +58,34 @@ def _roll(fake: "FakeKube", wanted: int, current: Json, old: list[Json]) -> None
                 return
 
 
-def replica_sets(fake: "FakeKube") -> None:
-    """Make the pods of each ReplicaSet, and report how many are ready."""
+def collect(fake: "FakeKube") -> None:
+    """Delete the ReplicaSets and pods whose owner is gone, as the garbage collector does."""
+    for kind, owner in (("ReplicaSet", "Deployment"), ("Pod", "ReplicaSet")):
+        there = {found["metadata"]["uid"] for found in fake.objects(owner)} | {""}
+        for found in fake.objects(kind):
+            meta = found["metadata"]
+            if owner_of(found) not in there and not meta.get("deletionTimestamp"):
+                fake.delete(kind, meta["namespace"], meta["name"], grace=30)
+
+
+def replica_sets(fake: "FakeKube", refused: str = "") -> None:
+    """Make the pods of each ReplicaSet, unless they are `refused`, and report how many are ready."""
     pods = [p for p in fake.objects("Pod") if not p["metadata"].get("deletionTimestamp")]
     for replica_set in fake.objects("ReplicaSet"):
         meta = replica_set["metadata"]
         owned = [p for p in pods if owner_of(p) == meta["uid"]]
         wanted = _replicas(replica_set)
-        for _ in range(wanted - len(owned)):
+        missing = wanted - len(owned)
+        for _ in range(0 if refused else missing):
             fake.put(_pod(replica_set))
         # Those that are not ready go first, as with the real controller.
         for pod in sorted(owned, key=is_ready)[: max(0, len(owned) - wanted)]:
             fake.delete("Pod", meta["namespace"], pod["metadata"]["name"], grace=30)
         ready = sum(map(is_ready, owned))
-        status = {"replicas": len(owned), "readyReplicas": ready, "availableReplicas": ready}
+        status: Json = {"replicas": len(owned), "readyReplicas": ready, "availableReplicas": ready}
+        if refused and missing > 0:
+            failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+            status["conditions"] = [failure | {"message": refused}]
         _set_status(fake, "ReplicaSet", replica_set, status)
 
 
@@ -111,13 +125,16 @@ def _pod(replica_set: Json) -> Json:
 def _report(fake: "FakeKube", deployment: Json, current: Json, owned: list[Json]) -> None:
     count = sum(_status(s, "replicas") for s in owned)
     ready = sum(map(_ready, owned))
-    status = {
+    status: Json = {
         "observedGeneration": deployment["metadata"]["generation"],
         "replicas": count,
         "updatedReplicas": _status(current, "replicas"),
         "readyReplicas": ready,
         "availableReplicas": ready,
     }
+    # What keeps a ReplicaSet from making pods is said of its Deployment, too.
+    if conditions := (current.get("status") or {}).get("conditions"):
+        status["conditions"] = conditions
     _set_status(fake, "Deployment", deployment, status)
 
 

@@ -1,16 +1,19 @@
 """POST, PUT, PATCH and DELETE, with versions, generations, finalizers and owners of fields."""
 
+import copy
 import datetime
 import json
 import random
 import string
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 from harness.fake_kube import patches, status
 from harness.fake_kube.admission import Defaults, check
+from harness.fake_kube.declared import refuse_undeclared
 from harness.fake_kube.patches import Owned
 from harness.fake_kube.place import Place
 from harness.fake_kube.reading import Query, get_one, shown
@@ -104,6 +107,9 @@ class Writer:
         with self._storage.changed:
             current = self._current(place)
             meta = current["metadata"]
+            uid = (options.get("preconditions") or {}).get("uid")
+            if uid and uid != meta["uid"]:
+                raise _other_uid(place, uid, current)
             grace = options.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
             if grace is None:
                 grace = 30 if place.resource.kind == "Pod" else 0
@@ -134,6 +140,7 @@ class Writer:
         wanted = yaml.safe_load(body)
         if not isinstance(wanted, dict) or not (wanted.get("metadata") or {}).get("name"):
             raise status.bad_request("metadata.name is required for apply patch requests")
+        refuse_undeclared(place, wanted)
         wanted = inward(place.resource, place.version, wanted)
         force = query.get("force") == "true"
         with self._storage.changed:
@@ -142,6 +149,7 @@ class Writer:
                 code, made = self.create(place, wanted, manager)
                 self._owned[place.resource, place.key] = {manager: set(patches.leaves(wanted))}
                 return code, made
+            self._check_version(place, current, wanted)
             owned = self._owned.setdefault((place.resource, place.key), {})
             result = patches.apply(current, wanted, manager, owned, force)
             return 200, self._store(place, current, result, None)
@@ -152,8 +160,21 @@ class Writer:
         assert found is not None
         return found
 
+    def dry(self, write: Callable[[], Answer]) -> Answer:
+        """Return what a write would answer, and leave all as it is (`dryRun=All`)."""
+        with self._storage.changed:
+            backup, owned = self._storage.backup(), copy.deepcopy(self._owned)
+            try:
+                return write()
+            finally:
+                self._storage.restore(backup)
+                self._owned = owned
+
     def _check_version(self, place: Place, current: Json, wanted: Json) -> None:
         given = (wanted.get("metadata") or {}).get("resourceVersion")
+        uid = (wanted.get("metadata") or {}).get("uid")
+        if uid and uid != current["metadata"]["uid"]:
+            raise _other_uid(place, uid, current)
         if given and given != current["metadata"]["resourceVersion"]:
             resource = place.resource
             raise status.modified(
@@ -196,6 +217,16 @@ class Writer:
     def _need_namespace(self, resource: Resource, namespace: str) -> None:
         if resource.namespaced and self._storage.get(_NAMESPACES, ("", namespace)) is None:
             raise status.not_found("namespaces", "", "namespaces", namespace)
+
+
+def _other_uid(place: Place, uid: str, current: Json) -> status.ApiError:
+    return status.ApiError(
+        409,
+        f'Operation cannot be fulfilled on {place.resource.qualified} "{place.name}": Precondition'
+        f" failed: UID in precondition: {uid}, UID in object meta: {current['metadata']['uid']}",
+        "Conflict",
+        {"name": place.name},
+    )
 
 
 def read_json(body: bytes) -> Any:

@@ -1,6 +1,5 @@
 """From a cluster to a request: API server, publisher, etcd, agent, HAProxy."""
 
-import itertools
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,49 +9,24 @@ import pytest
 from harness.agent import AgentProcess, command
 from harness.fake_kube import Controllers, FakeKube
 from harness.fake_kube.objects import PUBLISH, deployment, service
-from harness.fake_kube.status import Json
+from harness.fake_kube.web_pods import WebPods
 from harness.load import Load
-from harness.ports import free_port
 from harness.publisher import PublisherProcess, Store
 from harness.stack import Stack
 from harness.wait import wait_until
-from harness.web import WebServer
 
 HOST = "cart.example"
 
 
-class Pods:
-    """A toy web server for each pod, all on one port and each on an address of its own."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self._numbers = itertools.count(2)
-        self._webs: dict[str, WebServer] = {}
-
-    def start(self, pod: Json) -> str:
-        address = f"127.8.0.{next(self._numbers)}"
-        name = pod["metadata"]["name"]
-        image = pod["spec"]["containers"][0]["image"]
-        self._webs[name] = WebServer(image, self.port, address)
-        return address
-
-    def stop(self, pod: Json) -> None:
-        self._webs.pop(pod["metadata"]["name"]).stop()
-
-    def stop_all(self) -> None:
-        for web in self._webs.values():
-            web.stop()
-
-
 @pytest.fixture
-def pods() -> Iterator[Pods]:
-    made = Pods()
+def pods() -> Iterator[WebPods]:
+    made = WebPods()
     yield made
     made.stop_all()
 
 
 @pytest.fixture
-def fake(pods: Pods) -> Iterator[FakeKube]:
+def fake(pods: WebPods) -> Iterator[FakeKube]:
     """A cluster with controllers, a node, and the Deployment cart behind a Service."""
     made = FakeKube().start()
     # As with a preStop hook: a pod serves on for a moment after it was told to go.
@@ -121,7 +95,7 @@ def test_a_service_is_served_follows_the_cluster_and_goes_when_it_is_deleted(
 
 
 def test_a_rolling_update_loses_no_request(
-    stack: Stack, publisher: PublisherProcess, fake: FakeKube, pods: Pods
+    stack: Stack, publisher: PublisherProcess, fake: FakeKube, pods: WebPods
 ) -> None:
     wait_until("the Service to be served", lambda: answer(stack) == "cart:1", timeout=30)
     load = Load(stack.http_port, HOST, rate=200.0).start()

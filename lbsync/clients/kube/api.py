@@ -1,8 +1,8 @@
-"""What is asked of an API server: lists, single objects, watches, and one kind of write."""
+"""What is asked of an API server: lists, single objects, watches, logs, and writes."""
 
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -14,15 +14,17 @@ from lbsync.clients.kube.pulse import Pulse
 from lbsync.clients.kube.stream import WatchStream
 from lbsync.clients.kube.timing import Timing
 from lbsync.clients.kube.transport import Request, Transport
+from lbsync.clients.kube.workloads.events import ObjectReference, new_event
 from lbsync.errors import Rejected
-from lbsync.timestamps import stamp
 
 T = TypeVar("T")
 PAGE = 500
 """Objects a page, as client-go's pager asks for."""
 
-_MOST_NAME = 220
-"""Of an Event's name, which holds 253 characters: what is left is for a dot and the time."""
+_STRICT = {"fieldValidation": "Strict"}
+"""Fields that the API does not know are refused (since 1.25; older servers drop them), not dropped."""
+_DRY_RUN = {"dryRun": "All"}
+_MOST_LOG = 65_536
 
 
 class Listing(msgspec.Struct, Generic[T]):
@@ -30,16 +32,6 @@ class Listing(msgspec.Struct, Generic[T]):
 
     version: str
     entries: list[Entry[T]]
-
-
-class ObjectReference(msgspec.Struct, frozen=True, kw_only=True):
-    """What an Event is about."""
-
-    api_version: str
-    kind: str
-    namespace: str
-    name: str
-    uid: str
 
 
 class Client:
@@ -80,19 +72,21 @@ class Client:
         namespace: str | None = None,
         selector: str = "",
         *,
+        fields: str = "",
         limit: int = PAGE,
         keep: Callable[[Entry[T]], Entry[T]] = lambda entry: entry,
     ) -> Listing[T]:
         """Return all objects of a kind; namespace None means all of them.
 
         Asked for in pages of `limit`; when a page comes too late (410 on `continue`), once more in
-        one piece. Finds out which of the kind's API versions the server serves. `keep` says what
-        to keep of each entry while the pages come in.
+        one piece. Finds out which of the kind's API versions the server serves. `fields` is a selector
+        by fields; `keep` says what to keep of each entry while the pages come in.
         """
+        query = _query(selector) | ({"fieldSelector": fields} if fields else {})
         try:
-            return self._pages(kind, namespace, _query(selector) | {"limit": str(limit)}, keep)
+            return self._pages(kind, namespace, query | {"limit": str(limit)}, keep)
         except Expired:
-            return self._pages(kind, namespace, _query(selector), keep)
+            return self._pages(kind, namespace, query, keep)
 
     def version(self, kind: Kind[T], namespace: str | None = None, selector: str = "") -> str:
         """Return the resourceVersion a list would have now; costs one object."""
@@ -136,31 +130,8 @@ class Client:
 
         `reason` is one CamelCase word; `kind` is Normal or Warning. Needs `create` on `events`.
         """
-        now = stamp()
         namespace = about.namespace or "default"
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            # The name is how client-go makes it: object, dot, time in hexadecimal.
-            "metadata": {
-                "name": f"{about.name[:_MOST_NAME]}.{time.time_ns():x}",
-                "namespace": namespace,
-            },
-            "involvedObject": {
-                "apiVersion": about.api_version,
-                "kind": about.kind,
-                "namespace": about.namespace,
-                "name": about.name,
-                "uid": about.uid,
-            },
-            "reason": reason,
-            "message": message[:1024],
-            "type": kind,
-            "source": {"component": "lbsync"},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
+        event = new_event(about, reason=reason, message=message, kind=kind)
         request = Request(
             what=f"create an event in namespace {namespace}",
             path=f"/api/v1/namespaces/{quote(namespace, safe='')}/events",
@@ -168,6 +139,82 @@ class Client:
             body=msgspec.json.encode(event),
         )
         self._transport.fetch(request)
+
+    def create(
+        self, kind: Kind[T], namespace: str, body: Mapping[str, Any], *, dry_run: bool = False
+    ) -> T:
+        """Make an object, with no field that the API does not know. `dry_run`: only find out whether it could
+        be made. Raises `Conflict` where it is there, `Rejected` where it is refused."""
+        what, path = self._place("create", kind, namespace)
+        query = _STRICT | (_DRY_RUN if dry_run else {})
+        return self._write(kind, Request(what=what, path=path, query=query, method="POST",
+                                         body=msgspec.json.encode(body)))  # fmt: skip
+
+    def apply(
+        self,
+        kind: Kind[T],
+        namespace: str,
+        body: Mapping[str, Any],
+        *,
+        manager: str,
+        dry_run: bool = False,
+    ) -> T:
+        """Make an object, or bring it to what `body` says, by server-side apply: what `body` said before under
+        the same `manager`, and does not say any more, goes; fields of others stay.
+
+        With a `uid` in `body` only that very object is changed. Raises `Conflict`, naming the fields, where
+        somebody else has set one of them.
+        """
+        name = body["metadata"]["name"]
+        what, path = self._place("apply", kind, namespace, name)
+        query = _STRICT | {"fieldManager": manager} | (_DRY_RUN if dry_run else {})
+        return self._write(kind, Request(what=what, path=path, query=query, method="PATCH",
+                                         content_type="application/apply-patch+yaml",
+                                         body=msgspec.json.encode(body)))  # fmt: skip
+
+    def patch(
+        self,
+        kind: Kind[T],
+        namespace: str,
+        name: str,
+        change: Mapping[str, Any],
+        *,
+        manager: str,
+    ) -> T:
+        """Change an object by a merge patch (RFC 7386); with a `uid` in it, only that very object."""
+        what, path = self._place("patch", kind, namespace, name)
+        return self._write(kind, Request(what=what, path=path, query={"fieldManager": manager},
+                                         method="PATCH", content_type="application/merge-patch+json",
+                                         body=msgspec.json.encode(change)))  # fmt: skip
+
+    def delete(self, kind: Kind[T], namespace: str, name: str, uid: str) -> None:
+        """Delete this very object; what it owns is deleted by the cluster afterwards."""
+        what, path = self._place("delete", kind, namespace, name)
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        body = msgspec.json.encode({"kind": "DeleteOptions", "apiVersion": "v1"} | options)
+        self._transport.fetch(Request(what=what, path=path, method="DELETE", body=body))
+
+    def log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool) -> str:
+        """Return the last lines that a container wrote; `previous`: before it was started anew."""
+        query: dict[str, str | int] = {
+            "container": container,
+            "tailLines": lines,
+            "limitBytes": _MOST_LOG,
+        }
+        return self._transport.fetch(
+            Request(
+                what=f"read the log of pod {pod} in namespace {namespace}",
+                path=f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log",
+                query=query | ({"previous": "true"} if previous else {}),
+                accept="*/*",
+            )
+        ).decode("utf-8", "replace")
+
+    def _write(self, kind: Kind[T], request: Request) -> T:
+        entry = kind.read(self._transport.fetch(request))
+        if entry.value is None:
+            raise Rejected(f"{request.what}: {entry.problem}")
+        return entry.value
 
     def _pages(
         self,

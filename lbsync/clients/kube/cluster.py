@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from lbsync import log
-from lbsync.clients.kube.api import Client, ObjectReference
+from lbsync.clients.kube.api import Client
 from lbsync.clients.kube.auth.access import ClusterConfig
 from lbsync.clients.kube.availability import Availability
 from lbsync.clients.kube.health import Health
@@ -17,6 +17,7 @@ from lbsync.clients.kube.reflector import Reflector
 from lbsync.clients.kube.resource_version import Stats
 from lbsync.clients.kube.store import Change
 from lbsync.clients.kube.timing import Timing
+from lbsync.clients.kube.workloads.events import ObjectReference
 
 T = TypeVar("T")
 

@@ -101,6 +101,8 @@ def refusal(what: str, code: int, status: Status, retry_after: float | None = No
     told = f"{what}: {status.message or 'no explanation'} (HTTP {code})"
     if code == 410 or status.reason == "Expired" or _from_the_future(status):
         return Expired(told)
+    if any(words in told for words in _NOT_IN_THE_SCHEMA):
+        return Rejected(told)
     if code == 429 or code >= 500:
         asked = retry_after
         if asked is None and status.details and status.details.retry_after_seconds:
@@ -110,6 +112,10 @@ def refusal(what: str, code: int, status: Status, retry_after: float | None = No
     meaning, cure = _MEANINGS.get(code, (Rejected, ""))
     return meaning(told + cure)
 
+
+_NOT_IN_THE_SCHEMA = ("failed to create typed patch object", "field not declared in schema")
+"""What server-side apply says, with code 500, of a field that the API does not have (kube-apiserver,
+`structured-merge-diff`): asking again is of no use."""
 
 _MEANINGS: dict[int, tuple[type[LbsyncError], str]] = {
     401: (Unauthorized, "; renew the token or the certificate that is shown"),
