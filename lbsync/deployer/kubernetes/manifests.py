@@ -38,6 +38,14 @@ def deployment_name(app: str, number: int) -> str:
     return f"{app}-{number}"
 
 
+def container_name(app: App) -> str:
+    """Return the name of the app's own container."""
+    if app.pod is UNSET:
+        return app.name
+    main = main_container(app.pod.spec, None if app.container is UNSET else app.container)
+    return str((main or {}).get("name", ""))
+
+
 def marks(app: str) -> dict[str, str]:
     """Return the labels of everything that is made for an app."""
     return {MANAGED_BY: MANAGER, "app.kubernetes.io/name": app, APP: app}

@@ -1,0 +1,96 @@
+"""What the pods of a version tell of themselves: how many are ready, and why one will never be. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from lbsync.kube_objects import ContainerState, PodState
+
+_UNUSABLE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *_UNUSABLE})
+_NOT_STARTED = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+)
+_CRASHING = "CrashLoopBackOff"
+_FOR_GOOD = (
+    "not found",
+    "manifest unknown",
+    "unauthorized",
+    "denied",
+    "does not exist",
+    "no match for",
+)
+"""What registries say of an image that a second try will not bring either."""
+PATIENCE_S = 10.0
+"""Seconds that a trouble may last which may be over at the second try: a registry that stumbles, a Secret that is
+made a moment later, a quota that pods which end still hold."""
+UNSCHEDULABLE_S = 20.0
+"""The same for a pod that no node takes; while a cluster autoscaler says that it makes one, there is no limit."""
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Why a pod is not ready, where its kubelet or the scheduler says so."""
+
+    pod: str
+    reason: str
+    """One sentence for people."""
+    patience: float
+    """Seconds that it may last."""
+    kind: str
+    """The same while it is the same trouble."""
+    container: str = ""
+    """Whose log explains it; empty: nobody's."""
+    restarted: bool = False
+    """The log before the last start explains it."""
+    unschedulable: bool = False
+
+
+def living(pods: Iterable[PodState]) -> list[PodState]:
+    """Return those that are to stay: a pod that was told to end, or has ended, is replaced by another one."""
+    return [pod for pod in pods if not pod.deleting and pod.phase not in ("Failed", "Succeeded")]
+
+
+def count_sentence(ready: int, wanted: int) -> str:
+    """Return how many are ready, for people."""
+    return (
+        f"{ready} of {wanted} pod{'' if wanted == 1 else 's'} {'is' if ready == 1 else 'are'} ready"
+    )
+
+
+def troubles(pods: Sequence[PodState]) -> Iterator[Trouble]:
+    """Yield the trouble of each pod that is not ready, as far as anybody has said it."""
+    for pod in pods:
+        if pod.ready:
+            continue
+        if pod.unschedulable:
+            reason = f"pod {pod.name}: no node takes it: {pod.unschedulable}"
+            yield Trouble(pod.name, reason, UNSCHEDULABLE_S, "unschedulable", unschedulable=True)
+        for container in pod.containers:
+            if (found := _of_container(pod, container)) is not None:
+                yield found
+                break
+
+
+def _of_container(pod: PodState, container: ContainerState) -> Trouble | None:
+    said = f": {container.message}" if container.message else ""
+    if container.waiting in _NOT_PULLED:
+        is_final = container.waiting in _UNUSABLE or any(
+            word in container.message.lower() for word in _FOR_GOOD
+        )
+        reason = f"pod {pod.name}: the image of container {container.name} cannot be pulled ({container.waiting}){said}"
+        return Trouble(pod.name, reason, 0 if is_final else PATIENCE_S, "image")
+    if container.waiting in _NOT_STARTED:
+        reason = f"pod {pod.name}: container {container.name} cannot be started ({container.waiting}){said}"
+        return Trouble(pod.name, reason, PATIENCE_S, "start")
+    if container.waiting == _CRASHING:
+        reason = f"pod {pod.name}: container {container.name} ends again and again ({_CRASHING}): {_end(container)}"
+        return Trouble(pod.name, reason, 0, "crash", container.name, restarted=True)
+    return None
+
+
+def _end(container: ContainerState) -> str:
+    if container.last_end == "OOMKilled":
+        return "it was killed for taking more memory than its limit (OOMKilled); raise resources.limits.memory"
+    if container.last_end:
+        return f"the last time with code {container.last_code} ({container.last_end})"
+    return container.message or "nobody says why"

@@ -1,0 +1,201 @@
+"""The provider for Kubernetes: versions are Deployments, and the publisher finds their pods by one Service."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import UNSET
+
+from lbsync.agent.review import refusals
+from lbsync.clients.kube import DEPLOYMENTS, SERVICES, Client
+from lbsync.clients.kube.errors import NotFound
+from lbsync.deployer.kubernetes import document, manifests, pods
+from lbsync.deployer.kubernetes.changed_check import refuse_a_check_that_live_pods_fail
+from lbsync.deployer.kubernetes.cluster import AppCluster
+from lbsync.deployer.kubernetes.document import App
+from lbsync.deployer.kubernetes.gate import KubernetesGate
+from lbsync.deployer.kubernetes.publication import published
+from lbsync.deployer.kubernetes.warnings import warnings
+from lbsync.errors import Conflict, Rejected
+from lbsync.model.deploying import VersionRecord
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema import reading
+from lbsync.schema.decode import encode
+from lbsync.schema.keys import ServiceId, service_key
+from lbsync.schema.publishing import SOURCE_PREFIX
+from lbsync.schema.service_document import Change
+from lbsync.settings import Settings
+
+_NO_VERSION = 0
+"""Versions are counted from 1: nothing that is there has this number."""
+
+
+class Kubernetes:
+    """Makes versions of apps in one cluster. Thread-safe."""
+
+    kind: Literal["kubernetes"] = "kubernetes"
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+
+    def close(self) -> None:
+        """End all requests. May be called twice."""
+        self._client.close()
+
+    def check(self, app: ServiceId, found: Mapping[str, Any], snapshot: Snapshot, /) -> list[str]:
+        """Return warnings. Raises `Rejected` where the document, what is published already, or the cluster
+        stands against it; nothing is changed."""
+        made = document.from_plain(dict(found))
+        if made.id != app:
+            raise Rejected(
+                f"the document is of {made.id}, not of {app}; correct namespace and name"
+            )
+        told = warnings(made)
+        self._refuse_taken(made, snapshot)
+        self._try(made)
+        return told
+
+    def provision(self, app: ServiceId, version: VersionRecord, /) -> None:
+        """Have the version's Deployment made, and the Service where there is none yet."""
+        made = document.from_plain(version.document)
+        cluster = self._of(app)
+        service = cluster.service()
+        if service is None:
+            cluster.apply_service(manifests.service(made), None)
+        else:
+            manifests.refuse_foreign(f"Service {app}", service.labels, app.name)
+        there = cluster.deployment(version.number)
+        if there is None:
+            wanted = manifests.deployment(made, version.number, version.deployment)
+            cluster.apply_deployment(wanted)
+            return
+        what = f"Deployment {app.ns}/{there.name}"
+        manifests.refuse_foreign(what, there.labels, app.name)
+        if there.annotations.get(manifests.DEPLOYMENT) != version.deployment:
+            raise Rejected(
+                f"{what} is there already, made by deployment "
+                f"{there.annotations.get(manifests.DEPLOYMENT) or 'without a name'}; versions are counted on, so "
+                "deploy once more, or remove it"
+            )
+        if there.replicas == 0:
+            cluster.scale(there, made.replicas)
+
+    def gate(self, app: ServiceId, version: VersionRecord, /) -> KubernetesGate:
+        """Return what tells when the version is healthy."""
+        del app
+        made = document.from_plain(version.document)
+        return KubernetesGate(self._client, made, version.number)
+
+    def publish(
+        self, app: ServiceId, version: VersionRecord, live: VersionRecord | None = None, /
+    ) -> None:
+        """Put what the version says of its service in force. `live`: what serves now, and has to get through a
+        check that changes; raises `Rejected` where it would not."""
+        made = document.from_plain(version.document)
+        cluster = self._of(app)
+        there = cluster.service()
+        if there is not None:
+            manifests.refuse_foreign(f"Service {app}", there.labels, app.name)
+            if live is not None:
+                serving = pods.living(cluster.pods(live.number))
+                refuse_a_check_that_live_pods_fail(made, there, serving)
+        cluster.apply_service(manifests.service(made), there)
+
+    def scale_away(self, app: ServiceId, version: VersionRecord, /) -> bool:
+        """Have the version's pods ended; return whether none is left."""
+        cluster = self._of(app)
+        there = cluster.own_deployment(version.number)
+        if there is not None and there.replicas:
+            cluster.scale(there, 0)
+        return not cluster.pods(version.number)
+
+    def remove(self, app: ServiceId, version: VersionRecord, /) -> bool:
+        """Have the version's Deployment deleted; return whether nothing of it is left. What somebody else made
+        is left alone."""
+        cluster = self._of(app)
+        there = cluster.own_deployment(version.number)
+        if there is None:
+            return not cluster.pods(version.number)
+        if there.annotations.get(manifests.DEPLOYMENT) != version.deployment:
+            return True
+        if not there.deleting:
+            cluster.delete_deployment(there)
+        return False
+
+    def remove_app(self, app: ServiceId, /) -> bool:
+        """Have all of the app deleted; return whether nothing of it is left.
+
+        The Service goes in a call of its own, before the pods: they are to end when nobody is sent to them.
+        """
+        cluster = self._of(app)
+        service = cluster.service()
+        if service is not None and manifests.is_ours(service.labels, app.name):
+            cluster.delete_service(service)
+            return False
+        there = cluster.deployments()
+        for found in there:
+            if not found.deleting:
+                cluster.delete_deployment(found)
+        return not there and not cluster.pods()
+
+    def image(self, app: ServiceId, version: VersionRecord, /) -> str:
+        """Return the image of the app's container with the digest that its pods run; without one where no pod
+        says it."""
+        made = document.from_plain(version.document)
+        name = manifests.container_name(made)
+        for pod in self._of(app).pods(version.number):
+            for container in pod.containers:
+                # Docker's runtime writes docker-pullable:// before it.
+                image = container.image_id.rpartition("://")[2]
+                if container.name == name and "@" in image:
+                    return image
+        return "" if made.image is UNSET else str(made.image)
+
+    def _of(self, app: ServiceId) -> AppCluster:
+        return AppCluster(self._client, app.ns, app.name)
+
+    def _refuse_taken(self, made: App, snapshot: Snapshot) -> None:
+        """Raise `Rejected` where the service's key is somebody else's, or its hosts, paths and port are."""
+        key = service_key(made.id)
+        item = snapshot.items.get(key)
+        if item is not None and not _is_published(item.value):
+            raise Rejected(
+                f"{key} is there, and no publisher wrote it: the app's Service could not be published; remove it "
+                f"('lbsync service rm {made.id}'), or give the app another name"
+            )
+        change = Change(key, item, encode(published(made)))
+        if found := refusals(snapshot, [change], {str(made.id)}, self._settings):
+            raise Rejected("; ".join(f"{problem.key}: {problem.reason}" for problem in found))
+
+    def _try(self, made: App) -> None:
+        """Have the API server judge both objects, and change nothing. Raises `Rejected`."""
+        service = manifests.service(made)
+        there = self._service_for_check(made)
+        try:
+            if there is None:
+                self._client.create(SERVICES, made.namespace, service, dry_run=True)
+            else:
+                manifests.refuse_foreign(f"Service {made.id}", there.labels, made.name)
+                service["metadata"]["uid"] = there.uid
+                self._client.apply(
+                    SERVICES, made.namespace, service, manager=manifests.MANAGER, dry_run=True
+                )
+            deployment = manifests.deployment(made, _NO_VERSION, "")
+            self._client.create(DEPLOYMENTS, made.namespace, deployment, dry_run=True)
+        except Conflict as error:
+            raise Rejected(f"{error}; put that back, or into the app's document") from error
+
+    def _service_for_check(self, made: App) -> Any:
+        try:
+            return self._client.get(SERVICES, made.namespace, made.name)
+        except NotFound:
+            return None
+
+
+def _is_published(value: bytes) -> bool:
+    try:
+        found = reading.plain(value)
+    except reading.Unreadable:
+        return False
+    source = found.get("source") if isinstance(found, dict) else None
+    return isinstance(source, str) and source.startswith(SOURCE_PREFIX)

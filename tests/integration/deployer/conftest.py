@@ -1,0 +1,77 @@
+"""A fake cluster with controllers, pods that answer, and the provider for Kubernetes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.fake_kube import Controllers, FakeKube
+from harness.fake_kube.web_pods import WebPods
+from lbsync.clients.kube import Client
+from lbsync.deployer.kubernetes import document, manifests
+from lbsync.deployer.kubernetes.document import App
+from lbsync.deployer.kubernetes.provider import Kubernetes
+from lbsync.model.deploying import VersionRecord
+from lbsync.settings import Settings
+from tests.kube import FAST, config_for
+
+DOCUMENT = """
+namespace: shop
+name: cart
+image: cart:1
+port: {port}
+replicas: 2
+service: {{hosts: [cart.example]}}
+probe: {{path: /health, interval: 1ms, timeout: 500ms, good: 2}}
+"""
+
+Versions = Callable[..., VersionRecord]
+
+
+@pytest.fixture
+def pods() -> Iterator[WebPods]:
+    made = WebPods()
+    yield made
+    made.stop_all()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeKube]:
+    made = FakeKube().start()
+    made.namespace("shop")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def controllers(fake: FakeKube, pods: WebPods) -> Iterator[Controllers]:
+    made = Controllers(fake, start_pod=pods.start, stop_pod=pods.stop).start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def provider(fake: FakeKube, tmp_path: Path) -> Iterator[Kubernetes]:
+    client = Client(config_for(fake, tmp_path), FAST)
+    yield Kubernetes(client, Settings())
+    client.close()
+
+
+@pytest.fixture
+def app_of(pods: WebPods) -> Callable[[str], App]:
+    """Return the app with some lines more."""
+
+    def read(more: str = "") -> App:
+        return document.read((DOCUMENT.format(port=pods.port) + more).encode())
+
+    return read
+
+
+@pytest.fixture
+def version_of(app_of: Callable[[str], App]) -> Versions:
+    def make(number: int = 1, more: str = "", image: str = "") -> VersionRecord:
+        app = app_of(more)
+        plain = document.to_plain(app) | ({"image": image} if image else {})
+        return VersionRecord(manifests.group_of(number), number, plain, f"deployment-{number}")
+
+    return make
