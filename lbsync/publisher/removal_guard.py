@@ -156,7 +156,8 @@ class RemovalGuard:
             for service, since in self._since.items()
             if service in losses and (without_end or now < since + self._limits.seconds)
         }
-        held = self._unconfirmed(held, around.confirmed)
+        passing = {s: loss for s, loss in losses.items() if loss.lost and s not in held}
+        held = self._unconfirmed(held, passing, around.confirmed)
         self.hold = Hold(_id(held), held, total, self._until) if held else None
         return {service: self._reason(self._first[service]) for service in held}
 
@@ -181,14 +182,19 @@ class RemovalGuard:
             # What is still missing has its time from here on: it may well be on its way back.
             self._since = dict.fromkeys(self._since, now)
 
-    def _unconfirmed(self, held: dict[str, Loss], confirmed: Confirmations) -> dict[str, Loss]:
-        """Return what is not confirmed, and note what is."""
-        self.hold_id = _id(held)
+    def _unconfirmed(
+        self, held: dict[str, Loss], passing: dict[str, Loss], confirmed: Confirmations
+    ) -> dict[str, Loss]:
+        """Return what is not confirmed, and note what is; also of what goes by itself (`passing`): what somebody
+        announced is small enough here, and may be too much for the agents' guard, which is told with the
+        removal."""
         newest = max((loss.revision for loss in held.values()), default=0)
-        whole = bool(held) and confirmed.names(self.hold_id, newest)
+        whole = bool(held) and confirmed.names(_id(held), newest)
         self.confirmed = {
             service: loss for service, loss in held.items() if whole or _is_covered(loss, confirmed)
         }
+        self.confirmed |= {s: loss for s, loss in passing.items() if _is_covered(loss, confirmed)}
+        self.hold_id = _id(held or self.confirmed)
         self._on_its_way |= self.confirmed
         return {s: loss for s, loss in held.items() if s not in self.confirmed}
 

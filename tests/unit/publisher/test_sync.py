@@ -256,6 +256,26 @@ def test_a_confirmation_of_one_record_of_a_service_says_nothing_of_its_others() 
     assert found.sync.let_go == {"shop/cart": 0, "shop/cart.2": 0}
 
 
+def test_what_was_announced_is_passed_on_to_the_agents_also_where_nothing_is_held() -> None:
+    """A deployer says what it is about to take away. That may be little to the publisher, and too much to the
+    agents' guard; what was said before the removal is used up there by the time it comes."""
+    found = bench()
+    found.write()
+    found.objects.put(slice_(*PODS[:3]))
+    found.confirm("announced", cart=3)
+    found.write(CART)
+    assert len(addresses(found)) == 3
+    assert found.sync.let_go == {"shop/cart": 3}
+    found.objects.put(slice_(*PODS[:2]))
+    found.write(CART)
+    assert len(addresses(found)) == 2
+    assert found.sync.let_go == {}, "nobody announced that"
+    found.confirm("gone", cart=0)
+    found.write(deleted(found))
+    assert found.stored_keys("services", "endpoints") == []
+    assert found.sync.let_go == {"shop/cart": 0}
+
+
 @pytest.mark.parametrize("again", ["seen", "by a new leader", "by the next leader"])
 def test_services_that_came_back_after_a_confirmed_removal_are_held_the_next_time(
     again: str,
