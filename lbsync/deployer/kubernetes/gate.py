@@ -72,6 +72,7 @@ class KubernetesGate:
             is_made=True,
             is_done=is_seen and good >= wanted and len(ready) == len(found),
             detail=self._detail(ready, good, wanted),
+            servers=wanted,
         )
 
     @property
