@@ -65,6 +65,49 @@ def a_fleet() -> dict[str, Any]:
     }  # fmt: skip
 
 
+UNDER_WAY, ENDED = "20260102-100000-00000b", "20260101-100000-00000a"
+
+
+def a_deployment() -> dict[str, Any]:
+    """Keys of deployments: of shop/cart one has ended, and one is under way."""
+    blue, green = (
+        {"group": "blue", "deployment": ENDED},
+        {"group": "green", "deployment": UNDER_WAY},
+    )
+    first = {
+        "id": ENDED, "provider": "groups", "action": "switch", "version": blue, "by": "token ci from 10.0.0.1",
+        "created_at": "2026-01-01T10:00:00.000Z", "ended_at": "2026-01-01T10:00:42.500Z", "phase": "deployed",
+        "phase_at": "2026-01-01T10:00:42.500Z", "events": 2,
+    }  # fmt: skip
+    second = {
+        "id": UNDER_WAY, "provider": "groups", "action": "switch", "version": green, "old": blue,
+        "strategy": {"steps": [10, 50], "manual": True}, "by": "ann on lb-1", "phase": "switching", "step": 1,
+        "created_at": "2026-01-02T10:00:00.000Z", "phase_at": "2026-01-02T10:00:03.000Z",
+        "previous": {"groups": {"blue": 1}}, "route": {"groups": {"blue": 90, "green": 10}},
+        "waits": "somebody to promote it to step 2 of 3", "revisions": {"staged": 7, "switching": 8, "switching 1": 8},
+        "events": 3, "notices": ["2 of 3 converged; lb-3 silent since 2026-01-02"],
+    }  # fmt: skip
+    told = [
+        ("queued", "switch to green", "ann on lb-1"), ("staged", "1 of 1 servers is up on 2 of 2 hosts", ""),
+        ("switching", "step 1 of 3: 10% of the traffic to green", ""),
+    ]  # fmt: skip
+    events = {
+        f"events/shop/cart/{UNDER_WAY}/{number:06}": {
+            "at": f"2026-01-02T10:00:0{number}.000Z", "phase": phase, "text": text, "by": by,
+        }
+        for number, (phase, text, by) in enumerate(told)
+    }  # fmt: skip
+    return {
+        "versions/shop/cart": {"active": UNDER_WAY, "live": blue},
+        f"deployments/shop/cart/{ENDED}": first,
+        f"deployments/shop/cart/{UNDER_WAY}": second,
+        f"deployments/db/main/{ENDED}": first
+        | {"phase": "failed", "reason": "no server of blue is up"},
+        "deployments/shop/new/20260103-100000-00000c": {"from": "a newer lbsync"},
+        **events,
+    }
+
+
 def stored(values: Mapping[str, Any]) -> FakeSource:
     """A store with these keys; what agents and leaders write hangs on a lease."""
     source = FakeSource()
@@ -79,13 +122,19 @@ class ConsoleClient:
     """Asks one console. Every request is made as `http://localhost:8480`."""
 
     def __init__(
-        self, directory: Path, values: Mapping[str, Any] | None = None, **settings: Any
+        self,
+        directory: Path,
+        values: Mapping[str, Any] | None = None,
+        deployments: Mapping[str, Any] | None = None,
+        **settings: Any,
     ) -> None:
         self.source = stored(a_fleet() if values is None else values)
         self.source.start(lambda: None)
         self.tokens = Tokens(directory / "tokens.json")
         self.settings = replace(Console(), **settings)
-        self.board = Board(self.source, frozenset())
+        self.deployments = stored(a_deployment() if deployments is None else deployments)
+        self.deployments.start(lambda: None)
+        self.board = Board(self.source, frozenset(), deployments=self.deployments)
         self.context = Context(
             self.settings, self.board, Renderer(), self.tokens,
             Sessions(self.tokens, 600.0), Operations(self.source), Places(self.settings.max_streams),
@@ -100,6 +149,10 @@ class ConsoleClient:
             for route in app.handlers(self.context).routes
             for handler in getattr(route, "route_handlers", ())
         ]
+
+    def keep(self, key: str, value: Any) -> None:
+        """Write what deployers keep."""
+        self.deployments.put(key, json.dumps(value).encode())
 
     def get(self, path: str, headers: Mapping[str, str] = PAGE) -> httpx.Response:
         """Ask for a page."""

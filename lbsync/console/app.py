@@ -13,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 import lbsync
 from lbsync import log
 from lbsync.console.context import EVERYBODY, MOST_BODY, Context, confine, state_of
-from lbsync.console.pages import actions, answers, api, files, login, orders
+from lbsync.console.pages import actions, answers, api, apps, files, login, orders
 from lbsync.console.problem import Problem, RequestProblem, document, of_error
 from lbsync.console.security.gate import App, Gate, Scope, Visitor
 from lbsync.errors import LbsyncError
@@ -52,7 +52,7 @@ def handlers(context: Context) -> Litestar:
             login.log_out,
             files.static,
             files.healthz,
-            Router(API, route_handlers=[*api.HANDLERS, *actions.API, *orders.API]),
+            Router(API, route_handlers=[*api.HANDLERS, *apps.HANDLERS, *actions.API, *orders.API]),
         ],
         guards=[confine],
         state=State(state_of(context)),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lbsync.clients.source import Health, Source
+from lbsync.console.facts.deployments import Deployments
 from lbsync.console.facts.services import ServiceIndex
 from lbsync.console.facts.state import State, StateBuilder
 from lbsync.errors import Unavailable
@@ -29,6 +30,10 @@ class Shown(msgspec.Struct, frozen=True, eq=False):
     """Of the watch: whether etcd answers, and since when not."""
     answers: Mapping[str, HealthRecord | None] = {}
     """What hosts answer about the services that somebody looks at; None: it cannot be read."""
+    deployments: Deployments | None = None
+    """What deployers keep; None: it was never read."""
+    no_deployments: str = ""
+    """Why it was not."""
 
     @property
     def state(self) -> State:
@@ -40,13 +45,19 @@ class Board:
     """Keeps the newest state. All but `wake` belongs to the event loop's thread."""
 
     def __init__(
-        self, source: Source, reserved_ports: frozenset[int], answers: Source | None = None
+        self,
+        source: Source,
+        reserved_ports: frozenset[int],
+        answers: Source | None = None,
+        deployments: Source | None = None,
     ) -> None:
-        """`source` is not started yet, nor is `answers`, the store of what hosts answer to watchers.
-        `reserved_ports`: see `StateBuilder`."""
+        """`source` is not started yet, nor are `answers`, the store of what hosts answer to watchers, and
+        `deployments`, that of deployers. `reserved_ports`: see `StateBuilder`."""
         self._source = source
         self._answers_source = answers
         self._answers: tuple[Snapshot | None, Mapping[str, HealthRecord | None]] = None, {}
+        self._deployments_source = deployments
+        self._deployments: Deployments | None = None
         self._builder = StateBuilder(reserved_ports)
         self._lock = asyncio.Lock()
         self._news = asyncio.Event()
@@ -65,6 +76,8 @@ class Board:
         self._source.start(self.wake)
         if self._answers_source is not None:
             self._answers_source.start(self.wake)
+        if self._deployments_source is not None:
+            self._deployments_source.start(self.wake)
 
     def wake(self) -> None:
         """Something has changed. From any thread."""
@@ -87,17 +100,30 @@ class Board:
                 self._snapshot = snapshot
                 ended = time.monotonic()
                 self._not_before = ended + max(_LEAST_PAUSE_S, _SHARE * (ended - now))
-            return Shown(self._index, self._source.health(), self._answered())
+            known = self.deployments()
+            return Shown(
+                self._index, self._source.health(), self._answered(), known,
+                "" if known is not None else self._why_no_deployments(),
+            )  # fmt: skip
 
-    async def wait(self, since: int, seconds: float) -> None:
+    def deployments(self) -> Deployments | None:
+        """Return what deployers keep now; the same object while nothing new came. None: it was never read."""
+        if self._deployments_source is not None:
+            with contextlib.suppress(Unavailable):  # it was not listed yet
+                snapshot = self._deployments_source.snapshot()
+                if self._deployments is None or snapshot is not self._deployments.snapshot:
+                    self._deployments = Deployments(snapshot, self._deployments)
+        return self._deployments
+
+    async def wait(self, since: int, seconds: float, *, at_once: bool = False) -> None:
         """Wait for news that came after `since` (a value of `news_count`), and until a new state may be built of
-        it; at most about `seconds`."""
+        it; at most about `seconds`. `at_once`: not for the state, by who looks at deployments alone."""
         if self.news_count == since and not self.is_closing:
             try:
                 await asyncio.wait_for(self._news.wait(), seconds)
             except TimeoutError:
                 return
-        if not self.is_closing:
+        if not self.is_closing and not at_once:
             await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
 
     def hurry(self) -> None:
@@ -123,6 +149,10 @@ class Board:
             if snapshot is not self._answers[0]:
                 self._answers = snapshot, health.answers(snapshot)
         return self._answers[1]
+
+    def _why_no_deployments(self) -> str:
+        source = self._deployments_source
+        return source.health().detail if source is not None else "no store of deployments is read"
 
     def _ring(self) -> None:
         # Everybody who waits now is let go; who comes later waits for the next news.

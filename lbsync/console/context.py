@@ -88,7 +88,7 @@ def confine(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHa
     if visitor.reaches(namespace) or EVERYBODY.items() <= handler.opt.items():
         return
     if connection.scope["path"] == "/":
-        raise RequestProblem(Problem(303, "Your services", "", location="/services"))
+        raise RequestProblem(Problem(303, "Your apps", "", location="/apps"))
     what = f"of {namespace[:63]}" if namespace else "of the whole fleet"
     raise RequestProblem(
         Problem(

@@ -6,6 +6,8 @@ import signal
 import socket
 from collections.abc import Callable
 
+import msgspec
+
 from lbsync import log
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
@@ -47,10 +49,22 @@ def run(settings: Settings, load: Callable[[], Settings], source: Source) -> Non
         )
     with contextlib.closing(server.listen(settings.console)) as listener:
         answers = open_source(settings, answers=True)
-        with contextlib.closing(answers):
-            service = _Service(settings, load, source, answers, tokens)
+        deployments = open_source(settings, deployments=True)
+        with contextlib.closing(answers), contextlib.closing(deployments):
+            stores = _Stores(source, answers, deployments)
+            service = _Service(settings, load, stores, tokens)
             asyncio.run(service.serve(listener.dup()))
     log.get().info("the console ends")
+
+
+class _Stores(msgspec.Struct, frozen=True, eq=False):
+    """What is read of etcd."""
+
+    source: Source
+    answers: Source
+    """What hosts answer to watchers."""
+    deployments: Source
+    """What deployers keep."""
 
 
 class _Service:
@@ -60,22 +74,23 @@ class _Service:
         self,
         settings: Settings,
         load: Callable[[], Settings],
-        source: Source,
-        answers: Source,
+        stores: _Stores,
         tokens: Tokens,
     ) -> None:
         console = settings.console
         self._load = load
-        self._board = Board(source, settings.reserved_ports, answers)
+        self._board = Board(
+            stores.source, settings.reserved_ports, stores.answers, stores.deployments
+        )
         self._context = Context(
             console,
             self._board,
             Renderer(),
             tokens,
             Sessions(tokens, console.session_life.seconds),
-            Operations(source),
+            Operations(stores.source),
             Places(console.max_streams),
-            HealthWatch(source, f"the console on {settings.host}"),
+            HealthWatch(stores.source, f"the console on {settings.host}"),
         )
         self._server = server.make(app.make(self._context), console)
         self._server.on_exit = self._board.close

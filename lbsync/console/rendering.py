@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from lbsync.console.problem import Problem
 from lbsync.console.security.gate import Visitor
+from lbsync.log import span
 from lbsync.schema.keys import ServiceId
 from lbsync.timestamps import seconds, stamp
 
@@ -40,6 +41,7 @@ class Renderer:
         )
         self._environment.filters["moment"] = _moment
         self._environment.filters["stamp"] = _stamp
+        self._environment.filters["span"] = span
         self._environment.filters["is_service"] = _is_service
         self._environment.globals["asset"] = _Assets()
         self._kept: dict[tuple[object, ...], tuple[tuple[object, ...], Rendered]] = {}

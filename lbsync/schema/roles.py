@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from lbsync.schema.deploying import deploy_prefix
 from lbsync.schema.health import health_prefix
 
 
@@ -28,12 +29,16 @@ _WRITES: Mapping[str, tuple[str, ...]] = {
         "services/", "endpoints/", "routes/", "settings/", "confirmations/", "watchers/",
         "orders/", "agents/", "history/",
     ),
-    "console": ("confirmations/", "orders/", "watchers/", "history/"),
+    "console": ("services/", "endpoints/", "routes/", "confirmations/", "orders/", "watchers/", "history/"),
     "reader": (),
 }  # fmt: skip
 #: Who answers how services do, and who may see it.
 _HEALTH = {
     "agent": "readwrite", "deploy": "read", "operator": "read", "console": "read", "reader": "read",
+}  # fmt: skip
+#: Who carries out deployments, and who may see them.
+_DEPLOYMENTS = {
+    "deploy": "readwrite", "operator": "readwrite", "console": "readwrite", "reader": "read",
 }  # fmt: skip
 DESCRIPTIONS: Mapping[str, str] = {
     "agent": "all agents: they report in the name of any host",
@@ -41,7 +46,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "publisher": "the publisher of one cluster (--name CLUSTER)",
     "deploy": "whoever writes services and switches traffic: pipelines, people",
     "operator": "people who run the fleet: all of that, orders to hosts, and the settings for all",
-    "console": "`lbsync console` with its buttons",
+    "console": "`lbsync console` with its buttons, and deployments that it carries out",
     "reader": "whoever only looks",
 }
 NAMED = frozenset({"host", "publisher"})
@@ -59,6 +64,8 @@ def grants(role: str, prefix: str, name: str = "") -> Iterator[Grant]:
         yield Grant("readwrite", f"{health_prefix(prefix)}{name}/")
     elif role in _HEALTH:
         yield Grant(_HEALTH[role], health_prefix(prefix))
+    if role in _DEPLOYMENTS:
+        yield Grant(_DEPLOYMENTS[role], deploy_prefix(prefix))
 
 
 def commands(role: str, prefix: str, name: str = "") -> list[str]:

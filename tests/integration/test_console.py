@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,9 @@ from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Delete, Lease, Put
+from lbsync.schema.deploying import deploy_prefix
 from lbsync.schema.health import answers, asked, health_prefix
-from tests.console_client import a_fleet, an_agent
+from tests.console_client import UNDER_WAY, a_deployment, a_fleet, an_agent
 
 PREFIX = "/console/"
 
@@ -41,6 +43,12 @@ class Fleet:
     def delete(self, key: str) -> None:
         self.source.commit([], [Delete(key)])
 
+    def keep(self, key: str, value: Any) -> None:
+        """Write what deployers keep."""
+        kept = open_etcd([node.url for node in self._cluster.nodes], deploy_prefix(PREFIX))
+        kept.commit([], [Put(key, json.dumps(value).encode())])
+        kept.close()
+
     def answer(self, host: str, record: dict[str, Any]) -> None:
         """Answer a watcher as an agent does."""
         beside = open_etcd([node.url for node in self._cluster.nodes], health_prefix(PREFIX))
@@ -51,6 +59,7 @@ class Fleet:
 @pytest.fixture
 def fleet(etcd: Etcd) -> Iterator[Fleet]:
     etcd.delete(PREFIX, "--prefix")
+    etcd.delete(deploy_prefix(PREFIX), "--prefix")
     source = open_etcd([etcd.node.url], PREFIX)
     made = Fleet(source, etcd)
     yield made
@@ -122,6 +131,33 @@ def test_nobody_is_asked_while_nobody_looks(console: ConsoleProcess, fleet: Flee
     with console.stream("/live/services/shop/cart"):
         wait_until("the question", lambda: asked(fleet.source.snapshot()).services, timeout=10)
     assert answers(fleet.source.snapshot()) == {}
+
+
+def test_a_deployment_is_followed_event_by_event(console: ConsoleProcess, fleet: Fleet) -> None:
+    path = f"deployments/shop/cart/{UNDER_WAY}"
+    for key, value in a_deployment().items():
+        fleet.keep(key, value)
+    read(console, f"/{path}", "switching")
+    wants = {"Accept": "text/event-stream"}
+    with console.stream(f"/api/{path}/events", **wants) as events:
+        assert [next(events)[1] for _ in range(3)] == ["0", "1", "2"]
+        told = {
+            "at": "2026-01-02T10:00:09.000Z",
+            "phase": "converged",
+            "text": "2 of 2 hosts verified it",
+        }
+        began = time.monotonic()
+        fleet.keep(f"events/shop/cart/{UNDER_WAY}/000003", told)
+        kind, number, text = next(events)
+        assert time.monotonic() - began < 2
+        assert (kind, number, json.loads(text)["text"]) == ("event", "3", told["text"])
+    # Who comes again is told only what he does not know, and the end.
+    record = a_deployment()[path] | {"phase": "deployed", "ended_at": "2026-01-02T10:00:10.000Z"}
+    with console.stream(f"/api/{path}/events", **wants, **{"Last-Event-ID": "2"}) as events:
+        assert next(events)[1] == "3"
+        fleet.keep(path, record)
+        assert next(events) == ("end", "3", "deployed")
+    read(console, f"/{path}", "after 10 s")
 
 
 def test_a_held_removal_is_confirmed_by_who_may(console: ConsoleProcess, fleet: Fleet) -> None:

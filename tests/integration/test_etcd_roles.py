@@ -29,12 +29,18 @@ MAY = {
         "agents/lb-1", "quarantine/shop/cart", "/lbsync-health/lb-1", "/lbsync-health/lb-1/report",
     },
     "publisher": {"services/shop/cart", "confirmations/1", "publishers/prod/leader"},
-    "deploy": {"services/shop/cart", "routes/shop/cart", "confirmations/1", "watchers/1", "history/1"},
+    "deploy": {
+        "services/shop/cart", "routes/shop/cart", "confirmations/1", "watchers/1", "history/1",
+        "/lbsync-deploy/locks/shop/cart",
+    },
     "operator": {
         "services/shop/cart", "routes/shop/cart", "settings/global", "confirmations/1", "watchers/1", "orders/1",
-        "agents/lb-1", "agents/lb-2", "agents/lb-10", "history/1",
+        "agents/lb-1", "agents/lb-2", "agents/lb-10", "history/1", "/lbsync-deploy/locks/shop/cart",
     },
-    "console": {"confirmations/1", "orders/1", "watchers/1", "history/1"},
+    "console": {
+        "services/shop/cart", "routes/shop/cart", "confirmations/1", "orders/1", "watchers/1", "history/1",
+        "/lbsync-deploy/locks/shop/cart",
+    },
     "reader": set(),
 }  # fmt: skip
 KEYS = sorted(

@@ -2,30 +2,24 @@
 
 import asyncio
 import time
-from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import MediaType, Response, get
 from litestar.handlers import BaseRouteHandler
-from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
+from litestar.types import Send
 
 from lbsync.console.context import EVERYBODY, AnyRequest, Context, context_of, visitor_of
+from lbsync.console.pages.streams import HEARTBEAT, LONGEST_S, event, news, streamed, tell
 from lbsync.console.pages.table import PAGES, Page, Question
-from lbsync.console.problem import Problem, RequestProblem
+from lbsync.console.problem import RequestProblem
 from lbsync.console.rendering import Rendered
 from lbsync.console.security.gate import Visitor
 from lbsync.errors import Unavailable
 
-_HEARTBEAT_S = 15.0
-"""Seconds after which a silent stream sends a comment: some proxies end it after 30 to 60."""
-_AGAIN_MS = 3000
 _SINCE = "since"
 """What the first request of a stream knows already; later ones say it in `Last-Event-ID`."""
 _BY_TIME_S = 15
-_LONGEST_S = 900.0
-"""After this the browser comes again, and has to be let in anew."""
 
 
 def handlers() -> list[BaseRouteHandler]:
@@ -68,7 +62,7 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
             tuple(self.parts.items()), tuple(self.query.items()), away, tick,
             self.visitor.name != "", self.visitor.right, self.visitor.namespaces,
         )  # fmt: skip
-        state = (shown.index, shown.answers if watched else None)
+        state = (shown.index, shown.deployments, shown.answers if watched else None)
         return self.context.renderer.fragment(
             self.page.template,
             key,
@@ -89,18 +83,15 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
 
         A client that takes slowly misses what came in between: the newest is made when it can be sent.
         """
-        board, ends = self.context.board, time.monotonic() + _LONGEST_S
+        board, ends = self.context.board, time.monotonic() + LONGEST_S
         since = -1
         while time.monotonic() < ends and self.context.is_welcome(self.visitor):
             if main.digest != known:
                 known = main.digest
-                await _send(send, _event("page", main.html, known))
+                await tell(send, event("page", main.html, known))
             else:
-                await _send(send, b":\n\n")
-            waiting = asyncio.create_task(board.wait(since, _HEARTBEAT_S))
-            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if gone.done() or board.is_closing:
+                await tell(send, HEARTBEAT)
+            if not await news(board, since, gone):
                 return
             # Before it is looked at: what comes meanwhile is news again.
             since = board.news_count
@@ -108,7 +99,7 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
                 main = await self.content()
             except (RequestProblem, Unavailable):
                 # What was looked at is gone: the page itself says so when it is loaded.
-                await _send(send, _event("reload", "", ""))
+                await tell(send, event("reload", "", ""))
                 return
 
 
@@ -138,74 +129,10 @@ def _live(page: Page) -> BaseRouteHandler:
         known = request.headers.get("last-event-id") or str(since or "")
         # Before the first byte, so that a page that is not there is a plain 404.
         main = await asked.content()
-        if not asked.context.streams.enter():
-            raise RequestProblem(
-                Problem(503, "Too many live pages", "Load it again by hand.", retry_after=60)
-            )
-        return _Streaming(asked, main, known)
+        return streamed(asked.context, lambda send, gone: asked.follow(main, known, send, gone))
 
     return stream
 
 
 def _opt(page: Page) -> dict[str, bool]:
     return EVERYBODY if page.is_for_everybody else {}
-
-
-class _Streaming(Response[None]):
-    """An answer without an end."""
-
-    def __init__(self, asked: _Asked, main: Rendered, known: str) -> None:
-        super().__init__(None)
-        self._stream = _Stream(asked, main, known)
-
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
-        """Return what sends it."""
-        return self._stream
-
-
-class _Stream(ASGIResponse):
-    """Sends a page, and again whenever it is another one."""
-
-    def __init__(self, asked: _Asked, main: Rendered, known: str) -> None:
-        super().__init__()
-        self._asked, self._main, self._known = asked, main, known
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until one of the two ends goes."""
-        del scope
-        try:
-            await _start(send)
-            gone = asyncio.create_task(_until_gone(receive))
-            try:
-                await self._asked.follow(self._main, self._known, send, gone)
-            finally:
-                gone.cancel()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            self._asked.context.streams.leave()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _start(send: Send) -> None:
-    headers = [
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"x-accel-buffering", b"no"),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await _send(send, f"retry: {_AGAIN_MS}\n\n".encode())
-
-
-async def _send(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-def _event(kind: str, text: str, name: str) -> bytes:
-    """Return one event of a stream (HTML standard, 9.2.5)."""
-    # Only these three end a line here; others within a text stay.
-    plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = "".join(f"data: {line}\n" for line in plain.split("\n"))
-    return f"event: {kind}\nid: {name}\n{lines}\n".encode()

@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from lbsync.console.board import Shown
+from lbsync.console.facts.apps import app_view, apps_view
+from lbsync.console.facts.deployment import deployment_view, events_view
+from lbsync.console.facts.deployments import named
 from lbsync.console.facts.health import health_view
 from lbsync.console.facts.history import history_view
 from lbsync.console.facts.hosts import fleet_view, host_view
@@ -13,6 +16,7 @@ from lbsync.console.facts.publishers import publishers_view
 from lbsync.console.facts.refused import refused_view
 from lbsync.console.facts.service import service_view
 from lbsync.console.facts.services import ORDERS
+from lbsync.console.pages.resources import no_app, no_deployment, there
 from lbsync.console.problem import Problem, RequestProblem
 
 _PER = 100
@@ -95,6 +99,33 @@ def _named(asked: Question) -> str:
     return f"{asked.parts['ns']}/{asked.parts['name']}"
 
 
+def _apps(shown: Shown, asked: Question) -> object:
+    query, page = asked.query.get("q", "")[:_MOST_QUERY], asked.number("page", 1)
+    known = there(shown)
+    return apps_view(shown.index, known, query, page, _PER, namespaces=asked.namespaces)
+
+
+def _app(shown: Shown, asked: Question) -> object:
+    name = _named(asked)
+    found = app_view(shown.index, there(shown), name)
+    if found is None:
+        raise no_app(name)
+    return found
+
+
+def _deployment(shown: Shown, asked: Question) -> object:
+    app, name, known = _named(asked), asked.parts["deployment"], there(shown)
+    found = deployment_view(known, app, name)
+    if found is None:
+        raise no_deployment(app, name)
+    return {"deployment": found, "events": events_view(known, app, name)}
+
+
+def _deployments(shown: Shown, asked: Question) -> object:
+    known = there(shown)
+    return known.history(named(known.names, asked.namespaces), asked.query.get("after", ""), _PER)
+
+
 def _refused(shown: Shown, _: Question) -> object:
     return refused_view(shown.state)
 
@@ -116,6 +147,15 @@ PAGES = (
     Page("/hosts/{host:str}", "host.html.j2", "Balancer", _host),
     Page("/services", "services.html.j2", "Services", _services, is_for_everybody=True),
     Page("/services/{ns:str}/{name:str}", "service.html.j2", "Service", _service, watches=_named),
+    Page("/apps", "apps.html.j2", "Apps", _apps, is_for_everybody=True),
+    Page("/apps/{ns:str}/{name:str}", "app.html.j2", "App", _app),
+    Page("/deployments", "deployments.html.j2", "Deployments", _deployments, is_for_everybody=True),
+    Page(
+        "/deployments/{ns:str}/{name:str}/{deployment:str}",
+        "deployment.html.j2",
+        "Deployment",
+        _deployment,
+    ),
     Page("/refused", "refused.html.j2", "Refused keys", _refused),
     Page("/publishers", "publishers.html.j2", "Publishers", _publishers, by_time=True),
     Page("/history", "history.html.j2", "History", _history),

@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,17 +13,28 @@ from hypothesis import strategies as st
 
 from lbsync.clients.source import Health
 from lbsync.console.board import Shown
+from lbsync.console.facts.deployments import Deployments
 from lbsync.console.facts.services import ServiceIndex
 from lbsync.console.facts.state import StateBuilder
 from lbsync.console.pages.table import PAGES, Question
 from lbsync.console.problem import RequestProblem
 from lbsync.console.rendering import Renderer
-from tests.console_client import OWN, ConsoleClient, a_fleet, an_agent, stored
+from tests.console_client import (
+    ENDED,
+    OWN,
+    UNDER_WAY,
+    ConsoleClient,
+    a_deployment,
+    a_fleet,
+    an_agent,
+    stored,
+)
 
 PATHS = (
     "/", "/hosts/lb-1", "/hosts/lb-2", "/hosts/lb-3", "/services", "/services?q=cart&order=trouble",
     "/services/shop/cart", "/services/db/main", "/services/shop/bad", "/refused", "/publishers",
-    "/lookup?url=https://cart.example.com/api/x",
+    "/lookup?url=https://cart.example.com/api/x", "/apps", "/apps/shop/cart", "/apps/shop/bad", "/deployments",
+    f"/deployments/shop/cart/{UNDER_WAY}", f"/deployments/db/main/{ENDED}",
 )  # fmt: skip
 
 
@@ -227,7 +239,7 @@ RENDERER = Renderer()
 KNOWN = frozenset(
     re.findall(
         r"\w+",
-        "a b br button caption code dd div dl dt form h1 h2 h3 input label li nav option p rect section "
+        "a b br button caption code dd div dl dt form h1 h2 h3 input label li nav ol option p rect section "
         "select small span strong svg table tbody td th thead time tr ul",
     )
 )
@@ -277,10 +289,13 @@ def test_nothing_that_somebody_writes_becomes_part_of_a_page(
     shown = Shown(
         ServiceIndex(StateBuilder(frozenset()).build(stored(values).snapshot())),
         Health(False, text, 1.0),
+        deployments=Deployments(stored(_nasty_deployments(text, other)).snapshot()),
     )
     for page in PAGES:
         question = Question(
-            {"host": "lb-1", "ns": "shop", "name": "cart"}, {"q": text, "url": other}, 1e9
+            {"host": "lb-1", "ns": "shop", "name": "cart", "deployment": UNDER_WAY},
+            {"q": text, "url": other},
+            1e9,
         )
         view = page.view(shown, question)
         assert msgspec.json.encode(view)
@@ -302,13 +317,31 @@ def test_nothing_that_somebody_writes_becomes_part_of_a_page(
                     assert re.match(r"/(?![/\\])", str(attributes[name]))
 
 
+def _nasty_deployments(text: str, other: str) -> dict[str, Any]:
+    """Deployments of which somebody wrote every text."""
+    kept = a_deployment()
+    nasty = {"group": text, "deployment": other, "document": {"image": text}}
+    for name in (f"deployments/shop/cart/{UNDER_WAY}", f"deployments/shop/cart/{ENDED}"):
+        kept[name] |= {
+            "version": nasty, "old": nasty, "by": text, "reason": other, "waits": text, "paused": other,
+            "created_at": text, "ended_at": other, "notices": [text, other], "revisions": {text: 1},
+        }  # fmt: skip
+    kept["versions/shop/cart"] |= {"live": nasty, "warm": [{"version": nasty, "until": other}]}
+    kept[f"events/shop/cart/{UNDER_WAY}/000001"] |= {"text": text, "by": other, "at": text}
+    return kept
+
+
 @given(url=st.text(max_size=200))
 def test_any_text_may_be_looked_up_and_searched(url: str) -> None:
     shown = Shown(
-        ServiceIndex(StateBuilder(frozenset()).build(stored({}).snapshot())), Health(True, "", 1.0)
+        ServiceIndex(StateBuilder(frozenset()).build(stored({}).snapshot())),
+        Health(True, "", 1.0),
+        deployments=Deployments(stored({}).snapshot()),
     )
     question = Question(
-        {"host": url, "ns": url, "name": url}, {"q": url, "url": url, "page": url}, 1e9
+        {"host": url, "ns": url, "name": url, "deployment": url},
+        {"q": url, "url": url, "page": url, "after": url},
+        1e9,
     )
     for page in PAGES:
         try:

@@ -17,7 +17,7 @@ from lbsync.console.security.tokens import Tokens
 from lbsync.errors import Rejected
 from lbsync.settings import Bind
 from lbsync.values.addresses import Network
-from tests.console_client import HOST, OWN, PAGE, ConsoleClient
+from tests.console_client import ENDED, HOST, OWN, PAGE, ConsoleClient
 
 
 @pytest.fixture
@@ -222,6 +222,9 @@ def test_a_token_of_some_namespaces_sees_nothing_else(console: ConsoleClient) ->
     ):
         assert console.get("/services/shop/cart", headers).status_code == 200
         assert console.get("/api/services/shop/cart", headers).status_code == 200
+        for path in ("/apps", "/deployments", "/api/apps", "/api/deployments"):
+            told = console.get(path, headers).text
+            assert ("db/main" in told, "shop/cart" in told) == (False, True)
         for path in ("/services", "/api/services", "/services?q=main"):
             told = console.get(path, headers).text
             assert "db/main" not in told
@@ -232,12 +235,14 @@ def test_a_token_of_some_namespaces_sees_nothing_else(console: ConsoleClient) ->
             "/services/db/main", "/api/services/db/main", "/api/services/db/main/health",
             "/live/services/db/main", "/live/", "/hosts/lb-1", "/api/fleet", "/refused", "/history",
             "/publishers", "/lookup?url=cart.example.com", "/api/lookup?url=cart.example.com",
-            "/confirm/4f2a", "/hosts/lb-1/drain", "/api/history",
+            "/confirm/4f2a", "/hosts/lb-1/drain", "/api/history", "/apps/db/main", "/api/apps/db/main",
+            f"/deployments/db/main/{ENDED}", f"/api/deployments/db/main/{ENDED}",
+            f"/api/deployments/db/main/{ENDED}/events",
         ):  # fmt: skip
             answer = console.get(path, headers)
             assert (path, answer.status_code) == (path, 403)
             assert "ask for one that is for more" in answer.text
-        assert console.get("/", headers).headers["location"] == "/services"
+        assert console.get("/", headers).headers["location"] == "/apps"
     assert console.ask("POST", "/api/holds/4f2a/confirm", headers).status_code == 403
     assert console.ask("POST", "/api/hosts/lb-1/drain", headers).status_code == 403
     # Others are shown all of it, also when the page was made for somebody else before.
@@ -251,8 +256,9 @@ def test_only_these_are_shown_to_a_token_whatever_its_namespaces(console: Consol
         if EVERYBODY.items() <= options.items()
     }
     assert shown == {
-        "/services", "/live/services", "/login", "/logout", "/healthz", "/static/", "/api/health",
-        "/api/services", "/api/schema", "/api/schema/", "/api/schema/openapi.json",
+        "/login", "/logout", "/healthz", "/static/", "/api/health", "/api/schema", "/api/schema/",
+        "/api/schema/openapi.json", "/services", "/live/services", "/api/services",
+        "/apps", "/live/apps", "/api/apps", "/deployments", "/live/deployments", "/api/deployments",
     }  # fmt: skip
 
 

@@ -1,0 +1,100 @@
+"""What all resources of the API have in common: problems as they are documented, and ETags (RFC 9110, 8.8.3)."""
+
+import hashlib
+from http import HTTPStatus
+from typing import TypeVar
+
+import msgspec
+from litestar import Response
+from litestar.openapi import ResponseSpec
+
+from lbsync.console.board import Shown
+from lbsync.console.context import AnyRequest, context_of
+from lbsync.console.facts.deployments import Deployments
+from lbsync.console.problem import Document, Problem, RequestProblem
+from lbsync.schema.deploying import is_id
+
+T = TypeVar("T")
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """Return the description of what may be answered instead; 400, 401, 403, 421, 429 and 503 are always possible."""
+    return {
+        status: ResponseSpec(
+            Document,
+            generate_examples=False,
+            description=HTTPStatus(status).phrase,
+            media_type="application/problem+json",
+        )
+        for status in sorted({400, 401, 403, 421, 429, 503, *statuses})
+    }
+
+
+NOT_CHANGED = {
+    304: ResponseSpec(
+        None, generate_examples=False, description="It is as `If-None-Match` knows it"
+    )
+}
+
+
+def resource(request: AnyRequest, view: T, revision: int = 0) -> Response[T]:
+    """Return a view with its ETag, or 304 where the client has it already. `revision`: changes with everything
+    that is shown; 0: the tag is made of the content."""
+    tag = etag(revision) if revision else f'"{_digest(view)}"'
+    known = [each.strip().removeprefix("W/") for each in
+             request.headers.get("if-none-match", "").split(",")]  # fmt: skip
+    if tag in known or known == ["*"]:
+        return Response(None, status_code=304, headers={"etag": tag})  # type: ignore[arg-type]
+    return Response(view, headers={"etag": tag})
+
+
+def etag(revision: int) -> str:
+    """Return the tag of what was written at a revision."""
+    return f'"{revision}"'
+
+
+def expected(request: AnyRequest, revision: int) -> None:
+    """Raise `RequestProblem` where `If-Match` names none of what is there now."""
+    wanted = request.headers.get("if-match")
+    if wanted is None:
+        return
+    tags = [each.strip() for each in wanted.split(",")]
+    if etag(revision) not in tags and tags != ["*"]:
+        raise RequestProblem(
+            Problem(
+                412,
+                "It has changed since you read it",
+                f"Its ETag is {etag(revision)} now: read it again, and decide anew.",
+            )
+        )
+
+
+async def deployments_of(request: AnyRequest) -> Deployments:
+    """Return what deployers keep. Raises `RequestProblem` where it was never read."""
+    return there(await context_of(request).board.shown())
+
+
+def there(shown: Shown) -> Deployments:
+    """Return what deployers keep. Raises `RequestProblem` where it was never read."""
+    if shown.deployments is None:
+        raise RequestProblem(
+            Problem(503, "Deployments cannot be read", shown.no_deployments, retry_after=5)
+        )
+    return shown.deployments
+
+
+def no_app(name: str) -> RequestProblem:
+    """Return the problem of a name that nobody knows."""
+    detail = f"No deployer and no balancer has heard of {name[:140]!r}."
+    return RequestProblem(Problem(404, "No such app", detail))
+
+
+def no_deployment(name: str, deployment: str) -> RequestProblem:
+    """Return the problem of a deployment that nobody knows."""
+    hint = "" if is_id(deployment) else " An id looks like 20260131-120000-4f2a9c."
+    detail = f"{name[:140]} has no deployment {deployment[:40]!r}.{hint}"
+    return RequestProblem(Problem(404, "No such deployment", detail))
+
+
+def _digest(view: object) -> str:
+    return hashlib.blake2b(msgspec.json.encode(view), digest_size=12).hexdigest()
