@@ -2,8 +2,9 @@
 
 An agent says at which revision of the source it last proved what HAProxy serves. Not every revision
 makes it look again: other users of etcd move it, and so do the agents' own records. So a host has
-verified revision N also when nothing that it follows has changed between its revision and N, which
-etcd's history tells.
+verified revision N also when nothing that it follows has changed between its revision and N. Who asks
+every host hears from itself up to which revision that is so. Where nobody may ask, etcd's history has to tell,
+and what was written and removed again in between leaves no trace there.
 """
 
 import contextlib
@@ -27,6 +28,8 @@ SERVING = frozenset({"confirmed", "stale", "held"})
 only heard of nothing newer, and of what is held the record names the services."""
 TWO_AGENTS = "a second agent runs under this name, and what it serves nobody knows"
 _LOOK_AGAIN_S = 0.5
+_KEEP_S = 1.0
+_HEARD_WITHIN_S = 2.0
 _MOST_TIME = 40
 
 
@@ -57,6 +60,11 @@ class Yardstick:
         if self._wanted is None:
             self._take(self._history.at(self._revision))
         return self._wanted
+
+    def short_of(self, revision: int, keys: int = 0) -> int:
+        """Return how many revisions one is below; `keys` does not matter."""
+        del keys
+        return max(0, self._revision - revision)
 
     def behind(self, revision: int, keys: int = 0) -> int:
         """Return how many revisions one is behind, at most; 0: nothing that agents follow has
@@ -108,17 +116,20 @@ def wait(
     yardstick: Yardstick,
     hosts: Collection[str],
     timeout: float,
+    *,
     beside: Source | None = None,
+    keep: Callable[[], None] | None = None,
 ) -> list[Verdict]:
     """Wait until every one of `hosts` (every host of the fleet, and at least one, when there are
     none named) has verified the revision; return the verdicts then, or after `timeout` seconds.
 
     `agents` is a source of what lies below `agents/`, `beside` of what hosts tell who waits, neither started
-    yet. Raises `Unavailable` when etcd does not answer at the beginning, or at the end.
+    yet. `keep`: asks every host again, should the question be gone; None: nobody asks, and what was reported
+    before has to do. Raises `Unavailable` when etcd does not answer at the beginning, or at the end.
     """
     news = threading.Event()
     deadline = time.monotonic() + timeout
-    is_known = yardstick.wanted is not None
+    is_heard_by = time.monotonic() + _HEARD_WITHIN_S
     agents.start(news.set)
     if beside is not None:
         beside.start(news.set)
@@ -126,10 +137,18 @@ def wait(
         news.clear()
         fault: Unavailable | None = None
         verdicts: list[Verdict] = []
+        is_known = True
         try:
+            if keep is not None:
+                keep()
+            # Not to be heard: this user may ask, and may not read the answers.
+            is_deaf = not _is_listed(beside) and time.monotonic() > is_heard_by
             census = schema.census(newest(agents, beside), root="")
-            verdicts = judge(census, hosts, yardstick.behind)
-            is_known = yardstick.wanted is not None
+            if keep is None or is_deaf:
+                verdicts = judge(census, hosts, yardstick.behind)
+                is_known = yardstick.wanted is not None
+            else:
+                verdicts = judge(census, hosts, yardstick.short_of)
         except Unavailable as error:
             fault = error
         left = deadline - time.monotonic()
@@ -138,7 +157,18 @@ def wait(
                 raise fault
             return verdicts
         # That a revision to come is there, and that etcd answers again, no agent tells.
-        news.wait(left if is_known and fault is None else min(left, _LOOK_AGAIN_S))
+        look_again = _KEEP_S if keep is not None else left
+        news.wait(min(left, look_again if is_known and fault is None else _LOOK_AGAIN_S))
+
+
+def _is_listed(source: Source | None) -> bool:
+    if source is None:
+        return False
+    try:
+        source.snapshot()
+    except Unavailable:
+        return False
+    return True
 
 
 def newest(agents: Source, beside: Source | None) -> Snapshot:
@@ -192,7 +222,7 @@ def _verdict(host: str, census: Census, behind: Callable[[int, int], int]) -> Ve
     said = f"at revision {record.revision}, {one_line(record.state)}"
     if host in census.rivals:
         return Verdict(host, False, f"{said}: {TWO_AGENTS}")
-    if record.state in SERVING and not behind(record.revision, record.keys):
+    if record.state in SERVING and not behind(max(record.revision, record.up_to), record.keys):
         return Verdict(host, True, said)
     why = record.waits or record.error or record.held.get("removal", "")
     return Verdict(host, False, f"{said}: {one_line(why)}" if why else said)

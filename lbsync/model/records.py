@@ -262,6 +262,9 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """Why the last one was needed: section and line, or the file."""
     earlier: EarlierGeneration | UnsetType = UNSET
     """What `lbsync rollback` would serve; left out where there is none."""
+    up_to: Whole = 0
+    """Revision up to which nothing was written or removed since `revision` that agents follow, as this one has
+    heard: what is served is all of that, too. Never below `revision` where it is known; 0: it is not."""
 
 
 class SeenRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):

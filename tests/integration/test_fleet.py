@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
 from lbsync.agent.report.fleet_reporter import Fleet
-from lbsync.clients.source import Put
+from lbsync.clients.source import Delete, Put
 from lbsync.fleet.watching import question
 from lbsync.schema import fleet as schema
 from lbsync.schema.keys import FOREIGN
@@ -75,10 +75,10 @@ class Host:
         """What the host says of itself in etcd."""
         return self.stored().get(self.key)
 
-    def acknowledged(self) -> int:
+    def acknowledged(self, field: str = "revision") -> int:
         """The revision that it last told who waits, beside the prefix."""
         lines = self.etcd.ctl("get", f"{self.prefix[:-1]}-health/lb-1/report").splitlines()
-        return int(json.loads(lines[1])["revision"]) if lines else 0
+        return int(json.loads(lines[1])[field]) if lines else 0
 
     def wait_for(self, revision: int, timeout: float = 10.0) -> None:
         wait_until(
@@ -166,6 +166,28 @@ def test_changes_are_told_rarely_but_at_once_to_who_waits_for_one(etcd: Etcd, op
             host.note(revision=coming, revision_seen=coming)
             wait_until("it to be told", lambda: host.acknowledged() == coming, timeout=5.0)
     assert host.told()["revision"] == first, "no other agent has heard any of it"
+
+
+def test_who_asks_hears_from_a_host_itself_that_nothing_else_is_asked_for(
+    etcd: Etcd, opened: Open
+) -> None:
+    host = opened(etcd, apart="10m")
+    first = host.source.commit([], [Put("services/shop/web", b"{}")])
+    wait_until("the write", lambda: host.source.revision >= first)
+    host.note(revision=first, revision_seen=first)
+    wait_until("its report", lambda: (host.told() or {}).get("revision") == first)
+    host.source.commit([], [Put("services/shop/odd", b"{}")])
+    undone = host.source.commit([], [Delete("services/shop/odd")])
+
+    with question(host.source, "ann", revision=undone):
+        wait_until("the question", lambda: host.source.revision > undone)
+        assert host.acknowledged() == 0, "it has not looked at what was undone"
+        host.note(revision=undone, revision_seen=undone)
+        wait_until("the answer", lambda: host.acknowledged() == undone)
+    foreign = host.source.commit([], [Put("agents/x", b"{}")])
+    with question(host.source, "ann", revision=foreign):
+        wait_until("the answer", lambda: host.acknowledged("up_to") >= foreign)
+    assert host.told()["revision"] == first
 
 
 def test_hosts_whose_work_rests_write_nothing(etcd: Etcd, opened: Open) -> None:

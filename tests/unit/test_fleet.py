@@ -184,3 +184,33 @@ def test_waiting_fails_at_once_when_the_store_is_away() -> None:
 
     with pytest.raises(Unavailable):
         fleet.wait(Agents(), Yardstick(Away(), 1), (), 20.0)
+
+
+def test_what_a_host_said_before_it_was_asked_proves_nothing() -> None:
+    """A service was written and removed again since: no key tells, and the host may serve it yet."""
+    history, agents, beside = Remembering(), Agents(), Agents()
+    history.put("services/s/a", b"1")
+    before = history.remember()
+    history.put("services/s/b", b"1")
+    wanted = history.delete("services/s/b")
+    history.remember()
+    agents.say("a", before)
+    yardstick = Yardstick(history, wanted)
+    assert yardstick.behind(before) == 0
+
+    late = fleet.wait(agents, yardstick, (), 0.1, beside=beside, keep=lambda: None)
+
+    assert [verdict.verified for verdict in late] == [False]
+    asked = threading.Event()
+
+    def answer() -> None:
+        if not asked.is_set():
+            asked.set()
+            told = a_record(before, up_to=wanted)
+            for _ in range(3):  # later than the report
+                beside.put("other", b"")
+            beside.commit([], [Put("a/report", msgspec.json.encode(told), lease=1)])
+
+    verdicts = fleet.wait(agents, yardstick, (), 20.0, beside=beside, keep=answer)
+    assert [verdict.verified for verdict in verdicts] == [True]
+    assert [verdict.verified for verdict in fleet.wait(agents, yardstick, (), 20.0)] == [True]

@@ -10,6 +10,7 @@ from lbsync.agent.report import fleet_records
 from lbsync.clients.source import Lease, Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.model.records import AgentRecord
+from lbsync.model.snapshot import Snapshot
 from lbsync.schema.decode import encode
 from lbsync.schema.fleet import acknowledgement_key
 from lbsync.schema.health import WATCHERS, asked
@@ -26,15 +27,22 @@ class Acknowledgement:
         self._source = source
         self._key = acknowledgement_key(host)
         self._not_before = 0.0
+        self._current = 0, 0
         self.said: AgentRecord | None = None
         """None: nothing that is newer than the host's report."""
+
+    def up_to(self, revision: int, there: Snapshot) -> int:
+        """Return up to which revision what was proved at `revision` is all there is; see `AgentRecord.up_to`.
+        `there`: what is stored, by the watch."""
+        if 0 < there.followed_revision <= revision:
+            self._current = revision, max(revision, there.revision)
+        return self._current[1] if self._current[0] == revision else 0
 
     def say(self, reported: AgentRecord, record: AgentRecord, lease: Lease) -> None:
         """Tell it if somebody waits for it, and it can be done; else the report does. `reported`: the
         host's report as it stands."""
-        there = self._source.leased(WATCHERS)
-        awaited = asked(there).revisions, there.followed_revision
-        is_awaited = fleet_records.frees(self.said or reported, record, *awaited)
+        awaited = asked(self._source.leased(WATCHERS)).revisions
+        is_awaited = fleet_records.frees(self.said or reported, record, awaited)
         if not is_awaited or time.monotonic() < self._not_before:
             return
         try:

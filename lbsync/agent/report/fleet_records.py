@@ -30,6 +30,7 @@ from lbsync.timestamps import stamp
 _MOST_NAMES = 1000
 _MOST_WORDS = 2000
 _MOST_HELD = 5000
+_BAD = frozenset({"failing", "unconfirmed"})
 
 News = Literal["none", "times", "content"]
 """How two records of one host differ: not at all, in the times alone, or in what they say."""
@@ -115,37 +116,35 @@ def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
         return "content"
     if told == now:
         return "none"
-    same = msgspec.structs.replace(told, verified_at=now.verified_at, seen=now.seen)
+    same = msgspec.structs.replace(
+        told, verified_at=now.verified_at, seen=now.seen, up_to=now.up_to
+    )
     if followed and followed <= told.revision <= now.revision:
         same = msgspec.structs.replace(same, revision=now.revision)
     return "times" if same == now else "content"
 
 
-def is_pressing(
-    told: AgentRecord, now: AgentRecord, awaited: Iterable[int], followed: int = 0
-) -> bool:
+def is_pressing(told: AgentRecord, now: AgentRecord, awaited: Iterable[int]) -> bool:
     """Tell whether a record has news that somebody has to act on or has asked for, such as what is in the
     way of a revision that he waits for."""
-    is_awaited = any(not _serves(told, revision, followed) for revision in awaited)
+    if (told.state in _BAD, told.quarantined) != (now.state in _BAD, now.quarantined):
+        return True
+    is_awaited = any(not _says(told, revision) for revision in awaited)
     if is_awaited and (told.state, bool(told.waits)) != (now.state, bool(now.waits)):
         return True
     before, after = (record.hold and record.hold.id for record in (told, now))
     return (before, told.draining, told.order) != (after, now.draining, now.order)
 
 
-def frees(told: AgentRecord, now: AgentRecord, awaited: Iterable[int], followed: int = 0) -> bool:
+def frees(told: AgentRecord, now: AgentRecord, awaited: Iterable[int]) -> bool:
     """Tell whether somebody who waits for one of these revisions may stop when `now` is told, and has to go
-    on while `told` stands. `followed`: as of `news`."""
-    return any(
-        _serves(now, revision, followed) and not _serves(told, revision, followed)
-        for revision in awaited
-    )
+    on while `told` stands."""
+    return any(_says(now, revision) and not _says(told, revision) for revision in awaited)
 
 
-def _serves(record: AgentRecord, revision: int, followed: int) -> bool:
-    # What was written after the last change that agents follow changes nothing for them.
-    newest = min(revision, followed) if followed else revision
-    return record.state in SERVING and record.revision >= newest
+def _says(record: AgentRecord, revision: int) -> bool:
+    """Tell whether a record says by itself that this revision is served."""
+    return record.state in SERVING and max(record.revision, record.up_to) >= revision
 
 
 def _stamp(at: float) -> str:

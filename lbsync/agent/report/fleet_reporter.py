@@ -43,7 +43,7 @@ from lbsync.timestamps import stamp
 #: Between two writes of a record while somebody waits for what is new; else `agent.report_interval`, since
 #: every host hears every other one, and etcd keeps each revision until it is compacted.
 _AWAITED_APART_S = 0.1
-#: The same for what somebody has to act on: a removal that is held, a drain.
+#: The same for what somebody has to act on: a removal that is held, a drain, passes that fail.
 _PRESSING_APART_S = 1.0
 #: Between two writes for the sake of the times alone: etcd keeps every revision until it is compacted, and
 #: that the agent lives, the lease tells.
@@ -186,6 +186,7 @@ class Fleet:
             record,
             instance=self._presence.instance,
             keys=there.followed_keys if is_of_now else 0,
+            up_to=self._ack.up_to(record.revision, there),
             order=self._order,
             earlier=self._orders.earlier(status),
         )
@@ -220,15 +221,15 @@ class Fleet:
         if self._told is None or self._lease is None or not self._lease.remaining():
             return 0.0
         there = self._source.leased(WATCHERS)
+        awaited = asked(there).revisions
+        if fleet_records.frees(self._ack.said or self._told.record, record, awaited):
+            return self._told.at + _AWAITED_APART_S
         kind = fleet_records.news(self._told.record, record, there.followed_revision)
         if kind == "none":
             return self._check_at
         if kind == "times":
             return self._told.at + _TIMES_EVERY_S
-        awaited = asked(there).revisions, there.followed_revision
-        if fleet_records.frees(self._ack.said or self._told.record, record, *awaited):
-            return self._told.at + _AWAITED_APART_S
-        is_pressing = fleet_records.is_pressing(self._told.record, record, *awaited)
+        is_pressing = fleet_records.is_pressing(self._told.record, record, awaited)
         return self._told.at + (min(_PRESSING_APART_S, self._apart) if is_pressing else self._apart)
 
     def _speak(self, record: AgentRecord) -> None:

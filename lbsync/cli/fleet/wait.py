@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 from msgspec import UNSET
@@ -125,11 +125,11 @@ def until_verified(
     log.setup("warning", settings.log.format)  # the watch speaks of more than anybody asked for
     yardstick = Yardstick(history_of(source), revision)
     with (
-        awaiting(source, revision),
+        awaiting(source, revision) as keep,
         source_opened(settings, below=schema.AGENTS) as agents,
         source_opened(settings, answers=True) as beside,
     ):
-        verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds, beside)
+        verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds, beside=beside, keep=keep)
         records = schema.census(fleet.newest(agents, beside), root="").live
     concerned = yardstick.written() | {*services}
     if any(record is not None and record.hold is not UNSET for record in records.values()):
@@ -144,17 +144,21 @@ def until_verified(
 
 
 @contextlib.contextmanager
-def awaiting(source: Source, revision: int) -> Iterator[None]:
-    """Let every host report at once that it has verified a revision, for the length of a `with` block.
+def awaiting(source: Source, revision: int) -> Iterator[Callable[[], None] | None]:
+    """Let every host say at once that it has verified a revision, for the length of a `with` block; give what
+    asks again after a loss, None where this user of etcd may not ask.
 
-    Without the right to ask for that they report it all the same, within ten seconds.
+    Hosts then report all the same, within `report_interval`.
     """
     with contextlib.ExitStack() as stack:
+        keep = None
         try:
-            stack.enter_context(question(source, whoami(), revision=revision))
+            keep = stack.enter_context(question(source, whoami(), revision=revision)).keep
         except Unavailable as error:
-            log.get().warning(f"hosts report within ten seconds only, as nobody may ask: {error}")
-        yield
+            log.get().warning(
+                f"hosts report within report_interval only, as nobody may ask: {error}"
+            )
+        yield keep
 
 
 def history_of(source: Source) -> History:

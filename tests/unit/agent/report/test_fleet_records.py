@@ -98,7 +98,10 @@ def test_a_record_is_awaited_if_it_lets_somebody_stop_waiting() -> None:
     assert not frees(old, new, [])
     assert not frees(old, new, [40]), "the old one says so already"
     assert not frees(old, new, [44]), "it does not serve that yet"
-    assert frees(old, new, [44], followed=43), "only others wrote since"
+    heard = msgspec.structs.replace(new, up_to=44)
+    assert frees(old, heard, [44]), "only others wrote since"
+    assert frees(new, heard, [44]), "what it said before did not tell so"
+    assert not frees(heard, heard, [44])
     assert not frees(old, failing, [43])
     assert frees(failing, new, [43])
     assert not frees(new, failing, [43])
@@ -108,9 +111,12 @@ def test_what_somebody_has_to_act_on_or_waits_for_is_pressing() -> None:
     old, new = record_of(a_status(revision=40)), record_of(a_status(revision=43))
     failing = record_of(a_status(revision=40, state="failing", error="no"))
     assert not is_pressing(old, new, [])
-    assert not is_pressing(old, failing, [40]), "nobody waits for what it lacks"
-    assert is_pressing(old, failing, [41])
-    assert is_pressing(old, record_of(a_status(revision=40, state="waiting", waits="x")), [41])
+    assert is_pressing(old, failing, []), "somebody has to look"
+    assert is_pressing(failing, new, [])
+    assert is_pressing(old, msgspec.structs.replace(old, quarantined=("shop/bad",)), [])
+    waiting = record_of(a_status(revision=40, state="waiting", waits="x"))
+    assert not is_pressing(old, waiting, [40]), "nobody waits for what it lacks"
+    assert is_pressing(old, waiting, [41])
     assert is_pressing(old, record_of(a_status(revision=43, draining="kernel")), [])
     held = record_of(a_status(held="3 of 4 would go", hold_id="f00"))
     assert is_pressing(old, held, [])
