@@ -53,9 +53,9 @@ class ConsoleProcess:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.strip()
 
-    def start(self, *, ready: bool = True) -> "ConsoleProcess":
-        """Start it; with `ready`, wait until it answers."""
-        words = ["--config", str(self.config_file), "--log-format", "json", "console"]
+    def start(self, *flags: str, ready: bool = True) -> "ConsoleProcess":
+        """Start it, with more flags; with `ready`, wait until it answers."""
+        words = ["--config", str(self.config_file), "--log-format", "json", *flags, "console"]
         with self.log.open("ab") as log:
             self._process = launch.start(words, stdout=log, stderr=log, environ=os.environ)
         if ready:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from lbsync import log
+from lbsync import gelf, log
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
 from lbsync.console import app, server
@@ -47,6 +47,17 @@ def run(settings: Settings, load: Callable[[], Settings], source: Source) -> Non
                 "make one with 'lbsync token add NAME'"
             ]
         )
+    gelf.follow(settings.log, str(settings.host))
+    try:
+        _serve(settings, load, source, tokens)
+        log.get().info("the console ends")
+    finally:
+        gelf.end()
+
+
+def _serve(
+    settings: Settings, load: Callable[[], Settings], source: Source, tokens: Tokens
+) -> None:
     with contextlib.closing(server.listen(settings.console)) as listener:
         answers = open_source(settings, answers=True)
         deployments = open_source(settings, deployments=True)
@@ -54,7 +65,6 @@ def run(settings: Settings, load: Callable[[], Settings], source: Source) -> Non
             stores = _Stores(source, answers, deployments)
             service = _Service(settings, load, stores, tokens)
             asyncio.run(service.serve(listener.dup()))
-    log.get().info("the console ends")
 
 
 class _Stores(msgspec.Struct, frozen=True, eq=False):
@@ -131,6 +141,7 @@ class _Service:
         try:
             new = self._load()
             log.setup(new.log.level, new.log.format)
+            gelf.follow(new.log, str(new.host))
             if context is not None:
                 server.load_certificate(context, new.console)
         except LbsyncError as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import socket
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ from lbsync.values.addresses import HttpBind
 BACKLOG = 64
 _MODE = 0o660
 _PROBE_S = 1.0
+_FIRST_FREE = 1024
 _CURES = {
     errno.EADDRINUSE: "another program listens there (ss -ltnp names it); choose another",
     errno.EADDRNOTAVAIL: "this host does not have that address",
@@ -35,13 +37,55 @@ def listen(bind: HttpBind) -> socket.socket:
             undo.callback(made.close)
             made.listen(BACKLOG)
         except OSError as error:
-            cure = _CURES.get(error.errno or 0, "")
-            cure = f"; {cure}" if cure else ""
-            raise LbsyncError(
-                f"{bind} cannot be listened on: {error.strerror or error}{cure}"
-            ) from error
+            raise LbsyncError(_sentence(bind, error)) from error
         undo.pop_all()
         return made
+
+
+def _sentence(bind: HttpBind, error: OSError) -> str:
+    cure = _CURES.get(error.errno or 0, "")
+    return f"{bind} cannot be listened on: {error.strerror or error}{f'; {cure}' if cure else ''}"
+
+
+def obstacle(bind: HttpBind) -> str:
+    """Return why `listen` would fail for this user, in the same words; empty: nothing is in the way, or it is lbsync
+    that answers there. Nothing is changed."""
+    try:
+        if bind.path:
+            _look_at_path(Path(bind.path))
+        else:
+            _at_port(bind).close()
+    except OSError as error:
+        is_taken = error.errno == errno.EADDRINUSE
+        # The units give the right to low ports, which whoever looks need not have.
+        is_low = error.errno in (errno.EACCES, errno.EPERM) and 0 < bind.port < _FIRST_FREE
+        return "" if is_low or (is_taken and _is_lbsync(bind)) else _sentence(bind, error)
+    except LbsyncError as error:
+        return str(error)
+    return ""
+
+
+def _look_at_path(path: Path) -> None:
+    """Raise what `_at_path` would, as far as that is known without making anything."""
+    _is_left_over(path)
+    if not path.parent.is_dir():
+        raise OSError(errno.ENOENT, f"{path.parent} is no directory, or is closed to this user")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, f"this user may not write in {path.parent}")
+
+
+def _is_lbsync(bind: HttpBind) -> bool:
+    """Tell whether it is a program of ours that answers there."""
+    family = socket.AF_INET6 if ":" in bind.address else socket.AF_INET
+    with socket.socket(socket.AF_UNIX if bind.path else family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_S)
+        try:
+            probe.connect(bind.path or (bind.address, bind.port))
+            probe.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            head = probe.recv(4096).lower()
+        except OSError:
+            return False
+    return b"\r\nserver: lbsync\r\n" in head
 
 
 def remove(bind: HttpBind, made: socket.socket) -> None:
@@ -69,11 +113,7 @@ def _at_port(bind: HttpBind) -> socket.socket:
 
 
 def _at_path(path: Path) -> socket.socket:
-    if path.is_symlink() or path.exists():
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise LbsyncError(f"{path} cannot be listened on: it is no socket; choose another path")
-        if not _is_stale(path):
-            raise OSError(errno.EADDRINUSE, "another program listens there")
+    if _is_left_over(path):
         path.unlink()
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -83,6 +123,18 @@ def _at_path(path: Path) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def _is_left_over(path: Path) -> bool:
+    """Tell whether there is a socket on which nobody listens. Raises `LbsyncError` where there is something else,
+    `OSError` where somebody does."""
+    if not (path.is_symlink() or path.exists()):
+        return False
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise LbsyncError(f"{path} cannot be listened on: it is no socket; choose another path")
+    if not _is_stale(path):
+        raise OSError(errno.EADDRINUSE, "another program listens there")
+    return True
 
 
 def _is_stale(path: Path) -> bool:

@@ -238,8 +238,16 @@ def test_etcd_away_is_said_and_everything_stays(
 
 
 def test_without_etcd_it_starts_and_says_why_there_is_nothing(tmp_path: Path) -> None:
-    console = ConsoleProcess(tmp_path, ["http://127.0.0.1:1"], PREFIX).start()
+    graylog = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    graylog.bind(("127.0.0.1", 0))
+    graylog.settimeout(10)
+    target = f"log.gelf_target=udp://127.0.0.1:{graylog.getsockname()[1]}"
+    console = ConsoleProcess(tmp_path, ["http://127.0.0.1:1"], PREFIX)
     try:
+        console.start("--set", "log.format=gelf", "--set", target)
+        said = [json.loads(graylog.recv(65_536)) for _ in range(2)]
+        assert {line["host"] for line in said} == {"console"}
+        assert any("the console listens on http://127" in line["short_message"] for line in said)
         status, _, page = console.get("/")
         assert status == 503
         assert "etcd does not answer" in page
@@ -249,6 +257,7 @@ def test_without_etcd_it_starts_and_says_why_there_is_nothing(tmp_path: Path) ->
         assert json.loads(text)["title"] == "etcd does not answer"
     finally:
         console.stop()
+        graylog.close()
 
 
 def test_it_ends_at_once_also_while_somebody_looks(console: ConsoleProcess) -> None:

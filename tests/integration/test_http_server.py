@@ -16,6 +16,7 @@ from harness.wait import wait_until
 from lbsync import threads
 from lbsync.errors import LbsyncError
 from lbsync.http import Answer, HttpServer, Pages
+from lbsync.http.listener import obstacle
 from lbsync.values.addresses import HttpBind
 from tests.e2e.thread_killer import end
 
@@ -215,3 +216,30 @@ def test_a_thread_of_it_that_ends_is_begun_anew(server: HttpServer) -> None:
     for _ in range(4):
         wait_until("an answer", lambda: ask(bind, "/well")[0] == 200)
     assert {"http", "http-0", "http-1", "http-2"} <= {one.name for one in threading.enumerate()}
+
+
+def test_what_would_be_in_the_way_is_found_without_listening(
+    server: HttpServer, tmp_path: Path
+) -> None:
+    def told(where: str) -> str:
+        return obstacle(HttpBind.parse(where))
+
+    port = free_port()
+    ours, path = f"127.0.0.1:{port}", tmp_path / "run" / "http.sock"
+    assert told(ours) == ""
+    assert f"{path} cannot be listened on" in told(str(path))
+    assert "make its directory first" in told(str(path))
+    path.parent.mkdir()
+    assert told(str(path)) == ""
+    assert not path.exists()
+    server.follow(HttpBind.parse(str(path)))
+    assert told(str(path)) == "", "it is lbsync that listens there"
+    server.follow(HttpBind.parse(ours))
+    wait_until("an answer", lambda: told(ours) == "")
+    assert "does not have that address" in told("192.0.2.1:9464")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(5)
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        assert "another program listens there" in told(taken)
+    (tmp_path / "file").write_text("")
+    assert "it is no socket" in told(str(tmp_path / "file"))

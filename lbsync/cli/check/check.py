@@ -116,6 +116,7 @@ def run(args: argparse.Namespace) -> Exit:
             _check_state(findings, settings)
         _check_templates(findings, settings)
         findings.bad("files", list(host.unwritable(settings)), Exit.FAILED)
+        findings.bad("http", list(host.unanswerable(settings)), Exit.FAILED)
         _check_certificates(findings, settings)
         snapshot = _check_source(findings, settings)
         _check_configuration(findings, settings, snapshot)

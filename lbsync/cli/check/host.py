@@ -19,6 +19,7 @@ from lbsync.clients import kube, x509
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.kube.auth import expiry
 from lbsync.errors import LbsyncError
+from lbsync.http.listener import obstacle
 from lbsync.settings import Settings
 
 DEFAULTS = Path("/etc/default/haproxy")
@@ -57,6 +58,13 @@ def unwritable(settings: Settings) -> Iterator[str]:
                 f"{what}: this user may not write in {folder}; chgrp and chmod g+w it, and name it in "
                 "ReadWritePaths= of a drop-in of lbsync-agent.service"
             )
+
+
+def unanswerable(settings: Settings) -> Iterator[str]:
+    """Yield a sentence where nobody could be answered over HTTP."""
+    bind = settings.agent.http_bind
+    if bind is not None and (why := obstacle(bind)):
+        yield f"[agent] http_bind: {why}"
 
 
 def refused(settings: Settings, texts: Mapping[str, bytes]) -> Iterator[str]:
