@@ -31,6 +31,12 @@ class Exit(IntEnum):
     """Another agent holds this host's lock, or a guarded write lost its race."""
     UNVERIFIED = 9
     """Not there yet: a reload has to wait, or (`wait`) not every host has verified the revision in time."""
+    DEPLOYMENT_FAILED = 10
+    """A deployment failed before the new version got any traffic."""
+    ROLLED_BACK = 11
+    """A deployment was rolled back: the old version has its traffic again."""
+    CANCELLED = 12
+    """Somebody cancelled a deployment."""
 
 
 class LbsyncError(Exception):

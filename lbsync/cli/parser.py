@@ -31,6 +31,8 @@ COMMANDS = {
     "export": ("documents.export", "print keys as documents that 'apply' takes"),
     "server": ("service.server", "list the servers of a service, drain one, change its weight"),
     "route": ("service.route", "show or change which groups of a service get traffic"),
+    "switch": ("deploy.switch", "switch a service to another group, as every balancer confirms"),
+    "deploy": ("deploy.deploy", "look at deployments, promote, pause, cancel or roll one back"),
     "lookup": ("service.lookup", "tell which service answers a URL"),
     "publish": ("publish.publish", "publish the Services of a Kubernetes cluster"),
     "console": ("console", "serve the page of the fleet"),

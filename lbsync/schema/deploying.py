@@ -27,6 +27,8 @@ APPS, VERSIONS, DEPLOYMENTS, EVENTS, LOCKS = (
     "events/",
     "locks/",
 )
+SERVERS = "servers/"
+"""On a lease, one key for each process that carries out what nobody waits for."""
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}\Z")
 R = TypeVar("R", AppRecord, VersionsRecord, DeploymentRecord, EventRecord, LockRecord)
 

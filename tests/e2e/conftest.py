@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
 from harness.etcd import Etcd
 from harness.haproxy import binaries, branches
@@ -42,3 +43,44 @@ def agent(stack: Stack) -> Iterator[AgentProcess]:
         yield process.start()
     finally:
         process.stop()
+
+
+Host = tuple[Stack, AgentProcess]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host]]:
+    """Two hosts, lb-1 and lb-2, each with HAProxy and a running agent; service `shop/web`.
+
+    One for all tests: each leaves both at work, and uses names of its own.
+    """
+    demand(etcd_harness.installed(), "etcd")
+    demand("2.6" in binaries(), "HAProxy 2.6")
+    directory = tmp_path_factory.mktemp("fleet")
+    etcd = Etcd(directory).start()
+    stacks = [Stack(directory / n, binaries()["2.6"], host=n, etcd=etcd) for n in ("lb-1", "lb-2")]
+    agents = [AgentProcess(stack) for stack in stacks]
+    patch = pytest.MonkeyPatch()
+    patch.setenv("LBSYNC_AGENT_REPORT_TTL", "2s")  # the dead are gone quickly
+    patch.setenv("LBSYNC_AGENT_VERIFY", "1h")  # passes are counted, and these have their own time
+    try:
+        stacks[0].put(
+            {
+                "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},
+                "endpoints/shop/web/main": servers(stacks[0].web("one")),
+            }
+        )
+        for stack, agent in zip(stacks, agents, strict=True):
+            stack.start()
+            prepared = command(stack, "prepare")
+            assert prepared.returncode == 0, prepared.stderr
+            stack.haproxy.start()
+            agent.start(ready=False)
+        yield (stacks[0], agents[0]), (stacks[1], agents[1])
+    finally:
+        for agent in agents:
+            agent.stop()
+        for stack in stacks:
+            stack.stop()
+        etcd.stop()
+        patch.undo()

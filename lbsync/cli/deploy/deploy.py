@@ -1,0 +1,223 @@
+"""`lbsync deploy`: look at deployments, and say what is to become of one."""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from lbsync.cli.context import add_output, service_id, settings_of, whoami
+from lbsync.cli.deploy import following
+from lbsync.cli.deploy.desk import Desk, desk_opened
+from lbsync.cli.deploy.strategy import add_strategy, strategy_of
+from lbsync.cli.deploy.switch import begin
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.deployer import beginning, requests
+from lbsync.deployer.beginning import Begun
+from lbsync.deployer.commands import Command
+from lbsync.deployer.ledger import new_id
+from lbsync.errors import Exit, Rejected
+from lbsync.model.deploying import DeploymentRecord
+from lbsync.schema import deploying
+from lbsync.schema.keys import ServiceId
+from lbsync.timestamps import seconds
+
+_EPILOG = f"""\
+examples:
+  lbsync deploy ls                       every app: what is live, and what is under way
+  lbsync deploy show shop/cart
+  lbsync deploy logs -f shop/cart
+  lbsync deploy promote shop/cart        on to the next step
+  lbsync deploy pause shop/cart          nothing goes on; what is watched still goes back by itself
+  lbsync deploy cancel shop/cart --wait
+  lbsync deploy rollback shop/cart --wait   back to the version before, also after the end
+  lbsync deploy history shop/cart
+
+'lbsync switch' begins a deployment of plain servers. A deployment is named by its app (the newest one is meant), or by
+its app and id: shop/cart 20260131-120000-abc123.
+
+exit codes: 0 it is shown, or written; 5 there is no such app or deployment, or the command makes no sense now; 6 etcd
+does not answer; 8 somebody else was faster; with --wait and 'logs -f': {following.EXIT_CODES}.
+"""
+_COMMANDS: tuple[tuple[Command, str], ...] = (
+    ("promote", "go on to the next step"),
+    ("pause", "let nothing go on"),
+    ("resume", "go on after a pause, or where nobody carries it out any more"),
+    ("cancel", "put everything back as it was"),
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Look at deployments, and say what is to become of one."
+    parser.epilog = _EPILOG
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+
+    def add(
+        name: str, text: str, run: Callable[..., Exit], *, of_one: bool = True
+    ) -> argparse.ArgumentParser:
+        one: argparse.ArgumentParser = actions.add_parser(
+            name, help=text, description=f"{text.capitalize()}."
+        )
+        if of_one:
+            one.add_argument("app", metavar="NAMESPACE/NAME", type=service_id)
+        one.set_defaults(action=run)
+        return one
+
+    add_output(add("ls", "list apps, what is live and what is under way", _list, of_one=False))
+    showing = add("show", "tell how a deployment stands", _show)
+    logs = add("logs", "show what happened to a deployment", _logs)
+    logs.add_argument("-f", "--follow", action="store_true", help="until it has ended")
+    history = add("history", "list the deployments of an app", _history)
+    for parser_of_one in (showing, logs):
+        parser_of_one.add_argument("id", nargs="?", default="", metavar="ID")
+    for shown in (showing, history):
+        add_output(shown)
+    for command, text in _COMMANDS:
+        one = add(command, text, _command)
+        one.add_argument("id", nargs="?", default="", metavar="ID")
+        one.set_defaults(command=command)
+        following.add_wait(one)
+    back = add("rollback", "give the traffic back to the version before", _rollback)
+    add_strategy(back)
+    following.add_wait(back)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Carry out the action."""
+    with desk_opened(settings_of(args)) as desk:
+        code: Exit = args.action(args, desk)
+        return code
+
+
+def _list(args: argparse.Namespace, desk: Desk) -> Exit:
+    apps = desk.ledger.apps()
+    if args.output == "json":
+        Terminal().block(to_json({str(app): record for app, record in apps.items()}))
+        return Exit.OK
+    rows = []
+    for app, record in apps.items():
+        live = record.live.group if isinstance(record.live, msgspec.Struct) else ""
+        warm = ", ".join(f"{one.version.group} until {one.until[11:16]}" for one in record.warm)
+        under_way = ""
+        if record.active:
+            active = desk.ledger.page(app, record.active).deployment(record.active)
+            under_way = f"{active.version.group}: {_phase(active)}" if active else record.active
+        rows.append((str(app), live, warm, under_way))
+    Terminal().table(("APP", "LIVE", "KEPT WARM", "UNDER WAY"), rows)
+    return Exit.OK
+
+
+def _show(args: argparse.Namespace, desk: Desk) -> Exit:
+    record = _one(desk, args.app, args.id)
+    terminal = Terminal()
+    if args.output == "json":
+        terminal.block(to_json(record))
+        return Exit.OK
+    lock = desk.ledger.page(args.app).lock
+    holder = lock.holder if lock is not None and not record.is_ended else ""
+    rows = [
+        ("deployment", record.id),
+        ("what", f"{record.action} to {record.version.group}, by {record.by}, at {record.created_at}"),
+        ("phase", _phase(record)),
+        ("reason", record.reason),
+        ("waits for", "" if record.is_ended else record.waits),
+        ("paused by", record.paused),
+        ("carried out by", holder or ("" if record.is_ended else "nobody: 'lbsync deploy resume … --wait'")),
+        *(("to be known", notice) for notice in record.notices),
+    ]  # fmt: skip
+    for name, text in rows:
+        if text:
+            terminal.line(f"{name:<15}{text}")
+    for event in desk.ledger.events(args.app, record.id):
+        terminal.line(following.event_line(event))
+    return Exit.OK
+
+
+def _logs(args: argparse.Namespace, desk: Desk) -> Exit:
+    record = _one(desk, args.app, args.id)
+    shown = 0
+    while True:
+        events = desk.ledger.events(args.app, record.id)
+        for event in events[shown:]:
+            Terminal().line(following.event_line(event))
+        Terminal().flush()
+        shown = len(events)
+        if not args.follow:
+            return Exit.OK
+        if record.is_ended:
+            return following.CODES[record.phase]
+        time.sleep(_LOOK_S)
+        record = _one(desk, args.app, record.id)
+
+
+_LOOK_S = 0.25
+
+
+def _history(args: argparse.Namespace, desk: Desk) -> Exit:
+    records = desk.ledger.deployments(args.app)
+    if args.output == "json":
+        Terminal().block(to_json(records))
+        return Exit.OK
+    rows = [
+        (one.id, one.action, one.version.group, _phase(one), _took(one), one.by, one.reason)
+        for one in records
+    ]
+    Terminal().table(("ID", "WHAT", "GROUP", "PHASE", "TOOK", "BY", "REASON"), rows)
+    return Exit.OK
+
+
+def _command(args: argparse.Namespace, desk: Desk) -> Exit:
+    record = _one(desk, args.app, args.id)
+    goes_on = args.command == "resume" and args.wait and not record.paused and not record.is_ended
+    if not goes_on:
+        record = requests.command(desk.ledger, args.app, record.id, args.command, whoami())
+    if args.wait:
+        return following.follow(desk, args.app, record.id)
+    Terminal().line(f"{args.app}: {args.command} is written for deployment {record.id}")
+    return Exit.OK
+
+
+def _rollback(args: argparse.Namespace, desk: Desk) -> Exit:
+    """Turn back a deployment that is under way, or begin one to the version before."""
+    app = args.app
+    page = desk.ledger.page(app)
+    versions = page.versions()
+    if versions.active:
+        requests.command(desk.ledger, app, versions.active, "rollback", whoami())
+        if args.wait:
+            return following.follow(desk, app, versions.active)
+        Terminal().line(f"{app}: rollback is written for deployment {versions.active}")
+        return Exit.OK
+    done = [one for one in desk.ledger.deployments(app) if one.phase == "deployed"]
+    version = beginning.back_to(done[0] if done else None, versions, app)
+    begun = Begun(new_id(), whoami(), time.time())
+    record = beginning.rollback(page, version, done[0], strategy_of(args, done[0].strategy), begun)
+    return begin(desk, page, record, f"rollback to {version.group}", wait=args.wait)
+
+
+def _one(desk: Desk, app: ServiceId, deployment: str) -> DeploymentRecord:
+    """Return a deployment; without an id the newest one. Raises `Rejected` where there is none."""
+    if deployment and not deploying.is_id(deployment):
+        raise Rejected(f"{deployment!r} is no id of a deployment: 'lbsync deploy history {app}'")
+    name = deployment or desk.ledger.page(app).versions().active
+    if not name:
+        records = desk.ledger.deployments(app)
+        if not records:
+            raise Rejected(f"{app}: it was never deployed; 'lbsync deploy ls' shows what was")
+        return records[0]
+    record = desk.ledger.page(app, name).deployment(name)
+    if record is None:
+        raise Rejected(f"{app}: there is no deployment {name}: 'lbsync deploy history {app}'")
+    return record
+
+
+def _phase(record: DeploymentRecord) -> str:
+    steps = len(record.strategy.shares)
+    step = f" (step {record.step} of {steps})" if record.phase == "switching" and steps > 1 else ""
+    return f"{record.phase}{step}{', paused' if record.paused else ''}"
+
+
+def _took(record: DeploymentRecord) -> str:
+    if not record.ended_at:
+        return ""
+    return f"{seconds(record.ended_at) - seconds(record.created_at):.1f} s"

@@ -1,0 +1,117 @@
+"""Carrying out a deployment in a command, or following whoever does, phase by phase."""
+
+import argparse
+import sys
+import time
+
+from lbsync.cli.deploy.desk import Desk
+from lbsync.cli.terminal import Terminal
+from lbsync.deployer.engine import carry_out
+from lbsync.deployer.ledger import Hold
+from lbsync.deployer.run import Run
+from lbsync.errors import Exit
+from lbsync.model.deploying import DeploymentRecord, EventRecord, Phase
+from lbsync.schema.keys import ServiceId
+
+CODES: dict[Phase, Exit] = {
+    "deployed": Exit.OK,
+    "failed": Exit.DEPLOYMENT_FAILED,
+    "rolled back": Exit.ROLLED_BACK,
+    "cancelled": Exit.CANCELLED,
+}
+EXIT_CODES = (
+    "0 deployed; 10 it failed before it got traffic; 11 it was rolled back; 12 it was cancelled"
+)
+_QUIET_S = 3.0
+"""So long nothing is said of what is waited for, where there is no screen."""
+_BAR: tuple[Phase, ...] = (
+    "queued", "provisioned", "healthy", "staged", "switching", "converged", "drained", "deployed",
+)  # fmt: skip
+
+
+def add_wait(parser: argparse.ArgumentParser) -> None:
+    """Add `--wait`, for commands after which a deployment goes on."""
+    parser.add_argument(
+        "--wait", action="store_true",
+        help="carry it out here, unless somebody else does, and show its phases until it has ended",
+    )  # fmt: skip
+
+
+def follow(desk: Desk, app: ServiceId, deployment: str, hold: Hold | None = None) -> Exit:
+    """Carry a deployment out until it has ended; return the code for its end. `hold`: where this process has it.
+
+    Raises `LbsyncError`; at Ctrl-C it says how the deployment stands.
+    """
+    desk.start()
+    run = Run(desk.tools, app, deployment, hold)
+    screen = _Screen(desk, app, deployment)
+    try:
+        carry_out(run, desk.news, lambda: screen.show(run), lambda: False)
+    except KeyboardInterrupt:
+        screen.interrupted(run)
+        raise
+    finally:
+        run.end()
+    record = run.record
+    if record is None:
+        return Exit.FAILED
+    screen.ended(record)
+    return CODES[record.phase]
+
+
+class _Screen:
+    """A line for each event; at a terminal, below them, a line with a bar and what is waited for."""
+
+    def __init__(self, desk: Desk, app: ServiceId, deployment: str) -> None:
+        self._desk, self._app, self._id = desk, app, deployment
+        self._terminal = Terminal()
+        self._shown = 0
+        self._waits = ""
+        self._since = time.monotonic()
+
+    def show(self, run: Run) -> None:
+        record = run.record
+        if record is None:
+            return
+        if record.events > self._shown:
+            events = self._desk.ledger.events(self._app, self._id)
+            self._terminal.over("")
+            for event in events[self._shown :]:
+                self._terminal.line(event_line(event))
+            self._shown = max(self._shown, len(events))
+            self._since = time.monotonic()
+        waits = run.waits or record.waits
+        if run.holder:
+            waits = f"carried out by {run.holder}; {record.waits}"
+        if self._terminal.is_screen:
+            self._terminal.over(f"{_bar(record.phase)} {record.phase}: {waits}")
+        elif waits != self._waits and time.monotonic() - self._since >= _QUIET_S:
+            self._waits, self._since = waits, time.monotonic()
+            self._terminal.line(f"{'':8}  {record.phase:<12}waits: {waits}")
+        sys.stdout.flush()
+
+    def ended(self, record: DeploymentRecord) -> None:
+        self._terminal.over("")
+        for notice in record.notices:
+            self._terminal.line(f"to be known: {notice}")
+        reason = f": {record.reason}" if record.reason else ""
+        self._terminal.line(f"{self._app}: deployment {self._id} is {record.phase}{reason}")
+
+    def interrupted(self, run: Run) -> None:
+        phase = run.record.phase if run.record else "not begun"
+        self._terminal.over("")
+        Terminal(sys.stderr).line(
+            f"{self._app}: deployment {self._id} is {phase}, and stands there unless 'lbsync console' goes on; "
+            f"here: 'lbsync deploy resume {self._app} --wait' or 'lbsync deploy cancel {self._app} --wait'"
+        )
+
+
+def event_line(event: EventRecord) -> str:
+    """Return one event for people."""
+    by = f" ({event.by})" if event.by else ""
+    return f"{event.at[11:19]}  {event.phase:<12}{event.text}{by}"
+
+
+def _bar(phase: Phase) -> str:
+    done = _BAR.index(phase) if phase in _BAR else 0
+    return f"[{'#' * done}{'.' * (len(_BAR) - 1 - done)}]"

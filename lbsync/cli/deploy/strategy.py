@@ -1,0 +1,80 @@
+"""Flags that make a strategy."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from lbsync.errors import Rejected
+from lbsync.model.deploying import Strategy
+from lbsync.schema.consistency import wrong_with_strategy
+from lbsync.values.basic import Duration, Pause
+from lbsync.values.deploying import Require
+
+_FIELDS = (
+    "steps", "pause", "manual", "watch", "require", "stage_timeout", "converge_timeout", "drain_timeout", "keep_old",
+)  # fmt: skip
+
+
+def add_strategy(parser: argparse.ArgumentParser) -> None:
+    """Add them. What is not given stays as it is, or as it is by default."""
+    group = parser.add_argument_group("strategy (docs/deployer.md)")
+    default = Strategy()
+    group.add_argument(
+        "--steps", type=_steps, metavar="PERCENT[,PERCENT…]",
+        help="shares of the traffic one after the other, as in 5,25,100 (default: all at once)",
+    )  # fmt: skip
+    group.add_argument(
+        "--pause", type=_read(Pause), metavar="DURATION", help="after each step but the last"
+    )
+    group.add_argument(
+        "--manual", action="store_true", default=None,
+        help="each step but the first waits for 'lbsync deploy promote'",
+    )  # fmt: skip
+    for option, kind, text in (
+        ("watch", Pause, "how long the new version is watched after each step"),
+        ("stage-timeout", Duration, "for every balancer to find its servers up"),
+        ("converge-timeout", Duration, "for every balancer to verify a switch"),
+        ("drain-timeout", Pause, "how long sessions of the old version are awaited"),
+        ("keep-old", Pause, "how long the old version is kept, ready to take the traffic back"),
+    ):
+        group.add_argument(
+            f"--{option}", type=_read(kind), metavar="DURATION",
+            help=f"{text} (default: {getattr(default, option.replace('-', '_'))})",
+        )  # fmt: skip
+    group.add_argument(
+        "--require", type=_read(Require), metavar="all|N|N%%",
+        help="how many of the known hosts have to confirm; each that reports has to in any case (default: all)",
+    )  # fmt: skip
+
+
+def strategy_of(args: argparse.Namespace, base: Strategy | None = None) -> Strategy:
+    """Return the strategy that the flags make of `base`. Raises `Rejected` for one that makes no sense."""
+    given = {field: value for field in _FIELDS if (value := getattr(args, field, None)) is not None}
+    strategy = msgspec.structs.replace(base or Strategy(), **given)
+    if wrong := wrong_with_strategy(strategy):
+        raise Rejected(f"--{wrong}")
+    return strategy
+
+
+def _read(kind: Any) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return kind.parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    found = []
+    for part in text.split(","):
+        number = part.strip().removesuffix("%")
+        if not number.isascii() or not number.isdecimal() or not 1 <= int(number) <= 100:
+            raise argparse.ArgumentTypeError(
+                f"{part.strip()!r} is no share: write whole percents from 1 to 100, as in 5,25,100"
+            )
+        found.append(int(number))
+    return tuple(found)

@@ -1,0 +1,99 @@
+"""`lbsync switch`: give all traffic of a service to another of its groups, as every balancer confirms."""
+
+import argparse
+import time
+
+from lbsync.cli.context import service_id, settings_of, whoami
+from lbsync.cli.deploy import following
+from lbsync.cli.deploy.desk import Desk, desk_opened
+from lbsync.cli.deploy.strategy import add_strategy, strategy_of
+from lbsync.cli.terminal import Terminal
+from lbsync.deployer import beginning, requests
+from lbsync.deployer.beginning import Begun
+from lbsync.deployer.decision import before
+from lbsync.deployer.ledger import new_id
+from lbsync.deployer.page import Page
+from lbsync.deployer.routing import step_route
+from lbsync.errors import Exit, Rejected
+from lbsync.model.deploying import DeploymentRecord
+from lbsync.schema.keys import ServiceId
+
+_EPILOG = f"""\
+examples:
+  lbsync switch shop/cart green --wait              all at once, watched for 30s, back by itself if it does badly
+  lbsync switch shop/cart green --wait --watch 0 --drain-timeout 0
+  lbsync switch shop/cart green --steps 5,25,100 --pause 2m --wait
+  lbsync switch shop/cart green --steps 10,100 --manual      with 'lbsync console' running
+  lbsync switch shop/cart green --dry-run
+
+The group stands in etcd already, with its servers ('lbsync service put --group'). It gets no request before every
+balancer has found each of its servers up by its own check; the deployment is called converged once every balancer has
+verified the new route. Until then, and while it is watched, the old group stays as it is, and takes the traffic back.
+
+exit codes: {following.EXIT_CODES}, or the group has all the traffic already; without --wait, 0 it is begun; 3 --dry-run
+shows a change; 5 there is no such service or group, no route, or nobody would carry it out; 6 etcd does not answer; 8
+another deployment is under way, or a publisher owns the route.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Switch a service to another group, step by step, as every balancer confirms it."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
+    parser.add_argument("group", metavar="GROUP", help="which is to get the traffic")
+    add_strategy(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done")
+    parser.add_argument("--force", action="store_true", help="even if a publisher owns the route")
+    following.add_wait(parser)
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Begin it, and with --wait carry it out."""
+    settings = settings_of(args)
+    strategy = strategy_of(args)
+    with desk_opened(settings) as desk:
+        page = desk.ledger.page(args.service)
+        begun = Begun(new_id(), whoami(), time.time())
+        record = beginning.switch(page, args.group, strategy, begun, force=args.force)
+        if record is None:
+            Terminal().line(f"{args.service}: {args.group} has all the traffic already")
+            return Exit.OK
+        if args.dry_run:
+            _show_plan(args.service, record)
+            return Exit.CHANGED
+        return begin(desk, page, record, f"switch to {args.group}", wait=args.wait)
+
+
+def begin(desk: Desk, page: Page, record: DeploymentRecord, told: str, *, wait: bool) -> Exit:
+    """Write a deployment, and carry it out where `wait` says so. Raises `Rejected` where nobody would."""
+    app = page.keys.app
+    if not wait and not desk.ledger.servers():
+        raise Rejected(
+            f"{app}: nothing was begun, as nobody would carry it out: say --wait, or have 'lbsync console' running"
+        )
+    if wait:
+        desk.start()
+    ttl = desk.tools.ttl if wait else 0.0
+    hold = requests.begin(desk.ledger, page, record, told, ttl=ttl)
+    if wait:
+        return following.follow(desk, app, record.id, hold)
+    Terminal().line(
+        f"{app}: deployment {record.id} is begun; 'lbsync deploy logs -f {app}' follows it"
+    )
+    return Exit.OK
+
+
+def _show_plan(app: ServiceId, record: DeploymentRecord) -> None:
+    terminal = Terminal()
+    shares, strategy = record.strategy.shares, record.strategy
+    terminal.line(f"{app}: {record.version.group} is proved on every balancer, then gets traffic:")
+    for number, percent in enumerate(shares, 1):
+        route = step_route(before(record), record.version.group, percent)
+        split = " ".join(f"{name}={share}" for name, share in route.groups.items())
+        terminal.line(f"  step {number} of {len(shares)}: {percent}%  ({split})")
+    terminal.line(
+        f"each step is confirmed by {strategy.require} within {strategy.converge_timeout} and watched for "
+        f"{strategy.watch}; nothing was written, because of --dry-run"
+    )

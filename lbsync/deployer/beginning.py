@@ -1,0 +1,154 @@
+"""How a deployment begins: what is refused before anything is written, and its first record. Pure."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET
+
+from lbsync.deployer.page import Page
+from lbsync.deployer.routing import groups_with_traffic
+from lbsync.errors import BadKey, Conflict, Rejected
+from lbsync.model.deploying import (
+    DeploymentRecord,
+    ProviderKind,
+    Strategy,
+    VersionRecord,
+    VersionsRecord,
+)
+from lbsync.model.records import RouteRecord
+from lbsync.schema.keys import ServiceId
+from lbsync.timestamps import stamp
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """Who begins what, and when."""
+
+    id: str
+    by: str
+    at: float
+    """Seconds since 1970."""
+
+
+def switch(
+    page: Page, group: str, strategy: Strategy, begun: Begun, *, force: bool = False
+) -> DeploymentRecord | None:
+    """Return the first record of a switch of plain servers; None where the group has all the traffic already.
+
+    `force`: also where a publisher owns the route. Raises `Rejected` for what makes no sense, `Conflict` where
+    another deployment is under way.
+    """
+    app = page.keys.app
+    refuse_second(page)
+    route = _route_for(page, group)
+    if route is None or groups_with_traffic(route) == (group,):
+        return None
+    if route.source is not UNSET and not force:
+        raise Conflict(
+            f"{app}: its route belongs to {route.source!r}, which would write its own version again; "
+            "change it there, or use --force"
+        )
+    version = VersionRecord(group, deployment=begun.id)
+    record = _first(begun, "groups", "switch", version, strategy)
+    return msgspec.structs.replace(record, old=_old(page.versions(), route, group), previous=route)
+
+
+def rollback(
+    page: Page, version: VersionRecord, last: DeploymentRecord, strategy: Strategy, begun: Begun
+) -> DeploymentRecord:
+    """Return the first record of the way back to a version. `last`: the deployment that replaced it. Raises as
+    `switch`."""
+    app = page.keys.app
+    refuse_second(page)
+    route = _route(page)
+    if last.provider == "groups":
+        route = _route_for(page, version.group)
+    if route is None or groups_with_traffic(route) == (version.group,):
+        raise Rejected(f"{app}: {version.group} has all the traffic already")
+    strategy = msgspec.structs.replace(strategy, steps=(), manual=False)
+    record = _first(begun, last.provider, "rollback", version, strategy)
+    old = _old(page.versions(), route, version.group)
+    return msgspec.structs.replace(record, old=old, previous=route)
+
+
+def _first(
+    begun: Begun,
+    provider: ProviderKind,
+    action: Literal["deploy", "switch", "rollback"],
+    version: VersionRecord,
+    strategy: Strategy,
+) -> DeploymentRecord:
+    at = stamp(begun.at, milliseconds=True)
+    return DeploymentRecord(
+        begun.id, provider, action, version, strategy, begun.by, at, phase_at=at
+    )
+
+
+def _route_for(page: Page, group: str) -> RouteRecord | None:
+    """Return the route, where a switch to the group makes sense; None where there is none, and no other group."""
+    app = page.keys.app
+    if page.item(page.keys.service) is None:
+        raise Rejected(f"{app}: there is no such service; 'lbsync service ls' shows all")
+    groups = page.groups()
+    if group not in groups:
+        listed = ", ".join(groups) or "none"
+        raise Rejected(f"{app}: it has no group {group!r} that can be read; there are {listed}")
+    route = _route(page)
+    others = sorted(groups.keys() - {group})
+    if route is None and others:
+        raise Rejected(
+            f"{app}: it has no route, so {group} gets requests already, with {', '.join(others)}; write one "
+            f"first: 'lbsync route {app} {others[0]}=100'"
+        )
+    return route
+
+
+def refuse_second(page: Page) -> None:
+    """Raise `Conflict` where a deployment of the app is under way."""
+    app = page.keys.app
+    versions = page.versions()
+    if not versions.active:
+        return
+    lock = page.lock
+    who = f", carried out by {lock.holder}" if lock else ""
+    raise Conflict(
+        f"{app}: deployment {versions.active} is under way{who}; 'lbsync deploy show {app}' tells how it stands, "
+        f"'lbsync deploy cancel {app}' ends it"
+    )
+
+
+def _route(page: Page) -> RouteRecord | None:
+    route = page.route
+    if route is not None and not route.groups:
+        raise BadKey(
+            f"routes/{page.keys.app}", "it cannot be read, and so not put back; correct it"
+        )
+    return route
+
+
+def _old(versions: VersionsRecord, route: RouteRecord, group: str) -> VersionRecord:
+    """Return what has the traffic now: what was deployed last, or else the group with most of it."""
+    shares = {name: share for name, share in route.groups.items() if share and name != group}
+    live = versions.live
+    if live is not UNSET and live.group in shares:
+        return live
+    return VersionRecord(max(sorted(shares), key=lambda name: shares[name]))
+
+
+def back_to(
+    last: DeploymentRecord | None, versions: VersionsRecord, app: ServiceId
+) -> VersionRecord:
+    """Return the version that an app goes back to. `last`: its last deployment that was completed. Raises
+    `Rejected` where there is none."""
+    if last is None or last.old is UNSET:
+        raise Rejected(
+            f"{app}: nothing is known of a version before; 'lbsync deploy history {app}'"
+        )
+    if last.previous is not UNSET and len(groups_with_traffic(last.previous)) > 1:
+        shares = " ".join(f"{name}={share}" for name, share in last.previous.groups.items())
+        raise Rejected(
+            f"{app}: its traffic was split before; write that with 'lbsync route {app} {shares}'"
+        )
+    live = versions.live
+    if live is not UNSET and live.group == last.old.group:
+        raise Rejected(f"{app}: {live.group} is live already")
+    return last.old

@@ -1,0 +1,164 @@
+"""Where deployments are kept: read at one revision, changed in one guarded transaction each."""
+
+import secrets
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from lbsync.clients.source import Delete, Expect, Guard, Lease, Put, Transactional
+from lbsync.deployer.page import Keys, Page
+from lbsync.errors import Unavailable
+from lbsync.model.deploying import DeploymentRecord, EventRecord, LockRecord, VersionsRecord
+from lbsync.model.health import WatcherRecord
+from lbsync.model.orders import HistoryRecord
+from lbsync.schema import deploying
+from lbsync.schema.decode import encode
+from lbsync.schema.health import WATCHERS
+from lbsync.schema.keys import ServiceId
+from lbsync.schema.orders import HISTORY
+from lbsync.timestamps import stamp
+
+Ops = Sequence[Put | Delete]
+KEPT = 30
+"""Deployments of an app that are remembered after their end."""
+
+
+class Hold(msgspec.Struct):
+    """What makes a process the one that carries out an app's deployment: a lock, and a question to all hosts, on one
+    lease."""
+
+    lease: Lease
+    question: str
+    """Whole key of the question."""
+    revision: int = 0
+    """That created the lock: the fence of every write."""
+    asked: int = 0
+    """That wrote the question last."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether etcd still holds the lease for certain."""
+        return self.lease.remaining() > 0.0
+
+
+class Ledger:
+    """The door to everything about deployments. Safe to use from several threads."""
+
+    def __init__(self, store: Transactional, prefix: str, holder: str) -> None:
+        """`store`: of deployments (`open_source(…, deployments=True)`); `prefix`: of all else; `holder`: who this is,
+        for people."""
+        self.store = store
+        self.holder = holder
+        self._prefix = prefix
+
+    def keys(self, app: ServiceId) -> Keys:
+        """Return where an app's keys stand."""
+        return Keys(self._prefix, app)
+
+    def page(self, app: ServiceId, deployment: str = "") -> Page:
+        """Return all that is stored about an app and one deployment of it. Raises `Unavailable`."""
+        keys = self.keys(app)
+        names = [
+            keys.service, keys.route, keys.quarantine,
+            deploying.versions_key(app), deploying.lock_key(app), deploying.app_key(app),
+        ]  # fmt: skip
+        if deployment:
+            names.append(deploying.deployment_key(app, deployment))
+        return Page(keys, self.store.read(names, [keys.groups, keys.agents]))
+
+    def hold(self, app: ServiceId, deployment: str, ttl: int) -> tuple[Hold, list[Guard], Ops]:
+        """Take a lease, and return what makes this process the app's deployer together with it: guards and writes
+        for one transaction, whose revision then goes into the hold. Raises `Unavailable`."""
+        lease = self.store.lease(ttl)
+        name = f"{self._prefix}{WATCHERS}{secrets.token_hex(6)}"
+        lock = LockRecord(self.holder, deployment, stamp())
+        ops = [
+            Put(deploying.lock_key(app), encode(lock), lease.id),
+            self._question(app, name, lease),
+        ]
+        return Hold(lease, name), [Expect(deploying.lock_key(app), create_revision=0)], ops
+
+    def fence(self, app: ServiceId, hold: Hold) -> Expect:
+        """Return the guard of every write of whoever holds an app."""
+        return Expect(deploying.lock_key(app), create_revision=hold.revision)
+
+    def asking(self, app: ServiceId, hold: Hold) -> Put:
+        """Return the write that asks all hosts anew, and to tell at once when they have verified it."""
+        return self._question(app, hold.question, hold.lease)
+
+    def record_puts(
+        self, app: ServiceId, record: DeploymentRecord, events: Sequence[EventRecord]
+    ) -> list[Put | Delete]:
+        """Return the writes of a record and of what has just happened to it."""
+        first = record.events
+        after = msgspec.structs.replace(record, events=first + len(events))
+        puts: list[Put | Delete] = [
+            Put(deploying.deployment_key(app, record.id), encode(after)),
+        ]
+        puts += [
+            Put(deploying.event_key(app, record.id, first + number), encode(event))
+            for number, event in enumerate(events)
+        ]
+        return puts
+
+    def history_put(self, by: str, action: str, app: ServiceId, detail: str) -> Put:
+        """Return the write that notes for everybody who did what."""
+        at = stamp(milliseconds=True)
+        record = HistoryRecord(at, by, action, str(app), detail)
+        return Put(f"{self._prefix}{HISTORY}{at}-{secrets.token_hex(3)}", encode(record))
+
+    def commit(self, expect: Sequence[Guard], ops: Ops) -> int:
+        """Do all of it in one transaction; raises as `Source.commit`."""
+        return self.store.commit(expect, ops)
+
+    def events(self, app: ServiceId, deployment: str) -> list[EventRecord]:
+        """Return what has happened to a deployment, the oldest first. Raises `Unavailable`."""
+        folder = deploying.events_folder(app, deployment)
+        items = self.store.read([], [folder]).items
+        return list(deploying.readable(EventRecord, items, folder).values())
+
+    def deployments(self, app: ServiceId) -> list[DeploymentRecord]:
+        """Return the deployments of an app that are remembered, the newest first. Raises `Unavailable`."""
+        folder = deploying.deployments_folder(app)
+        items = self.store.read([], [folder]).items
+        return list(deploying.readable(DeploymentRecord, items, folder).values())[::-1]
+
+    def apps(self) -> dict[ServiceId, VersionsRecord]:
+        """Return all apps that were ever deployed. Raises `Unavailable`."""
+        items = self.store.read([], [deploying.VERSIONS]).items
+        found = deploying.readable(VersionsRecord, items, deploying.VERSIONS)
+        return {ServiceId.parse(name): record for name, record in found.items()}
+
+    def servers(self) -> list[str]:
+        """Return who carries out deployments in the background. Raises `Unavailable`."""
+        items = self.store.read([], [deploying.SERVERS]).items
+        return sorted(one.holder for one in deploying.readable(LockRecord, items, "").values())
+
+    def forget_oldest(self, app: ServiceId) -> None:
+        """Remove the oldest deployment with its events, where there are too many. Raises `Unavailable`."""
+        folder = deploying.deployments_folder(app)
+        names = sorted(key for key in self.store.read([], [folder]).items)
+        for key in names[: max(0, len(names) - KEPT)][:1]:
+            events = deploying.events_folder(app, key.removeprefix(folder))
+            keys = sorted(self.store.read([], [events]).items)[:100]
+            self.commit([], [Delete(one) for one in (*keys, key)])
+
+    def _question(self, app: ServiceId, name: str, lease: Lease) -> Put:
+        record = WatcherRecord((str(app),), by=f"deployer {self.holder}", at=stamp(), here=True)
+        return Put(name, encode(record), lease.id)
+
+
+def new_id(now: float | None = None) -> str:
+    """Return an id for a deployment that begins now; ids sort by time."""
+    at = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    return f"{at}-{secrets.token_hex(3)}"
+
+
+def released(hold: Hold | None) -> None:
+    """Give up a lock at once, as far as etcd answers."""
+    if hold is not None:
+        try:
+            hold.lease.end()
+        except Unavailable:
+            return

@@ -1,0 +1,96 @@
+"""What people ask of deployments, written to etcd: to begin one, and what becomes of one that is under way."""
+
+import time
+
+import msgspec
+
+from lbsync.clients.source import Expect, Guard, Put
+from lbsync.deployer import commands
+from lbsync.deployer.commands import Command
+from lbsync.deployer.ledger import Hold, Ledger, Ops, released
+from lbsync.deployer.page import Page
+from lbsync.errors import Conflict, Rejected
+from lbsync.model.deploying import DeploymentRecord, EventRecord, VersionsRecord
+from lbsync.schema import deploying
+from lbsync.schema.decode import encode
+from lbsync.schema.keys import ServiceId
+from lbsync.timestamps import stamp
+
+_TRIES = 5
+
+
+def begin(
+    ledger: Ledger,
+    page: Page,
+    record: DeploymentRecord,
+    told: str,
+    *,
+    ttl: float = 0.0,
+    versions: VersionsRecord | None = None,
+    extra: Ops = (),
+) -> Hold | None:
+    """Write the first record of a deployment, as decided on a page; return the hold on the app where this process
+    is to carry it out (`ttl` above 0: seconds after which another one may).
+
+    `told`: its first event; `versions`: where more than the active one changes in it; `extra`: what is written with it.
+    Raises `Conflict` where somebody else was faster, and `Unavailable`; nothing is written then.
+    """
+    app = page.keys.app
+    names = deploying.versions_key(app), deploying.deployment_key(app, record.id)
+    expect: list[Guard] = [
+        Expect(names[0], mod_revision=page.revision_of(names[0])),
+        Expect(names[1], mod_revision=0),
+        Expect(page.keys.route, mod_revision=page.revision_of(page.keys.route)),
+    ]
+    after = msgspec.structs.replace(versions or page.versions(), active=record.id)
+    event = EventRecord(record.created_at, record.phase, told, record.by)
+    ops = [
+        Put(names[0], encode(after)),
+        *ledger.record_puts(app, record, [event]),
+        ledger.history_put(record.by, record.action, app, told),
+        *extra,
+    ]
+    hold: Hold | None = None
+    if ttl:
+        hold, guards, more = ledger.hold(app, record.id, round(ttl))
+        expect += guards
+        ops += more
+    try:
+        revision = ledger.commit(expect, ops)
+    except Conflict as error:
+        released(hold)
+        raise Conflict(
+            f"{app}: somebody else changed it meanwhile, nothing was begun; look and try again"
+        ) from error
+    except BaseException:
+        released(hold)
+        raise
+    if hold is not None:
+        hold.revision = hold.asked = revision
+    return hold
+
+
+def command(
+    ledger: Ledger, app: ServiceId, deployment: str, what: Command, by: str
+) -> DeploymentRecord:
+    """Write what somebody wants of a deployment that is under way; return the record as it is then. Raises
+    `Rejected` where it makes no sense, `Unavailable`."""
+    for _ in range(_TRIES):
+        page = ledger.page(app, deployment)
+        record = page.deployment(deployment)
+        if record is None:
+            raise Rejected(f"{app}: there is no deployment {deployment}")
+        now = time.time()
+        after, told = commands.apply(record, what, by, now)
+        event = EventRecord(stamp(now, milliseconds=True), after.phase, told, by)
+        name = deploying.deployment_key(app, deployment)
+        ops = [
+            *ledger.record_puts(app, after, [event]),
+            ledger.history_put(by, f"deploy {what}", app, deployment),
+        ]
+        try:
+            ledger.commit([Expect(name, mod_revision=page.revision_of(name))], ops)
+        except Conflict:
+            continue  # the deployer wrote meanwhile: what now holds decides
+        return after
+    raise Conflict(f"{app}: deployment {deployment} changes too fast; try again")

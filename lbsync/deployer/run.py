@@ -1,0 +1,242 @@
+"""One deployment, as this process carries it out: read, decide, write or act, and wait for what is new.
+
+Whatever happens in between, the next turn begins by reading: so a write that was lost, a lock that ran out, a command
+that came meanwhile and a process that was frozen are all the same to it. Every write is guarded by the lock, by the
+record and by the route as they were read.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from lbsync.clients.source import Delete, Expect, Guard, Put, Source
+from lbsync.deployer.decision import Decision
+from lbsync.deployer.ending import versions_after
+from lbsync.deployer.ledger import Hold, Ledger, Ops, released
+from lbsync.deployer.making import Making
+from lbsync.deployer.observed import Observed
+from lbsync.deployer.page import Page, observe
+from lbsync.deployer.phases import decide
+from lbsync.deployer.provider import Provider
+from lbsync.errors import Conflict, Rejected, Unavailable
+from lbsync.model.deploying import DeploymentRecord, EventRecord, ProviderKind
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema import deploying
+from lbsync.schema.decode import encode
+from lbsync.schema.keys import ServiceId
+from lbsync.schema.reading import one_line
+from lbsync.timestamps import stamp
+
+LOOK_S = 1.0
+"""Between two looks, whatever is heard."""
+_AGAIN_S = 0.25
+_WAITS_APART_S = 2.0
+
+
+class Tools(msgspec.Struct, frozen=True, eq=False):
+    """What all runs of a process share."""
+
+    ledger: Ledger
+    answers: Source
+    """The store of what hosts answer, started."""
+    providers: Mapping[ProviderKind, Callable[[], Provider]]
+    ttl: float
+    """Seconds after which a silent deployer is replaced."""
+
+
+class Run:
+    """What this process knows of a deployment besides its record. Belongs to one thread."""
+
+    def __init__(
+        self, tools: Tools, app: ServiceId, deployment: str, hold: Hold | None = None
+    ) -> None:
+        """`hold`: where this process has the app already."""
+        self._tools, self._ledger = tools, tools.ledger
+        self._app, self._id, self._hold = app, deployment, hold
+        self._making: Making | None = None
+        self._waits_at = float("-inf")
+        self.record: DeploymentRecord | None = None
+        """As it was read or written last."""
+        self.waits = ""
+        """What is awaited now."""
+        self.holder = ""
+        """Who carries it out instead; empty: nobody else."""
+
+    def turn(self) -> float | None:
+        """Do what can be done now; return in how many seconds to look again unless something is heard before, or None
+        once it has ended. Raises `Rejected` for a deployment that is not there, or that this version cannot read."""
+        try:
+            return self._turn()
+        except Conflict:
+            return 0.0  # somebody else wrote: what now holds is read first
+        except Unavailable as error:
+            self.waits = f"etcd does not answer: {error}"
+            return LOOK_S
+
+    def end(self) -> None:
+        """Let go of the app, for whoever goes on."""
+        released(self._hold)
+        self._hold = None
+
+    def _turn(self) -> float | None:
+        page = self._ledger.page(self._app, self._id)
+        record = page.deployment(self._id)
+        if record is None:
+            raise Rejected(f"there is no deployment {self._id} of {self._app}")
+        self.record = record
+        if record.is_ended:
+            self.waits = ""
+            self.end()
+            return None
+        if not self._holds(page):
+            return self._take(page)
+        making = self._making = self._making or Making(
+            self._tools.providers[record.provider](), self._app
+        )
+        seen = making.seen(self._seen(page, record), record)
+        decision, events = self._plan(record, seen, goes_on=making.is_idle)
+        if decision.record != record:
+            self._write(page, record, decision, events)
+            return 0.0
+        self.waits = decision.waits
+        if decision.act:
+            is_done = making.do(record, decision.act)
+            self.waits = "; ".join(filter(None, (self.waits, making.trouble)))
+            return 0.0 if is_done else LOOK_S
+        self._note_waits(page, record)
+        until = decision.until - time.time() if decision.until else LOOK_S
+        return min(LOOK_S, max(0.02, until))
+
+    def _holds(self, page: Page) -> bool:
+        hold = self._hold
+        item = page.item(deploying.lock_key(self._app))
+        if hold is None:
+            return False
+        if not hold.is_sure or item is None or item.create_revision != hold.revision:
+            self.end()
+            return False
+        return True
+
+    def _take(self, page: Page) -> float:
+        lock = page.lock
+        if lock is not None:
+            self.holder = lock.holder
+            return _AGAIN_S
+        self.holder = ""
+        hold, guards, ops = self._ledger.hold(self._app, self._id, round(self._tools.ttl))
+        try:
+            hold.revision = hold.asked = self._ledger.commit(guards, ops)
+        except BaseException:
+            released(hold)
+            raise
+        self._hold = hold
+        return 0.0
+
+    def _seen(self, page: Page, record: DeploymentRecord) -> Observed:
+        hold = self._hold
+        asked = hold.asked if hold else 0
+        group = record.version.group
+        if hold is not None and page.written(group) > hold.asked:
+            # What was answered before may be about other servers.
+            hold.asked = asked = self._ledger.commit(
+                [self._ledger.fence(self._app, hold)], [self._ledger.asking(self._app, hold)]
+            )
+        return observe(page, group, self._answered(), asked)
+
+    def _answered(self) -> Snapshot | None:
+        try:
+            return self._tools.answers.snapshot()
+        except Unavailable:
+            return None
+
+    def _plan(
+        self, record: DeploymentRecord, seen: Observed, *, goes_on: bool
+    ) -> tuple[Decision, list[EventRecord]]:
+        """Return as many steps in one as need nothing new to be seen or done in between, and what they tell.
+        `goes_on`: phases need nothing to be done."""
+        now = time.time()
+        events: list[EventRecord] = []
+        decision = decide(record, seen, now)
+        last = record
+        while True:
+            at, after = stamp(now, milliseconds=True), decision.record
+            events += [EventRecord(at, after.phase, text) for text in decision.events]
+            if after in (last, record) or decision.route is not None or decision.drops_route:
+                return decision, events
+            if after.is_ended or after.phase == "reverting" or after.step_at != last.step_at:
+                return decision, events
+            if after.phase != last.phase and not goes_on:
+                return decision, events
+            last = after
+            further = decide(after, seen, now)
+            if further.record == after:
+                return decision, events
+            decision = further
+
+    def _write(
+        self, page: Page, before: DeploymentRecord, decision: Decision, events: list[EventRecord]
+    ) -> None:
+        """Write the next record, with the route where that changes, in one guarded transaction."""
+        hold = self._hold
+        if hold is None:
+            return
+        keys, record = page.keys, decision.record
+        label = f"switching {before.step}" if before.phase == "switching" else before.phase
+        revisions = {**record.revisions}
+        revisions.setdefault(
+            label, page.revision_of(deploying.deployment_key(self._app, before.id))
+        )
+        record = msgspec.structs.replace(record, revisions=revisions)
+        expect: list[Guard] = [
+            self._ledger.fence(self._app, hold),
+            _as_read(page, deploying.deployment_key(self._app, before.id)),
+        ]
+        ops = list(self._ledger.record_puts(self._app, record, events))
+        if decision.route is not None or decision.drops_route:
+            expect.append(_as_read(page, keys.route))
+            group = record.version.group
+            if decision.route is not None and decision.route.groups.get(group):
+                expect.append(_as_read(page, keys.group(group)))
+            ops.append(
+                Put(keys.route, encode(decision.route)) if decision.route else Delete(keys.route)
+            )
+        if record.is_ended:
+            name = deploying.versions_key(self._app)
+            after = versions_after(page.versions(), record, time.time(), leaves=decision.leaves)
+            expect.append(_as_read(page, name))
+            ops.append(Put(name, encode(after)))
+        else:
+            ops.append(self._ledger.asking(self._app, hold))
+        revision = self._commit(expect, ops)
+        hold.asked = revision
+        self.record = msgspec.structs.replace(record, events=record.events + len(events))
+        if record.is_ended:
+            self._ledger.forget_oldest(self._app)
+
+    def _commit(self, expect: Sequence[Guard], ops: Ops) -> int:
+        if self._hold is None or not self._hold.is_sure:
+            raise Conflict("the lock may have run out")
+        return self._ledger.commit(expect, ops)
+
+    def _note_waits(self, page: Page, record: DeploymentRecord) -> None:
+        """Write what is waited for, for everybody else; not each second."""
+        now = time.monotonic()
+        if (
+            self._hold is None
+            or self.waits == record.waits
+            or now - self._waits_at < _WAITS_APART_S
+        ):
+            return
+        if self._waits_at == float("-inf"):
+            self._waits_at = now - 1.0  # what is over within a second is not worth a write
+            return
+        self._waits_at = now
+        name = deploying.deployment_key(self._app, record.id)
+        after = msgspec.structs.replace(record, waits=one_line(self.waits))
+        expect = [self._ledger.fence(self._app, self._hold), _as_read(page, name)]
+        self._commit(expect, [Put(name, encode(after))])
+
+
+def _as_read(page: Page, key: str) -> Expect:
+    return Expect(key, mod_revision=page.revision_of(key))
