@@ -7,6 +7,7 @@ import pytest
 from harness.certificates import Authority
 from harness.stack import servers
 from harness.wait import wait_until
+from lbsync.agent.apply.switch import ApplyResult
 from tests.pass_host import Host
 
 SERVER = "be_shop_web_default/web"
@@ -48,6 +49,41 @@ def test_a_command_is_undone_and_counted(host: Host, commands: tuple[str, ...]) 
     assert healed(host) == ()
     # A server whose checks are on again is up after two good ones.
     wait_until("it to be served", lambda: host.stack.get("shop.example").body == "web")
+
+
+def test_a_change_reads_back_what_changed_and_now_and_then_all(host: Host) -> None:
+    """Else one change among ten thousand services would cost the reading of them all; and changes that
+    never pause would leave the rest unread for ever."""
+    api = {"services/shop/api": {"mode": "http", "hosts": ["api.example"]}}
+    host.stack.put({**api, "endpoints/shop/api/default": servers(host.stack.web("api"))})
+    assert host.agent.run_pass().confirmed
+    assert healed(host) == ()
+    ask(host, f"set server {SERVER} weight 50%")
+    host.agent.verify_all_next()
+    host.agent.run_pass()
+    applied = host.agent.result.applied
+    assert applied is not None
+    assert len(applied.by_hand) == 1
+    ask(host, "set maxconn server be_shop_web_default/web 1")
+    ask(host, f"set server {SERVER} check-port 9")
+
+    def move(name: str) -> ApplyResult:
+        host.stack.put({"endpoints/shop/api/default": servers(host.stack.web(name))})
+        host.agent.run_fast_path()
+        assert host.agent.run_pass().confirmed
+        assert host.agent.result.applied is not None
+        assert host.agent.result.applied.reload is None
+        return host.agent.result.applied
+
+    moved = move("moved")
+    assert moved.by_hand == applied.by_hand
+    assert moved.healed == ()
+    ask(host, "set server be_shop_api_default/api weight 0%")
+    assert (
+        move("back").healed == ()
+    )  # what runs in place of what was changed by hand is read, and is right
+    host.agent.verify_all_next()
+    assert len(move("again").healed) == 2
 
 
 def test_forced_health_of_a_server_without_checks_does_not_stay(host: Host) -> None:

@@ -139,15 +139,17 @@ class Converger:
         return True
 
     def _verify_and_adopt(self, staged: Generation, config: Config) -> ApplyResult:
-        """Read back after runtime changes, and make their file live."""
-        found, well = self._runtime.verify(quick=True)
+        """Read back after runtime changes, and make their file live; read all where that is due."""
+        due = time.monotonic() - self._verified_at >= self._verify_every_s
+        found, well = self._runtime.verify(quick=not due)
         if not well:
             raise _Drifted([finding for finding in found if not finding.by_hand])
-        steps = self._runtime.pop_step_count()
+        if due:
+            self._verified_at = time.monotonic()
         applied = self._switcher.adopt(staged, config, self._runtime.base)
         self._runtime.note_stored()
         self._limiter.drop_request()
-        return self._note(applied, found, steps=steps)
+        return self._note(applied, found, self._runtime.pop_step_count())
 
     def _prove(self, target: LoadedGeneration) -> ApplyResult:
         """Prove that the live generation is served; read everything back where that is due."""

@@ -4,7 +4,7 @@ What was set by hand is kept: a drain, a maintenance or a weight of a server tha
 since the last read-back. Every other difference is drift and is healed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 
@@ -81,19 +81,24 @@ def healing(findings: Iterable[Drift], *, release: bool = False) -> Plan:
     return draft.finish()
 
 
-def note_verified(running: RuntimeConfig, findings: Iterable[Drift]) -> None:
-    """Note which servers were found right: a later difference there was set by hand."""
+def note_verified(
+    running: RuntimeConfig, findings: Iterable[Drift], only: Container[str] | None = None
+) -> None:
+    """Note which servers were found right: a later difference there was set by hand.
+
+    `only`: the backends that were read; None: all.
+    """
     wrong = (found for found in findings if found.server is not None and not found.by_hand)
-    running.verified((*f.server, field) for f in wrong if f.server for field in ("weight", "state"))
+    fields = [(*f.server, field) for f in wrong if f.server for field in ("weight", "state")]
+    unread = [touch for touch in running.touched if only is not None and touch[0] not in only]
+    running.verified([*fields, *unread])
 
 
 def _servers(running: RuntimeConfig, observed: ObservedState, can: Capabilities) -> Iterator[Drift]:
     states: dict[str, list[ServerState]] = {}
     for state in observed.servers:
         states.setdefault(state.backend, []).append(state)
-    for section in running.sections.values():
-        if section.kind not in ("backend", "listen"):
-            continue
+    for section in _compared(running, observed):
         here = states.pop(section.name, [])
         # Only HAProxy knows which servers of a conditional section exist.
         there = observed.backends is None or section.name in observed.backends
@@ -112,6 +117,16 @@ def _servers(running: RuntimeConfig, observed: ObservedState, can: Capabilities)
             reason = f"{where}: HAProxy runs a backend that is not in the configuration"
             mismatch = Mismatch(where, "server", "absent", "present")
             yield Drift(mismatch, heal=Plan((), (reason,)), server=(state.backend, state.name))
+
+
+def _compared(running: RuntimeConfig, observed: ObservedState) -> Iterator[Section]:
+    """Yield the sections whose servers were read."""
+    if observed.only is None:
+        yield from (s for s in running.sections.values() if s.kind in ("backend", "listen"))
+        return
+    for name in observed.only:
+        if (section := running.server_section(name)) is not None:
+            yield section
 
 
 def _section(

@@ -23,7 +23,6 @@ from lbsync.agent.runtime.changes.steps import (
 from lbsync.agent.runtime.commands import Command, commands, entry_command
 from lbsync.agent.runtime.first_checks import Name
 from lbsync.clients.haproxy import answers
-from lbsync.clients.haproxy.answers import ServerState
 from lbsync.clients.haproxy.sockets import BATCH_BYTES, WorkerSocket
 from lbsync.errors import ApplyFailed, Unavailable
 
@@ -92,15 +91,10 @@ class Executor:
         made = {step.backend for step in steps if isinstance(step, AddBackend)}
         named = {name[0] for step in coming if (name := _name(step)) is not None}
         backends = sorted(named - made)
-        states: list[ServerState] = []
-        for texts in self._worker.batches([f"show servers state {each}" for each in backends]):
-            answer = self._ask(coming[0], texts)
-            try:
-                for reply in answers.split_replies(answer, len(texts)):
-                    states += answers.parse_servers(f"{reply}\n")
-            except Unavailable as error:
-                raise Deviated(coming[0], answer or str(error)) from error
-        return first_checks.waiting(steps, states)
+        try:
+            return first_checks.waiting(steps, self._worker.servers_of(backends))
+        except Unavailable as error:
+            raise Deviated(coming[0], str(error)) from error
 
     def _send(self, waiting: Sequence[tuple[Step, Command]]) -> None:
         """Send commands in as few lines as their length allows; judge each reply."""

@@ -51,6 +51,8 @@ class ObservedState(msgspec.Struct, frozen=True, eq=False):
     """Those of them that no request may be led to; None: not asked for."""
     trust: Mapping[str, str] = {}
     """File of authorities, or of certificates they took back, to a digest of what HAProxy shows of it."""
+    only: frozenset[str] | None = None
+    """The backends whose servers were read; None: all."""
 
 
 @measure.timed("read_back")
@@ -61,14 +63,16 @@ def observe(
     contents: Iterable[str] | None = None,
     certificates: bool = True,
     backends: bool = False,
+    only: frozenset[str] | None = None,
 ) -> ObservedState:
     """Read the servers, the sizes of all maps and lists, the content of some, the certificates.
 
     `contents`: the maps and lists to read whole; None: all. A file of unexpected size is always read
-    whole. `backends`: also which backends there are. Raises `Unavailable`.
+    whole. `backends`: also which backends there are. `only`: of these the servers; None: of all. Raises
+    `Unavailable`.
     """
     there = answers.parse_backends(worker.run([_NAMES])) if backends else None
-    servers = answers.parse_servers(worker.servers_state())
+    servers = worker.show_servers() if only is None else worker.servers_of(sorted(only))
     known = {path: use for path, use in running.lookups.items() if use is not None}
     counts = _counts(worker, known)
     wanted = set(known if contents is None else contents) & counts.keys()
@@ -78,7 +82,7 @@ def observe(
     raw = {path: text for path, text in raw.items() if running.found_right.get(path) != text}
     entries = {path: _content(text, known[path]) for path, text in raw.items()}
     if not certificates:
-        return ObservedState(servers, counts, entries, raw=raw, backends=there)
+        return ObservedState(servers, counts, entries, raw=raw, backends=there, only=only)
     with_cookies = _with_cookies(running)
     return ObservedState(
         servers,
@@ -94,6 +98,7 @@ def observe(
         there,
         answers.parse_unpublished(worker.run([_BACKENDS])) if backends else None,
         _trust(worker),
+        only,
     )
 
 

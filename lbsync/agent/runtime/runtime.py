@@ -21,6 +21,7 @@ from lbsync.agent.runtime.plan import plan, plan_map
 from lbsync.agent.runtime.retired.reaper import Reaper
 from lbsync.agent.runtime.service_delta import ServiceDelta
 from lbsync.agent.runtime.settling import in_effect
+from lbsync.agent.runtime.unread import Unread
 from lbsync.clients.haproxy import capabilities, known_faults, sockets
 from lbsync.clients.haproxy.capabilities import Capabilities
 from lbsync.clients.haproxy.identity import reports_digest
@@ -40,6 +41,7 @@ class HaproxyRuntime:
         self._reaper = Reaper(self._worker, leave_within_s)
         self._running: RuntimeConfig | None = None
         self._asked: RuntimeConfig | None = None
+        self._unread = Unread()
         self._by_signal = options.reload == "signal"
         self.can = Capabilities((0, 0, 0))
         """What the worker of that number can do."""
@@ -83,6 +85,7 @@ class HaproxyRuntime:
         self._running.touched |= self._journal.read(self.worker)
         self._journal.begin(self.worker, self._running.touched)
         self._reaper.begin()
+        self._unread = Unread()
         self.base = base
 
     def is_same_worker(self) -> bool:
@@ -182,28 +185,31 @@ class HaproxyRuntime:
     def verify(self, *, release: bool = False, quick: bool = False) -> tuple[list[Drift], bool]:
         """Read everything back and heal drift; return what differed, and whether all is well now.
 
-        What was set by hand is kept, unless `release` says otherwise. `quick`: only the servers and the
-        sizes of maps. Raises `Unavailable`, `Deviated`; what runs is in doubt then.
+        What was set by hand is kept, unless `release` says otherwise. `quick`: only the servers of what
+        changed since they were last read, and the sizes of maps. Raises `Unavailable`, `Deviated`; what
+        runs is in doubt then.
         """
         running = self._sure()
-        found = self._differences(quick)
+        only = self._unread.backends if quick and not release else None
+        found = self._differences(quick, only)
         todo = self._within_limits(healing(found, release=release))
         if not todo.empty and not todo.reload:
             self._execute(todo)
             running.adopt_steps(todo.steps)
-            again = self._differences(quick)
+            only = self._unread.backends if only is not None else None
+            again = self._differences(quick, only)
             todo = healing(again)
-            note_verified(running, again)
+            note_verified(running, again, only)
         else:
-            note_verified(running, found)
+            note_verified(running, found, only)
         self._journal.begin(self.worker, running.touched)
-        return found, todo.empty
+        return self._unread.note_read(found, only), todo.empty
 
     def differences(self) -> list[Drift]:
         """Read servers and sizes of maps back, and compare; nothing is healed."""
-        return self._differences(quick=True)
+        return self._unread.note_read(self._differences(quick=True), None)
 
-    def _differences(self, quick: bool) -> list[Drift]:
+    def _differences(self, quick: bool, only: frozenset[str] | None = None) -> list[Drift]:
         contents = () if quick else None
 
         def differences() -> list[Drift]:
@@ -214,6 +220,7 @@ class HaproxyRuntime:
                 contents=contents,
                 certificates=not quick,
                 backends=self.can.backends,
+                only=only,
             )
             found = compare(running, observed, self.can)
             wrong = {finding.mismatch.where for finding in found}
@@ -241,6 +248,7 @@ class HaproxyRuntime:
     def _execute(self, todo: Plan) -> None:
         if todo.empty:
             return
+        self._unread.note_changed(todo.steps)
         if self._running is not None:
             # Before the steps: what differs after a failure is our own half-done work.
             self._journal.note(self._running.touch(todo.steps))

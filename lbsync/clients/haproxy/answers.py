@@ -266,6 +266,10 @@ def parse_maps(answer: str) -> list[MapState]:
     return [MapState(int(m[1]), m[2], int(m[3]) if m[3] else -1) for m in found if m]
 
 
+NO_BACKEND = ("Can't find backend.",)
+"""What `show servers state` says of a backend that is not there (2.6 to 3.4, measured)."""
+
+
 def split_replies(answer: str, count: int) -> list[str]:
     """Cut the answer to `count` commands joined by `;` into one reply each.
 

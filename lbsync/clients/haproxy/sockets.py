@@ -151,6 +151,18 @@ class WorkerSocket(CommandSocket):
             return answers.parse_servers(self.servers_state())
         return answers.parse_servers(self._show(f"show servers state {backend}"))
 
+    def servers_of(self, backends: Iterable[str]) -> list[answers.ServerState]:
+        """Return the state of the servers of these backends; one that is not there has none.
+
+        Raises `Unavailable`.
+        """
+        found: list[answers.ServerState] = []
+        for texts in self.batches([f"show servers state {name}" for name in backends]):
+            for reply in answers.split_replies(self.run(texts), len(texts)):
+                if reply.strip() not in answers.NO_BACKEND:
+                    found += answers.parse_servers(f"{reply}\n")
+        return found
+
     def servers_state(self) -> str:
         """Return `show servers state` as it is, which is what a state file holds."""
         return self._show("show servers state")
