@@ -13,6 +13,9 @@ from pathlib import Path
 
 from harness.wait import wait_until
 
+QUICK_START = Path(__file__).with_name("templates")
+"""Templates of a user's own with which HAProxy starts sooner: for tests, not where anything is measured."""
+
 
 def debian() -> str | None:
     """Return the path of the distribution's HAProxy (2.6 on Debian 12), or None."""

@@ -38,6 +38,13 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def templates_section(directory: Path | None, settings: str) -> str:
+    """Return the section that names templates of one's own; empty where `settings` have one."""
+    if directory is None or "[templates]" in settings:
+        return ""
+    return f'[templates]\ndirectory = "{directory}"\n'
+
+
 class Stack:
     """The parts, on free ports, with everything they write below one directory."""
 
@@ -49,9 +56,11 @@ class Stack:
         extra: str = "",
         host: str = "lb-test",
         etcd: Etcd | None = None,
+        templates: Path | None = None,
     ) -> None:
         """`binary`: HAProxy's path. `extra`: TOML appended to the settings file. `etcd`: one that
-        several hosts share; whoever made it stops it."""
+        several hosts share; whoever made it stops it. `templates`: a directory of one's own, where
+        `extra` names none."""
         self.directory = directory
         self.http_port, self.stats_port = free_port(), free_port()
         self.state = directory / "state"
@@ -64,6 +73,7 @@ class Stack:
         self.haproxy = Haproxy(self.run, self.state / "live" / "haproxy.cfg", binary)
         self.config_file = directory / "lbsync.toml"
         self._extra = extra
+        self._templates = templates
         self._client: EtcdSource | None = None
         self._webs: list[WebServer] = []
 
@@ -77,6 +87,7 @@ class Stack:
         if extra is not None:
             self._extra = extra
         endpoints = json.dumps([node.url for node in self.etcd.nodes])
+        more = templates_section(self._templates, self._extra)
         self.config_file.write_text(f"""\
 host = "{self.host}"
 state_dir = "{self.state}"
@@ -95,7 +106,7 @@ reload_timeout = "10s"
 user = ""
 group = ""
 log_target = ""
-{CLAIMS}[proxy]
+{more}{CLAIMS}[proxy]
 http_bind = ["127.0.0.1:{self.http_port}"]
 stats_bind = "127.0.0.1:{self.stats_port}"
 tcp_bind_address = "127.0.0.1"

@@ -22,6 +22,7 @@ from lbsync.settings import load
 CONFIG = """\
 global
     default-path config
+    httpclient.ssl.verify none
     description test {digest}
     stats socket {stats} mode 600 level {level}
     maxconn {maxconn}

@@ -21,6 +21,7 @@ from lbsync.clients.haproxy.sockets import WorkerSocket
 HEAD = """\
 global
     default-path config
+    httpclient.ssl.verify none
     description {digest}
     stats socket {stats} mode 600 level admin
     hard-stop-after 5s

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.haproxy import Haproxy
+from harness.haproxy import QUICK_START, Haproxy
 from harness.ports import free_port
-from harness.stack import CLAIMS
+from harness.stack import CLAIMS, templates_section
 from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.agent.agent import Agent
@@ -71,7 +71,7 @@ user = ""
 group = ""
 log_target = "127.0.0.1:{self._log.getsockname()[1]}"
 {haproxy}
-{CLAIMS}[proxy]
+{templates_section(QUICK_START, more)}{CLAIMS}[proxy]
 http_bind = ["127.0.0.1:{self.port}"]
 https_bind = ["127.0.0.1:{self.tls_port}"]
 public_https_port = {self.tls_port}

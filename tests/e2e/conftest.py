@@ -8,7 +8,7 @@ import pytest
 from harness import etcd as etcd_harness
 from harness.agent import AgentProcess, command
 from harness.etcd import Etcd
-from harness.haproxy import binaries, branches
+from harness.haproxy import QUICK_START, binaries, branches
 from harness.stack import Stack, servers
 from tests.conftest import demand
 
@@ -18,7 +18,8 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path, hosts_etcd: Etcd) -> I
     """etcd with one service (`shop/web` on shop.example, a toy server), HAProxy started from what
     `lbsync prepare` made; no agent yet."""
     demand(request.param in binaries(), f"HAProxy {request.param}")
-    stack = Stack(tmp_path, binaries()[request.param], etcd=hosts_etcd)
+    binary = binaries()[request.param]
+    stack = Stack(tmp_path, binary, etcd=hosts_etcd, templates=QUICK_START)
     try:
         stack.write_settings()
         stack.put(
@@ -58,7 +59,10 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host
     demand("2.6" in binaries(), "HAProxy 2.6")
     directory = tmp_path_factory.mktemp("fleet")
     etcd = Etcd(directory).start()
-    stacks = [Stack(directory / n, binaries()["2.6"], host=n, etcd=etcd) for n in ("lb-1", "lb-2")]
+    stacks = [
+        Stack(directory / n, binaries()["2.6"], host=n, etcd=etcd, templates=QUICK_START)
+        for n in ("lb-1", "lb-2")
+    ]
     agents = [AgentProcess(stack) for stack in stacks]
     patch = pytest.MonkeyPatch()
     patch.setenv("LBSYNC_AGENT_REPORT_TTL", "2s")  # the dead are gone quickly

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.etcd import Etcd
-from harness.haproxy import binaries, branches
+from harness.haproxy import QUICK_START, binaries, branches
 from harness.stack import Stack, servers
 from tests.conftest import demand
 from tests.pass_host import Host
@@ -16,7 +16,8 @@ from tests.pass_host import Host
 def host(request: pytest.FixtureRequest, tmp_path: Path, hosts_etcd: Etcd) -> Iterator[Host]:
     """A host that serves one service, `shop/web` on shop.example, confirmed."""
     demand(request.param in binaries(), f"HAProxy {request.param}")
-    stack = Stack(tmp_path, binaries()[request.param], etcd=hosts_etcd)
+    binary = binaries()[request.param]
+    stack = Stack(tmp_path, binary, etcd=hosts_etcd, templates=QUICK_START)
     made: Host | None = None
     try:
         stack.write_settings()

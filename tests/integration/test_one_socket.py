@@ -8,7 +8,7 @@ import pytest
 
 from harness.agent import AgentProcess, command
 from harness.etcd import Etcd
-from harness.haproxy import binaries, branches
+from harness.haproxy import QUICK_START, binaries, branches
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.errors import Exit
@@ -21,7 +21,8 @@ Make = Callable[[str], Stack]
 def stacks(request: pytest.FixtureRequest, tmp_path: Path, hosts_etcd: Etcd) -> Iterator[Make]:
     """Make a stack whose settings get lines under [haproxy], and start its HAProxy."""
     demand(request.param in binaries(), f"HAProxy {request.param}")
-    stack = Stack(tmp_path, binaries()[request.param], etcd=hosts_etcd)
+    binary = binaries()[request.param]
+    stack = Stack(tmp_path, binary, etcd=hosts_etcd, templates=QUICK_START)
 
     def make(changes: str) -> Stack:
         stack.write_settings()

@@ -796,6 +796,7 @@ RAW = """\
 global
     description {{ digest }}
     stats socket {{ haproxy.stats_socket }} mode 660 level admin
+    httpclient.ssl.verify none
 defaults
     mode http
     timeout connect 1s

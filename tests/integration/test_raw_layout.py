@@ -19,6 +19,7 @@ global
     default-path config
     description {{ digest }}
     stats socket {{ haproxy.stats_socket }} mode 660 level admin
+    httpclient.ssl.verify none
 defaults
     mode http
     timeout connect 1s

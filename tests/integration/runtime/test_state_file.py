@@ -22,6 +22,7 @@ global
     default-path config
     stats socket {stats} mode 600 level admin
     server-state-file {state}
+    httpclient.ssl.verify none
 
 defaults
     mode http
