@@ -24,6 +24,7 @@ import msgspec
 
 import lbsync
 from lbsync.agent.desired.template_context import make_renderer
+from lbsync.deferred import Deferred
 from lbsync.settings import Settings
 
 #: Largest request in bytes; well below what a socket takes at once (net.core.wmem_default).
@@ -102,10 +103,13 @@ def _tell(report: int, number: int) -> None:
 
 
 def _load() -> None:
-    """Import all of lbsync, as no command does by itself, and compile the packaged templates."""
+    """Import all of lbsync, as no command does by itself, with the libraries that it loads when they are
+    first used, and compile the packaged templates."""
     for found in pkgutil.walk_packages(lbsync.__path__, "lbsync."):
         if found.name != "lbsync.__main__":
-            importlib.import_module(found.name)
+            for value in list(vars(importlib.import_module(found.name)).values()):
+                if isinstance(value, Deferred):
+                    importlib.import_module(vars(value)["_name"])
     make_renderer(Settings())
     gc.collect()
     gc.freeze()  # else the first collection in each fork would copy all of it

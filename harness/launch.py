@@ -77,7 +77,9 @@ Process = subprocess.Popen[bytes] | Forked
 class ForkServer:
     """The server's process, started when it is first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: str, path: Sequence[str]) -> None:
+        """`python`: the interpreter; `path`: where it looks for modules before it looks elsewhere."""
+        self._python, self._path = python, path
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,11 +108,12 @@ class ForkServer:
                 self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 with theirs:
                     # Forks keep its command line, by which lbsync knows its own.
-                    argv = [sys.executable, "-m", "harness.fork_server", "lbsync"]
+                    argv = [self._python, "-m", "harness.fork_server", "lbsync"]
+                    path = {"PYTHONPATH": os.pathsep.join(self._path)} if self._path else {}
                     self._process = subprocess.Popen(
                         [*argv, str(theirs.fileno())],
                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=_ROOT,
-                        pass_fds=[theirs.fileno()],
+                        pass_fds=[theirs.fileno()], env={**os.environ, **path},
                     )  # fmt: skip
             return self._control
 
@@ -130,12 +133,12 @@ _servers: list[ForkServer] = []
 
 
 @contextlib.contextmanager
-def forking() -> Iterator[None]:
+def forking(python: str = sys.executable, path: Sequence[str] = ()) -> Iterator[None]:
     """Let processes be forked within this block: the same, but for the time Python takes to begin.
 
-    Not where time or memory is measured.
+    Not where time or memory is measured. `python`, `path`: as in `ForkServer`.
     """
-    _servers.append(ForkServer())
+    _servers.append(ForkServer(python, path))
     try:
         yield
     finally:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import launch
 from harness.etcd import Etcd
-from harness.haproxy import binaries
+from harness.haproxy import QUICK_START, binaries
 from harness.stack import Stack, servers
 from lbsync.errors import Exit
 from tests.conftest import demand, interpreter
@@ -18,6 +19,13 @@ from tests.conftest import demand, interpreter
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(pytest.__file__).parents[1]
 HEALTH = "/lbsync-health"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def readable_python() -> Iterator[None]:
+    """Have commands run by a Python that everybody may read."""
+    with launch.forking(interpreter("nobody"), [str(ROOT), str(SITE)]):
+        yield
 
 
 @pytest.fixture
@@ -30,7 +38,7 @@ def host(hosts_etcd: Etcd) -> Iterator[Stack]:
     nobody = pwd.getpwnam("nobody")
     with tempfile.TemporaryDirectory(prefix="lbsync-test-") as name:
         Path(name).chmod(0o755)
-        stack = Stack(Path(name), binaries()["2.6"], etcd=hosts_etcd)
+        stack = Stack(Path(name), binaries()["2.6"], etcd=hosts_etcd, templates=QUICK_START)
         stack.haproxy.socket_mode = f"660,gid,{nobody.pw_gid}"
         os.chown(stack.state, nobody.pw_uid, nobody.pw_gid)
         try:
@@ -48,11 +56,7 @@ def host(hosts_etcd: Etcd) -> Iterator[Stack]:
 
 def command(host: Stack, *words: str) -> subprocess.CompletedProcess[str]:
     """Run one `lbsync` command as root."""
-    argv = [interpreter("nobody"), "-m", "lbsync", "--config", str(host.config_file), *words]
-    paths = {"PYTHONPATH": f"{ROOT}:{SITE}"}
-    return subprocess.run(
-        argv, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **paths}
-    )
+    return launch.run(["--config", str(host.config_file), *words])
 
 
 def owners(place: Path) -> set[str]:
