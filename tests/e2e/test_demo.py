@@ -1,5 +1,6 @@
 """`make demo` is the first thing people see: it must end by itself, prove each step, leave nothing."""
 
+import functools
 import os
 import re
 import shutil
@@ -80,16 +81,14 @@ def test_a_demo_that_is_kept_can_be_played_with_and_ends_with_an_interrupt(
     commands = [line.split("$ ", 1)[1].strip() for line in lines if line.startswith("   $ ")]
     assert len(commands) >= 5, "".join(lines)
 
-    def all_work() -> bool:
-        done = [
-            subprocess.run(
-                command, shell=True, cwd=ROOT, capture_output=True, timeout=30, check=False
-            )
-            for command in commands
-        ]
-        return all(process.returncode == 0 for process in done)
+    def works(command: str) -> bool:
+        done = subprocess.run(
+            command, shell=True, cwd=ROOT, capture_output=True, timeout=30, check=False
+        )
+        return done.returncode == 0
 
-    wait_until("every printed command to work", all_work, timeout=30, every=0.2)
+    for command in commands:
+        wait_until(f"{command} to work", functools.partial(works, command), timeout=30, every=0.2)
     demo.send_signal(signal.SIGINT)
     try:
         rest, _ = demo.communicate(timeout=30)

@@ -33,9 +33,16 @@ defaults
 listen all
     bind 127.0.0.1:%s
 """
-MAIN = SERVED % "{{ port }}" + "{% for way, n, v in all %}{% include way %}{% endfor %}"
+#: HAProxy tries one rule after the other, so each backend has few of them.
+MAIN = (
+    SERVED.replace("listen", "frontend") % "{{ port }}"
+    + "    use_backend be_%[path,field(2,/)]\n"
+    + "{% for few in all %}backend be_{{ loop.index0 }}\n"
+    + "{% for way, path, v in few %}{% include way %}{% endfor %}{% endfor %}"
+)
+IN_A_BACKEND = 50
 ANSWER = (
-    "    http-request return status 200 content-type text/plain string %s if { path /{{ n }} }\n"
+    "    http-request return status 200 content-type text/plain string %s if { path {{ path }} }\n"
 )
 
 #: Where in a word the template prints; and what then surrounds the value in the answer.
@@ -102,18 +109,23 @@ Printed = tuple[str, str]
 
 
 def configure(directory: Path, port: int, prints: Sequence[Printed]) -> Path:
-    """Write a configuration that answers the path /N with what the Nth of `prints` gives."""
+    """Write a configuration that answers the path of the Nth of `prints` with what that gives."""
     templates = directory / "templates"
     templates.mkdir()
     ways = {way: f"way{number}.j2" for number, (way, _) in enumerate(prints)}
     sources = {name: ANSWER % way for way, name in ways.items()}
     for name, text in {**OTHERS, **sources, "main.j2": MAIN}.items():
         (templates / name).write_text(text)
-    everything = [(ways[way], n, value) for n, (way, value) in enumerate(prints)]
+    rows = [(ways[way], path_of(n), value) for n, (way, value) in enumerate(prints)]
+    everything = [rows[at : at + IN_A_BACKEND] for at in range(0, len(rows), IN_A_BACKEND)]
     renderer = Renderer([templates], [OutputSpec("main.j2", "haproxy.cfg")])
     config = directory / "haproxy.cfg"
     config.write_bytes(seal(renderer.render({"port": port, "all": everything}, {})).files[0].data)
     return config
+
+
+def path_of(number: int) -> str:
+    return f"/{number // IN_A_BACKEND}/{number}"
 
 
 def answers(binary: str, directory: Path, prints: Sequence[Printed]) -> list[bytes]:
@@ -127,7 +139,7 @@ def answers(binary: str, directory: Path, prints: Sequence[Printed]) -> list[byt
     ):
         found = []
         for number in range(len(prints)):
-            connection.request("GET", f"/{number}")
+            connection.request("GET", path_of(number))
             found.append(connection.getresponse().read())
         return found
 

@@ -426,12 +426,12 @@ def _good(values: Mapping[str, dict[str, object]]) -> Values:
 def test_a_writer_who_never_rests_does_not_fill_the_memory() -> None:
     values = fleet(1)
     scene = Scene(values)
-    for turn in range(400):
-        first = 1 + turn * 100
-        values["services/a/s0"]["hosts"] = [f"h{first + n}.example.com" for n in range(100)]
+    for turn in range(100):
+        first = 1 + turn * 400
+        values["services/a/s0"]["hosts"] = [f"h{first + n}.example.com" for n in range(400)]
         values["services/a/s0"]["deny"] = [f"192.0.{turn % 256}.{n}/32" for n in range(20)]
-        values["endpoints/a/s0/main"] = servers(*range(first, first + 100))
-        scene.change(values, turn * 0.1)
+        values["endpoints/a/s0/main"] = servers(*range(first, first + 400))
+        scene.change(values, turn * 0.4)
     (row,) = scene.guard.window.rows.values()
     assert sum(len(past.reach.ways) for past in row.past) <= 20_200
     assert sum(len(past.reach.ready) for past in row.past) <= 2 * 10_000
