@@ -15,6 +15,29 @@ from harness import launch
 from harness.etcd import Etcd
 from harness.haproxy import one_branch
 
+TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have each of several workers begin with what takes long, so that at the end none is waited for.
+
+    xdist gives each a part of the list; who is done with it takes from the end of another's (`worksteal`).
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    rooms: dict[str, list[pytest.Item]] = {"e2e": [], "integration": [], "quick": []}
+    for item in items:
+        room = item.path.relative_to(TESTS).parts[0]
+        rooms[room if room in rooms else "quick"].append(item)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for found in rooms.values()
+        for item in found[len(found) * worker // workers : len(found) * (worker + 1) // workers]
+    ]
+
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector the tests themselves: it would look through all of them again and again."""
