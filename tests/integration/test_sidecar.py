@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from harness.etcd import Etcd
-from harness.haproxy import binaries, one_branch
+from harness.haproxy import QUICK_START, binaries, one_branch
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.settings import Settings, load
@@ -179,7 +179,7 @@ def pod(hosts_etcd: Etcd) -> Iterator[Pod]:
     demand(branch in binaries(), f"HAProxy {branch}")
     with tempfile.TemporaryDirectory(prefix="lbsync-test-") as name:
         Path(name).chmod(0o755)
-        stack = Stack(Path(name), binaries()[branch], etcd=hosts_etcd)
+        stack = Stack(Path(name), binaries()[branch], etcd=hosts_etcd, templates=QUICK_START)
         for volume in (stack.state, stack.run):  # as an emptyDir is with fsGroup
             os.chown(volume, 0, POD["securityContext"]["fsGroup"])
             volume.chmod(0o2777)
@@ -210,7 +210,9 @@ def test_a_pod_serves_and_follows_without_any_right(pod: Pod) -> None:
     )
     wait_until("the service", lambda: stack.get("shop.example").status == 200, timeout=20)
 
-    master = re.search(r"^\d+ +master +(\d+)", stack.haproxy.ask("show proc"), re.MULTILINE)
+    # A master that has just reloaded begins anew, and takes no connection for a moment.
+    told = wait_until("the master", lambda: stack.haproxy.ask("show proc"), timeout=10)
+    master = re.search(r"^\d+ +master +(\d+)", told, re.MULTILINE)
     assert master is not None
     assert int(master[1]) > 0, "reloaded through its socket"
 
