@@ -39,12 +39,15 @@ class Outcome(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, again_in=min((*waits, *known), default=None))
 
 
-def some(names: list[str], verb: str) -> str:
-    """Name services of which the same is true: `shop/cart, shop/web changed`, or how many; empty: none."""
+def some(names: list[str], verb: str, verb_of_many: str = "") -> str:
+    """Name services of which the same is true: `shop/cart, shop/web changed`, or how many; empty: none.
+
+    `verb_of_many`: where it is another one for several.
+    """
     if not names:
         return ""
     which = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} services"
-    return f"{which} {verb}"
+    return f"{which} {(len(names) > 1 and verb_of_many) or verb}"
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -48,11 +48,12 @@ def test_a_new_service_with_known_settings_is_served_by_what_haproxy_can_do(host
     )
     outcome = host.agent.run_pass()
     able = haproxy_binary.version(host.stack.haproxy.binary) >= (3, 4, 0)
-    assert ("changed without a reload" if able else "reloaded in") in outcome.sentence
+    how = "changed without a reload" if able else "reloaded in"
+    assert f"shop/new is new; {how}" in outcome.sentence
     assert host.stack.get("new.example").body == "new"
     host.stack.delete("services/shop/new", "endpoints/shop/new/default")
     outcome = host.agent.run_pass()
-    assert ("changed without a reload" if able else "reloaded in") in outcome.sentence
+    assert f"shop/new is gone; {how}" in outcome.sentence
     assert host.stack.get("new.example").status == 404
     assert host.agent.run_pass().sentence.count("unchanged") == 1
 
@@ -65,7 +66,7 @@ def test_a_service_with_new_settings_takes_a_reload_and_says_why(host: Host) -> 
         }
     )
     outcome = host.agent.run_pass()
-    assert "shop/new changed; reloaded in" in outcome.sentence
+    assert "shop/new is new; reloaded in" in outcome.sentence
     assert "backend be_shop_new_default" in str(outcome.fields["reload"])
     assert host.stack.get("new.example").body == "new"
 

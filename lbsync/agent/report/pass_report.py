@@ -1,5 +1,7 @@
 """The report of a pass: its sentence, its outcome, and what it found wrong. Pure."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from lbsync.agent.apply.converge import DeferredReload
@@ -12,6 +14,7 @@ from lbsync.agent.install import InstallResult
 from lbsync.clients.source import Health
 from lbsync.errors import Exit, Unavailable
 from lbsync.loop.outcome import Outcome, some
+from lbsync.model.desired import Service
 from lbsync.schema.keys import service_key
 from lbsync.verdict import gravest
 
@@ -20,12 +23,22 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-def what_changed(entries: Entries, accepted: Entries) -> str:
-    """Name the services that changed: `shop/cart, shop/web`, or how many."""
-    changed = attribution.newest_changes(entries, accepted)
-    names = [str(service) for service in sorted(changed) if service_key(service) in entries]
-    gone = [str(service) for service in sorted(changed) if service_key(service) not in entries]
-    parts = [some(names, "changed"), some(gone, "removed")]
+def what_changed(entries: Entries, accepted: Entries, served: Iterable[Service]) -> str:
+    """Name the services that are new, changed or are gone: `shop/cart, shop/web changed`, or how many.
+
+    `served`: what HAProxy was proved to serve of `entries`; one that is not in there is not called new.
+    """
+    differ = sorted(attribution.newest_changes(entries, accepted))
+    gone = [str(service) for service in differ if service_key(service) not in entries]
+    added = {str(service) for service in differ if service_key(service) not in accepted}
+    new = sorted(service.id for service in served if service.id in added) if added else []
+    known = {*new, *gone}
+    changed = [str(service) for service in differ if str(service) not in known]
+    parts = [
+        some(new, "is new", "are new"),
+        some(changed, "changed"),
+        some(gone, "is gone", "are gone"),
+    ]
     return "; ".join(part for part in parts if part) or "no service changed"
 
 
@@ -67,7 +80,9 @@ def outcome(
     """Return the end of a pass that applied, or proved, what is wanted."""
     confirmed = applied.outcome == "confirmed"
     changed = applied.reload is not None or bool(applied.steps or installed.changed)
-    news = what_changed(state.entries, accepted) if changed or not confirmed else "unchanged"
+    news = "unchanged"
+    if changed or not confirmed:
+        news = what_changed(state.entries, accepted, state.desired.services)
     sentence = f"revision {state.desired.revision}: {news}{_also(installed)}; {how_applied(applied)}; {_ms(seconds)}"
     wrong = troubles(state, installed)
     if not confirmed:
