@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import select
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -105,6 +106,17 @@ class Terminal:
         """Write what is still in memory. Raises `OutputLost`."""
         with _told_when_lost():
             self._stream.flush()
+
+    def demand_reader(self) -> None:
+        """Raise `BrokenPipeError` where nobody reads any more: who writes only what is new would not notice."""
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, ValueError):
+            return
+        looked = select.poll()
+        looked.register(descriptor, 0)
+        if any(event & select.POLLERR for _, event in looked.poll(0)):
+            raise BrokenPipeError
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write columns, each as wide as its widest cell; the last one as long as it is."""

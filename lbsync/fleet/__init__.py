@@ -119,13 +119,16 @@ def wait(
     *,
     beside: Source | None = None,
     keep: Callable[[], None] | None = None,
+    tell: Callable[[list[Verdict]], None] = lambda _: None,
 ) -> list[Verdict]:
     """Wait until every one of `hosts` (every host of the fleet, and at least one, when there are
     none named) has verified the revision; return the verdicts then, or after `timeout` seconds.
 
     `agents` is a source of what lies below `agents/`, `beside` of what hosts tell who waits, neither started
     yet. `keep`: asks every host again, should the question be gone; None: nobody asks, and what was reported
-    before has to do. Raises `Unavailable` when etcd does not answer at the beginning, or at the end.
+    before has to do. `tell`: hears how it stands, as often as it is judged.
+
+    Raises `Unavailable` when etcd does not answer at the beginning, or at the end.
     """
     news = threading.Event()
     deadline = time.monotonic() + timeout
@@ -149,6 +152,7 @@ def wait(
                 is_known = yardstick.wanted is not None
             else:
                 verdicts = judge(census, hosts, yardstick.short_of)
+            tell(verdicts)
         except Unavailable as error:
             fault = error
         left = deadline - time.monotonic()

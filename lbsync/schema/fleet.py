@@ -1,7 +1,8 @@
 """The keys that agents write about themselves and their findings, and how they are read."""
 
+import functools
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -17,6 +18,9 @@ QUARANTINE = "quarantine/"
 _REPORT = "report"
 _MOST_KEY = 200
 """Characters of a key that an agent may have written: two names of at most 63, and what is between."""
+_REMEMBERED = 2048
+_SHORT = 8192
+"""Bytes of a record that is remembered, as all are but those of hosts in distress."""
 
 R = TypeVar("R", AgentRecord, QuarantineRecord, SeenRecord, RivalRecord)
 
@@ -108,6 +112,7 @@ def census(snapshot: Snapshot, root: str = AGENTS) -> Census:
     return Census(live, gone, rivals, tuple(junk))
 
 
+@functools.lru_cache(_REMEMBERED)
 def _is_host(name: str) -> bool:
     try:
         return bool(name) and HostName.parse(name) == name
@@ -117,6 +122,18 @@ def _is_host(name: str) -> bool:
 
 def _read(kind: type[R], item: Item) -> R | None:
     """Return a record for people to read; None where it cannot be read."""
+    # While 300 hosts answer one after the other, each is read once, and not 300 times.
+    if len(item.value) <= _SHORT:
+        return cast(R | None, _remembered(kind, item))
+    return _bounded(kind, item)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _remembered(kind: type[Any], item: Item) -> object:
+    return _bounded(kind, item)
+
+
+def _bounded(kind: type[R], item: Item) -> R | None:
     try:
         return reading.bounded(read(kind, item))
     except BadKey:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import launch
 from lbsync.errors import Exit
 
 #: What takes long to load, and is not needed by everybody.
@@ -80,3 +81,18 @@ def test_a_full_disk_behind_the_output_is_a_sentence(unbuffered: str) -> None:
         )
     assert ended.returncode == Exit.FAILED
     assert ended.stderr == "lbsync: the output cannot be written (No space left on device)\n"
+
+
+def test_a_watch_tells_what_is_new_and_ends_with_its_reader(tmp_path: Path) -> None:
+    """Also while there is nothing to write: it would stay for ever behind a `| head` that has gone."""
+    words = ["status", "--watch", "--state-dir", str(tmp_path)]
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as end:
+        process = launch.start(words, stdout=end, stderr=end, environ=os.environ)
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        said = b""
+        while not said.endswith(b"\n"):
+            said += pipe.read(1)
+    assert b" unknown: " in said
+    assert b"no agent has run with this state_dir yet" in said
+    assert process.wait(20) == 128 + signal.SIGPIPE

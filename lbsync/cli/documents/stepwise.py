@@ -31,7 +31,7 @@ def write_all(source: Source, snapshot: Snapshot, changes: Sequence[Change], *, 
     noted = _noted(source, changes, what, len(steps))
     lease: Lease | None = None
     revision = done = 0
-    progress = Progress(len(changes), "key", "written")
+    progress = Progress()
     try:
         for step in steps:
             extras: list[history.Ops] = []
@@ -42,7 +42,7 @@ def write_all(source: Source, snapshot: Snapshot, changes: Sequence[Change], *, 
                 extras += [noted] if noted else []
             revision = history.commit(source, *_operations(step), *extras)
             noted, done = [], done + len(step)
-            progress.reached(done)
+            progress.say(f"written {done} of {count(len(changes), 'key')}")
     except Conflict as error:
         raise Conflict(
             f"{_so_far(done, changes, revision)}: somebody else has changed a key meanwhile ({error}); "

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from lbsync import log
 from lbsync.cli.context import add_hosts, source_opened, whoami
 from lbsync.cli.fleet.wait import history_of
+from lbsync.cli.progress import Progress
 from lbsync.cli.terminal import Terminal, may_ask, said_yes
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Rejected, Unavailable
@@ -30,6 +31,7 @@ _DONE = {
     "drain": "drained", "undrain": "undrained", "release": "released", "rollback": "rolled back",
     "rollback-release": "following the source again",
 }  # fmt: skip
+_TELL_S = 1.0
 _PLAN_IS_MEANT = "with --fleet: do not ask, the plan is meant"
 
 
@@ -193,6 +195,7 @@ def _wait(agents: Source, placed: OrderPlaced, wait: Duration) -> dict[str, str]
     deadline = time.monotonic() + wait.seconds
     agents.start(news.set)
     missing = dict.fromkeys(placed.hosts, "etcd did not tell")
+    progress = Progress()
     while True:
         news.clear()
         with contextlib.suppress(Unavailable):  # it was not listed yet
@@ -200,8 +203,13 @@ def _wait(agents: Source, placed: OrderPlaced, wait: Duration) -> dict[str, str]
             missing = placed.missing(census)
             hopeless = {host for host in placed.hosts if host not in census.live}
             if missing.keys() <= placed.failed(census).keys() | hopeless:
-                return missing
+                break
         left = deadline - time.monotonic()
         if left <= 0:
-            return missing
-        news.wait(left)
+            break
+        first = min(missing)
+        done = len(placed.hosts) - len(missing)
+        progress.say(f"done by {done} of {len(placed.hosts)}; {first}: {one_line(missing[first])}")
+        news.wait(min(left, _TELL_S))
+    progress.over()
+    return missing

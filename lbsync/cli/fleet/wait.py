@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from lbsync import fleet, log
 from lbsync.cli.context import add_hosts, add_output, duration, settings_of, source_opened, whoami
+from lbsync.cli.progress import Progress
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import History, Source
 from lbsync.errors import Exit, Rejected, Unavailable
@@ -129,7 +130,12 @@ def until_verified(
         source_opened(settings, below=schema.AGENTS) as agents,
         source_opened(settings, answers=True) as beside,
     ):
-        verdicts = fleet.wait(agents, yardstick, hosts, timeout.seconds, beside=beside, keep=keep)
+        progress = Progress()
+        verdicts = fleet.wait(
+            agents, yardstick, hosts, timeout.seconds, beside=beside, keep=keep,
+            tell=lambda now: progress.say(_so_far(now)),
+        )  # fmt: skip
+        progress.over()
         records = schema.census(fleet.newest(agents, beside), root="").live
     concerned = yardstick.written() | {*services}
     if any(record is not None and record.hold is not UNSET for record in records.values()):
@@ -140,6 +146,17 @@ def until_verified(
         {verdict.host: verdict.why for verdict in verdicts if not verdict.verified},
         _quarantined(source, concerned, records, verdicts),
         str(timeout),
+    )
+
+
+def _so_far(verdicts: list[Verdict]) -> str:
+    missing = [verdict for verdict in verdicts if not verdict.verified]
+    if not missing:
+        return "waiting for an agent that reports"
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return (
+        f"{len(verdicts) - len(missing)} of {count(len(verdicts), 'host')} serve it; waiting for "
+        f"{missing[0].host} ({missing[0].why}){more}"
     )
 
 

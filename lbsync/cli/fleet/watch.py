@@ -123,7 +123,8 @@ class Screen:
             self._draw(answers)
         else:
             self._tell(answers)
-        sys.stdout.flush()
+        self._terminal.flush()
+        self._terminal.demand_reader()
 
     def _is_about(self, record: HealthRecord) -> bool:
         if record.error or record.left_out:

@@ -13,6 +13,7 @@ from pathlib import Path
 from lbsync import liveness, status
 from lbsync.agent.control import Control, Name, Request
 from lbsync.cli.context import duration, invoker
+from lbsync.cli.progress import Progress
 from lbsync.errors import Unavailable
 from lbsync.settings import Duration
 from lbsync.status import PROVED, Status
@@ -135,15 +136,20 @@ def until(
     deadline = time.monotonic() + wait.seconds
     now: Status | None = None
     error = ""
+    progress = Progress()
     while time.monotonic() < deadline:
         now = alive(state_dir)
         if now is not None and now.written_at >= begun:
             if done(now):
+                progress.over()
                 return now
             error = now.waits or now.error
             if hopeless(now):
                 break
+        state = now.state if now is not None else "it has not answered yet"
+        progress.say(f"waiting for the agent: {error or state}")
         time.sleep(_POLL_S)
+    progress.over()
     if now is None:
         why = missing(state_dir)
         raise Unavailable("the agent does not run any more" if why in ("", NO_AGENT) else why)

@@ -4,13 +4,16 @@ import contextlib
 import time
 from collections.abc import Collection, Iterator
 from itertools import islice
+from typing import NoReturn
 
 import msgspec
 
-from lbsync import verdict
+from lbsync import log, verdict
 from lbsync.cli.context import source_opened
 from lbsync.cli.fleet.wait import history_of
+from lbsync.cli.status import watching
 from lbsync.cli.terminal import Terminal, to_json
+from lbsync.clients.source import Source
 from lbsync.errors import Exit, Unavailable
 from lbsync.fleet import TWO_AGENTS, Yardstick, absence
 from lbsync.log import span
@@ -62,27 +65,70 @@ def show(settings: Settings, hosts: Collection[str], *, as_json: bool) -> Exit:
     terminal = Terminal()
     if as_json:
         terminal.block(to_json(report))
-    elif not report.agents and not report.gone:
+    else:
+        _draw(terminal, report, settings)
+    return verdict.code_of(finding for _, finding in judge(report))
+
+
+def _draw(terminal: Terminal, report: Report, settings: Settings) -> None:
+    if not report.agents and not report.gone:
         terminal.line(f"no agent reports below {settings.prefix}{schema.AGENTS}")
     else:
         _table(terminal, report)
-    return verdict.code_of(finding for _, finding in judge(report))
+
+
+def watch(settings: Settings, hosts: Collection[str], *, as_json: bool) -> NoReturn:
+    """Show it as it changes. Raises `Rejected` for a source without a fleet."""
+    log.setup("warning", settings.log.format)  # the watch of etcd speaks of more than was asked for
+    with source_opened(settings) as source, source_opened(settings, answers=True) as beside:
+        history_of(source)
+        for each in (source, beside):
+            each.start(lambda: None)
+
+        def look() -> watching.View:
+            report = _report(source, beside, hosts)
+            lines = {
+                member.host: f"{member.host} {_in_short(member, report)}"
+                for member in report.agents
+            }
+            lines |= {host: f"{host} {why}" for host, why in report.gone.items()}
+            return watching.View(lambda terminal: _draw(terminal, report, settings), lines, report)
+
+        watching.follow(look, as_json=as_json)
+
+
+def _in_short(member: Member, report: Report) -> str:
+    """Return what changes of a host that somebody would want to hear of."""
+    found = [str(finding) for host, finding in judge(report) if host == member.host]
+    record = member.record
+    serves = (
+        f"{record.state}, {record.generation}-{one_line(record.digest)}" if record else "unreadable"
+    )
+    return f"{serves}: {'; '.join(found)}" if found else serves
 
 
 def gather(settings: Settings, hosts: Collection[str] = ()) -> Report:
     """Read it from etcd, of all hosts or of those that are named. Raises as `show` does."""
-    with source_opened(settings) as source:
-        history = history_of(source)
-        snapshot = source.snapshot()
-        with contextlib.suppress(Unavailable), source_opened(settings, answers=True) as beside:
-            snapshot = schema.with_acknowledgements(snapshot, beside.snapshot())
-        yardstick = Yardstick(history, snapshot.revision, snapshot)
-        census = schema.census(snapshot)
-        members = tuple(
-            Member(host, yardstick.behind(record.revision, record.keys) if record else 0, record)
-            for host, record in census.live.items()
-            if host in hosts or not hosts
+    with source_opened(settings) as source, source_opened(settings, answers=True) as beside:
+        history_of(source)
+        return _report(source, beside, hosts)
+
+
+def _report(source: Source, beside: Source, hosts: Collection[str]) -> Report:
+    snapshot = source.snapshot()
+    with contextlib.suppress(Unavailable):
+        snapshot = schema.with_acknowledgements(snapshot, beside.snapshot())
+    yardstick = Yardstick(history_of(source), snapshot.revision, snapshot)
+    census = schema.census(snapshot)
+    members = tuple(
+        Member(
+            host,
+            yardstick.behind(max(record.revision, record.up_to), record.keys) if record else 0,
+            record,
         )
+        for host, record in census.live.items()
+        if host in hosts or not hosts
+    )
     gone = {host: absence(host, record) for host, record in census.gone.items()}
     return Report(
         snapshot.revision,

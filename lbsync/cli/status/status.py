@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -12,10 +13,10 @@ from lbsync import status, verdict
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.report.judgement import Judgement, Serves, just_read_back
 from lbsync.cli.context import add_hosts, add_output, settings_of
-from lbsync.cli.status import fleet, nagios, publishers
+from lbsync.cli.status import fleet, nagios, publishers, watching
 from lbsync.cli.terminal import Colour, Terminal, to_json
 from lbsync.clients.haproxy import known_faults
-from lbsync.errors import Exit, LbsyncError
+from lbsync.errors import Exit, LbsyncError, Rejected
 from lbsync.settings import Settings
 from lbsync.status import Status
 from lbsync.timestamps import ago
@@ -28,6 +29,7 @@ examples:
   lbsync status --output json | jq .agent.quarantined
   lbsync status --fleet          every host of the fleet, as it says in etcd, or that it is gone
   lbsync status --publishers     what publishers of Kubernetes Services could not do, and why
+  lbsync status --watch          until Ctrl-C; also with --fleet
   lbsync status --nagios         one line for monitoring, and its exit codes; also with --fleet
 
 The agent's word is compared with HAProxy's own: 'serves' is what the running worker answers now. Whoever may
@@ -54,15 +56,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--publishers", action="store_true", help="publishers of Kubernetes Services, from etcd"
     )
     parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="again and again; not a terminal: a line for each change",
+    )
+    parser.add_argument(
         "--nagios", action="store_true", help="one line with figures, and Nagios' exit codes"
     )
     add_output(parser)
 
 
 def run(args: argparse.Namespace) -> Exit | Degree:
+    if args.nagios and args.watch:
+        raise Rejected("--nagios: it is one line for one look; leave out --watch")
     if args.nagios:
         return _nagios(args)
     settings = settings_of(args)
+    if args.watch:
+        _watch(args, settings)
     if args.fleet:
         return fleet.show(settings, args.hosts, as_json=args.output == "json")
     if args.publishers:
@@ -73,6 +84,32 @@ def run(args: argparse.Namespace) -> Exit | Degree:
     else:
         _show(Terminal(), [*_rows(settings, judged), *_publishers(settings, judged.agent)])
     return verdict.code_of(judged.findings)
+
+
+def _watch(args: argparse.Namespace, settings: Settings) -> NoReturn:
+    """Show it as it changes. Raises `Rejected` where that is not to be had."""
+    as_json = args.output == "json"
+    if args.publishers:
+        raise Rejected("--publishers: 'lbsync console' shows them live")
+    if args.fleet:
+        fleet.watch(settings, args.hosts, as_json=as_json)
+
+    def look() -> watching.View:
+        judged = Judgement.of(settings, status.read(Path(settings.state_dir)))
+        return watching.View(
+            lambda terminal: _show(terminal, list(_rows(settings, judged))),
+            {"": _in_short(judged)},
+            judged.document(),
+        )
+
+    watching.follow(look, as_json=as_json)
+
+
+def _in_short(judged: Judgement) -> str:
+    found = judged.agent
+    said = "; ".join(map(str, judged.findings))
+    serves = f"{found.state}, {found.generation}-{found.digest}"
+    return f"{serves}: {said}" if said else serves
 
 
 def _nagios(args: argparse.Namespace) -> Degree:
