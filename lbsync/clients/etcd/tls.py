@@ -4,12 +4,11 @@ gRPC's own texts do not say whose certificate it is, and a server that refuses o
 (measured with etcd 3.4 and TLS 1.3: it just ends the connection).
 """
 
-import re
 import ssl
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from lbsync.clients.x509 import Facts, certificates
 from lbsync.log import span
 from lbsync.settings import Endpoint, Etcd
 from lbsync.timestamps import minute
@@ -17,13 +16,6 @@ from lbsync.timestamps import minute
 _AGAIN_S = 5.0
 """For so long a finding holds: a call that fails is tried several times a second."""
 _TIMEOUT_S = 1.0
-_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_VALIDITY = re.compile(
-    rb"\x30.(\x17\x0d(?P<from2>\d{12})Z|\x18\x0f(?P<from4>\d{14})Z)"
-    rb"(\x17\x0d(?P<to2>\d{12})Z|\x18\x0f(?P<to4>\d{14})Z)",
-    re.DOTALL,
-)
-"""`Validity` of RFC 5280, 4.1.2.5: a sequence of two times, UTCTime or GeneralizedTime in DER."""
 
 
 class Explainer:
@@ -47,50 +39,35 @@ class Explainer:
         for what, path in (("etcd cert", self._settings.cert), ("etcd ca", self._settings.ca)):
             if path and (fault := _of_file(Path(path))):
                 return f"{path} ({what}) {fault}"
-        fault = out_of_date(_theirs(url), time.time())
+        fault = next((out_of_date(shown, time.time()) for shown in _theirs(url)), "")
         return f"its certificate {fault}" if fault else ""
 
 
-def out_of_date(pem: str, now: float) -> str:
-    """Return how a certificate is out of date; empty where it is not, or cannot be read.
-
-    `now`: seconds since 1970.
-    """
-    try:
-        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(pem.strip()))
-        if found is None:
-            return ""
-        begins = _moment(found["from2"], found["from4"])
-        ends = _moment(found["to2"], found["to4"])
-    except ValueError:
-        return ""
-    if now > ends.timestamp():
-        return f"expired on {minute(ends.timestamp())} ({span(now - ends.timestamp())} ago)"
-    if now < begins.timestamp():
-        return f"is not valid before {minute(begins.timestamp())}; is the clock of this host right?"
+def out_of_date(certificate: Facts, now: float) -> str:
+    """Return how a certificate is out of date; empty where it is not. `now`: seconds since 1970."""
+    begins, ends = certificate.not_before, certificate.not_after
+    if now > ends:
+        return f"expired on {minute(ends)} ({span(now - ends)} ago)"
+    if now < begins:
+        return f"is not valid before {minute(begins)}; is the clock of this host right?"
     return ""
 
 
 def _of_file(path: Path) -> str:
     """Return what is wrong with all certificates of a file: one good one may be enough."""
     try:
-        blocks = _BLOCK.findall(path.read_text(errors="replace"))
+        found = certificates(path.read_bytes())
     except OSError:
         return ""
-    faults = [out_of_date(block, time.time()) for block in blocks]
+    faults = [out_of_date(one, time.time()) for one in found]
     return faults[0] if faults and all(faults) else ""
 
 
-def _theirs(url: Endpoint) -> str:
-    """Return the certificate that an endpoint shows, unverified; empty where it shows none."""
+def _theirs(url: Endpoint) -> list[Facts]:
+    """Return the certificate that an endpoint shows, unverified; none where it shows none."""
     try:
-        return ssl.get_server_certificate(url.socket_address, timeout=_TIMEOUT_S)
+        return certificates(
+            ssl.get_server_certificate(url.socket_address, timeout=_TIMEOUT_S).encode()
+        )
     except (OSError, ValueError):
-        return ""
-
-
-def _moment(short: bytes | None, long: bytes | None) -> datetime:
-    """Read `YYMMDDHHMMSS`, where 50 to 99 stand for the last century, or `YYYYMMDDHHMMSS`."""
-    if short is not None:
-        long = (b"19" if short >= b"50" else b"20") + short
-    return datetime.strptime((long or b"").decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        return []
