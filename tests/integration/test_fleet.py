@@ -364,7 +364,7 @@ def test_a_write_of_its_own_whose_answer_was_lost_is_no_other_agent(
     host.note(revision=5)
     host.wait_for(5)
     with capture_logs() as logs:
-        lease = host.fleet._lease
+        lease = host.fleet._lease.current
         assert lease is not None
         late = json.dumps({**host.told(), "revision": 6}).encode()
         host.source.commit([], [Put(host.key, late, lease.id)])

@@ -24,8 +24,8 @@ from lbsync.agent.report.acknowledgement import Acknowledgement
 from lbsync.agent.report.deeds import Deeds
 from lbsync.agent.report.fleet_records import GuardedWrite, PublishedRecord, Refusal
 from lbsync.agent.report.presence import NameTaken, Presence, instance
-from lbsync.agent.report.trouble import Trouble
-from lbsync.clients.source import Lease, Source
+from lbsync.agent.report.trouble import KeptLease, Trouble
+from lbsync.clients.source import Source
 from lbsync.errors import Conflict, LbsyncError
 from lbsync.model.orders import OrderAnswer
 from lbsync.model.records import AgentRecord
@@ -74,7 +74,7 @@ class Fleet:
         self._host = str(settings.host)
         self._presence = Presence(source, self._host, instance(Path(settings.state_dir)))
         self._status: Status | None = None
-        self._lease: Lease | None = None
+        self._lease = KeptLease()
         self._told: PublishedRecord | None = None
         self._explained: dict[str, Refusal] | None = None
         self._floor = 0
@@ -169,8 +169,8 @@ class Fleet:
         if status.revision_seen:
             self._explain(fleet_records.refusals(status), status.revision_seen)
         # After the reasons: whoever waited for the record finds them.
-        if self._told is not None and self._lease is not None and self._holds():
-            self._ack.say(self._told.record, record, self._lease)
+        if self._told is not None and (lease := self._lease.current) is not None:
+            self._ack.say(self._told.record, record, lease)
         self._speak(record)
         self.deeds.write()
 
@@ -218,7 +218,7 @@ class Fleet:
 
     def _speak_at(self, record: AgentRecord) -> float:
         """Return when this record is due, should nothing fail."""
-        if self._told is None or self._lease is None or not self._lease.remaining():
+        if self._told is None or self._lease.current is None:
             return 0.0
         there = self._source.leased(WATCHERS)
         awaited = asked(there).revisions
@@ -234,31 +234,21 @@ class Fleet:
 
     def _speak(self, record: AgentRecord) -> None:
         now = time.monotonic()
-        is_said = self._told is not None and self._told.record == record
-        if now < max(self._speak_at(record), self._speaking.until) or (is_said and self._holds()):
+        is_said = self._told is not None and self._told.record == record and self._lease.current
+        if now < max(self._speak_at(record), self._speaking.until) or is_said:
             return
         value = encode(record)
         try:
-            if self._lease is None or not self._holds():
-                self._lease = self._source.lease(round(self._ttl))
-            first = self._told is None
-            revision = self._presence.write(record, value, self._lease, first=first)
-        except NameTaken as error:
+            with self._speaking.trying(self._source, self._lease):
+                first = self._told is None
+                lease = self._lease.of(self._source, self._ttl)
+                revision = self._presence.write(record, value, lease, first=first)
+                self._told = PublishedRecord(record, value, revision, time.monotonic())
+                self._ack.said = None
+                self._rival = "" if first else self._rival
+        except NameTaken as taken:
             self._speaking.until = now + self._ttl / _LOOKS
-            self._meet(str(error))
-        except Conflict as error:
-            self._lease = None  # etcd was wiped, or was away for too long
-            self._speaking.failed(error, worth_saying=False)
-        except LbsyncError as error:
-            self._speaking.failed(error, worth_saying=self._source.health().ok)
-        else:
-            self._told = PublishedRecord(record, value, revision, time.monotonic())
-            self._ack.said = None
-            self._rival = "" if first else self._rival
-            self._speaking.over()
-
-    def _holds(self) -> bool:
-        return self._lease is not None and self._lease.remaining() > 0.0
+            self._meet(str(taken))
 
     def _explain(self, refused: dict[str, Refusal], revision: int) -> None:
         """Bring `quarantine/` to what this host refuses; the rest comes in further rounds."""
@@ -289,8 +279,8 @@ class Fleet:
         return fleet_records.chores(refused, snapshot.items, self._host, revision)
 
     def _fall_silent(self) -> None:
-        lease, told = self._lease, self._told
-        self._lease = self._told = self._ack.said = None
+        lease, told = self._lease.forget(), self._told
+        self._told = self._ack.said = None
         if lease is None:
             return
         if told is not None:

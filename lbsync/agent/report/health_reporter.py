@@ -14,10 +14,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from lbsync.agent.report import health_reading
-from lbsync.agent.report.trouble import Trouble
+from lbsync.agent.report.trouble import KeptLease, Trouble
 from lbsync.clients.haproxy.options import HaproxyOptions, from_settings
-from lbsync.clients.source import Lease, Put, Source
-from lbsync.errors import Conflict, LbsyncError, Unavailable
+from lbsync.clients.source import Put, Source
+from lbsync.errors import Unavailable
 from lbsync.model.health import HealthRecord, HealthSummary
 from lbsync.schema.decode import encode
 from lbsync.schema.fleet import AGENTS
@@ -56,7 +56,7 @@ class Health:
         self._open = open_answers
         self._host = str(settings.host)
         self._answers: Source | None = None
-        self._lease: Lease | None = None
+        self._lease = KeptLease()
         self._told: HealthRecord | None = None
         self._told_at = float("-inf")
         self._every = _EVERY_S
@@ -179,30 +179,18 @@ class Health:
         """Write an answer that says something else than the last one, or replaces one that grows old."""
         now = time.monotonic()
         is_same = self._told is not None and _without_time(self._told) == _without_time(record)
-        if is_same and self._holds() and now - self._told_at < STALE_S - _EVERY_S:
+        if is_same and self._lease.current and now - self._told_at < STALE_S - _EVERY_S:
             return
-        try:
+        with self._trouble.trying(self._source, self._lease):
             answers = self._answers = self._answers or self._open()
-            lease = self._lease
-            if lease is None or not self._holds():
-                lease = self._lease = answers.lease(round(self._ttl))
+            lease = self._lease.of(answers, self._ttl)
             answers.commit([], [Put(self._host, value, lease.id)])
-        except Conflict as error:
-            self._lease = None  # etcd was wiped, or was away for too long
-            self._trouble.failed(error, worth_saying=False)
-        except LbsyncError as error:
-            self._trouble.failed(error, worth_saying=self._source.health().ok)
-        else:
             self._told, self._told_at = record, now
-            self._trouble.over()
-
-    def _holds(self) -> bool:
-        return self._lease is not None and self._lease.remaining() > 0.0
 
     def _fall_silent(self) -> None:
         """Take the answer back, and let go of everything."""
-        answers, lease = self._answers, self._lease
-        self._answers = self._lease = self._told = None
+        answers, lease = self._answers, self._lease.forget()
+        self._answers = self._told = None
         self._told_at, self._summary, self._was_asked = float("-inf"), UNSET, Asked()
         if lease is not None:
             lease.end()

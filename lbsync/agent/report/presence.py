@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lbsync.agent.boot import boot_id
 from lbsync.clients.source import Delete, Expect, Lease, Put, Source
-from lbsync.errors import BadKey, LbsyncError
+from lbsync.errors import BadKey
 from lbsync.model.records import AgentRecord, RivalRecord, SeenRecord
 from lbsync.model.snapshot import Item
 from lbsync.schema import fleet
@@ -21,8 +21,8 @@ from lbsync.timestamps import stamp
 _SEEN_EVERY_S = 600.0
 
 
-class NameTaken(LbsyncError):
-    """Raised when another agent reports under this name. Its record is `args[0]`."""
+class NameTaken(Exception):
+    """Another agent reports under this name; its record is `args[0]`. No failure of the write."""
 
 
 def instance(state_dir: Path) -> str:
