@@ -14,6 +14,7 @@ from lbsync.clients.sources import open_source
 from lbsync.console import app, server
 from lbsync.console.board import Board
 from lbsync.console.context import Context
+from lbsync.console.deployer import Deployer
 from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
 from lbsync.console.paths import tokens_path
@@ -61,7 +62,13 @@ def _serve(
     with contextlib.closing(server.listen(settings.console)) as listener:
         answers = open_source(settings, answers=True)
         deployments = open_source(settings, deployments=True)
-        with contextlib.closing(answers), contextlib.closing(deployments):
+        deployer = Deployer(settings, "lbsync console")
+        with (
+            contextlib.closing(answers),
+            contextlib.closing(deployments),
+            contextlib.closing(deployer),
+        ):
+            deployer.start()
             stores = _Stores(source, answers, deployments)
             service = _Service(settings, load, stores, tokens)
             asyncio.run(service.serve(listener.dup()))

@@ -39,9 +39,10 @@ def carry_out(
 class Engine:
     """All deployments that nobody else carries out."""
 
-    def __init__(self, tools: Tools, versions: Source) -> None:
-        """`versions`: the store below `versions/` alone, not started yet: it tells what is under way."""
-        self._tools, self._versions = tools, versions
+    def __init__(self, tools: Tools, versions: Source, may_work: Callable[[], bool]) -> None:
+        """`versions`: the store below `versions/` alone, not started yet: it tells what is under way. `may_work`: is
+        called every few seconds, and says whether deployments can be carried out here."""
+        self._tools, self._versions, self._may_work = tools, versions, may_work
         self._runs: dict[str, _Thread] = {}
         self._news = threading.Event()
         self._stopped = threading.Event()
@@ -70,8 +71,9 @@ class Engine:
     def _keep(self) -> None:
         while not self._stopped.is_set():
             self._news.clear()
-            self._look()
-            self._news.wait(LOOK_S * 5)
+            if self._may_work():
+                self._look()
+            self._news.wait(LOOK_S * 3)
 
     def _look(self) -> None:
         """Have a thread for each deployment that is under way."""

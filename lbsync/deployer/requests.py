@@ -71,19 +71,24 @@ def begin(
 
 
 def command(
-    ledger: Ledger, app: ServiceId, deployment: str, what: Command, by: str
+    ledger: Ledger, app: ServiceId, deployment: str, what: Command, by: str, *, revision: int = 0
 ) -> DeploymentRecord:
-    """Write what somebody wants of a deployment that is under way; return the record as it is then. Raises
-    `Rejected` where it makes no sense, `Unavailable`."""
+    """Write what somebody wants of a deployment that is under way; return the record as it is then.
+
+    `revision`: of the record that this was decided on; 0: whatever it is by now. Raises `Rejected` where it makes no
+    sense, `Conflict` where the record is another one by now, `Unavailable`.
+    """
     for _ in range(_TRIES):
         page = ledger.page(app, deployment)
         record = page.deployment(deployment)
+        name = deploying.deployment_key(app, deployment)
         if record is None:
             raise Rejected(f"{app}: there is no deployment {deployment}")
+        if revision and page.revision_of(name) != revision:
+            raise Conflict(f"{app}: deployment {deployment} has changed meanwhile; look again")
         now = time.time()
         after, told = commands.apply(record, what, by, now)
         event = EventRecord(stamp(now, milliseconds=True), after.phase, told, by)
-        name = deploying.deployment_key(app, deployment)
         ops = [
             *ledger.record_puts(app, after, [event]),
             ledger.history_put(by, f"deploy {what}", app, deployment),

@@ -1,0 +1,73 @@
+"""Carrying out deployments in the console: what that opens, and the sign that it is done here."""
+
+import os
+import secrets
+
+from lbsync import log
+from lbsync.clients.source import Lease, Put, Source, Transactional
+from lbsync.clients.sources import open_source
+from lbsync.deployer.assembly import providers
+from lbsync.deployer.engine import Engine
+from lbsync.deployer.ledger import Ledger
+from lbsync.deployer.run import Tools
+from lbsync.errors import LbsyncError
+from lbsync.model.deploying import LockRecord
+from lbsync.schema.decode import encode
+from lbsync.schema.deploying import SERVERS, VERSIONS
+from lbsync.settings import Settings
+from lbsync.timestamps import stamp
+
+
+class Deployer:
+    """All deployments that nobody else carries out, from `start` to `close`."""
+
+    def __init__(self, settings: Settings, program: str) -> None:
+        """`program`: what this is, for people. Nothing is connected yet."""
+        self._ttl = settings.deployer.lease_ttl.seconds
+        self._holder = f"{program} on {settings.host}, process {os.getpid()}"
+        self._store = open_source(settings, deployments=True)
+        self._answers = open_source(settings, answers=True)
+        self._versions = open_source(settings, below=VERSIONS, deployments=True)
+        self._lease: Lease | None = None
+        self._key = f"{SERVERS}{secrets.token_hex(6)}"
+        self._failing = log.Failing(
+            "deployments are not carried out here", "deployments are carried out here again"
+        )
+        self._engine: Engine | None = None
+        if isinstance(self._store, Transactional):
+            ledger = Ledger(self._store, settings.prefix, self._holder)
+            tools = Tools(ledger, self._answers, providers(), self._ttl)
+            self._engine = Engine(tools, self._versions, self._say_so)
+
+    def start(self) -> None:
+        """Begin, in threads of its own. Once only."""
+        if self._engine is not None:
+            self._answers.start(self._engine.answered)
+            self._engine.start()
+
+    def close(self) -> None:
+        """Let go of everything, so that others go on at once, as far as etcd answers."""
+        if self._engine is not None:
+            self._engine.close()
+        if self._lease is not None:
+            self._lease.end()
+        for source in self._sources():
+            source.close()
+
+    def _sources(self) -> tuple[Source, ...]:
+        return (self._versions, self._answers, self._store)
+
+    def _say_so(self) -> bool:
+        """Keep the sign that deployments are carried out here; return whether etcd lets this user do so."""
+        if self._lease is not None and self._lease.remaining():
+            return True
+        record = LockRecord(self._holder, "", stamp())
+        try:
+            self._lease = lease = self._store.lease(round(self._ttl))
+            self._store.commit([], [Put(self._key, encode(record), lease.id)])
+        except LbsyncError as error:
+            self._lease = None
+            self._failing.failed(str(error))
+            return False
+        self._failing.recovered()
+        return True
