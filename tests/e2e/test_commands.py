@@ -3,7 +3,7 @@
 import json
 
 from harness.agent import AgentProcess, command
-from harness.stack import Stack, servers
+from harness.stack import Stack, servers, with_new_settings
 from harness.wait import wait_until
 from lbsync.clients.source import Delete
 from lbsync.errors import Exit
@@ -91,7 +91,7 @@ def test_the_status_agrees_with_a_haproxy_that_was_changed_without_a_reload(
     found = json.loads(command(stack, "status", "--output", "json").stdout)["agent"]
     assert found["base"] != found["digest"]
     assert found.get("needless_reloads", 0) == 0
-    agent.wait_for_revision(stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.x"]}}))
+    agent.wait_for_revision(stack.put({"services/shop/b": with_new_settings("b.x")}))
     found = agent.status()
     assert found["reloads_by_cause"]["change"] >= 1
     assert "backend be_shop_b_default" in found["reload_reason"]
@@ -189,7 +189,7 @@ def test_a_reload_that_waits_is_told_everywhere_and_is_no_success(stack: Stack) 
     agent_setting(stack, 'reload_interval = "1h"')
     agent = AgentProcess(stack).start()  # whose first pass is a reload
     try:
-        late = stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.x"]}})
+        late = stack.put({"services/shop/b": with_new_settings("b.x")})
         wait_until("it to wait", lambda: agent.status().get("state") == "waiting")
         found = agent.status()
         assert found["revision"] < late <= found["revision_seen"]
@@ -397,7 +397,7 @@ def test_what_the_agent_does_is_counted_for_monitoring(stack: Stack) -> None:
         file.parent.mkdir()
         new = {"endpoints/shop/web/default": servers(stack.web("new"))}
         agent.wait_for_revision(stack.put(new))
-        last = stack.put({"services/shop/b": {"mode": "http", "hosts": ["b.x"]}})
+        last = stack.put({"services/shop/b": with_new_settings("b.x")})
         agent.wait_for_revision(last)
         wait_until("the metrics", lambda: metric("lbsync_revision_verified") >= last)
         assert metric("lbsync_runtime_steps_total") > 0

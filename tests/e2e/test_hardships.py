@@ -15,7 +15,7 @@ from harness.agent import AgentProcess, command
 from harness.haproxy import branches
 from harness.load import Load
 from harness.proxy import Proxy
-from harness.stack import Stack, servers
+from harness.stack import Stack, servers, with_new_settings
 from harness.wait import wait_until
 from tests.conftest import on_one_release
 
@@ -107,7 +107,7 @@ def test_without_the_master_sockets_file_servers_change_and_a_reload_says_what_i
     stack.haproxy.master_socket.unlink()
     agent.wait_for_revision(stack.put({SERVERS: servers(stack.web("three"))}))
     assert stack.get("shop.example").body == "three"
-    revision = stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
+    revision = stack.put({"services/shop/new": with_new_settings("new.example")})
     missing = str(stack.haproxy.master_socket)
     wait_until("the reason", lambda: missing in agent.status().get("error", ""))
     assert stack.get("shop.example").body == "three"
@@ -225,9 +225,7 @@ def test_a_haproxy_that_is_away_or_another_one_is_noticed_at_once(
     assert agent.status()["replaced"] == 1
     stack.haproxy.ask("reload")
     wait_until("the other worker", lambda: agent.status()["replaced"] == 2, timeout=5.0)
-    agent.wait_for_revision(
-        stack.put({"services/shop/new": {"mode": "http", "hosts": ["new.example"]}})
-    )
+    agent.wait_for_revision(stack.put({"services/shop/new": with_new_settings("new.example")}))
     assert agent.status()["replaced"] == 2, "a reload of the agent's is no news"
     assert agent.status()["services"] == 2
     command(stack, "rollback", "1", "--yes")
