@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from lbsync.cli.parser import parse
 from lbsync.cli.terminal import OutputLost, Terminal
 from lbsync.errors import LbsyncError, ManyRejected, SettingsError
+from lbsync.log.stream import LogStream
 
 #: Commands that run until they are ended, and take SIGHUP as a request.
 _SERVICES = frozenset({"agent", "publish", "console"})
@@ -49,16 +50,23 @@ def _await_hangups(words: Sequence[str]) -> None:
 
 def _complain(error: LbsyncError) -> None:
     terminal = Terminal(sys.stderr)
-    word = terminal.paint("lbsync:", "red")
+    # sd-daemon(3): without a priority, `journalctl -p err` would not show why a service ended.
+    priority = "<3>" if LogStream(sys.stderr).is_journal() else ""
+    first, *more = _told(error)
+    terminal.line(f"{priority}{terminal.paint('lbsync:', 'red')} {first}")
+    for line in more:
+        terminal.line(f"{priority}  {line}")
+
+
+def _told(error: LbsyncError) -> list[str]:
+    """Return the lines that say what went wrong."""
     if isinstance(error, SettingsError) and len(error.problems) > 1:
-        terminal.line(f"{word} {len(error.problems)} settings are wrong:")
-        for problem in error.problems:
-            terminal.line(f"  {problem}")
-    elif isinstance(error, ManyRejected) and len(error.problems) > 1:
-        terminal.line(f"{word} {error.so}, as {len(error.problems)} things are wrong:")
-        for problem in error.problems[:_MOST_PROBLEMS]:
-            terminal.line(f"  {problem}")
-        if len(error.problems) > _MOST_PROBLEMS:
-            terminal.line(f"  and {len(error.problems) - _MOST_PROBLEMS} more")
-    else:
-        terminal.line(f"{word} {error}")
+        return [f"{len(error.problems)} settings are wrong:", *error.problems]
+    if isinstance(error, ManyRejected) and len(error.problems) > 1:
+        more = len(error.problems) - _MOST_PROBLEMS
+        return [
+            f"{error.so}, as {len(error.problems)} things are wrong:",
+            *error.problems[:_MOST_PROBLEMS],
+            *([f"and {more} more"] if more > 0 else []),
+        ]
+    return [str(error)]

@@ -16,6 +16,7 @@ from lbsync.errors import Exit, Unavailable
 from lbsync.loop.outcome import Outcome, some
 from lbsync.model.desired import Service
 from lbsync.schema.keys import service_key
+from lbsync.values.plural import count
 from lbsync.verdict import gravest
 
 
@@ -48,7 +49,7 @@ def how_applied(applied: ApplyResult) -> str:
         return applied.detail
     if applied.reload is None and applied.steps:
         return (
-            f"changed without a reload in {applied.steps} steps, "
+            f"changed without a reload in {count(applied.steps, 'step')}, "
             f"confirmed as generation {applied.generation.name}"
         )
     if applied.reload is None:
