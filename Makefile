@@ -104,6 +104,14 @@ dist: setup ## build the wheel and the source archive into dist/
 lock: setup ## pin what package and images are made from, with hashes; ARGS=--upgrade: the newest
 	@VENV=$(VENV) scripts/lock $(ARGS)
 
+.PHONY: wheels
+wheels: setup ## fetch what requirements.lock names into .wheels/, for make deb; ARCH=arm64
+	@VENV=$(VENV) scripts/deb wheels
+
+.PHONY: deb
+deb: setup ## build the Debian package into dist/, offline, from .wheels/; ARCH=arm64
+	@VENV=$(VENV) scripts/deb
+
 .PHONY: install
 install: ## program, units, completion, manual, example settings; DESTDIR= PREFIX=/usr/local
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \

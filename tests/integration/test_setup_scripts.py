@@ -96,8 +96,10 @@ def test_the_readme_names_every_step_that_the_installer_names_in_the_same_order(
     printed = (ROOT / "scripts/install").read_text().rpartition("<<END\n")[2].partition("\nEND")[0]
     steps = [line.strip() for line in printed.splitlines()[1:]]
     assert "systemctl enable --now lbsync-agent" in steps
-    settings = {"$settings": "/etc/lbsync/lbsync.toml", "\\$": "$"}
-    wanted = [re.sub(r"\$settings|\\\$", lambda m: settings[m[0]], step) for step in steps]
+    places = {"$settings": "/etc/lbsync/lbsync.toml", "$SYSCONFDIR": "/etc", "\\$": "$"}
+    wanted = [
+        re.sub(r"\$settings|\$SYSCONFDIR|\\\$", lambda m: places[m[0]], step) for step in steps
+    ]
     section = (ROOT / "README.md").read_text().partition("## In production\n")[2]
     lines = [line.partition(" #")[0].strip() for line in section.splitlines() if line[:4] == "    "]
     assert [line for line in lines if line in wanted] == wanted
@@ -208,7 +210,7 @@ def test_an_uninstall_leaves_what_haproxy_lives_on_and_says_so(host: Host) -> No
     gone = host.run("uninstall")
     assert gone.returncode == 0, gone.stderr
     assert set(host.files()) == {
-        "usr/lib/systemd/system/haproxy.service.d/lbsync.conf",
+        "etc/lbsync/haproxy.service.conf",
         "etc/lbsync/lbsync.toml",
     }
     for place in ("haproxy.service.d/lbsync.conf", "/var/lib/lbsync", "/etc/lbsync"):

@@ -16,15 +16,31 @@ CACHE = Path(os.environ.get("VM_CACHE", ROOT / ".vm"))
 #: An address of the host's own that is not loopback: where its toy servers listen.
 SERVERS = "10.77.0.10"
 
+#: What README does with an editor.
+EDIT = r"""sed -i -e '/^\[proxy\]/,/^\[/ s|^#* *http_bind = .*|http_bind = ["0.0.0.0:8080"]|' /etc/lbsync/lbsync.toml"""
 #: README, "In production", behind the installation.
-FIRST_START = r"""
+FIRST_START = rf"""
 systemd-sysusers && systemd-tmpfiles --create
-sed -i -e 's|^#* *http_bind = .*|http_bind = ["0.0.0.0:8080"]|' /etc/lbsync/lbsync.toml
+{EDIT}
 lbsync check --offline
+ln -s /etc/lbsync/haproxy.service.conf /etc/systemd/system/haproxy.service.d/lbsync.conf
 systemctl daemon-reload
 systemctl enable haproxy && systemctl restart haproxy
 systemctl enable --now lbsync-agent
 """
+
+
+def toy_servers(machine: Machine) -> None:
+    """Start etcd and two servers, at 9001 and 9002, that answer with their port."""
+    machine.sh(f"""
+ip addr add {SERVERS}/32 dev lo
+echo 127.0.0.1 localhost >/etc/hosts
+systemctl reset-failed etcd; systemctl restart etcd
+for port in 9001 9002; do
+    mkdir -p /srv/$port; echo $port >/srv/$port/index.html
+    systemd-run -q --unit=web-$port python3 -m http.server $port --bind {SERVERS} --directory /srv/$port
+done
+""")
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +74,7 @@ def fresh(debian: Path, installed: Path, tmp_path: Path) -> Iterator[Machine]:
     host = Machine(tmp_path / "machine", debian, installed)
     try:
         host.start()
-        host.sh(f"""
-ip addr add {SERVERS}/32 dev lo
-echo 127.0.0.1 localhost >/etc/hosts
-systemctl reset-failed etcd; systemctl restart etcd
-for port in 9001 9002; do
-    mkdir -p /srv/$port; echo $port >/srv/$port/index.html
-    systemd-run -q --unit=web-$port python3 -m http.server $port --bind {SERVERS} --directory /srv/$port
-done
-""")
+        toy_servers(host)
         yield host
     finally:
         host.stop()

@@ -74,12 +74,16 @@ def test_readme_leads_from_nothing_to_a_served_request(fresh: Machine) -> None:
     # Monitoring has the rights that are documented: group lbsync, nothing else.
     fresh.sh("useradd -r -G lbsync nagios")
     assert fresh.run("lbsync", "status", user="nagios", check=False).returncode == 0
-    # The journal knows what is an error.
+    # The journal knows what is wrong, of which key, and in which pass.
     fresh.sh("etcdctl put /lbsync/services/shop/bad '{not json'")
-    wait_until(
-        "the error in the journal",
-        lambda: "shop/bad" in fresh.sh("journalctl -u lbsync-agent -p warning -o cat --no-pager"),
-    )
+    warnings = "journalctl -u lbsync-agent -p warning -o json --no-pager"
+    wait_until("the warning in the journal", lambda: "shop/bad" in fresh.sh(warnings))
+    entry = json.loads(fresh.sh(f"{warnings} -n 1 LBSYNC_KEY=services/shop/bad"))
+    assert entry["MESSAGE"].startswith("services/shop/bad: ")
+    assert entry["PRIORITY"] == "4"
+    assert entry["_SYSTEMD_UNIT"] == "lbsync-agent.service"
+    of_pass = fresh.sh(f"journalctl -o cat --no-pager LBSYNC_PASS_ID={entry['LBSYNC_PASS_ID']}")
+    assert len(of_pass.splitlines()) > 1
 
 
 def test_a_pass_by_hand_as_root_leaves_nothing_that_stops_the_unit(fresh: Machine) -> None:
