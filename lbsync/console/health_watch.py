@@ -12,6 +12,8 @@ from lbsync.fleet.watching import Question, question
 _EVERY_S = 1.0
 _LOOKS_S = 20.0
 """So long somebody counts as looking who asked for a page; a live one asks again within that."""
+EVERYTHING = "*"
+"""What is looked at by who looks at the whole fleet: all services, in short."""
 _MOST = 100
 """Services that are asked for at a time; hosts answer for twice as many."""
 
@@ -35,7 +37,7 @@ class HealthWatch:
         """Why hosts cannot be asked; empty: they can."""
 
     def look(self, service: str) -> None:
-        """Somebody looks at a service."""
+        """Somebody looks at a service, or at `EVERYTHING`."""
         is_new = service not in self._wanted
         if is_new and len(self._wanted) >= _MOST:
             return
@@ -67,14 +69,16 @@ class HealthWatch:
 
     def _ask(self, wanted: tuple[str, ...]) -> None:
         """Ask for exactly these. Raises `LbsyncError`."""
+        everything = EVERYTHING in wanted
+        services = tuple(name for name in wanted if name != EVERYTHING)
         if not wanted:
             self._end()
         elif self._question is None:
-            asked = question(self._source, self._by, services=wanted)
+            asked = question(self._source, self._by, services=services, everything=everything)
             asked.keep()
             self._question, self._asked = asked, wanted
         elif wanted != self._asked:
-            self._question.change(wanted)
+            self._question.change(services, everything=everything)
             self._asked = wanted
         else:
             self._question.keep()

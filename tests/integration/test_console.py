@@ -87,6 +87,8 @@ def _with(text: str, words: str) -> str:
 
 def test_a_change_in_etcd_is_sent_to_whoever_looks(console: ConsoleProcess, fleet: Fleet) -> None:
     read(console, "/", "lb-2")
+    wait_until("the question", lambda: asked(fleet.source.snapshot()).all, timeout=10)
+    read(console, "/", f"<dd>{fleet.source.snapshot().revision}</dd>")
     with console.stream("/live/") as events:
         kind, first, html = next(events)
         assert (kind, "lb-1" in html) == ("page", True)
@@ -101,6 +103,21 @@ def test_a_change_in_etcd_is_sent_to_whoever_looks(console: ConsoleProcess, flee
         kind, third, html = next(events)
         assert third != second
         assert "the disk is full" not in html
+
+
+def test_who_looks_at_the_fleet_sees_how_many_servers_are_up_on_each_balancer(
+    console: ConsoleProcess, fleet: Fleet
+) -> None:
+    read(console, "/", "Servers up")
+    wait_until("the question", lambda: asked(fleet.source.snapshot()).all, timeout=10)
+    impaired = {"shop/cart": {"blue": [1, 3]}}
+    said = {"at": "", "servers": 60, "up": 58, "impaired": impaired}
+    fleet.answer("lb-1", {"at": "", "summary": said})
+    page = read(console, "/", "58 of 60")
+    assert 'title="shop/cart"' in page
+    found = json.loads(console.get("/api/fleet")[2])["hosts"]
+    servers = {host["host"]: host["servers"] for host in found}
+    assert (servers["lb-1"], servers["lb-2"]) == (60, None)
 
 
 def test_who_looks_at_a_service_sees_its_servers_as_balancers_find_them(

@@ -1,6 +1,7 @@
 """The pages in Debian's Chromium: live, by keyboard, on a phone, in the dark, and nothing from elsewhere."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,12 @@ return performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.
 NAMELESS = """
 return [...document.querySelectorAll("a, button, input:not([type=hidden]), select, [role=region]")]
   .filter(e => !(e.innerText?.trim() || e.labels?.length || e.getAttribute("aria-label"))).map(e => e.outerHTML)
+"""
+#: By the rules of axe-core for WCAG 2.1 A and AA, and its best practices: headings, landmarks, labels, tables.
+AXE = """
+const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"];
+return axe.run(document, { resultTypes: ["violations"], runOnly: rules })
+  .then(found => found.violations.flatMap(v => v.nodes.map(n => `${v.id}: ${v.help}: ${n.html.slice(0, 160)}`)))
 """
 
 
@@ -94,6 +101,24 @@ def test_pages_are_readable_on_every_screen_and_load_nothing_from_elsewhere(
                 wrong.append((path, width, f"is {more} px wider than the screen"))
     wrong += [said for said in browser.complaints() if "404" not in said]
     assert wrong == []
+
+
+def test_pages_break_no_rule_of_accessibility(
+    browser: Browser, console: ConsoleProcess, fleet: Fleet
+) -> None:
+    package = pytest.importorskip("axe_core_python").__file__
+    axe = Path(package).with_name("axe.min.js").read_text()
+    earlier = {"generation": 3, "digest": "abcdef12", "revision": 40, "proved_at": ""}
+    fleet.put("agents/lb-1", an_agent(earlier=earlier))
+    browser.resize(1280, 800)
+    wrong = []
+    for path in (*PATHS, "/history", "/apps", "/deployments"):
+        browser.open(f"{console.url}{path}")
+        browser.run(axe)
+        wrong += [(path, said) for said in browser.run(AXE)]
+    assert wrong == []
+    browser.run("document.documentElement.removeAttribute('lang')")
+    assert "html-has-lang" in str(browser.run(AXE)), "the rules are looked at"
 
 
 def test_a_live_page_changes_without_losing_what_is_typed_or_the_place(

@@ -1,6 +1,7 @@
 """The balancers: what each says of itself, and what somebody should do about it."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import UNSET
@@ -8,11 +9,13 @@ from msgspec import UNSET
 from lbsync import verdict
 from lbsync.console.facts.state import Hold, State
 from lbsync.fleet import TWO_AGENTS, absence
+from lbsync.model.health import HealthRecord
 from lbsync.model.records import AgentRecord, EarlierGeneration
 from lbsync.schema.reading import one_line
 from lbsync.verdict import Degree, Fact, Finding
 
 _MOST_WORD = 40
+_FEW = 5
 
 
 class HostView(msgspec.Struct, frozen=True):
@@ -52,6 +55,12 @@ class HostView(msgspec.Struct, frozen=True):
     """The removal that it holds; empty: none."""
     earlier: EarlierGeneration | None = None
     """What a rollback would serve."""
+    servers: int | None = None
+    """Of all services, as its HAProxy has them; None where it has not said, or cannot."""
+    servers_up: int = 0
+    """How many of these get new requests, as far as their checks say."""
+    impaired: tuple[str, ...] = ()
+    """Services some of whose servers are not up; the first five."""
 
     @property
     def is_live(self) -> bool:
@@ -87,11 +96,13 @@ class FleetView(msgspec.Struct, frozen=True):
 _ORDER = {"critical": 0, "unknown": 1, "warning": 2, "ok": 3}
 
 
-def fleet_view(state: State, refused: int) -> FleetView:
-    """Return the page of the fleet. `refused`: number of keys that are not served as written."""
+def fleet_view(state: State, refused: int, answers: Mapping[str, HealthRecord | None]) -> FleetView:
+    """Return the page of the fleet. `refused`: number of keys that are not served as written; `answers`: how services
+    do, by host."""
     census = state.census
     hosts = [host_view(state, name) for name in sorted(census.live.keys() | census.gone.keys())]
-    found = sorted((host for host in hosts if host), key=lambda h: (_ORDER[h.degree], h.host))
+    told = [_with_health(host, answers.get(host.host)) for host in hosts if host]
+    found = sorted(told, key=lambda h: (_ORDER[h.degree], h.host))
     return FleetView(
         state.revision,
         tuple(found),
@@ -101,6 +112,14 @@ def fleet_view(state: State, refused: int) -> FleetView:
         len(state.services),
         refused,
     )
+
+
+def _with_health(host: HostView, answer: HealthRecord | None) -> HostView:
+    if not host.is_live or answer is None or answer.error or answer.summary is UNSET:
+        return host
+    said = answer.summary
+    named = tuple(one_line(service) for service in list(said.impaired)[:_FEW])
+    return msgspec.structs.replace(host, servers=said.servers, servers_up=said.up, impaired=named)
 
 
 def host_view(state: State, host: str) -> HostView | None:

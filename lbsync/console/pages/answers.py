@@ -10,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Send
 
 from lbsync.console.context import EVERYBODY, AnyRequest, Context, context_of, visitor_of
+from lbsync.console.health_watch import EVERYTHING
 from lbsync.console.pages.streams import HEARTBEAT, LONGEST_S, event, news, streamed, tell
 from lbsync.console.pages.table import PAGES, Page, Question
 from lbsync.console.problem import RequestProblem
@@ -53,7 +54,7 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
         question = Question(self.parts, self.query, now, self.visitor.namespaces)
         shown = await self.context.board.shown()
         watched = self.page.watches(question)
-        if watched in shown.index:
+        if watched == EVERYTHING or watched in shown.index:
             self.context.health.look(watched)
         health = shown.health
         away = () if health.ok else (health.since, health.detail)

@@ -53,7 +53,7 @@ async def health(request: AnyRequest) -> Health:
 async def fleet(request: AnyRequest) -> FleetView:
     """Return all balancers, those that need somebody first."""
     shown = await context_of(request).board.shown()
-    return fleet_view(shown.state, refused_view(shown.state).all)
+    return fleet_view(shown.state, refused_view(shown.state).all, shown.answers)
 
 
 @get("/hosts/{host:str}", summary="One balancer")

@@ -16,6 +16,7 @@ from lbsync.console.facts.publishers import publishers_view
 from lbsync.console.facts.refused import refused_view
 from lbsync.console.facts.service import service_view
 from lbsync.console.facts.services import ORDERS
+from lbsync.console.health_watch import EVERYTHING
 from lbsync.console.pages.resources import no_app, no_deployment, there
 from lbsync.console.problem import Problem, RequestProblem
 
@@ -55,11 +56,11 @@ class Page(msgspec.Struct, frozen=True):
     is_for_everybody: bool = False
     """It shows a token of some namespaces nothing but these; else only a path with `{ns}` is opened to it."""
     watches: Callable[[Question], str] = lambda _: ""
-    """The service whose health its visitor looks at; empty: none."""
+    """The service whose health its visitor looks at, or `EVERYTHING`; empty: none."""
 
 
 def _fleet(shown: Shown, _: Question) -> object:
-    return fleet_view(shown.state, refused_view(shown.state).all)
+    return fleet_view(shown.state, refused_view(shown.state).all, shown.answers)
 
 
 def _host(shown: Shown, asked: Question) -> object:
@@ -143,7 +144,7 @@ def _lookup(shown: Shown, asked: Question) -> object:
 
 
 PAGES = (
-    Page("/", "fleet.html.j2", "Fleet", _fleet),
+    Page("/", "fleet.html.j2", "Fleet", _fleet, watches=lambda _: EVERYTHING),
     Page("/hosts/{host:str}", "host.html.j2", "Balancer", _host),
     Page("/services", "services.html.j2", "Services", _services, is_for_everybody=True),
     Page("/services/{ns:str}/{name:str}", "service.html.j2", "Service", _service, watches=_named),
