@@ -61,9 +61,18 @@ class Extras(msgspec.Struct, frozen=True):
         return usual and now.fqdn == "-" and (now.op_state == OP_RUNNING or not self.own_health)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
+def _one_of(equal: Extras) -> Extras:
+    return equal
+
+
+# Few: words of a server's own (`guid`) would keep those of thousands of servers that are long gone.
+@lru_cache(maxsize=128)
 def extras(words: tuple[str, ...], *, cookies: bool = False) -> Extras:
-    """Read the options of a server, inherited ones first; `cookies`: HAProxy computes one for it."""
+    """Read the options of a server, inherited ones first; `cookies`: HAProxy computes one for it.
+
+    Servers of which the same is asked share it: with a `guid` each, thirty thousand would have one of their own.
+    """
     said: dict[str, str] = {}
     for option in options(words):
         said[option[0]] = option[-1]
@@ -78,22 +87,24 @@ def extras(words: tuple[str, ...], *, cookies: bool = False) -> Extras:
     port, address = said.get("port", "0"), said.get("addr", "-")
     agent_port, agent_address = said.get("agent-port", "0"), said.get("agent-addr", address)
     rest = f"- {int(tls)} {port} {address} {agent_address} {agent_port}"
-    return Extras(
-        check,
-        agent,
-        not check and not agent and "track" not in said,
-        tls,
-        port,
-        address,
-        agent_port,
-        agent_address,
-        _limit(said),
-        cookies or "cookie" in said,
-        frozenset(
-            (one, other, rest)
-            for one in (_CHECK_ON if check else ("0",))
-            for other in (_AGENT_ON if agent else ("0",))
-        ),
+    return _one_of(
+        Extras(
+            check,
+            agent,
+            not check and not agent and "track" not in said,
+            tls,
+            port,
+            address,
+            agent_port,
+            agent_address,
+            _limit(said),
+            cookies or "cookie" in said,
+            frozenset(
+                (one, other, rest)
+                for one in (_CHECK_ON if check else ("0",))
+                for other in (_AGENT_ON if agent else ("0",))
+            ),
+        )
     )
 
 

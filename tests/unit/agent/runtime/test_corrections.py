@@ -122,3 +122,10 @@ def test_frontends_are_read_by_their_header() -> None:
 def test_any_answer_is_frontends_or_a_reason(answer: str) -> None:
     with contextlib.suppress(Unavailable):
         answers.parse_frontends(answer)
+
+
+def test_servers_that_are_long_gone_leave_nothing_behind() -> None:
+    """Each has a `guid` of its own with 3.0 and newer, and what was known of thousands stayed."""
+    found = [corrections.extras(("check", "guid", f"be:{number}")) for number in range(3000)]
+    assert len({id(each) for each in found}) == 1
+    assert corrections.extras.cache_info().currsize < 300
