@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.agent import AgentProcess, command
 from harness.load import Load
-from harness.stack import Stack, servers
+from harness.stack import Stack, servers, with_new_settings
 from harness.wait import wait_until
 from tests.conftest import on_one_release
 
@@ -18,7 +18,7 @@ def test_twenty_reloads_under_load_lose_no_request(stack: Stack, agent: AgentPro
     try:
         before = agent.status()["reloads"]
         for number in range(RELOADS):
-            new = {"mode": "http", "hosts": [f"new{number}.example"]}
+            new = with_new_settings(f"new{number}.example")
             agent.wait_for_revision(stack.put({f"services/shop/new{number}": new}))
     finally:
         load.stop()
