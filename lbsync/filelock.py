@@ -12,7 +12,7 @@ _POLL_S = 0.05
 
 
 def take(descriptor: int, timeout_s: float = 0.0) -> bool:
-    """Lock what is open; tell whether it was had within the time. Closing it lets go.
+    """Lock what is open; tell whether that succeeded in time. Closing it lets go.
 
     Raises OSError where it cannot be locked at all: network file systems may lock files alone.
     """

@@ -35,7 +35,7 @@ def describe(found: Known, now: float, *, ages: bool = True) -> tuple[str, bool]
         f"{number} {word}"
         for number, word in (
             (beat.refused, "refused"),
-            (beat.held, "held back"),
+            (beat.held, "held"),
             (beat.conflicts, "in conflict"),
         )
         if number

@@ -46,8 +46,8 @@ operator chose. `unconfirmed`: HAProxy does not answer, so nothing is known of w
 PROVED = frozenset({"confirmed", "waiting", "held", "stale", "rolled-back"})
 """States in which what HAProxy serves was read back, whatever else is wanted."""
 CAUSES = ("change", "start", "heal", "rollback")
-"""Of reloads. `change`: something else is wanted; `start`: HAProxy served nothing of ours; `heal`: it
-ran otherwise than was confirmed; `rollback`: an operator chose another generation."""
+"""Of reloads. `change`: something else is wanted; `start`: HAProxy served nothing of ours; `heal`: what it
+ran differed from what was confirmed; `rollback`: an operator chose another generation."""
 
 
 class Quarantined(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Threads with a keeper: one that ends by a fault is told of and begun anew.
+"""Threads with a keeper: one that ends by a fault is logged and started again.
 
 A thread that dies leaves a process that looks well and does nothing: Python prints a traceback and
 goes on. Here a fault of a thread's work ends one turn of it, never the thread; and should the thread

@@ -27,7 +27,7 @@ examples:
 signals: SIGHUP reads settings and templates again (wrong ones are refused, the old ones stay);
 SIGTERM and SIGINT finish the running pass, then end. HAProxy serves on.
 
-Run by root, it goes on as the user that owns state_dir, with the rights that the unit gives.
+When root runs it, it continues as the user that owns state_dir, with the rights that the unit gives.
 
 exit codes of --once: 0 was confirmed already, 3 applied a change, 4 settings or templates are wrong,
 5 something was refused (the rest is served), 6 source or HAProxy does not answer, 7 HAProxy did not

@@ -13,7 +13,7 @@ from lbsync.settings import Settings
 _EPILOG = """\
 examples:
   lbsync console                         what the systemd unit runs: http://127.0.0.1:8480/
-  lbsync token add ann --right admin     a token for whoever shall act there
+  lbsync token add ann --right admin     a token for whoever acts there
 
 Reads etcd and shows every balancer, service and publisher, live. Without a token only this host itself is
 served, and may only look. TLS, names, addresses: [console] in the settings, explained in docs/console.md.

@@ -178,7 +178,7 @@ def get() -> Logger:
 
 
 class OnChange:
-    """Tells what was not said before, so that a fault found again and again is spoken of once."""
+    """Tells what was not said before, so that a fault found again and again is logged once."""
 
     def __init__(self, most: int = 1000) -> None:
         """`most`: how many subjects are remembered; the one said longest ago makes room."""

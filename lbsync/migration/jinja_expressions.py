@@ -48,7 +48,7 @@ class Expressions:
 
     `below`: what confd's prefix of this template has beyond that of the settings; the store's functions get it
     put in front. In a condition Go takes a field that is missing for false, where Jinja, told to be strict,
-    refuses: `missing` is what such a field counts as, empty where it shall be refused.
+    refuses: `missing` is what such a field counts as, empty where it is to be refused.
     """
 
     def __init__(self, names: Names, remarks: Remarks, below: str) -> None:

@@ -66,7 +66,7 @@ class Backend(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def users(self) -> str:
-        """Name for a section with the service's users, where a template of one's own prints it."""
+        """Name for a section with the service's users, where a user's own template prints it."""
         return f"ul_{self.lead.removeprefix('be_')}"
 
     @property

@@ -44,7 +44,7 @@ class HeartbeatRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: int = 0
     """Services that are not published, or no longer followed; `reports/…` tell why."""
     held: int = 0
-    """Services whose removal of servers is held back for now."""
+    """Services with a removal of servers that is held."""
     conflicts: int = 0
     """Keys of Services that somebody else wrote."""
     hold: HoldRecord | None = None

@@ -190,10 +190,10 @@ class ConfirmationRecord(Record, frozen=True, forbid_unknown_fields=False):
 
 
 class HoldRecord(Record, frozen=True, forbid_unknown_fields=False):
-    """A removal that is held back until it is confirmed, as agents and publishers tell of it."""
+    """A removal that is held until it is confirmed, as agents and publishers report it."""
 
     id: str
-    """The same wherever the same removal is held back: `lbsync confirm --fleet ID`."""
+    """The same wherever the same removal is held: `lbsync confirm --fleet ID`."""
     services: dict[str, int] = msgspec.field(default_factory=dict)
     """Service to the number of servers it would be left with; the first thousands where there are more."""
     more: int = 0
@@ -234,7 +234,7 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     held: dict[str, str] = msgspec.field(default_factory=dict)
     """What is kept back until somebody decides, and why."""
     hold: HoldRecord | UnsetType = UNSET
-    """The removal that is held back; what else was wanted at `revision` is served."""
+    """The removal that is held; what else was wanted at `revision` is served."""
     error: str | UnsetType = UNSET
     state: str = ""
     """In the words of `lbsync.status.State`."""

@@ -173,5 +173,5 @@ def _names(record: ServiceRecord, host: str) -> set[str]:
 
 
 def _marks(record: KeptRecord | None) -> set[tuple[str, bool]]:
-    """Return what others are told of a record, but for the time."""
+    """Return what others are told about a record, but for the time."""
     return {(route, bool(record.until)) for route in record.routes} if record is not None else set()

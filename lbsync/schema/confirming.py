@@ -1,7 +1,7 @@
 """The keys with which people say that a removal is meant, and how agents and publishers read them.
 
 A key below `confirmations/` hangs on a lease, so it is gone by itself: no clock of any host is asked.
-Its name is the id of a held removal, as `lbsync status` shows it; whoever holds back that removal lets it
+Its name is the id of a held removal, as `lbsync status` shows it; whoever holds that removal lets it
 go, agents and publishers alike. Beside that it may name services, each with the number of servers it
 may be left with: so a command that takes something away says in the same transaction that this was meant,
 and nobody has to hold it first.

@@ -79,7 +79,7 @@ def test_the_next_start_converges_wherever_the_last_one_died(stack: Stack, when:
 def test_what_a_killed_agent_had_changed_is_no_persons_doing(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # To drain the only server of all is held back else.
+    # Else draining the only server of all is held.
     monkeypatch.setenv("LBSYNC_AGENT_GUARD_PERCENT", "100")
     web = stack.web("w")
     key = "endpoints/shop/web/default"

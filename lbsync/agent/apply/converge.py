@@ -206,7 +206,7 @@ class Converger:
             return self._reload(target, (str(error),), "heal")
         drift = [finding for finding in found if not finding.by_hand]
         if drift:
-            log.get().warning(f"HAProxy ran otherwise than written: {some(drift)}", healed=well)
+            log.get().warning(f"HAProxy did not run what was written: {some(drift)}", healed=well)
         if not well:
             return self._reload(target, tuple(map(str, drift[:FEW])), "heal")
         self._verified_at = now

@@ -285,5 +285,5 @@ def locked(path: Path, timeout: float) -> AbstractContextManager[object]:
         return filelock.hold(path, timeout, what="the reload lock")
     except OSError as error:
         raise ApplyFailed(
-            f"{path}: the reload lock cannot be had: {error.strerror}; nothing was changed"
+            f"{path}: the reload lock cannot be taken: {error.strerror}; nothing was changed"
         ) from error

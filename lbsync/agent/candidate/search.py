@@ -63,7 +63,7 @@ class CandidateSearch:
                 else:
                     self._culprits.quarantine_all_changed(wanted, state, refusal, tries)
         raise LbsyncError(
-            f"after holding back {len(self._builder.quarantine.entries)} services and keys HAProxy "
+            f"after quarantining {len(self._builder.quarantine.entries)} services and keys HAProxy "
             "still refuses; what is live stays; see the reasons above"
         )
 

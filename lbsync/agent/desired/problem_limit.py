@@ -16,7 +16,7 @@ _SUMMARY = "*/"
 
 
 def few(problems: Iterable[Problem]) -> list[Problem]:
-    """Return the problems to speak of, sorted by key: with a summary for each namespace that has more."""
+    """Return the problems to report, sorted by key: with a summary for each namespace that has more."""
     groups: dict[str, list[Problem]] = {}
     found: list[Problem] = []
     for problem in sorted(problems, key=lambda each: (each.key, each.reason)):

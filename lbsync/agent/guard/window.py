@@ -57,7 +57,7 @@ class Window:
             self._forgo([n for n, row in self.rows.items() if row.wanted and n not in seen], now)
 
     def wants_changes(self, changes: ServiceChanges, now: float) -> None:
-        """Note what is wanted otherwise than before."""
+        """Note what is wanted now and was not before."""
         self._want(changes.changed, now)
         self._forgo(changes.gone, now)
 
@@ -71,7 +71,7 @@ class Window:
         self._run(seen.values(), gone, now)
 
     def runs_changes(self, changes: ServiceChanges, now: float) -> None:
-        """Note what runs otherwise than before."""
+        """Note what runs now and did not before."""
         self._ran = None
         self._run(changes.changed, changes.gone, now)
 

@@ -63,7 +63,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 def record_of(status: Status) -> AgentRecord:
-    """Return what the fleet is told of a host in this status."""
+    """Return what the fleet is told about a host in this status."""
     return AgentRecord(
         revision=status.revision,
         generation=status.generation,

@@ -61,7 +61,7 @@ _LOOKS = 3
 _SETTLED_S = 1.0
 #: Between two looks at whether etcd is back; they cost nothing.
 _AWAY_S = 0.5
-#: A store that does not answer shall not hold up the agent's end; the lease runs out by itself.
+#: A store that does not answer must not hold up the agent's end; the lease runs out by itself.
 _JOIN_S = 3.0
 
 
@@ -139,7 +139,7 @@ class Fleet:
             self._round(status)
 
     def _is_reachable(self) -> bool:
-        """Tell whether etcd answers; while it does not, the watch speaks of it, and retries."""
+        """Tell whether etcd answers; while it does not, the watch logs that, and retries."""
         if not self._source.health().ok:
             self._is_away = True
         elif self._is_away:

@@ -1,4 +1,4 @@
-"""What this host says hangs on a lease; a write that fails is tried again ever more rarely, and spoken of
+"""What this host says hangs on a lease; a write that fails is tried again ever more rarely, and logged
 once."""
 
 import contextlib

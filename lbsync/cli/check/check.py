@@ -45,7 +45,7 @@ examples:
 Looks at settings, templates, source, and the configuration that follows, as 'haproxy -c' judges it;
 without --offline also at the running HAProxy. Nothing is changed.
 
-Run by root, all of it is looked at as the agent's user, who may read less.
+When root runs it, everything is checked as the agent's user, who may read less.
 
 exit codes; where several apply, the most serious counts: 7 HAProxy reads another file, 6 source or HAProxy does not
 answer, 1 the state directory or another takes no file, 4 settings or templates, 5 keys, configuration or

@@ -23,7 +23,7 @@ exit codes: 0 all is converted, 5 a person must mend something; what could be co
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Make settings and Jinja templates of confd's conf.d/ and templates/."
+    parser.description = "Turn confd's conf.d/ and templates/ into settings and Jinja templates."
     parser.epilog = _EPILOG
     parser.add_argument(
         "confdir", type=Path, metavar="CONFDIR", help="confd's directory, often /etc/confd"

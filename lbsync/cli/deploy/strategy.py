@@ -44,7 +44,7 @@ def add_strategy(parser: argparse.ArgumentParser) -> None:
             help=f"{text} (default: {getattr(default, option.replace('-', '_'))})",
         )  # fmt: skip
     group.add_argument(
-        "--require", type=_read(Require), metavar="all|N|N%%",
+        "--require", type=_read(Require), metavar="all|N|N%",
         help="how many of the known hosts have to confirm; each that reports has to in any case (default: all)",
     )  # fmt: skip
 

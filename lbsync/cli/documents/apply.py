@@ -26,7 +26,7 @@ examples:
   lbsync export shop | ssh other lbsync apply -f -
   lbsync apply -f shop.yaml --wait                       until every host has verified it
 
-A document holds keys and their values as docs/etcd-contract.md has them, in YAML or JSON:
+A document holds keys and their values as docs/etcd-contract.md describes them, in YAML or JSON:
   services/shop/cart: {mode: http, hosts: [cart.example.com]}
   endpoints/shop/cart/main: {servers: [{name: a, address: 10.0.0.7, port: 8080}]}
 A file of a directory is such a document, or the value of the key that its path names: services/shop/cart.yaml.
@@ -35,25 +35,25 @@ Keys that no document names stay as they are.
 --tree NAME writes tree/NAME into the field source of each key: it belongs to that tree, and other commands leave
 it alone. --prune removes keys of that tree, and no others, that no document names any more.
 
-Everything is validated first, and all that is wrong is told at once. The plan is shown like a diff; at a terminal it
-is asked whether it is meant, elsewhere a plan that removes keys needs --yes. It is written in one step as far as
-etcd takes so much in one; else service by service, what is new first and what goes last, so that every host serves
-well in between. Run it again if it was cut off: what is written already is no change.
+Everything is validated first, and all faults are reported at once. The plan is shown like a diff; at a terminal it
+is asked whether it is meant, elsewhere a plan that removes keys needs --yes. It is written in one step if
+etcd takes that many keys at once; otherwise service by service, what is new first and what goes last, so that every
+host serves well in between. Run it again if it was interrupted: what is already written is no change.
 
 exit codes: 0 done, or so already; 3 --dry-run shows a change; 4 settings are wrong, or templates.contract is false;
 5 something is refused, or was not meant, and nothing was written; 6 the source does not answer; 8 somebody else has
-changed a key meanwhile; after 6 and 8 it is told what was written; with --wait also those of 'lbsync wait'.
+changed a key meanwhile; after 6 and 8 it says what was written; with --wait also those of 'lbsync wait'.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Make keys in the source what documents say."
+    parser.description = "Write keys from documents into the source."
     parser.epilog = _EPILOG
     parser.add_argument(
         "-f", "--file", required=True, metavar="DIR|FILE", help="documents; - reads stdin"
     )
     parser.add_argument(
-        "--tree", type=_tree, metavar="NAME", help="what these documents are together"
+        "--tree", type=_tree, metavar="NAME", help="name for these documents together"
     )
     parser.add_argument(
         "--prune", action="store_true", help="remove keys of that tree that no document names"

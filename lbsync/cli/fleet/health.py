@@ -33,7 +33,7 @@ def ask(settings: Settings, source: Source, *services: str, everything: bool = F
     does not let this user ask: then nothing is known."""
     if not source.shared:
         return Asked()
-    log.setup("warning", settings.log.format)  # the watch speaks of more than anybody asked for
+    log.setup("warning", settings.log.format)  # the watch logs more than anybody asked for
     try:
         with source_opened(settings, answers=True) as answers:
             found = first_answers(

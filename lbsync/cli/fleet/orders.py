@@ -75,7 +75,7 @@ def order(
         chosen = generations(hosts, census, digest) if action == "rollback" else {}
         if not args.yes:
             _make_sure(action, hosts, census, chosen)
-        log.setup("warning", settings.log.format)  # the watch speaks of more than was asked for
+        log.setup("warning", settings.log.format)  # the watch logs more than was asked for
         with (
             OrderPlaced(
                 source, action, hosts, by=whoami(), reason=reason, generations=chosen

@@ -123,7 +123,7 @@ def until_verified(
 ) -> Ended:
     """Wait, and return how that ended. `services` are looked at in any case, besides those that the
     revision wrote. Raises `Rejected` for a source without a fleet, and `Unavailable`."""
-    log.setup("warning", settings.log.format)  # the watch speaks of more than anybody asked for
+    log.setup("warning", settings.log.format)  # the watch logs more than anybody asked for
     yardstick = Yardstick(history_of(source), revision)
     with (
         awaiting(source, revision) as keep,

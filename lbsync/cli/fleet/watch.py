@@ -44,7 +44,7 @@ _LATE_S = STALE_S + 5.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Show how services do on every host, as it changes."
+    parser.description = "Show the health of services on every host, live."
     parser.epilog = _EPILOG
     parser.add_argument(
         "services", nargs="*", metavar="NAMESPACE/NAME", type=service_id,
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> Exit:
         screen.hosts = sorted(
             host for host, record in fleet.census(snapshot).live.items() if record is not None
         )
-        log.setup("warning", settings.log.format)  # the watch speaks of more than was asked for
+        log.setup("warning", settings.log.format)  # the watch logs more than was asked for
         deadline = time.monotonic() + (args.lasts.seconds if args.lasts else float("inf"))
         if args.once:
             deadline = time.monotonic() + _FIRST_S

@@ -58,7 +58,7 @@ class Explanation(msgspec.Struct):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Tell what was published of a Kubernetes Service and why, or why not."
+    parser.description = "Tell what was published for a Kubernetes Service and why, or why not."
     parser.epilog = _EPILOG
     kinds = parser.add_subparsers(metavar="KIND", required=True, parser_class=type(parser))
     service = kinds.add_parser(

@@ -32,7 +32,7 @@ stay). Credentials that change in their files are followed without it.
 
 exit codes of --once and --dry-run; where several apply, the most serious counts:
   6  Kubernetes or the store does not answer
-  5  a Service is refused, held back, in conflict with a key of somebody else, or waits for objects
+  5  a Service is refused, held, in conflict with a key of somebody else, or waits for objects
      that cannot be listed; the others are published
   8  another publisher leads, or somebody else wrote at the same time
   3  keys were written; with --dry-run: would be written
@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--adopt", action="store_true",
-        help="take the cluster's name over from another Kubernetes cluster that is no more",
+        help="take over the cluster's name from another Kubernetes cluster that is no more",
     )  # fmt: skip
     parser.add_argument(
         "--wait", type=float, default=30.0, metavar="SECONDS",

@@ -34,7 +34,7 @@ examples:
   lbsync rollback --fleet          every host, by an order in etcd; the plan is shown first
   lbsync rollback --release --fleet --hosts lb-1,lb-2
 
-The host stays with that generation, whatever the source says and over restarts, until --release. The
+The host stays at that generation, whatever the source says and across restarts, until --release. The
 running agent does it; where none runs, this command does it itself.
 
 At a terminal it shows what would change and asks first. Elsewhere it goes on, but for a generation that would

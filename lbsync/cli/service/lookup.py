@@ -20,7 +20,7 @@ examples:
 The answer is worked out from the keys in the source, by the rules of HAProxy's maps; which hosts serve them
 already, 'lbsync status --fleet' tells.
 
-exit codes: 0 a service has it; 5 nobody has, or it is no URL; 6 the source does not answer.
+exit codes: 0 a service has it; 5 no service has it, or it is not a URL; 6 the source does not answer.
 """
 
 

@@ -79,7 +79,7 @@ def _draw(terminal: Terminal, report: Report, settings: Settings) -> None:
 
 def watch(settings: Settings, hosts: Collection[str], *, as_json: bool) -> NoReturn:
     """Show it as it changes. Raises `Rejected` for a source without a fleet."""
-    log.setup("warning", settings.log.format)  # the watch of etcd speaks of more than was asked for
+    log.setup("warning", settings.log.format)  # the watch of etcd logs more than was asked for
     with source_opened(settings) as source, source_opened(settings, answers=True) as beside:
         history_of(source)
         for each in (source, beside):

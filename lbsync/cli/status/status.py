@@ -38,7 +38,7 @@ not ask HAProxy's socket gets the agent's word, as long as it has just read HAPr
 exit codes; where several apply, the most serious counts; beside each the degree of --nagios:
 {verdict.table()}
 With --fleet the same of all hosts, and 6 when no agent reports. With --publishers: 0 all is in step,
-5 something is refused or held back, 6 etcd, Kubernetes or the publisher does not answer.
+5 something is refused or held, 6 etcd, Kubernetes or the publisher does not answer.
 """
 
 COLOURS: dict[Degree, Colour] = {
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> Exit | Degree:
 
 
 def _watch(args: argparse.Namespace, settings: Settings) -> NoReturn:
-    """Show it as it changes. Raises `Rejected` where that is not to be had."""
+    """Show it as it changes. Raises `Rejected` where that is impossible."""
     as_json = args.output == "json"
     if args.publishers:
         raise Rejected("--publishers: 'lbsync console' shows them live")

@@ -50,7 +50,7 @@ def of_status(status: PublisherStatus) -> Iterator[Metric]:
         len(status.conflicts),
     )  # fmt: skip
     yield gauge(
-        "lbsync_publisher_held", "Services with a removal of servers that is held back.",
+        "lbsync_publisher_held", "Services with a removal of servers that is held.",
         status.held,
     )  # fmt: skip
     yield gauge("lbsync_publisher_unread", "Namespaces that cannot be read.", len(status.unread))

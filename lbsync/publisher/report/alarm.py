@@ -29,10 +29,10 @@ class Alarm:
         if hold == self._told:
             return
         if not hold:
-            log.get().info("no removal of servers is held back any more")
+            log.get().info("no removal of servers is held any more")
             self._told = ""
         elif not self._told or self._clock() - self._at >= _PAUSE_S:
-            log.get().error(f"a removal of servers is held back: {hold}")
+            log.get().error(f"a removal of servers is held: {hold}")
             self._told, self._at = hold, self._clock()
 
 

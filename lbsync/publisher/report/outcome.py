@@ -28,7 +28,7 @@ def sentence(written: Written, states: Mapping[str, State], found: Summary, revi
 def published(found: Summary) -> str:
     """Return how many Services are published, and how many are not."""
     services = "service" if found.published == 1 else "services"
-    wrong = ((len(found.refused), "refused"), (found.held, "held back"))
+    wrong = ((len(found.refused), "refused"), (found.held, "held"))
     parts = [
         f"{number} {word}"
         for number, word in (*wrong, (len(found.conflicts), "in conflict"))

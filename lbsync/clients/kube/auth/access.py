@@ -32,7 +32,7 @@ class Credentials(Protocol):
     """Where `Access` comes from. Called from several threads; each keeps its own lock."""
 
     def current(self) -> Access:
-        """Return what to show now. Raises `Unavailable` when nothing can be had."""
+        """Return what to show now. Raises `Unavailable` when there is nothing to show."""
         ...
 
     def refused(self, access: Access, /) -> None:

@@ -1,1 +1,1 @@
-"""Annotations of other controllers: what they become here, and which are told of."""
+"""Annotations of other controllers: what they become here, and which are reported."""

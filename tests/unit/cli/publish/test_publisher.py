@@ -35,7 +35,7 @@ def beat(synced_at: str = "2025-12-31T23:59:56Z", **more: object) -> HeartbeatRe
         (Known("c", LEADER, beat()), "7 published, in step 4 s ago, led by one", True),
         (Known("c", LEADER, beat(every=1.0)), "in step 4 s ago", False),
         (Known("c", LEADER, beat("")), "not in step yet", False),
-        (Known("c", LEADER, beat(refused=2, held=1)), "2 refused, 1 held back", False),
+        (Known("c", LEADER, beat(refused=2, held=1)), "2 refused, 1 held", False),
         (Known("c", LEADER, beat(kubernetes="away")), "is not watched: away", False),
         (Known("c", LEADER, beat(unread={"bank": "list services"})), "not read: bank", False),
         (Known("c", LEADER, beat(notices=("told",))), "in step 4 s ago", True),
