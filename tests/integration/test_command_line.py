@@ -13,7 +13,7 @@ from lbsync.errors import Exit
 
 #: What takes long to load, and is not needed by everybody.
 HEAVY = {
-    "asyncio", "cryptography", "etcd3", "grpc", "jinja2", "psutil", "structlog", "watchdog", "yaml",
+    "asyncio", "cryptography", "etcd3", "grpc", "jinja2", "psutil", "re2", "structlog", "watchdog", "yaml",
 }  # fmt: skip
 
 

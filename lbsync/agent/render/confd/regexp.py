@@ -5,17 +5,17 @@ pattern. Python's `re` keeps neither; a text of 32 characters can cost it minute
 the work, and it is an extra: most hosts have no template that asks for it.
 """
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-try:
-    import re2
-except ImportError:
-    re2 = None
+from lbsync.deferred import Deferred
 
-AVAILABLE = re2 is not None
+re2: Any = Deferred("re2")  # 10 ms and 2.5 MB, which only templates of confd may need
+
+AVAILABLE = importlib.util.find_spec("re2") is not None
 """Whether the extra is installed."""
 MISSING = "needs RE2, Go's regular expressions: pip install 'lbsync[confd]'"
 """What follows the name of a function that cannot be offered without it."""
@@ -77,7 +77,7 @@ def _references(replacement: str, names: Mapping[str, int], groups: int) -> list
 # Each may hold 8 MiB (RE2's own limit), and a pattern may be a key's value.
 @lru_cache(maxsize=64)
 def _compiled(pattern: str) -> Any:
-    if re2 is None:
+    if not AVAILABLE:
         raise ValueError(f"a regular expression {MISSING}")
     if any(escape[1] == "C" for escape in _ESCAPE.finditer(pattern)):
         raise ValueError(f"{pattern!r} is no regular expression here: there is no \\C")
