@@ -36,7 +36,7 @@ class Deployer:
         self._engine: Engine | None = None
         if isinstance(self._store, Transactional):
             ledger = Ledger(self._store, settings.prefix, self._holder)
-            tools = Tools(ledger, self._answers, providers(), self._ttl)
+            tools = Tools(ledger, self._answers, providers(settings), self._ttl)
             self._engine = Engine(tools, self._versions, self._say_so)
 
     def start(self) -> None:

@@ -2,12 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 
+from lbsync.clients import kube
 from lbsync.deployer.groups import Groups
+from lbsync.deployer.kubernetes.provider import Kubernetes
 from lbsync.deployer.provider import Provider
 from lbsync.model.deploying import ProviderKind
+from lbsync.settings import Settings
 
 
-def providers() -> Mapping[ProviderKind, Callable[[], Provider]]:
-    """Return who makes versions of each kind; each is made when first needed."""
-    return {"groups": cache(Groups)}
+def providers(settings: Settings) -> Mapping[ProviderKind, Callable[[], Provider]]:
+    """Return who makes versions of each kind; each is made when first needed, and raises `Rejected` then where the
+    settings do not lead to it."""
+
+    @cache
+    def kubernetes() -> Provider:
+        chosen = settings.deployer
+        config = kube.load(Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context)
+        return Kubernetes(kube.Client(config), settings)
+
+    return {"groups": cache(Groups), "kubernetes": kubernetes}

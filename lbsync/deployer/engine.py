@@ -4,11 +4,13 @@ Any number of processes may do so at once: an app's lock tells whose it is, and 
 """
 
 import threading
+import time
 from collections.abc import Callable
 
 from lbsync import log
 from lbsync.clients.source import Source
 from lbsync.deployer.run import LOOK_S, Run, Tools
+from lbsync.deployer.versions.expiry import end_old_versions, is_due
 from lbsync.errors import LbsyncError, Rejected, Unavailable
 from lbsync.model.deploying import VersionsRecord
 from lbsync.schema import deploying
@@ -43,7 +45,7 @@ class Engine:
         """`versions`: the store below `versions/` alone, not started yet: it tells what is under way. `may_work`: is
         called every few seconds, and says whether deployments can be carried out here."""
         self._tools, self._versions, self._may_work = tools, versions, may_work
-        self._runs: dict[str, _Thread] = {}
+        self._runs: dict[str, _Thread | _Ending] = {}
         self._news = threading.Event()
         self._stopped = threading.Event()
         self._thread = KeptThread(self._keep, "deployer")
@@ -90,6 +92,40 @@ class Engine:
             if name not in self._runs and not self._stopped.is_set():
                 run = Run(self._tools, ServiceId.parse(name), deployment)
                 self._runs[name] = _Thread(run, name, self._news.set)
+        now = time.time()
+        for name, record in found.items():
+            if name not in self._runs and is_due(record, now) and not self._stopped.is_set():
+                self._runs[name] = _Ending(self._tools, name)
+
+
+class _Ending:
+    """The end of old versions of one app whose time is up."""
+
+    def __init__(self, tools: Tools, name: str) -> None:
+        self.news = threading.Event()
+        self._tools, self._name = tools, name
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"end {name}", daemon=True)
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def join(self) -> None:
+        self._thread.join(_JOIN_S)
+
+    def _work(self) -> None:
+        tools, app = self._tools, ServiceId.parse(self._name)
+        try:
+            while end_old_versions(tools.ledger, tools.providers, app, tools.ttl):
+                if self._stopped.wait(LOOK_S):
+                    return
+        except LbsyncError as error:
+            log.get().warning(f"{self._name}: an old version cannot be ended: {error}")
+            self._stopped.wait(LOOK_S * 30)
 
 
 class _Thread:

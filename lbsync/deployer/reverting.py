@@ -89,10 +89,11 @@ def turn_back(
         waits="",
         step_at="",
     )
-    told = f"back: {reason}" if reason else "back"
+    explained = seen.gate.log if seen.gate is not None and seen.gate.failed else ()
+    told = (*explained, f"back: {reason}" if reason else "back")
     if not record.step or seen.route != record.route:
-        return Decision(after, events=(told,))
+        return Decision(after, events=told)
     route = record.previous
     if route is UNSET:
         route = closed_route(record.version.group)
-    return Decision(msgspec.structs.replace(after, route=route), route, events=(told,))
+    return Decision(msgspec.structs.replace(after, route=route), route, events=told)

@@ -6,7 +6,7 @@ from lbsync.model.records import RouteRecord
 
 _WHOLE = 10_000
 """The largest share of the contract, so that a small group's part of what is left is exact enough."""
-_NOWHERE = "none"
+NOWHERE = "none"
 """A group that nobody has: of a route that names it alone, requests get 503."""
 
 
@@ -26,7 +26,7 @@ def step_route(before: RouteRecord | None, group: str, percent: int) -> RouteRec
     others = {
         name: share
         for name, share in (before.groups if before else {}).items()
-        if share and name not in (group, _NOWHERE)
+        if share and name not in (group, NOWHERE)
     }
     if percent >= 100 or not others:
         return _with(before, {group: 100})
@@ -39,7 +39,7 @@ def step_route(before: RouteRecord | None, group: str, percent: int) -> RouteRec
 def closed_route(group: str) -> RouteRecord:
     """Return the route of a service that is not to be reached yet: without one, its first group would get
     requests as soon as it is there."""
-    return RouteRecord({group: 0, _NOWHERE: 1})
+    return RouteRecord({group: 0, NOWHERE: 1})
 
 
 def _with(before: RouteRecord | None, groups: dict[str, int]) -> RouteRecord:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from lbsync.clients.source import Delete, Expect, Guard, Put, Source
-from lbsync.deployer.decision import Decision
+from lbsync.deployer.decision import Act, Decision
 from lbsync.deployer.ending import versions_after
 from lbsync.deployer.ledger import Hold, Ledger, Ops, released
 from lbsync.deployer.making import Making
@@ -19,10 +19,13 @@ from lbsync.deployer.observed import Observed
 from lbsync.deployer.page import Page, observe
 from lbsync.deployer.phases import decide
 from lbsync.deployer.provider import Provider
+from lbsync.deployer.routing import NOWHERE
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.deploying import DeploymentRecord, EventRecord, ProviderKind
+from lbsync.model.records import ConfirmationRecord, EndpointsRecord, RouteRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import deploying
+from lbsync.schema.confirming import LIFE_S, confirmation_key
 from lbsync.schema.decode import encode
 from lbsync.schema.keys import ServiceId
 from lbsync.schema.reading import one_line
@@ -56,6 +59,7 @@ class Run:
         self._app, self._id, self._hold = app, deployment, hold
         self._making: Making | None = None
         self._waits_at = float("-inf")
+        self._announced: Act = ""
         self.record: DeploymentRecord | None = None
         """As it was read or written last."""
         self.waits = ""
@@ -101,6 +105,7 @@ class Run:
             return 0.0
         self.waits = decision.waits
         if decision.act:
+            self._announce(page, record, decision.act)
             is_done = making.do(record, decision.act)
             self.waits = "; ".join(filter(None, (self.waits, making.trouble)))
             return 0.0 if is_done else LOOK_S
@@ -201,6 +206,7 @@ class Run:
             ops.append(
                 Put(keys.route, encode(decision.route)) if decision.route else Delete(keys.route)
             )
+            ops += _closed(page, decision.route)
         if record.is_ended:
             name = deploying.versions_key(self._app)
             after = versions_after(page.versions(), record, time.time(), leaves=decision.leaves)
@@ -219,6 +225,26 @@ class Run:
             raise Conflict("the lock may have run out")
         return self._ledger.commit(expect, ops)
 
+    def _announce(self, page: Page, record: DeploymentRecord, act: Act) -> None:
+        """Say that what is to be removed is meant, so that no publisher and no agent holds it."""
+        if act not in ("remove", "remove app") or self._hold is None or self._announced == act:
+            return
+        group = record.version.group
+        left = 0
+        if act == "remove":
+            others = (found for name, found in page.groups().items() if name != group)
+            left = sum(server.state == "up" for found in others for server in found.servers)
+        lease = self._ledger.store.lease(LIFE_S)
+        lease.stop()
+        said = ConfirmationRecord(
+            {str(self._app): left}, f"deployer {self._ledger.holder}", stamp()
+        )
+        key = f"{page.keys.prefix}{confirmation_key(record.id)}"
+        self._commit(
+            [self._ledger.fence(self._app, self._hold)], [Put(key, encode(said), lease.id)]
+        )
+        self._announced = act
+
     def _note_waits(self, page: Page, record: DeploymentRecord) -> None:
         """Write what is waited for, for everybody else; not each second."""
         now = time.monotonic()
@@ -236,6 +262,14 @@ class Run:
         after = msgspec.structs.replace(record, waits=one_line(self.waits))
         expect = [self._ledger.fence(self._app, self._hold), _as_read(page, name)]
         self._commit(expect, [Put(name, encode(after))])
+
+
+def _closed(page: Page, route: RouteRecord | None) -> list[Put | Delete]:
+    """Return what a closed route needs beside it: a group that a route names has to be there, if without a server."""
+    key = page.keys.group(NOWHERE)
+    if route is not None and NOWHERE in route.groups:
+        return [Put(key, encode(EndpointsRecord(())))]
+    return [Delete(key)] if page.item(key) is not None else []
 
 
 def _as_read(page: Page, key: str) -> Expect:

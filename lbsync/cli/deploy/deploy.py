@@ -8,7 +8,9 @@ import msgspec
 
 from lbsync.cli.context import add_output, service_id, settings_of, whoami
 from lbsync.cli.deploy import following
+from lbsync.cli.deploy.apply import configure_apply
 from lbsync.cli.deploy.desk import Desk, desk_opened
+from lbsync.cli.deploy.remove import configure_remove
 from lbsync.cli.deploy.strategy import add_strategy, strategy_of
 from lbsync.cli.deploy.switch import begin
 from lbsync.cli.terminal import Terminal, to_json
@@ -24,6 +26,7 @@ from lbsync.timestamps import seconds
 
 _EPILOG = f"""\
 examples:
+  lbsync deploy apply -f cart.yaml --wait    an app on Kubernetes
   lbsync deploy ls                       every app: what is live, and what is under way
   lbsync deploy show shop/cart
   lbsync deploy logs -f shop/cart
@@ -63,6 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         one.set_defaults(action=run)
         return one
 
+    configure_apply(actions)
     add_output(add("ls", "list apps, what is live and what is under way", _list, of_one=False))
     showing = add("show", "tell how a deployment stands", _show)
     logs = add("logs", "show what happened to a deployment", _logs)
@@ -77,6 +81,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         one.add_argument("id", nargs="?", default="", metavar="ID")
         one.set_defaults(command=command)
         following.add_wait(one)
+    configure_remove(actions)
     back = add("rollback", "give the traffic back to the version before", _rollback)
     add_strategy(back)
     following.add_wait(back)

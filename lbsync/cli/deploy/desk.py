@@ -41,5 +41,5 @@ def desk_opened(settings: Settings) -> Iterator[Desk]:
             raise Rejected("deployments need etcd; with source file: each host is on its own")
         log.setup("error", settings.log.format)  # the watch logs more than anybody asked for
         ledger = Ledger(store, settings.prefix, f"{whoami()}, process {os.getpid()}")
-        tools = Tools(ledger, answers, providers(), settings.deployer.lease_ttl.seconds)
+        tools = Tools(ledger, answers, providers(settings), settings.deployer.lease_ttl.seconds)
         yield Desk(ledger, tools, threading.Event())

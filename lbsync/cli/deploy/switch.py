@@ -11,11 +11,11 @@ from lbsync.cli.terminal import Terminal
 from lbsync.deployer import beginning, requests
 from lbsync.deployer.beginning import Begun
 from lbsync.deployer.decision import before
-from lbsync.deployer.ledger import new_id
+from lbsync.deployer.ledger import Ops, new_id
 from lbsync.deployer.page import Page
 from lbsync.deployer.routing import step_route
 from lbsync.errors import Exit, Rejected
-from lbsync.model.deploying import DeploymentRecord
+from lbsync.model.deploying import DeploymentRecord, VersionsRecord
 from lbsync.schema.keys import ServiceId
 
 _EPILOG = f"""\
@@ -61,13 +61,23 @@ def run(args: argparse.Namespace) -> Exit:
             Terminal().line(f"{args.service}: {args.group} has all the traffic already")
             return Exit.OK
         if args.dry_run:
-            _show_plan(args.service, record)
+            show_steps(args.service, record)
             return Exit.CHANGED
         return begin(desk, page, record, f"switch to {args.group}", wait=args.wait)
 
 
-def begin(desk: Desk, page: Page, record: DeploymentRecord, told: str, *, wait: bool) -> Exit:
-    """Write a deployment, and carry it out where `wait` says so. Raises `Rejected` where nobody would."""
+def begin(
+    desk: Desk,
+    page: Page,
+    record: DeploymentRecord,
+    told: str,
+    *,
+    wait: bool,
+    versions: VersionsRecord | None = None,
+    extra: Ops = (),
+) -> Exit:
+    """Write a deployment, and carry it out where `wait` says so; `versions`, `extra`: as `requests.begin`. Raises
+    `Rejected` where nobody would."""
     app = page.keys.app
     if not wait and not desk.ledger.servers():
         raise Rejected(
@@ -76,7 +86,7 @@ def begin(desk: Desk, page: Page, record: DeploymentRecord, told: str, *, wait: 
     if wait:
         desk.start()
     ttl = desk.tools.ttl if wait else 0.0
-    hold = requests.begin(desk.ledger, page, record, told, ttl=ttl)
+    hold = requests.begin(desk.ledger, page, record, told, ttl=ttl, versions=versions, extra=extra)
     if wait:
         return following.follow(desk, app, record.id, hold)
     Terminal().line(
@@ -85,7 +95,8 @@ def begin(desk: Desk, page: Page, record: DeploymentRecord, told: str, *, wait: 
     return Exit.OK
 
 
-def _show_plan(app: ServiceId, record: DeploymentRecord) -> None:
+def show_steps(app: ServiceId, record: DeploymentRecord) -> None:
+    """Show how it would get the traffic."""
     terminal = Terminal()
     shares, strategy = record.strategy.shares, record.strategy
     terminal.line(f"{app}: {record.version.group} is proved on every balancer, then gets traffic:")

@@ -15,7 +15,7 @@ from lbsync.deployer.kubernetes.document import App
 from lbsync.deployer.kubernetes.gate import KubernetesGate
 from lbsync.deployer.kubernetes.publication import published
 from lbsync.deployer.kubernetes.warnings import warnings
-from lbsync.errors import Conflict, Rejected
+from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import reading
@@ -77,6 +77,8 @@ class Kubernetes:
                 f"{there.annotations.get(manifests.DEPLOYMENT) or 'without a name'}; versions are counted on, so "
                 "deploy once more, or remove it"
             )
+        if there.deleting:
+            raise Unavailable(f"{what} is being deleted: once it is gone it is made anew")
         if there.replicas == 0:
             cluster.scale(there, made.replicas)
 

@@ -1,0 +1,124 @@
+"""`lbsync deploy apply`: have an app run on Kubernetes as its document says."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from msgspec import UNSET
+
+from lbsync.cli.context import settings_of, source_opened, whoami
+from lbsync.cli.deploy import following
+from lbsync.cli.deploy.desk import Desk
+from lbsync.cli.deploy.switch import begin, show_steps
+from lbsync.cli.terminal import Terminal, to_json
+from lbsync.clients.source import Put
+from lbsync.deployer.beginning import Begun
+from lbsync.deployer.kubernetes import document
+from lbsync.deployer.kubernetes.manifests import deployment_name
+from lbsync.deployer.ledger import new_id
+from lbsync.deployer.versions.expiry import end_old_versions
+from lbsync.deployer.versions.next_version import Beginning, deploy
+from lbsync.errors import Exit, Rejected
+from lbsync.model.deploying import VersionRecord
+from lbsync.schema.decode import encode
+from lbsync.schema.deploying import app_key
+from lbsync.schema.keys import ServiceId
+
+_DESCRIPTION = (
+    "Deploy an app on Kubernetes: a new version beside the live one, proved well, then switched to."
+)
+_EPILOG = f"""\
+examples:
+  lbsync deploy apply -f cart.yaml --dry-run
+  lbsync deploy apply -f cart.yaml --wait
+  lbsync deploy apply -f cart.yaml --image registry.example.com/shop/cart:1.8 --wait   what a build server runs
+
+The document is explained in docs/deployer.md. Everything that is wrong with it is told at once, and the API server and
+the hosts' claims are asked, before anything is written. A first deployment that fails leaves nothing behind.
+
+exit codes: {following.EXIT_CODES}; without --wait, 0 it is begun; 3 --dry-run shows a change; 5 the document is
+refused, the live version is just this one, or nobody would carry it out; 6 etcd or the API server does not answer; 8
+another deployment of the app is under way.
+"""
+_ENDING_S = 60.0
+_LOOK_S = 0.5
+
+
+def configure_apply(actions: Any) -> None:
+    """Add the action."""
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "apply", help="deploy an app on Kubernetes", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.add_argument(
+        "-f", "--file", metavar="FILE", required=True, help="the app's document; - reads stdin"
+    )
+    parser.add_argument("--image", default="", help="instead of the document's")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done")
+    following.add_wait(parser)
+    parser.set_defaults(action=apply)
+
+
+def apply(args: argparse.Namespace, desk: Desk) -> Exit:
+    """Judge the document, begin its deployment, and with --wait carry it out."""
+    app = document.read(_text(args.file), args.image)
+    page = desk.ledger.page(app.id)
+    begun = Begun(new_id(), whoami(), time.time())
+    beginning = deploy(page, app, begun)
+    provider = desk.tools.providers["kubernetes"]()
+    with source_opened(settings_of(args)) as source:
+        snapshot = source.snapshot()
+    told = provider.check(app.id, beginning.record.version.document, snapshot)
+    terminal = Terminal(sys.stderr)
+    for warning in told:
+        terminal.line(terminal.paint(f"warning: {warning}", "yellow"))
+    if args.dry_run:
+        _show(app.id, beginning)
+        return Exit.CHANGED
+    version = beginning.record.version
+    code = begin(
+        desk, page, beginning.record, f"version {version.number}: {_what(version)}", wait=args.wait,
+        versions=beginning.versions, extra=[Put(app_key(app.id), encode(beginning.app))],
+    )  # fmt: skip
+    if args.wait:
+        _end_old_versions(desk, app.id)
+    return code
+
+
+def _end_old_versions(desk: Desk, app: ServiceId) -> None:
+    """See to old versions whose time is up, also those of earlier commands: with no server running nobody else does."""
+    deadline = time.monotonic() + _ENDING_S
+    tools = desk.tools
+    while end_old_versions(tools.ledger, tools.providers, app, tools.ttl):
+        if time.monotonic() >= deadline:
+            Terminal().line(f"{app}: pods of an old version are still ending")
+            return
+        time.sleep(_LOOK_S)
+
+
+def _text(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Rejected(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _what(version: VersionRecord) -> str:
+    plain = version.document
+    replicas = plain.get("replicas", 1)
+    image = plain.get("image", "a template of its own")
+    return f"{replicas} pod{'' if replicas == 1 else 's'} of {image}"
+
+
+def _show(app: ServiceId, beginning: Beginning) -> None:
+    record, terminal = beginning.record, Terminal()
+    before = "" if record.old is UNSET else to_json(record.old.document)
+    was = "nothing" if record.old is UNSET else f"version {record.old.number}"
+    version = record.version
+    terminal.diff(before, to_json(version.document), was, f"version {version.number}")
+    name = deployment_name(app.name, version.number)
+    terminal.line(f"{app}: Deployment {app.ns}/{name}, {_what(version)}")
+    show_steps(app, record)

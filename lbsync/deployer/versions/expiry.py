@@ -1,0 +1,91 @@
+"""Old versions that were kept warm, once their time is up: their servers end, and nothing of them is left.
+
+Done in small steps, each under the app's lock: a deployment that begins meanwhile waits for milliseconds, and one that
+wants the old version back finds it whole or has it made anew.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from lbsync.clients.source import Expect, Put
+from lbsync.deployer.ledger import Ledger, released
+from lbsync.deployer.page import Page
+from lbsync.deployer.provider import Provider
+from lbsync.deployer.routing import takes_traffic
+from lbsync.errors import Conflict
+from lbsync.model.deploying import AppRecord, ProviderKind, VersionsRecord, WarmRecord
+from lbsync.model.records import ConfirmationRecord
+from lbsync.schema import deploying
+from lbsync.schema.confirming import LIFE_S, confirmation_key
+from lbsync.schema.decode import encode
+from lbsync.schema.keys import ServiceId
+from lbsync.timestamps import seconds, stamp
+
+Providers = Mapping[ProviderKind, Callable[[], Provider]]
+
+
+def is_due(versions: VersionsRecord, now: float) -> bool:
+    """Tell whether a version's time is up, and no deployment is under way that may want it."""
+    return not versions.active and any(seconds(one.until) <= now for one in versions.warm)
+
+
+def end_old_versions(ledger: Ledger, providers: Providers, app: ServiceId, ttl: float) -> bool:
+    """Do one step for the versions of an app whose time is up; return whether more is to be done.
+
+    Raises `Unavailable`, and `Rejected` as the provider does.
+    """
+    now = time.time()
+    page = ledger.page(app)
+    versions = page.versions()
+    if not is_due(versions, now) or page.lock is not None:
+        return False
+    due = [one for one in versions.warm if seconds(one.until) <= now]
+    # What somebody routed by hand since then is left to them.
+    routed = [one for one in due if takes_traffic(page.route, one.version.group)]
+    ending = [one for one in due if one not in routed]
+    hold, guards, ops = ledger.hold(app, "", round(ttl))
+    name = deploying.versions_key(app)
+    try:
+        expect = [*guards, _as_read(page, name), _as_read(page, page.keys.route)]
+        hold.revision = ledger.commit(expect, [*ops, *_announced(ledger, page, ending)])
+        provider = providers[_kind(page)]()
+        gone = [one for one in ending if provider.remove(app, one.version)]
+        left = tuple(one for one in versions.warm if one not in (*gone, *routed))
+        if left != versions.warm:
+            after = msgspec.structs.replace(versions, warm=left)
+            ledger.commit(
+                [ledger.fence(app, hold), _as_read(page, name)], [Put(name, encode(after))]
+            )
+        return len(gone) < len(ending)
+    except Conflict:
+        return True  # somebody begins something: what then holds decides
+    finally:
+        released(hold)
+
+
+def _announced(ledger: Ledger, page: Page, ending: list[WarmRecord]) -> list[Put]:
+    """Return the write that says that these servers are meant to go, so that nobody holds it; none once they went."""
+    groups = {one.version.group for one in ending}
+    up = {
+        name: sum(server.state == "up" for server in found.servers)
+        for name, found in page.groups().items()
+    }
+    if not any(up.get(group) for group in groups):
+        return []
+    left = sum(count for name, count in up.items() if name not in groups)
+    lease = ledger.store.lease(LIFE_S)
+    lease.stop()
+    said = ConfirmationRecord({str(page.keys.app): left}, f"deployer {ledger.holder}", stamp())
+    key = f"{page.keys.prefix}{confirmation_key(ending[0].version.deployment)}"
+    return [Put(key, encode(said), lease.id)]
+
+
+def _kind(page: Page) -> ProviderKind:
+    item = page.item(deploying.app_key(page.keys.app))
+    return "groups" if item is None else deploying.read(AppRecord, item).provider
+
+
+def _as_read(page: Page, key: str) -> Expect:
+    return Expect(key, mod_revision=page.revision_of(key))

@@ -1,0 +1,52 @@
+"""How the deployment of an app begins: its first record, and the number of its version. Pure."""
+
+import msgspec
+from msgspec import UNSET
+
+from lbsync.deployer.beginning import Begun, refuse_second
+from lbsync.deployer.kubernetes import document, manifests
+from lbsync.deployer.kubernetes.document import App
+from lbsync.deployer.page import Page
+from lbsync.errors import BadKey, Rejected
+from lbsync.model.deploying import AppRecord, DeploymentRecord, VersionRecord, VersionsRecord
+from lbsync.timestamps import stamp
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """What is written together."""
+
+    record: DeploymentRecord
+    versions: VersionsRecord
+    app: AppRecord
+
+
+def deploy(page: Page, app: App, begun: Begun) -> Beginning:
+    """Return what begins the deployment of an app as its next version.
+
+    Raises `Conflict` where another one is under way, `Rejected` where the live version is just this one, or the route
+    cannot be read and so not put back.
+    """
+    refuse_second(page)
+    versions = page.versions()
+    plain = document.to_plain(app)
+    live = versions.live
+    if live is not UNSET and live.document == plain:
+        raise Rejected(
+            f"{app.id} runs just this, as version {live.number}; nothing was begun: change the document, "
+            "or name another image with --image"
+        )
+    route = page.route
+    if route is not None and not route.groups:
+        raise BadKey(f"routes/{app.id}", "it cannot be read, and so not put back; correct it")
+    number = versions.next
+    at = stamp(begun.at, milliseconds=True)
+    version = VersionRecord(manifests.group_of(number), number, plain, begun.id)
+    record = DeploymentRecord(
+        begun.id, "kubernetes", "deploy", version, app.strategy, begun.by, at, phase_at=at,
+        old=live, previous=UNSET if route is None else route,
+    )  # fmt: skip
+    return Beginning(
+        record,
+        msgspec.structs.replace(versions, next=number + 1),
+        AppRecord("kubernetes", plain, begun.by, at),
+    )

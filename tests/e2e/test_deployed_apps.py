@@ -1,0 +1,202 @@
+"""Apps on Kubernetes, from a document to requests: deployer, cluster, publisher, two balancers, clients at both."""
+
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.agent import AgentProcess, command
+from harness.fake_kube import Controllers, FakeKube, Trouble
+from harness.fake_kube.web_pods import WebPods
+from harness.load import Load
+from harness.publisher import PublisherProcess, Store
+from harness.stack import Stack
+from harness.wait import wait_until
+from harness.web import WebServer
+from lbsync.errors import Exit
+
+Host = tuple[Stack, AgentProcess]
+SITE = "app.example"
+DOCUMENT = """
+namespace: shop
+name: app
+image: app:1
+replicas: 2
+port: {port}
+service:
+  hosts: [app.example]
+  check: {{path: /health, interval: 100ms, fall: 2}}
+probe: {{path: /health, interval: 100ms, good: 2}}
+strategy: {{watch: 1s, drain_timeout: 2s, ready_timeout: 30s, stage_timeout: 30s}}
+"""
+
+
+class Site:
+    """A cluster beside two balancers, and an app's document."""
+
+    def __init__(self, fleet: tuple[Host, Host], directory: Path) -> None:
+        self.stacks = [stack for stack, _ in fleet]
+        self.pods = WebPods()
+        self.fake = FakeKube().start()
+        self.fake.namespace("shop")
+        self.controllers = Controllers(
+            self.fake, start_pod=self.pods.start, stop_pod=self.pods.stop, grace=0.3
+        ).start()
+        self.store = Store([node.url for node in self.stacks[0].etcd.nodes])
+        self.publisher = PublisherProcess(self.store, self.fake, directory).start()
+        self.document = directory / "app.yaml"
+        self.write()
+        self.kubeconfig = self.fake.kubeconfig(directory / "deployer.kubeconfig")
+
+    def write(self) -> None:
+        """Write the document as it is at first."""
+        self.document.write_text(DOCUMENT.format(port=self.pods.port))
+
+    def deploy(self, *words: str) -> subprocess.CompletedProcess[str]:
+        set_ = ("--set", f"deployer.kubeconfig={self.kubeconfig}")
+        return command(self.stacks[0], *set_, "deploy", *words)
+
+    def apply(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.deploy("apply", "-f", str(self.document), *words)
+
+    def apply_while_the_api_server_restarts(self) -> subprocess.CompletedProcess[str]:
+        """Begin, take the API server away once the pods are being made, and bring it back a moment later."""
+        stopper = threading.Thread(target=self._restart)
+        stopper.start()
+        try:
+            return self.apply("--wait")
+        finally:
+            stopper.join()
+
+    def _restart(self) -> None:
+        wait_until("the pods", lambda: self.fake.objects("Pod"), timeout=20)
+        self.fake.stop()
+        threading.Event().wait(2.0)
+        self.fake.start()
+
+    def answers(self) -> list[str]:
+        """What each balancer answers; the status where that is not 200."""
+        got = [stack.get(SITE) for stack in self.stacks]
+        return [one.body if one.status == 200 else str(one.status) for one in got]
+
+    def objects(self) -> list[str]:
+        """What there is of apps in the cluster."""
+        kinds = ("Service", "Deployment", "ReplicaSet", "Pod")
+        return [found["metadata"]["name"] for kind in kinds for found in self.fake.objects(kind)]
+
+    def keys(self) -> list[str]:
+        """What there is of the app below the prefix."""
+        found = self.store.present("services", "endpoints", "routes")
+        return [key for key in found if key.split("/")[1:3] == ["shop", "app"]]
+
+    def close(self) -> None:
+        self.publisher.stop()
+        self.store.close()
+        self.controllers.stop()
+        self.fake.stop()
+        self.pods.stop_all()
+
+
+@pytest.fixture(scope="module")
+def cluster(fleet: tuple[Host, Host], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(fleet, tmp_path_factory.mktemp("apps"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def site(cluster: Site) -> Iterator[Site]:
+    """The one cluster, without an app in it."""
+    cluster.write()
+    yield cluster
+    ended = cluster.deploy("remove", "shop/app", "--yes")
+    assert ended.returncode in (Exit.OK, Exit.REJECTED), ended.stderr
+
+
+def test_an_app_is_deployed_switched_and_removed_and_no_request_is_lost(site: Site) -> None:
+    shown = site.apply("--dry-run")
+    assert shown.returncode == Exit.CHANGED, shown.stderr
+    assert re.search(r"Deployment shop/app-[0-9]+, 2 pods of app:1\n", shown.stdout)
+    assert "warning: container app has no requests.cpu" in shown.stderr
+    assert site.objects() == site.keys() == []
+    first = site.apply("--wait")
+    assert first.returncode == Exit.OK, first.stdout + first.stderr
+    assert site.answers() == ["app:1", "app:1"]
+    again = site.apply("--wait")
+    assert again.returncode == Exit.REJECTED
+    assert "runs just this, as version " in again.stderr
+    loads = [Load(stack.http_port, SITE, workers=4, rate=80).start() for stack in site.stacks]
+    second = site.apply("--image", "app:2", "--wait")
+    assert second.returncode == Exit.OK, second.stdout + second.stderr
+    assert site.answers() == ["app:2", "app:2"]
+    before = [load.answers["app:1"] for load in loads]
+    wait_until("requests", lambda: all(load.answers["app:2"] > 50 for load in loads))
+    for load in loads:
+        load.stop()
+    assert [load.failures for load in loads] == [[], []]
+    assert [load.answers["app:1"] for load in loads] == before, (
+        "of the old version none is answered"
+    )
+    gone = site.deploy("remove", "shop/app", "--yes")
+    assert gone.returncode == Exit.OK, gone.stdout + gone.stderr
+    assert site.objects() == site.keys() == []
+    wait_until("nobody leads there", lambda: site.answers() == ["404", "404"])
+
+
+def change(site: Site, old: str, new: str) -> None:
+    """Change a line of the document."""
+    text = site.document.read_text()
+    assert old in text
+    site.document.write_text(text.replace(old, new))
+
+
+def test_what_fails_leaves_nothing_behind_or_the_old_version_as_it_was(site: Site) -> None:
+    crash = Trouble(waiting="CrashLoopBackOff", ended="Error", code=3, restarts=1)
+    site.controllers.trouble("app:1", crash)
+    site.fake.logs["app:1"] = "no database\n"
+    failed = site.apply("--wait")
+    assert failed.returncode == Exit.DEPLOYMENT_FAILED, failed.stdout + failed.stderr
+    assert "ends again and again (CrashLoopBackOff): the last time with code 3" in failed.stdout
+    assert "app: no database" in failed.stdout
+    assert site.objects() == site.keys() == []
+
+    site.controllers.trouble("app:1", None)
+    done = site.apply_while_the_api_server_restarts()
+    assert done.returncode == Exit.OK, done.stdout + done.stderr
+    assert site.answers() == ["app:1", "app:1"]
+    standing = site.objects()
+    (old,) = (found["metadata"]["name"] for found in site.fake.objects("Deployment"))
+
+    load = Load(site.stacks[0].http_port, SITE, workers=4, rate=80).start()
+    change(site, "ready_timeout: 30s", "ready_timeout: 3s, keep_old: 0")
+    site.pods.prepare = unwell
+    bad = site.apply("--image", "app:3", "--wait")
+    assert bad.returncode == Exit.DEPLOYMENT_FAILED, bad.stdout + bad.stderr
+    assert "answers 503" in bad.stdout
+    assert site.objects() == standing
+    assert site.answers() == ["app:1", "app:1"]
+
+    other = site.document.read_text().replace("name: app", "name: other")
+    (site.document.parent / "other.yaml").write_text(other)
+    taken = site.deploy("apply", "-f", str(site.document.parent / "other.yaml"), "--wait")
+    assert taken.returncode == Exit.REJECTED, taken.stdout + taken.stderr
+    assert SITE in taken.stderr
+    assert "shop/app" in taken.stderr
+    assert site.objects() == standing
+
+    site.pods.prepare = lambda _: None
+    last = site.apply("--image", "app:4", "--wait")
+    assert last.returncode == Exit.OK, last.stdout + last.stderr
+    load.stop()
+    assert load.failures == []
+    assert old not in site.objects(), "nobody wanted the old version to be kept"
+    assert site.answers() == ["app:4", "app:4"]
+
+
+def unwell(web: WebServer) -> None:
+    web.health = 503
