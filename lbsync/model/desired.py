@@ -5,6 +5,7 @@ that to print only what is new. They compare by identity for the same reason.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 import msgspec
 from msgspec import UNSET
@@ -137,7 +138,7 @@ class Problem(msgspec.Struct, frozen=True):
     """The service that has what this one claims; empty: it is about something else."""
 
 
-class Desired(msgspec.Struct, frozen=True, eq=False):
+class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     """Everything that is wanted, as of one revision."""
 
     revision: int
@@ -181,7 +182,7 @@ class Desired(msgspec.Struct, frozen=True, eq=False):
         found = {suffix for service in self.services for suffix in service.wildcards}
         return max((sum(above in found for above in _above(one)) for one in found), default=0)
 
-    @property
+    @cached_property
     def by_name(self) -> bool:
         """Some server is given by a DNS name, which HAProxy must resolve."""
         return any(backend.by_name for service in self.services for backend in service.backends)
@@ -204,7 +205,7 @@ class Desired(msgspec.Struct, frozen=True, eq=False):
             tls is not UNSET and tls.verify == "required" and tls.ca is UNSET for tls in found
         )
 
-    @property
+    @cached_property
     def server_count(self) -> int:
         """Number of servers in all backends."""
         return sum(
