@@ -1,5 +1,6 @@
 """The door to the directory of TLS certificates."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,14 +46,34 @@ class CertificateDirectory:
         """`path`: the directory."""
         self.path = path
         self._known: dict[str, tuple[tuple[int, int, int], bytes]] = {}
+        self._files: tuple[CertificateFile, ...] = ()
+        self._marked: object = None
 
-    def read(self) -> tuple[list[CertificateFile], list[str]]:
+    def read(self) -> tuple[tuple[CertificateFile, ...], list[str]]:
         """Return the files sorted by name, and a sentence for each that was left out.
 
+        The same tuple while nothing in the directory changed: it is read before every change made at once.
         Files that neither are called like certificates nor hold one are passed over, and so are
         directories and what begins with a dot. Raises `Rejected` when the directory cannot be read
         at all.
         """
+        marks = self._marks()
+        if marks is not None and marks == self._marked:
+            return self._files, []
+        files, left_out = self._read()
+        # What could not be read is tried again each time.
+        self._marked, self._files = None if left_out else marks, tuple(files)
+        return self._files, left_out
+
+    def _marks(self) -> object:
+        """Return what differs whenever an entry came, went or changed; None: it cannot be told."""
+        try:
+            with os.scandir(self.path) as entries:
+                return [(entry.name, _mark(entry.stat())) for entry in entries]
+        except OSError:
+            return None  # reading says what is wrong
+
+    def _read(self) -> tuple[list[CertificateFile], list[str]]:
         left_out: list[str] = []
         found: dict[str, bytes] = {}
         known: dict[str, tuple[tuple[int, int, int], bytes]] = {}
@@ -131,6 +152,10 @@ class CertificateDirectory:
             if not owners:
                 left_out.append(f"{self.path / name}: there is no certificate that it belongs to")
         return [files[name] for name in sorted(files)]
+
+
+def _mark(stat: os.stat_result) -> tuple[int, ...]:
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_mode
 
 
 def _is_called_so(name: str) -> bool:

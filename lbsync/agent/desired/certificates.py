@@ -46,14 +46,14 @@ class Certificates:
         except Rejected as error:
             if not self.last:
                 raise
-            files, left_out = [], [str(error)]
+            files, left_out = (), [str(error)]
         if self.last and not any(file.served for file in files):
             left_out.append(
                 "proxy.certificates: there is none left; the last ones are served: put them back, "
                 "or set certificates to nothing"
             )
             return self._in_order(self.last), left_out
-        self.stored = tuple(files)
+        self.stored = files
         quarantine.follow_certificates(lambda name: identity(self.stored, name))
         reasons = dict(_unfit(files))
         reasons |= {

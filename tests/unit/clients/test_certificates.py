@@ -1,6 +1,7 @@
 """Every file in the directory of certificates is served, or named with a true reason."""
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,46 @@ def test_a_file_is_of_no_use_when_its_certificate_or_the_last_authority_has_ende
     assert found == {chain: 3 * DAY, bundle: 9 * DAY}
     Path(chain).write_bytes(new + old + b"\n")
     assert x509.ends([chain]) == {chain: 9 * DAY}
+
+
+def rewrite(folder: Path) -> None:
+    """In place, with as many bytes."""
+    (folder / "a.pem").write_bytes(pem("b.x", start=0, end=DAY).ljust(len(GOOD), b"\n"))
+
+
+def exchange(folder: Path) -> None:
+    """Kubernetes' way: a link to a directory moves, and no entry of this one changes."""
+    (folder / "..new").mkdir()
+    (folder / "..new" / "linked.pem").write_bytes(pem("c.x", start=0, end=DAY))
+    (folder / "..link").symlink_to("..new")
+    (folder / "..link").rename(folder / "..data")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        rewrite,
+        exchange,
+        lambda folder: (folder / "a.pem").unlink(),
+        lambda folder: (folder / "a.pem").rename(folder / "b.pem"),
+        lambda folder: (folder / "new.pem").write_bytes(GOOD),
+        lambda folder: (folder / "new.txt").write_bytes(GOOD),
+        lambda folder: (folder / "a.pem").write_bytes(b"x" * 2_000_000),
+    ],
+)
+def test_what_did_not_change_is_the_same_and_every_change_is_seen(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    (tmp_path / "a.pem").write_bytes(GOOD)
+    (tmp_path / "..old").mkdir()
+    (tmp_path / "..old" / "linked.pem").write_bytes(GOOD)
+    (tmp_path / "..data").symlink_to("..old")
+    (tmp_path / "linked.pem").symlink_to("..data/linked.pem")
+    directory = CertificateDirectory(tmp_path)
+    first = directory.read()
+    assert directory.read()[0] is first[0]
+    change(tmp_path)
+    seen = directory.read()
+    assert seen != first
+    assert seen == CertificateDirectory(tmp_path).read()
+    assert seen == directory.read()
