@@ -9,6 +9,7 @@ import msgspec
 from lbsync.clients.source import Delete, Expect, Guard, Lease, Put, Transactional
 from lbsync.deployer.page import Keys, Page
 from lbsync.errors import Unavailable
+from lbsync.fleet import history
 from lbsync.model.deploying import DeploymentRecord, EventRecord, LockRecord, VersionsRecord
 from lbsync.model.health import WatcherRecord
 from lbsync.model.orders import HistoryRecord
@@ -20,6 +21,7 @@ from lbsync.schema.orders import HISTORY
 from lbsync.timestamps import stamp
 
 Ops = Sequence[Put | Delete]
+_GO_AT_ONCE = 20
 KEPT = 30
 """Deployments of an app that are remembered after their end."""
 
@@ -136,13 +138,18 @@ class Ledger:
         return sorted(one.holder for one in deploying.readable(LockRecord, items, "").values())
 
     def forget_oldest(self, app: ServiceId) -> None:
-        """Remove the oldest deployment with its events, where there are too many. Raises `Unavailable`."""
+        """Remove the oldest deployment with its events, and the oldest entries of the history, where there are too
+        many. Raises `Unavailable`."""
         folder = deploying.deployments_folder(app)
-        names = sorted(key for key in self.store.read([], [folder]).items)
+        log = f"{self._prefix}{HISTORY}"
+        names = sorted(self.store.read([], [folder]).items)
         for key in names[: max(0, len(names) - KEPT)][:1]:
             events = deploying.events_folder(app, key.removeprefix(folder))
             keys = sorted(self.store.read([], [events]).items)[:100]
             self.commit([], [Delete(one) for one in (*keys, key)])
+        noted = sorted(self.store.read([], [log]).items)
+        if gone := noted[: max(0, len(noted) - history.MOST)][:_GO_AT_ONCE]:
+            history.commit(self.store, [], [], [Delete(key) for key in gone])
 
     def _question(self, app: ServiceId, name: str, lease: Lease) -> Put:
         record = WatcherRecord((str(app),), by=f"deployer {self.holder}", at=stamp(), here=True)

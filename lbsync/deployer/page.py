@@ -192,6 +192,8 @@ def _host(
 def _groups(
     answer: HealthRecord | None, service: str, asked: int
 ) -> tuple[dict[str, GroupHealth] | None, str]:
+    if answer is not None and not answer.asked and service in answer.services:
+        return None, "its lbsync is older and does not say which question it answers; upgrade it"
     if answer is None or answer.asked < asked:
         return None, ""
     if answer.error:

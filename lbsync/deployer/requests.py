@@ -10,6 +10,7 @@ from lbsync.deployer.commands import Command
 from lbsync.deployer.ledger import Hold, Ledger, Ops, released
 from lbsync.deployer.page import Page
 from lbsync.errors import Conflict, Rejected
+from lbsync.fleet import history
 from lbsync.model.deploying import DeploymentRecord, EventRecord, VersionsRecord
 from lbsync.schema import deploying
 from lbsync.schema.decode import encode
@@ -47,7 +48,6 @@ def begin(
     ops = [
         Put(names[0], encode(after)),
         *ledger.record_puts(app, record, [event]),
-        ledger.history_put(record.by, record.action, app, told),
         *extra,
     ]
     hold: Hold | None = None
@@ -56,7 +56,8 @@ def begin(
         expect += guards
         ops += more
     try:
-        revision = ledger.commit(expect, ops)
+        noted = [ledger.history_put(record.by, record.action, app, told)]
+        revision = history.commit(ledger.store, expect, ops, noted)
     except Conflict as error:
         released(hold)
         raise Conflict(
@@ -89,12 +90,10 @@ def command(
         now = time.time()
         after, told = commands.apply(record, what, by, now)
         event = EventRecord(stamp(now, milliseconds=True), after.phase, told, by)
-        ops = [
-            *ledger.record_puts(app, after, [event]),
-            ledger.history_put(by, f"deploy {what}", app, deployment),
-        ]
+        expect = [Expect(name, mod_revision=page.revision_of(name))]
+        noted = [ledger.history_put(by, f"deploy {what}", app, deployment)]
         try:
-            ledger.commit([Expect(name, mod_revision=page.revision_of(name))], ops)
+            history.commit(ledger.store, expect, ledger.record_puts(app, after, [event]), noted)
         except Conflict:
             continue  # the deployer wrote meanwhile: what now holds decides
         return after

@@ -236,3 +236,10 @@ def test_a_command_on_an_older_look_is_refused(site: Site) -> None:
     assert site.newest(app).paused == "ann"
     site.command(app, "cancel")
     assert site.wait_for(app, "cancelled").reason == "cancelled by ann"
+
+
+def test_who_switched_what_is_noted_in_the_history(site: Site) -> None:
+    app = site.service("noted")
+    assert site.switch(app, "--watch", "0").wait(30) == 0
+    noted = [item.value for item in site.source.below("history/").values()]
+    assert any(b'"what":"shop/noted"' in value for value in noted)
