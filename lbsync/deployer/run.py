@@ -186,7 +186,7 @@ class Run:
         hold = self._hold
         if hold is None:
             return
-        keys, record = page.keys, decision.record
+        keys, record, asks = page.keys, decision.record, False
         label = f"switching {before.step}" if before.phase == "switching" else before.phase
         revisions = {**record.revisions}
         revisions.setdefault(
@@ -212,10 +212,11 @@ class Run:
             after = versions_after(page.versions(), record, time.time(), leaves=decision.leaves)
             expect.append(_as_read(page, name))
             ops.append(Put(name, encode(after)))
-        else:
+        elif asks := _needs_new_answers(before, decision):
             ops.append(self._ledger.asking(self._app, hold))
         revision = self._commit(expect, ops)
-        hold.asked = revision
+        if asks:
+            hold.asked = revision
         self.record = msgspec.structs.replace(record, events=record.events + len(events))
         if record.is_ended:
             self._ledger.forget_oldest(self._app)
@@ -270,6 +271,12 @@ def _closed(page: Page, route: RouteRecord | None) -> list[Put | Delete]:
     if route is not None and NOWHERE in route.groups:
         return [Put(key, encode(EndpointsRecord(())))]
     return [Delete(key)] if page.item(key) is not None else []
+
+
+def _needs_new_answers(before: DeploymentRecord, decision: Decision) -> bool:
+    """Tell whether what hosts said so far says nothing about what comes next: another route, or the sessions that are
+    left once all have it. To ask without need costs a second: so rarely a host answers."""
+    return decision.route is not None or decision.record.step_at != before.step_at
 
 
 def _as_read(page: Page, key: str) -> Expect:

@@ -144,7 +144,7 @@ def test_a_version_that_answers_with_errors_goes_back_by_itself(cart: Cart) -> N
 
 def test_a_version_that_never_comes_up_gets_no_request(cart: Cart) -> None:
     cart.web["green"].health = 500
-    ended = cart.switch("green", *AT_ONCE, "--stage-timeout", "1s")
+    ended = cart.switch("green", *AT_ONCE, "--stage-timeout", "4s")
     assert ended.returncode == Exit.DEPLOYMENT_FAILED
     assert "0 of 2 staged; lb-1: green is DOWN (L7STS 500)" in ended.stdout
     assert cart.web["green"].requests["/"] == 0
@@ -165,7 +165,7 @@ def test_of_two_commands_at_once_one_wins_and_the_other_says_who_has_it(cart: Ca
 def test_a_host_that_does_not_report_is_never_taken_for_a_good_one(cart: Cart) -> None:
     cart.agents[1].stop()
     wait_until("lb-2 to be gone", lambda: cart.stacks[0].client.get("agents/lb-2") is None)
-    failed = cart.switch("green", *AT_ONCE, "--stage-timeout", "1s")
+    failed = cart.switch("green", *AT_ONCE, "--stage-timeout", "2s")
     assert failed.returncode == Exit.DEPLOYMENT_FAILED
     assert "lb-2 is silent: gone since" in failed.stdout
     assert all(cart.answers("blue"))
