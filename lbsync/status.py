@@ -159,6 +159,8 @@ hundred."""
     started_at: float = 0.0
     unanswered: str = ""
     """Why nobody is answered at `[agent] http_bind`; empty: all are, or it is not set."""
+    published: bool = True
+    """Somebody publishes into the source, or did; also where that is not known. Else nobody has to be asked."""
     outdated: bool = False
     """For who reads it: the agent could not write a newer one, so all of it may be wrong by now."""
 

@@ -62,8 +62,13 @@ def test_monitoring_gets_one_line_and_a_degree(stack: Stack, agent: AgentProcess
     assert well.returncode == 0, well.stdout
     assert well.stdout.startswith("LBSYNC OK - confirmed: generation ")
     assert "| services=1 servers=2 quarantined=0 " in well.stdout
-    stack.put({"services/shop/bad": {"mode": "udp"}})
+    assert agent.status()["published"] is False
+    assert "publisher" not in command(stack, "status").stdout
+    stack.put({"services/shop/bad": {"mode": "udp"}, "publishers/prod/origin": {"server": "x"}})
     wait_until("the refusal", lambda: agent.status().get("quarantined"))
+    # Left out, as it is the default: who does not know has to ask.
+    wait_until("the publisher", lambda: "published" not in agent.status())
+    assert "\npublisher" in command(stack, "status").stdout
     for words in (("status", "--nagios"), ("status", "--nagios", "--fleet")):
         wait_until("a warning", lambda: command(stack, *words).returncode == 1, timeout=5.0)  # noqa: B023 - done within
         warned = command(stack, *words)

@@ -22,6 +22,7 @@ from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.loop import Report
 from lbsync.metrics import Metrics
+from lbsync.schema.publishing import ROOT as PUBLISHERS
 from lbsync.settings import Settings
 from lbsync.status import LastPass, Quarantined, SourceStatus, State, Status
 
@@ -97,6 +98,7 @@ class StatusKeeper:
             "refused_settings": report.reload_error,
             "failing_since": report.failing_since or 0.0,
             "source": self._source_status(),
+            "published": self._is_published(),
             "passes": self._status.passes + 1,
             "unanswered": self.unanswered,
             "draining": result.asked.draining,
@@ -148,6 +150,14 @@ class StatusKeeper:
             return None
         health = self._source.health()
         return SourceStatus(health.ok, health.detail, health.since)
+
+    def _is_published(self) -> bool:
+        if not self._watching:
+            return True
+        try:
+            return any(key.startswith(PUBLISHERS) for key in self._source.snapshot().items)
+        except LbsyncError:  # it was not listed yet
+            return True
 
     def _of_wanted(self, state: RenderedState, result: PassResult, now: float) -> dict[str, object]:
         problems, hold = state.desired.problems, result.hold

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> Exit | Degree:
     if args.output == "json":
         Terminal().block(to_json(judged.document()))
     else:
-        _show(Terminal(), [*_rows(settings, judged), *_publishers(settings, judged.agent)])
+        _show(Terminal(), [*_rows(settings, judged), *_publishers(settings, judged)])
     return verdict.code_of(judged.findings)
 
 
@@ -150,9 +150,11 @@ def _rows(settings: Settings, judged: Judgement) -> Iterator[Row]:
     yield from _history(found)
 
 
-def _publishers(settings: Settings, found: Status) -> Iterator[Row]:
-    """Yield how the publishers do, unless the agent already knows that etcd is away."""
-    if found.source is None or found.source.ok:
+def _publishers(settings: Settings, judged: Judgement) -> Iterator[Row]:
+    """Yield how the publishers do, unless the agent already knows that there are none, or that etcd is away: to open
+    etcd is half of what this command costs."""
+    found = judged.agent
+    if (found.published or judged.doubt) and (found.source is None or found.source.ok):
         yield from publishers.rows(settings)
 
 
