@@ -17,6 +17,7 @@ _MOST_PROBLEMS = 100
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (see `lbsync.errors.Exit`)."""
+    _open_closed_streams()
     _await_hangups(sys.argv[1:] if argv is None else argv)
     args = parse(argv)
     try:
@@ -37,6 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _open_closed_streams() -> None:
+    """Have somewhere to write to, where whoever started us has closed it (`>&-`): else the next file or socket
+    that is opened would get that number, and what we say would go there."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
 
 def _await_hangups(words: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """The command line as a process of its own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -96,3 +97,19 @@ def test_a_watch_tells_what_is_new_and_ends_with_its_reader(tmp_path: Path) -> N
     assert b" unknown: " in said
     assert b"no agent has run with this state_dir yet" in said
     assert process.wait(20) == 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_fault(closed: str, tmp_path: Path) -> None:
+    """Nor does what is said go into a file that happens to be opened next."""
+    file = tmp_path / "services" / "a" / "b.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"mode": "http", "hosts": ["b.example"]}')
+    words = f"{sys.executable} -m lbsync service put a/b --host c.example --source file:{tmp_path}"
+
+    ended = subprocess.run(
+        ["sh", "-c", f"{words} {closed}"], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (Exit.OK, "")
+    assert json.loads(file.read_text()) == {"mode": "http", "hosts": ["c.example"]}

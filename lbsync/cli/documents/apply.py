@@ -90,7 +90,9 @@ def run(args: argparse.Namespace) -> Exit:
             *planned.problems,
             *(
                 f"{found.places.get(problem.key, args.file)}: {problem.key}: {problem.reason}"
-                for problem in refusals(snapshot, planned.changes, services, settings)
+                for problem in (
+                    refusals(snapshot, planned.changes, services, settings) if services else ()
+                )
             ),
         ]
         if problems:
