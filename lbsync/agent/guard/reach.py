@@ -90,7 +90,10 @@ def reach(service: Service, like: tuple[Service, Reach] | None = None) -> Reach:
     if not ways or access.is_shut:
         taking = []
     source = record.source if isinstance(record.source, str) else ""
-    return Reach(len(taking), frozenset(taking), frozenset(ready), ways, (access,), source)
+    # Nearly always the same ones, and each is kept for as long as `guard_window`.
+    all_ready = frozenset(ready)
+    all_taking = all_ready if len(taking) == len(ready) else frozenset(taking)
+    return Reach(len(taking), all_taking, all_ready, ways, (access,), source)
 
 
 def access_of(record: ServiceRecord) -> Access:

@@ -457,3 +457,25 @@ def test_what_was_reached_is_found_on_disk_by_the_next_agent(tmp_path: Path) -> 
     for name in ("a/s0", "a/s4"):
         found, told = later.rows[name].past[0].reach, scene.guard.window.rows[name].past[0].reach
         assert found.is_like(told)
+
+
+def test_what_is_remembered_of_a_service_is_bounded_however_often_it_changes() -> None:
+    """It is what an agent's memory grows by while a window fills; what it held before is gone with that."""
+    window, assembler = Window(_WINDOW_S), Assembler()
+    for number in range(1000):
+        now = number * 5.0
+        values = {"services/a/a": {"mode": "http"}, "endpoints/a/a/default": servers(8000 + number)}
+        services = assembler.assemble(entries_of(values), number, ()).services
+        window.wants(services, now)
+        window.runs(services, now)
+        window.age(now)
+    past = window.rows["a/a"].past
+    assert 10 < len(past) < 25
+    assert min(each.until for each in past) > now
+    newest = past[-1].reach
+    assert len(newest.ready) < 20
+    window.age(now + 2 * _WINDOW_S)
+    assert not past
+    (service,) = services
+    found = reach(service)
+    assert found.places is found.ready, "kept once where all servers take requests"
