@@ -13,6 +13,7 @@ import pytest
 from harness.ports import free_port
 from harness.wait import wait_until
 from lbsync.agent.install import COMMAND_TIMEOUT_S
+from lbsync.cli.check import host
 from lbsync.settings.haproxy import Haproxy
 
 ROOT = Path(__file__).parents[2]
@@ -184,6 +185,34 @@ def test_haproxy_opens_its_master_socket_to_the_agents_group_as_the_drop_in_says
     finally:
         haproxy.terminate()
         haproxy.wait(timeout=10)
+
+
+def test_check_names_the_link_that_is_missing_while_haproxy_runs_from_its_own_file(
+    tmp_path: Path,
+) -> None:
+    own, live, pid_file = tmp_path / "own.cfg", tmp_path / "live.cfg", tmp_path / "pid"
+    for file in (own, live):
+        file.write_text(
+            "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\n"
+            f"listen any\n bind 127.0.0.1:{free_port()}\n"
+        )
+    haproxy = subprocess.Popen(
+        [need("haproxy"), "-W", "-f", str(own), "-p", str(pid_file)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until("its process id", lambda: pid_file.exists() and pid_file.read_text())
+        (said,) = host.started_apart(live, DROP_IN, str(pid_file))
+        assert f"-f {own}" in said
+        assert f"ln -s {DROP_IN} /etc/systemd/system/haproxy.service.d/lbsync.conf" in said
+        # Started as it should be; or a host without Debian's arrangement, where anything may start it.
+        assert list(host.started_apart(own, DROP_IN, str(pid_file))) == []
+        assert list(host.started_apart(live, tmp_path / "none", str(pid_file))) == []
+    finally:
+        haproxy.terminate()
+        haproxy.wait(timeout=10)
+    assert list(host.started_apart(live, DROP_IN, str(pid_file))) == []
 
 
 def test_sysusers_makes_the_user_and_tmpfiles_what_that_user_owns(tmp_path: Path) -> None:

@@ -162,7 +162,11 @@ def test_a_package_is_installed_while_haproxy_serves_and_changes_nothing(
     # Also not later, when HAProxy is restarted for another reason.
     plain.sh("systemctl restart haproxy")
     assert answer(plain) == "9001"
+    missing = plain.run("lbsync", "check", check=False)
+    assert missing.returncode == 7
+    assert "ln -s /etc/lbsync/haproxy.service.conf" in missing.stdout
     follow(plain, said)
+    assert plain.run("lbsync", "check", check=False).returncode == 0
     put_service(plain, 9002)
     assert status(plain)["state"] == "confirmed"
     settings = plain.root / "etc/lbsync/lbsync.toml"

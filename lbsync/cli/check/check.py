@@ -262,6 +262,8 @@ def _check_haproxy(findings: Findings, settings: Settings) -> None:
     store = Store(settings.state_dir, settings.agent.keep_generations)
     overruled = host.overruled(store.live_link, settings.haproxy.master_socket)
     findings.bad("haproxy", list(overruled), Exit.APPLY_FAILED)
+    apart = list(host.started_apart(store.live_link / MAIN_FILE))
+    findings.bad("haproxy", apart, Exit.APPLY_FAILED)
 
     def ask() -> str:
         info = sockets.stats(options).show_info(retry_s=1.0)

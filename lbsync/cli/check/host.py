@@ -17,6 +17,7 @@ from lbsync.agent.generations.store import Generation
 from lbsync.agent.install import examine
 from lbsync.clients import kube, x509
 from lbsync.clients.certificates import CertificateDirectory
+from lbsync.clients.haproxy import processes
 from lbsync.clients.kube.auth import expiry
 from lbsync.errors import LbsyncError
 from lbsync.http.listener import obstacle
@@ -24,6 +25,8 @@ from lbsync.settings import Settings
 
 DEFAULTS = Path("/etc/default/haproxy")
 """Where Debian's haproxy.service takes variables from; its lines win over those of a drop-in."""
+DROP_IN = Path("/etc/lbsync/haproxy.service.conf")
+"""What tells haproxy.service to start from lbsync's file, once it is linked below /etc/systemd/system."""
 _VARIABLES = frozenset(("CONFIG", "EXTRAOPTS"))
 
 
@@ -98,6 +101,24 @@ def overruled(
         yield (
             f"{defaults}: EXTRAOPTS={found['EXTRAOPTS']} wins over the drop-in, so there is no master "
             f"socket {master_socket}; comment it out and restart HAProxy"
+        )
+
+
+def started_apart(
+    main_file: Path, drop_in: Path = DROP_IN, pid_file: str = "/run/haproxy.pid"
+) -> Iterator[str]:
+    """Yield a sentence where Debian's haproxy.service runs, but was started from another file, as it is until
+    the drop-in that came with lbsync is linked. Without that drop-in HAProxy may be started by anything."""
+    if not drop_in.exists():
+        return
+    try:
+        started = processes.command_line(processes.master_pid(pid_file))
+    except LbsyncError:
+        return
+    if started and str(main_file) not in started:
+        yield (
+            f"HAProxy was started as `{' '.join(started)}`, not from {main_file}: ln -s {drop_in} "
+            "/etc/systemd/system/haproxy.service.d/lbsync.conf, systemctl daemon-reload, and restart it"
         )
 
 
