@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from lbsync.clients import kube
 from lbsync.deployer.groups import Groups
-from lbsync.deployer.kubernetes.provider import Kubernetes
 from lbsync.deployer.provider import Provider
 from lbsync.model.deploying import ProviderKind
 from lbsync.settings import Settings
@@ -18,6 +16,9 @@ def providers(settings: Settings) -> Mapping[ProviderKind, Callable[[], Provider
 
     @cache
     def kubernetes() -> Provider:
+        from lbsync.clients import kube  # noqa: PLC0415 - not needed for plain servers
+        from lbsync.deployer.kubernetes.provider import Kubernetes  # noqa: PLC0415 - costs 0.3 s
+
         chosen = settings.deployer
         config = kube.load(Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context)
         return Kubernetes(kube.Client(config), settings)

@@ -29,7 +29,8 @@ def staged(record: DeploymentRecord, seen: Observed) -> Verdict:
     group = record.version.group
     wanted = seen.wanted.get(group, ())
     if group not in seen.wanted:
-        return Verdict(False, f"there is no group {group} yet")
+        told = "is a publisher at work ('lbsync status --publishers')?"
+        return Verdict(False, f"there is no group {group} yet: {told}")
     if not wanted:
         return Verdict(False, f"group {group} has no server that is to take traffic")
     needed = seen.gate.servers if seen.gate is not None else 0

@@ -49,6 +49,9 @@ class Groups:
         """Return True, as `scale_away` does."""
         return True
 
+    def unpublish(self, _app: ServiceId, /) -> None:
+        """Do nothing: the service's record is its owner's."""
+
     def remove_app(self, _app: ServiceId, /) -> bool:
         """Return True, as `scale_away` does."""
         return True

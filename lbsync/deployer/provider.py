@@ -79,6 +79,10 @@ class Provider(Protocol):
         """Have all of the version removed; return whether nothing of it is left."""
         ...
 
+    def unpublish(self, app: ServiceId, /) -> None:
+        """Have nobody lead to the app any more; its versions stay as they are."""
+        ...
+
     def remove_app(self, app: ServiceId, /) -> bool:
         """Have all of the app removed; return whether nothing of it is left."""
         ...

@@ -192,10 +192,14 @@ def test_what_fails_leaves_nothing_behind_or_the_old_version_as_it_was(site: Sit
     site.pods.prepare = lambda _: None
     last = site.apply("--image", "app:4", "--wait")
     assert last.returncode == Exit.OK, last.stdout + last.stderr
-    load.stop()
-    assert load.failures == []
     assert old not in site.objects(), "nobody wanted the old version to be kept"
     assert site.answers() == ["app:4", "app:4"]
+
+    back = site.deploy("rollback", "shop/app", "--wait")
+    load.stop()
+    assert back.returncode == Exit.OK, back.stdout + back.stderr
+    assert site.answers() == ["app:1", "app:1"], "it was made anew"
+    assert load.failures == []
 
 
 def unwell(web: WebServer) -> None:

@@ -20,7 +20,7 @@ FOLDER_MODULES = 18
 #: Names under which things gather that belong beside their one user.
 NO_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "tools"}
 #: Choose between doors, of which only one is needed and some cost a tenth of a second to load.
-DEFERRING = {"lbsync/clients/sources.py"}
+DEFERRING = {"lbsync/clients/sources.py", "lbsync/deployer/assembly.py"}
 
 type_of_function = (ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -15,16 +15,16 @@ from lbsync.cli.deploy.switch import begin, show_steps
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Put
 from lbsync.deployer.beginning import Begun
-from lbsync.deployer.kubernetes import document
-from lbsync.deployer.kubernetes.manifests import deployment_name
 from lbsync.deployer.ledger import new_id
 from lbsync.deployer.versions.expiry import end_old_versions
-from lbsync.deployer.versions.next_version import Beginning, deploy
 from lbsync.errors import Exit, Rejected
 from lbsync.model.deploying import VersionRecord
 from lbsync.schema.decode import encode
 from lbsync.schema.deploying import app_key
 from lbsync.schema.keys import ServiceId
+
+if TYPE_CHECKING:
+    from lbsync.deployer.versions.next_version import Beginning
 
 _DESCRIPTION = (
     "Deploy an app on Kubernetes: a new version beside the live one, proved well, then switched to."
@@ -62,6 +62,9 @@ def configure_apply(actions: Any) -> None:
 
 def apply(args: argparse.Namespace, desk: Desk) -> Exit:
     """Judge the document, begin its deployment, and with --wait carry it out."""
+    from lbsync.deployer.kubernetes import document  # noqa: PLC0415 - other actions do not need it
+    from lbsync.deployer.versions.next_version import deploy  # noqa: PLC0415 - costs 0.2 s
+
     app = document.read(_text(args.file), args.image)
     page = desk.ledger.page(app.id)
     begun = Begun(new_id(), whoami(), time.time())
@@ -113,12 +116,11 @@ def _what(version: VersionRecord) -> str:
     return f"{replicas} pod{'' if replicas == 1 else 's'} of {image}"
 
 
-def _show(app: ServiceId, beginning: Beginning) -> None:
+def _show(app: ServiceId, beginning: "Beginning") -> None:
     record, terminal = beginning.record, Terminal()
     before = "" if record.old is UNSET else to_json(record.old.document)
     was = "nothing" if record.old is UNSET else f"version {record.old.number}"
     version = record.version
     terminal.diff(before, to_json(version.document), was, f"version {version.number}")
-    name = deployment_name(app.name, version.number)
-    terminal.line(f"{app}: Deployment {app.ns}/{name}, {_what(version)}")
+    terminal.line(f"{app}: Deployment {app.ns}/{app.name}-{version.number}, {_what(version)}")
     show_steps(app, record)

@@ -112,8 +112,7 @@ def _announced(desk: Desk, page: Page, source: Source) -> Hold:
 def _take_away(args: argparse.Namespace, desk: Desk, source: Source, app: ServiceId) -> None:
     """Have the Service removed, wait until no balancer leads to it, and have all else removed."""
     provider = desk.tools.providers["kubernetes"]()
-    if provider.remove_app(app):
-        return
+    provider.unpublish(app)
     deadline = time.monotonic() + _PUBLISHER_S
     while service_key(app) in (snapshot := source.snapshot()).items:
         if time.monotonic() >= deadline:

@@ -124,16 +124,17 @@ class Kubernetes:
             cluster.delete_deployment(there)
         return False
 
-    def remove_app(self, app: ServiceId, /) -> bool:
-        """Have all of the app deleted; return whether nothing of it is left.
-
-        The Service goes in a call of its own, before the pods: they are to end when nobody is sent to them.
-        """
+    def unpublish(self, app: ServiceId, /) -> None:
+        """Have the Service deleted, so that the publisher takes the app out of etcd."""
         cluster = self._of(app)
         service = cluster.service()
         if service is not None and manifests.is_ours(service.labels, app.name):
             cluster.delete_service(service)
-            return False
+
+    def remove_app(self, app: ServiceId, /) -> bool:
+        """Have all of the app deleted; return whether nothing of it is left."""
+        self.unpublish(app)
+        cluster = self._of(app)
         there = cluster.deployments()
         for found in there:
             if not found.deleting:

@@ -64,6 +64,10 @@ def test_a_version_is_made_beside_the_other_ones_found_well_and_taken_away(
     assert opened(provider.gate(CART, one)).is_done
     wait_until("cart-1 to go", partial(provider.remove, CART, one))
     assert names(fake, "Deployment") == ["cart-2"]
+    provider.unpublish(CART)
+    provider.unpublish(CART)
+    assert names(fake, "Service") == []
+    assert names(fake, "Deployment") == ["cart-2"], "it serves until nobody is led to it"
     wait_until("all to go", partial(provider.remove_app, CART))
     assert names(fake, "Deployment") + names(fake, "Service") + names(fake, "Pod") == []
 
