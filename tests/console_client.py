@@ -13,13 +13,16 @@ from lbsync.clients.source import Put
 from lbsync.console import app
 from lbsync.console.board import Board
 from lbsync.console.context import Context
+from lbsync.console.deploying import Deploying
 from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
 from lbsync.console.rendering import Renderer
 from lbsync.console.security.limits import Places
 from lbsync.console.security.sessions import Sessions
 from lbsync.console.security.tokens import Tokens
-from lbsync.settings import Console
+from lbsync.deployer.assembly import providers
+from lbsync.deployer.ledger import Ledger
+from lbsync.settings import Console, Settings
 from lbsync.timestamps import stamp
 from tests.fakes import FakeSource
 
@@ -83,7 +86,7 @@ def a_deployment() -> dict[str, Any]:
         "id": UNDER_WAY, "provider": "groups", "action": "switch", "version": green, "old": blue,
         "strategy": {"steps": [10, 50], "manual": True}, "by": "ann on lb-1", "phase": "switching", "step": 1,
         "created_at": "2026-01-02T10:00:00.000Z", "phase_at": "2026-01-02T10:00:03.000Z",
-        "previous": {"groups": {"blue": 1}}, "route": {"groups": {"blue": 90, "green": 10}},
+        "previous": {"groups": {"blue": 1}}, "route": {"groups": {"blue": 9, "green": 1}},
         "waits": "somebody to promote it to step 2 of 3", "revisions": {"staged": 7, "switching": 8, "switching 1": 8},
         "events": 3, "notices": ["2 of 3 converged; lb-3 silent since 2026-01-02"],
     }  # fmt: skip
@@ -139,6 +142,7 @@ class ConsoleClient:
             self.settings, self.board, Renderer(), self.tokens,
             Sessions(self.tokens, 600.0), Operations(self.source), Places(self.settings.max_streams),
             HealthWatch(self.source, "a test"),
+            Deploying(self.source, Ledger(self.deployments, "/lbsync/", "a test"), providers(Settings())),
         )  # fmt: skip
         self._app = app.make(self.context)
 
@@ -162,6 +166,12 @@ class ConsoleClient:
         """Send a form from a page of the console."""
         return self.ask("POST", path, PAGE | dict(headers), form)
 
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> httpx.Response:
+        """Ask anything, with a body as it is."""
+        return self._ask(method, path, headers, content=body)
+
     def ask(
         self,
         method: str,
@@ -170,11 +180,15 @@ class ConsoleClient:
         form: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Ask anything. Redirects are not followed."""
+        return self._ask(method, path, headers, data=form)
 
+    def _ask(
+        self, method: str, path: str, headers: Mapping[str, str], **body: Any
+    ) -> httpx.Response:
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-                return await client.request(method, path, headers=dict(headers), data=form)
+                return await client.request(method, path, headers=dict(headers), **body)
 
         return asyncio.run(asked())
 

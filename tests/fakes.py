@@ -135,6 +135,17 @@ class FakeSource:
             self._wake()
         return self._revision
 
+    def read(self, keys: Sequence[str], folders: Sequence[str] = ()) -> Snapshot:
+        with self._lock:
+            self._reach()
+            found = {
+                key: item
+                for key, item in self._items.items()
+                if key in keys or key.startswith(tuple(folders))
+            }
+            leased = frozenset(key for key in found if self._hanging.get(key))
+            return Snapshot(self._revision, 1, found, (), leased)
+
     def lease(self, ttl: int) -> FakeLease:
         self._reach()
         return FakeLease(next(self._leases), self._end_lease)

@@ -22,7 +22,7 @@ rights, each with those before it: 'read' looks; 'deploy' deploys apps, and swit
 them back; 'admin' also drains balancers, confirms held removals and removes apps. A token of some namespaces
 shows and does nothing outside of them; what concerns all balancers needs one without.
 
-The file holds hashes alone, and the console reads it whenever it changes; see docs/console.md.
+The file holds hashes, but for tokens that sign, and the console reads it whenever it changes; see docs/console.md.
 
 exit codes: 0 done; 1 the file cannot be written; 4 settings are wrong; 5 the name is taken, not known, or none,
 or the file cannot be read.
@@ -42,6 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     adding.add_argument(
         "--namespace", action="append", default=[], metavar="NS", dest="namespaces",
         help="all that it opens; may be repeated (default: everything)",
+    )  # fmt: skip
+    adding.add_argument(
+        "--signs", action="store_true",
+        help="it signs what is sent to /hooks/ (GitHub's 'secret'); the file then holds it as it is",
     )  # fmt: skip
     adding.set_defaults(action=_add)
     listing = deeds.add_parser("ls", help="list tokens", description="List tokens.")
@@ -68,7 +72,7 @@ def _tokens(settings: Settings) -> Tokens:
 
 
 def _add(args: argparse.Namespace, tokens: Tokens) -> Exit:
-    Terminal().line(tokens.add(args.name, args.right, args.namespaces))
+    Terminal().line(tokens.add(args.name, args.right, args.namespaces, signs=args.signs))
     return Exit.OK
 
 

@@ -13,7 +13,18 @@ from litestar.openapi.spec import Components, SecurityScheme
 import lbsync
 from lbsync import log
 from lbsync.console.context import EVERYBODY, MOST_BODY, Context, confine, state_of
-from lbsync.console.pages import actions, answers, api, apps, files, login, orders
+from lbsync.console.pages import (
+    actions,
+    answers,
+    api,
+    apps,
+    deploy_forms,
+    deploying,
+    files,
+    hooks,
+    login,
+    orders,
+)
 from lbsync.console.problem import Problem, RequestProblem, document, of_error
 from lbsync.console.security.gate import App, Gate, Scope, Visitor
 from lbsync.errors import LbsyncError
@@ -47,12 +58,23 @@ def handlers(context: Context) -> Litestar:
             *answers.handlers(),
             *actions.PAGES,
             *orders.PAGES,
+            *deploy_forms.PAGES,
             login.ask,
             login.log_in,
             login.log_out,
             files.static,
             files.healthz,
-            Router(API, route_handlers=[*api.HANDLERS, *apps.HANDLERS, *actions.API, *orders.API]),
+            hooks.hook,
+            Router(
+                API,
+                route_handlers=[
+                    *api.HANDLERS,
+                    *apps.HANDLERS,
+                    *deploying.HANDLERS,
+                    *actions.API,
+                    *orders.API,
+                ],
+            ),
         ],
         guards=[confine],
         state=State(state_of(context)),

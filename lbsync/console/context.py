@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from lbsync.console.board import Board
+from lbsync.console.deploying import Deploying
 from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
 from lbsync.console.problem import Problem, RequestProblem
@@ -39,6 +40,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     operations: Operations
     streams: Places
     health: HealthWatch
+    deploying: Deploying
 
     def is_welcome(self, visitor: Visitor) -> bool:
         """Tell whether somebody who was let in still would be: his token is there."""

@@ -9,12 +9,13 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync import gelf, log
-from lbsync.clients.source import Source
+from lbsync.clients.source import Source, Transactional
 from lbsync.clients.sources import open_source
 from lbsync.console import app, server
 from lbsync.console.board import Board
 from lbsync.console.context import Context
 from lbsync.console.deployer import Deployer
+from lbsync.console.deploying import Deploying
 from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
 from lbsync.console.paths import tokens_path
@@ -23,6 +24,8 @@ from lbsync.console.security.gate import is_open
 from lbsync.console.security.limits import Places
 from lbsync.console.security.sessions import Sessions
 from lbsync.console.security.tokens import Tokens
+from lbsync.deployer.assembly import providers
+from lbsync.deployer.ledger import Ledger
 from lbsync.errors import LbsyncError, Rejected, SettingsError
 from lbsync.loop import Notifier
 from lbsync.settings import Settings
@@ -69,9 +72,15 @@ def _serve(
             contextlib.closing(deployer),
         ):
             deployer.start()
-            stores = _Stores(source, answers, deployments)
+            stores = _Stores(source, answers, deployments, _ledger(settings, deployments))
             service = _Service(settings, load, stores, tokens)
             asyncio.run(service.serve(listener.dup()))
+
+
+def _ledger(settings: Settings, deployments: Source) -> Ledger:
+    if not isinstance(deployments, Transactional):
+        raise Rejected("deployments need etcd")
+    return Ledger(deployments, settings.prefix, f"the console on {settings.host}")
 
 
 class _Stores(msgspec.Struct, frozen=True, eq=False):
@@ -82,6 +91,8 @@ class _Stores(msgspec.Struct, frozen=True, eq=False):
     """What hosts answer to watchers."""
     deployments: Source
     """What deployers keep."""
+    ledger: Ledger
+    """The same, to be written."""
 
 
 class _Service:
@@ -108,6 +119,7 @@ class _Service:
             Operations(stores.source),
             Places(console.max_streams),
             HealthWatch(stores.source, f"the console on {settings.host}"),
+            Deploying(stores.source, stores.ledger, providers(settings)),
         )
         self._server = server.make(app.make(self._context), console)
         self._server.on_exit = self._board.close

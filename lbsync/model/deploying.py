@@ -192,6 +192,16 @@ class EventRecord(Record, frozen=True):
     """Who did it; empty: the deployer."""
 
 
+class RepeatRecord(Record, frozen=True):
+    """`repeats/<ns>/<app>/<hash of a key>`, on a lease: what became of a request, for when it comes again."""
+
+    deployment: str
+    request: str
+    """SHA-256 of its body, in hex."""
+    warnings: tuple[str, ...] = ()
+    at: str = ""
+
+
 class LockRecord(Record, frozen=True):
     """`locks/<ns>/<app>`, on a lease: which process carries out the deployment of this app."""
 

@@ -14,6 +14,7 @@ from lbsync.model.deploying import (
     DeploymentRecord,
     EventRecord,
     LockRecord,
+    RepeatRecord,
     VersionsRecord,
 )
 from lbsync.model.snapshot import Item
@@ -29,8 +30,10 @@ APPS, VERSIONS, DEPLOYMENTS, EVENTS, LOCKS = (
 )
 SERVERS = "servers/"
 """On a lease, one key for each process that carries out what nobody waits for."""
+REPEATS = "repeats/"
+"""On a lease of a day, what became of requests with a key of their own."""
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}\Z")
-R = TypeVar("R", AppRecord, VersionsRecord, DeploymentRecord, EventRecord, LockRecord)
+R = TypeVar("R", AppRecord, VersionsRecord, DeploymentRecord, EventRecord, LockRecord, RepeatRecord)
 
 
 def deploy_prefix(prefix: str) -> str:

@@ -4,7 +4,7 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,42 @@ def test_a_deployment_is_followed_event_by_event(console: ConsoleProcess, fleet:
         fleet.keep(path, record)
         assert next(events) == ("end", "3", "deployed")
     read(console, f"/{path}", "after 10 s")
+
+
+def test_a_deployment_is_begun_paused_and_cancelled_and_says_by_whom(
+    console: ConsoleProcess, fleet: Fleet
+) -> None:
+    token = console.command("token", "add", "ci", "--right", "deploy", "--namespace", "shop")
+    wait_until("the token to count", lambda: console.get("/api/fleet")[0] == 401)
+    bearer = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    sent = bearer | {"Content-Type": "application/json", "Idempotency-Key": "build 7"}
+
+    def begin() -> tuple[int, Mapping[str, str], str]:
+        body = json.dumps({"group": "green", "strategy": {"manual": True, "steps": [10]}})
+        return console.ask("POST", "/api/apps/shop/cart/deployments", body, sent)
+
+    wait_until("somebody who carries it out", lambda: begin()[0] == 202, timeout=20)
+    status, told, text = begin()
+    begun = json.loads(text)
+    assert (status, begun["is_repeat"]) == (202, True)
+    with console.stream(
+        f"{told['location']}/events", **bearer | {"Accept": "text/event-stream"}
+    ) as events:
+        seen = [json.loads(next(events)[2])]
+        assert (seen[0]["text"], seen[0]["by"]) == ("switch to green", "token ci from 127.0.0.1")
+        assert console.ask("POST", f"{told['location']}/pause", "", bearer)[0] == 202
+        assert console.ask("POST", f"{told['location']}/cancel", "", bearer)[0] == 202
+        while seen[-1]["text"] != "to be cancelled":
+            seen.append(json.loads(next(events)[2]))
+    assert [each["text"] for each in seen if each["by"]] == [
+        "switch to green",
+        "paused",
+        "to be cancelled",
+    ]
+    # No host is there that could prove its way back: that is for the deployer's own tests.
+    shown = json.loads(console.get(told["location"], **bearer)[2])
+    assert (shown["wish"], shown["reason"]) == ("cancel", "cancelled by token ci from 127.0.0.1")
+    assert console.ask("POST", f"{told['location']}/resume", "", bearer)[0] == 422
 
 
 def test_a_held_removal_is_confirmed_by_who_may(console: ConsoleProcess, fleet: Fleet) -> None:

@@ -11,12 +11,14 @@ from harness.browser import Browser
 from harness.console import ConsoleProcess
 from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
-from tests.console_client import an_agent
+from lbsync.schema.deploying import deploy_prefix
+from tests.console_client import UNDER_WAY, a_deployment, an_agent
 from tests.integration.test_console import PREFIX, Fleet
 
 PATHS = (
     "/", "/hosts/lb-2", "/services", "/services/shop/cart", "/refused", "/publishers",
-    "/lookup?url=cart.example.com", "/login", "/nowhere",
+    "/lookup?url=cart.example.com", "/login", "/nowhere", "/apps", "/apps/shop/cart", "/deployments",
+    f"/deployments/shop/cart/{UNDER_WAY}",
 )  # fmt: skip
 #: For each text that is shown: whether its colour stands out from what is behind it (WCAG 2.2, 1.4.3).
 CONTRAST = """
@@ -69,7 +71,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def fleet(etcd: Etcd) -> Iterator[Fleet]:
     etcd.delete(PREFIX, "--prefix")
     source = open_etcd([etcd.node.url], PREFIX)
+    etcd.delete(deploy_prefix(PREFIX), "--prefix")
     made = Fleet(source, etcd)
+    for key, value in a_deployment().items():
+        # One that no app calls its own is carried out by nobody: it stands still.
+        if not key.startswith("versions/"):
+            made.keep(key, value)
     yield made
     made.lease.end()
     source.close()
@@ -192,6 +199,32 @@ def test_pages_work_without_javascript(browser: Browser, console: ConsoleProcess
         assert "UTC" not in browser.text() or "ago" not in browser.text()
     finally:
         browser.command("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_a_deployment_is_live_and_told_to_pause_by_who_may(
+    browser: Browser, console: ConsoleProcess, fleet: Fleet
+) -> None:
+    token = console.command("token", "add", "dora", "--right", "deploy", "--namespace", "shop")
+    wait_until("the token to count", lambda: console.get("/api/fleet")[0] == 401)
+    browser.open(f"{console.url}/deployments/shop/cart/{UNDER_WAY}")
+    browser.type("#token", token)
+    browser.click("form.login button")
+    browser.wait_for_text("live", "#live")
+    assert "Fleet" not in browser.text("nav")
+    browser.click(f'a[href$="/{UNDER_WAY}/pause"]')
+    browser.wait_for_text("until somebody resumes it")
+    browser.click("form.deed button")
+    browser.wait_for_text("paused", "h1")
+    browser.wait_for_text("by token dora from 127.0.0.1", ".events")
+    browser.wait_for_text("live", "#live")
+    bearer = {"Authorization": f"Bearer {token}"}
+    path = f"/api/deployments/shop/cart/{UNDER_WAY}/resume"
+    assert console.ask("POST", path, "", bearer)[0] == 202
+    browser.wait_for_text("resumed", ".events")
+    assert "paused" not in browser.text("h1")
+    browser.click("button.quiet")
+    browser.wait_for_text("Log in", "h1")
+    console.command("token", "rm", "dora")
 
 
 def test_somebody_logs_in_and_confirms_a_removal(

@@ -1,6 +1,7 @@
 """One deployment: how far it is, what happened, and what it was asked to do."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 import msgspec
 from msgspec import UNSET
@@ -13,6 +14,9 @@ from lbsync.console.facts.deployments import (
     row,
     version,
 )
+from lbsync.deployer import commands
+from lbsync.deployer.commands import Command
+from lbsync.errors import Rejected
 from lbsync.model.deploying import DeploymentRecord, EventRecord, Phase, Strategy
 from lbsync.schema.decode import encode
 from lbsync.schema.reading import plain
@@ -75,6 +79,8 @@ class DeploymentView(msgspec.Struct, frozen=True):
     notices: tuple[str, ...]
     revision: int
     """Of etcd, that its record was written at: the number of its ETag."""
+    can: tuple[str, ...]
+    """What it may be told now: `pause`, `resume`, `promote`, `cancel`, `rollback`."""
 
 
 def deployment_view(known: Deployments, app: str, name: str) -> DeploymentView | None:
@@ -96,6 +102,7 @@ def deployment_view(known: Deployments, app: str, name: str) -> DeploymentView |
         record.waits,
         record.notices,
         known.revision(app, name),
+        tuple(_possible(record)),
     )
 
 
@@ -142,6 +149,16 @@ def _phases(record: DeploymentRecord, reached: dict[Phase, str]) -> Iterator[Pha
         state = "done" if record.is_ended else "now"
         revision = record.revisions.get(record.phase, 0)
         yield PhaseView(record.phase, state, reached.get(record.phase, record.phase_at), revision)
+
+
+def _possible(record: DeploymentRecord) -> Iterator[str]:
+    """Yield the commands that make sense now."""
+    for command in get_args(Command):
+        try:
+            commands.apply(record, command, "", 0.0)
+        except Rejected:
+            continue
+        yield command
 
 
 def _plain(strategy: Strategy) -> dict[str, object]:

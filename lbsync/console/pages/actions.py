@@ -9,6 +9,7 @@ from litestar.response import Redirect
 from lbsync import log
 from lbsync.console.context import AnyRequest, context_of, demand
 from lbsync.console.facts.state import Hold
+from lbsync.console.pages.resources import problems
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import Rendered
 from lbsync.values.plural import count
@@ -34,7 +35,12 @@ async def confirm(request: AnyRequest, hold_id: FromPath[str]) -> Redirect:
     return Redirect("/?done=confirm", status_code=303)
 
 
-@post("/holds/{hold_id:str}/confirm", summary="Confirm a held removal", status_code=202)
+@post(
+    "/holds/{hold_id:str}/confirm",
+    summary="Confirm a held removal",
+    responses=problems(404, 409, 413, 422, 500),
+    status_code=202,
+)
 async def confirm_by_program(request: AnyRequest, hold_id: FromPath[str]) -> Hold:
     """Let a held removal go through; who holds it does so as soon as it reads this."""
     return await _confirm(request, hold_id)

@@ -16,6 +16,7 @@ from lbsync.console.facts.publishers import PublishersView, publishers_view
 from lbsync.console.facts.refused import RefusedView, refused_view
 from lbsync.console.facts.service import ServiceView, service_view
 from lbsync.console.facts.services import ServicesView
+from lbsync.console.pages.resources import problems
 from lbsync.console.problem import Problem, RequestProblem
 
 _WHOLE = 2**31
@@ -38,7 +39,7 @@ class Health(msgspec.Struct, frozen=True):
     """All that the token opens; none: everything."""
 
 
-@get("/health", summary="How the console does", opt=EVERYBODY)
+@get("/health", summary="How the console does", responses=problems(404), opt=EVERYBODY)
 async def health(request: AnyRequest) -> Health:
     """Tell whether etcd answers, and by which right you ask."""
     board, visitor = context_of(request).board, visitor_of(request)
@@ -49,14 +50,14 @@ async def health(request: AnyRequest) -> Health:
     )  # fmt: skip
 
 
-@get("/fleet", summary="All balancers")
+@get("/fleet", summary="All balancers", responses=problems(404))
 async def fleet(request: AnyRequest) -> FleetView:
     """Return all balancers, those that need somebody first."""
     shown = await context_of(request).board.shown()
     return fleet_view(shown.state, refused_view(shown.state).all, shown.answers)
 
 
-@get("/hosts/{host:str}", summary="One balancer")
+@get("/hosts/{host:str}", summary="One balancer", responses=problems(404))
 async def host(request: AnyRequest, host: FromPath[str]) -> HostView:
     """Return one balancer."""
     shown = await context_of(request).board.shown()
@@ -68,7 +69,7 @@ async def host(request: AnyRequest, host: FromPath[str]) -> HostView:
     return found
 
 
-@get("/services", summary="Services", opt=EVERYBODY)
+@get("/services", summary="Services", responses=problems(404), opt=EVERYBODY)
 async def services(
     request: AnyRequest,
     q: Annotated[str, QueryParameter(max_length=200)] = "",
@@ -81,7 +82,7 @@ async def services(
     return shown.index.select(q, order, page, per, visitor_of(request).namespaces)
 
 
-@get("/services/{ns:str}/{name:str}", summary="One service")
+@get("/services/{ns:str}/{name:str}", summary="One service", responses=problems(404))
 async def service(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> ServiceView:
     """Return one service."""
     shown = await context_of(request).board.shown()
@@ -90,7 +91,11 @@ async def service(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -
     return service_view(shown.state, shown.index.row(f"{ns}/{name}"))
 
 
-@get("/services/{ns:str}/{name:str}/health", summary="How the servers of one service do")
+@get(
+    "/services/{ns:str}/{name:str}/health",
+    summary="How the servers of one service do",
+    responses=problems(404),
+)
 async def service_health(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> HealthView:
     """Return what balancers answer about a service. The first time nobody has been asked yet: `silent` names them all,
     and a second later most have answered."""
@@ -107,26 +112,26 @@ def _no_service(name: str) -> RequestProblem:
     return RequestProblem(Problem(404, "No such service", f"No key names {name[:140]!r}."))
 
 
-@get("/refused", summary="Refused keys")
+@get("/refused", summary="Refused keys", responses=problems(404))
 async def refused(request: AnyRequest) -> RefusedView:
     """Return the keys that are not served as they are written."""
     return refused_view((await context_of(request).board.shown()).state)
 
 
-@get("/publishers", summary="Publishers")
+@get("/publishers", summary="Publishers", responses=problems(404))
 async def publishers(request: AnyRequest) -> PublishersView:
     """Return what the publishers of Kubernetes Services say."""
     shown = await context_of(request).board.shown()
     return publishers_view(shown.state, time.time())
 
 
-@get("/history", summary="Who did what")
+@get("/history", summary="Who did what", responses=problems(404))
 async def history(request: AnyRequest) -> HistoryView:
     """Return who did what, the newest first."""
     return history_view((await context_of(request).board.shown()).state)
 
 
-@get("/lookup", summary="Which service answers a URL")
+@get("/lookup", summary="Which service answers a URL", responses=problems(404))
 async def lookup(
     request: AnyRequest, url: Annotated[str, QueryParameter(min_length=1, max_length=4096)]
 ) -> LookupView:

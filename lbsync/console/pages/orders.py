@@ -10,6 +10,7 @@ from litestar.response import Redirect
 from lbsync import log
 from lbsync.console.context import AnyRequest, context_of, demand, form_of
 from lbsync.console.facts.hosts import HostView, host_view
+from lbsync.console.pages.resources import problems
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import Rendered
 from lbsync.model.orders import Action
@@ -98,6 +99,7 @@ async def order(request: AnyRequest, host: FromPath[str], action: FromPath[str])
 @post(
     "/hosts/{host:str}/{action:str}",
     summary="Drain, undrain, release or roll back a balancer",
+    responses=problems(404, 409, 413, 422, 500, 504),
     status_code=200,
 )
 async def order_by_program(

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import msgspec
 
@@ -26,6 +26,9 @@ COOKIE = "lbsync_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"
 """Over TLS: a browser takes it from this very host alone (RFC 6265bis, 4.1.3.2)."""
 LOGIN = "/login"
+HOOKS = "/hooks/"
+SIGNATURE = "x-hub-signature-256"
+"""HMAC-SHA256 of a body, as GitHub, Gitea and others send it."""
 #: Open to everybody: the way in, and what its page is made of.
 _OPEN = (LOGIN, "/static/", "/healthz")
 _PER_S, _BURST = 20.0, 200
@@ -132,11 +135,13 @@ class Gate:
                 429, "Too many requests", f"Ask again in {wait:.0f} s.", retry_after=wait
             )
         visitor = self._visitor(address, headers)
-        # A bearer's token is sent by no browser on its own, so nobody can borrow it.
-        is_bearer = visitor is not None and visitor.name and not visitor.by_cookie
-        if not is_safe and not is_bearer and not is_own_page(headers):
+        # What proves itself is sent by no browser on its own; what a browser adds by itself can be borrowed.
+        is_borrowed = visitor is not None and (visitor.by_cookie or not visitor.name)
+        if not is_safe and (is_borrowed or path == LOGIN) and not is_own_page(headers):
             return Problem(403, "This request came from another page",
                            "Open the page here and use its own button.")  # fmt: skip
+        if visitor is None and path.startswith(HOOKS):
+            visitor = self._hook(scope, address, headers)
         if visitor is not None:
             return visitor
         if any(path == each or (each[-1] == "/" and path.startswith(each)) for each in _OPEN):
@@ -148,15 +153,23 @@ class Gate:
         scheme, _, word = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             token = self._tokens.find(word.strip())
-            return _holder(token, address) if token else None
+            return holder(token, address) if token else None
         if (cookie := session_cookie(headers)) and (token := self._sessions.find(cookie)):
-            return _holder(token, address, by_cookie=True)
+            return holder(token, address, by_cookie=True)
         is_passed_on = any(
             name.startswith("x-forwarded") or name == "forwarded" for name in headers
         )
         if self._needs_token or is_passed_on:
             return None
         return Visitor("", "read", address)
+
+    def _hook(self, scope: Scope, address: str, headers: dict[str, str]) -> Visitor | None:
+        """Return who sends a message: some senders know no headers, others sign what they send, and the signature
+        is judged where the body is known."""
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        if token := self._tokens.find(query.get("token", [""])[0]):
+            return holder(token, address)
+        return Visitor("", "read", address) if SIGNATURE in headers else None
 
     def _no_token(self, scope: Scope, path: str, headers: dict[str, str]) -> Problem:
         if len(self._tokens) == 0:
@@ -176,7 +189,8 @@ def is_open(settings: Console) -> bool:
     return settings.is_local and not settings.names and not settings.trusted_proxies
 
 
-def _holder(token: Token, address: str, *, by_cookie: bool = False) -> Visitor:
+def holder(token: Token, address: str, *, by_cookie: bool = False) -> Visitor:
+    """Return whoever shows a token."""
     return Visitor(token.name, token.right, address, token.hash, by_cookie, token.namespaces)
 
 

@@ -39,6 +39,8 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """RFC 3339, UTC."""
     namespaces: tuple[str, ...] = ()
     """All that it opens; none: everything, the fleet included."""
+    secret: str = ""
+    """The token itself, where it signs messages: a signature (HMAC) can be checked in no other way. Else empty."""
 
     def may(self, right: Right) -> bool:
         """Tell whether it has a right, wherever that is."""
@@ -115,10 +117,23 @@ class Tokens:
         # What is compared are hashes, of which nobody can choose the beginning.
         return self._by_hash.get(hashed)
 
-    def add(self, name: str, right: Right, namespaces: Collection[str] = ()) -> str:
+    def signing(self, namespace: str) -> list[Token]:
+        """Return those that sign messages, and may deploy in a namespace."""
+        self.refresh()
+        return [
+            token
+            for token in self._by_hash.values()
+            if token.secret
+            and token.may("deploy")
+            and (not token.namespaces or namespace in token.namespaces)
+        ]
+
+    def add(
+        self, name: str, right: Right, namespaces: Collection[str] = (), *, signs: bool = False
+    ) -> str:
         """Make a token, keep its hash and return it: it is shown once. Raises `LbsyncError`.
 
-        `namespaces`: all that it opens; none: everything.
+        `namespaces`: all that it opens; none: everything. `signs`: it is kept itself, too.
         """
         for kind, text in (("a token", name), *(("a namespace", each) for each in namespaces)):
             if not NAME.match(text):
@@ -133,9 +148,10 @@ class Tokens:
             )
         if len(known) >= _MOST:
             raise Rejected(f"{self.path}: holds {_MOST} tokens already; remove some")
+        opens = tuple(sorted(set(namespaces)))
         token = f"{_PREFIX}{secrets.token_urlsafe(_BYTES)}"
         self._write(
-            (*known, Token(name, right, digest(token), stamp(), tuple(sorted(set(namespaces)))))
+            (*known, Token(name, right, digest(token), stamp(), opens, token if signs else ""))
         )
         return token
 

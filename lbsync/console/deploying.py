@@ -1,0 +1,266 @@
+"""What people and build servers ask of deployments from here: written to etcd, for whoever carries them out."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from lbsync.clients.source import Put, Source
+from lbsync.deployer import beginning, requests
+from lbsync.deployer.beginning import Begun
+from lbsync.deployer.commands import Command
+from lbsync.deployer.kubernetes import document
+from lbsync.deployer.ledger import Ledger, Ops, new_id
+from lbsync.deployer.page import Page
+from lbsync.deployer.provider import Provider
+from lbsync.deployer.versions import next_version
+from lbsync.errors import Conflict, Rejected
+from lbsync.model.deploying import (
+    AppRecord,
+    DeploymentRecord,
+    ProviderKind,
+    RepeatRecord,
+    Strategy,
+    VersionsRecord,
+)
+from lbsync.model.record import Record
+from lbsync.schema import deploying
+from lbsync.schema.consistency import wrong_with_strategy
+from lbsync.schema.decode import encode
+from lbsync.schema.keys import ServiceId
+from lbsync.timestamps import stamp
+from lbsync.values.basic import Name
+from lbsync.values.kubernetes import Image
+
+REPEAT_S = 86_400
+"""So long a request with an idempotency key is told what became of the first one."""
+
+
+class DeployOrder(Record, frozen=True):
+    """What is to be deployed: exactly one of `group`, `deployment`, and `document` or `image`."""
+
+    group: Name | UnsetType = UNSET
+    """Of plain servers: the group that is to get the traffic."""
+    deployment: Name | UnsetType = UNSET
+    """Id of a deployment of the app, whose version is to be deployed once more."""
+    document: dict[str, Any] | UnsetType = UNSET
+    """On Kubernetes: the whole app (docs/deployer.md)."""
+    image: Image | UnsetType = UNSET
+    """On Kubernetes: the image, in place of the one in the document; without one, in the document that was
+    deployed last."""
+    strategy: Strategy | UnsetType = UNSET
+    """Left out: the document's, or the default."""
+    force: bool = False
+    """Also where a publisher owns the route."""
+    dry_run: bool = False
+    """Tell what would be done, and do nothing."""
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A deployment that begins, or would."""
+
+    record: DeploymentRecord
+    told: str
+    """Its first event."""
+    warnings: tuple[str, ...] = ()
+    versions: VersionsRecord | None = None
+    extra: Ops = ()
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Who asks, and by what the request is known when it comes again."""
+
+    by: str
+    key: str = ""
+    """Of its client; empty: it has none."""
+    body: bytes = b""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a request."""
+
+    deployment: str
+    """Id of the deployment; empty: nothing had to be done."""
+    warnings: tuple[str, ...] = ()
+    is_repeat: bool = False
+    """It was begun by an earlier request with this key."""
+
+
+class Deploying:
+    """Begins deployments, and writes what is to become of them. All of it blocks: call it from a thread of its own."""
+
+    def __init__(
+        self,
+        source: Source,
+        ledger: Ledger,
+        providers: Mapping[ProviderKind, Callable[[], Provider]],
+    ) -> None:
+        """`source`: of all that is not the deployers'."""
+        self._source, self._ledger, self._providers = source, ledger, providers
+
+    def plan(self, app: ServiceId, order: DeployOrder, by: str) -> tuple[Page, Planned | None]:
+        """Return what would begin, decided on one page; None: nothing has to be done. Raises `LbsyncError`."""
+        _one_of(order)
+        if order.strategy is not UNSET and (wrong := wrong_with_strategy(order.strategy)):
+            raise Rejected(f"strategy.{wrong}")
+        page = self._ledger.page(app)
+        begun = Begun(new_id(), by, time.time())
+        if order.deployment is not UNSET:
+            order = self._again(app, order)
+        if order.group is not UNSET:
+            strategy = Strategy() if order.strategy is UNSET else order.strategy
+            record = beginning.switch(page, order.group, strategy, begun, force=order.force)
+            told = f"switch to {order.group}"
+            return page, Planned(record, told) if record is not None else None
+        return page, self._app(page, order, begun)
+
+    def begin(self, app: ServiceId, order: DeployOrder, asked: Asked) -> Outcome:
+        """Begin a deployment; with `asked.key`, once only. Raises `LbsyncError`."""
+        if known := self._known(app, asked):
+            return known
+        try:
+            page, planned = self.plan(app, order, asked.by)
+            return self._begin(page, planned, asked)
+        except Conflict:
+            # Of two requests with the same key the other one was faster.
+            if known := self._known(app, asked):
+                return known
+            raise
+
+    def back(self, app: ServiceId, asked: Asked) -> Outcome:
+        """Go back to the version before: turn round what is under way, or begin a deployment that does. Raises
+        `LbsyncError`."""
+        page = self._ledger.page(app)
+        versions = page.versions()
+        if versions.active:
+            requests.command(self._ledger, app, versions.active, "rollback", asked.by)
+            return Outcome(versions.active)
+        done = [one for one in self._ledger.deployments(app) if one.phase == "deployed"]
+        version = beginning.back_to(done[0] if done else None, versions, app)
+        begun = Begun(new_id(), asked.by, time.time())
+        record = beginning.rollback(page, version, done[0], done[0].strategy, begun)
+        return self._begin(page, Planned(record, f"rollback to {version.group}"), asked)
+
+    def command(self, app: ServiceId, deployment: str, what: Command, by: str) -> None:
+        """Say what is to become of a deployment that is under way. Raises `LbsyncError`."""
+        requests.command(self._ledger, app, deployment, what, by)
+
+    def revision(self, app: ServiceId, deployment: str) -> int:
+        """Return the revision at which a deployment was written last; 0: there is none. Raises `Unavailable`."""
+        page = self._ledger.page(app, deployment)
+        return page.revision_of(deploying.deployment_key(app, deployment))
+
+    def wanted(self, app: ServiceId) -> AppRecord | None:
+        """Return what is wanted of an app on Kubernetes; None: nobody wrote that. Raises `LbsyncError`."""
+        item = self._ledger.page(app).item(deploying.app_key(app))
+        return deploying.read(AppRecord, item) if item is not None else None
+
+    def _begin(self, page: Page, planned: Planned | None, asked: Asked) -> Outcome:
+        if planned is None:
+            return Outcome("")
+        app, record = page.keys.app, planned.record
+        if not self._ledger.servers():
+            raise Conflict(
+                f"{app}: nothing was begun, as nobody would carry it out: no deployer runs in any 'lbsync console'"
+            )
+        lease = self._ledger.store.lease(REPEAT_S) if asked.key else None
+        extra = list(planned.extra)
+        if lease is not None:
+            repeat = RepeatRecord(record.id, _digest(asked.body), planned.warnings, stamp())
+            extra.append(Put(_repeat_key(app, asked.key), encode(repeat), lease.id))
+        try:
+            requests.begin(
+                self._ledger, page, record, planned.told, versions=planned.versions, extra=extra
+            )
+        except BaseException:
+            if lease is not None:
+                lease.end()
+            raise
+        if lease is not None:
+            # Not renewed: the key is gone when its time is up.
+            lease.stop()
+        return Outcome(record.id, planned.warnings)
+
+    def _known(self, app: ServiceId, asked: Asked) -> Outcome | None:
+        """Return what an earlier request with this key began. Raises `Rejected` where that was another request."""
+        if not asked.key:
+            return None
+        item = self._ledger.store.get(_repeat_key(app, asked.key))
+        if item is None:
+            return None
+        record = deploying.read(RepeatRecord, item)
+        if record.request != _digest(asked.body):
+            raise Rejected(
+                f"the idempotency key was used for another request, which began {record.deployment}; take a new "
+                "key for a new request"
+            )
+        return Outcome(record.deployment, record.warnings, is_repeat=True)
+
+    def _again(self, app: ServiceId, order: DeployOrder) -> DeployOrder:
+        """Return the order for the version of an earlier deployment."""
+        name = str(order.deployment)
+        page = self._ledger.page(app, name) if deploying.is_id(name) else None
+        record = page.deployment(name) if page is not None else None
+        if record is None:
+            raise Rejected(f"{app}: there is no deployment {name}")
+        after = msgspec.structs.replace(order, deployment=UNSET)
+        if record.provider == "groups":
+            return msgspec.structs.replace(after, group=Name(record.version.group))
+        return msgspec.structs.replace(after, document=record.version.document)
+
+    def _app(self, page: Page, order: DeployOrder, begun: Begun) -> Planned:
+        app = page.keys.app
+        raw = order.document
+        if raw is UNSET:
+            wanted = self.wanted(app)
+            if wanted is None or wanted.provider != "kubernetes":
+                raise Rejected(
+                    f"{app}: it has no document yet, into which an image could be put; send the whole document first"
+                )
+            raw = wanted.document
+        if order.image is not UNSET:
+            raw = {**raw, "image": str(order.image)}
+        if order.strategy is not UNSET:
+            raw = {**raw, "strategy": msgspec.json.decode(encode(order.strategy))}
+        made = document.from_plain(raw)
+        if made.id != app:
+            raise Rejected(
+                f"the document is of {made.id}, not of {app}; correct namespace and name"
+            )
+        if "kubernetes" not in self._providers:
+            raise Rejected("apps on Kubernetes are not carried out here")
+        begins = next_version.deploy(page, made, begun)
+        provider = self._providers["kubernetes"]()
+        document_of = begins.record.version.document
+        warnings = provider.check(app, document_of, self._source.snapshot())
+        image = document_of.get("image", "a template of its own")
+        return Planned(
+            begins.record,
+            f"version {begins.record.version.number}: {image}",
+            tuple(warnings),
+            begins.versions,
+            (Put(deploying.app_key(app), encode(begins.app)),),
+        )
+
+
+def _one_of(order: DeployOrder) -> None:
+    """Raise `Rejected` unless it is clear what is wanted."""
+    given = [name for name in ("group", "deployment") if getattr(order, name) is not UNSET]
+    if order.document is not UNSET or order.image is not UNSET:
+        given.append("document or image")
+    if len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        raise Rejected(
+            f"exactly one of group, deployment, and document or image says what is to be deployed; there is {found}"
+        )
+
+
+def _repeat_key(app: ServiceId, key: str) -> str:
+    return f"{deploying.REPEATS}{app}/{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

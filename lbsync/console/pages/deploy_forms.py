@@ -1,0 +1,220 @@
+"""The buttons of deployments: first a page that says what would happen, then the deed."""
+
+import asyncio
+import secrets
+
+import msgspec
+from litestar import MediaType, Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from lbsync import log
+from lbsync.console.context import AnyRequest, context_of, demand, form_of
+from lbsync.console.deploying import Asked
+from lbsync.console.facts.apps import AppView, app_view
+from lbsync.console.facts.deployment import DeploymentView, deployment_view
+from lbsync.console.pages.deploying import app_of, deploying_of, order_command, read_order
+from lbsync.console.pages.resources import deployments_of, no_app, no_deployment, there
+from lbsync.console.problem import Problem, RequestProblem
+from lbsync.console.rendering import Rendered
+from lbsync.errors import Rejected
+
+_MOST_FIELD = 600
+_KEY_BYTES = 16
+
+
+class Deed(msgspec.Struct, frozen=True):
+    """One command, in words."""
+
+    command: str
+    button: str
+    says: str
+    is_grave: bool = False
+
+
+DEEDS = {
+    deed.command: deed
+    for deed in (
+        Deed(
+            "pause",
+            "Pause",
+            "It stays as it is, with its traffic split as it is now, until somebody resumes it. A new version that is "
+            "watched and does badly still brings the old one back.",
+        ),
+        Deed("resume", "Resume", "It goes on from where it stands."),
+        Deed("promote", "Promote", "It goes on to the next step, without waiting any longer."),
+        Deed(
+            "cancel",
+            "Cancel",
+            "The route is put back as it was before; once every balancer has that, the new version is taken away.",
+            is_grave=True,
+        ),
+        Deed(
+            "rollback",
+            "Roll back",
+            "The old version gets all its traffic back at once; once every balancer has that, the new version is taken "
+            "away.",
+            is_grave=True,
+        ),
+    )
+}
+
+
+@get("/apps/{ns:str}/{name:str}/deploy", media_type=MediaType.HTML, include_in_schema=False)
+async def ask_deploy(
+    request: AnyRequest, ns: FromPath[str], name: FromPath[str]
+) -> Response[bytes]:
+    """Ask what is to be deployed, and how."""
+    demand(request, "deploy")
+    view = await _app(request, f"{ns}/{name}")
+    again = request.query_params.get("deployment", "")[:_MOST_FIELD]
+    return await _page(
+        request,
+        f"Deploy {ns}/{name}",
+        "deploy.html.j2",
+        view=view,
+        again=next((row for row in view.history if row.id == again), None),
+        group=request.query_params.get("group", "")[:_MOST_FIELD],
+        # What the button begins is begun once, however often it is pressed.
+        key=secrets.token_urlsafe(_KEY_BYTES),
+    )
+
+
+@post("/apps/{ns:str}/{name:str}/deploy", include_in_schema=False, status_code=303)
+async def deploy(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Redirect:
+    """Begin it, and lead to it."""
+    visitor, app = demand(request, "deploy"), app_of(ns, name)
+    form = await form_of(request)
+    body = msgspec.json.encode(_order(form))
+    key = form.get("key", "")[:_MOST_FIELD]
+    asked = Asked(str(visitor), f"{visitor.name} {key}" if key else "", body)
+    outcome = await asyncio.to_thread(deploying_of(request).begin, app, read_order(body), asked)
+    log.get().info(f"{app}: a deployment begins", deployment=outcome.deployment, by=str(visitor))
+    return _to(f"{ns}/{name}", outcome.deployment)
+
+
+@get("/apps/{ns:str}/{name:str}/rollback", media_type=MediaType.HTML, include_in_schema=False)
+async def ask_back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Response[bytes]:
+    """Say what going back means."""
+    demand(request, "deploy")
+    view = await _app(request, f"{ns}/{name}")
+    deed = Deed(
+        "rollback",
+        "Roll back",
+        "The version before gets all the traffic back: what is under way is turned round; where nothing is, a "
+        "deployment of the version before begins, at once where that is kept warm.",
+        is_grave=True,
+    )
+    return await _page(
+        request, f"Roll back {ns}/{name}", "command.html.j2",
+        app=view.row.app, place=f"/apps/{view.row.app}", deed=deed, what=view.row.app,
+    )  # fmt: skip
+
+
+@post("/apps/{ns:str}/{name:str}/rollback", include_in_schema=False, status_code=303)
+async def back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Redirect:
+    """Go back, and lead to what does it."""
+    visitor, app = demand(request, "deploy"), app_of(ns, name)
+    outcome = await asyncio.to_thread(deploying_of(request).back, app, Asked(str(visitor)))
+    log.get().info(f"{app}: rollback", deployment=outcome.deployment, by=str(visitor))
+    return _to(f"{ns}/{name}", outcome.deployment)
+
+
+@get(
+    "/deployments/{ns:str}/{name:str}/{deployment:str}/{command:str}",
+    media_type=MediaType.HTML,
+    include_in_schema=False,
+)
+async def ask_command(
+    request: AnyRequest,
+    ns: FromPath[str],
+    name: FromPath[str],
+    deployment: FromPath[str],
+    command: FromPath[str],
+) -> Response[bytes]:
+    """Say what would be done."""
+    demand(request, "deploy")
+    deed, found = _deed(command), await _deployment(request, f"{ns}/{name}", deployment)
+    return await _page(
+        request, f"{deed.button} {ns}/{name}", "command.html.j2",
+        app=found.row.app, place=f"/deployments/{found.row.app}/{found.row.id}", deed=deed,
+        what=f"the {found.row.action} to {found.row.version.group}",
+    )  # fmt: skip
+
+
+@post(
+    "/deployments/{ns:str}/{name:str}/{deployment:str}/{command:str}",
+    include_in_schema=False,
+    status_code=303,
+)
+async def command(
+    request: AnyRequest,
+    ns: FromPath[str],
+    name: FromPath[str],
+    deployment: FromPath[str],
+    command: FromPath[str],
+) -> Redirect:
+    """Do it, and lead back."""
+    app = app_of(ns, name)
+    await order_command(request, app, deployment, command)
+    return _to(str(app), deployment)
+
+
+def _order(form: dict[str, str]) -> dict[str, object]:
+    """Return an order as a program would send it; what is wrong in it is told as to a program."""
+    order: dict[str, object] = {
+        field: form[field].strip()
+        for field in ("group", "deployment", "image")
+        if form.get(field, "").strip()
+    }
+    strategy: dict[str, object] = {}
+    if steps := form.get("steps", "").replace("%", " ").replace(",", " ").split():
+        if not all(step.isascii() and step.isdecimal() and len(step) < 4 for step in steps):
+            raise Rejected("the steps are no numbers: write percent of the traffic, as in 10, 50")
+        strategy["steps"] = list(map(int, steps))
+    if form.get("manual"):
+        strategy["manual"] = True
+    if watch := form.get("watch", "").strip():
+        strategy["watch"] = watch
+    if strategy:
+        order["strategy"] = strategy
+    return order
+
+
+def _to(app: str, deployment: str) -> Redirect:
+    place = f"/deployments/{app}/{deployment}" if deployment else f"/apps/{app}?done=nothing"
+    return Redirect(place, status_code=303)
+
+
+async def _page(
+    request: AnyRequest, title: str, template: str, **values: object
+) -> Response[bytes]:
+    renderer, visitor = context_of(request).renderer, demand(request, "deploy")
+    html = renderer.plain(template, **values)
+    page = renderer.page(title, Rendered(html, ""), visitor, "/apps/")
+    return Response(page, media_type=MediaType.HTML)
+
+
+def _deed(command: str) -> Deed:
+    deed = DEEDS.get(command)
+    if deed is None:
+        raise RequestProblem(Problem(404, "No such command", f"There are {', '.join(DEEDS)}."))
+    return deed
+
+
+async def _app(request: AnyRequest, name: str) -> AppView:
+    shown = await context_of(request).board.shown()
+    found = app_view(shown.index, there(shown), name)
+    if found is None:
+        raise no_app(name)
+    return found
+
+
+async def _deployment(request: AnyRequest, app: str, name: str) -> DeploymentView:
+    found = deployment_view(await deployments_of(request), app, name)
+    if found is None:
+        raise no_deployment(app, name)
+    return found
+
+
+PAGES = [ask_deploy, deploy, ask_back, back, ask_command, command]

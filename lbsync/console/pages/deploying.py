@@ -1,0 +1,202 @@
+"""What programs may ask of deployments: to begin one, and what is to become of it."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar import Response, post
+from litestar.enums import MediaType
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
+from litestar.params import FromPath
+
+from lbsync import log
+from lbsync.console.context import AnyRequest, context_of, demand
+from lbsync.console.deploying import Asked, Deploying, DeployOrder, Outcome
+from lbsync.console.pages.described import described
+from lbsync.console.pages.resources import expected, problems
+from lbsync.console.problem import Problem, RequestProblem
+from lbsync.deployer.commands import Command
+from lbsync.errors import BadKey, Rejected
+from lbsync.schema.decode import decode_as
+from lbsync.schema.keys import ServiceId
+
+MOST_DOCUMENT = 1 << 20
+"""Bytes of an app's document, and of what registries send."""
+COMMANDS: tuple[Command, ...] = ("pause", "resume", "promote", "cancel", "rollback")
+_MOST_KEY = 255
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """What became of a request to deploy."""
+
+    app: str
+    deployment: str
+    """Id of the deployment; empty: nothing had to be done, or it was a dry run."""
+    action: str
+    """What is done, or would be: `deploy`, `switch` or `rollback`; empty: nothing."""
+    said: str
+    """The same in a few words."""
+    warnings: tuple[str, ...]
+    """What is wrong with the app, and hinders nobody."""
+    is_repeat: bool
+    """It was begun by an earlier request with the same `Idempotency-Key`."""
+
+
+_ORDER = described(DeployOrder)
+
+
+@dataclass
+class TakesOrder(Operation):
+    """Describes the body, which is read by our own door: its sentences name the field and the cure."""
+
+    def __post_init__(self) -> None:
+        """Put it in."""
+        media: Any = OpenAPIMediaType(schema=_ORDER)  # type: ignore[arg-type]
+        self.request_body = RequestBody(content={MediaType.JSON: media}, required=True)
+
+
+@post(
+    "/apps/{ns:str}/{name:str}/deployments",
+    summary="Deploy",
+    status_code=202,
+    operation_class=TakesOrder,
+    request_max_body_size=MOST_DOCUMENT,
+    responses=problems(404, 409, 413, 415, 422, 500),
+)
+async def deploy(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Response[Begun]:
+    """Begin a deployment: of a group of plain servers, of a document or an image on Kubernetes, or of the version of
+    an earlier deployment. With a header `Idempotency-Key` the same request may come again for a day: one is begun."""
+    visitor, app = demand(request, "deploy"), app_of(ns, name)
+    doing = deploying_of(request)
+    body = await json_body(request)
+    order = read_order(body)
+    if order.dry_run:
+        _, planned = await asyncio.to_thread(doing.plan, app, order, str(visitor))
+        action = planned.record.action if planned is not None else ""
+        told = planned.told if planned is not None else NOTHING
+        warnings = planned.warnings if planned is not None else ()
+        return Response(Begun(str(app), "", action, told, warnings, False), status_code=200)
+    asked = Asked(str(visitor), key_of(request, visitor.name), body)
+    outcome = await asyncio.to_thread(doing.begin, app, order, asked)
+    return begun(request, app, outcome, "switch" if isinstance(order.group, str) else "deploy")
+
+
+@post(
+    "/apps/{ns:str}/{name:str}/rollback",
+    summary="Back to the version before",
+    status_code=202,
+    responses=problems(404, 409, 422, 500),
+)
+async def back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Response[Begun]:
+    """Turn round what is under way; where nothing is, begin a deployment of the version before."""
+    visitor, app = demand(request, "deploy"), app_of(ns, name)
+    asked = Asked(str(visitor), key_of(request, visitor.name))
+    outcome = await asyncio.to_thread(deploying_of(request).back, app, asked)
+    return begun(request, app, outcome, "rollback")
+
+
+@post(
+    "/deployments/{ns:str}/{name:str}/{deployment:str}/{command:str}",
+    summary="Pause, resume, promote, cancel or roll back a deployment",
+    status_code=202,
+    responses=problems(404, 409, 412, 422, 500),
+)
+async def command(
+    request: AnyRequest,
+    ns: FromPath[str],
+    name: FromPath[str],
+    deployment: FromPath[str],
+    command: FromPath[str],
+) -> Response[Begun]:
+    """Say what is to become of a deployment that is under way. `command` is `pause`, `resume`, `promote`, `cancel` or
+    `rollback`. With `If-Match` only if it has not changed since it was read."""
+    app = app_of(ns, name)
+    await order_command(request, app, deployment, command)
+    return begun(request, app, Outcome(deployment), command)
+
+
+async def order_command(request: AnyRequest, app: ServiceId, deployment: str, command: str) -> None:
+    """Write what is to become of a deployment. Raises `RequestProblem`, `LbsyncError`."""
+    visitor = demand(request, "deploy")
+    what = command_named(command)
+    doing = deploying_of(request)
+    if "if-match" in request.headers:
+        expected(request, await asyncio.to_thread(doing.revision, app, deployment))
+    await asyncio.to_thread(doing.command, app, deployment, what, str(visitor))
+    log.get().info(f"{app}: {command}", deployment=deployment, by=str(visitor))
+
+
+def begun(request: AnyRequest, app: ServiceId, outcome: Outcome, action: str) -> Response[Begun]:
+    """Return what became of a request."""
+    told = f"{action} of {app}" if outcome.deployment else NOTHING
+    view = Begun(
+        str(app), outcome.deployment, action if outcome.deployment else "", told,
+        outcome.warnings, outcome.is_repeat,
+    )  # fmt: skip
+    if not outcome.deployment:
+        return Response(view, status_code=200)
+    if action in ("deploy", "switch") and not outcome.is_repeat:
+        log.get().info(f"{app}: {action} begins", deployment=outcome.deployment)
+    del request
+    place = f"/api/deployments/{app}/{outcome.deployment}"
+    return Response(view, status_code=202, headers={"location": place})
+
+
+NOTHING = "it has all the traffic already"
+
+
+def deploying_of(request: AnyRequest) -> Deploying:
+    """Return what begins deployments."""
+    return context_of(request).deploying
+
+
+def command_named(name: str) -> Command:
+    """Return a command. Raises `RequestProblem` where there is none of this name."""
+    for known in COMMANDS:
+        if known == name:
+            return known
+    raise RequestProblem(Problem(404, "No such command", f"There are {', '.join(COMMANDS)}."))
+
+
+def app_of(ns: str, name: str) -> ServiceId:
+    """Return the app that a path names. Raises `RequestProblem`."""
+    try:
+        return ServiceId.parse(f"{ns}/{name}")
+    except ValueError as error:
+        raise RequestProblem(Problem(404, "No such app", str(error))) from error
+
+
+def read_order(body: bytes) -> DeployOrder:
+    """Return what is to be deployed. Raises `Rejected`, naming field and cure."""
+    try:
+        return decode_as(DeployOrder, "the body", body)
+    except BadKey as error:
+        raise Rejected(str(error)) from error
+
+
+async def json_body(request: AnyRequest) -> bytes:
+    """Return a body of JSON. Raises `RequestProblem` where it says that it is something else."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise RequestProblem(Problem(415, "This is no JSON", "Send application/json."))
+    return await request.body()
+
+
+def key_of(request: AnyRequest, client: str) -> str:
+    """Return by what a request is known when it comes again; empty: by nothing. Raises `RequestProblem`."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return ""
+    if not 0 < len(key) <= _MOST_KEY or not key.isprintable():
+        raise RequestProblem(
+            Problem(
+                400,
+                "The idempotency key does not do",
+                f"Send 1 to {_MOST_KEY} printable characters.",
+            )
+        )
+    return f"{client} {key}"
+
+
+HANDLERS = [deploy, back, command]
