@@ -16,6 +16,8 @@ def less_access(accepted: Entries, wanted: Entries) -> str:
     That is a removed service, host or path, a changed policy, or a path that a service takes on a host of
     others, because its own rules apply there then.
     """
+    if not accepted:
+        return ""  # a first start: ten thousand services take nothing from nobody
     changed = sorted(differing(wanted, accepted))
     services = (wanted[name].record for name in changed if name in wanted)
     served = _hosts(accepted) if any(isinstance(s, ServiceRecord) for s in services) else {}
