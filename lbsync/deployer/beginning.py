@@ -104,15 +104,17 @@ def _route_for(page: Page, group: str) -> RouteRecord | None:
 
 def refuse_second(page: Page) -> None:
     """Raise `Conflict` where a deployment of the app is under way."""
-    app = page.keys.app
-    versions = page.versions()
-    if not versions.active:
+    app, active = page.keys.app, page.versions().active
+    if not active:
         return
+    record = page.deployment(active)
+    if record is None:
+        return  # somebody removed it: nobody can carry it out, nor end it
     lock = page.lock
     who = f", carried out by {lock.holder}" if lock else ""
     raise Conflict(
-        f"{app}: deployment {versions.active} is under way{who}; 'lbsync deploy show {app}' tells how it stands, "
-        f"'lbsync deploy cancel {app}' ends it"
+        f"{app}: deployment {active} ({record.phase}, to {record.version.group}) is under way{who}; 'lbsync deploy "
+        f"show {app}' tells how it stands, 'lbsync deploy cancel {app}' ends it"
     )
 
 

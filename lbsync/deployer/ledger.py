@@ -59,7 +59,14 @@ class Ledger:
         return Keys(self._prefix, app)
 
     def page(self, app: ServiceId, deployment: str = "") -> Page:
-        """Return all that is stored about an app and one deployment of it. Raises `Unavailable`."""
+        """Return all that is stored about an app and one deployment of it; without a name the one that is under way.
+        Raises `Unavailable`, and `BadKey` where nobody can tell which that is."""
+        page = self._read(app, deployment)
+        if not deployment and (active := page.versions().active):
+            return self._read(app, active)
+        return page
+
+    def _read(self, app: ServiceId, deployment: str) -> Page:
         keys = self.keys(app)
         names = [
             keys.service, keys.route, keys.quarantine,

@@ -21,6 +21,7 @@ from lbsync.deployer.phases import decide
 from lbsync.deployer.provider import Provider
 from lbsync.deployer.routing import NOWHERE
 from lbsync.errors import Conflict, Rejected, Unavailable
+from lbsync.fleet.history import is_denied
 from lbsync.model.deploying import DeploymentRecord, EventRecord, ProviderKind
 from lbsync.model.records import ConfirmationRecord, EndpointsRecord, RouteRecord
 from lbsync.model.snapshot import Snapshot
@@ -75,7 +76,8 @@ class Run:
         except Conflict:
             return 0.0  # somebody else wrote: what now holds is read first
         except Unavailable as error:
-            self.waits = f"etcd does not answer: {error}"
+            what = "etcd refuses" if is_denied(error) else "etcd does not answer"
+            self.waits = f"{what}: {one_line(str(error))}"
             return LOOK_S
 
     def end(self) -> None:

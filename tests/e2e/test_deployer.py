@@ -156,7 +156,7 @@ def test_of_two_commands_at_once_one_wins_and_the_other_says_who_has_it(cart: Ca
     wait_until("the first to begin", lambda: cart.record() is not None)
     second = cart.switch("green", *AT_ONCE)
     assert second.returncode == Exit.CONFLICT
-    assert "is under way, carried out by" in second.stderr
+    assert "to green) is under way, carried out by" in second.stderr
     cancelled = cart.run("deploy", "cancel", "shop/cart", "--wait")
     assert cancelled.returncode == Exit.CANCELLED, cancelled.stdout + cancelled.stderr
     assert end().returncode == Exit.CANCELLED

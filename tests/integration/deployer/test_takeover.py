@@ -14,7 +14,7 @@ from harness import launch
 from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
 from lbsync.clients.etcd.source import EtcdSource
-from lbsync.clients.source import Put
+from lbsync.clients.source import Delete, Put
 from lbsync.console.deployer import Deployer
 from lbsync.deployer import requests
 from lbsync.deployer.commands import Command
@@ -243,3 +243,15 @@ def test_who_switched_what_is_noted_in_the_history(site: Site) -> None:
     assert site.switch(app, "--watch", "0").wait(30) == 0
     noted = [item.value for item in site.source.below("history/").values()]
     assert any(b'"what":"shop/noted"' in value for value in noted)
+
+
+def test_a_deployment_whose_record_somebody_removed_is_in_nobodys_way(site: Site) -> None:
+    app = site.service("removed", is_down=True)
+    process = site.switch(app)
+    record = site.wait_for(app, "healthy")
+    site.store.commit([], [Delete(deploying.deployment_key(app, record.id))])
+    assert process.wait(30) == 5
+    for balancer in site.balancers:
+        balancer.down.clear()
+    assert site.switch(app, "--watch", "0").wait(30) == 0
+    assert site.groups(app) == {"green": 100}

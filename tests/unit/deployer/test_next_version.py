@@ -70,7 +70,11 @@ def test_the_live_version_once_more_is_refused() -> None:
 
 
 def test_a_second_one_and_a_route_that_cannot_be_put_back_are_refused() -> None:
-    with pytest.raises(Conflict, match="is under way"):
-        deploy(page(**versions(active="20260101-000000-aaaaaa")), APP, BEGUN)
+    other = msgspec.structs.replace(deploy(page(), APP, BEGUN).record, id="20260101-000000-aaaaaa")
+    stored = {f"deployments/shop/cart/{other.id}": other}
+    with pytest.raises(Conflict, match=r"to v1\) is under way"):
+        deploy(page(**versions(active=other.id), **stored), APP, BEGUN)
+    begun = deploy(page(**versions(active=other.id)), APP, BEGUN)
+    assert begun.versions.next == 2, "nobody can end what is not there"
     with pytest.raises(BadKey, match="correct it"):
         deploy(page(**{"/lbsync/routes/shop/cart": b"{"}), APP, BEGUN)
