@@ -27,7 +27,7 @@ def test_an_app_shows_what_is_live_who_gets_the_traffic_and_what_is_under_way(
     page = words(console.get("/apps/shop/cart").text)
     for said in (
         "shop/cart switching", "switch to green , begun", "by ann on lb-1",
-        "it waits: somebody to promote it to step 2 of 3", "Live blue", "blue 90 % green 10 %",
+        "awaited: somebody to promote it to step 2 of 3", "Live blue", "blue 90 % green 10 %",
     ):  # fmt: skip
         assert said in page
     listed = words(console.get("/apps").text)
