@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,13 +52,18 @@ class Site:
         self.write()
         self.kubeconfig = self.fake.kubeconfig(directory / "deployer.kubeconfig")
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What commands are told beside the host's own settings."""
+        chosen = {"kubeconfig": self.kubeconfig, "lease_ttl": "2s"}
+        return tuple(word for n, v in chosen.items() for word in ("--set", f"deployer.{n}={v}"))
+
     def write(self) -> None:
         """Write the document as it is at first."""
         self.document.write_text(DOCUMENT.format(port=self.pods.port))
 
     def deploy(self, *words: str) -> subprocess.CompletedProcess[str]:
-        set_ = ("--set", f"deployer.kubeconfig={self.kubeconfig}")
-        return command(self.stacks[0], *set_, "deploy", *words)
+        return command(self.stacks[0], *self.settings, "deploy", *words)
 
     def apply(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.deploy("apply", "-f", str(self.document), *words)
@@ -204,3 +210,21 @@ def test_what_fails_leaves_nothing_behind_or_the_old_version_as_it_was(site: Sit
 
 def unwell(web: WebServer) -> None:
     web.health = 503
+
+
+def test_who_dies_while_pods_are_made_is_followed_by_another_one(site: Site) -> None:
+    """Nothing is made twice, and the version that was begun is the one that is deployed."""
+    site.pods.prepare = unwell
+    words = ("--config", str(site.stacks[0].config_file), *site.settings, "deploy", "apply")
+    argv = [sys.executable, "-m", "lbsync", *words, "-f", str(site.document), "--wait"]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        wait_until("the pods", lambda: len(site.pods.of("app:1")) == 2, timeout=30)
+        first.kill()
+    made = site.objects()
+    for web in site.pods.of("app:1"):
+        web.health = 200
+    site.pods.prepare = lambda _: None
+    second = site.deploy("resume", "shop/app", "--wait")
+    assert second.returncode == Exit.OK, second.stdout + second.stderr
+    assert site.objects() == made
+    assert site.answers() == ["app:1", "app:1"]
