@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from lbsync.deployer.observed import Host, Observed
-from lbsync.model.deploying import Baseline, DeploymentRecord
+from lbsync.model.deploying import Baseline, DeploymentRecord, Limits
 from lbsync.model.health import GroupHealth, ServerHealth
 
 _SHOWN = 3
+_NOBODY = "no agent reports; does any run?"
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -46,6 +47,8 @@ def converged(record: DeploymentRecord, seen: Observed) -> Verdict:
 
 def drained(seen: Observed, groups: Iterable[str]) -> Verdict:
     """None of these groups has a session left on any balancer that reports, old workers included."""
+    if not seen.hosts:
+        return Verdict(False, _NOBODY)
     left: dict[str, int] = {}
     unknown = []
     for name, host in seen.hosts.items():
@@ -67,29 +70,28 @@ def watched(record: DeploymentRecord, seen: Observed, old: Iterable[str]) -> Ver
     """The new group does as well as the old one did. Open while nothing speaks against it; `fault`: it does worse
     than the limits allow."""
     group, limits = record.version.group, record.strategy.limits
+    wanted = seen.wanted.get(group, ())
+    if fault := _fewer(group, len(wanted), record.servers, limits.down):
+        return Verdict(False, fault, fault)
+    if not seen.hosts:
+        return Verdict(False, _NOBODY)
     requests = errors = 0
-    unknown = []
+    unknown = [f"{name} ({host.refused})" for name, host in seen.hosts.items() if host.refused]
     slowest, usual = (0, ""), 0
     for name, host in sorted(seen.hosts.items()):
-        if host.groups is None:
+        if host.groups is None or group not in host.groups:
             unknown.append(name)
             continue
-        new = host.groups.get(group, GroupHealth())
-        if fault := _down(name, group, new, seen.wanted.get(group, ()), limits.down):
+        new = host.groups[group]
+        if fault := _down(name, group, new, wanted, limits.down):
             return Verdict(False, fault, fault)
         more = _since(new, record.baseline.get(name, Baseline()))
         requests, errors = requests + more.requests, errors + more.errors
         slowest = max(slowest, (new.response_ms if more.requests else 0, name))
         usual = max(usual, *(host.groups.get(g, GroupHealth()).response_ms for g in old), 0)
     if requests >= limits.requests:
-        was, now = _rate_before(seen, old), 100 * errors / requests
-        if now > was + limits.errors:
-            fault = f"{group}: {errors} of {requests} requests failed ({now:.0f}%; before it were {was:.0f}%)"
-            return Verdict(False, fault, fault)
-        if usual and slowest[0] > max(usual, _LEAST_MS) * limits.slower:
-            fault = (
-                f"{group}: {slowest[0]} ms for a request on {slowest[1]}, before it were {usual} ms"
-            )
+        fault = _badly(group, requests, errors, _rate_before(seen, old), limits)
+        if fault or (fault := _slowly(group, slowest, usual, limits)):
             return Verdict(False, fault, fault)
     if unknown:
         return Verdict(False, f"no answer yet from {', '.join(unknown[:_SHOWN])}")
@@ -98,6 +100,22 @@ def watched(record: DeploymentRecord, seen: Observed, old: Iterable[str]) -> Ver
 
 _LEAST_MS = 10
 """Means below this differ by chance."""
+
+
+def _badly(group: str, requests: int, errors: int, before: float, limits: Limits) -> str:
+    """Return by how many more requests failed than before, where they are too many."""
+    now = 100 * errors / requests
+    if now <= before + limits.errors:
+        return ""
+    return f"{group}: {errors} of {requests} requests failed ({now:.0f}%; before it were {before:.0f}%)"
+
+
+def _slowly(group: str, slowest: tuple[int, str], usual: int, limits: Limits) -> str:
+    """Return how slow it is and where, if too slow. `slowest`: milliseconds and host; `usual`: milliseconds."""
+    took, host = slowest
+    if not usual or took <= max(usual, _LEAST_MS) * limits.slower:
+        return ""
+    return f"{group}: {took} ms for a request on {host}, before it were {usual} ms"
 
 
 def baseline(seen: Observed, group: str) -> dict[str, Baseline]:
@@ -113,7 +131,7 @@ def _everywhere(
     record: DeploymentRecord, seen: Observed, word: str, missing: Callable[[Host], str]
 ) -> Verdict:
     if not seen.hosts:
-        return Verdict(False, "no agent reports; does any run?")
+        return Verdict(False, _NOBODY)
     lacking = {name: why for name, host in sorted(seen.hosts.items()) if (why := missing(host))}
     good = len(seen.hosts) - len(lacking)
     needed = record.strategy.require.of(seen.fleet)
@@ -162,6 +180,14 @@ def _not_converged(host: Host, seen: Observed) -> str:
 def _state(server: ServerHealth) -> str:
     checked = f"{server.check}{f' {server.code}' if server.code else ''}"
     return f"{server.name} is {server.status}{f' ({checked})' if checked else ''}"
+
+
+def _fewer(group: str, left: int, staged: int, limit: int) -> str:
+    """Return that servers are gone since the switch, where they are too many: nobody finds those down."""
+    gone = staged - left
+    if gone <= 0 or (left and 100 * gone <= limit * staged):
+        return ""
+    return f"group {group} has {left} of the {staged} servers that it was switched to with"
 
 
 def _down(name: str, group: str, new: GroupHealth, wanted: tuple[str, ...], limit: int) -> str:

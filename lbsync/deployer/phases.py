@@ -96,6 +96,7 @@ def _switch(record: DeploymentRecord, seen: Observed, now: float, step: int) -> 
         step=step,
         step_at="",
         route=route,
+        servers=len(seen.wanted.get(group, ())),
         baseline=gates.baseline(seen, group),
     )
     told = f"step {step} of {len(shares)}: {percent}% of the traffic to {group}"
@@ -161,7 +162,12 @@ def _watch(record: DeploymentRecord, seen: Observed, now: float, since: float) -
     ends = since + record.strategy.watch.seconds
     if not record.strategy.watch:
         return None
-    verdict = gates.watched(record, seen, old_groups(record))
+    old = old_groups(record)
+    verdict = gates.watched(record, seen, old)
+    if verdict.fault and old and not any(seen.wanted.get(group) for group in old):
+        # To go back to nothing would end the last of the traffic; a person may want it all the same.
+        waits = f"{verdict.fault}; and {', '.join(old)} has no server to go back to"
+        return Decision(record, waits=waits, until=now + 1.0)
     if verdict.fault:
         return turn_back(record, seen, now, "rolled back", verdict.fault)
     # Who reports and does not answer is not taken for a good one; its lease will tell.

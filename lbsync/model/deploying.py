@@ -169,6 +169,8 @@ class DeploymentRecord(Record, frozen=True):
     ended_at: str = ""
     revisions: dict[str, Whole] = msgspec.field(default_factory=dict)
     """Phase (with `switching`, also each step: `switching 1`) to the revision of etcd that it was written at."""
+    servers: Whole = 0
+    """How many servers the new group had when this step was written."""
     baseline: dict[str, Baseline] = msgspec.field(default_factory=dict)
     """Host to what it had counted of the new group before this step."""
     events: Whole = 0

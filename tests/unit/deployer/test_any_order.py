@@ -22,6 +22,7 @@ from lbsync.errors import Rejected
 from lbsync.model.deploying import DeploymentRecord, Strategy, VersionRecord
 from lbsync.model.health import GroupHealth, ServerHealth
 from lbsync.model.records import RouteRecord
+from lbsync.timestamps import seconds
 from lbsync.values.basic import Duration, Pause
 from lbsync.values.deploying import Require
 
@@ -66,6 +67,7 @@ class World:
         self.fault = ""
         self.done: set[str] = set()
         self.green_exists = False
+        self.green_has_servers = self.blue_has_servers = True
         self.is_foreign = False
         self.frozen: tuple[int, Decision] | None = None
         self.record = DeploymentRecord(
@@ -91,6 +93,10 @@ class World:
 
     def green_is_checked(self, name: str, up: bool) -> None:
         self.balancers[name].green_is_up = up and self.green_exists
+
+    def servers_go_or_come(self, group: str) -> None:
+        name = f"{group}_has_servers"
+        setattr(self, name, not getattr(self, name))
 
     def requests_come(self, name: str, bad: bool) -> None:
         balancer = self.balancers[name]
@@ -158,11 +164,17 @@ class World:
             silent={name: "since noon" for name, b in self.balancers.items() if not b.reports},
             route=self.route,
             route_revision=self.route_revision,
-            wanted={"blue": ("b",), **({"green": ("g",)} if self.green_exists else {})},
+            wanted=self.wanted(),
             written=1,
             gate=gate,
             done=frozenset(self.done),
         )
+
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {"blue": ("b",) if self.blue_has_servers else ()}
+        if self.green_exists:
+            found["green"] = ("g",) if self.green_has_servers else ()
+        return found
 
     def groups(self, balancer: Balancer) -> dict[str, GroupHealth]:
         def health(name: str, up: bool) -> GroupHealth:
@@ -205,12 +217,30 @@ class World:
             self.write_route(None)
         if after.phase != before.phase:
             self.done = set()
+        if after.phase == "drained" and before.phase == "converged" and before.strategy.watch:
+            assert any(b.reports for b in self.balancers.values()) or self.is_late(before)
+            assert self.green_has_servers or self.is_late(before)
+        if self.turned_back_by_itself(before, after):
+            assert self.blue_has_servers or before.old is UNSET, "it goes back to nothing"
         if after.phase == "converged":
             self.check_that_all_have("green")
         if after.phase in ("failed", "rolled back", "cancelled") and before.step:
             assert self.is_foreign or self.route == (before.previous or None) or self.route is None
         self.record = after
         self.touch()
+
+    def is_late(self, record: DeploymentRecord) -> bool:
+        """Whether it was watched to its end before."""
+        return self.now >= seconds(record.phase_at) + record.strategy.watch.seconds
+
+    def turned_back_by_itself(self, before: DeploymentRecord, after: DeploymentRecord) -> bool:
+        """Whether it was all in order but for how the new group does."""
+        return (
+            after.phase == "reverting"
+            and before.phase == "converged"
+            and not before.wish
+            and not self.is_foreign
+        )
 
     def write_route(self, route: RouteRecord | None) -> None:
         self.route = route
@@ -248,6 +278,7 @@ class World:
 
     def all_is_well(self) -> None:
         self.is_healthy, self.fault = True, ""
+        self.green_has_servers = self.blue_has_servers = True
         for name, balancer in self.balancers.items():
             balancer.reports = balancer.answers = True
             balancer.green_is_up = self.green_exists
@@ -274,6 +305,7 @@ ACTIONS: list[tuple[Callable[..., None], tuple[object, ...]]] = [
     *((World.its_agent_goes_or_comes, (name,)) for name in HOSTS),
     *((World.its_answers_stop_or_come, (name,)) for name in HOSTS[:2]),
     *((World.green_is_checked, (name, up)) for name in HOSTS for up in (True, False)),
+    *((World.servers_go_or_come, (group,)) for group in ("blue", "green")),
     *((World.requests_come, (name, bad)) for name in HOSTS[:2] for bad in (True, False)),
     *((World.a_session_begins_or_ends, ("lb-1", group)) for group in ("blue", "green")),
     *((World.the_provider_tells, (True, fault)) for fault in ("", "image cannot be pulled")),
