@@ -54,6 +54,7 @@ class Daemon:
             Pace.of(settings.agent),
             waker=Waker(),
             fast_path=self._change_at_once,
+            is_awaited=self._fleet.is_awaited,
             reload=self._reload,
             on_report=self._note,
             notifier=Notifier(),

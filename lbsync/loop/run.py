@@ -53,6 +53,7 @@ class Loop:
         *,
         waker: Wakeable,
         fast_path: Callable[[], bool] | None = None,
+        is_awaited: Callable[[], bool] = lambda: False,
         reload: Callable[[], Pace] | None = None,
         on_report: Callable[[Report], None] | None = None,
         notifier: Notifier | None = None,
@@ -62,12 +63,13 @@ class Loop:
     ) -> None:
         """`patience`: seconds the first pass waits for a first wake, while the source is being
         read. `fast_path` is called after a wake, before the debounce has passed, for what need not
-        wait for it, and tells whether all is done but the file; its errors are left to the pass.
+        wait for it, and tells whether all is done but the file; its errors are left to the pass. `is_awaited`
+        tells whether somebody waits for what it did: then the pass follows at once.
         `reload` takes over new settings and returns their pace; it raises `LbsyncError`, having
         changed nothing, when they are wrong. `on_report` is called after each pass."""
         self._run_pass = run_pass
         self._waker = waker
-        self._fast_path = fast_path
+        self._fast_path, self._is_awaited = fast_path, is_awaited
         self._reload = reload
         self._on_report = on_report
         self._notifier = notifier or Notifier()
@@ -140,7 +142,7 @@ class Loop:
                     if self._fast_path and not self._reload_asked and not self._stop:
                         with log.bound(pass_id=self.pass_id):
                             done, _ = self._attempt("ahead", self._fast_path)
-                        self._schedule.looked_ahead(done=bool(done))
+                        self._schedule.looked_ahead(done=bool(done), awaited=self._is_awaited())
                 elif self._schedule.due() <= self._clock():
                     with log.bound(pass_id=self.pass_id):
                         self._one_pass()

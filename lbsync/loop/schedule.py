@@ -82,9 +82,12 @@ class Schedule:
             longest = max(longest, FILE_WITHIN_S)
         return min(self._first_wake + longest, self._timer)
 
-    def looked_ahead(self, *, done: bool) -> None:
-        """The last wake was looked at ahead of the pass. `done`: only the file has yet to follow."""
+    def looked_ahead(self, *, done: bool, awaited: bool = False) -> None:
+        """The last wake was looked at ahead of the pass. `done`: only the file has yet to follow; `awaited`: and
+        somebody waits for just that, so no further change is waited for."""
         self._done += done
+        if done and awaited:
+            self._last_wake -= self.pace.debounce
 
     def begun(self) -> None:
         """A pass begins; it answers all wakes so far."""

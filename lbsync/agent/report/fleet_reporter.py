@@ -26,7 +26,7 @@ from lbsync.agent.report.fleet_records import GuardedWrite, PublishedRecord, Ref
 from lbsync.agent.report.presence import NameTaken, Presence, instance
 from lbsync.agent.report.trouble import KeptLease, Trouble
 from lbsync.clients.source import Source
-from lbsync.errors import Conflict, LbsyncError
+from lbsync.errors import Conflict, LbsyncError, Unavailable
 from lbsync.model.orders import OrderAnswer
 from lbsync.model.records import AgentRecord
 from lbsync.model.snapshot import Snapshot
@@ -113,6 +113,14 @@ class Fleet:
         """Take in what is to be told after a pass. Never blocks; only the newest is told."""
         self._status, self._noted_at = status, time.monotonic()
         self._woken.set()
+
+    def is_awaited(self) -> bool:
+        """Tell whether somebody waits for the newest change of all. From any thread; never blocks."""
+        try:
+            there = self._source.leased(WATCHERS)
+        except Unavailable:
+            return False
+        return any(revision >= there.followed_revision > 0 for revision in asked(there).revisions)
 
     def close(self) -> None:
         """Take the record back and end the thread, as far as etcd answers in time."""

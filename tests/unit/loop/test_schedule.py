@@ -129,3 +129,15 @@ def test_the_file_may_follow_a_little_later_what_is_in_force_already() -> None:
     schedule.woken(2.0)
     schedule.looked_ahead(done=False)
     assert schedule.due() == 1.0 + PACE.debounce_max
+
+
+def test_whoever_waits_for_what_is_in_force_already_need_not_wait_for_further_changes() -> None:
+    schedule = idle_schedule(now=0.0)
+    schedule.woken(1.0)
+    schedule.looked_ahead(done=True, awaited=True)
+    assert schedule.due() <= 1.0
+    schedule.begun()
+    schedule.ended(1.1, retry=False)
+    schedule.woken(2.0)
+    schedule.looked_ahead(done=False, awaited=True)
+    assert schedule.due() == 2.0 + PACE.debounce, "more than the file is left: that may be a reload"
