@@ -169,7 +169,8 @@ def test_what_fails_leaves_nothing_behind_or_the_old_version_as_it_was(site: Sit
     assert failed.returncode == Exit.DEPLOYMENT_FAILED, failed.stdout + failed.stderr
     assert "ends again and again (CrashLoopBackOff): the last time with code 3" in failed.stdout
     assert "app: no database" in failed.stdout
-    assert site.objects() == site.keys() == []
+    assert site.objects() == []
+    wait_until("the publisher to follow", lambda: site.keys() == [])
 
     site.controllers.trouble("app:1", None)
     done = site.apply_while_the_api_server_restarts()

@@ -17,7 +17,7 @@ from lbsync.clients.source import Put
 from lbsync.deployer.beginning import Begun
 from lbsync.deployer.ledger import new_id
 from lbsync.deployer.versions.expiry import end_old_versions
-from lbsync.errors import Exit, Rejected
+from lbsync.errors import Exit, LbsyncError, Rejected
 from lbsync.model.deploying import VersionRecord
 from lbsync.schema.decode import encode
 from lbsync.schema.deploying import app_key
@@ -90,14 +90,20 @@ def apply(args: argparse.Namespace, desk: Desk) -> Exit:
 
 
 def _end_old_versions(desk: Desk, app: ServiceId) -> None:
-    """See to old versions whose time is up, also those of earlier commands: with no server running nobody else does."""
+    """See to old versions whose time is up, also those of earlier commands: with no server running nobody else does.
+    What comes of it does not change how the deployment ended."""
     deadline = time.monotonic() + _ENDING_S
-    tools = desk.tools
-    while end_old_versions(tools.ledger, tools.providers, app, tools.ttl):
-        if time.monotonic() >= deadline:
-            Terminal().line(f"{app}: pods of an old version are still ending")
-            return
-        time.sleep(_LOOK_S)
+    tools, terminal = desk.tools, Terminal(sys.stderr)
+    try:
+        while end_old_versions(tools.ledger, tools.providers, app, tools.ttl):
+            if time.monotonic() >= deadline:
+                terminal.line(f"{app}: pods of an old version are still ending")
+                return
+            time.sleep(_LOOK_S)
+    except LbsyncError as error:
+        terminal.line(
+            f"{app}: an old version could not be ended, the next deployment tries again: {error}"
+        )
 
 
 def _text(path: str) -> bytes:
