@@ -86,13 +86,13 @@ def plain(debian: Path, tmp_path: Path) -> Iterator[Machine]:
         machine.stop()
 
 
-def dpkg(machine: Machine, action: str, what: Path | str = "lbsync") -> str:
+def dpkg(machine: Machine, action: str, what: Path | str = "lbsync", *, check: bool = True) -> str:
     """Run dpkg as configuration management does, where nobody answers; return what it says."""
     if isinstance(what, Path):
         shutil.copy(what, machine.root / "root")
         what = f"/root/{what.name}"
     how = "DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io"
-    return machine.sh(f"{how} {action} {what} 2>&1 </dev/null")
+    return machine.sh(f"{how} {action} {what} 2>&1 </dev/null", check=check)
 
 
 class Commands:
@@ -152,6 +152,11 @@ def follow(machine: Machine, said: str) -> None:
 def test_a_package_is_installed_while_haproxy_serves_and_changes_nothing(
     plain: Machine, older: Path
 ) -> None:
+    # What `make install` brought comes first in PATH, and is not to be mixed with the package's.
+    plain.sh("mkdir -p /usr/local/lib/lbsync; ln -s 1 /usr/local/lib/lbsync/current")
+    refused = dpkg(plain, "-i", older, check=False)
+    assert "make uninstall PREFIX=/usr/local" in refused
+    plain.sh("rm -r /usr/local/lib/lbsync")
     with load(plain, rate=100) as running:
         said = dpkg(plain, "-i", older)
     assert running.failures == []
@@ -248,3 +253,9 @@ def test_apt_does_not_wait_for_an_agent_that_waits_for_haproxy(
     )
     errors = "journalctl -u lbsync-agent -p err -o cat --no-pager"
     wait_until("the reason", lambda: "no_such" in plain.sh(errors))
+    # Who copied the drop-in instead of linking it: HAProxy's next start still needs what a purge would remove.
+    place = "/etc/systemd/system/haproxy.service.d/lbsync.conf"
+    plain.sh(f"rm {place}; cp /etc/lbsync/haproxy.service.conf {place}")
+    said = dpkg(plain, "--purge")
+    assert "kept /var/lib/lbsync" in said
+    plain.sh("systemctl daemon-reload; systemctl restart haproxy")
