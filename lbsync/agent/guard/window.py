@@ -183,8 +183,9 @@ class Window:
         """Move what ran into the past, where it stays for the window."""
         if row.running is None:
             return
-        tried = old.ready - row.untried.keys() if row.untried else old.ready
-        left = msgspec.structs.replace(old, ready=tried)
+        left = old
+        if not old.ready.isdisjoint(row.untried):
+            left = msgspec.structs.replace(old, ready=old.ready - row.untried.keys())
         last = row.past[-1] if row.past else None
         is_alike = last is not None and last.reach.ways == old.ways
         if last is not None and not is_alike and _is_full(row.past):
