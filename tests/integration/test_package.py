@@ -125,3 +125,11 @@ def test_the_package_and_make_install_name_the_same_steps() -> None:
     made = [step.replace("$SYSCONFDIR", "/etc") for step in steps(ROOT / "scripts/install")]
     assert made[0].startswith("systemd-sysusers")
     assert made[1:] == steps(DEBIAN / "postinst")
+
+
+@pytest.mark.parametrize("unit", sorted(ROOT.glob("systemd/*.service")), ids=lambda path: path.stem)
+def test_every_unit_is_brought_and_taken_away(unit: Path) -> None:
+    """A new one that a removal forgets runs on from files that are gone."""
+    scripts = [ROOT / f"scripts/{name}" for name in ("deb", "install", "uninstall")]
+    scripts += [DEBIAN / name for name in ("postinst", "prerm", "postrm")]
+    assert [path.name for path in scripts if unit.stem not in path.read_text()] == []
