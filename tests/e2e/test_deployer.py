@@ -12,6 +12,7 @@ from harness.load import Load
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from harness.web import WebServer
+from lbsync.clients.haproxy import answers
 from lbsync.errors import Exit
 from lbsync.model.deploying import DeploymentRecord, VersionsRecord
 from lbsync.schema import deploying
@@ -66,6 +67,17 @@ class Cart:
             return ended[0]
 
         return end
+
+    def fell_ill(self, group: str) -> None:
+        """Have a group fail its checks, and wait until both HAProxys have noticed."""
+        self.web[group].health = 500
+
+        def is_down(stack: Stack) -> bool:
+            found = answers.parse_servers(stack.haproxy.ask("@1 show servers state"))
+            states = [one.op_state for one in found if one.backend == f"be_shop_cart_{group}"]
+            return states == [answers.OP_STOPPED]
+
+        wait_until(f"{group} to be down", lambda: all(map(is_down, self.stacks)))
 
     def record(self) -> DeploymentRecord | None:
         """The deployment that is under way."""
@@ -143,7 +155,7 @@ def test_a_version_that_answers_with_errors_goes_back_by_itself(cart: Cart) -> N
 
 
 def test_a_version_that_never_comes_up_gets_no_request(cart: Cart) -> None:
-    cart.web["green"].health = 500
+    cart.fell_ill("green")
     ended = cart.switch("green", *AT_ONCE, "--stage-timeout", "4s")
     assert ended.returncode == Exit.DEPLOYMENT_FAILED
     assert "0 of 2 staged; lb-1: green is DOWN (L7STS 500)" in ended.stdout
@@ -151,7 +163,7 @@ def test_a_version_that_never_comes_up_gets_no_request(cart: Cart) -> None:
 
 
 def test_of_two_commands_at_once_one_wins_and_the_other_says_who_has_it(cart: Cart) -> None:
-    cart.web["green"].health = 500
+    cart.fell_ill("green")
     end = cart.aside("switch", "shop/cart", "green", "--wait")
     wait_until("the first to begin", lambda: cart.record() is not None)
     second = cart.switch("green", *AT_ONCE)
