@@ -1,6 +1,8 @@
 """`lbsync service show`: one service as it is written, and as it does on each host."""
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -9,9 +11,12 @@ from lbsync.cli.fleet import health
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Rejected
+from lbsync.model.health import GroupHealth
+from lbsync.model.records import QuarantineRecord
 from lbsync.schema import fleet
 from lbsync.schema import service_document as document
 from lbsync.schema.reading import one_line
+from lbsync.schema.service_document import Summary
 
 
 def show_service(args: argparse.Namespace, source: Source) -> Exit:
@@ -36,24 +41,34 @@ def show_service(args: argparse.Namespace, source: Source) -> Exit:
         }
         Terminal().block(to_json(facts))
         return code
-    terminal = Terminal()
-    shares = (
-        stored.get("route", {}).get("groups") if isinstance(stored.get("route"), dict) else None
-    )
+    _write(row, stored, refused)
+    _write_hosts(hosts)
+    health.tell(asked)
+    return code
+
+
+def _write(row: Summary, stored: Mapping[str, Any], refused: QuarantineRecord | None) -> None:
+    """Write what is stored of a service, and what is wrong with it."""
+    route = stored.get("route")
+    shares = route.get("groups") if isinstance(route, dict) else None
     split = ", ".join(f"{group} {share}" for group, share in (shares or {}).items())
-    for name, text in (
-        ("service", f"{service} ({row.mode})"),
+    rows = [
+        ("service", f"{row.service} ({row.mode})"),
         ("reached by", row.reached_by),
         ("servers", row.servers_by_group),
         ("traffic", split or "every group that has servers, alike"),
         *(("problem", problem) for problem in row.problems),
-        *(
-            [("quarantined", f"{one_line(refused.reason)} (says {refused.host})")]
-            if refused
-            else []
-        ),
-    ):
+    ]
+    if refused:
+        rows.append(("quarantined", f"{one_line(refused.reason)} (says {refused.host})"))
+    terminal = Terminal()
+    for name, text in rows:
         terminal.line(f"{terminal.paint(f'{name:<13}', 'dim')}{text}")
+
+
+def _write_hosts(hosts: Mapping[str, Mapping[str, GroupHealth] | None]) -> None:
+    """Write how the servers do on each host."""
+    terminal = Terminal()
     for host, groups in sorted(hosts.items()):
         terminal.line()
         terminal.line(terminal.paint(host, "bold"))
@@ -71,5 +86,3 @@ def show_service(args: argparse.Namespace, source: Source) -> Exit:
                     for server in told.servers
                 ],
             )  # fmt: skip
-    health.tell(asked)
-    return code
