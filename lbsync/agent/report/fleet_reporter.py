@@ -8,8 +8,6 @@ should, so a lost lease, a wiped etcd and a key that somebody removed are all th
 import contextlib
 import threading
 import time
-from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -22,14 +20,14 @@ from lbsync.agent.orders import Orders
 from lbsync.agent.report import fleet_records
 from lbsync.agent.report.acknowledgement import Acknowledgement
 from lbsync.agent.report.deeds import Deeds
-from lbsync.agent.report.fleet_records import GuardedWrite, PublishedRecord, Refusal
+from lbsync.agent.report.explanations import Explanations
+from lbsync.agent.report.fleet_records import PublishedRecord
 from lbsync.agent.report.presence import NameTaken, Presence, instance
 from lbsync.agent.report.trouble import KeptLease, Trouble
 from lbsync.clients.source import Source
-from lbsync.errors import Conflict, LbsyncError, Unavailable
+from lbsync.errors import LbsyncError, Unavailable
 from lbsync.model.orders import OrderAnswer
 from lbsync.model.records import AgentRecord
-from lbsync.model.snapshot import Snapshot
 from lbsync.schema.decode import encode
 from lbsync.schema.fleet import agent_key
 from lbsync.schema.health import WATCHERS, asked
@@ -51,10 +49,6 @@ _TIMES_EVERY_S = 600.0
 _SILENT_S = (
     120.0  #: A pass ends every ten seconds or so; after this long without one the agent hangs.
 )
-#: Chores between two looks at the record: many bad keys must not keep an acknowledgement waiting.
-_MOST_CHORES = 50
-#: Until what is left of them is looked for again; the mirror has seen our own writes by then.
-_AGAIN_S = 0.05
 #: How often within one time to live what was told is compared with what stands there.
 _LOOKS = 3
 #: By when a watch that is open has surely shown our own write.
@@ -76,14 +70,12 @@ class Fleet:
         self._status: Status | None = None
         self._lease = KeptLease()
         self._told: PublishedRecord | None = None
-        self._explained: dict[str, Refusal] | None = None
-        self._floor = 0
         self._noted_at = time.monotonic()
-        self._check_at = self._explain_at = 0.0
+        self._check_at = 0.0
         self._rival = ""
         self._is_away = True
         self._speaking = Trouble("tell the fleet what this host serves")
-        self._explaining = Trouble("tell the owners of services why they are quarantined")
+        self._explanations = Explanations(source, self._host)
         self._woken = threading.Event()
         self._stopped = threading.Event()
         self._thread = KeptThread(self._run, "fleet")
@@ -152,7 +144,8 @@ class Fleet:
             self._is_away = True
         elif self._is_away:
             self._is_away = False
-            self._speaking.until = self._explaining.until = self._check_at = 0.0
+            self._speaking.until = self._check_at = 0.0
+            self._explanations.retry()
         return not self._is_away
 
     def _due(self) -> float:
@@ -162,12 +155,12 @@ class Fleet:
         if self._is_away:
             return time.monotonic() + _AWAY_S
         speak_at = max(self._speak_at(self._record(self._status)), self._speaking.until)
-        return min(self._check_at, speak_at, max(self._explain_at, self._explaining.until))
+        return min(self._check_at, speak_at, self._explanations.due)
 
     def _round(self, status: Status) -> None:
         if time.monotonic() >= self._check_at:
             self._check_at = time.monotonic() + self._ttl / _LOOKS
-            self._explain_at, self._floor = 0.0, 0
+            self._explanations.look_again()
             self._look()
         self._order = self._orders.look(status)
         record = self._record(status)
@@ -175,7 +168,8 @@ class Fleet:
             # Before anything else: the word of a host without a record does not count.
             self._speak(record)
         if status.revision_seen:
-            self._explain(fleet_records.refusals(status), status.revision_seen)
+            refused = fleet_records.refusals(status)
+            self._explanations.update(refused, status.revision_seen, self._check_at)
         # After the reasons: whoever waited for the record finds them.
         if self._told is not None and (lease := self._lease.current) is not None:
             self._ack.say(self._told.record, record, lease)
@@ -257,34 +251,6 @@ class Fleet:
         except NameTaken as taken:
             self._speaking.until = now + self._ttl / _LOOKS
             self._meet(str(taken))
-
-    def _explain(self, refused: dict[str, Refusal], revision: int) -> None:
-        """Bring `quarantine/` to what this host refuses; the rest comes in further rounds."""
-        now = time.monotonic()
-        if now < self._explaining.until or (refused == self._explained and now < self._explain_at):
-            return
-        self._explained, self._explain_at = refused, self._check_at
-        try:
-            snapshot = self._source.snapshot()
-            todo = list(islice(self._chores(snapshot, refused, revision), _MOST_CHORES + 1))
-            for chore in todo[:_MOST_CHORES]:
-                with contextlib.suppress(Conflict):  # somebody was faster; the next look tells
-                    self._floor = self._source.commit(chore.guards, [chore.op])
-        except LbsyncError as error:
-            self._explained = None
-            self._explaining.failed(error, worth_saying=self._source.health().ok)
-            return
-        self._explaining.over()
-        if len(todo) > _MOST_CHORES or snapshot.revision < self._floor:
-            self._explain_at = now + _AGAIN_S
-
-    def _chores(
-        self, snapshot: Snapshot, refused: dict[str, Refusal], revision: int
-    ) -> Iterable[GuardedWrite]:
-        """Yield what is to be done; nothing while the mirror has not seen our own last write."""
-        if snapshot.revision < self._floor:
-            return ()
-        return fleet_records.chores(refused, snapshot.items, self._host, revision)
 
     def _fall_silent(self) -> None:
         lease, told = self._lease.forget(), self._told
