@@ -242,7 +242,8 @@ class Fleet:
         value = encode(record)
         try:
             with self._speaking.trying(self._source, self._lease):
-                first = self._told is None
+                # What hung on a lease that has ended is gone, perhaps with all that was stored.
+                first = self._told is None or self._lease.current is None
                 lease = self._lease.of(self._source, self._ttl)
                 revision = self._presence.write(record, value, lease, first=first)
                 self._told = PublishedRecord(record, value, revision, time.monotonic())
