@@ -205,6 +205,9 @@ def test_hosts_are_drained_and_undrained_by_an_order_and_it_is_known_who_did(
 ) -> None:
     (one, agent), (two, other) = fleet
     assert wait(one, "--hosts", "lb-1,lb-2").returncode == Exit.OK
+    # So that there is a generation to go back to.
+    put = command(one, "service", "put", "shop/later", "--host", "later.example", "--wait")
+    assert put.returncode == Exit.OK, put.stderr
     planned = command(one, "drain", "--fleet", "--hosts", "lb-2", "--reason", "kernel")
     assert planned.returncode == Exit.REJECTED
     assert "lb-2  takes part  answers 503 to health checks" in planned.stderr
@@ -257,7 +260,7 @@ def test_hosts_are_drained_and_undrained_by_an_order_and_it_is_known_who_did(
     ]  # fmt: skip
     assert (told[-5]["detail"], told[-2]["detail"]) == ("kernel", earlier)
     assert " on " in told[-5]["by"]
-    assert ("service put", "shop/new") in {(each["action"], each["what"]) for each in told}
+    assert ("service put", "shop/later") in {(each["action"], each["what"]) for each in told}
 
 
 def test_what_the_fleet_writes_makes_nobody_work(fleet: tuple[Host, Host]) -> None:
