@@ -51,7 +51,7 @@ Host = tuple[Stack, AgentProcess]
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host]]:
-    """Two hosts, lb-1 and lb-2, each with HAProxy and a running agent; service `shop/web`.
+    """Two hosts, lb-1 and lb-2, each with HAProxy and a running agent, in step; service `shop/web`.
 
     One for all tests: each leaves both at work, and uses names of its own.
     """
@@ -80,6 +80,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host
             assert prepared.returncode == 0, prepared.stderr
             stack.haproxy.start()
             agent.start(ready=False)
+        reported = command(stacks[0], "wait", "--hosts", "lb-1,lb-2")
+        assert reported.returncode == 0, reported.stdout + reported.stderr
         yield (stacks[0], agents[0]), (stacks[1], agents[1])
     finally:
         for agent in agents:
