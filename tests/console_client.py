@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from lbsync.clients.source import Put
 from lbsync.console import app
 from lbsync.console.board import Board
+from lbsync.console.cluster_watch import ClusterWatch
 from lbsync.console.context import Context
 from lbsync.console.deploying import Deploying
 from lbsync.console.health_watch import HealthWatch
@@ -143,6 +144,7 @@ class ConsoleClient:
             Sessions(self.tokens, 600.0), Operations(self.source), Places(self.settings.max_streams),
             HealthWatch(self.source, "a test"),
             Deploying(self.source, Ledger(self.deployments, "/lbsync/", "a test"), providers(Settings())),
+            ClusterWatch(replace(Settings(), console=self.settings), self.board.wake),
         )  # fmt: skip
         self._app = app.make(self.context)
 

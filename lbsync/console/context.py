@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from lbsync.console.board import Board
+from lbsync.console.cluster_watch import ClusterWatch
 from lbsync.console.deploying import Deploying
 from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
@@ -41,6 +42,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     streams: Places
     health: HealthWatch
     deploying: Deploying
+    cluster: ClusterWatch
 
     def is_welcome(self, visitor: Visitor) -> bool:
         """Tell whether somebody who was let in still would be: his token is there."""

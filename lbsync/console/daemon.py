@@ -13,6 +13,7 @@ from lbsync.clients.source import Source, Transactional
 from lbsync.clients.sources import open_source
 from lbsync.console import app, server
 from lbsync.console.board import Board
+from lbsync.console.cluster_watch import ClusterWatch
 from lbsync.console.context import Context
 from lbsync.console.deployer import Deployer
 from lbsync.console.deploying import Deploying
@@ -120,6 +121,7 @@ class _Service:
             Places(console.max_streams),
             HealthWatch(stores.source, f"the console on {settings.host}"),
             Deploying(stores.source, stores.ledger, providers(settings)),
+            ClusterWatch(settings, self._board.wake),
         )
         self._server = server.make(app.make(self._context), console)
         self._server.on_exit = self._board.close
@@ -138,12 +140,15 @@ class _Service:
         log.get().info(f"the console listens on {scheme}://{console.bind}/")
         beating = asyncio.create_task(self._beat())
         asking = asyncio.create_task(self._context.health.run())
+        looking = asyncio.create_task(self._context.cluster.run())
         try:
             await self._server.serve(sockets=[listener])
         finally:
             beating.cancel()
             asking.cancel()
-            await asyncio.wait({asking})
+            looking.cancel()
+            self._context.cluster.close()
+            await asyncio.wait({asking, looking})
             self._notifier.stopping()
 
     async def _beat(self) -> None:

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from lbsync.values.addresses import Bind, Network
 from lbsync.values.basic import Duration, FilePath
+from lbsync.values.checks import StoreCheck
 from lbsync.values.names import Host
 
 
@@ -47,6 +48,17 @@ class Console(msgspec.Struct, frozen=True):
         Meta(description="Where the hashes of tokens are kept, by `lbsync token`. Empty: "
              "`console-tokens.json` in `state_dir`."),
     ] = None  # fmt: skip
+    kubernetes: Annotated[
+        bool,
+        Meta(description="Show nodes and pods of the cluster that `[deployer]` names, on the page of the cluster. "
+             "Needs the right to list both."),
+    ] = False  # fmt: skip
+    checks: Annotated[
+        tuple[StoreCheck, ...],
+        Meta(description='Data stores that the same page shows, as in `["main=tcp://10.0.0.5:5432", '
+             '"search=http://10.0.0.9:9200/_cluster/health"]`: whether they take connections, or answer with '
+             "200 to 399. They are asked while somebody looks."),
+    ] = ()  # fmt: skip
     session_life: Annotated[
         Duration,
         Meta(extra={"min": "1m", "max": "7d"},

@@ -39,6 +39,7 @@ _KIND = {
     "Program": "path",
     "ServerClaim": "NAMESPACE=NETWORK",
     "SourceSpec": "source",
+    "StoreCheck": "NAME=URL",
     "bool": "true or false",
     "int": "number",
     "str": "string",

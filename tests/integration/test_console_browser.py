@@ -17,7 +17,7 @@ from tests.integration.test_console import PREFIX, Fleet
 
 PATHS = (
     "/", "/hosts/lb-2", "/services", "/services/shop/cart", "/refused", "/publishers",
-    "/lookup?url=cart.example.com", "/login", "/nowhere", "/apps", "/apps/shop/cart", "/deployments",
+    "/lookup?url=cart.example.com", "/login", "/nowhere", "/cluster", "/apps", "/apps/shop/cart", "/deployments",
     f"/deployments/shop/cart/{UNDER_WAY}",
 )  # fmt: skip
 #: For each text that is shown: whether its colour stands out from what is behind it (WCAG 2.2, 1.4.3).

@@ -51,7 +51,13 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
     async def content(self) -> Rendered:
         """Return the part of the page that changes. Raises `RequestProblem`, and `Unavailable`."""
         now = time.time()
-        question = Question(self.parts, self.query, now, self.visitor.namespaces)
+        cluster = self.context.cluster
+        if self.page.is_cluster:
+            cluster.look()
+        seen = cluster.seen if self.page.is_cluster else None
+        question = Question(
+            self.parts, self.query, now, self.visitor.namespaces, seen, cluster.is_configured
+        )
         shown = await self.context.board.shown()
         watched = self.page.watches(question)
         if watched == EVERYTHING or watched in shown.index:
@@ -63,7 +69,7 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
             tuple(self.parts.items()), tuple(self.query.items()), away, tick,
             self.visitor.name != "", self.visitor.right, self.visitor.namespaces,
         )  # fmt: skip
-        state = (shown.index, shown.deployments, shown.answers if watched else None)
+        state = (shown.index, shown.deployments, shown.answers if watched else None, seen)
         return self.context.renderer.fragment(
             self.page.template,
             key,

@@ -8,6 +8,7 @@ from litestar import get
 from litestar.params import FromPath, QueryParameter
 
 from lbsync.console.context import EVERYBODY, AnyRequest, context_of, visitor_of
+from lbsync.console.facts.cluster import ClusterView, cluster_view
 from lbsync.console.facts.health import HealthView, health_view
 from lbsync.console.facts.history import HistoryView, history_view
 from lbsync.console.facts.hosts import FleetView, HostView, fleet_view, host_view
@@ -125,6 +126,16 @@ async def publishers(request: AnyRequest) -> PublishersView:
     return publishers_view(shown.state, time.time())
 
 
+@get("/cluster", summary="Nodes, pods and data stores", opt=EVERYBODY, responses=problems(404))
+async def cluster(request: AnyRequest) -> ClusterView:
+    """Return nodes, pods and data stores, those that need somebody first. The first time nobody has looked yet: a
+    second later it is there."""
+    watch = context_of(request).cluster
+    watch.look()
+    namespaces = visitor_of(request).namespaces
+    return cluster_view(watch.seen, namespaces, is_configured=watch.is_configured)
+
+
 @get("/history", summary="Who did what", responses=problems(404))
 async def history(request: AnyRequest) -> HistoryView:
     """Return who did what, the newest first."""
@@ -152,6 +163,7 @@ HANDLERS = [
     service_health,
     refused,
     publishers,
+    cluster,
     history,
     lookup,
 ]

@@ -6,6 +6,7 @@ import msgspec
 
 from lbsync.console.board import Shown
 from lbsync.console.facts.apps import app_view, apps_view
+from lbsync.console.facts.cluster import Seen, cluster_view
 from lbsync.console.facts.deployment import deployment_view, events_view
 from lbsync.console.facts.deployments import named
 from lbsync.console.facts.health import health_view
@@ -35,6 +36,10 @@ class Question(msgspec.Struct, frozen=True):
     """Seconds since 1970."""
     namespaces: tuple[str, ...] = ()
     """All that may be shown; none: everything."""
+    cluster: Seen | None = None
+    """What was found of nodes, pods and data stores; None: nobody looked yet."""
+    has_cluster: bool = False
+    """Whether any of that is set to be looked at."""
 
     def number(self, name: str, default: int) -> int:
         """Return a whole number of the query; the default for anything else."""
@@ -53,6 +58,8 @@ class Page(msgspec.Struct, frozen=True):
     """Raises `RequestProblem` where there is no such thing."""
     by_time: bool = False
     """It changes by the clock alone, too."""
+    is_cluster: bool = False
+    """Its visitor looks at nodes, pods and data stores."""
     is_for_everybody: bool = False
     """It shows a token of some namespaces nothing but these; else only a path with `{ns}` is opened to it."""
     watches: Callable[[Question], str] = lambda _: ""
@@ -127,6 +134,10 @@ def _deployments(shown: Shown, asked: Question) -> object:
     return known.history(named(known.names, asked.namespaces), asked.query.get("after", ""), _PER)
 
 
+def _cluster(_: Shown, asked: Question) -> object:
+    return cluster_view(asked.cluster, asked.namespaces, is_configured=asked.has_cluster)
+
+
 def _refused(shown: Shown, _: Question) -> object:
     return refused_view(shown.state)
 
@@ -156,6 +167,9 @@ PAGES = (
         "deployment.html.j2",
         "Deployment",
         _deployment,
+    ),
+    Page(
+        "/cluster", "cluster.html.j2", "Cluster", _cluster, is_for_everybody=True, is_cluster=True
     ),
     Page("/refused", "refused.html.j2", "Refused keys", _refused),
     Page("/publishers", "publishers.html.j2", "Publishers", _publishers, by_time=True),

@@ -34,6 +34,7 @@ PATHS = (
     "/", "/hosts/lb-1", "/hosts/lb-2", "/hosts/lb-3", "/services", "/services?q=cart&order=trouble",
     "/services/shop/cart", "/services/db/main", "/services/shop/bad", "/refused", "/publishers",
     "/lookup?url=https://cart.example.com/api/x", "/apps", "/apps/shop/cart", "/apps/shop/bad", "/deployments",
+    "/cluster",
     f"/deployments/shop/cart/{UNDER_WAY}", f"/deployments/db/main/{ENDED}",
 )  # fmt: skip
 

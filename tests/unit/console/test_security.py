@@ -258,6 +258,7 @@ def test_only_these_are_shown_to_a_token_whatever_its_namespaces(console: Consol
     assert shown == {
         "/login", "/logout", "/healthz", "/static/", "/api/health", "/api/schema", "/api/schema/",
         "/api/schema/openapi.json", "/services", "/live/services", "/api/services",
+        "/cluster", "/live/cluster", "/api/cluster",
         "/apps", "/live/apps", "/api/apps", "/deployments", "/live/deployments", "/api/deployments",
     }  # fmt: skip
 
