@@ -144,9 +144,12 @@ class Deploying:
         record = beginning.rollback(page, version, done[0], done[0].strategy, begun)
         return self._begin(page, Planned(record, f"rollback to {version.group}"), asked)
 
-    def command(self, app: ServiceId, deployment: str, what: Command, by: str) -> None:
-        """Say what is to become of a deployment that is under way. Raises `LbsyncError`."""
-        requests.command(self._ledger, app, deployment, what, by)
+    def command(
+        self, app: ServiceId, deployment: str, what: Command, by: str, *, revision: int = 0
+    ) -> None:
+        """Say what is to become of a deployment that is under way. `revision`: at which it was read, where that
+        matters. Raises `LbsyncError`."""
+        requests.command(self._ledger, app, deployment, what, by, revision=revision)
 
     def revision(self, app: ServiceId, deployment: str) -> int:
         """Return the revision at which a deployment was written last; 0: there is none. Raises `Unavailable`."""

@@ -121,9 +121,11 @@ async def order_command(request: AnyRequest, app: ServiceId, deployment: str, co
     visitor = demand(request, "deploy")
     what = command_named(command)
     doing = deploying_of(request)
+    revision = 0
     if "if-match" in request.headers:
-        expected(request, await asyncio.to_thread(doing.revision, app, deployment))
-    await asyncio.to_thread(doing.command, app, deployment, what, str(visitor))
+        revision = await asyncio.to_thread(doing.revision, app, deployment)
+        expected(request, revision)
+    await asyncio.to_thread(doing.command, app, deployment, what, str(visitor), revision=revision)
     log.get().info(f"{app}: {command}", deployment=deployment, by=str(visitor))
 
 
