@@ -5,6 +5,7 @@ Every agent hears every other one's report. Were what somebody waits for told th
 """
 
 import time
+import zlib
 
 from lbsync.agent.report import fleet_records
 from lbsync.clients.source import Lease, Source
@@ -28,8 +29,15 @@ class Acknowledgement:
         self._key = acknowledgement_key(host)
         self._not_before = 0.0
         self._current = 0, 0
+        self._at = float("-inf")
+        self._share = zlib.crc32(host.encode()) / 2**32
         self.said: AgentRecord | None = None
         """None: nothing that is newer than the host's report."""
+
+    def report_after(self, apart: float) -> float:
+        """Return when the host's report, which every other host hears, may follow what was told last: some time within
+        `apart` seconds, since all hosts were asked at the same moment."""
+        return self._at + self._share * apart
 
     def up_to(self, revision: int, there: Snapshot) -> int:
         """Return up to which revision what was proved at `revision` is all there is; see `AgentRecord.up_to`.
@@ -53,4 +61,4 @@ class Acknowledgement:
         except LbsyncError:
             return  # the lease has ended: the report finds that out
         else:
-            self.said = record
+            self.said, self._at = record, time.monotonic()

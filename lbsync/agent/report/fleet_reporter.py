@@ -231,8 +231,9 @@ class Fleet:
             return self._check_at
         if kind == "times":
             return self._told.at + _TIMES_EVERY_S
-        is_pressing = fleet_records.is_pressing(self._told.record, record, awaited)
-        return self._told.at + (min(_PRESSING_APART_S, self._apart) if is_pressing else self._apart)
+        if fleet_records.is_pressing(self._told.record, record, awaited):
+            return self._told.at + min(_PRESSING_APART_S, self._apart)
+        return max(self._told.at + self._apart, self._ack.report_after(self._apart))
 
     def _speak(self, record: AgentRecord) -> None:
         now = time.monotonic()

@@ -84,7 +84,9 @@ def run(args: argparse.Namespace) -> Exit:
             snapshot, found.values, found.places,
             tree=args.tree or "", prune=args.prune, force=args.force,
         )  # fmt: skip
-        services = {str(service_of(change.key)) for change in planned.changes}
+        services = {
+            str(service) for change in planned.changes if (service := service_of(change.key))
+        }
         problems = [
             *found.problems,
             *planned.problems,
