@@ -44,9 +44,6 @@ _RATE = 75.0
 _GROWTH = 1.02
 """What an agent's memory may grow by in the second half of the time, and still be called flat: one that grows
 steadily does not pass because the time was short."""
-_GUARD_WINDOW = "1m"
-"""For as long the guard keeps what services reached. Ten minutes, as by default, fill only when the soak ends, with
-some MB: what grows then could not be told from what never goes."""
 _FEWER = 0.1
 """The part of the reloads of a release before 3.4 that is left with 3.4."""
 
@@ -174,10 +171,6 @@ class Host:
     def start(self, revision: int) -> None:
         """Serve the first services, and begin to ask for them."""
         self.stack.write_settings()
-        written = self.stack.config_file.read_text()
-        self.stack.config_file.write_text(
-            written.replace("[agent]\n", f'[agent]\nguard_window = "{_GUARD_WINDOW}"\n')
-        )
         command(self.stack, "prepare")
         self.stack.haproxy.start()
         self._agent.start()
