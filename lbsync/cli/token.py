@@ -19,7 +19,7 @@ examples:
   lbsync token rm ann
 
 rights, each with those before it: 'read' looks; 'deploy' deploys apps, and switches, pauses, cancels and rolls
-them back; 'admin' also drains balancers, confirms held removals and removes apps. A token of some namespaces
+them back; 'admin' also drains balancers, rolls them back and confirms held removals. A token of some namespaces
 shows and does nothing outside of them; what concerns all balancers needs one without.
 
 The file holds hashes, but for tokens that sign, and the console reads it whenever it changes; see docs/console.md.
