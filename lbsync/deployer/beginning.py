@@ -16,6 +16,7 @@ from lbsync.model.deploying import (
     VersionsRecord,
 )
 from lbsync.model.records import RouteRecord
+from lbsync.schema import deploying
 from lbsync.schema.keys import ServiceId
 from lbsync.timestamps import stamp
 
@@ -105,12 +106,16 @@ def _route_for(page: Page, group: str) -> RouteRecord | None:
 def refuse_second(page: Page) -> None:
     """Raise `Conflict` where a deployment of the app is under way."""
     app, active = page.keys.app, page.versions().active
-    if not active:
-        return
-    record = page.deployment(active)
-    if record is None:
-        return  # somebody removed it: nobody can carry it out, nor end it
+    record = page.deployment(active) if active else None
     lock = page.lock
+    if record is None and lock is not None:
+        key = f"{deploying.deploy_prefix(page.keys.prefix)}{deploying.lock_key(app)}"
+        raise Conflict(
+            f"{app}: {key} is held by {lock.holder}, though no deployment is under way; it goes by itself once "
+            "that one has ended; where it stays, nobody holds it: remove the key"
+        )
+    if record is None:
+        return  # or somebody removed it: nobody can carry it out, nor end it
     who = f", carried out by {lock.holder}" if lock else ""
     raise Conflict(
         f"{app}: deployment {active} ({record.phase}, to {record.version.group}) is under way{who}; 'lbsync deploy "

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 
 from lbsync.errors import Rejected
 from lbsync.model.deploying import DeploymentRecord
@@ -18,7 +19,11 @@ def apply(
     """Return the record after a command, and the event that tells of it. `by`: who says so; `now`: seconds since
     1970. Raises `Rejected` where the command makes no sense now, saying what would."""
     if record.is_ended:
-        raise Rejected(f"deployment {record.id} has ended: it is {record.phase}")
+        back = "; 'lbsync deploy rollback' brings back the version before"
+        raise Rejected(
+            f"deployment {record.id} has ended: it is {record.phase}"
+            f"{back if record.phase == 'deployed' and record.old is not UNSET else ''}"
+        )
     if record.phase == "reverting" or record.wish:
         raise Rejected(f"deployment {record.id} is on its way back: {record.reason or record.wish}")
     return _COMMANDS[command](record, by, now)

@@ -8,11 +8,12 @@ import msgspec
 
 from lbsync.clients.source import Delete, Expect, Guard, Lease, Put, Transactional
 from lbsync.deployer.page import Keys, Page
-from lbsync.errors import Unavailable
+from lbsync.errors import BadKey, Unavailable
 from lbsync.fleet import history
 from lbsync.model.deploying import DeploymentRecord, EventRecord, LockRecord, VersionsRecord
 from lbsync.model.health import WatcherRecord
 from lbsync.model.orders import HistoryRecord
+from lbsync.model.snapshot import Snapshot
 from lbsync.schema import deploying
 from lbsync.schema.decode import encode
 from lbsync.schema.health import WATCHERS
@@ -133,11 +134,22 @@ class Ledger:
         items = self.store.read([], [folder]).items
         return list(deploying.readable(DeploymentRecord, items, folder).values())[::-1]
 
-    def apps(self) -> dict[ServiceId, VersionsRecord]:
-        """Return all apps that were ever deployed. Raises `Unavailable`."""
+    def apps(self) -> tuple[dict[ServiceId, VersionsRecord], list[str]]:
+        """Return all apps that were ever deployed, and what is wrong with records of others that cannot be read.
+        Raises `Unavailable`."""
         items = self.store.read([], [deploying.VERSIONS]).items
         found = deploying.readable(VersionsRecord, items, deploying.VERSIONS)
-        return {ServiceId.parse(name): record for name, record in found.items()}
+        apps = {ServiceId.parse(name): record for name, record in found.items()}
+        faults = []
+        for key in sorted(items.keys() - {deploying.versions_key(app) for app in apps}):
+            app = deploying.owner(key)
+            if app is None:
+                continue
+            try:
+                Page(self.keys(app), Snapshot(0, 0, {key: items[key]})).versions()
+            except BadKey as fault:
+                faults.append(str(fault))
+        return apps, faults
 
     def servers(self) -> list[str]:
         """Return who carries out deployments in the background. Raises `Unavailable`."""

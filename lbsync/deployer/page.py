@@ -86,7 +86,16 @@ class Page(msgspec.Struct, frozen=True):
     def versions(self) -> VersionsRecord:
         """Return which versions there are. Raises `BadKey`."""
         item = self.item(deploying.versions_key(self.keys.app))
-        return deploying.read(VersionsRecord, item) if item else VersionsRecord()
+        if item is None:
+            return VersionsRecord()
+        try:
+            return deploying.read(VersionsRecord, item)
+        except BadKey as fault:
+            raise BadKey(
+                f"{deploying.deploy_prefix(self.keys.prefix)}{item.key}",
+                f"{fault.reason}; where a newer lbsync wrote it, use that one; else remove the key: what is live, "
+                "kept and counted is then not known any more",
+            ) from fault
 
     def deployment(self, name: str) -> DeploymentRecord | None:
         """Return a deployment; None: there is none. Raises `BadKey`."""

@@ -1,6 +1,7 @@
 """`lbsync deploy`: look at deployments, and say what is to become of one."""
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 
@@ -95,7 +96,9 @@ def run(args: argparse.Namespace) -> Exit:
 
 
 def _list(args: argparse.Namespace, desk: Desk) -> Exit:
-    apps = desk.ledger.apps()
+    apps, faults = desk.ledger.apps()
+    for fault in faults:
+        Terminal(sys.stderr).line(f"not shown: {fault}")
     if args.output == "json":
         Terminal().block(to_json({str(app): record for app, record in apps.items()}))
         return Exit.OK

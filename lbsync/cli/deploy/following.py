@@ -1,6 +1,7 @@
 """Carrying out a deployment in a command, or following whoever does, phase by phase."""
 
 import argparse
+import re
 import sys
 import time
 
@@ -85,8 +86,8 @@ class _Screen:
             waits = f"carried out by {run.holder}; {record.waits}"
         if self._terminal.is_screen:
             self._terminal.over(f"{_bar(record.phase)} {record.phase}: {waits}")
-        elif waits != self._waits and time.monotonic() - self._since >= _QUIET_S:
-            self._waits, self._since = waits, time.monotonic()
+        elif _kind(waits) != self._waits and time.monotonic() - self._since >= _QUIET_S:
+            self._waits, self._since = _kind(waits), time.monotonic()
             self._terminal.line(f"{'':8}  {record.phase:<12}waits: {waits}")
         sys.stdout.flush()
 
@@ -115,3 +116,8 @@ def event_line(event: EventRecord) -> str:
 def _bar(phase: Phase) -> str:
     done = _BAR.index(phase) if phase in _BAR else 0
     return f"[{'#' * done}{'.' * (len(_BAR) - 1 - done)}]"
+
+
+def _kind(waits: str) -> str:
+    """Return what is awaited without its numbers: a new count of requests is nothing new."""
+    return re.sub(r"\d+", "", waits)
