@@ -17,10 +17,11 @@ from lbsync.status import Status
 
 GRAVITY = (
     Exit.USAGE, Exit.APPLY_FAILED, Exit.UNAVAILABLE, Exit.FAILED, Exit.SETTINGS, Exit.UNVERIFIED,
-    Exit.REJECTED, Exit.CONFLICT, Exit.CHANGED, Exit.OK,
+    Exit.REJECTED, Exit.DEPLOYMENT_FAILED, Exit.ROLLED_BACK, Exit.CANCELLED, Exit.CONFLICT,
+    Exit.CHANGED, Exit.OK,
 )  # fmt: skip
 """All exit codes, the gravest first: what is served is wrong; nobody knows what is served; nothing
-new comes; something is not there yet; a part is left out; somebody else was faster."""
+new comes; something is not there yet; a part is left out; a deployment came to nothing; somebody else was faster."""
 
 
 class Degree(IntEnum):
