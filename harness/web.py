@@ -71,6 +71,9 @@ class WebServer:
         )
         await self._stopping.wait()
         server.close()
+        # A connection that was accepted a moment ago is not in `connections` yet.
+        if being_made := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(being_made, timeout=1.0)
         while connections:
             for connection in connections:
                 connection.abort()
