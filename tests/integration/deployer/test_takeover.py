@@ -255,3 +255,15 @@ def test_a_deployment_whose_record_somebody_removed_is_in_nobodys_way(site: Site
         balancer.down.clear()
     assert site.switch(app, "--watch", "0").wait(30) == 0
     assert site.groups(app) == {"green": 100}
+
+
+def test_an_app_whose_record_cannot_be_read_is_named_beside_the_others(site: Site) -> None:
+    app, other = site.service("spoilt"), site.service("fine")
+    site.store.commit(
+        [], [Put(deploying.versions_key(app), b"{bad"), Put(deploying.versions_key(other), b"{}")]
+    )
+    listed = launch.run(["--config", str(site.config), "deploy", "ls"])
+    assert listed.returncode == 0
+    assert str(other) in listed.stdout
+    key = f"{deploying.deploy_prefix(site.prefix)}versions/{app}"
+    assert f"not shown: {key}: " in listed.stderr
