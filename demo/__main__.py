@@ -8,6 +8,7 @@ import sys
 
 from demo import acts
 from demo.stage import Stage, set_up
+from demo.switch import switch
 from demo.terminal import Terminal
 from demo.traffic import Crowd
 
@@ -41,10 +42,11 @@ def play(stage: Stage, tell: Terminal) -> None:
     """One act after the other. Raises when one of them is not as promised."""
     acts.start(stage, tell)
     acts.load_shop(stage, tell)
-    crowd = Crowd(stage.http_port, acts.SHOP_HOST)
+    crowd = Crowd(stage.first.http_port, acts.SHOP_HOST)
     with crowd.asking():
         acts.add_server(stage, tell)
         acts.add_service(stage, tell)
+        switch(stage, tell)
         acts.break_service(stage, tell)
         acts.wipe(stage, tell)
     acts.count_lost(crowd, tell)
@@ -52,20 +54,22 @@ def play(stage: Stage, tell: Terminal) -> None:
 
 def keep(stage: Stage, tell: Terminal) -> None:
     """Load the example again and leave everything running until Ctrl-C."""
-    for key, value in stage.shop().items():
-        stage.put(key, value)
-    lbsync = f"{sys.executable} -m lbsync --config {stage.config}"
+    acts.load_again(stage)
+    first = stage.first
+    page = first.start_console()
+    lbsync = f"{sys.executable} -m lbsync --config {first.config}"
     etcdctl = f"ETCDCTL_API=3 etcdctl --endpoints={stage.etcd.node.url}"
     tell.step("It is yours: the example is loaded again, Ctrl-C ends it")
-    tell.did(f"statistics: http://127.0.0.1:{stage.stats_port}/   agent's log: {stage.agent_log}")
+    tell.did(f"the page of the fleet: {page}")
+    tell.did(f"statistics: http://127.0.0.1:{first.stats_port}/   agent's log: {first.agent_log}")
     if shutil.which("curl"):
-        tell.typed(f"curl -i -H 'Host: {acts.SHOP_HOST}' http://127.0.0.1:{stage.http_port}/")
+        tell.typed(f"curl -i -H 'Host: {acts.SHOP_HOST}' http://127.0.0.1:{first.http_port}/")
     else:
-        tell.typed(f"{sys.executable} -m demo.traffic {stage.http_port} {acts.SHOP_HOST} /")
+        tell.typed(f"{sys.executable} -m demo.traffic {first.http_port} {acts.SHOP_HOST} /")
     tell.typed(f"{lbsync} status")
     tell.typed(f"{lbsync} service ls")
     tell.typed(f"{lbsync} service get shop/cart")
-    tell.typed(f'{etcdctl} put /lbsync/routes/shop/storefront \'{{"groups": {{"green": 100}}}}\'')
+    tell.typed(f"{lbsync} switch shop/storefront green --wait --watch 5s")
     tell.typed(f"{etcdctl} get --prefix /lbsync/")
     try:
         signal.pause()

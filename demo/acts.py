@@ -1,12 +1,14 @@
-"""The five acts. Each does one thing to etcd and proves by requests what became of it."""
+"""The acts with one balancer. Each does one thing to etcd and proves by requests what became of it."""
 
 import time
 from collections.abc import Callable
 
-from demo.stage import PREFIX, Stage
+from demo.balancer import PREFIX, Balancer
+from demo.stage import Stage
 from demo.terminal import Terminal
 from demo.traffic import Crowd
 from harness.wait import wait_until
+from harness.web import WebServer
 
 SHOP_HOST = "shop.example.com"
 BLOG_HOST = "blog.example.com"
@@ -32,33 +34,38 @@ def timed(act: Callable[[], object]) -> float:
 
 def server(stage: Stage, number: int) -> dict[str, object]:
     """Return one of the web servers as the contract describes it; counted from 1."""
-    web = stage.web[number - 1]
+    return server_of(stage.web[number - 1])
+
+
+def server_of(web: WebServer) -> dict[str, object]:
+    """Return a web server as the contract describes it."""
     return {"name": web.name, "address": "127.0.0.1", "port": web.port}
 
 
 def start(stage: Stage, tell: Terminal) -> None:
     """Bring everything up, HAProxy with a first generation that knows no service."""
+    first = stage.first
     tell.step("Start etcd, three web servers, HAProxy and the agent")
-    stage.write_settings()
+    first.write_settings()
     tell.did(f"etcd at {stage.etcd.start().node.url}")
     tell.did("web servers " + ", ".join(f"{web.name} at {web.address}" for web in stage.web))
-    stage.lbsync("prepare")
-    stage.haproxy.start()
+    first.lbsync("prepare")
+    first.haproxy.start()
     tell.did(
-        f"HAProxy {stage.haproxy_version()}, master and worker, at http://127.0.0.1:{stage.http_port}"
+        f"HAProxy {first.haproxy_version()}, master and worker, at http://127.0.0.1:{first.http_port}"
     )
-    stage.start_agent()
-    tell.did(f"lbsync agent, process {stage.agent.pid if stage.agent else 0}")
-    first = wait_until("the agent's first pass", lambda: confirmed(stage), timeout=20)
-    tell.did(f"its first pass is confirmed: HAProxy serves generation {first}")
-    answer = stage.ask(SHOP_HOST)
+    first.start_agent()
+    tell.did(f"lbsync agent, process {first.agent.pid if first.agent else 0}")
+    digest = wait_until("the agent's first pass", lambda: confirmed(first), timeout=20)
+    tell.did(f"its first pass is confirmed: HAProxy serves generation {digest}")
+    answer = first.ask(SHOP_HOST)
     require(answer.status == 404, "a host that no service claims gets a 404")
     tell.proved(f"GET http://{SHOP_HOST}/ gets a {answer.status}: nobody claims that host yet")
 
 
-def confirmed(stage: Stage) -> str:
+def confirmed(balancer: Balancer) -> str:
     """Return the digest that HAProxy was proved to serve; empty while nothing is proved."""
-    now = stage.status()
+    now = balancer.status()
     return now.digest if now.state == "confirmed" else ""
 
 
@@ -74,13 +81,13 @@ def load_shop(stage: Stage, tell: Terminal) -> None:
             stage.put(key, value)
 
     wrote = timed(load)
-    took = timed(lambda: stage.wait_for("the storefront", SHOP_HOST, "/", ("web-1", "web-2")))
+    took = timed(lambda: stage.first.wait_for("the storefront", SHOP_HOST, "/", ("web-1", "web-2")))
     tell.did(f"written in {wrote * 1000:.0f} ms")
     tell.proved(
         f"GET http://{SHOP_HOST}/ is answered by the storefront, after the last write", took
     )
-    stage.wait_for("the cart", SHOP_HOST, "/cart/7", ("web-1", "web-2"))
-    stage.wait_for("the pictures", "cdn.img.example.com", "/cat.png", ("web-2", "web-3"))
+    stage.first.wait_for("the cart", SHOP_HOST, "/cart/7", ("web-1", "web-2"))
+    stage.first.wait_for("the pictures", "cdn.img.example.com", "/cat.png", ("web-2", "web-3"))
     tell.proved(
         "so are /cart/7, by the longest path, and cdn.img.example.com, by *.img.example.com"
     )
@@ -94,10 +101,10 @@ def add_server(stage: Stage, tell: Terminal) -> None:
 
     def add() -> None:
         stage.put(_BLUE, {"servers": servers})
-        stage.wait_for("web-3", SHOP_HOST, "/", ("web-3",))
+        stage.first.wait_for("web-3", SHOP_HOST, "/", ("web-3",))
 
     tell.proved("web-3 answers for the storefront", timed(add))
-    seen = {stage.ask(SHOP_HOST).body for _ in range(30)}
+    seen = {stage.first.ask(SHOP_HOST).body for _ in range(30)}
     require(seen == {"web-1", "web-2", "web-3"}, f"all three servers answer, not only {seen}")
     tell.proved("thirty requests later each of the three has had its share")
 
@@ -105,13 +112,13 @@ def add_server(stage: Stage, tell: Terminal) -> None:
 def add_service(stage: Stage, tell: Terminal) -> None:
     """A service nobody knew a moment ago."""
     tell.step("Add a new service")
-    require(stage.ask(BLOG_HOST).status == 404, "the blog is not there before it is added")
+    require(stage.first.ask(BLOG_HOST).status == 404, "the blog is not there before it is added")
     tell.did(f"services/shop/blog with host {BLOG_HOST}, endpoints/shop/blog/main with web-1")
 
     def add() -> None:
         stage.put("endpoints/shop/blog/main", {"servers": [server(stage, 1)]})
         stage.put("services/shop/blog", {"mode": "http", "hosts": [BLOG_HOST]})
-        stage.wait_for("the blog", BLOG_HOST, "/", ("web-1",))
+        stage.first.wait_for("the blog", BLOG_HOST, "/", ("web-1",))
 
     tell.proved(f"GET http://{BLOG_HOST}/ is answered by web-1", timed(add))
 
@@ -126,10 +133,10 @@ def break_service(stage: Stage, tell: Terminal) -> None:
     def change() -> None:
         stage.put("services/shop/cart", bad)
         stage.put("endpoints/shop/blog/main", {"servers": [server(stage, 2)]})
-        stage.wait_for("the blog on web-2", BLOG_HOST, "/", ("web-2",))
+        stage.first.wait_for("the blog on web-2", BLOG_HOST, "/", ("web-2",))
 
     tell.proved("the blog is answered by web-2: the rest goes on", timed(change))
-    stage.wait_for("the cart's last good version", SHOP_HOST, "/cart/7", ("web-1", "web-2"))
+    stage.first.wait_for("the cart's last good version", SHOP_HOST, "/cart/7", ("web-1", "web-2"))
     tell.proved("the cart is served as before: its last good version stays")
     reason = wait_until(
         "the agent to say why", lambda: refused(stage, "services/shop/cart"), timeout=15
@@ -140,7 +147,7 @@ def break_service(stage: Stage, tell: Terminal) -> None:
 
 def refused(stage: Stage, key: str) -> str:
     """Return the reason that the agent gives for refusing a key; empty when it gives none."""
-    reasons = [item.reason for item in stage.status().quarantined if item.key == key]
+    reasons = [item.reason for item in stage.first.status().quarantined if item.key == key]
     return f"{key}: {reasons[0]}" if reasons else ""
 
 
@@ -149,13 +156,29 @@ def wipe(stage: Stage, tell: Terminal) -> None:
     tell.step("Delete every key in etcd")
     tell.did(f"etcdctl del --prefix {PREFIX}")
     stage.etcd.delete(PREFIX, "--prefix")
-    held = wait_until("the guard to hold it", lambda: stage.status().held, timeout=15)
+    held = wait_until("the guard to hold it", lambda: stage.first.status().held, timeout=15)
     tell.did("lbsync status says what waits for a confirmation:")
     tell.heard(held)
     for host, path in ((SHOP_HOST, "/"), (SHOP_HOST, "/cart/7"), (BLOG_HOST, "/")):
-        answer = stage.ask(host, path)
+        answer = stage.first.ask(host, path)
         require(answer.status == 200, f"{host}{path} is still served, not {answer.status}")
     tell.proved("the storefront, the cart and the blog are still served: the removal is held")
+
+
+def load_again(stage: Stage) -> None:
+    """Load the example again after the wipe, and confirm that what came to it since then goes."""
+    emptied = stage.first.status().hold_id
+    for key, value in stage.shop().items():
+        stage.put(key, value)
+    both = (stage.first, stage.second)
+    wait_until(
+        "the example to be seen",
+        lambda: all(balancer.status().hold_id != emptied for balancer in both),
+        timeout=15,
+    )
+    left = stage.first.status().hold_id
+    if left:
+        stage.first.lbsync("confirm", "--fleet", left, "--yes")
 
 
 def count_lost(crowd: Crowd, tell: Terminal) -> None:
