@@ -6,6 +6,8 @@ import socket
 import threading
 from collections import Counter
 
+from harness.ports import free_port
+
 _METHODS = (b"GET", b"HEAD", b"POST")
 
 
@@ -13,7 +15,8 @@ class WebServer:
     """One HTTP/1.1 server that answers every request with its name."""
 
     def __init__(self, name: str, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Listen at once; `port` 0 takes a free one."""
+        """Listen at once; `port` 0 takes a free one, which no other test run may be given: a HAProxy of another
+        one that still knows the number would send its requests here."""
         self.name = name
         self.status = 200
         """Status of every answer but those to `/health`."""
@@ -29,7 +32,7 @@ class WebServer:
         """How often each path was asked for."""
         self.last_headers: dict[str, str] = {}
         """What the last request but those to `/health` carried, names in lower case."""
-        listening = socket.create_server((host, port), backlog=128)
+        listening = socket.create_server((host, port or free_port(host)), backlog=128)
         self._address: tuple[str, int] = listening.getsockname()[:2]
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
