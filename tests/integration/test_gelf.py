@@ -154,7 +154,6 @@ def test_a_dead_target_holds_up_nobody_and_what_is_lost_is_told(
             lambda: any("could not be sent" in str(s) for s in graylog.said()),
             timeout=20,
         )
-        assert "odd" not in graylog.said()
     began = time.monotonic()
     gelf.end()
     assert time.monotonic() - began < 5
