@@ -170,15 +170,16 @@ def load_again(stage: Stage) -> None:
     emptied = stage.first.status().hold_id
     for key, value in stage.shop().items():
         stage.put(key, value)
-    both = (stage.first, stage.second)
-    wait_until(
-        "the example to be seen",
-        lambda: all(balancer.status().hold_id != emptied for balancer in both),
-        timeout=15,
-    )
-    left = stage.first.status().hold_id
-    if left:
-        stage.first.lbsync("confirm", "--fleet", left, "--yes")
+    wait_until("the example to be served", lambda: _settled(stage, emptied), timeout=20)
+
+
+def _settled(stage: Stage, emptied: str) -> bool:
+    """Confirm what is held, but for the emptied store; tell whether nothing is held any more. As the keys come one by
+    one, what is held changes on the way."""
+    held = {stage.first.status().hold_id, stage.second.status().hold_id} - {""}
+    for hold in held - {emptied}:
+        stage.first.lbsync("confirm", "--fleet", hold, "--yes", check=False)
+    return not held
 
 
 def count_lost(crowd: Crowd, tell: Terminal) -> None:
