@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import msgspec
 
@@ -87,8 +86,7 @@ class ClusterWatch:
     def _opened(self) -> kube.Client:
         if self._client is None:
             chosen = self._settings.deployer
-            path = Path(chosen.kubeconfig) if chosen.kubeconfig else None
-            self._client = kube.Client(kube.load(path, chosen.context))
+            self._client = kube.Client(kube.load(chosen.kubeconfig, chosen.context))
         return self._client
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 
 from lbsync.deployer.groups import Groups
 from lbsync.deployer.provider import Provider
@@ -20,7 +19,6 @@ def providers(settings: Settings) -> Mapping[ProviderKind, Callable[[], Provider
         from lbsync.deployer.kubernetes.provider import Kubernetes  # noqa: PLC0415 - costs 0.3 s
 
         chosen = settings.deployer
-        config = kube.load(Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context)
-        return Kubernetes(kube.Client(config), settings)
+        return Kubernetes(kube.Client(kube.load(chosen.kubeconfig, chosen.context)), settings)
 
     return {"groups": cache(Groups), "kubernetes": kubernetes}

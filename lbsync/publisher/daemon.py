@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from lbsync import gelf, log, measure
 from lbsync.clients import kube
@@ -31,9 +30,7 @@ _PATIENCE_S = 2.0
 def publisher_of(settings: Settings, source: Source, *, adopt: bool) -> Iterator[Publisher]:
     """Make a publisher and close it afterwards. Raises `SettingsError`."""
     chosen = settings.publisher
-    cluster = kube.load(
-        Path(chosen.kubeconfig) if chosen.kubeconfig else None, chosen.context or None
-    )
+    cluster = kube.load(chosen.kubeconfig, chosen.context)
     with contextlib.suppress(LbsyncError):  # what cannot be read is told by whoever needs it
         for sentence in ending(certificate_ends(cluster), time.time()):
             log.get().warning(sentence)

@@ -41,7 +41,7 @@ def certificate_ends(settings: Settings) -> dict[str, float]:
         found |= certificates.ends
     chosen = settings.publisher
     if chosen.kubeconfig:
-        cluster = kube.load(Path(chosen.kubeconfig), chosen.context or None)
+        cluster = kube.load(chosen.kubeconfig, chosen.context)
         found |= expiry.certificate_ends(cluster)
     return found
 

@@ -3,7 +3,6 @@
 import argparse
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -120,8 +119,7 @@ class _Fetched:
 def _ask(settings: Settings, service: ServiceId, stored: StoreIndex) -> list[Line]:
     """Ask the API server; each kind only as far as it matters. Raises `LbsyncError`."""
     chosen = settings.publisher
-    path = Path(chosen.kubeconfig) if chosen.kubeconfig else None
-    client = kube.Client(kube.load(path, chosen.context or None))
+    client = kube.Client(kube.load(chosen.kubeconfig, chosen.context))
     try:
         own = client.get(kube.SERVICES, service.ns, service.name)
         try:

@@ -9,17 +9,17 @@ from lbsync.clients.kube.auth.access import ClusterConfig
 
 
 def load(
-    path: Path | None = None,
-    context: str | None = None,
+    path: str | os.PathLike[str] | None = None,
+    context: str = "",
     env: Mapping[str, str] | None = None,
 ) -> ClusterConfig:
     """Return the cluster to speak to: the kubeconfig named, else the pod's own, else kubectl's.
 
-    `env` defaults to this process's environment. Raises `SettingsError`.
+    `path` and `context` as settings have them: None or empty where nothing is chosen. `env` defaults to this process's environment. Raises `SettingsError`.
     """
     env = os.environ if env is None else env
-    if path is not None:
-        return kubeconfig.load([path], context)
-    if context is None and incluster.inside(env):
+    if path:
+        return kubeconfig.load([Path(path)], context or None)
+    if not context and incluster.inside(env):
         return incluster.load(env)
-    return kubeconfig.load(kubeconfig.default_paths(env), context)
+    return kubeconfig.load(kubeconfig.default_paths(env), context or None)

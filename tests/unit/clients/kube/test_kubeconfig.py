@@ -144,6 +144,8 @@ def test_a_named_kubeconfig_comes_before_the_pod_and_the_pod_before_the_user(
     assert config.load(env={"KUBECONFIG": str(path)}).server == "https://192.0.2.1:6443"
     with pytest.raises(SettingsError, match="automountServiceAccountToken"):
         config.load(env=pod | {"KUBECONFIG": str(path)})
+    with pytest.raises(SettingsError, match="automountServiceAccountToken"):
+        config.load(None, "", pod)  # as settings are that choose nothing
     with pytest.raises(SettingsError, match=str(tmp_path)):
         config.load(env={"HOME": str(tmp_path)})
 
