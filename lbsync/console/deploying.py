@@ -138,11 +138,9 @@ class Deploying:
         if versions.active:
             requests.command(self._ledger, app, versions.active, "rollback", asked.by)
             return Outcome(versions.active)
-        done = [one for one in self._ledger.deployments(app) if one.phase == "deployed"]
-        version = beginning.back_to(done[0] if done else None, versions, app)
         begun = Begun(new_id(), asked.by, time.time())
-        record = beginning.rollback(page, version, done[0], done[0].strategy, begun)
-        return self._begin(page, Planned(record, f"rollback to {version.group}"), asked)
+        record = beginning.way_back(page, self._ledger.deployments(app), begun)
+        return self._begin(page, Planned(record, f"rollback to {record.version.group}"), asked)
 
     def command(
         self, app: ServiceId, deployment: str, what: Command, by: str, *, revision: int = 0
@@ -153,13 +151,11 @@ class Deploying:
 
     def revision(self, app: ServiceId, deployment: str) -> int:
         """Return the revision at which a deployment was written last; 0: there is none. Raises `Unavailable`."""
-        page = self._ledger.page(app, deployment)
-        return page.revision_of(deploying.deployment_key(app, deployment))
+        return self._ledger.revision(app, deployment)
 
     def wanted(self, app: ServiceId) -> AppRecord | None:
         """Return what is wanted of an app on Kubernetes; None: nobody wrote that. Raises `LbsyncError`."""
-        item = self._ledger.page(app).item(deploying.app_key(app))
-        return deploying.read(AppRecord, item) if item is not None else None
+        return self._ledger.wanted(app)
 
     def _begin(self, page: Page, planned: Planned | None, asked: Asked) -> Outcome:
         if planned is None:
@@ -205,8 +201,7 @@ class Deploying:
     def _again(self, app: ServiceId, order: DeployOrder) -> DeployOrder:
         """Return the order for the version of an earlier deployment."""
         name = str(order.deployment)
-        page = self._ledger.page(app, name) if deploying.is_id(name) else None
-        record = page.deployment(name) if page is not None else None
+        record = self._ledger.deployment(app, name) if deploying.is_id(name) else None
         if record is None:
             raise Rejected(f"{app}: there is no deployment {name}")
         after = msgspec.structs.replace(order, deployment=UNSET)
@@ -218,7 +213,7 @@ class Deploying:
         app = page.keys.app
         raw = order.document
         if raw is UNSET:
-            wanted = self.wanted(app)
+            wanted = page.wanted
             if wanted is None or wanted.provider != "kubernetes":
                 raise Rejected(
                     f"{app}: it has no document yet, into which an image could be put; send the whole document first"

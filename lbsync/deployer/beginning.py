@@ -1,5 +1,6 @@
 """How a deployment begins: what is refused before anything is written, and its first record. Pure."""
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -17,7 +18,6 @@ from lbsync.model.deploying import (
 )
 from lbsync.model.records import RouteRecord
 from lbsync.schema import deploying
-from lbsync.schema.keys import ServiceId
 from lbsync.timestamps import stamp
 
 
@@ -40,44 +40,62 @@ def switch(
     """
     app = page.keys.app
     refuse_second(page)
-    route = _route_for(page, group)
-    if route is None or groups_with_traffic(route) == (group,):
+    found = _route_for(page, group)
+    if found is None or groups_with_traffic(found) == (group,):
         return None
-    if route.source is not UNSET and not force:
+    if found.source is not UNSET and not force:
         raise Conflict(
-            f"{app}: its route belongs to {route.source!r}, which would write its own version again; "
+            f"{app}: its route belongs to {found.source!r}, which would write its own version again; "
             "change it there, or use --force"
         )
     version = VersionRecord(group, deployment=begun.id)
-    record = _first(begun, "groups", "switch", version, strategy)
-    return msgspec.structs.replace(record, old=_old(page.versions(), route, group), previous=route)
+    record = first(begun, "groups", "switch", version, strategy)
+    return msgspec.structs.replace(record, old=_old(page.versions(), found, group), previous=found)
 
 
-def rollback(
-    page: Page, version: VersionRecord, last: DeploymentRecord, strategy: Strategy, begun: Begun
+def way_back(
+    page: Page,
+    deployments: Sequence[DeploymentRecord],
+    begun: Begun,
+    strategy: Callable[[Strategy], Strategy] = lambda last: last,
 ) -> DeploymentRecord:
-    """Return the first record of the way back to a version. `last`: the deployment that replaced it. Raises as
-    `switch`."""
+    """Return the first record of the way back to the version before the one that was deployed last.
+
+    `deployments`: of the app, the newest first; `strategy`: what becomes of the last one's. Raises as `switch`.
+    """
     app = page.keys.app
+    last = next((one for one in deployments if one.phase == "deployed"), None)
+    if last is None or last.old is UNSET:
+        raise Rejected(
+            f"{app}: nothing is known of a version before; 'lbsync deploy history {app}'"
+        )
+    version = last.old
+    if last.previous is not UNSET and len(groups_with_traffic(last.previous)) > 1:
+        shares = " ".join(f"{name}={share}" for name, share in last.previous.groups.items())
+        raise Rejected(
+            f"{app}: its traffic was split before; write that with 'lbsync route {app} {shares}'"
+        )
+    live = page.versions().live
+    if live is not UNSET and live.group == version.group:
+        raise Rejected(f"{app}: {live.group} is live already")
     refuse_second(page)
-    route = _route(page)
-    if last.provider == "groups":
-        route = _route_for(page, version.group)
-    if route is None or groups_with_traffic(route) == (version.group,):
+    found = _route_for(page, version.group) if last.provider == "groups" else route(page)
+    if found is None or groups_with_traffic(found) == (version.group,):
         raise Rejected(f"{app}: {version.group} has all the traffic already")
-    strategy = msgspec.structs.replace(strategy, steps=(), manual=False)
-    record = _first(begun, last.provider, "rollback", version, strategy)
-    old = _old(page.versions(), route, version.group)
-    return msgspec.structs.replace(record, old=old, previous=route)
+    at_once = msgspec.structs.replace(strategy(last.strategy), steps=(), manual=False)
+    record = first(begun, last.provider, "rollback", version, at_once)
+    old = _old(page.versions(), found, version.group)
+    return msgspec.structs.replace(record, old=old, previous=found)
 
 
-def _first(
+def first(
     begun: Begun,
     provider: ProviderKind,
     action: Literal["deploy", "switch", "rollback"],
     version: VersionRecord,
     strategy: Strategy,
 ) -> DeploymentRecord:
+    """Return the record of a deployment that begins, without what was before."""
     at = stamp(begun.at, milliseconds=True)
     return DeploymentRecord(
         begun.id, provider, action, version, strategy, begun.by, at, phase_at=at
@@ -93,14 +111,14 @@ def _route_for(page: Page, group: str) -> RouteRecord | None:
     if group not in groups:
         listed = ", ".join(groups) or "none"
         raise Rejected(f"{app}: it has no group {group!r} that can be read; there are {listed}")
-    route = _route(page)
+    found = route(page)
     others = sorted(groups.keys() - {group})
-    if route is None and others:
+    if found is None and others:
         raise Rejected(
             f"{app}: it has no route, so {group} gets requests already, with {', '.join(others)}; write one "
             f"first: 'lbsync route {app} {others[0]}=100'"
         )
-    return route
+    return found
 
 
 def refuse_second(page: Page) -> None:
@@ -123,39 +141,20 @@ def refuse_second(page: Page) -> None:
     )
 
 
-def _route(page: Page) -> RouteRecord | None:
-    route = page.route
-    if route is not None and not route.groups:
+def route(page: Page) -> RouteRecord | None:
+    """Return the route; None: there is none. Raises `BadKey` where it cannot be read, and so not put back."""
+    found = page.route
+    if found is not None and not found.groups:
         raise BadKey(
             f"routes/{page.keys.app}", "it cannot be read, and so not put back; correct it"
         )
-    return route
+    return found
 
 
-def _old(versions: VersionsRecord, route: RouteRecord, group: str) -> VersionRecord:
+def _old(versions: VersionsRecord, before: RouteRecord, group: str) -> VersionRecord:
     """Return what has the traffic now: what was deployed last, or else the group with most of it."""
-    shares = {name: share for name, share in route.groups.items() if share and name != group}
+    shares = {name: share for name, share in before.groups.items() if share and name != group}
     live = versions.live
     if live is not UNSET and live.group in shares:
         return live
     return VersionRecord(max(sorted(shares), key=lambda name: shares[name]))
-
-
-def back_to(
-    last: DeploymentRecord | None, versions: VersionsRecord, app: ServiceId
-) -> VersionRecord:
-    """Return the version that an app goes back to. `last`: its last deployment that was completed. Raises
-    `Rejected` where there is none."""
-    if last is None or last.old is UNSET:
-        raise Rejected(
-            f"{app}: nothing is known of a version before; 'lbsync deploy history {app}'"
-        )
-    if last.previous is not UNSET and len(groups_with_traffic(last.previous)) > 1:
-        shares = " ".join(f"{name}={share}" for name, share in last.previous.groups.items())
-        raise Rejected(
-            f"{app}: its traffic was split before; write that with 'lbsync route {app} {shares}'"
-        )
-    live = versions.live
-    if live is not UNSET and live.group == last.old.group:
-        raise Rejected(f"{app}: {live.group} is live already")
-    return last.old

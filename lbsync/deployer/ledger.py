@@ -10,11 +10,19 @@ from lbsync.clients.source import Delete, Expect, Guard, Lease, Put, Transaction
 from lbsync.deployer.page import Keys, Page
 from lbsync.errors import BadKey, Unavailable
 from lbsync.fleet import history
-from lbsync.model.deploying import DeploymentRecord, EventRecord, LockRecord, VersionsRecord
+from lbsync.fleet.holds import confirmation
+from lbsync.model.deploying import (
+    AppRecord,
+    DeploymentRecord,
+    EventRecord,
+    LockRecord,
+    VersionsRecord,
+)
 from lbsync.model.health import WatcherRecord
 from lbsync.model.orders import HistoryRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import deploying
+from lbsync.schema.confirming import LIFE_S
 from lbsync.schema.decode import encode
 from lbsync.schema.health import WATCHERS
 from lbsync.schema.keys import ServiceId
@@ -118,9 +126,38 @@ class Ledger:
         record = HistoryRecord(at, by, action, str(app), detail)
         return Put(f"{self._prefix}{HISTORY}{at}-{secrets.token_hex(3)}", encode(record))
 
+    def confirmation_put(self, app: ServiceId, left: int, by: str, hold_id: str = "") -> Put:
+        """Return the write that says that an app is meant to be left with so many servers, so that nobody holds it.
+        Raises `Unavailable`."""
+        lease = self.store.lease(LIFE_S)
+        lease.stop()  # not renewed: the key is gone when its time is up
+        put = confirmation(self.store, {str(app): left}, by, hold_id, lease=lease)
+        return msgspec.structs.replace(put, key=f"{self._prefix}{put.key}")
+
     def commit(self, expect: Sequence[Guard], ops: Ops) -> int:
         """Do all of it in one transaction; raises as `Source.commit`."""
         return self.store.commit(expect, ops)
+
+    def deployment(self, app: ServiceId, deployment: str) -> DeploymentRecord | None:
+        """Return a deployment; None: there is none. Raises `BadKey`, `Unavailable`."""
+        item = self.store.get(deploying.deployment_key(app, deployment))
+        return deploying.read(DeploymentRecord, item) if item else None
+
+    def revision(self, app: ServiceId, deployment: str) -> int:
+        """Return the revision at which a deployment was written last; 0: there is none. Raises `Unavailable`."""
+        item = self.store.get(deploying.deployment_key(app, deployment))
+        return item.mod_revision if item else 0
+
+    def lock(self, app: ServiceId) -> LockRecord | None:
+        """Return who carries out an app's deployment; None: nobody does. Raises `Unavailable`."""
+        return self._page_of(app, deploying.lock_key(app)).lock
+
+    def wanted(self, app: ServiceId) -> AppRecord | None:
+        """Return what is wanted of an app on Kubernetes; None: nobody wrote that. Raises `BadKey`, `Unavailable`."""
+        return self._page_of(app, deploying.app_key(app)).wanted
+
+    def _page_of(self, app: ServiceId, key: str) -> Page:
+        return Page(self.keys(app), self.store.read([key]))
 
     def events(self, app: ServiceId, deployment: str) -> list[EventRecord]:
         """Return what has happened to a deployment, the oldest first. Raises `Unavailable`."""

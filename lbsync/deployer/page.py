@@ -4,10 +4,11 @@ import msgspec
 from msgspec import UNSET
 
 from lbsync import fleet
+from lbsync.clients.source import Expect
 from lbsync.deployer.observed import Host, Observed
 from lbsync.errors import BadKey
 from lbsync.fleet import SERVING
-from lbsync.model.deploying import DeploymentRecord, LockRecord, VersionsRecord
+from lbsync.model.deploying import AppRecord, DeploymentRecord, LockRecord, VersionsRecord
 from lbsync.model.health import GroupHealth, HealthRecord
 from lbsync.model.records import AgentRecord, EndpointsRecord, RouteRecord
 from lbsync.model.snapshot import Item, Snapshot
@@ -72,6 +73,10 @@ class Page(msgspec.Struct, frozen=True):
         item = self.item(key)
         return item.mod_revision if item else 0
 
+    def as_read(self, key: str) -> Expect:
+        """Return the guard that a key is still as it was read."""
+        return Expect(key, mod_revision=self.revision_of(key))
+
     @property
     def route(self) -> RouteRecord | None:
         """The route as it is stored."""
@@ -101,6 +106,12 @@ class Page(msgspec.Struct, frozen=True):
         """Return a deployment; None: there is none. Raises `BadKey`."""
         item = self.item(deploying.deployment_key(self.keys.app, name))
         return deploying.read(DeploymentRecord, item) if item else None
+
+    @property
+    def wanted(self) -> AppRecord | None:
+        """What is wanted of the app on Kubernetes; None: nobody wrote that. Raises `BadKey`."""
+        item = self.item(deploying.app_key(self.keys.app))
+        return deploying.read(AppRecord, item) if item else None
 
     @property
     def lock(self) -> LockRecord | None:

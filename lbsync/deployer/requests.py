@@ -39,9 +39,9 @@ def begin(
     app = page.keys.app
     names = deploying.versions_key(app), deploying.deployment_key(app, record.id)
     expect: list[Guard] = [
-        Expect(names[0], mod_revision=page.revision_of(names[0])),
+        page.as_read(names[0]),
         Expect(names[1], mod_revision=0),
-        Expect(page.keys.route, mod_revision=page.revision_of(page.keys.route)),
+        page.as_read(page.keys.route),
     ]
     after = msgspec.structs.replace(versions or page.versions(), active=record.id)
     event = EventRecord(record.created_at, record.phase, told, record.by)
@@ -80,17 +80,15 @@ def command(
     sense, `Conflict` where the record is another one by now, `Unavailable`.
     """
     for _ in range(_TRIES):
-        page = ledger.page(app, deployment)
-        record = page.deployment(deployment)
-        name = deploying.deployment_key(app, deployment)
-        if record is None:
+        item = ledger.store.get(deploying.deployment_key(app, deployment))
+        if item is None:
             raise Rejected(f"{app}: there is no deployment {deployment}")
-        if revision and page.revision_of(name) != revision:
+        if revision and item.mod_revision != revision:
             raise Conflict(f"{app}: deployment {deployment} has changed meanwhile; look again")
         now = time.time()
-        after, told = commands.apply(record, what, by, now)
+        after, told = commands.apply(deploying.read(DeploymentRecord, item), what, by, now)
         event = EventRecord(stamp(now, milliseconds=True), after.phase, told, by)
-        expect = [Expect(name, mod_revision=page.revision_of(name))]
+        expect = [Expect(item.key, mod_revision=item.mod_revision)]
         noted = [ledger.history_put(by, f"deploy {what}", app, deployment)]
         try:
             history.commit(ledger.store, expect, ledger.record_puts(app, after, [event]), noted)

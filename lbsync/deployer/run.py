@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from lbsync.clients.source import Delete, Expect, Guard, Put, Source
+from lbsync.clients.source import Delete, Guard, Put, Source
 from lbsync.deployer.decision import Act, Decision
 from lbsync.deployer.ending import versions_after
 from lbsync.deployer.ledger import Hold, Ledger, Ops, released
@@ -23,10 +23,9 @@ from lbsync.deployer.routing import NOWHERE
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.fleet.history import is_denied
 from lbsync.model.deploying import DeploymentRecord, EventRecord, ProviderKind
-from lbsync.model.records import ConfirmationRecord, EndpointsRecord, RouteRecord
+from lbsync.model.records import EndpointsRecord, RouteRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import deploying
-from lbsync.schema.confirming import LIFE_S, confirmation_key
 from lbsync.schema.decode import encode
 from lbsync.schema.keys import ServiceId
 from lbsync.schema.reading import one_line
@@ -197,14 +196,14 @@ class Run:
         record = msgspec.structs.replace(record, revisions=revisions)
         expect: list[Guard] = [
             self._ledger.fence(self._app, hold),
-            _as_read(page, deploying.deployment_key(self._app, before.id)),
+            page.as_read(deploying.deployment_key(self._app, before.id)),
         ]
         ops = list(self._ledger.record_puts(self._app, record, events))
         if decision.route is not None or decision.drops_route:
-            expect.append(_as_read(page, keys.route))
+            expect.append(page.as_read(keys.route))
             group = record.version.group
             if decision.route is not None and decision.route.groups.get(group):
-                expect.append(_as_read(page, keys.group(group)))
+                expect.append(page.as_read(keys.group(group)))
             ops.append(
                 Put(keys.route, encode(decision.route)) if decision.route else Delete(keys.route)
             )
@@ -212,7 +211,7 @@ class Run:
         if record.is_ended:
             name = deploying.versions_key(self._app)
             after = versions_after(page.versions(), record, time.time(), leaves=decision.leaves)
-            expect.append(_as_read(page, name))
+            expect.append(page.as_read(name))
             ops.append(Put(name, encode(after)))
         elif asks := _needs_new_answers(before, decision):
             ops.append(self._ledger.asking(self._app, hold))
@@ -237,15 +236,10 @@ class Run:
         if act == "remove":
             others = (found for name, found in page.groups().items() if name != group)
             left = sum(server.state == "up" for found in others for server in found.servers)
-        lease = self._ledger.store.lease(LIFE_S)
-        lease.stop()
-        said = ConfirmationRecord(
-            {str(self._app): left}, f"deployer {self._ledger.holder}", stamp()
+        said = self._ledger.confirmation_put(
+            self._app, left, f"deployer {self._ledger.holder}", record.id
         )
-        key = f"{page.keys.prefix}{confirmation_key(record.id)}"
-        self._commit(
-            [self._ledger.fence(self._app, self._hold)], [Put(key, encode(said), lease.id)]
-        )
+        self._commit([self._ledger.fence(self._app, self._hold)], [said])
         self._announced = act
 
     def _note_waits(self, page: Page, record: DeploymentRecord) -> None:
@@ -263,7 +257,7 @@ class Run:
         self._waits_at = now
         name = deploying.deployment_key(self._app, record.id)
         after = msgspec.structs.replace(record, waits=one_line(self.waits))
-        expect = [self._ledger.fence(self._app, self._hold), _as_read(page, name)]
+        expect = [self._ledger.fence(self._app, self._hold), page.as_read(name)]
         self._commit(expect, [Put(name, encode(after))])
 
 
@@ -279,7 +273,3 @@ def _needs_new_answers(before: DeploymentRecord, decision: Decision) -> bool:
     """Tell whether what hosts said so far says nothing about what comes next: another route, or the sessions that are
     left once all have it. To ask without need costs a second: so rarely a host answers."""
     return decision.route is not None or decision.record.step_at != before.step_at
-
-
-def _as_read(page: Page, key: str) -> Expect:
-    return Expect(key, mod_revision=page.revision_of(key))

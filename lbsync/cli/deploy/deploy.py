@@ -108,7 +108,7 @@ def _list(args: argparse.Namespace, desk: Desk) -> Exit:
         warm = ", ".join(f"{one.version.group} until {one.until[11:16]}" for one in record.warm)
         under_way = ""
         if record.active:
-            active = desk.ledger.page(app, record.active).deployment(record.active)
+            active = desk.ledger.deployment(app, record.active)
             under_way = f"{active.version.group}: {_phase(active)}" if active else record.active
         rows.append((str(app), live, warm, under_way))
     Terminal().table(("APP", "LIVE", "KEPT WARM", "UNDER WAY"), rows)
@@ -121,7 +121,7 @@ def _show(args: argparse.Namespace, desk: Desk) -> Exit:
     if args.output == "json":
         terminal.block(to_json(record))
         return Exit.OK
-    lock = desk.ledger.page(args.app).lock
+    lock = desk.ledger.lock(args.app)
     holder = lock.holder if lock is not None and not record.is_ended else ""
     rows = [
         ("deployment", record.id),
@@ -196,24 +196,29 @@ def _rollback(args: argparse.Namespace, desk: Desk) -> Exit:
             return following.follow(desk, app, versions.active)
         Terminal().line(f"{app}: rollback is written for deployment {versions.active}")
         return Exit.OK
-    done = [one for one in desk.ledger.deployments(app) if one.phase == "deployed"]
-    version = beginning.back_to(done[0] if done else None, versions, app)
     begun = Begun(new_id(), whoami(), time.time())
-    record = beginning.rollback(page, version, done[0], strategy_of(args, done[0].strategy), begun)
-    return begin(desk, page, record, f"rollback to {version.group}", wait=args.wait)
+    record = beginning.way_back(
+        page, desk.ledger.deployments(app), begun, lambda last: strategy_of(args, last)
+    )
+    return begin(desk, page, record, f"rollback to {record.version.group}", wait=args.wait)
 
 
 def _one(desk: Desk, app: ServiceId, deployment: str) -> DeploymentRecord:
     """Return a deployment; without an id the newest one. Raises `Rejected` where there is none."""
     if deployment and not deploying.is_id(deployment):
         raise Rejected(f"{deployment!r} is no id of a deployment: 'lbsync deploy history {app}'")
-    name = deployment or desk.ledger.page(app).versions().active
-    if not name:
-        records = desk.ledger.deployments(app)
-        if not records:
+    name, record = deployment, None
+    if deployment:
+        record = desk.ledger.deployment(app, deployment)
+    else:
+        page = desk.ledger.page(app)
+        name = page.versions().active
+        if name:
+            record = page.deployment(name)
+        elif records := desk.ledger.deployments(app):
+            return records[0]
+        else:
             raise Rejected(f"{app}: it was never deployed; 'lbsync deploy ls' shows what was")
-        return records[0]
-    record = desk.ledger.page(app, name).deployment(name)
     if record is None:
         raise Rejected(f"{app}: there is no deployment {name}: 'lbsync deploy history {app}'")
     return record

@@ -11,13 +11,11 @@ from lbsync.cli.context import service_id, settings_of, source_opened, whoami
 from lbsync.cli.deploy.desk import Desk
 from lbsync.cli.fleet.wait import until_verified
 from lbsync.cli.terminal import Terminal, may_ask, said_yes
-from lbsync.clients.source import Delete, Expect, Put, Source
+from lbsync.clients.source import Delete, Put, Source
 from lbsync.deployer.beginning import refuse_second
 from lbsync.deployer.ledger import Hold, released
 from lbsync.deployer.page import Page
 from lbsync.errors import Conflict, Exit, Rejected, Unavailable
-from lbsync.fleet.holds import confirmation
-from lbsync.model.deploying import AppRecord
 from lbsync.schema import deploying
 from lbsync.schema.decode import encode
 from lbsync.schema.keys import ServiceId, service_key
@@ -54,8 +52,8 @@ def remove(args: argparse.Namespace, desk: Desk) -> Exit:
     app: ServiceId = args.app
     page = desk.ledger.page(app)
     refuse_second(page)
-    item = page.item(deploying.app_key(app))
-    if item is None or deploying.read(AppRecord, item).provider != "kubernetes":
+    wanted = page.wanted
+    if wanted is None or wanted.provider != "kubernetes":
         raise Rejected(
             f"{app}: no app of this name was deployed on Kubernetes; 'lbsync deploy ls' shows what was, "
             "and 'lbsync service rm' removes a service of plain servers"
@@ -71,7 +69,7 @@ def remove(args: argparse.Namespace, desk: Desk) -> Exit:
         if not said_yes("take it away?"):
             raise Rejected("nothing was done")
     with source_opened(settings_of(args)) as source:
-        hold = _announced(desk, page, source)
+        hold = _announced(desk, page)
         try:
             _take_away(args, desk, source, app)
             _forget(desk, app, hold)
@@ -89,17 +87,14 @@ def _what(page: Page) -> str:
     return named or "what is left of it"
 
 
-def _announced(desk: Desk, page: Page, source: Source) -> Hold:
+def _announced(desk: Desk, page: Page) -> Hold:
     """Take the app for this process, and say in the same step that its servers are meant to go."""
     app = page.keys.app
     hold, guards, ops = desk.ledger.hold(app, "", round(desk.tools.ttl))
     versions = deploying.versions_key(app)
-    meant = confirmation(source, {str(app): 0}, whoami())
-    meant = msgspec.structs.replace(meant, key=f"{page.keys.prefix}{meant.key}")
+    meant = desk.ledger.confirmation_put(app, 0, whoami())
     try:
-        hold.revision = desk.ledger.commit(
-            [*guards, Expect(versions, mod_revision=page.revision_of(versions))], [*ops, meant]
-        )
+        hold.revision = desk.ledger.commit([*guards, page.as_read(versions)], [*ops, meant])
     except Conflict as error:
         released(hold)
         raise Conflict(f"{app}: somebody else works on it; look and try again") from error
@@ -114,7 +109,8 @@ def _take_away(args: argparse.Namespace, desk: Desk, source: Source, app: Servic
     provider = desk.tools.providers["kubernetes"]()
     provider.unpublish(app)
     deadline = time.monotonic() + _PUBLISHER_S
-    while service_key(app) in (snapshot := source.snapshot()).items:
+    key = desk.ledger.keys(app).service
+    while key in (stored := desk.ledger.store.read([key])).items:
         if time.monotonic() >= deadline:
             raise Unavailable(
                 f"{app}: its Service is gone, but {service_key(app)} is still there: does the publisher run? Its pods "
@@ -122,7 +118,7 @@ def _take_away(args: argparse.Namespace, desk: Desk, source: Source, app: Servic
             )
         time.sleep(_LOOK_S)
     ended = until_verified(
-        settings_of(args), source, snapshot.revision, timeout=Duration.parse("60s")
+        settings_of(args), source, stored.revision, timeout=Duration.parse("60s")
     )
     if ended.missing:
         Terminal().line(str(ended))
@@ -139,7 +135,7 @@ def _forget(desk: Desk, app: ServiceId, hold: Hold) -> None:
     name = deploying.versions_key(app)
     after = msgspec.structs.replace(page.versions(), live=UNSET, warm=())
     desk.ledger.commit(
-        [desk.ledger.fence(app, hold), Expect(name, mod_revision=page.revision_of(name))],
+        [desk.ledger.fence(app, hold), page.as_read(name)],
         [
             Put(name, encode(after)),
             Delete(deploying.app_key(app)),

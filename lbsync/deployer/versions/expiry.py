@@ -9,19 +9,17 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from lbsync.clients.source import Expect, Put
+from lbsync.clients.source import Put
 from lbsync.deployer.ledger import Ledger, released
 from lbsync.deployer.page import Page
 from lbsync.deployer.provider import Provider
 from lbsync.deployer.routing import takes_traffic
 from lbsync.errors import Conflict
-from lbsync.model.deploying import AppRecord, ProviderKind, VersionsRecord, WarmRecord
-from lbsync.model.records import ConfirmationRecord
+from lbsync.model.deploying import ProviderKind, VersionsRecord, WarmRecord
 from lbsync.schema import deploying
-from lbsync.schema.confirming import LIFE_S, confirmation_key
 from lbsync.schema.decode import encode
 from lbsync.schema.keys import ServiceId
-from lbsync.timestamps import seconds, stamp
+from lbsync.timestamps import seconds
 
 Providers = Mapping[ProviderKind, Callable[[], Provider]]
 
@@ -48,16 +46,14 @@ def end_old_versions(ledger: Ledger, providers: Providers, app: ServiceId, ttl: 
     hold, guards, ops = ledger.hold(app, "", round(ttl))
     name = deploying.versions_key(app)
     try:
-        expect = [*guards, _as_read(page, name), _as_read(page, page.keys.route)]
+        expect = [*guards, page.as_read(name), page.as_read(page.keys.route)]
         hold.revision = ledger.commit(expect, [*ops, *_announced(ledger, page, ending)])
         provider = providers[_kind(page)]()
         gone = [one for one in ending if provider.remove(app, one.version)]
         left = tuple(one for one in versions.warm if one not in (*gone, *routed))
         if left != versions.warm:
             after = msgspec.structs.replace(versions, warm=left)
-            ledger.commit(
-                [ledger.fence(app, hold), _as_read(page, name)], [Put(name, encode(after))]
-            )
+            ledger.commit([ledger.fence(app, hold), page.as_read(name)], [Put(name, encode(after))])
         return len(gone) < len(ending)
     except Conflict:
         return True  # somebody begins something: what then holds decides
@@ -75,17 +71,10 @@ def _announced(ledger: Ledger, page: Page, ending: list[WarmRecord]) -> list[Put
     if not any(up.get(group) for group in groups):
         return []
     left = sum(count for name, count in up.items() if name not in groups)
-    lease = ledger.store.lease(LIFE_S)
-    lease.stop()
-    said = ConfirmationRecord({str(page.keys.app): left}, f"deployer {ledger.holder}", stamp())
-    key = f"{page.keys.prefix}{confirmation_key(ending[0].version.deployment)}"
-    return [Put(key, encode(said), lease.id)]
+    by, brought = f"deployer {ledger.holder}", ending[0].version.deployment
+    return [ledger.confirmation_put(page.keys.app, left, by, brought)]
 
 
 def _kind(page: Page) -> ProviderKind:
-    item = page.item(deploying.app_key(page.keys.app))
-    return "groups" if item is None else deploying.read(AppRecord, item).provider
-
-
-def _as_read(page: Page, key: str) -> Expect:
-    return Expect(key, mod_revision=page.revision_of(key))
+    wanted = page.wanted
+    return "groups" if wanted is None else wanted.provider

@@ -3,13 +3,12 @@
 import msgspec
 from msgspec import UNSET
 
-from lbsync.deployer.beginning import Begun, refuse_second
+from lbsync.deployer.beginning import Begun, first, refuse_second, route
 from lbsync.deployer.kubernetes import document, manifests
 from lbsync.deployer.kubernetes.document import App
 from lbsync.deployer.page import Page
-from lbsync.errors import BadKey, Rejected
+from lbsync.errors import Rejected
 from lbsync.model.deploying import AppRecord, DeploymentRecord, VersionRecord, VersionsRecord
-from lbsync.timestamps import stamp
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -35,18 +34,13 @@ def deploy(page: Page, app: App, begun: Begun) -> Beginning:
             f"{app.id} runs just this, as version {live.number}; nothing was begun: change the document, "
             "or name another image with --image"
         )
-    route = page.route
-    if route is not None and not route.groups:
-        raise BadKey(f"routes/{app.id}", "it cannot be read, and so not put back; correct it")
+    before = route(page)
     number = versions.next
-    at = stamp(begun.at, milliseconds=True)
     version = VersionRecord(manifests.group_of(number), number, plain, begun.id)
-    record = DeploymentRecord(
-        begun.id, "kubernetes", "deploy", version, app.strategy, begun.by, at, phase_at=at,
-        old=live, previous=UNSET if route is None else route,
-    )  # fmt: skip
+    record = first(begun, "kubernetes", "deploy", version, app.strategy)
+    record = msgspec.structs.replace(record, old=live, previous=UNSET if before is None else before)
     return Beginning(
         record,
         msgspec.structs.replace(versions, next=number + 1),
-        AppRecord("kubernetes", plain, begun.by, at),
+        AppRecord("kubernetes", plain, begun.by, record.created_at),
     )

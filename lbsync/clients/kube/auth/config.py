@@ -15,7 +15,8 @@ def load(
 ) -> ClusterConfig:
     """Return the cluster to speak to: the kubeconfig named, else the pod's own, else kubectl's.
 
-    `path` and `context` as settings have them: None or empty where nothing is chosen. `env` defaults to this process's environment. Raises `SettingsError`.
+    `path` and `context` as settings have them: None or empty where nothing is chosen.
+    `env` defaults to this process's environment. Raises `SettingsError`.
     """
     env = os.environ if env is None else env
     if path:
