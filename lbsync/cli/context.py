@@ -5,8 +5,9 @@ import contextlib
 import os
 import pwd
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from lbsync.agent.desired.accepted_items import remembered
 from lbsync.clients.source import Source
@@ -15,6 +16,7 @@ from lbsync.schema.keys import ServiceId
 from lbsync.settings import Duration, Settings, load
 from lbsync.values.basic import HostName
 
+V = TypeVar("V")
 _NO_LOGIN = str(2**32 - 1)
 """What the kernel says of a process that nobody's login began: audit's AUDIT_UID_UNSET."""
 
@@ -85,20 +87,22 @@ def add_hosts(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--hosts", type=_hosts, default=(), metavar="HOST[,HOST…]", help=text)
 
 
-def duration(text: str) -> Duration:
-    """Read a time span of the command line."""
-    try:
-        return Duration.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def value_of(parse: Callable[[str], V]) -> Callable[[str], V]:
+    """Return what reads a value of the command line by a `parse` that raises ValueError, and tells its sentence."""
+
+    def read(text: str) -> V:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
 
 
-def service_id(text: str) -> ServiceId:
-    """Read `shop/cart` of the command line."""
-    try:
-        return ServiceId.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+duration = value_of(Duration.parse)
+"""Reads a time span of the command line."""
+service_id = value_of(ServiceId.parse)
+"""Reads `shop/cart` of the command line."""
 
 
 def _hosts(text: str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from lbsync.model.deploying import (
 from lbsync.model.record import Record
 from lbsync.schema import deploying
 from lbsync.schema.consistency import wrong_with_strategy
-from lbsync.schema.decode import encode
+from lbsync.schema.decode import as_plain, encode
 from lbsync.schema.keys import ServiceId
 from lbsync.timestamps import stamp
 from lbsync.values.basic import Name
@@ -222,7 +222,7 @@ class Deploying:
         if order.image is not UNSET:
             raw = {**raw, "image": str(order.image)}
         if order.strategy is not UNSET:
-            raw = {**raw, "strategy": msgspec.json.decode(encode(order.strategy))}
+            raw = {**raw, "strategy": as_plain(order.strategy)}
         made = document.from_plain(raw)
         if made.id != app:
             raise Rejected(

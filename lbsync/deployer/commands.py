@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from lbsync.errors import Rejected
-from lbsync.model.deploying import DeploymentRecord
+from lbsync.model.deploying import BEFORE_TRAFFIC, DeploymentRecord
 from lbsync.timestamps import stamp
 
 Command = Literal["pause", "resume", "promote", "cancel", "rollback"]
@@ -39,7 +39,7 @@ def _resume(record: DeploymentRecord, _by: str, now: float) -> tuple[DeploymentR
     if not record.paused:
         raise Rejected(f"deployment {record.id} is not paused")
     # What it waited for may take as long again as it may from the beginning.
-    waits_anew = record.phase in ("queued", "provisioned", "healthy", "staged")
+    waits_anew = record.phase in BEFORE_TRAFFIC
     at = stamp(now, milliseconds=True) if waits_anew else record.phase_at
     return msgspec.structs.replace(record, paused="", phase_at=at), "resumed"
 

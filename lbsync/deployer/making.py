@@ -9,12 +9,11 @@ from lbsync.deployer.decision import Act
 from lbsync.deployer.observed import Observed
 from lbsync.deployer.provider import Gate, GateView, Provider
 from lbsync.errors import Rejected, Unavailable
-from lbsync.model.deploying import DeploymentRecord, Phase
+from lbsync.model.deploying import BEFORE_TRAFFIC, DeploymentRecord, Phase
 from lbsync.schema.keys import ServiceId
 from lbsync.schema.reading import one_line
 
 _APART_S = 1.0
-_BEFORE_TRAFFIC: frozenset[Phase] = frozenset({"queued", "provisioned", "healthy", "staged"})
 _ACTS: frozenset[Act] = frozenset({"provision", "publish", "publish old", "remove", "remove app"})
 _MADE = GateView(is_made=True, is_done=True, detail="its servers are in etcd")
 
@@ -82,7 +81,7 @@ class Making:
 
     def _look(self, record: DeploymentRecord) -> None:
         """Look at the gate, about once a second, as long as the version has no traffic."""
-        if record.phase not in _BEFORE_TRAFFIC:
+        if record.phase not in BEFORE_TRAFFIC:
             return
         if self._gate is None and record.phase in ("healthy", "staged"):
             self._gate = self._provider.gate(self._app, record.version)

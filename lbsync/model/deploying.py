@@ -33,6 +33,11 @@ Phase = Literal[
 by its provider's word; `staged` by HAProxy's own check on every balancer, without traffic; `switching` the route
 of a step is written; `converged` every balancer has verified the last one; `drained` the old version has no
 session left. On the way back: `reverting`, then one of the last three."""
+WAY: tuple[Phase, ...] = (
+    "queued", "provisioned", "healthy", "staged", "switching", "converged", "drained", "deployed",
+)  # fmt: skip
+"""The phases of a deployment that goes well."""
+BEFORE_TRAFFIC = frozenset(WAY[: WAY.index("switching")])
 ENDED: frozenset[Phase] = frozenset({"deployed", "failed", "rolled back", "cancelled"})
 ProviderKind = Literal["groups", "kubernetes"]
 """What makes a version: nobody, its servers being in `endpoints/` already; or Kubernetes."""

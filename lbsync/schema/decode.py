@@ -97,3 +97,8 @@ def _no_json(error: Exception) -> Unreadable:
 def encode(record: Record) -> bytes:
     """Return the record as JSON; `decode` of it gives an equal record."""
     return _ENCODER.encode(record)
+
+
+def as_plain(value: object) -> Any:
+    """Return records, values and what holds them in Python's own types, as their JSON would be read."""
+    return msgspec.json.decode(_ENCODER.encode(value))

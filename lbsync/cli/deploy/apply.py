@@ -3,7 +3,6 @@
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -13,15 +12,17 @@ from lbsync.cli.deploy import following
 from lbsync.cli.deploy.desk import Desk
 from lbsync.cli.deploy.switch import begin, show_steps
 from lbsync.cli.terminal import Terminal, to_json
+from lbsync.clients.files.handed import bytes_of
 from lbsync.clients.source import Put
 from lbsync.deployer.beginning import Begun
 from lbsync.deployer.ledger import new_id
 from lbsync.deployer.versions.expiry import end_old_versions
-from lbsync.errors import Exit, LbsyncError, Rejected
+from lbsync.errors import Exit, LbsyncError
 from lbsync.model.deploying import VersionRecord
 from lbsync.schema.decode import encode
 from lbsync.schema.deploying import app_key
 from lbsync.schema.keys import ServiceId
+from lbsync.values.plural import count
 
 if TYPE_CHECKING:
     from lbsync.deployer.versions.next_version import Beginning
@@ -65,7 +66,7 @@ def apply(args: argparse.Namespace, desk: Desk) -> Exit:
     from lbsync.deployer.kubernetes import document  # noqa: PLC0415 - other actions do not need it
     from lbsync.deployer.versions.next_version import deploy  # noqa: PLC0415 - costs 0.2 s
 
-    app = document.read(_text(args.file), args.image)
+    app = document.read(bytes_of(args.file), args.image)
     page = desk.ledger.page(app.id)
     begun = Begun(new_id(), whoami(), time.time())
     beginning = deploy(page, app, begun)
@@ -106,20 +107,10 @@ def _end_old_versions(desk: Desk, app: ServiceId) -> None:
         )
 
 
-def _text(path: str) -> bytes:
-    if path == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise Rejected(f"{path}: cannot be read: {error.strerror}") from error
-
-
 def _what(version: VersionRecord) -> str:
     plain = version.document
-    replicas = plain.get("replicas", 1)
     image = plain.get("image", "a template of its own")
-    return f"{replicas} pod{'' if replicas == 1 else 's'} of {image}"
+    return f"{count(plain.get('replicas', 1), 'pod')} of {image}"
 
 
 def _show(app: ServiceId, beginning: "Beginning") -> None:

@@ -11,7 +11,7 @@ from lbsync.deployer.engine import carry_out
 from lbsync.deployer.ledger import Hold
 from lbsync.deployer.run import Run
 from lbsync.errors import Exit
-from lbsync.model.deploying import DeploymentRecord, EventRecord, Phase
+from lbsync.model.deploying import WAY, DeploymentRecord, EventRecord, Phase
 from lbsync.schema.keys import ServiceId
 
 CODES: dict[Phase, Exit] = {
@@ -25,9 +25,6 @@ EXIT_CODES = (
 )
 _QUIET_S = 3.0
 """So long nothing is said of what is waited for, where there is no screen."""
-_BAR: tuple[Phase, ...] = (
-    "queued", "provisioned", "healthy", "staged", "switching", "converged", "drained", "deployed",
-)  # fmt: skip
 
 
 def add_wait(parser: argparse.ArgumentParser) -> None:
@@ -114,8 +111,8 @@ def event_line(event: EventRecord) -> str:
 
 
 def _bar(phase: Phase) -> str:
-    done = _BAR.index(phase) if phase in _BAR else 0
-    return f"[{'#' * done}{'.' * (len(_BAR) - 1 - done)}]"
+    done = WAY.index(phase) if phase in WAY else 0
+    return f"[{'#' * done}{'.' * (len(WAY) - 1 - done)}]"
 
 
 def _kind(waits: str) -> str:

@@ -1,11 +1,10 @@
 """Flags that make a strategy."""
 
 import argparse
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
+from lbsync.cli.context import value_of
 from lbsync.errors import Rejected
 from lbsync.model.deploying import Strategy
 from lbsync.schema.consistency import wrong_with_strategy
@@ -26,7 +25,10 @@ def add_strategy(parser: argparse.ArgumentParser) -> None:
         help="shares of the traffic one after the other, as in 5,25,100 (default: all at once)",
     )  # fmt: skip
     group.add_argument(
-        "--pause", type=_read(Pause), metavar="DURATION", help="after each step but the last"
+        "--pause",
+        type=value_of(Pause.parse),
+        metavar="DURATION",
+        help="after each step but the last",
     )
     group.add_argument(
         "--manual", action="store_true", default=None,
@@ -40,11 +42,11 @@ def add_strategy(parser: argparse.ArgumentParser) -> None:
         ("keep-old", Pause, "how long the old version is kept, ready to take the traffic back"),
     ):
         group.add_argument(
-            f"--{option}", type=_read(kind), metavar="DURATION",
+            f"--{option}", type=value_of(kind.parse), metavar="DURATION",
             help=f"{text} (default: {getattr(default, option.replace('-', '_'))})",
         )  # fmt: skip
     group.add_argument(
-        "--require", type=_read(Require), metavar="all|N|N%",
+        "--require", type=value_of(Require.parse), metavar="all|N|N%",
         help="how many of the known hosts have to confirm; each that reports has to in any case (default: all)",
     )  # fmt: skip
 
@@ -56,16 +58,6 @@ def strategy_of(args: argparse.Namespace, base: Strategy | None = None) -> Strat
     if wrong := wrong_with_strategy(strategy):
         raise Rejected(f"--{wrong}")
     return strategy
-
-
-def _read(kind: Any) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            return kind.parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return read
 
 
 def _steps(text: str) -> tuple[int, ...]:

@@ -2,11 +2,10 @@
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from lbsync.clients.files.contents import parse_yaml
-from lbsync.clients.files.handed import standard_input
+from lbsync.clients.files.handed import bytes_of
 from lbsync.errors import Rejected
 from lbsync.model.snapshot import Item
 from lbsync.schema import reading
@@ -55,7 +54,7 @@ def wanted(args: argparse.Namespace, service: ServiceId, stored: Mapping[str, It
     Raises `Rejected`.
     """
     if args.file:
-        return parse(_read(args.file), service)
+        return parse(bytes_of(args.file), service)
     changed = _fields(args, service)
     servers = [_server(text, service) for text in args.server]
     is_new = service_key(service) not in stored
@@ -91,15 +90,6 @@ def parse(data: bytes, service: ServiceId) -> Document:
     if not isinstance(groups, dict) or not all(isinstance(name, str) for name in groups):
         raise Rejected(f'{service}: "endpoints" must be an object from group to servers')
     return raw
-
-
-def _read(path: str) -> bytes:
-    if path == "-":
-        return standard_input()
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise Rejected(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _groups(

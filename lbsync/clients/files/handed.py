@@ -59,13 +59,13 @@ def read(name: str) -> Handed:
         for key, file in sorted(Tree(path).files()):
             _take_file(found, key, file)
     else:
-        _take_document(found, name, _bytes_of(name))
+        _take_document(found, name, bytes_of(name))
     return found
 
 
 def _take_file(found: Handed, key: str, file: str) -> None:
     try:
-        data = _bytes_of(file)
+        data = bytes_of(file)
         parsed = _parsed(data, file)
     except (Rejected, ValueError) as error:
         wrong = str(error).removeprefix(f"{file}: ")
@@ -182,7 +182,10 @@ def standard_input() -> bytes:
     return _all_of(sys.stdin.buffer, _STDIN)
 
 
-def _bytes_of(name: str) -> bytes:
+def bytes_of(name: str) -> bytes:
+    """Return what a file holds, or with `-` standard input. Raises `Rejected`."""
+    if name == "-":
+        return standard_input()
     try:
         with Path(name).open("rb") as file:
             return _all_of(file, name)

@@ -7,7 +7,6 @@ import msgspec
 from msgspec import UNSET
 
 from lbsync.console.facts.deployments import (
-    WAY,
     DeploymentRow,
     Deployments,
     VersionView,
@@ -17,7 +16,7 @@ from lbsync.console.facts.deployments import (
 from lbsync.deployer import commands
 from lbsync.deployer.commands import Command
 from lbsync.errors import Rejected
-from lbsync.model.deploying import DeploymentRecord, EventRecord, Phase, Strategy
+from lbsync.model.deploying import WAY, DeploymentRecord, EventRecord, Phase, Strategy
 from lbsync.schema.decode import encode
 from lbsync.schema.reading import plain
 

@@ -12,7 +12,6 @@ from lbsync.model.deploying import (
     AppRecord,
     DeploymentRecord,
     EventRecord,
-    Phase,
     VersionRecord,
     VersionsRecord,
 )
@@ -25,17 +24,6 @@ from lbsync.timestamps import seconds
 MOST_SHOWN = 1000
 """Deployments on one page."""
 _MOST_UNREADABLE = 20
-WAY: tuple[Phase, ...] = (
-    "queued",
-    "provisioned",
-    "healthy",
-    "staged",
-    "switching",
-    "converged",
-    "drained",
-    "deployed",
-)
-"""The phases of a deployment that goes well."""
 _KINDS: tuple[tuple[str, type[Any]], ...] = (
     (deploying.APPS, AppRecord),
     (deploying.VERSIONS, VersionsRecord),

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from litestar import Response, post
@@ -23,7 +23,7 @@ from lbsync.schema.keys import ServiceId
 
 MOST_DOCUMENT = 1 << 20
 """Bytes of an app's document, and of what registries send."""
-COMMANDS: tuple[Command, ...] = ("pause", "resume", "promote", "cancel", "rollback")
+COMMANDS: tuple[Command, ...] = get_args(Command)
 _MOST_KEY = 255
 
 
@@ -79,7 +79,7 @@ async def deploy(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) ->
         return Response(Begun(str(app), "", action, told, warnings, False), status_code=200)
     asked = Asked(str(visitor), key_of(request, visitor.name), body)
     outcome = await asyncio.to_thread(doing.begin, app, order, asked)
-    return begun(request, app, outcome, "switch" if isinstance(order.group, str) else "deploy")
+    return begun(app, outcome, "switch" if isinstance(order.group, str) else "deploy")
 
 
 @post(
@@ -93,7 +93,7 @@ async def back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> R
     visitor, app = demand(request, "deploy"), app_of(ns, name)
     asked = Asked(str(visitor), key_of(request, visitor.name))
     outcome = await asyncio.to_thread(deploying_of(request).back, app, asked)
-    return begun(request, app, outcome, "rollback")
+    return begun(app, outcome, "rollback")
 
 
 @post(
@@ -113,7 +113,7 @@ async def command(
     `rollback`. With `If-Match` only if it has not changed since it was read."""
     app = app_of(ns, name)
     await order_command(request, app, deployment, command)
-    return begun(request, app, Outcome(deployment), command)
+    return begun(app, Outcome(deployment), command)
 
 
 async def order_command(request: AnyRequest, app: ServiceId, deployment: str, command: str) -> None:
@@ -129,7 +129,7 @@ async def order_command(request: AnyRequest, app: ServiceId, deployment: str, co
     log.get().info(f"{app}: {command}", deployment=deployment, by=str(visitor))
 
 
-def begun(request: AnyRequest, app: ServiceId, outcome: Outcome, action: str) -> Response[Begun]:
+def begun(app: ServiceId, outcome: Outcome, action: str) -> Response[Begun]:
     """Return what became of a request."""
     told = f"{action} of {app}" if outcome.deployment else NOTHING
     view = Begun(
@@ -140,7 +140,6 @@ def begun(request: AnyRequest, app: ServiceId, outcome: Outcome, action: str) ->
         return Response(view, status_code=200)
     if action in ("deploy", "switch") and not outcome.is_repeat:
         log.get().info(f"{app}: {action} begins", deployment=outcome.deployment)
-    del request
     place = f"/api/deployments/{app}/{outcome.deployment}"
     return Response(view, status_code=202, headers={"location": place})
 

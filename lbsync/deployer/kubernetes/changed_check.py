@@ -45,11 +45,10 @@ def _wrong(pod: PodState, service: ServiceRecord, check: Check, port: int) -> st
     if check.kind == "tcp" or service.backend_tls is not UNSET:
         answer = http_probe.connects(pod.address, port, _TIMEOUT_S)
         return answer.problem if answer.refused else ""
-    host = next((str(host) for host in service.hosts if "*" not in host), "")
     question = http_probe.Question(
         path="/" if check.path is UNSET else check.path,
         method=check.method,
-        host=host,
+        host=manifests.first_host(service),
         timeout=_TIMEOUT_S,
     )
     answer = http_probe.ask(pod.address, port, question)

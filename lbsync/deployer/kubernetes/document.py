@@ -18,6 +18,7 @@ from lbsync.model.deploying import Strategy
 from lbsync.model.record import Record
 from lbsync.model.records import Count, Port, ServiceRecord
 from lbsync.schema import consistency, reading
+from lbsync.schema.decode import as_plain
 from lbsync.schema.keys import ServiceId
 from lbsync.schema.sentences import sentences
 from lbsync.values.basic import Duration
@@ -168,7 +169,7 @@ def from_plain(raw: object) -> App:
 
 def to_plain(app: App) -> dict[str, Any]:
     """Return the app as JSON holds it; `from_plain` of it is an equal app."""
-    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(app, enc_hook=_encoded))
+    found: dict[str, Any] = as_plain(app)
     return found
 
 
@@ -186,10 +187,6 @@ def _without(raw: dict[str, Any], wrong: set[str]) -> dict[str, Any]:
         kept = {name: value for name, value in service.items() if f"service.{name}" not in wrong}
         found["service"] = {"mode": "http", **kept}
     return {**_STAND_INS, **found}
-
-
-def _encoded(value: object) -> object:
-    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def _converted(raw: object) -> App:

@@ -14,9 +14,10 @@ from msgspec import UNSET
 from lbsync.deployer.kubernetes.document import App, Resources, SecretReference
 from lbsync.deployer.kubernetes.pod_template import OURS, main_container
 from lbsync.errors import Rejected
+from lbsync.model.records import ServiceRecord
 from lbsync.publisher.translate.fields import FIELDS
 from lbsync.publisher.translate.options import PREFIX, PUBLISH_LABEL
-from lbsync.schema.decode import encode
+from lbsync.schema.decode import as_plain
 
 MANAGER = "lbsync-deployer"
 """Who owns the fields, for server-side apply, and the value of the label that marks what is ours."""
@@ -84,14 +85,15 @@ def service(app: App) -> Object:
             "ports": [port],
         },
     }
-    return _plain(made)
+    found: Object = as_plain(made)
+    return found
 
 
 def annotations(app: App) -> dict[str, str]:
     """Return what the publisher reads: where the servers are, and each field of the service that is not
     at its default."""
     found = {f"{PREFIX}address-mode": "pod", f"{PREFIX}group-label": VERSION}
-    fields: dict[str, Any] = msgspec.json.decode(encode(app.service))
+    fields: dict[str, Any] = as_plain(app.service)
     for name, value in fields.items():
         kind = FIELDS[name.replace("_", "-")].kind
         is_text = kind in ("text", "number") and not isinstance(value, dict | list)
@@ -121,24 +123,15 @@ def deployment(app: App, number: int, made_by: str) -> Object:
             "template": template,
         },
     }
-    return _plain(made)
-
-
-def _plain(made: Object) -> Object:
-    """Return it in Python's own types, as JSON would."""
-    found: Object = msgspec.json.decode(msgspec.json.encode(made, enc_hook=_encoded))
+    found: Object = as_plain(made)
     return found
-
-
-def _encoded(value: object) -> object:
-    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def _template(app: App, number: int) -> Object:
     if app.pod is UNSET:
         return {"metadata": {"labels": {}}, "spec": _spec(app, number)}
     # A copy, of which anything may be changed.
-    found: Object = msgspec.json.decode(encode(app.pod))
+    found: Object = as_plain(app.pod)
     metadata = {"labels": {}, **found.get("metadata", {})}
     spec: Object = found["spec"]
     main = main_container(spec, None if app.container is UNSET else app.container)
@@ -229,4 +222,9 @@ def probe_host(app: App) -> str:
     """Return the host that the probe asks for; nothing: the pod's own address."""
     if app.probe is not UNSET and app.probe.host is not UNSET:
         return str(app.probe.host)
-    return next((str(host) for host in app.service.hosts if "*" not in host), "")
+    return first_host(app.service)
+
+
+def first_host(service: ServiceRecord) -> str:
+    """Return the first host of a service that is one host; "": it names none."""
+    return next((str(host) for host in service.hosts if "*" not in host), "")
