@@ -6,7 +6,7 @@ from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.desired.decode import Decoder, restore_routes
 from lbsync.agent.guard.reach import NOWHERE, Reach, loss, reach
 from lbsync.errors import Rejected
-from lbsync.model.desired import Desired, Problem
+from lbsync.model.desired import Problem
 from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.keys import ServiceId
@@ -31,11 +31,22 @@ def refusals(
     What is wrong already, before the change, is no reason to refuse it. Who may claim what is known from
     the settings of this command, which may run beside no HAProxy.
     """
-    before = {problem.reason for problem in _desired(snapshot, settings).problems}
-    after = _desired(_with(snapshot, changes), settings)
+    # Kept from one to the other, so that the second costs what changed.
+    decoder = Decoder(Permission(settings.claims))
+    assembler = Assembler(settings.reserved_ports)
+
+    def problems(of: Snapshot) -> Sequence[Problem]:
+        resolved = decoder.resolve(of, {})
+        entries = dict(resolved.entries)
+        told = (*resolved.problems, *restore_routes(entries, {}))
+        return assembler.assemble(entries, of.revision, told).problems
+
+    before = {problem.reason for problem in problems(snapshot)}
+    revision = snapshot.revision + 1
+    items = _applied(snapshot.items, changes, revision)
     return [
         problem
-        for problem in after.problems
+        for problem in problems(Snapshot(revision, snapshot.cluster_id, items))
         if problem.service in services and problem.reason not in before
     ]
 
@@ -45,35 +56,23 @@ def left_by(before: Mapping[str, Item], changes: Sequence[Change]) -> int | None
 
     `before`: the service's keys as they are stored.
     """
-    after = dict(before)
-    for change in changes:
-        after.pop(change.key, None)
-        if change.after is not None:
-            created = change.before.create_revision if change.before else 1
-            after[change.key] = Item(change.key, change.after, created, 1)
-    old, new = _reached(before), _reached(after)
+    old, new = _reached(before), _reached(_applied(before, changes, 1))
     lost = loss(old, new, known=not old.ready.isdisjoint(new.places))
     return new.servers if lost.gone or lost.strange else None
 
 
-def _desired(snapshot: Snapshot, settings: Settings) -> Desired:
-    resolved = Decoder(Permission(settings.claims)).resolve(snapshot, {})
-    entries = dict(resolved.entries)
-    problems = (*resolved.problems, *restore_routes(entries, {}))
-    assembler = Assembler(settings.reserved_ports)
-    return assembler.assemble(entries, snapshot.revision, problems)
-
-
-def _with(snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
-    items = dict(snapshot.items)
-    revision = snapshot.revision + 1
+def _applied(
+    items: Mapping[str, Item], changes: Sequence[Change], revision: int
+) -> dict[str, Item]:
+    """Return the keys as they are after changes at a revision."""
+    after = dict(items)
     for change in changes:
         if change.after is None:
-            items.pop(change.key, None)
+            after.pop(change.key, None)
         else:
             created = change.before.create_revision if change.before else revision
-            items[change.key] = Item(change.key, change.after, created, revision)
-    return Snapshot(revision, snapshot.cluster_id, items)
+            after[change.key] = Item(change.key, change.after, created, revision)
+    return after
 
 
 def _reached(items: Mapping[str, Item]) -> Reach:

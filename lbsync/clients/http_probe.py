@@ -43,12 +43,8 @@ def ask(address: str, port: int, question: Question) -> Answer:
             connection.settimeout(_left(deadline))
             connection.sendall(_request(address, port, question))
             return _status(connection, deadline)
-    except TimeoutError:
-        return Answer(problem=f"no answer in {question.timeout:g} s")
-    except ConnectionRefusedError:
-        return Answer(problem="nothing listens there", refused=True)
     except OSError as error:
-        return Answer(problem=(error.strerror or "the connection failed").lower())
+        return _fault(error, f"no answer in {question.timeout:g} s")
 
 
 def connects(address: str, port: int, timeout: float) -> Answer:
@@ -56,12 +52,17 @@ def connects(address: str, port: int, timeout: float) -> Answer:
     try:
         with socket.create_connection((address, port), timeout=timeout):
             return Answer(200)
-    except TimeoutError:
-        return Answer(problem=f"no connection in {timeout:g} s")
-    except ConnectionRefusedError:
-        return Answer(problem="nothing listens there", refused=True)
     except OSError as error:
-        return Answer(problem=(error.strerror or "the connection failed").lower())
+        return _fault(error, f"no connection in {timeout:g} s")
+
+
+def _fault(error: OSError, late: str) -> Answer:
+    """Return what an error of the connection says. `late`: what a time-out is called."""
+    if isinstance(error, TimeoutError):
+        return Answer(problem=late)
+    if isinstance(error, ConnectionRefusedError):
+        return Answer(problem="nothing listens there", refused=True)
+    return Answer(problem=(error.strerror or "the connection failed").lower())
 
 
 def is_good(status: int, ranges: str) -> bool:

@@ -142,7 +142,9 @@ class Loop:
                     if self._fast_path and not self._reload_asked and not self._stop:
                         with log.bound(pass_id=self.pass_id):
                             done, _ = self._attempt("ahead", self._fast_path)
-                        self._schedule.looked_ahead(done=bool(done), awaited=self._is_awaited())
+                        self._schedule.looked_ahead(
+                            done=bool(done), awaited=bool(done) and self._is_awaited()
+                        )
                 elif self._schedule.due() <= self._clock():
                     with log.bound(pass_id=self.pass_id):
                         self._one_pass()

@@ -37,8 +37,6 @@ class Plan(msgspec.Struct, frozen=True):
     """Keys that are as they are to be."""
     problems: tuple[str, ...]
     """All that is refused; nothing may be written while there is any."""
-    places: Mapping[str, str]
-    """Key to where it was handed over."""
 
 
 def plan(
@@ -61,10 +59,11 @@ def plan(
     for name, value in values.items():
         before = snapshot.items.get(name)
         try:
-            after = _labelled(name, value, own)
+            key = _of_contract(name)
+            after = _labelled(key, value, own)
             if before is not None and is_same(before.value, after):
                 continue
-            _judge(name, after, before, own, force=force)
+            _judge(name, key, after, before, own, force=force)
             changes.append(Change(name, before, after))
         except ValueError as error:
             problems.append(f"{places.get(name, '')}: {name}: {error}")
@@ -77,7 +76,7 @@ def plan(
         ]
         changes += [Change(item.key, item, None) for item in gone]
     changes.sort(key=lambda change: in_order(change.key))
-    return Plan(tuple(changes), unchanged, tuple(problems), places)
+    return Plan(tuple(changes), unchanged, tuple(problems))
 
 
 def service_of(name: str) -> ServiceId | None:
@@ -116,13 +115,17 @@ def transactions(changes: Sequence[Change]) -> list[list[Change]]:
     return found
 
 
-def _labelled(name: str, value: bytes, own: str) -> bytes:
-    """Return the value as it is to be stored. Raises `ValueError`."""
+def _of_contract(name: str) -> Key:
     key = parse_key(name)
     if key is None:
         raise ValueError(
             "it is no key of the contract: these begin with services/, endpoints/, routes/ or settings/"
         )
+    return key
+
+
+def _labelled(key: Key, value: bytes, own: str) -> bytes:
+    """Return the value as it is to be stored. Raises `ValueError`."""
     if not own or key.kind == "settings":
         return value
     parsed: Any = reading.plain(value)
@@ -133,11 +136,10 @@ def _labelled(name: str, value: bytes, own: str) -> bytes:
     return msgspec.json.encode(parsed)
 
 
-def _judge(name: str, value: bytes, before: Item | None, own: str, *, force: bool) -> None:
+def _judge(
+    name: str, key: Key, value: bytes, before: Item | None, own: str, *, force: bool
+) -> None:
     """Raise `ValueError` for a value that agents refuse, and for a key that is somebody else's."""
-    key = _key(name)
-    if key is None:
-        return
     try:
         decode(name, key, value)
     except BadKey as error:

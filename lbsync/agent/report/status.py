@@ -22,6 +22,7 @@ from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.loop import Report
 from lbsync.metrics import Metrics
+from lbsync.model.snapshot import Snapshot
 from lbsync.schema.publishing import ROOT as PUBLISHERS
 from lbsync.settings import Settings
 from lbsync.status import LastPass, Quarantined, SourceStatus, State, Status
@@ -45,6 +46,8 @@ class StatusKeeper:
         self._seen: ApplyResult | None = None
         self._worker = ""
         self._watching = False
+        self._looked_at = Snapshot(0, 0, {})
+        self._published = False
         self._unmeasured = log.Failing("no metrics", "metrics are written again")
         self._since: dict[str, float] = {}
         self.unanswered = ""
@@ -155,9 +158,15 @@ class StatusKeeper:
         if not self._watching:
             return True
         try:
-            return any(key.startswith(PUBLISHERS) for key in self._source.snapshot().items)
+            snapshot = self._source.snapshot()
         except LbsyncError:  # it was not listed yet
             return True
+        written = snapshot.changed_since(self._looked_at)
+        if written is None or any(key.startswith(PUBLISHERS) for key in written):
+            self._published = any(key.startswith(PUBLISHERS) for key in snapshot.items)
+        # Of its keys nothing is needed, so none is kept.
+        self._looked_at = msgspec.structs.replace(snapshot, items={})
+        return self._published
 
     def _of_wanted(self, state: RenderedState, result: PassResult, now: float) -> dict[str, object]:
         problems, hold = state.desired.problems, result.hold

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from lbsync.agent.review import refusals
 from lbsync.cli.context import settings_of, source_opened
 from lbsync.cli.documents.stepwise import write_all
-from lbsync.cli.fleet.wait import add_wait, history_of, until_verified
-from lbsync.cli.service.writing import demand_contract, show
+from lbsync.cli.fleet.wait import add_wait, history_of
+from lbsync.cli.service.writing import demand_contract, show, wait_for
 from lbsync.cli.terminal import Terminal, may_ask, said_yes
 from lbsync.clients.files import handed
-from lbsync.clients.source import Source
 from lbsync.errors import Exit, ManyRejected, Rejected
 from lbsync.schema.applying import Plan, plan, service_of
 from lbsync.schema.service_document import Change
-from lbsync.settings import Settings
 from lbsync.values.names import is_name
 from lbsync.values.plural import count
 
@@ -100,9 +98,9 @@ def run(args: argparse.Namespace) -> Exit:
         if problems:
             raise ManyRejected("nothing was written", problems)
         show(terminal, planned.changes)
-        terminal.line(_summary(planned))
+        terminal.line(_summary(planned, len(services)))
         if not planned.changes:
-            return _wait(args, settings, source, snapshot.revision, services)
+            return wait_for(args, source, snapshot.revision, services)
         if args.dry_run:
             terminal.line("nothing was written, because of --dry-run")
             return Exit.CHANGED
@@ -111,10 +109,10 @@ def run(args: argparse.Namespace) -> Exit:
         terminal.flush()  # the plan first, whatever comes of it
         revision = write_all(source, snapshot, planned.changes, what=args.file)
         terminal.line(f"written, at revision {revision}")
-        return _wait(args, settings, source, revision, services)
+        return wait_for(args, source, revision, services)
 
 
-def _summary(planned: Plan) -> str:
+def _summary(planned: Plan, services: int) -> str:
     kinds = Counter(
         "removed" if change.after is None else "changed" if change.before else "new"
         for change in planned.changes
@@ -122,8 +120,7 @@ def _summary(planned: Plan) -> str:
     said = [f"{kinds[kind]} {kind}" for kind in ("new", "changed", "removed") if kinds[kind]]
     if not said:
         return f"unchanged: {count(planned.unchanged, 'key')}"
-    concerned = {service_of(change.key) for change in planned.changes} - {None}
-    of = f" of {count(len(concerned), 'service')}" if concerned else ""
+    of = f" of {count(services, 'service')}" if services else ""
     return f"{count(len(planned.changes), 'key')}{of}: {', '.join(said)}; {planned.unchanged} unchanged"
 
 
@@ -138,17 +135,6 @@ def _make_sure(changes: Sequence[Change]) -> None:
         raise Rejected(
             f"nothing was written, as {count(gone, 'key')} would be removed; --yes if that plan is meant"
         )
-
-
-def _wait(
-    args: argparse.Namespace, settings: Settings, source: Source, revision: int, services: set[str]
-) -> Exit:
-    """Wait for the fleet, where that was asked for."""
-    if args.wait is None:
-        return Exit.OK
-    ended = until_verified(settings, source, revision, timeout=args.wait, services=services)
-    Terminal().block(str(ended))
-    return ended.code
 
 
 def _tree(text: str) -> str:

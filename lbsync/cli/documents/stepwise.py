@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from lbsync.agent.review import left_by
 from lbsync.cli.context import whoami
 from lbsync.cli.progress import Progress
+from lbsync.cli.service.writing import operations
 from lbsync.cli.terminal import Terminal
-from lbsync.clients.source import Delete, Expect, History, Lease, Put, Source
+from lbsync.clients.source import Delete, History, Lease, Put, Source
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.fleet import history
 from lbsync.fleet.holds import confirmation, confirmation_lease
@@ -27,7 +28,7 @@ def write_all(source: Source, snapshot: Snapshot, changes: Sequence[Change], *, 
     """
     # A directory of files is one host's own, and has no limit of this kind.
     steps = transactions(changes) if source.shared else [list(changes)]
-    stored = _by_service(snapshot)
+    stored = _by_service(snapshot) if isinstance(source, History) else {}
     noted = _noted(source, changes, what, len(steps))
     lease: Lease | None = None
     revision = done = 0
@@ -40,7 +41,7 @@ def write_all(source: Source, snapshot: Snapshot, changes: Sequence[Change], *, 
                     lease = lease or confirmation_lease(source)
                     extras.append([confirmation(source, left, whoami(), lease=lease)])
                 extras += [noted] if noted else []
-            revision = history.commit(source, *_operations(step), *extras)
+            revision = history.commit(source, *operations(step), *extras)
             noted, done = [], done + len(step)
             progress.say(f"written {done} of {count(len(changes), 'key')}")
     except Conflict as error:
@@ -66,17 +67,6 @@ def _so_far(done: int, changes: Sequence[Change], revision: int) -> str:
     if not done:
         return f"none of {count(len(changes), 'key')} was written"
     return f"{done} of {count(len(changes), 'key')} are written, the last at revision {revision}"
-
-
-def _operations(step: Sequence[Change]) -> tuple[list[Expect], list[Put | Delete]]:
-    expect = [
-        Expect(change.key, mod_revision=change.before.mod_revision if change.before else 0)
-        for change in step
-    ]
-    return expect, [
-        Delete(change.key) if change.after is None else Put(change.key, change.after)
-        for change in step
-    ]
 
 
 def _noted(source: Source, changes: Sequence[Change], what: str, steps: int) -> list[Put | Delete]:

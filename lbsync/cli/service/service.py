@@ -190,4 +190,4 @@ def _remove(args: argparse.Namespace, source: Source) -> Exit:
     revision = commit(source, snapshot, gone, args.service, action="service rm")
     keys = ", ".join(change.key for change in gone)
     Terminal().line(f"{args.service}: removed at revision {revision} ({keys})")
-    return wait_for(args, source, revision, args.service)
+    return wait_for(args, source, revision, {str(args.service)})

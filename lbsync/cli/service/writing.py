@@ -1,7 +1,7 @@
 """Writing changes that were found good: show them, write them in one step, and wait where that was asked for."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lbsync.agent.review import left_by
 from lbsync.cli.context import settings_of, whoami
@@ -50,7 +50,7 @@ def write(
     terminal, name = Terminal(), name or str(service)
     if not changes:
         terminal.line(f"{name}: unchanged")
-        return wait_for(args, source, snapshot.revision, service)
+        return wait_for(args, source, snapshot.revision, {str(service)})
     show(terminal, changes)
     if args.dry_run:
         terminal.line(f"{name}: would be written; nothing was, because of --dry-run")
@@ -59,15 +59,17 @@ def write(
     terminal.line(f"{name}: written at revision {revision}")
     for sentence in still_refused:
         terminal.line(f"still refused, as it was: {sentence}")
-    return wait_for(args, source, revision, service)
+    return wait_for(args, source, revision, {str(service)})
 
 
-def wait_for(args: argparse.Namespace, source: Source, revision: int, service: ServiceId) -> Exit:
-    """Wait for the fleet, where that was asked for."""
+def wait_for(
+    args: argparse.Namespace, source: Source, revision: int, services: Collection[str]
+) -> Exit:
+    """Wait for the fleet, where that was asked for. `services`: that are looked at in any case."""
     if args.wait is None:
         return Exit.OK
     ended = until_verified(
-        settings_of(args), source, revision, timeout=args.wait, services={str(service)}
+        settings_of(args), source, revision, timeout=args.wait, services=services
     )
     Terminal().block(str(ended))
     return ended.code
@@ -89,6 +91,18 @@ def pretty(value: bytes) -> str:
         return value.decode(errors="backslashreplace")
 
 
+def operations(changes: Sequence[document.Change]) -> tuple[list[Expect], list[Put | Delete]]:
+    """Return the writes of changes, and the guards that each key is as it was when they were made."""
+    expect = [
+        Expect(change.key, mod_revision=change.before.mod_revision if change.before else 0)
+        for change in changes
+    ]
+    return expect, [
+        Delete(change.key) if change.after is None else Put(change.key, change.after)
+        for change in changes
+    ]
+
+
 def commit(
     source: Source,
     snapshot: Snapshot,
@@ -104,14 +118,6 @@ def commit(
     `snapshot`: what the changes were made from; `action`, `detail`: for the history. Raises `Conflict`
     when somebody else was faster.
     """
-    expect = [
-        Expect(change.key, mod_revision=change.before.mod_revision if change.before else 0)
-        for change in changes
-    ]
-    ops = [
-        Delete(change.key) if change.after is None else Put(change.key, change.after)
-        for change in changes
-    ]
     extras: list[history.Ops] = []
     # A directory of files is one host's own: it has no leases, and no guard of others.
     if isinstance(source, History):
@@ -121,7 +127,7 @@ def commit(
         told = detail or ", ".join(change.key for change in changes)
         extras.append(history.entry(source, whoami(), action, str(service), told))
     try:
-        return history.commit(source, expect, ops, *extras)
+        return history.commit(source, *operations(changes), *extras)
     except Conflict as error:
         raise Conflict(
             f"{service}: somebody else changed it meanwhile, nothing was written; look and try again"

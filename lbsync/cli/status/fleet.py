@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import NoReturn
 
@@ -87,8 +87,11 @@ def watch(settings: Settings, hosts: Collection[str], *, as_json: bool) -> NoRet
 
         def look() -> watching.View:
             report = _report(source, beside, hosts)
+            found: dict[str, list[str]] = {}
+            for host, finding in judge(report):
+                found.setdefault(host, []).append(str(finding))
             lines = {
-                member.host: f"{member.host} {_in_short(member, report)}"
+                member.host: f"{member.host} {_in_short(member, found.get(member.host, []))}"
                 for member in report.agents
             }
             lines |= {host: f"{host} {why}" for host, why in report.gone.items()}
@@ -97,9 +100,8 @@ def watch(settings: Settings, hosts: Collection[str], *, as_json: bool) -> NoRet
         watching.follow(look, as_json=as_json)
 
 
-def _in_short(member: Member, report: Report) -> str:
-    """Return what changes of a host that somebody would want to hear of."""
-    found = [str(finding) for host, finding in judge(report) if host == member.host]
+def _in_short(member: Member, found: Sequence[str]) -> str:
+    """Return what changes of a host that somebody would want to hear of. `found`: what is wrong there."""
     record = member.record
     serves = (
         f"{record.state}, {record.generation}-{one_line(record.digest)}" if record else "unreadable"
