@@ -24,6 +24,7 @@ from harness.web import WebServer
 from lbsync.clients.source import Source
 from lbsync.deployer import beginning, requests
 from lbsync.deployer.beginning import Begun
+from lbsync.deployer.engine import carry_out
 from lbsync.deployer.groups import Groups
 from lbsync.deployer.ledger import Ledger, new_id
 from lbsync.deployer.run import Run, Tools
@@ -89,13 +90,7 @@ def switch(
         raise RuntimeError(f"{group} has the traffic already")
     hold = requests.begin(ledger, page, record, "bench", ttl=_TTL_S)
     run = Run(Tools(ledger, answers, {"groups": Groups}, _TTL_S), APP, record.id, hold)
-    while True:
-        news.clear()
-        pause = run.turn()
-        if pause is None:
-            break
-        if pause > 0.0:
-            news.wait(pause)
+    carry_out(run, news, lambda: None, lambda: False)
     events = {event.text: seconds(event.at) for event in ledger.events(APP, record.id)}
     converged = events["2 of 2 converged"]
     written = next(at for text, at in events.items() if text.startswith("step 1"))

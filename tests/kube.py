@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from harness.fake_kube import ADMIN, FakeKube
+from harness.fake_kube.place import locate
 from lbsync.clients.kube import (
     Change,
     Client,
@@ -62,3 +63,19 @@ Watching = Callable[..., Heard]
 def config_for(fake: FakeKube, directory: Path, token: str = ADMIN) -> ClusterConfig:
     """Return the configuration of a fake, through a kubeconfig whose files are never cached."""
     return kubeconfig.load([fake.kubeconfig(directory / "kubeconfig", token=token)], every=0.0)
+
+
+_VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
+
+
+def asked_for(fake: FakeKube, *, namespace: str = "") -> set[tuple[str, str]]:
+    """Return the pairs of verb and resource that requests came for; with `namespace`, all have to be within it."""
+    found = set()
+    for seen in fake.requests:
+        path, _, query = seen.target.partition("?")
+        place = locate(path, fake.minor)
+        assert namespace in ("", place.namespace), "a Role in the namespace has to be enough"
+        plural = place.resource.plural + ("/log" if place.sub == "log" else "")
+        reading = "watch" if "watch=true" in query else "get" if place.name else "list"
+        found.add((_VERBS.get(seen.method, reading), plural))
+    return found

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent import AgentProcess, command
+from harness.agent import command
 from harness.fake_kube import Controllers, FakeKube, Trouble
 from harness.fake_kube.web_pods import WebPods
 from harness.load import Load
 from harness.publisher import PublisherProcess, Store
-from harness.stack import Stack
 from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.errors import Exit
+from tests.e2e.conftest import Host
 
-Host = tuple[Stack, AgentProcess]
 SITE = "app.example"
 DOCUMENT = """
 namespace: shop
@@ -46,7 +45,7 @@ class Site:
         self.controllers = Controllers(
             self.fake, start_pod=self.pods.start, stop_pod=self.pods.stop, grace=0.3
         ).start()
-        self.store = Store([node.url for node in self.stacks[0].etcd.nodes])
+        self.store = Store(self.stacks[0].etcd.urls)
         self.publisher = PublisherProcess(self.store, self.fake, directory).start()
         self.document = directory / "app.yaml"
         self.write()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.agent import AgentProcess, command
+from harness.agent import command
 from harness.load import Load
 from harness.stack import Stack, servers
 from harness.wait import wait_until
@@ -17,8 +17,8 @@ from lbsync.errors import Exit
 from lbsync.model.deploying import DeploymentRecord, VersionsRecord
 from lbsync.schema import deploying
 from lbsync.schema.keys import ServiceId
+from tests.e2e.conftest import Host
 
-Host = tuple[Stack, AgentProcess]
 SITE = "cart.example"
 CART = ServiceId("shop", "cart")
 AT_ONCE = ("--watch", "0", "--drain-timeout", "2s", "--wait")

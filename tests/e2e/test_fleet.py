@@ -5,14 +5,13 @@ import subprocess
 import time
 from typing import Any
 
-from harness.agent import AgentProcess, command
+from harness.agent import command
 from harness.ports import free_port
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.clients.source import Put
 from lbsync.errors import Exit
-
-Host = tuple[Stack, AgentProcess]
+from tests.e2e.conftest import Host
 
 
 def wait(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:

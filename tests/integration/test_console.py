@@ -28,9 +28,8 @@ PREFIX = "/console/"
 class Fleet:
     """What stands in etcd for the console to show."""
 
-    def __init__(self, source: EtcdSource, cluster: Etcd) -> None:
+    def __init__(self, source: EtcdSource) -> None:
         self.source = source
-        self._cluster = cluster
         self.lease: Lease = source.lease(600)
         for key, value in a_fleet().items():
             self.put(key, value)
@@ -45,15 +44,18 @@ class Fleet:
 
     def keep(self, key: str, value: Any) -> None:
         """Write what deployers keep."""
-        kept = open_etcd([node.url for node in self._cluster.nodes], deploy_prefix(PREFIX))
-        kept.commit([], [Put(key, json.dumps(value).encode())])
-        kept.close()
+        self.source.commit([], [Put(f"{deploy_prefix(PREFIX)}{key}", json.dumps(value).encode())])
+
+    def keep_a_deployment(self) -> None:
+        """Write what `a_deployment` holds, of an app that calls none its own: so nobody carries it out."""
+        for key, value in a_deployment().items():
+            if not key.startswith("versions/"):
+                self.keep(key, value)
 
     def answer(self, host: str, record: dict[str, Any]) -> None:
         """Answer a watcher as an agent does."""
-        beside = open_etcd([node.url for node in self._cluster.nodes], health_prefix(PREFIX))
-        beside.commit([], [Put(host, json.dumps(record).encode(), self.lease.id)])
-        beside.close()
+        value = json.dumps(record).encode()
+        self.source.commit([], [Put(f"{health_prefix(PREFIX)}{host}", value, self.lease.id)])
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def fleet(etcd: Etcd) -> Iterator[Fleet]:
     etcd.delete(PREFIX, "--prefix")
     etcd.delete(deploy_prefix(PREFIX), "--prefix")
     source = open_etcd([etcd.node.url], PREFIX)
-    made = Fleet(source, etcd)
+    made = Fleet(source)
     yield made
     made.lease.end()
     source.close()
@@ -152,8 +154,7 @@ def test_nobody_is_asked_while_nobody_looks(console: ConsoleProcess, fleet: Flee
 
 def test_a_deployment_is_followed_event_by_event(console: ConsoleProcess, fleet: Fleet) -> None:
     path = f"deployments/shop/cart/{UNDER_WAY}"
-    for key, value in a_deployment().items():
-        fleet.keep(key, value)
+    fleet.keep_a_deployment()
     read(console, f"/{path}", "switching")
     wants = {"Accept": "text/event-stream"}
     with console.stream(f"/api/{path}/events", **wants) as events:

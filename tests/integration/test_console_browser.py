@@ -12,7 +12,7 @@ from harness.console import ConsoleProcess
 from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
 from lbsync.schema.deploying import deploy_prefix
-from tests.console_client import UNDER_WAY, a_deployment, an_agent
+from tests.console_client import UNDER_WAY, an_agent
 from tests.integration.test_console import PREFIX, Fleet
 
 PATHS = (
@@ -72,11 +72,8 @@ def fleet(etcd: Etcd) -> Iterator[Fleet]:
     etcd.delete(PREFIX, "--prefix")
     source = open_etcd([etcd.node.url], PREFIX)
     etcd.delete(deploy_prefix(PREFIX), "--prefix")
-    made = Fleet(source, etcd)
-    for key, value in a_deployment().items():
-        # One that no app calls its own is carried out by nobody: it stands still.
-        if not key.startswith("versions/"):
-            made.keep(key, value)
+    made = Fleet(source)
+    made.keep_a_deployment()
     yield made
     made.lease.end()
     source.close()
@@ -119,7 +116,7 @@ def test_pages_break_no_rule_of_accessibility(
     fleet.put("agents/lb-1", an_agent(earlier=earlier))
     browser.resize(1280, 800)
     wrong = []
-    for path in (*PATHS, "/history", "/apps", "/deployments"):
+    for path in (*PATHS, "/history"):
         browser.open(f"{console.url}{path}")
         browser.run(axe)
         wrong += [(path, said) for said in browser.run(AXE)]

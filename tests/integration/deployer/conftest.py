@@ -7,11 +7,14 @@ import pytest
 
 from harness.fake_kube import Controllers, FakeKube
 from harness.fake_kube.web_pods import WebPods
+from harness.wait import wait_until
 from lbsync.clients.kube import Client
 from lbsync.deployer.kubernetes import document, manifests
 from lbsync.deployer.kubernetes.document import App
 from lbsync.deployer.kubernetes.provider import Kubernetes
+from lbsync.deployer.provider import Gate, GateView
 from lbsync.model.deploying import VersionRecord
+from lbsync.schema.keys import ServiceId
 from lbsync.settings import Settings
 from tests.kube import FAST, config_for
 
@@ -25,7 +28,20 @@ service: {{hosts: [cart.example]}}
 probe: {{path: /health, interval: 1ms, timeout: 500ms, good: 2}}
 """
 
+CART = ServiceId("shop", "cart")
 Versions = Callable[..., VersionRecord]
+
+
+def opened(gate: Gate) -> GateView:
+    """Look until the gate says that it is done, or never will be."""
+    views: list[GateView] = []
+
+    def look() -> bool:
+        views.append(gate.look())
+        return bool(views[-1].is_done or views[-1].failed)
+
+    wait_until("the gate to say something", look)
+    return views[-1]
 
 
 @pytest.fixture

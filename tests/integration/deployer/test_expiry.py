@@ -1,6 +1,6 @@
 """Old versions whose time is up are ended, whole, by one deployer, and never where they have requests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -18,17 +18,15 @@ from lbsync.model.records import EndpointsRecord, RouteRecord, ServerRecord
 from lbsync.schema import deploying
 from lbsync.schema.confirming import confirmations
 from lbsync.schema.decode import encode
-from lbsync.schema.keys import ServiceId
 from lbsync.values.names import Address, ServerName
+from tests.integration.deployer.conftest import CART, Versions
 
-CART = ServiceId("shop", "cart")
 PAST, FUTURE = "2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
-Versions = Callable[..., VersionRecord]
 
 
 @pytest.fixture
 def store(hosts_etcd: Etcd) -> Iterator[EtcdSource]:
-    source = open_etcd([node.url for node in hosts_etcd.nodes], "/lbsync-deploy/")
+    source = open_etcd(hosts_etcd.urls, "/lbsync-deploy/")
     yield source
     source.close()
 

@@ -14,27 +14,14 @@ from lbsync.deployer.kubernetes import gate as gating
 from lbsync.deployer.kubernetes import pods as rules
 from lbsync.deployer.kubernetes.document import App, to_plain
 from lbsync.deployer.kubernetes.provider import Kubernetes
-from lbsync.deployer.provider import Gate, GateView
+from lbsync.deployer.provider import GateView
 from lbsync.errors import Rejected, Unavailable
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.keys import ServiceId
+from tests.integration.deployer.conftest import CART, Versions, opened
 
-CART = ServiceId("shop", "cart")
 NOTHING = Snapshot(1, 0, {})
-Versions = Callable[..., VersionRecord]
-
-
-def opened(gate: Gate) -> GateView:
-    """Look until the gate says that it is done, or never will be."""
-    views: list[GateView] = []
-
-    def look() -> bool:
-        views.append(gate.look())
-        return bool(views[-1].is_done or views[-1].failed)
-
-    wait_until("the gate to say something", look)
-    return views[-1]
 
 
 def names(fake: FakeKube, kind: str) -> list[str]:

@@ -9,20 +9,18 @@ import pytest
 import yaml
 
 from harness.fake_kube import ADMIN, Controllers, FakeKube, Trouble
-from harness.fake_kube.place import User, locate
+from harness.fake_kube.place import User
 from harness.wait import wait_until
 from lbsync.deployer.kubernetes.provider import Kubernetes
-from lbsync.deployer.provider import GateView
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Snapshot
-from lbsync.schema.keys import ServiceId
+from tests.integration.deployer.conftest import CART, opened
+from tests.kube import asked_for
 
-CART = ServiceId("shop", "cart")
 PAGE = Path(__file__).parents[3] / "deploy/kubernetes/deployer.yaml"
 OBJECTS: dict[str, dict[str, Any]] = {
     one["kind"]: one for one in yaml.safe_load_all(PAGE.read_text())
 }
-_VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
 
 
 def rights(*, without: frozenset[str] = frozenset()) -> set[tuple[str, str]]:
@@ -36,30 +34,6 @@ def rights(*, without: frozenset[str] = frozenset()) -> set[tuple[str, str]]:
     }
 
 
-def asked_for(fake: FakeKube) -> set[tuple[str, str]]:
-    found = set()
-    for seen in fake.requests:
-        path, _, query = seen.target.partition("?")
-        place = locate(path, fake.minor)
-        assert place.namespace == "shop", "a Role in the namespace has to be enough"
-        plural = place.resource.plural + ("/log" if place.sub == "log" else "")
-        reading = "watch" if "watch=true" in query else "get" if place.name else "list"
-        found.add((_VERBS.get(seen.method, reading), plural))
-    return found
-
-
-def end_of(provider: Kubernetes, version: VersionRecord) -> GateView:
-    gate = provider.gate(CART, version)
-    views: list[GateView] = []
-
-    def look() -> bool:
-        views.append(gate.look())
-        return bool(views[-1].is_done or views[-1].failed)
-
-    wait_until("the gate to say something", look)
-    return views[-1]
-
-
 def test_the_rights_are_enough_and_none_is_left_over(
     fake: FakeKube,
     controllers: Controllers,
@@ -70,17 +44,17 @@ def test_the_rights_are_enough_and_none_is_left_over(
     one, two = version_of(1), version_of(2, image="cart:2")
     provider.check(CART, one.document, Snapshot(1, 0, {}))
     provider.provision(CART, one)
-    assert end_of(provider, one).is_done
+    assert opened(provider.gate(CART, one)).is_done
     provider.publish(CART, one)
     controllers.trouble("cart:2", Trouble(waiting="CrashLoopBackOff", ended="Error", restarts=1))
     provider.provision(CART, two)
     fake.logs["cart:2"] = "no database\n"
-    assert "cart: no database" in end_of(provider, two).log
+    assert "cart: no database" in opened(provider.gate(CART, two)).log
     provider.image(CART, one)
     wait_until("the pods to end", partial(provider.scale_away, CART, one))
     wait_until("version 2 to go", partial(provider.remove, CART, two))
     wait_until("all to go", partial(provider.remove_app, CART))
-    assert asked_for(fake) == rights()
+    assert asked_for(fake, namespace="shop") == rights()
 
 
 @pytest.mark.parametrize("missing", ["pods/log", "events"])
@@ -94,7 +68,7 @@ def test_without_the_rights_to_explain_a_failure_is_found_all_the_same(
     fake.users[ADMIN] = User("deployer", rights(without=frozenset({missing})))
     controllers.trouble("cart:1", Trouble(waiting="CrashLoopBackOff", ended="Error", restarts=1))
     provider.provision(CART, version_of())
-    view = end_of(provider, version_of())
+    view = opened(provider.gate(CART, version_of()))
     assert "ends again and again" in view.failed
     if missing == "pods/log":
         assert any("its log cannot be read" in line and "pods/log" in line for line in view.log)

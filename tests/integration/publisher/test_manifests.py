@@ -10,10 +10,11 @@ import yaml
 
 from harness.fake_kube import FakeKube
 from harness.fake_kube.objects import PUBLISH, endpoint, endpoint_slice, node, service
-from harness.fake_kube.place import User, locate
+from harness.fake_kube.place import User
 from harness.publisher import Store
 from lbsync.settings import Settings, load
 from tests.driven import Driven
+from tests.kube import asked_for
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "deploy/kubernetes/publisher.yaml").read_text()
@@ -317,18 +318,6 @@ def test_it_runs_without_any_privilege() -> None:
 def rights(text: str = TEXT) -> Pairs:
     role: ClusterRole = manifests(text)["ClusterRole"]
     return {(verb, name) for r in role.rules for verb in r.verbs for name in r.resources}
-
-
-def asked_for(fake: FakeKube) -> Pairs:
-    """Return the pairs of verb and resource that requests came for."""
-    found = set()
-    for seen in fake.requests:
-        path, _, query = seen.target.partition("?")
-        verb = "watch" if "watch=true" in query else "list"
-        place = locate(path, fake.minor)
-        verb = "create" if seen.method == "POST" else "get" if place.name else verb
-        found.add((verb, place.resource.plural))
-    return found
 
 
 def publish(fake: FakeKube, store: Store, driven: Callable[..., Driven], **fields: Any) -> None:
