@@ -1,5 +1,6 @@
 """Switches of plain servers on two real hosts, under load: nothing is lost, and what goes bad goes back."""
 
+import re
 import subprocess
 import threading
 import time
@@ -149,7 +150,9 @@ def test_a_version_that_answers_with_errors_goes_back_by_itself(cart: Cart) -> N
     cart.web["green"].status = 500
     ended = cart.switch("green", "--steps", "20,100", "--watch", "20s", "--wait")
     assert ended.returncode == Exit.ROLLED_BACK, ended.stdout
-    assert "requests failed (100%; before it were 0%)" in ended.stdout
+    # HAProxy counts a request before it counts the answer: the newest may not be among the failed.
+    failed = re.search(r"requests failed \((\d+)%; before it were 0%\)", ended.stdout)
+    assert failed and int(failed[1]) > 90, ended.stdout
     assert all(cart.answers("blue"))
     assert "100% of the traffic" not in ended.stdout
 
