@@ -9,6 +9,7 @@ import msgspec
 
 from lbsync.clients.source import Delete, ExpectBelow, Guard, Health, Put
 from lbsync.errors import Conflict, Unavailable
+from lbsync.fleet import is_followed
 from lbsync.model.snapshot import Item, Snapshot
 
 
@@ -44,6 +45,7 @@ class FakeSource:
         self._items: dict[str, Item] = {}
         self._hanging: dict[str, int] = {}
         self._revision = 1
+        self._followed_revision = 1
         self._wake: Callable[[], None] | None = None
         self.told: dict[str, bytes] = {}
         """What was written beside the prefix; it stays when its lease ends."""
@@ -79,7 +81,8 @@ class FakeSource:
             if self._wake is None:
                 self._reach()
             leased = frozenset(key for key, lease in self._hanging.items() if lease)
-            return Snapshot(self._revision, 1, dict(self._items), (), leased)
+            followed = self._followed_revision
+            return Snapshot(self._revision, 1, dict(self._items), (), leased, followed)
 
     def leased(self, folder: str) -> Snapshot:
         there = self.snapshot()
@@ -126,6 +129,8 @@ class FakeSource:
                     raise Conflict(f"{guard.key}: is at {field} {getattr(item, field, 0)}")
             if any(isinstance(op, Put) or op.key in self._items for op in ops):
                 self._revision += 1
+            if any(is_followed(op.key) for op in ops):
+                self._followed_revision = self._revision
             for op in ops:
                 self._do(op)
         for folder, notify in self._listeners:

@@ -255,9 +255,8 @@ class Agent:
     def run_fast_path(self) -> bool:
         """Do at once what need not wait for the debounce; called right after each wake.
 
-        Runtime changes are made now, and the next pass writes the file. For a reload, the candidate is
-        built, but only once between two passes: in a burst it is soon out of date. True when only the
-        file is left to write.
+        Runtime changes are made now, and the next pass writes the file. For a reload, the candidate is built, but only
+        once between two passes: in a burst it is soon out of date. True when only the file is left to write.
         """
         asked = self._memory.control.asked()
         if self._confirmed is None or asked.rollback:
@@ -268,6 +267,10 @@ class Agent:
             self._has_prebuilt = True
             self._prebuilt = self._stages.candidates.build(wanted, self._confirmed)
         return not left
+
+    def proved_ahead(self) -> int:
+        """Read back what `run_fast_path` did; see `FastPath.proved_revision`."""
+        return self._stages.fast_path.proved_revision()
 
     def _pop_prebuilt(self) -> Candidate | None:
         prebuilt, self._prebuilt, self._has_prebuilt = self._prebuilt, None, False

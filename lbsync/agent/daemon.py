@@ -15,6 +15,7 @@ from lbsync.clients.source import Source
 from lbsync.errors import SettingsError
 from lbsync.http import HttpServer
 from lbsync.loop import Loop, Notifier, Pace, Report, Waker, memory
+from lbsync.schema.health import WATCHERS
 from lbsync.settings import Settings
 
 #: How long the first pass waits for the source. Listing takes milliseconds where it answers; where it
@@ -60,6 +61,7 @@ class Daemon:
             notifier=Notifier(),
             patience=_PATIENCE_S,
         )
+        source.listen(WATCHERS, self._asked)
         self._changed_at_once = False
         self._http = HttpServer(pages(keeper, lambda: self._loop.silence), "[agent] http_bind")
         self._watches = Watches(
@@ -114,7 +116,15 @@ class Daemon:
         if self._agent.steps > before:
             self._changed_at_once = True
             self._measure("runtime")
+        # Nothing is read back for nobody: the pass will do it.
+        if done and self._fleet.is_awaited():
+            self._fleet.note_ahead(self._agent.proved_ahead())
         return done
+
+    def _asked(self) -> None:
+        """Look at once where somebody asks for a change that was made for nobody and waits for its pass."""
+        if self._fleet.is_awaited():
+            self._loop.wake()
 
     def _measure(self, by: measure.How) -> None:
         if (since := self._loop.unanswered_since) is not None:

@@ -10,12 +10,17 @@ from lbsync.agent.file_names import CERTIFICATES
 from lbsync.agent.haproxycfg.config import Config
 from lbsync.agent.haproxycfg.loops import Loops
 from lbsync.agent.removal_hold import RemovalHold
-from lbsync.agent.runtime import service_delta
+from lbsync.agent.runtime.deltas import service_delta
+from lbsync.agent.runtime.deltas.service_delta import ServiceDelta
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime
-from lbsync.agent.runtime.service_delta import ServiceDelta
 from lbsync.clients.haproxy import listeners
+from lbsync.errors import Unavailable
 from lbsync.model.desired import Backend, Service, ServiceChanges
+from lbsync.model.snapshot import Snapshot
+
+#: To read back more services than this takes as long as the pass that does it anyway.
+_MOST_READ_BACK = 100
 
 
 class FastPath:
@@ -29,27 +34,34 @@ class FastPath:
         *,
         predictable: bool,
         own_rules: bool = False,
+        whole: bool = False,
     ) -> None:
         """`predictable`: the templates in use are the packaged ones, whose output is known.
-        `own_rules`: but for frontends, which may say more of a service (`service_delta.has_own_rules`)."""
+        `own_rules`: but for frontends, which may say more of a service (`service_delta.has_own_rules`).
+        `whole`: nothing else than what changes here can depend on a service."""
         self._runtime = runtime
         self._builder = builder
         self._removal_hold = removal_hold
         self._predictable = predictable
-        self._own_rules = own_rules
+        self._own_rules, self._whole = own_rules, whole
         self._in_force: dict[str, Service] = {}
+        self._base: Snapshot | None = None
+        self._unread: list[ServiceDelta] = []
         self._loops = Loops((), frozenset)
 
     def start_from(self, services: Iterable[Service], config: Config | None = None) -> None:
-        """HAProxy was proved to serve these, and `config`; empty: it is not known what it serves."""
+        """HAProxy was proved to serve these, as decided last, and `config`; empty: it is not known what it serves."""
+        self._base, self._unread = self._builder.followed if config else None, []
         binds = [bind for _, bind in config.binds()] if config else []
         self._loops = Loops(binds, listeners.own_addresses)
         self._in_force = {service.id: service for service in services}
 
     def change(self, wanted: PassInput) -> bool:
         """Change what can change at once; tell whether anything is left for the pass."""
+        base, self._base = self._base, None
         if not self._predictable or not self._runtime.is_same_worker():
             return True
+        goes_on = base is not None and self._builder.followed is base
         changes = None if self._removal_hold.hold else self._builder.update(wanted.snapshot)
         if changes is None:
             decided = self._builder.decide(wanted)
@@ -68,7 +80,26 @@ class FastPath:
         except Deviated as error:
             log.get().warning(f"a runtime change did not do; the pass looks into it: {error}")
             return True
-        return deltas.rest or bool(refused) or left or not renewed
+        is_left = deltas.rest or bool(refused) or left or not renewed
+        if goes_on and changes is not None and not is_left and self._whole:
+            self._base = wanted.snapshot
+        return is_left
+
+    def proved_revision(self) -> int:
+        """Read back what was changed since HAProxy was last proved to serve all that is wanted; return the revision
+        that it serves by that, or 0: only a pass can tell.
+
+        It can where each change since was made here, whole and alone: then all else is as it was proved.
+        """
+        if self._base is None or len(self._unread) > _MOST_READ_BACK:
+            return 0
+        try:
+            if not self._runtime.shows(self._unread):
+                return 0
+        except Unavailable:
+            return 0
+        self._unread = []
+        return self._base.revision
 
     def _must_wait(self, delta: ServiceDelta) -> bool:
         """Tell whether the pass has to see it first, which refuses what may not be served."""
@@ -76,8 +107,9 @@ class FastPath:
             return True
         return delta.new is not None and any(self._loops.of([delta.new]))
 
-    def _note(self, done: Iterable[ServiceDelta]) -> None:
-        """Note that HAProxy serves these as they are wanted."""
+    def _note(self, done: Sequence[ServiceDelta]) -> None:
+        """Note that HAProxy was told to serve these as they are wanted."""
+        self._unread += done
         news = {delta.new.id: delta.new for delta in done if delta.new is not None}
         gone = [delta.old.id for delta in done if delta.old is not None and delta.new is None]
         self._in_force.update(news)

@@ -23,7 +23,8 @@ from lbsync.agent.generations.store import Store
 from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.outputs import Outputs
 from lbsync.agent.removal_hold import RemovalHold
-from lbsync.agent.runtime import service_delta
+from lbsync.agent.render.renderer import Renderer
+from lbsync.agent.runtime.deltas import service_delta
 from lbsync.agent.runtime.runtime import HaproxyRuntime
 from lbsync.agent.state_files import StateFiles
 from lbsync.clients.certificates import CertificateDirectory
@@ -79,7 +80,8 @@ class Stages(msgspec.Struct, frozen=True, eq=False):
         templates cannot be used, `LbsyncError` when the live generation cannot be read.
         """
         options = from_settings(settings)
-        builder = _builder(settings, memory)
+        renderer = template_context.make_renderer(settings)
+        builder = _builder(settings, memory, renderer)
         runtime = HaproxyRuntime(options, settings.agent.leave_within.seconds)
         switcher = Switcher(options, memory.store)
         own = template_context.own_templates(settings)
@@ -112,14 +114,15 @@ class Stages(msgspec.Struct, frozen=True, eq=False):
                 memory.removal_hold,
                 predictable=service_delta.is_predictable(settings, own),
                 own_rules=service_delta.has_own_rules(own),
+                whole=template_context.prints_services_as_packaged(settings, renderer),
             ),
         )
 
 
-def _builder(settings: Settings, memory: Memory) -> DesiredBuilder:
+def _builder(settings: Settings, memory: Memory, renderer: Renderer) -> DesiredBuilder:
     directory = settings.proxy.certificates
     builder = DesiredBuilder(
-        template_context.make_renderer(settings),
+        renderer,
         settings.reserved_ports,
         Permission(settings.claims),
         memory.removal_hold.guard,

@@ -222,6 +222,7 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     revision: Whole
     """Revision of the source that HAProxy was proved to serve; what `state` says holds for it."""
     generation: Whole
+    """Of the files of that; an earlier one while a change that was made and read back has yet to be written."""
     digest: str
     applied_at: str
     """RFC 3339, UTC, as all times here: when the generation was first proved to be served."""

@@ -158,6 +158,11 @@ class DesiredBuilder:
             running = self._assembler.assemble(accepted, 0, ()).services
             self._guard.window.runs(running, boot.now())
 
+    @property
+    def followed(self) -> Snapshot:
+        """The snapshot that was decided on last."""
+        return self._decoder.snapshot
+
     def update(self, snapshot: Snapshot) -> ServiceChanges | None:
         """Return the changed services if no others are concerned; else None, and it takes `decide`.
 

@@ -145,6 +145,11 @@ class Decoder:
         return problem
 
     @property
+    def snapshot(self) -> Snapshot:
+        """The last snapshot that was applied."""
+        return self._snapshot
+
+    @property
     def entries(self) -> Entries:
         """The good entries of the last snapshot that was applied."""
         return self._good

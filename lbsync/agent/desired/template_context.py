@@ -31,6 +31,9 @@ from lbsync.settings.read import guess
 #: They hold private keys: for HAProxy, which starts as root, and the agent's group.
 CERTIFICATE_MODE = 0o640
 
+#: Names that the context of templates has whatever services there are.
+_OF_NO_SERVICE = frozenset({"certificates", "digest", "draining", "global", "name_servers"})
+
 _GUID_SINCE = (3, 0)
 
 _PACKAGED = (
@@ -97,6 +100,13 @@ def own_templates(settings: Settings) -> set[str]:
     """Return the names of the templates in the user's own directory."""
     directory = settings.templates.directory
     return templates_in(Path(directory)) if directory else set()
+
+
+def prints_services_as_packaged(settings: Settings, renderer: Renderer) -> bool:
+    """Tell whether a change of a service changes nothing but what the packaged templates print of it."""
+    if settings.outputs or not settings.templates.packaged:
+        return False
+    return renderer.reads_only(_OF_NO_SERVICE, own_templates(settings))
 
 
 def idle_templates(settings: Settings, renderer: Renderer) -> list[str]:

@@ -90,11 +90,20 @@ def prepare(tree: nodes.Template, *, backslash_escapes: bool) -> None:
             joining.args = [_literal(argument) for argument in joining.args]
 
 
+_REFERRING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+
+def names_read(tree: nodes.Template) -> set[str] | None:
+    """Return the names that `tree` reads, its own variables among them; None: it refers to other templates."""
+    if any(tree.find_all(_REFERRING)):
+        return None
+    return {name.name for name in tree.find_all(nodes.Name) if name.ctx == "load"}
+
+
 def references(tree: nodes.Template) -> Iterator[str]:
     """Yield the names of the templates that `tree` includes, imports, extends or gives to `each`,
     as far as they are written as plain strings."""
-    referring = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-    for node in tree.find_all((*referring, nodes.Call)):
+    for node in tree.find_all((*_REFERRING, nodes.Call)):
         if isinstance(node, nodes.Call):
             if not (isinstance(node.node, nodes.Name) and node.node.name == "each" and node.args):
                 continue

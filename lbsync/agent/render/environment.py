@@ -77,6 +77,7 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
     literal = text.Literal
     intercepted_binops = frozenset({"+", "%", "*", "//", "**"})
     finalize: text.Printer
+    loader: ShadowingLoader
 
     def __init__(
         self,
@@ -138,6 +139,11 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
                 self.get_template(current)
                 waiting += self._references.get(current, ())
         return seen
+
+    def names_read(self, name: str) -> set[str] | None:
+        """Return the names that a template reads; None: it refers to other templates. Raises as `load`."""
+        source, path, _ = self.loader.get_source(self, name)
+        return compiler.names_read(self._parse(source, None, path))
 
     # Jinja's own can return Python's text instead, which no loader asks for.
     def compile(  # type: ignore[override]

@@ -1,7 +1,7 @@
 """All outputs of one configuration, rendered from one snapshot."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -53,6 +53,7 @@ class Renderer:
         processor time that an output may take, and each item of `each`. Raises `TemplateError`.
         """
         self.outputs = tuple(outputs)
+        self._constants = frozenset(constants or ())
         self.allowance = Allowance(time_limit_s)
         """What the templates may take."""
         self._rests: dict[str, tuple[float, LbsyncError]] = {}
@@ -83,6 +84,14 @@ class Renderer:
                     f"output path {spec.path!r}: write it without '.', '..' and '//'"
                 )
             seen.add(spec.path)
+
+    def reads_only(self, names: Collection[str], templates: Collection[str]) -> bool:
+        """Tell whether these templates, as far as outputs are made of them, read nothing but constants and `names`,
+        and refer to no others: all else in the context makes no difference to what they print."""
+        environment = next(iter(self._environments.values()))
+        known = {*names, *self._constants}
+        found = (environment.names_read(name) for name in self.templates.intersection(templates))
+        return all(read is not None and read <= known for read in found)
 
     @property
     def modes(self) -> dict[str, int]:

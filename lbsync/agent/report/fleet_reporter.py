@@ -68,6 +68,7 @@ class Fleet:
         self._host = str(settings.host)
         self._presence = Presence(source, self._host, instance(Path(settings.state_dir)))
         self._status: Status | None = None
+        self._ahead: tuple[Status | None, int] = None, 0
         self._lease = KeptLease()
         self._told: PublishedRecord | None = None
         self._noted_at = time.monotonic()
@@ -106,13 +107,31 @@ class Fleet:
         self._status, self._noted_at = status, time.monotonic()
         self._woken.set()
 
+    def note_ahead(self, revision: int) -> None:
+        """Take in up to which revision HAProxy was proved to serve all, ahead of the pass that will write the file;
+        0: not so. It holds until that pass has ended, and adds to nothing but a status without trouble."""
+        status = self._status
+        if revision and status is not None and status.state == "confirmed":
+            self._ahead = status, revision
+            self._woken.set()
+
     def is_awaited(self) -> bool:
-        """Tell whether somebody waits for the newest change of all. From any thread; never blocks."""
+        """Tell whether somebody waits for the newest change of all, which is not proved yet. From any thread; never
+        blocks."""
         try:
             there = self._source.leased(WATCHERS)
         except Unavailable:
             return False
-        return any(revision >= there.followed_revision > 0 for revision in asked(there).revisions)
+        newest, status = there.followed_revision, self._status
+        if status is None or (status.state == "confirmed" and status.revision >= newest):
+            return False
+        return self._ahead_of(status) < newest and any(
+            revision >= newest > 0 for revision in asked(there).revisions
+        )
+
+    def _ahead_of(self, status: Status) -> int:
+        of, revision = self._ahead
+        return revision if of is status else 0
 
     def close(self) -> None:
         """Take the record back and end the thread, as far as etcd answers in time."""
@@ -178,6 +197,8 @@ class Fleet:
 
     def _record(self, status: Status) -> AgentRecord:
         record = fleet_records.record_of(status)
+        if (ahead := self._ahead_of(status)) > record.revision:
+            record = msgspec.structs.replace(record, revision=ahead, seen=ahead)
         there = self._source.leased(WATCHERS)
         is_of_now = 0 < there.followed_revision <= record.revision
         if time.monotonic() - self._noted_at > _SILENT_S:

@@ -11,7 +11,9 @@ from lbsync.agent.runtime.changes import maps
 from lbsync.agent.runtime.changes.certificates import Certificates, plan_certificates
 from lbsync.agent.runtime.changes.change_set import Plan, PlanBuilder
 from lbsync.agent.runtime.changes.release_limits import within_release_limits
-from lbsync.agent.runtime.delta_plan import RenderBackends, plan_deltas
+from lbsync.agent.runtime.deltas import delta_readback
+from lbsync.agent.runtime.deltas.delta_plan import RenderBackends, plan_deltas
+from lbsync.agent.runtime.deltas.service_delta import ServiceDelta
 from lbsync.agent.runtime.drift import Drift, compare, healing, note_verified
 from lbsync.agent.runtime.execute import Executor
 from lbsync.agent.runtime.journal import Journal
@@ -19,7 +21,6 @@ from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.observe import observe
 from lbsync.agent.runtime.plan import plan, plan_map
 from lbsync.agent.runtime.retired.reaper import Reaper
-from lbsync.agent.runtime.service_delta import ServiceDelta
 from lbsync.agent.runtime.settling import in_effect
 from lbsync.agent.runtime.unread import Unread
 from lbsync.clients.haproxy import capabilities, known_faults, sockets
@@ -148,6 +149,14 @@ class HaproxyRuntime:
         self._execute(planned.steps)
         planned.adopt(running)
         return planned.done, len(planned.done) < len(deltas)
+
+    def shows(self, deltas: Sequence[ServiceDelta]) -> bool:
+        """Tell whether a read-back shows what deltas have led to, on the worker that they were made on.
+
+        What differs is left to the next pass, which heals it. Raises `Unavailable`.
+        """
+        shown = delta_readback.shows(self._worker, self._sure(), deltas, self.can)
+        return shown and self.is_same_worker()
 
     def update_host_map(self, rendered: Rendered) -> None:
         """Change the host map alone, where all else has to wait. Raises `Deviated`; what runs is in doubt then."""

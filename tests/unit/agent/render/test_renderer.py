@@ -98,3 +98,26 @@ def test_one_template_is_read_as_each_output_of_it_says(tmp_path: Path) -> None:
             "plain": b"x a b << v >>\n",
             "marked": b"x {{ v }} a b\n",
         }
+
+
+@pytest.mark.parametrize(
+    ("source", "alike"),
+    [
+        ("maxconn 5", True),
+        ("{{ host }} {{ draining }}", True),
+        ("{% for s in services %}{{ s }}{% endfor %}", False),
+        ('{{ getv("/a") }}', False),
+        ('{% include "other" %}', False),
+        ('{% set x = "other" %}{% include x %}', False),
+        ('{{ each("other", backends) }}', False),
+        ("{{ self }}", False),
+    ],
+)
+def test_a_template_that_may_print_more_of_a_service_is_known(
+    tmp_path: Path, source: str, alike: bool
+) -> None:
+    (tmp_path / "mine").write_text(source)
+    (tmp_path / "other").write_text("")
+    (tmp_path / "idle").write_text("{{ services }}")
+    renderer = Renderer([tmp_path], [OutputSpec("mine", "haproxy.cfg")], {"host": "lb"})
+    assert renderer.reads_only({"draining"}, {"mine", "idle"}) is alike

@@ -9,7 +9,11 @@ from structlog.testing import capture_logs
 
 from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.agent.report.trouble import Trouble
+from lbsync.clients.source import Put
 from lbsync.errors import Unavailable
+from lbsync.model.health import WatcherRecord
+from lbsync.schema.decode import encode
+from lbsync.schema.health import watcher_key
 from lbsync.settings import load
 from lbsync.status import Status
 from tests.fakes import FakeSource
@@ -57,3 +61,49 @@ def test_an_agent_whose_passes_do_not_end_is_failing_to_the_fleet(
     assert (record.state, record.error) == (
         "failing", "no pass has ended since 1970-01-01T00:16:40Z",
     )  # fmt: skip
+
+
+def test_what_was_proved_ahead_of_the_pass_is_told_until_that_pass_has_ended(
+    tmp_path: Path,
+) -> None:
+    settings = msgspec.structs.replace(load(None, environ={}), state_dir=str(tmp_path))
+    fleet = Fleet(settings, FakeSource())
+    well = Status(
+        state="confirmed",
+        host="a",
+        pid=1,
+        pid_namespace="",
+        written_at=1.0,
+        revision=5,
+        generation=3,
+    )
+    fleet.note(well)
+    fleet.note_ahead(0)
+    assert fleet._record(well).revision == 5
+    fleet.note_ahead(8)
+    record = fleet._record(well)
+    assert (record.revision, record.seen, record.generation) == (8, 8, 3)
+    failing = msgspec.structs.replace(well, state="failing", error="the disk is full")
+    fleet.note(failing)
+    assert fleet._record(failing).revision == 5
+    fleet.note_ahead(9)
+    assert fleet._record(failing).revision == 5
+
+
+def test_nobody_waits_for_what_is_proved_already(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(load(None, environ={}), state_dir=str(tmp_path))
+    source = FakeSource()
+    fleet = Fleet(settings, source)
+    status = Status(state="confirmed", host="a", pid=1, pid_namespace="", written_at=1.0)
+    changed = source.put("routes/shop/cart", b"{}")
+    asked = encode(WatcherRecord(revision=changed))
+    source.commit([], [Put(watcher_key("one"), asked, source.lease(60).id)])
+    assert not fleet.is_awaited()  # no pass has ended
+    fleet.note(msgspec.structs.replace(status, revision=changed - 1))
+    assert fleet.is_awaited()
+    fleet.note_ahead(changed)
+    assert not fleet.is_awaited()
+    fleet.note(msgspec.structs.replace(status, revision=changed - 1))
+    assert fleet.is_awaited()
+    fleet.note(msgspec.structs.replace(status, revision=changed))
+    assert not fleet.is_awaited()

@@ -8,7 +8,7 @@ import pytest
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.file_names import ROUTES_MAP
 from lbsync.agent.runtime.changes.maps import changed_pairs
-from lbsync.agent.runtime.service_delta import diff
+from lbsync.agent.runtime.deltas.service_delta import diff
 from lbsync.errors import BadKey
 from lbsync.model.desired import Desired
 from lbsync.schema.consistency import MAX_ROUTES

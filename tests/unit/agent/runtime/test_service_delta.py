@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.file_names import BACKENDS_MAP, ROUTES_MAP
-from lbsync.agent.runtime.service_delta import diff, independent
+from lbsync.agent.runtime.deltas.service_delta import diff, independent
 from lbsync.model.desired import Service
 from tests.builders import entries_of, servers
 

@@ -6,12 +6,12 @@ from itertools import islice
 import msgspec
 
 from lbsync.agent.haproxycfg.parser import Section, read_sections
-from lbsync.agent.runtime import service_delta
 from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.changes.release_limits import within_release_limits
+from lbsync.agent.runtime.deltas import service_delta
+from lbsync.agent.runtime.deltas.service_delta import ServiceDelta
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import merge, plan_map, plan_one, plan_removal
-from lbsync.agent.runtime.service_delta import ServiceDelta
 from lbsync.clients.haproxy.capabilities import Capabilities
 from lbsync.model.desired import Backend
 

@@ -1,0 +1,1 @@
+"""Single services that changed: what differs, how HAProxy gets there, and what it shows then."""
