@@ -52,7 +52,10 @@ class Keeper:
                 found[name] = self._united(then, now) if now is not None else then
         groups = {e.key.group: e for e in found.values() if isinstance(e.record, EndpointsRecord)}
         before, after = (_route(each) for each in (old, wanted))
-        if before is not after and _led_to(before, groups) > _led_to(after, groups):
+        # Without a route every group gets requests: where one is gone, that is part of the removal, and
+        # groups that had none must not get them because of it.
+        is_gone = before is not None and after is None
+        if is_gone or (before is not after and _led_to(before, groups) > _led_to(after, groups)):
             found = {n: e for n, e in found.items() if not isinstance(e.record, RouteRecord)}
             if before is not None:
                 found[before.item.key] = before

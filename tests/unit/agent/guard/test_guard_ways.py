@@ -14,7 +14,7 @@ from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.keeping import Keeper
 from lbsync.agent.guard.guard import Baseline, Guard, Hold
-from lbsync.agent.guard.reach import reach
+from lbsync.agent.guard.reach import Place, reach
 from lbsync.agent.guard.row import SavedReach
 from lbsync.agent.guard.window import Window
 from lbsync.model.records import EndpointsRecord, ServiceRecord
@@ -55,7 +55,14 @@ class Scene:
     @property
     def reached(self) -> int:
         """How many servers can get a request."""
-        return sum(reach(s).servers for s in self.beside.assemble(self.running, 0, ()).services)
+        return len(places(self.running))
+
+
+def places(entries: Entries) -> set[Place]:
+    """Which servers can get a request."""
+    return {
+        place for s in Assembler().assemble(entries, 0, ()).services for place in reach(s).places
+    }
 
 
 def fleet(count: int = 30, size: int = 3) -> Values:
@@ -411,6 +418,31 @@ def test_whatever_the_order_no_more_than_the_share_is_ever_lost(
             break
         scene.change(_good(values), now)
         assert (24 - scene.reached) * 100 <= 24 * percent
+
+
+def test_a_held_service_whose_keys_are_all_gone_leads_to_no_other_group() -> None:
+    values = fleet(3)
+    for number in range(3):
+        values[f"endpoints/a/s{number}/green"] = servers(7000 + number)
+    scene = Scene(values)
+    before = places(scene.running)
+    assert scene.change({}, 1.0) is not None
+    assert places(scene.running) == before
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sets(st.sampled_from(sorted(fleet(3))), min_size=3))
+def test_while_a_removal_is_held_no_server_gets_requests_that_nobody_gave_it(
+    going: set[str],
+) -> None:
+    values = fleet(3)
+    for number in range(3):
+        values[f"endpoints/a/s{number}/green"] = servers(7000 + number)
+    scene = Scene(values)
+    before = places(scene.running)
+    wanted = {name: value for name, value in values.items() if name not in going}
+    scene.change(wanted, 1.0)
+    assert places(scene.running) <= before | places(entries_of(wanted))
 
 
 def _good(values: Mapping[str, dict[str, object]]) -> Values:
