@@ -5,7 +5,6 @@ long to wait and whether the next turn lists anew or goes on from the last versi
 other way to recover, so that the way taken every five minutes is the one that must work.
 """
 
-import logging
 import random
 import threading
 import time
@@ -23,7 +22,7 @@ from lbsync.clients.kube.errors import (
     StreamFaulty,
     Unauthorized,
 )
-from lbsync.clients.kube.health import Health
+from lbsync.clients.kube.health import Health, WatchHealth
 from lbsync.clients.kube.kinds import Kind
 from lbsync.clients.kube.list_watch import ListWatch
 from lbsync.clients.kube.pulse import Pulse
@@ -34,8 +33,6 @@ from lbsync.errors import LbsyncError, Rejected
 from lbsync.threads import KeptThread
 
 T = TypeVar("T")
-_IN_VAIN = 3
-"""Streams in a row that ended at once and without an event, until they are not believed."""
 
 
 class Reflector(Generic[T]):
@@ -60,19 +57,10 @@ class Reflector(Generic[T]):
         self.kind = kind
         self.namespace = namespace
         self._list_watch = ListWatch(client, kind, namespace, selector, on_change)
-        self.name = self._list_watch.name
         self._client = client
         self._on_state = on_state
         self._timing = timing or Timing()
-        level = logging.ERROR if is_needed else logging.DEBUG
-        first, last = self._timing.refused, self._timing.away_reminder
-        self._failing = log.Failing(
-            "cannot watch", "watching again", level=level, reminders=(first, last)
-        )
-        self._useless = log.Failing(
-            "the watch says nothing of use", "the watch is of use again",
-            level=logging.ERROR, reminders=(last, last),
-        )  # fmt: skip
+        self._condition = WatchHealth(self.name, self._timing, on_state, is_needed=is_needed)
         self._availability = availability or Availability(client.config.server, self._timing)
         self._backoff = Backoff(
             self._timing.backoff_first, self._timing.backoff_cap, spread=(0.5, 1.5)
@@ -81,16 +69,13 @@ class Reflector(Generic[T]):
         self._synced = False
         self._must_list = True
         self._check_at = 0.0
-        self._refusals = 0
-        self.refusal = ""
-        """Why the server refuses this account (403), or has nothing of the kind (404), said twice in a
-        row; empty: it does not. What is known stays in the store meanwhile."""
-        self._in_vain = 0
         self._dropped = ""
-        self._health = Health(ok=False, detail=f"{self.name}: not listed yet", since=time.time())
-        self.told = 0.0
-        """When `health` was last said anew (monotonic): the newest of several reasons is the true one."""
         self._thread = KeptThread(self._run, f"watch {self.name}", on_fault=self._failed)
+
+    @property
+    def name(self) -> str:
+        """For messages, and to tell the watches of one cluster apart."""
+        return self._list_watch.name
 
     @property
     def store(self) -> Store[T]:
@@ -109,9 +94,21 @@ class Reflector(Generic[T]):
 
     def health(self) -> Health:
         """Return whether the watch is open; if not, why and since when."""
+        now = self._condition.now
         if self._thread.is_started and not self._thread.is_alive():
-            return Health(ok=False, detail=f"{self.name}: ended", since=self._health.since)
-        return self._health
+            return Health(ok=False, detail=f"{self.name}: ended", since=now.since)
+        return now
+
+    @property
+    def told(self) -> float:
+        """When `health` was last said anew (monotonic): the newest of several reasons is the true one."""
+        return self._condition.changed_at
+
+    @property
+    def refusal(self) -> str:
+        """Why the server refuses this account (403), or has nothing of the kind (404), said twice in a
+        row; empty: it does not. What is known stays in the store meanwhile."""
+        return self._condition.refusal
 
     @property
     def pulse(self) -> Pulse:
@@ -179,95 +176,67 @@ class Reflector(Generic[T]):
         started, events = time.monotonic(), self.stats.events
         try:
             self._list_watch.follow(random.uniform(*self._timing.watch), self._opened)
-            self._ended(time.monotonic() - started, self.stats.events - events)
+            lived = time.monotonic() - started
+            self._must_list |= not self._condition.ended(lived, self.stats.events - events)
         except StreamFaulty as error:
-            self._complain_of_stream(str(error))
+            # Nothing is learnt from the watch: list instead of it, until there is one again.
+            self._must_list = True
+            self._condition.useless(str(error))
         except StreamBroken as error:
-            # Nobody knows yet whether the server is away: one of us finds out, the others wait.
-            self._availability.doubt()
-            self._set_health(False, str(error))
+            self._doubt(str(error))
         finally:
             lived = time.monotonic() - started
             if lived >= self._timing.settled:
                 self._backoff.reset()
         if self._dropped:
-            self._availability.doubt()
-            self._set_health(False, f"{self.name}: {self._dropped}")
+            self._doubt(f"{self.name}: {self._dropped}")
             self._dropped = ""
         return 0.0 if lived >= self._timing.ended_early else self._backoff.pause()
 
-    def _ended(self, lived: float, events: int) -> None:
-        """Take note of a stream that ended in good order, after so many seconds and events."""
-        in_vain = lived < self._timing.ended_early and not events
-        self._in_vain = self._in_vain + 1 if in_vain else 0
-        if not in_vain:
-            self._useless.recovered(resource=self.name)
-        if self._in_vain >= _IN_VAIN:
-            self._complain_of_stream(f"{self.name}: the server ends each watch at once")
-
-    def _complain_of_stream(self, why: str) -> None:
-        """Nothing is learnt from the watch: list instead of it, until there is one again."""
-        self._must_list = True
-        self._set_health(False, why)
-        self._useless.failed(why, resource=self.name)
+    def _doubt(self, why: str) -> None:
+        """Nobody knows yet whether the server is away: one of us finds out, the others wait."""
+        self._availability.doubt()
+        self._condition.broken(why)
 
     def _opened(self) -> None:
         self._availability.answered()
-        self._refusals, self.refusal = 0, ""
-        self._set_health(True, f"{self.name}: watched from version {self._list_watch.version}")
-        self._failing.recovered(resource=self.name)
+        self._condition.opened(self._list_watch.version)
 
     def _after(self, error: LbsyncError) -> float:
         """Decide what a failure means for the next turn; return how long to wait."""
-        self._set_health(False, str(error))
         pause = self._backoff.pause()
         match error:
             case Expired():
                 self._availability.answered()
                 # Part of a watch's life: no complaint.
+                self._condition.broken(str(error))
                 self.stats.expired += 1
                 self._must_list = True
             case ApiUnavailable() if error.is_away:
+                self._condition.broken(str(error))
                 self._availability.failed(str(error))
                 pause = max(pause, error.retry_after or 0.0)
             case ApiUnavailable():
                 self._availability.answered()
-                self._failing.failed(str(error), resource=self.name)
+                self._condition.failed(str(error))
                 pause = max(pause, error.retry_after or 0.0)
             case Rejected():
                 self._availability.answered()
                 pause = self._refused(error, pause)
             case _:
                 # No credentials to be had; renewed ones must work soon.
-                self._failing.failed(str(error), resource=self.name)
+                self._condition.failed(str(error))
         return pause
 
     def _refused(self, error: Rejected, pause: float) -> float:
         """Return how long to wait after 401, 403 or 404."""
-        self._refusals = min(self._refusals + 1, 32)
-        refuses_account = not isinstance(error, Unauthorized)
-        # A server that starts refuses everybody for half a second, until it has read its roles
-        # (measured): the second refusal is one.
-        if self._refusals > 1:
-            self._failing.failed(str(error), resource=self.name)
-        if not refuses_account:
+        refusals = self._condition.refused(error)
+        if isinstance(error, Unauthorized):
             return pause  # renewed credentials must work soon
-        if self._refusals > 1:
-            is_news, self.refusal = not self.refusal, str(error)
-            if is_news:
-                self._on_state()
         self._must_list = True
-        return doubled(self._timing.backoff_first, self._timing.refused, self._refusals - 1)
+        return doubled(self._timing.backoff_first, self._timing.refused, refusals - 1)
 
     def _failed(self, why: str) -> None:
         # Nobody knows how far the store got: it is listed anew.
         self._must_list = True
-        self._set_health(False, f"{self.name}: {why}")
-
-    def _set_health(self, ok: bool, detail: str) -> None:
-        changed = ok != self._health.ok
-        since = time.time() if changed else self._health.since
-        self._health = Health(ok=ok, detail=detail, since=since)
-        self.told = time.monotonic()
-        if changed:
-            self._on_state()
+        self._condition.broken(f"{self.name}: {why}")
