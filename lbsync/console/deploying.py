@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from lbsync.deployer.kubernetes import document
 from lbsync.deployer.ledger import Ledger, Ops, new_id
 from lbsync.deployer.page import Page
 from lbsync.deployer.provider import Provider
-from lbsync.deployer.versions import next_version
+from lbsync.deployer.versions import next_version, removal
 from lbsync.errors import Conflict, Rejected
 from lbsync.model.deploying import (
     AppRecord,
@@ -119,35 +120,23 @@ class Deploying:
 
     def begin(self, app: ServiceId, order: DeployOrder, asked: Asked) -> Outcome:
         """Begin a deployment; with `asked.key`, once only. Raises `LbsyncError`."""
-        if known := self._known(app, asked):
-            return known
-        try:
-            page, planned = self.plan(app, order, asked.by)
-            return self._begin(page, planned, asked)
-        except Conflict:
-            # Of two requests with the same key the other one was faster.
-            if known := self._known(app, asked):
-                return known
-            raise
+        return self._once(app, asked, lambda: self._begin(*self.plan(app, order, asked.by), asked))
 
     def back(self, app: ServiceId, asked: Asked) -> Outcome:
         """Go back to the version before: turn round what is under way, or begin a deployment that does. Raises
         `LbsyncError`."""
-        page = self._ledger.page(app)
-        versions = page.versions()
-        if versions.active:
-            requests.command(self._ledger, app, versions.active, "rollback", asked.by)
-            return Outcome(versions.active)
-        begun = Begun(new_id(), asked.by, time.time())
-        record = beginning.way_back(page, self._ledger.deployments(app), begun)
-        return self._begin(page, Planned(record, f"rollback to {record.version.group}"), asked)
+        return self._once(app, asked, lambda: self._back(app, asked))
+
+    def remove(self, app: ServiceId, asked: Asked) -> Outcome:
+        """Begin to take an app away; where that is under way already, return it. Raises `LbsyncError`."""
+        return self._once(app, asked, lambda: self._remove(app, asked))
 
     def command(
-        self, app: ServiceId, deployment: str, what: Command, by: str, *, revision: int = 0
-    ) -> None:
+        self, app: ServiceId, deployment: str, what: Command, asked: Asked, *, revision: int = 0
+    ) -> Outcome:
         """Say what is to become of a deployment that is under way. `revision`: at which it was read, where that
         matters. Raises `LbsyncError`."""
-        requests.command(self._ledger, app, deployment, what, by, revision=revision)
+        return self._once(app, asked, lambda: self._command(app, deployment, what, asked, revision))
 
     def revision(self, app: ServiceId, deployment: str) -> int:
         """Return the revision at which a deployment was written last; 0: there is none. Raises `Unavailable`."""
@@ -157,33 +146,7 @@ class Deploying:
         """Return what is wanted of an app on Kubernetes; None: nobody wrote that. Raises `LbsyncError`."""
         return self._ledger.wanted(app)
 
-    def _begin(self, page: Page, planned: Planned | None, asked: Asked) -> Outcome:
-        if planned is None:
-            return Outcome("")
-        app, record = page.keys.app, planned.record
-        if not self._ledger.servers():
-            raise Conflict(
-                f"{app}: nothing was begun, as nobody would carry it out: no deployer runs in any 'lbsync console'"
-            )
-        lease = self._ledger.store.lease(REPEAT_S) if asked.key else None
-        extra = list(planned.extra)
-        if lease is not None:
-            repeat = RepeatRecord(record.id, _digest(asked.body), planned.warnings, stamp())
-            extra.append(Put(_repeat_key(app, asked.key), encode(repeat), lease.id))
-        try:
-            requests.begin(
-                self._ledger, page, record, planned.told, versions=planned.versions, extra=extra
-            )
-        except BaseException:
-            if lease is not None:
-                lease.end()
-            raise
-        if lease is not None:
-            # Not renewed: the key is gone when its time is up.
-            lease.stop()
-        return Outcome(record.id, planned.warnings)
-
-    def _known(self, app: ServiceId, asked: Asked) -> Outcome | None:
+    def known(self, app: ServiceId, asked: Asked) -> Outcome | None:
         """Return what an earlier request with this key began. Raises `Rejected` where that was another request."""
         if not asked.key:
             return None
@@ -197,6 +160,76 @@ class Deploying:
                 "key for a new request"
             )
         return Outcome(record.deployment, record.warnings, is_repeat=True)
+
+    def _once(self, app: ServiceId, asked: Asked, do: Callable[[], Outcome]) -> Outcome:
+        """Do what is asked, or return what became of it when it was asked before."""
+        if known := self.known(app, asked):
+            return known
+        try:
+            return do()
+        except (Conflict, Rejected):
+            # Of two requests with the same key the other one was faster.
+            if known := self.known(app, asked):
+                return known
+            raise
+
+    def _back(self, app: ServiceId, asked: Asked) -> Outcome:
+        page = self._ledger.page(app)
+        if active := page.versions().active:
+            return self._command(app, active, "rollback", asked)
+        begun = Begun(new_id(), asked.by, time.time())
+        record = beginning.way_back(page, self._ledger.deployments(app), begun)
+        return self._begin(page, Planned(record, record.purpose), asked)
+
+    def _command(
+        self, app: ServiceId, deployment: str, what: Command, asked: Asked, revision: int = 0
+    ) -> Outcome:
+        with self._remembered(app, asked, deployment) as extra:
+            requests.command(
+                self._ledger, app, deployment, what, asked.by, revision=revision, extra=extra
+            )
+        return Outcome(deployment)
+
+    def _remove(self, app: ServiceId, asked: Asked) -> Outcome:
+        page = self._ledger.page(app)
+        if (going := removal.under_way(page)) is not None:
+            return Outcome(going.id, is_repeat=True)
+        record = removal.remove(page, Begun(new_id(), asked.by, time.time()))
+        return self._begin(page, Planned(record, record.purpose), asked)
+
+    def _begin(self, page: Page, planned: Planned | None, asked: Asked) -> Outcome:
+        if planned is None:
+            return Outcome("")
+        app, record = page.keys.app, planned.record
+        if not self._ledger.servers():
+            raise Conflict(
+                f"{app}: nothing was begun, as nobody would carry it out: no deployer runs in any 'lbsync console'"
+            )
+        with self._remembered(app, asked, record.id, planned.warnings) as more:
+            requests.begin(
+                self._ledger, page, record, planned.told, versions=planned.versions,
+                extra=[*planned.extra, *more],
+            )  # fmt: skip
+        return Outcome(record.id, planned.warnings)
+
+    @contextmanager
+    def _remembered(
+        self, app: ServiceId, asked: Asked, deployment: str, warnings: tuple[str, ...] = ()
+    ) -> Iterator[Ops]:
+        """Yield the write by which a request is known when it comes again; none for one without a key. It is to be
+        committed within."""
+        if not asked.key:
+            yield ()
+            return
+        lease = self._ledger.store.lease(REPEAT_S)
+        repeat = RepeatRecord(deployment, _digest(asked.body), warnings, stamp())
+        try:
+            yield (Put(_repeat_key(app, asked.key), encode(repeat), lease.id),)
+        except BaseException:
+            lease.end()
+            raise
+        # Not renewed: the key is gone when its time is up.
+        lease.stop()
 
     def _again(self, app: ServiceId, order: DeployOrder) -> DeployOrder:
         """Return the order for the version of an earlier deployment."""

@@ -64,7 +64,9 @@ def way_back(
     `deployments`: of the app, the newest first; `strategy`: what becomes of the last one's. Raises as `switch`.
     """
     app = page.keys.app
-    last = next((one for one in deployments if one.phase == "deployed"), None)
+    last = next((one for one in deployments if one.phase in ("deployed", "removed")), None)
+    if last is not None and last.phase == "removed":
+        raise Rejected(f"{app}: it was removed; deploy it once more: 'lbsync deploy apply'")
     if last is None or last.old is UNSET:
         raise Rejected(
             f"{app}: nothing is known of a version before; 'lbsync deploy history {app}'"
@@ -91,7 +93,7 @@ def way_back(
 def first(
     begun: Begun,
     provider: ProviderKind,
-    action: Literal["deploy", "switch", "rollback"],
+    action: Literal["deploy", "switch", "rollback", "remove"],
     version: VersionRecord,
     strategy: Strategy,
 ) -> DeploymentRecord:
@@ -136,7 +138,7 @@ def refuse_second(page: Page) -> None:
         return  # or somebody removed it: nobody can carry it out, nor end it
     who = f", carried out by {lock.holder}" if lock else ""
     raise Conflict(
-        f"{app}: deployment {active} ({record.phase}, to {record.version.group}) is under way{who}; 'lbsync deploy "
+        f"{app}: deployment {active} ({record.phase}, {record.purpose}) is under way{who}; 'lbsync deploy "
         f"show {app}' tells how it stands, 'lbsync deploy cancel {app}' ends it"
     )
 

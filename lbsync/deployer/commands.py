@@ -26,7 +26,22 @@ def apply(
         )
     if record.phase == "reverting" or record.wish:
         raise Rejected(f"deployment {record.id} is on its way back: {record.reason or record.wish}")
+    if record.is_removal:
+        _refuse_of_a_removal(record, command)
     return _COMMANDS[command](record, by, now)
+
+
+def _refuse_of_a_removal(record: DeploymentRecord, command: Command) -> None:
+    if command in ("promote", "rollback"):
+        raise Rejected(
+            f"deployment {record.id} takes the app away: there is no version to go to; 'lbsync deploy cancel' "
+            "puts the route back"
+        )
+    if command in ("cancel", "pause") and record.phase == "drained":
+        raise Rejected(
+            f"deployment {record.id} removes the app's pods already, which cannot be undone; deploy the app once more "
+            "when it has ended"
+        )
 
 
 def _pause(record: DeploymentRecord, by: str, _now: float) -> tuple[DeploymentRecord, str]:

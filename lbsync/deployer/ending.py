@@ -20,6 +20,8 @@ def versions_after(
         changes["live"] = record.version
         if record.old is not UNSET and record.old.group != record.version.group:
             warm = (*_without(warm, record.old), WarmRecord(record.old, until))
+    elif record.phase == "removed":
+        changes["live"], warm = UNSET, ()
     elif leaves:
         warm = (*_without(warm, record.version), WarmRecord(record.version, until))
     return msgspec.structs.replace(versions, warm=warm, **changes)

@@ -15,6 +15,7 @@ from lbsync.deployer.decision import Decision, before, foreign_route, moment, ol
 from lbsync.deployer.observed import Observed
 from lbsync.deployer.reverting import revert, turn_back
 from lbsync.deployer.routing import closed_route, step_route
+from lbsync.deployer.versions import removal
 from lbsync.model.deploying import DeploymentRecord
 from lbsync.timestamps import seconds
 
@@ -23,6 +24,8 @@ def decide(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
     """Return what comes next. `now`: seconds since 1970."""
     if record.is_ended:
         return Decision(record)
+    if record.is_removal:
+        return removal.decide(record, seen, now)
     if record.phase == "reverting":
         return revert(record, seen, now)
     if record.wish:

@@ -72,12 +72,19 @@ def begin(
 
 
 def command(
-    ledger: Ledger, app: ServiceId, deployment: str, what: Command, by: str, *, revision: int = 0
+    ledger: Ledger,
+    app: ServiceId,
+    deployment: str,
+    what: Command,
+    by: str,
+    *,
+    revision: int = 0,
+    extra: Ops = (),
 ) -> DeploymentRecord:
     """Write what somebody wants of a deployment that is under way; return the record as it is then.
 
-    `revision`: of the record that this was decided on; 0: whatever it is by now. Raises `Rejected` where it makes no
-    sense, `Conflict` where the record is another one by now, `Unavailable`.
+    `revision`: of the record that this was decided on; 0: whatever it is by now; `extra`: what is written with it.
+    Raises `Rejected` where it makes no sense, `Conflict` where the record is another one by now, `Unavailable`.
     """
     for _ in range(_TRIES):
         item = ledger.store.get(deploying.deployment_key(app, deployment))
@@ -91,7 +98,8 @@ def command(
         expect = [Expect(item.key, mod_revision=item.mod_revision)]
         noted = [ledger.history_put(by, f"deploy {what}", app, deployment)]
         try:
-            history.commit(ledger.store, expect, ledger.record_puts(app, after, [event]), noted)
+            ops = [*ledger.record_puts(app, after, [event]), *extra]
+            history.commit(ledger.store, expect, ops, noted)
         except Conflict:
             continue  # the deployer wrote meanwhile: what now holds decides
         return after

@@ -208,11 +208,16 @@ class Run:
                 Put(keys.route, encode(decision.route)) if decision.route else Delete(keys.route)
             )
             ops += _closed(page, decision.route)
+            if record.step and decision.route is not None and NOWHERE in decision.route.groups:
+                # It takes the last requests from the app's servers: a guard would hold that.
+                ops.append(self._meant(record, 0))
         if record.is_ended:
             name = deploying.versions_key(self._app)
             after = versions_after(page.versions(), record, time.time(), leaves=decision.leaves)
             expect.append(page.as_read(name))
             ops.append(Put(name, encode(after)))
+            if record.phase == "removed":
+                ops.append(Delete(deploying.app_key(self._app)))
         elif asks := _needs_new_answers(before, decision):
             ops.append(self._ledger.asking(self._app, hold))
         revision = self._commit(expect, ops)
@@ -236,11 +241,13 @@ class Run:
         if act == "remove":
             others = (found for name, found in page.groups().items() if name != group)
             left = sum(server.state == "up" for found in others for server in found.servers)
-        said = self._ledger.confirmation_put(
-            self._app, left, f"deployer {self._ledger.holder}", record.id
-        )
-        self._commit([self._ledger.fence(self._app, self._hold)], [said])
+        self._commit([self._ledger.fence(self._app, self._hold)], [self._meant(record, left)])
         self._announced = act
+
+    def _meant(self, record: DeploymentRecord, left: int) -> Put:
+        """Return the write that says that the app is meant to be left with so many servers."""
+        by = f"deployer {self._ledger.holder}"
+        return self._ledger.confirmation_put(self._app, left, by, record.id)
 
     def _note_waits(self, page: Page, record: DeploymentRecord) -> None:
         """Write what is waited for, for everybody else; not each second."""

@@ -28,17 +28,21 @@ Phase = Literal[
     "failed",
     "rolled back",
     "cancelled",
+    "removed",
 ]
 """What was verified last. On the way there: `queued` nothing yet; `provisioned` the new version is made; `healthy`
 by its provider's word; `staged` by HAProxy's own check on every balancer, without traffic; `switching` the route
 of a step is written; `converged` every balancer has verified the last one; `drained` the old version has no
-session left. On the way back: `reverting`, then one of the last three."""
+session left. On the way back: `reverting`, then `failed`, `rolled back` or `cancelled`. Of a removal: `switching`
+is the route that leads nowhere, and `removed` its end."""
 WAY: tuple[Phase, ...] = (
     "queued", "provisioned", "healthy", "staged", "switching", "converged", "drained", "deployed",
 )  # fmt: skip
 """The phases of a deployment that goes well."""
+WAY_OUT: tuple[Phase, ...] = ("queued", "switching", "converged", "drained", "removed")
+"""The phases of a removal that goes well."""
 BEFORE_TRAFFIC = frozenset(WAY[: WAY.index("switching")])
-ENDED: frozenset[Phase] = frozenset({"deployed", "failed", "rolled back", "cancelled"})
+ENDED: frozenset[Phase] = frozenset({"deployed", "failed", "rolled back", "cancelled", "removed"})
 ProviderKind = Literal["groups", "kubernetes"]
 """What makes a version: nobody, its servers being in `endpoints/` already; or Kubernetes."""
 
@@ -141,9 +145,9 @@ class DeploymentRecord(Record, frozen=True):
 
     id: str
     provider: ProviderKind
-    action: Literal["deploy", "switch", "rollback"]
+    action: Literal["deploy", "switch", "rollback", "remove"]
     version: VersionRecord
-    """What is to get the traffic."""
+    """What is to get the traffic; of a removal: what has it."""
     strategy: Strategy = Strategy()
     by: str = ""
     created_at: str = ""
@@ -187,6 +191,22 @@ class DeploymentRecord(Record, frozen=True):
     def is_ended(self) -> bool:
         """Whether nothing of it is left to do."""
         return self.phase in ENDED
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether it takes the app away."""
+        return self.action == "remove"
+
+    @property
+    def way(self) -> tuple[Phase, ...]:
+        """The phases that it passes when it goes well."""
+        return WAY_OUT if self.is_removal else WAY
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in a few words: `switch to green`."""
+        group = self.version.group
+        return f"removal of {group}" if self.is_removal else f"{self.action} to {group}"
 
 
 class EventRecord(Record, frozen=True):

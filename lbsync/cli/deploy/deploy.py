@@ -109,7 +109,7 @@ def _list(args: argparse.Namespace, desk: Desk) -> Exit:
         under_way = ""
         if record.active:
             active = desk.ledger.deployment(app, record.active)
-            under_way = f"{active.version.group}: {_phase(active)}" if active else record.active
+            under_way = f"{_short(active)}: {_phase(active)}" if active else record.active
         rows.append((str(app), live, warm, under_way))
     Terminal().table(("APP", "LIVE", "KEPT WARM", "UNDER WAY"), rows)
     return Exit.OK
@@ -125,7 +125,7 @@ def _show(args: argparse.Namespace, desk: Desk) -> Exit:
     holder = lock.holder if lock is not None and not record.is_ended else ""
     rows = [
         ("deployment", record.id),
-        ("what", f"{record.action} to {record.version.group}, by {record.by}, at {record.created_at}"),
+        ("what", f"{record.purpose}, by {record.by}, at {record.created_at}"),
         ("phase", _phase(record)),
         ("reason", record.reason),
         ("waits for", "" if record.is_ended else record.waits),
@@ -222,6 +222,10 @@ def _one(desk: Desk, app: ServiceId, deployment: str) -> DeploymentRecord:
     if record is None:
         raise Rejected(f"{app}: there is no deployment {name}: 'lbsync deploy history {app}'")
     return record
+
+
+def _short(record: DeploymentRecord) -> str:
+    return record.purpose if record.is_removal else record.version.group
 
 
 def _phase(record: DeploymentRecord) -> str:

@@ -11,7 +11,7 @@ from lbsync.deployer.engine import carry_out
 from lbsync.deployer.ledger import Hold
 from lbsync.deployer.run import Run
 from lbsync.errors import Exit
-from lbsync.model.deploying import WAY, DeploymentRecord, EventRecord, Phase
+from lbsync.model.deploying import DeploymentRecord, EventRecord, Phase
 from lbsync.schema.keys import ServiceId
 
 CODES: dict[Phase, Exit] = {
@@ -19,6 +19,7 @@ CODES: dict[Phase, Exit] = {
     "failed": Exit.DEPLOYMENT_FAILED,
     "rolled back": Exit.ROLLED_BACK,
     "cancelled": Exit.CANCELLED,
+    "removed": Exit.OK,
 }
 EXIT_CODES = (
     "0 deployed; 10 it failed before it got traffic; 11 it was rolled back; 12 it was cancelled"
@@ -82,7 +83,7 @@ class _Screen:
         if run.holder:
             waits = f"carried out by {run.holder}; {record.waits}"
         if self._terminal.is_screen:
-            self._terminal.over(f"{_bar(record.phase)} {record.phase}: {waits}")
+            self._terminal.over(f"{_bar(record)} {record.phase}: {waits}")
         elif _kind(waits) != self._waits and time.monotonic() - self._since >= _QUIET_S:
             self._waits, self._since = _kind(waits), time.monotonic()
             self._terminal.line(f"{'':8}  {record.phase:<12}waits: {waits}")
@@ -110,9 +111,10 @@ def event_line(event: EventRecord) -> str:
     return f"{event.at[11:19]}  {event.phase:<12}{event.text}{by}"
 
 
-def _bar(phase: Phase) -> str:
-    done = WAY.index(phase) if phase in WAY else 0
-    return f"[{'#' * done}{'.' * (len(WAY) - 1 - done)}]"
+def _bar(record: DeploymentRecord) -> str:
+    way = record.way
+    done = way.index(record.phase) if record.phase in way else 0
+    return f"[{'#' * done}{'.' * (len(way) - 1 - done)}]"
 
 
 def _kind(waits: str) -> str:

@@ -24,6 +24,8 @@ class AppRow(msgspec.Struct, frozen=True):
     """`<ns>/<name>`, as the service that it is reached by."""
     provider: str
     """What makes its versions: `kubernetes`, `groups` (servers that are there), or empty: not known yet."""
+    has_document: bool
+    """Its document is stored: another image can be put into that, and the app can be removed."""
     live: VersionView | None
     """What the last deployment gave the traffic to."""
     warm: tuple[VersionView, ...]
@@ -104,6 +106,7 @@ def app_row(index: ServiceIndex, known: Deployments, name: str) -> AppRow:
     return AppRow(
         name,
         wanted.provider if wanted is not None else run.provider if run is not None else "",
+        wanted is not None and wanted.provider == "kubernetes",
         live(versions),
         tuple(version(each.version, each.until) for each in versions.warm) if versions else (),
         service.groups if service else (),

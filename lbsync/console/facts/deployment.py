@@ -16,7 +16,7 @@ from lbsync.console.facts.deployments import (
 from lbsync.deployer import commands
 from lbsync.deployer.commands import Command
 from lbsync.errors import Rejected
-from lbsync.model.deploying import WAY, DeploymentRecord, EventRecord, Phase, Strategy
+from lbsync.model.deploying import DeploymentRecord, EventRecord, Phase, Strategy
 from lbsync.schema.decode import encode
 from lbsync.schema.reading import plain
 
@@ -132,9 +132,10 @@ def _reached(known: Deployments, app: str, name: str) -> Iterator[tuple[Phase, s
 
 
 def _phases(record: DeploymentRecord, reached: dict[Phase, str]) -> Iterator[PhaseView]:
-    is_back = record.phase not in WAY
-    here = len(WAY) if is_back else WAY.index(record.phase)
-    for number, phase in enumerate(WAY):
+    way = record.way
+    is_back = record.phase not in way
+    here = len(way) if is_back else way.index(record.phase)
+    for number, phase in enumerate(way):
         at = reached.get(phase, record.created_at if phase == "queued" else "")
         revision = record.revisions.get(phase, 0)
         if phase == record.phase:

@@ -29,7 +29,7 @@ _KINDS: tuple[tuple[str, type[Any]], ...] = (
     (deploying.VERSIONS, VersionsRecord),
     (deploying.DEPLOYMENTS, DeploymentRecord),
 )
-_DEGREES = {"deployed": "ok", "failed": "critical"}
+_DEGREES = {"deployed": "ok", "removed": "ok", "failed": "critical"}
 R = TypeVar("R", bound=Record)
 
 
@@ -55,7 +55,9 @@ class DeploymentRow(msgspec.Struct, frozen=True):
     """`<ns>/<name>`."""
     id: str
     action: str
-    """`deploy`, `switch` or `rollback`."""
+    """`deploy`, `switch`, `rollback` or `remove`."""
+    purpose: str
+    """What it is for, in a few words: `switch to green`."""
     version: VersionView
     phase: str
     degree: str
@@ -181,6 +183,7 @@ def row(name: str, record: DeploymentRecord) -> DeploymentRow:
         name,
         record.id,
         record.action,
+        record.purpose,
         version(record.version),
         record.phase,
         degree(record),

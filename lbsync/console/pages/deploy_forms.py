@@ -13,7 +13,13 @@ from lbsync.console.context import AnyRequest, context_of, demand, form_of
 from lbsync.console.deploying import Asked
 from lbsync.console.facts.apps import AppView, app_view
 from lbsync.console.facts.deployment import DeploymentView, deployment_view
-from lbsync.console.pages.deploying import app_of, deploying_of, order_command, read_order
+from lbsync.console.pages.deploying import (
+    app_of,
+    deploying_of,
+    order_command,
+    order_removal,
+    read_order,
+)
 from lbsync.console.pages.resources import deployments_of, no_app, no_deployment, there
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import Rendered
@@ -115,9 +121,45 @@ async def ask_back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) 
 async def back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Redirect:
     """Go back, and lead to what does it."""
     visitor, app = demand(request, "deploy"), app_of(ns, name)
-    outcome = await asyncio.to_thread(deploying_of(request).back, app, Asked(str(visitor)))
+    outcome = await asyncio.to_thread(
+        deploying_of(request).back, app, Asked(str(visitor), body=b"rollback")
+    )
     log.get().info(f"{app}: rollback", deployment=outcome.deployment, by=str(visitor))
     return _to(f"{ns}/{name}", outcome.deployment)
+
+
+@get("/apps/{ns:str}/{name:str}/remove", media_type=MediaType.HTML, include_in_schema=False)
+async def ask_remove(
+    request: AnyRequest, ns: FromPath[str], name: FromPath[str]
+) -> Response[bytes]:
+    """Say what taking an app away means."""
+    demand(request, "admin")
+    view = await _app(request, f"{ns}/{name}")
+    if not view.row.has_document:
+        raise RequestProblem(
+            Problem(
+                404, "Nothing to take away", f"No app {view.row.app} was deployed on Kubernetes."
+            )
+        )
+    deed = Deed(
+        "remove",
+        "Remove",
+        "It gets no request any more: whoever asks for it is answered 503. Once every balancer has that and its "
+        "sessions have ended, its Service, its Deployments and all of its pods are removed. Until then it can be "
+        "cancelled.",
+        is_grave=True,
+    )
+    return await _page(
+        request, f"Remove {ns}/{name}", "command.html.j2",
+        app=view.row.app, place=f"/apps/{view.row.app}", deed=deed, what=view.row.app,
+    )  # fmt: skip
+
+
+@post("/apps/{ns:str}/{name:str}/remove", include_in_schema=False, status_code=303)
+async def remove(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Redirect:
+    """Begin to take it away, and lead to what does it."""
+    app = app_of(ns, name)
+    return _to(str(app), (await order_removal(request, app)).deployment)
 
 
 @get(
@@ -138,7 +180,7 @@ async def ask_command(
     return await _page(
         request, f"{deed.button} {ns}/{name}", "command.html.j2",
         app=found.row.app, place=f"/deployments/{found.row.app}/{found.row.id}", deed=deed,
-        what=f"the {found.row.action} to {found.row.version.group}",
+        what=f"the {found.row.purpose}",
     )  # fmt: skip
 
 
@@ -217,4 +259,4 @@ async def _deployment(request: AnyRequest, app: str, name: str) -> DeploymentVie
     return found
 
 
-PAGES = [ask_deploy, deploy, ask_back, back, ask_command, command]
+PAGES = [ask_deploy, deploy, ask_back, back, ask_remove, remove, ask_command, command]

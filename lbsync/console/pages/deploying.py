@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import msgspec
-from litestar import Response, post
+from litestar import Response, delete, post
 from litestar.enums import MediaType
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from litestar.params import FromPath
@@ -13,8 +13,9 @@ from litestar.params import FromPath
 from lbsync import log
 from lbsync.console.context import AnyRequest, context_of, demand
 from lbsync.console.deploying import Asked, Deploying, DeployOrder, Outcome
+from lbsync.console.facts.apps import app_view
 from lbsync.console.pages.described import described
-from lbsync.console.pages.resources import expected, problems
+from lbsync.console.pages.resources import etag, expected, no_app, problems, tag_of, there
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.deployer.commands import Command
 from lbsync.errors import BadKey, Rejected
@@ -34,7 +35,7 @@ class Begun(msgspec.Struct, frozen=True):
     deployment: str
     """Id of the deployment; empty: nothing had to be done, or it was a dry run."""
     action: str
-    """What is done, or would be: `deploy`, `switch` or `rollback`; empty: nothing."""
+    """What is done, or would be: `deploy`, `switch`, `rollback`, `remove` or a command; empty: nothing."""
     said: str
     """The same in a few words."""
     warnings: tuple[str, ...]
@@ -91,9 +92,38 @@ async def deploy(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) ->
 async def back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Response[Begun]:
     """Turn round what is under way; where nothing is, begin a deployment of the version before."""
     visitor, app = demand(request, "deploy"), app_of(ns, name)
-    asked = Asked(str(visitor), key_of(request, visitor.name))
+    asked = Asked(str(visitor), key_of(request, visitor.name), b"rollback")
     outcome = await asyncio.to_thread(deploying_of(request).back, app, asked)
     return begun(app, outcome, "rollback")
+
+
+@delete(
+    "/apps/{ns:str}/{name:str}",
+    summary="Take an app away",
+    status_code=202,
+    responses=problems(404, 409, 412, 422, 500),
+)
+async def remove(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Response[Begun]:
+    """Begin to take an app away from Kubernetes: requests first, then its pods; needs the right `admin`. It is a
+    deployment of its own kind, which can be followed, and cancelled until its pods go. Where it is under way already,
+    that one is returned. With `If-Match` only if the app has not changed since it was read."""
+    app = app_of(ns, name)
+    return begun(app, await order_removal(request, app), "remove")
+
+
+async def order_removal(request: AnyRequest, app: ServiceId) -> Outcome:
+    """Begin to take an app away. Raises `RequestProblem`, `LbsyncError`."""
+    visitor, doing = demand(request, "admin"), deploying_of(request)
+    asked = Asked(str(visitor), key_of(request, visitor.name), b"remove")
+    if "if-match" in request.headers and not await asyncio.to_thread(doing.known, app, asked):
+        shown = await context_of(request).board.shown()
+        found = app_view(shown.index, there(shown), str(app))
+        if found is None:
+            raise no_app(str(app))
+        expected(request, tag_of(found))
+    outcome = await asyncio.to_thread(doing.remove, app, asked)
+    log.get().info(f"{app}: it is taken away", deployment=outcome.deployment, by=str(visitor))
+    return outcome
 
 
 @post(
@@ -112,21 +142,27 @@ async def command(
     """Say what is to become of a deployment that is under way. `command` is `pause`, `resume`, `promote`, `cancel` or
     `rollback`. With `If-Match` only if it has not changed since it was read."""
     app = app_of(ns, name)
-    await order_command(request, app, deployment, command)
-    return begun(app, Outcome(deployment), command)
+    return begun(app, await order_command(request, app, deployment, command), command)
 
 
-async def order_command(request: AnyRequest, app: ServiceId, deployment: str, command: str) -> None:
+async def order_command(
+    request: AnyRequest, app: ServiceId, deployment: str, command: str
+) -> Outcome:
     """Write what is to become of a deployment. Raises `RequestProblem`, `LbsyncError`."""
     visitor = demand(request, "deploy")
     what = command_named(command)
     doing = deploying_of(request)
+    body = f"{what} {deployment}".encode()
+    asked = Asked(str(visitor), key_of(request, visitor.name), body)
     revision = 0
-    if "if-match" in request.headers:
+    if "if-match" in request.headers and not await asyncio.to_thread(doing.known, app, asked):
         revision = await asyncio.to_thread(doing.revision, app, deployment)
-        expected(request, revision)
-    await asyncio.to_thread(doing.command, app, deployment, what, str(visitor), revision=revision)
+        expected(request, etag(revision))
+    outcome = await asyncio.to_thread(
+        doing.command, app, deployment, what, asked, revision=revision
+    )
     log.get().info(f"{app}: {command}", deployment=deployment, by=str(visitor))
+    return outcome
 
 
 def begun(app: ServiceId, outcome: Outcome, action: str) -> Response[Begun]:
@@ -200,4 +236,4 @@ def key_of(request: AnyRequest, client: str) -> str:
     return f"{client} {key}"
 
 
-HANDLERS = [deploy, back, command]
+HANDLERS = [deploy, back, remove, command]

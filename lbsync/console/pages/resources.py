@@ -40,7 +40,7 @@ NOT_CHANGED = {
 def resource(request: AnyRequest, view: T, revision: int = 0) -> Response[T]:
     """Return a view with its ETag, or 304 where the client has it already. `revision`: changes with everything
     that is shown; 0: the tag is made of the content."""
-    tag = etag(revision) if revision else f'"{_digest(view)}"'
+    tag = etag(revision) if revision else tag_of(view)
     known = [each.strip().removeprefix("W/") for each in
              request.headers.get("if-none-match", "").split(",")]  # fmt: skip
     if tag in known or known == ["*"]:
@@ -53,18 +53,23 @@ def etag(revision: int) -> str:
     return f'"{revision}"'
 
 
-def expected(request: AnyRequest, revision: int) -> None:
-    """Raise `RequestProblem` where `If-Match` names none of what is there now."""
+def tag_of(view: object) -> str:
+    """Return the tag of what is shown, made of its content."""
+    return f'"{hashlib.blake2b(msgspec.json.encode(view), digest_size=12).hexdigest()}"'
+
+
+def expected(request: AnyRequest, tag: str) -> None:
+    """Raise `RequestProblem` where `If-Match` does not name what is there now. `tag`: of that."""
     wanted = request.headers.get("if-match")
     if wanted is None:
         return
     tags = [each.strip() for each in wanted.split(",")]
-    if etag(revision) not in tags and tags != ["*"]:
+    if tag not in tags and tags != ["*"]:
         raise RequestProblem(
             Problem(
                 412,
                 "It has changed since you read it",
-                f"Its ETag is {etag(revision)} now: read it again, and decide anew.",
+                f"Its ETag is {tag} now: read it again, and decide anew.",
             )
         )
 
@@ -94,7 +99,3 @@ def no_deployment(name: str, deployment: str) -> RequestProblem:
     hint = "" if is_id(deployment) else " An id looks like 20260131-120000-4f2a9c."
     detail = f"{name[:140]} has no deployment {deployment[:40]!r}.{hint}"
     return RequestProblem(Problem(404, "No such deployment", detail))
-
-
-def _digest(view: object) -> str:
-    return hashlib.blake2b(msgspec.json.encode(view), digest_size=12).hexdigest()

@@ -188,6 +188,109 @@ def test_an_app_goes_back_to_the_version_before(
     assert "nothing is known" in ask(console, "/api/apps/shop/cart/rollback").json()["detail"]
 
 
+AN_APP_THAT_RUNS = {
+    "apps/shop/cart": {"provider": "kubernetes", "document": AN_APP | {"name": "cart"}},
+    "versions/shop/cart": {"next": 4, "live": {"group": "v3", "number": 3, "document": AN_APP}},
+}
+CART = "/api/apps/shop/cart"
+
+
+def delete(console: ConsoleClient, right: str = "admin", **headers: str) -> httpx.Response:
+    """Ask that an app is taken away."""
+    token = console.tokens.add(f"ops-{len(console.tokens)}", right)  # type: ignore[arg-type]
+    told = {name.replace("_", "-"): value for name, value in headers.items()}
+    return console.send("DELETE", CART, {"authorization": f"Bearer {token}"} | told, b"")
+
+
+@pytest.fixture
+def running(console: ConsoleClient) -> ConsoleClient:
+    """A console beside a deployer and an app on Kubernetes."""
+    for key, value in AN_APP_THAT_RUNS.items():
+        console.keep(key, value)
+    return console
+
+
+def test_an_app_is_taken_away_once_by_whoever_may(running: ConsoleClient) -> None:
+    assert delete(running, "deploy").status_code == 403
+    answer = delete(running)
+    assert answer.status_code == 202, answer.text
+    begun = answer.json()
+    assert answer.headers["location"] == f"/api/deployments/shop/cart/{begun['deployment']}"
+    shown = running.get(answer.headers["location"], bearer(running)).json()
+    assert (shown["row"]["purpose"], shown["row"]["by"]) == (
+        "removal of v3",
+        "token ops-1 from 127.0.0.1",
+    )
+    assert [each["phase"] for each in shown["phases"]][-1] == "removed"
+    assert shown["can"] == ["pause", "cancel"]
+    again = delete(running).json()
+    assert (again["deployment"], again["is_repeat"]) == (begun["deployment"], True)
+    busy = ask(running, f"{CART}/deployments", {"image": "registry.example.com/shop/cart:2"})
+    assert (busy.status_code, "removal of v3) is under way" in busy.json()["detail"]) == (409, True)
+
+
+def test_what_is_no_app_on_kubernetes_is_not_taken_away(busy: ConsoleClient) -> None:
+    answer = delete(busy)
+    assert (answer.status_code, "switch to green) is under way" in answer.json()["detail"]) == (
+        409,
+        True,
+    )
+    busy.deployments.delete("versions/shop/cart")
+    answer = delete(busy)
+    assert (answer.status_code, "no app of this name" in answer.json()["detail"]) == (422, True)
+
+
+def test_an_app_that_has_changed_since_it_was_read_is_not_taken_away(
+    running: ConsoleClient,
+) -> None:
+    tag = running.get(CART, bearer(running)).headers["etag"]
+    assert delete(running, If_Match='"old"').status_code == 412
+    assert not kept(running, "deployments/")
+    assert delete(running, If_Match=tag).status_code == 202
+
+
+def test_what_is_asked_once_more_with_its_key_is_done_once(running: ConsoleClient) -> None:
+    token = running.tokens.add("ci", "admin")
+    head = {"authorization": f"Bearer {token}"}
+    tag = running.get(CART, head).headers["etag"]
+    key = head | {"idempotency-key": "k1", "if-match": tag}
+    first, second = (running.send("DELETE", CART, key, b"") for _ in range(2))
+    assert first.json()["deployment"] == second.json()["deployment"] != ""
+    run = first.headers["location"]
+    tag = running.get(run, head).headers["etag"]
+    key = head | {"idempotency-key": "k2", "if-match": tag}
+    paused = [running.send("POST", f"{run}/pause", key, b"") for _ in range(2)]
+    assert [each.status_code for each in paused] == [202, 202], paused[1].text
+    other = running.send("POST", f"{run}/cancel", head | {"idempotency-key": "k2"}, b"")
+    assert (other.status_code, "another request" in other.json()["detail"]) == (422, True)
+
+
+def test_a_rollback_that_comes_twice_turns_nothing_round_again(busy: ConsoleClient) -> None:
+    token = busy.tokens.add("ci", "deploy")
+    key = {"authorization": f"Bearer {token}", "idempotency-key": "k1"}
+    answers = [busy.send("POST", f"{CART}/rollback", key, b"") for _ in range(2)]
+    assert [each.status_code for each in answers] == [202, 202]
+    assert [each.json()["is_repeat"] for each in answers] == [False, True]
+
+
+def test_the_button_that_takes_an_app_away_is_for_who_may(running: ConsoleClient) -> None:
+    deployer, admin = running.log_in("deploy", "dora"), running.log_in("admin", "ann", "shop")
+    assert "/remove" not in running.get("/apps/shop/cart", deployer).text
+    assert running.get("/apps/shop/cart/remove", deployer).status_code == 403
+    assert running.post("/apps/shop/cart/remove", deployer | OWN).status_code == 403
+    assert 'href="/apps/shop/cart/remove"' in running.get("/apps/shop/cart", admin).text
+    assert "is answered 503" in running.get("/apps/shop/cart/remove", admin).text
+    evil = admin | {"origin": "http://evil.example"}
+    assert running.post("/apps/shop/cart/remove", evil).status_code == 403
+    assert not kept(running, "deployments/")
+    led = running.post("/apps/shop/cart/remove", admin | OWN)
+    assert led.status_code == 303
+    shown = running.get(led.headers["location"], admin).text
+    assert "<h1>Removal of v3" in shown
+    assert "/cancel" in shown
+    assert "/rollback" not in shown
+
+
 def test_rights_and_namespaces_bound_who_deploys(busy: ConsoleClient) -> None:
     for path, body in (
         ("/api/apps/shop/cart/deployments", {"group": "green"}), (f"{RUN}/pause", None),
