@@ -1,15 +1,21 @@
 """Apps on Kubernetes, from a document to requests: deployer, cluster, publisher, two balancers, clients at both."""
 
+import hashlib
+import hmac
+import json
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from harness.agent import command
+from harness.console import ConsoleProcess
 from harness.fake_kube import Controllers, FakeKube, Trouble
 from harness.fake_kube.web_pods import WebPods
 from harness.load import Load
@@ -228,3 +234,74 @@ def test_who_dies_while_pods_are_made_is_followed_by_another_one(site: Site) -> 
     assert second.returncode == Exit.OK, second.stdout + second.stderr
     assert site.objects() == made
     assert site.answers() == ["app:1", "app:1"]
+
+
+class Rest:
+    """The site's console, asked as a program asks it."""
+
+    def __init__(self, site: Site, directory: Path) -> None:
+        urls = [str(url) for url in site.stacks[0].etcd.urls]
+        self.console = ConsoleProcess(directory, urls, "/lbsync/").start(*site.settings)
+        self.token = self.console.command("token", "add", "ci", "--right", "admin")
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+        """Ask, and return what is begun."""
+        told = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        text = "" if body is None else json.dumps(body)
+        status, _, said = self.console.ask(method, path, text, told | headers)
+        assert status == 202, said
+        return json.loads(said)
+
+    def ended(self, begun: Any) -> str:
+        """Follow what was begun to its end; return how it ended."""
+        path = f"/api/deployments/shop/app/{begun['deployment']}/events"
+        head = {"Authorization": f"Bearer {self.token}", "Accept": "text/event-stream"}
+        with self.console.stream(path, **head) as events:
+            told = [(kind, data) for kind, _, data in events]
+        assert told[-1][0] == "end", told
+        return told[-1][1]
+
+
+@pytest.fixture
+def rest(site: Site, tmp_path: Path) -> Iterator[Rest]:
+    made = Rest(site, tmp_path)
+    yield made
+    made.console.stop()
+
+
+def test_a_build_server_and_registries_deploy_by_rest_and_the_app_is_taken_away(
+    site: Site, rest: Rest
+) -> None:
+    """A document, then what GitHub and Docker Hub's kind of registry send of a pushed image, then DELETE."""
+    document = yaml.safe_load(DOCUMENT.format(port=site.pods.port))
+    document |= {"image": "ghcr.io/acme/app:1", "strategy": {"watch": "0", "drain_timeout": "2s"}}
+    first = rest.ask("POST", "/api/apps/shop/app/deployments", {"document": document})
+    assert "warning" not in first
+    assert any("no requests.cpu" in said for said in first["warnings"])
+    assert rest.ended(first) == "deployed"
+    assert site.answers() == ["ghcr.io/acme/app:1"] * 2
+
+    digest = f"sha256:{'ab' * 32}"
+    tag = {"tag": {"name": "2", "digest": digest}}
+    package = {
+        "package_type": "CONTAINER",
+        "package_version": {"package_url": "ghcr.io/acme/app:2", "container_metadata": tag},
+    }
+    key = rest.console.command("token", "add", "github", "--right", "deploy", "--signs")
+    body = json.dumps({"action": "published", "package": package})
+    signature = hmac.new(key.encode(), body.encode(), hashlib.sha256).hexdigest()
+    signed = {"X-Hub-Signature-256": f"sha256={signature}", "X-GitHub-Delivery": "d-1"}
+    status, _, said = rest.console.ask("POST", "/hooks/shop/app", body, signed)
+    assert status == 202, said
+    again = rest.console.ask("POST", "/hooks/shop/app", body, signed)[2]
+    assert json.loads(said)["deployment"] == json.loads(again)["deployment"]
+    assert rest.ended(json.loads(said)) == "deployed"
+    assert site.answers() == [f"ghcr.io/acme/app:2@{digest}"] * 2
+
+    hub = {"push_data": {"tag": "3"}, "repository": {"repo_name": "ghcr.io/acme/app"}}
+    assert rest.ended(rest.ask("POST", "/hooks/shop/app?tags=3*", hub)) == "deployed"
+    assert site.answers() == ["ghcr.io/acme/app:3"] * 2
+
+    begun = rest.ask("DELETE", "/api/apps/shop/app")
+    assert rest.ended(begun) == "removed"
+    assert site.objects() == site.keys() == []
