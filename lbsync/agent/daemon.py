@@ -14,7 +14,7 @@ from lbsync.agent.watches import Watches
 from lbsync.clients.source import Source
 from lbsync.errors import SettingsError
 from lbsync.http import HttpServer
-from lbsync.loop import Loop, Notifier, Pace, Report, Waker, memory
+from lbsync.loop import Loop, Notifier, Outcome, Pace, Report, Waker, memory
 from lbsync.schema.health import WATCHERS
 from lbsync.settings import Settings
 
@@ -51,7 +51,7 @@ class Daemon:
         agent.control.on_deed = self._fleet.deeds.note
         self._health = Health(settings, source, open_answers)
         self._loop = Loop(
-            agent.run_pass,
+            self._pass,
             Pace.of(settings.agent),
             waker=Waker(),
             fast_path=self._change_at_once,
@@ -63,6 +63,7 @@ class Daemon:
         )
         source.listen(WATCHERS, self._asked)
         self._changed_at_once = False
+        self._is_ahead = False
         self._http = HttpServer(pages(keeper, lambda: self._loop.silence), "[agent] http_bind")
         self._watches = Watches(
             file,
@@ -110,20 +111,25 @@ class Daemon:
         self._health.follow(fresh)
         return Pace.of(fresh.agent)
 
+    def _pass(self) -> Outcome:
+        self._is_ahead = False
+        return self._agent.run_pass()
+
     def _change_at_once(self) -> bool:
         before = self._agent.steps
         done = self._agent.run_fast_path()
         if self._agent.steps > before:
             self._changed_at_once = True
             self._measure("runtime")
+        self._is_ahead = done
         # Nothing is read back for nobody: the pass will do it.
         if done and self._fleet.is_awaited():
             self._fleet.note_ahead(self._agent.proved_ahead())
         return done
 
     def _asked(self) -> None:
-        """Look at once where somebody asks for a change that was made for nobody and waits for its pass."""
-        if self._fleet.is_awaited():
+        """Read back what was made ahead of a pass that has yet to begin, if somebody asks for it only now."""
+        if self._is_ahead and self._fleet.is_awaited():
             self._loop.wake()
 
     def _measure(self, by: measure.How) -> None:
