@@ -24,6 +24,7 @@ from lbsync.clients.kube.auth.access import Access, ClusterConfig
 from lbsync.clients.kube.errors import ApiUnavailable, Unauthorized, parse_status, refusal
 from lbsync.clients.kube.plain import plain
 from lbsync.clients.kube.timing import Timing
+from lbsync.errors import Unavailable
 
 _ERROR_BODY = 1 << 16
 _CHUNK = 1 << 18
@@ -192,7 +193,11 @@ class Transport:
         config = self._config
         options: dict[str, Any] = {"num_pools": 2, "maxsize": 2, "socket_options": _SOCKET_OPTIONS}
         if config.server.startswith("https:"):
-            options["ssl_context"] = tls.context(access, config.insecure)
+            try:
+                options["ssl_context"] = tls.context(access, config.insecure)
+            except Unavailable:
+                config.credentials.refused(access)  # read in the middle of being written, perhaps
+                raise
             options["server_hostname"] = config.tls_server_name
             if config.insecure:
                 options["cert_reqs"] = "CERT_NONE"

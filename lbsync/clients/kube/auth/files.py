@@ -23,8 +23,9 @@ class RotatedFile:
     def read(self) -> bytes:
         """Return the content, as it was at most `every` seconds ago.
 
-        A file that is gone for a moment (between unlink and rename) keeps its last content; raises
-        `Unavailable` only when there never was one.
+        A file that is gone for a moment (between unlink and rename), or empty (it is being written),
+        keeps its last content, and is looked at again on the next occasion; raises `Unavailable` only
+        when there never was one.
         """
         now = time.monotonic()
         if self._content is not None and now < self._look_at:
@@ -35,8 +36,10 @@ class RotatedFile:
             stat = self.path.stat()
             stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
             if self._content is None or stamp != self._stamp:
-                self._content = self.path.read_bytes()
-                self._stamp = stamp
+                content = self.path.read_bytes()
+                if not content:
+                    return self._content or content
+                self._content, self._stamp = content, stamp
         except OSError as error:
             if self._content is None:
                 raise Unavailable(f"{self.path}: cannot be read ({error.strerror})") from error

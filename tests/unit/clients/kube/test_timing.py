@@ -68,7 +68,7 @@ def test_stopping_ends_a_pause() -> None:
     thread.start()
     stop.set()
     availability.nudge()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
 
 
@@ -99,6 +99,20 @@ def test_a_file_is_read_again_when_it_changed_and_kept_while_it_is_gone(tmp_path
     path.unlink()
     rotated.expire()
     assert rotated.read() == b"two"
+
+
+def test_a_file_that_is_being_written_is_not_taken_for_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("")
+    rotated = RotatedFile(path, every=3600.0)
+    assert rotated.text() == ""
+    path.write_text("one")
+    assert rotated.text() == "one"
+    path.write_text("")
+    rotated.expire()
+    assert rotated.text() == "one"
+    path.write_text("two")
+    assert rotated.text() == "two"
 
 
 def test_a_file_that_never_was_is_named(tmp_path: Path) -> None:
