@@ -1,10 +1,11 @@
-"""Toy web servers on loopback: they say their name, and fail or dawdle when told to."""
+"""Toy web servers on loopback: they say their name, and fail or keep silent when told to."""
 
 import asyncio
 import http
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable
 
 from harness.ports import free_port
 
@@ -24,14 +25,16 @@ class WebServer:
         """Status of answers to `/health`."""
         self.health_host = ""
         """The only host that has a `/health`, where others get 404; empty: all have it."""
-        self.delay_s = 0.0
-        """Seconds to wait before an answer."""
+        self.is_holding = False
+        """What is asked now is answered only after `release`."""
         self.headers: dict[str, str] = {}
         """Headers added to every answer."""
         self.requests: Counter[str] = Counter()
         """How often each path was asked for."""
         self.last_headers: dict[str, str] = {}
         """What the last request but those to `/health` carried, names in lower case."""
+        self.held: list[Callable[[], None]] = []
+        """Answers that wait for `release`."""
         listening = socket.create_server((host, port or free_port(host)), backlog=128)
         self._address: tuple[str, int] = listening.getsockname()[:2]
         self._loop = asyncio.new_event_loop()
@@ -48,6 +51,16 @@ class WebServer:
     def address(self) -> str:
         """Where it listens, as `127.0.0.1:8080`."""
         return f"{self._address[0]}:{self.port}"
+
+    def release(self) -> None:
+        """Answer what was held, and what is asked from now on."""
+        self.is_holding = False
+        self._loop.call_soon_threadsafe(self._answer_held)
+
+    def _answer_held(self) -> None:
+        held, self.held = self.held, []
+        for answer in held:
+            answer()
 
     def stop(self) -> None:
         """Stop listening and close all connections; nothing when it has stopped already."""
@@ -73,10 +86,12 @@ class WebServer:
             lambda: _Connection(self, connections), sock=listening
         )
         await self._stopping.wait()
-        server.close()
-        # A connection that was accepted a moment ago is not in `connections` yet.
+        self._loop.remove_reader(listening)
+        # A connection that was accepted a moment ago is not in `connections` yet; one that finds its server
+        # closed would never be closed itself.
         if being_made := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(being_made, timeout=1.0)
+            await asyncio.wait(being_made)
+        server.close()
         while connections:
             for connection in connections:
                 connection.abort()
@@ -147,9 +162,9 @@ class _Connection(asyncio.Protocol):
                 status = 501
             self._answer(status, is_head=method == b"HEAD", stays=stays)
 
-        if web.delay_s:
+        if web.is_holding:
             self._is_answering = True
-            asyncio.get_running_loop().call_later(web.delay_s, answer)
+            web.held.append(answer)
         else:
             answer()
 

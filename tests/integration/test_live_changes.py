@@ -242,7 +242,7 @@ def test_a_server_that_comes_back_while_it_leaves_serves_whoever_looks_after_it(
 ) -> None:
     """It still has a request when the agent forgets that it is leaving."""
     one, two = host.stack.web("one"), host.stack.web("two")
-    one.delay_s = 5.0
+    one.is_holding = True
     host.stack.put({"endpoints/shop/web/default": servers(one)})
     assert host.agent.run_pass().confirmed
     with contextlib.closing(
@@ -250,7 +250,7 @@ def test_a_server_that_comes_back_while_it_leaves_serves_whoever_looks_after_it(
     ) as asking:
         asking.request("GET", "/slow", headers={"Host": "shop.example"})
         wait_until("the request to arrive", lambda: one.requests["/slow"])
-        one.delay_s = 0.0
+        one.is_holding = False
         host.stack.put({"endpoints/shop/web/default": servers(two)})
         assert host.agent.run_pass().confirmed
         if how == "restarted":
@@ -266,6 +266,7 @@ def test_a_server_that_comes_back_while_it_leaves_serves_whoever_looks_after_it(
         assert host.agent.run_pass().confirmed
         assert host.agent.result.applied is not None
         assert host.agent.result.applied.by_hand == ()
+        one.release()
         assert asking.getresponse().read() == b"one"
 
 

@@ -179,22 +179,21 @@ def test_a_drained_server_keeps_its_own_clients_and_one_in_maintenance_none(site
 
 
 def test_a_service_has_its_own_timeout(site: Site, web: Web) -> None:
-    web("slow").delay_s = 1
+    web("slow").is_holding = True
     assert site.get("slow.test").status == 504
-    web("slow").delay_s = 0
+    web("slow").release()
     assert site.get("slow.test").status == 200
 
 
 def test_more_than_maxconn_wait_in_the_queue_and_no_longer_than_allowed(
     site: Site, web: Web
 ) -> None:
-    web("slow").delay_s = 0.5
+    web("slow").is_holding = True
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        found = Counter(
-            answer.status for answer in pool.map(lambda _: site.get("queue.test"), range(3))
-        )
-    web("slow").delay_s = 0
-    assert found == {200: 1, 503: 2}
+        asked = [pool.submit(site.get, "queue.test") for _ in range(3)]
+        wait_until("two to be refused", lambda: sum(one.done() for one in asked) == 2)
+        web("slow").release()
+    assert Counter(one.result().status for one in asked) == {200: 1, 503: 2}
 
 
 def test_a_failed_http_check_takes_a_server_out_until_it_succeeds(site: Site, web: Web) -> None:
@@ -261,7 +260,7 @@ def test_who_is_right_already_is_not_redirected(site: Site, host: str) -> None:
 @pytest.fixture
 def upgrading() -> Iterator[int]:
     """A server that turns every connection into a tunnel, and then says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
 
         def serve() -> None:
             while True:
@@ -269,7 +268,7 @@ def upgrading() -> Iterator[int]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                connection.settimeout(10)
+                connection.settimeout(30)
                 with connection, contextlib.suppress(OSError):
                     connection.recv(65536)
                     connection.sendall(ACCEPTED)

@@ -23,7 +23,7 @@ def site(build: Callable[..., Site], web: Callable[[str], WebServer]) -> Iterato
     """A site with one old worker that a slow request keeps, which is as many as there may be."""
     site = build(more="[agent]\nmax_old_workers = 1")
     slow_one = web("slow")
-    slow_one.delay_s = 20.0
+    slow_one.is_holding = True
     site.service("slow", slow_one)
     site.service("web", web("web"))
     site.service("old", web("web"))
@@ -35,7 +35,7 @@ def site(build: Callable[..., Site], web: Callable[[str], WebServer]) -> Iterato
         assert not site.run_pass().waits
         yield site
         site.stop()
-    slow_one.delay_s = 0.0
+    slow_one.release()
 
 
 def test_a_deny_list_and_a_deleted_service_wait_for_no_old_worker(

@@ -240,7 +240,7 @@ def test_a_probe_that_is_not_answered_in_time_is_bad(
     more = version_of()
     slow = more.document | {"probe": {"path": "/slow", "timeout": "50ms", "interval": "1ms"}}
     version = VersionRecord("v1", 1, slow, "deployment-1")
-    pods.prepare = lambda web: setattr(web, "delay_s", 1.0)
+    pods.prepare = lambda web: setattr(web, "is_holding", True)
     provider.provision(CART, version)
     gate = provider.gate(CART, version)
     wait_until("no answer", lambda: "no answer in 0.05 s" in gate.look().detail)

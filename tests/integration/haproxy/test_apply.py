@@ -30,7 +30,7 @@ def taken_port() -> Iterator[int]:
     with socket.socket() as listener:
         # Worse than a plain one: HAProxy would get the port, too, and half of the connections.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", free_port()))
         listener.listen()
         yield int(listener.getsockname()[1])
 
@@ -112,7 +112,7 @@ def test_an_address_of_another_host_is_found_before_the_reload(served: Bench) ->
 def test_a_port_taken_after_the_check_brings_the_generation_before_back(served: Bench) -> None:
     one = served.live_text()
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", free_port()))
         listener.listen()
         port = listener.getsockname()[1]
         two = served.rendered("two", binds=f"    bind 127.0.0.1:{port}")
@@ -292,13 +292,14 @@ def test_the_configuration_outweighs_the_carried_state(served: Bench) -> None:
 
 
 def test_workers_that_still_finish_a_connection_are_counted(served: Bench) -> None:
-    served.web.delay_s = 1.0
-    slow = http.client.HTTPConnection("127.0.0.1", served.port, timeout=5)
+    served.web.is_holding = True
+    slow = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
     try:
         slow.request("GET", "/", headers={"Host": "shop.test"})
         wait_until("the request", lambda: served.web.requests["/"])
         applied = served.apply(served.rendered("two"))
         assert applied.old_workers == 1
+        served.web.release()
         assert slow.getresponse().read() == b"web", "the old worker finished what it had"
     finally:
         slow.close()

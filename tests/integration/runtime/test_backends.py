@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from harness.haproxy import binaries, branches
+from harness.ports import free_port
 from harness.wait import wait_until
 from harness.web import WebServer
 from lbsync.agent.runtime.changes.steps import AddBackend, AddServer, PublishBackend, RetireBackend
@@ -87,7 +88,7 @@ def without_service(world: World, name: str) -> World:
     return new
 
 
-def ask(bed: Bed, name: str, timeout: float = 5) -> tuple[int, bytes]:
+def ask(bed: Bed, name: str, timeout: float = 30) -> tuple[int, bytes]:
     client = http.client.HTTPConnection("127.0.0.1", bed.place.port, timeout=timeout)
     client.request("GET", "/", headers={"Host": f"{name}.test"})
     answer = client.getresponse()
@@ -185,11 +186,11 @@ def test_a_service_that_comes_back_while_it_goes_is_served_on(able: Beds) -> Non
         world = a_world(web.address)
         world.servers["be_old"]["s2"] = Spot(web.address)
         bed = able(world)
-        web.delay_s = 1.0
-        client = http.client.HTTPConnection("127.0.0.1", bed.place.port, timeout=5)
+        web.is_holding = True
+        client = http.client.HTTPConnection("127.0.0.1", bed.place.port, timeout=60)
         client.request("GET", "/", headers={"Host": "old.test"})
         wait_until("the request", lambda: web.requests["/"])
-        web.delay_s = 0
+        web.is_holding = False
         bed.apply(without_service(world, "old"))
         assert not reaped(bed), "a request is under way"
         assert seen(bed) == []
@@ -197,6 +198,7 @@ def test_a_service_that_comes_back_while_it_goes_is_served_on(able: Beds) -> Non
         back.servers["be_old"] = {"s1": Spot(web.address, weight=3), "s3": Spot(web.address)}
         bed.apply(back)
         assert ask(bed, "old") == (200, b"slow")
+        web.release()
         assert client.getresponse().read() == b"slow"
         client.close()
         agrees(bed, back)
@@ -204,7 +206,7 @@ def test_a_service_that_comes_back_while_it_goes_is_served_on(able: Beds) -> Non
 
 def test_health_checks_of_a_service_that_goes_and_comes_back_name_its_host(able: Beds) -> None:
     """The host of its checks stands in a map, which has no line for it while it goes."""
-    listens = socket.create_server(("127.0.0.1", 0))
+    listens = socket.create_server(("127.0.0.1", free_port()))
     with WebServer("web") as web, WebServer("other") as other, listens as listening:
         web.health_host = "old.internal"
         world = a_world(f"127.0.0.1:{listening.getsockname()[1]}")
@@ -239,7 +241,7 @@ def test_health_checks_of_a_service_that_goes_and_comes_back_name_its_host(able:
 
 
 def test_other_settings_wait_for_a_reload_while_the_one_before_goes(able: Beds) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", free_port())) as listening:
         world = a_world(f"127.0.0.1:{listening.getsockname()[1]}")
         bed = able(world)
         client, server = tunnel(bed, listening)
@@ -254,7 +256,7 @@ def test_other_settings_wait_for_a_reload_while_the_one_before_goes(able: Beds) 
 
 
 def test_a_websocket_outlives_its_service(able: Beds) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", free_port())) as listening:
         world = a_world(f"127.0.0.1:{listening.getsockname()[1]}")
         bed = able(world)
         client, server = tunnel(bed, listening)
@@ -270,8 +272,8 @@ def test_a_websocket_outlives_its_service(able: Beds) -> None:
 
 
 def tunnel(bed: Bed, listening: socket.socket) -> tuple[socket.socket, socket.socket]:
-    client = socket.create_connection(("127.0.0.1", bed.place.port), 10)
-    listening.settimeout(10)
+    client = socket.create_connection(("127.0.0.1", bed.place.port), 30)
+    listening.settimeout(30)
     upgrade = b"Connection: upgrade\r\nUpgrade: tunnel\r\n\r\n"
     client.sendall(b"GET / HTTP/1.1\r\nHost: old.test\r\n" + upgrade)
     server, _ = listening.accept()

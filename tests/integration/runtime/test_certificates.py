@@ -34,7 +34,7 @@ def served(bed: Bed, name: str) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
-        socket.create_connection(("127.0.0.1", bed.place.port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", bed.place.port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname=name) as tls,
     ):
         der = tls.getpeercert(binary_form=True)

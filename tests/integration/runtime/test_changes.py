@@ -178,8 +178,8 @@ def test_a_server_with_a_connection_stays_until_it_ends_or_its_time_is_up(beds: 
         bed = beds(world)
         new = world.copy()
         bed.executor.run_steps([SetState("be_a", "s2", "maint")])
-        web.delay_s = 1.0
-        client = http.client.HTTPConnection("127.0.0.1", bed.place.port, timeout=5)
+        web.is_holding = True
+        client = http.client.HTTPConnection("127.0.0.1", bed.place.port, timeout=60)
         client.request("GET", "/", headers={"Host": "a.test"})
         wait_until("the request", lambda: web.requests["/"])
         new.servers["be_a"] = {"s2": Spot(web.address)}
@@ -188,6 +188,7 @@ def test_a_server_with_a_connection_stays_until_it_ends_or_its_time_is_up(beds: 
         assert removal.reap(bed.running, 0.0).waiting == (("be_a", "s1"),)
         late = removal.reap(bed.running, 30.0)
         assert late.refused and "still has connections" in late.refused[0][1]
+        web.release()
         assert client.getresponse().read() == b"slow", "maintenance lets a request end"
         client.close()
         wait_until("the server to go", lambda: removal.reap(bed.running, 31.0).deleted)
@@ -202,7 +203,7 @@ def test_an_added_server_serves_at_once_and_is_checked_as_its_backend_says(beds:
         new = world.copy()
         new.servers["be_a"]["s1"] = Spot(web.address, more=" check inter 50ms fall 1 rise 1")
         bed.apply(new)
-        client = http.client.HTTPConnection("127.0.0.1", bed.place.port, timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", bed.place.port, timeout=60)
         client.request("GET", "/", headers={"Host": "a.test"})
         assert client.getresponse().read() == b"new"
         client.close()
@@ -396,7 +397,7 @@ def test_a_name_comes_back_as_another_server_although_idle_connections_are_left(
         world = World({"be_a": {"s1": Spot(f"127.0.0.1:{server.port}")}, "be_b": {}})
         bed = beds(world)
         for number in range(10):
-            with socket.create_connection(("127.0.0.1", bed.place.port), 5) as client:
+            with socket.create_connection(("127.0.0.1", bed.place.port), 30) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
                 assert client.recv(999).endswith(b"ok")
             without = world.copy()
