@@ -21,6 +21,7 @@ from harness.fake_kube.resources import of_kind
 from harness.fake_kube.status import Json
 from harness.fake_kube.storage import Backup, Storage
 from harness.fake_kube.writing import Writer
+from harness.ports import free_port
 
 ADMIN = "admin-token"
 """The token that may do everything."""
@@ -91,9 +92,9 @@ class FakeKube:
 
     def start(self) -> "FakeKube":
         """Listen; on the same port as before when it was stopped."""
+        self.port = self.port or free_port()
         self._server = _Server(("127.0.0.1", self.port), Handler)
         self._server.fake = self
-        self.port = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="fake-kube"
         )

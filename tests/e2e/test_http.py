@@ -18,13 +18,13 @@ class Answered:
     """One answer over a port or a socket."""
 
     def __init__(self, place: str | int, path: str) -> None:
-        asked = http.client.HTTPConnection("127.0.0.1", 0, timeout=10)
+        asked = http.client.HTTPConnection("127.0.0.1", 0, timeout=60)
         with contextlib.closing(asked):
             if isinstance(place, int):
-                asked.sock = socket.create_connection(("127.0.0.1", place), timeout=10)
+                asked.sock = socket.create_connection(("127.0.0.1", place), timeout=60)
             else:
                 asked.sock = socket.socket(socket.AF_UNIX)
-                asked.sock.settimeout(10)
+                asked.sock.settimeout(30)
                 asked.sock.connect(place)
             asked.request("GET", path)
             answer = asked.getresponse()
@@ -77,13 +77,13 @@ def test_an_agent_answers_probes_prometheus_and_people(stack: Stack) -> None:
         assert over_http["haproxy"]["agrees"]
 
         stack.haproxy.stop()
-        wait_until("it to be noticed", lambda: not is_well(port, "/readyz"), timeout=20)
+        wait_until("it to be noticed", lambda: not is_well(port, "/readyz"), timeout=60)
         assert is_well(port, "/healthz"), "a restart of the agent would cure nothing"
         stack.haproxy.start()
-        wait_until("it to be ready again", lambda: is_well(port, "/readyz"), timeout=20)
+        wait_until("it to be ready again", lambda: is_well(port, "/readyz"), timeout=60)
 
         # Another address: one that is taken first, then a socket.
-        with socket.create_server(("127.0.0.1", 0)) as other:
+        with socket.create_server(("127.0.0.1", free_port())) as other:
             taken = f"127.0.0.1:{other.getsockname()[1]}"
             stack.config_file.write_text(
                 text.replace("[agent]\n", f"[agent]\nhttp_bind = '{taken}'\n")

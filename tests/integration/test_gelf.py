@@ -48,7 +48,7 @@ def whole(datagrams: Callable[[], bytes]) -> dict[str, object]:
 def test_lines_come_by_udp_with_their_fields_also_long_ones() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as graylog:
         graylog.bind(("127.0.0.1", 0))
-        graylog.settimeout(10)
+        graylog.settimeout(30)
         follow(f"udp://127.0.0.1:{graylog.getsockname()[1]}")
         with log.bound(pass_id="1f-7"):
             log.get().info("revision 7 is served", revision=7, id="x", held=True)
@@ -67,8 +67,8 @@ class Graylog:
     """Takes lines over TCP, until it is closed."""
 
     def __init__(self, port: int = 0, context: ssl.SSLContext | None = None) -> None:
-        self._server = socket.create_server(("127.0.0.1", port))
-        self.port = int(self._server.getsockname()[1])
+        self.port = port or free_port()
+        self._server = socket.create_server(("127.0.0.1", self.port))
         self._context = context
         self._open: list[socket.socket] = []
         self.lines: list[dict[str, object]] = []
@@ -99,7 +99,7 @@ class Graylog:
         for peer in self._open:
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(30)
 
     def said(self) -> list[object]:
         return [line["short_message"] for line in self.lines]
@@ -111,13 +111,13 @@ def test_lines_wait_for_a_target_that_is_away_and_come_in_order() -> None:
     for number in range(3):
         log.get().info(f"early {number}")
     with contextlib.closing(Graylog(port)) as graylog:
-        wait_until("the early ones", lambda: "early 2" in graylog.said(), timeout=20)
+        wait_until("the early ones", lambda: "early 2" in graylog.said(), timeout=60)
         assert [said for said in graylog.said() if "early" in str(said)] == [
             "early 0", "early 1", "early 2",
         ]  # fmt: skip
     log.get().info("while it was away")
     with contextlib.closing(Graylog(port)) as again:
-        wait_until("the others", lambda: "while it was away" in again.said(), timeout=20)
+        wait_until("the others", lambda: "while it was away" in again.said(), timeout=60)
 
 
 def test_lines_come_by_tls_and_to_nobody_else(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_lines_come_by_tls_and_to_nobody_else(tmp_path: Path) -> None:
         log.get().info("secret")
         follow(f"tls://127.0.0.1:{graylog.port}", str(ours.ca))
         log.get().info("for you")
-        wait_until("the line", lambda: "for you" in graylog.said(), timeout=20)
+        wait_until("the line", lambda: "for you" in graylog.said(), timeout=60)
         assert "secret" not in graylog.said()
 
 
@@ -139,8 +139,8 @@ def test_a_dead_target_holds_up_nobody_and_what_is_lost_is_told(
 ) -> None:
     monkeypatch.setattr(gelf, "_MOST_WAITING", 50)
     # It takes connections and reads nothing.
-    with socket.create_server(("127.0.0.1", 0), backlog=1) as deaf:
-        port = deaf.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port), backlog=1):
         follow(f"tcp://127.0.0.1:{port}")
         began = time.monotonic()
         for number in range(5000):
@@ -152,7 +152,7 @@ def test_a_dead_target_holds_up_nobody_and_what_is_lost_is_told(
         wait_until(
             "what was lost to be told",
             lambda: any("could not be sent" in str(s) for s in graylog.said()),
-            timeout=20,
+            timeout=60,
         )
     began = time.monotonic()
     gelf.end()

@@ -52,7 +52,7 @@ def connected(bind: HttpBind) -> socket.socket:
             made.close()
             raise
         return made
-    return socket.create_connection((bind.address, bind.port), timeout=20)
+    return socket.create_connection((bind.address, bind.port), timeout=60)
 
 
 def ask(bind: HttpBind, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
@@ -86,7 +86,7 @@ def test_pages_are_read_and_nothing_else(server: HttpServer, tmp_path: Path, kin
 
 
 def test_a_port_that_is_taken_is_named_and_had_as_soon_as_it_is_free(server: HttpServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.1", free_port())) as other:
         bind = HttpBind.parse(f"127.0.0.1:{other.getsockname()[1]}")
         server.follow(bind)
         wait_until("it to be said", lambda: server.trouble)
@@ -237,7 +237,7 @@ def test_what_would_be_in_the_way_is_found_without_listening(
     server.follow(HttpBind.parse(ours))
     wait_until("an answer", lambda: told(ours) == "")
     assert "does not have that address" in told("192.0.2.1:9464")
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.1", free_port())) as other:
         other.settimeout(5)
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         assert "another program listens there" in told(taken)

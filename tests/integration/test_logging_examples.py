@@ -49,7 +49,7 @@ def running(tmp_path: Path, text: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def send(port: int, line: str) -> None:
@@ -62,7 +62,7 @@ def test_rsyslog_writes_the_lines_as_they_are_and_sends_them_to_graylog(tmp_path
     port, log = free_port(), tmp_path / "haproxy.log"
     text = CONFIG.read_text().replace('port="514"', f'port="{port}"')
     text = switched_on(text.replace("/var/log/haproxy.log", str(log)), "omfwd")
-    with socket.create_server(("127.0.0.1", 0)) as graylog:
+    with socket.create_server(("127.0.0.1", free_port())) as graylog:
         graylog.settimeout(20)
         text = text.replace("graylog.example.com", "127.0.0.1")
         text = text.replace('port="12201"', f'port="{graylog.getsockname()[1]}"')
@@ -72,10 +72,10 @@ def test_rsyslog_writes_the_lines_as_they_are_and_sends_them_to_graylog(tmp_path
                 send(port, LINE)
                 return log.exists() and LINE in log.read_text().splitlines()
 
-            wait_until("a line in the file", is_there, timeout=20, every=0.1)
+            wait_until("a line in the file", is_there, timeout=60, every=0.1)
             long = '{"path":"' + "x" * 7000 + '"}'
             send(port, long)
-            wait_until("a long line", lambda: long in log.read_text().splitlines(), timeout=20)
+            wait_until("a long line", lambda: long in log.read_text().splitlines(), timeout=60)
             peer, _ = graylog.accept()
             with peer:
                 peer.settimeout(20)

@@ -107,7 +107,7 @@ def test_a_bad_key_keeps_its_last_good_version_over_a_restart(host: Host) -> Non
 @on_one_release("host")
 def test_a_port_that_is_taken_holds_back_its_service_alone(host: Host) -> None:
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", free_port()))
         other.listen()
         port = other.getsockname()[1]
         host.stack.put(
@@ -146,7 +146,7 @@ def test_two_ordinary_faults_of_one_service_hold_back_that_service_alone(host: H
     )
     assert host.agent.run_pass().confirmed
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", free_port()))
         other.listen()
         host.stack.put(
             {
@@ -298,7 +298,7 @@ def test_a_service_that_is_tried_again_and_again_is_spoken_of_once(
 ) -> None:
     monkeypatch.setattr(culprits, "_TRY_AGAIN_S", 0.5)
     with capture_logs() as said, socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", free_port()))
         other.listen()
         host.stack.put({"services/db/pg": {"mode": "tcp", "listen": other.getsockname()[1]}})
 
@@ -708,7 +708,7 @@ def test_a_tcp_service_is_reached_on_its_port(host: Host) -> None:
         }
     )
     assert host.agent.run_pass().confirmed
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b""
         while chunk := connection.recv(4096):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.web import WebServer
@@ -82,9 +82,7 @@ def test_who_cannot_be_told_is_refused_by_either_list(site: Site, last: str) -> 
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f")))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 def test_nothing_in_the_header_makes_a_client_of_the_balancer(site: Site, last: str) -> None:
     """The service that lets in the balancer alone."""
     if "allow-balancer" not in site.text():

@@ -320,7 +320,7 @@ def test_a_socket_gets_syslogs_header_before_the_json(build: Callable[..., Site]
     site.service("page", web("front"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.bind(str(path))
-        log.settimeout(10)
+        log.settimeout(30)
         site.start()
         site.get("page.test", "/marked")
         while b"/marked" not in (line := log.recv(65536)):

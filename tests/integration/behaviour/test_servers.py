@@ -33,7 +33,7 @@ class Secure:
         context.load_cert_chain(certificate, key)
         context.sni_callback = lambda _socket, name, _context: self.names.append(name)
         self.names: list[str | None] = []
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), _Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self._server.socket = context.wrap_socket(

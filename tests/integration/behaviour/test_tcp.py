@@ -63,7 +63,7 @@ def test_networks_are_let_in_or_refused(
 
 
 def test_without_servers_the_connection_is_closed(site: Site, ports: dict[str, int]) -> None:
-    with socket.create_connection(("127.0.0.1", ports["empty"]), 10) as opened:
+    with socket.create_connection(("127.0.0.1", ports["empty"]), 30) as opened:
         assert opened.recv(10) == b""
 
 
@@ -108,12 +108,12 @@ def test_a_connection_that_one_side_has_closed_ends_after_its_own_time(
 ) -> None:
     """Else it would hold the old process after a reload for as long as a tunnel may be silent."""
     site, port = build(proxy='timeout_half_closed = "1s"'), free_port()
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(("127.0.0.1", free_port())) as silent:
         server = {"name": "silent", "address": "127.0.0.1", "port": silent.getsockname()[1]}
         fields = {"mode": "tcp", "listen": port, "check": {"type": "none"}}
         site.put({"services/t/slow": fields, "endpoints/t/slow/main": {"servers": [server]}})
         site.start()
-        with socket.create_connection(("127.0.0.1", port), 10) as opened:
+        with socket.create_connection(("127.0.0.1", port), 30) as opened:
             opened.sendall(b"question")
             taken, _ = silent.accept()
             with taken:

@@ -248,7 +248,7 @@ def test_old_versions_of_tls_are_refused(site: Site) -> None:
     with pytest.warns(DeprecationWarning):  # Python's own opinion of what is tried here
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     with (
-        socket.create_connection(("127.0.0.1", site.tls_port), 10) as plain,
+        socket.create_connection(("127.0.0.1", site.tls_port), 30) as plain,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         context.wrap_socket(plain, server_hostname="a.test")
@@ -285,7 +285,7 @@ def test_http_2_is_spoken_with_those_who_ask_for_it(site: Site) -> None:
     authority = b"no.test"
     headers = b"\x82\x84\x87" + b"\x01" + bytes([len(authority)]) + authority
     with (
-        socket.create_connection(("127.0.0.1", site.tls_port), 10) as plain,
+        socket.create_connection(("127.0.0.1", site.tls_port), 30) as plain,
         context.wrap_socket(plain, server_hostname="a.test") as opened,
     ):
         assert opened.selected_alpn_protocol() == "h2"

@@ -16,7 +16,7 @@ Serve = Callable[[Callable[[socket.socket], None]], int]
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Answer connections by a function; return the port."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", free_port()))
     threads: list[threading.Thread] = []
 
     def start(answer: Callable[[socket.socket], None]) -> int:
@@ -98,7 +98,7 @@ def test_a_port_that_nobody_listens_on_is_told_apart_from_silence() -> None:
     port = free_port()
     assert ask("127.0.0.1", port, Question(path="/")).refused
     assert connects("127.0.0.1", port, 1.0).refused
-    with socket.create_server(("127.0.0.1", 0)) as there:
+    with socket.create_server(("127.0.0.1", free_port())) as there:
         assert connects("127.0.0.1", there.getsockname()[1], 1.0).status == 200
         assert not ask("127.0.0.1", there.getsockname()[1], Question(path="/", timeout=0.1)).refused
 

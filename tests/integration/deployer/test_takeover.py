@@ -162,7 +162,7 @@ def test_whoever_dies_or_freezes_in_any_phase_is_replaced_and_writes_nothing_mor
         if name.endswith("freezes"):
             process.send_signal(signal.SIGCONT)
             # It finds how it ended, and says so.
-            assert process.wait(30) == (12 if name.startswith("reverting") else 0)
+            assert process.wait(60) == (12 if name.startswith("reverting") else 0)
     assert {name: _revisions(site.page(app)) for name, app in apps.items()} == before
 
 
@@ -222,7 +222,7 @@ def test_a_balancer_that_does_not_verify_a_switch_in_time_has_it_go_back(site: S
         assert site.newest(app).phase == "reverting"
     site.balancers[1].is_frozen = False
     ended = site.wait_for(app, "rolled back")
-    assert process.wait(20) == 11
+    assert process.wait(60) == 11
     assert "1 of 2 converged; lb-2: at revision" in ended.reason
 
 
@@ -250,7 +250,7 @@ def test_a_deployment_whose_record_somebody_removed_is_in_nobodys_way(site: Site
     process = site.switch(app)
     record = site.wait_for(app, "healthy")
     site.store.commit([], [Delete(deploying.deployment_key(app, record.id))])
-    assert process.wait(30) == 5
+    assert process.wait(60) == 5
     for balancer in site.balancers:
         balancer.down.clear()
     assert site.switch(app, "--watch", "0").wait(30) == 0

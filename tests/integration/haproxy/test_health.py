@@ -2,6 +2,7 @@
 
 import socket
 
+from harness.ports import free_port
 from harness.wait import wait_until
 from lbsync.agent.report import health_reading
 from lbsync.schema.keys import ServiceId
@@ -13,8 +14,8 @@ GONE = ServiceId("shop", "gone")
 
 def test_sessions_in_old_workers_and_what_a_check_met_are_told(bench: Bench) -> None:
     with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        socket.create_server(("127.0.0.1", 0)) as closed,
+        socket.create_server(("127.0.0.1", free_port())) as silent,
+        socket.create_server(("127.0.0.1", free_port())) as closed,
     ):
         port, shut = silent.getsockname()[1], closed.getsockname()[1]
         closed.close()

@@ -19,6 +19,7 @@ from harness.certificates import Authority
 from harness.fake_kube import ADMIN, FakeKube
 from harness.fake_kube.objects import service
 from harness.fake_kube.place import User
+from harness.ports import free_port
 from harness.wait import wait_until
 from lbsync.clients.kube import SERVICES, Client, ClusterConfig
 from lbsync.clients.kube.auth import incluster, kubeconfig
@@ -259,7 +260,7 @@ def test_closing_ends_a_request_whose_connection_is_still_being_made(
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.sign("late"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         trusted = {"certificate-authority": str(authority.ca)}
         path = write(tmp_path / "config", secure, {"token": ADMIN}, server=url, **trusted)
@@ -277,7 +278,7 @@ def test_closing_ends_a_request_whose_connection_is_still_being_made(
         accepted, _ = listener.accept()
         transport.close()
         with accepted, context.wrap_socket(accepted, server_side=True):
-            asking.join(10)
+            asking.join(30)
             assert not asking.is_alive()
     assert isinstance(answers[0], ApiUnavailable)
 
@@ -429,7 +430,7 @@ class ConnectProxy:
     """An HTTP proxy that knows CONNECT and nothing else."""
 
     def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", free_port()))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.asked: list[str] = []
         self._threads = [threading.Thread(target=self._accept)]

@@ -524,7 +524,7 @@ def test_a_watch_that_ends_at_once_again_and_again_is_replaced_by_lists(
     fake.drop()
     wait_until("some tries", lambda: heard.stats.watches > 5)
     fake.put(service("b"))
-    wait_until("b", lambda: heard.names() == {"a", "b"}, timeout=20)
+    wait_until("b", lambda: heard.names() == {"a", "b"}, timeout=60)
     wait_until("the trouble to be told", lambda: not heard.health().ok)
     assert "ends each watch at once" in heard.health().detail
     fake.faults.heal()
