@@ -51,7 +51,7 @@ class AgentProcess:
             else:
                 self._process = launch.start(words, stdout=log, stderr=log, environ=environ)
         if ready:
-            wait_until("the agent to be ready", lambda: "READY=1" in self.notified(), timeout=20)
+            wait_until("the agent to be ready", lambda: "READY=1" in self.notified(), timeout=60)
         return self
 
     @property
@@ -74,7 +74,7 @@ class AgentProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def wait(self, timeout: float = 20.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Wait for its end; return the exit code."""
         assert self._process is not None
         return self._process.wait(timeout)
@@ -111,7 +111,7 @@ class AgentProcess:
             return {}
         return found
 
-    def wait_for_revision(self, revision: int, timeout: float = 20.0) -> None:
+    def wait_for_revision(self, revision: int, timeout: float = 60.0) -> None:
         """Wait until the agent has verified that HAProxy serves `revision` or a later one."""
         wait_until(
             f"revision {revision} to be served",

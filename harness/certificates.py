@@ -32,7 +32,7 @@ class Authority:
         signer = ["-CA", str(self.ca), "-CAkey", str(self._ca_key), "-CAcreateserial"]
         new = ["-in", str(request), *signer, "-days", "-1", "-extfile", str(extensions)]
         for words in (["-x509toreq", *old], ["-req", *new, "-out", str(certificate)]):
-            subprocess.run(["openssl", "x509", *words], check=True, capture_output=True, timeout=20)
+            subprocess.run(["openssl", "x509", *words], check=True, capture_output=True, timeout=60)
         return certificate, key
 
     def _make(self, name: str, more: list[str], constraints: str) -> tuple[Path, Path]:
@@ -43,5 +43,5 @@ class Authority:
         command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
         command += ["-keyout", str(key), "-out", str(certificate), "-subj", f"/CN={name}"]
         command += ["-addext", f"basicConstraints=critical,{constraints}", *more]
-        subprocess.run(command, check=True, capture_output=True, timeout=20)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
         return certificate, key

@@ -75,7 +75,7 @@ class ConsoleProcess:
         self, method: str, path: str, body: str, headers: Mapping[str, str]
     ) -> tuple[int, Mapping[str, str], str]:
         """Ask anything; see `get`. Redirects are not followed."""
-        connection = self._connection(30)
+        connection = self._connection(60)
         try:
             connection.request(method, path, body or None, {"Accept": "text/html", **headers})
             answer = connection.getresponse()
@@ -89,7 +89,7 @@ class ConsoleProcess:
     @contextmanager
     def stream(self, path: str, **headers: str) -> Iterator[Iterator[tuple[str, str, str]]]:
         """Follow a live page for a `with` block: yield its events as (kind, id, data)."""
-        connection = self._connection(20)
+        connection = self._connection(60)
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
@@ -101,7 +101,7 @@ class ConsoleProcess:
 
     def raw(self) -> socket.socket:
         """Return a plain connection to it."""
-        return socket.create_connection(("127.0.0.1", self.port), 10)
+        return socket.create_connection(("127.0.0.1", self.port), 30)
 
     @property
     def pid(self) -> int:
@@ -123,7 +123,7 @@ class ConsoleProcess:
         """End it."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def _connection(self, timeout: float) -> http.client.HTTPConnection:

@@ -190,7 +190,7 @@ class Etcd:
         for node in self.nodes:
             if not node.running():
                 node.launch()
-        wait_until("etcd to answer", self.answers, timeout=20, every=0.05)
+        wait_until("etcd to answer", self.answers, timeout=60, every=0.05)
         return self
 
     def stop(self) -> None:
@@ -246,5 +246,5 @@ class Etcd:
             env={**os.environ, "ETCDCTL_API": "3"},
             capture_output=True,
             check=check,
-            timeout=20,
+            timeout=60,
         )

@@ -139,7 +139,7 @@ class Haproxy:
         Without a worker, HAProxy 3.2 and 3.4 say so and may leave the connection open.
         """
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
+            connection.settimeout(30)
             connection.connect(str(self.master_socket))
             connection.sendall(command.encode() + b"\n")
             connection.shutdown(socket.SHUT_WR)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 20.0
 
 
 class Load:

@@ -70,7 +70,7 @@ class Proxy:
     def close(self) -> None:
         """Stop the thread and close everything."""
         self._stopped.set()
-        self._thread.join(5)
+        self._thread.join(30)
         self.cut()
         self._listener.close()
         self._selector.close()
@@ -129,7 +129,7 @@ class Proxy:
     def _accept(self) -> None:
         client, _ = self._listener.accept()
         try:
-            server = socket.create_connection(("127.0.0.1", self._target), 5)
+            server = socket.create_connection(("127.0.0.1", self._target), 30)
         except OSError:
             client.close()
             return

@@ -114,7 +114,7 @@ class PublisherProcess:
         """Tell whether a line of the log contains these words."""
         return any(words in line["event"] for line in self.log())
 
-    def wait_until_said(self, words: str, timeout: float = 20.0) -> None:
+    def wait_until_said(self, words: str, timeout: float = 60.0) -> None:
         """Wait for such a line."""
         wait_until(f"the publisher to say {words!r}", lambda: self.said(words), timeout=timeout)
 
@@ -124,7 +124,7 @@ class PublisherProcess:
             return 0
         self.send(number)
         self.send(signal.SIGCONT)
-        code = self._process.wait(20)
+        code = self._process.wait(60)
         self._process = None
         return code
 

@@ -145,7 +145,7 @@ tcp_bind_address = "127.0.0.1"
         url = f"http://127.0.0.1:{self.http_port}{path}"
         request = urllib.request.Request(url, headers={"Host": host, **(headers or {})})
         try:
-            with urllib.request.build_opener(_Stay).open(request, timeout=5) as answer:
+            with urllib.request.build_opener(_Stay).open(request, timeout=30) as answer:
                 return Answer(answer.status, dict(answer.headers), answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def wait_until(
-    what: str, probe: Callable[[], T], *, timeout: float = 10.0, every: float = 0.01
+    what: str, probe: Callable[[], T], *, timeout: float = 30.0, every: float = 0.01
 ) -> T:
     """Call `probe` until it returns something true; return that.
 

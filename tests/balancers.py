@@ -46,7 +46,7 @@ class Balancer:
     def stop(self) -> None:
         self._stopped.set()
         self._news.set()
-        self._thread.join(10)
+        self._thread.join(30)
         self._lease.end()
         self._source.close()
 

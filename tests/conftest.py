@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness import etcd as etcd_harness
 from harness import launch
@@ -16,6 +17,17 @@ from harness.etcd import Etcd
 from harness.haproxy import one_branch
 
 TESTS = Path(__file__).parent
+
+# A property test passes or fails by what it tests: not by how slow the machine is, nor by what was drawn
+# today. Whoever searches for more says `--hypothesis-profile=search`.
+for name, drawn_anew in {"lbsync": False, "search": True}.items():
+    settings.register_profile(
+        name,
+        deadline=None,
+        derandomize=not drawn_anew,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+settings.load_profile("lbsync")
 
 
 @pytest.hookimpl(trylast=True)

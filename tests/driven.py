@@ -57,7 +57,7 @@ class Driven:
         self.outcomes.append(self.publisher.run_pass())
         return self.outcomes[-1]
 
-    def until(self, what: str, probe: Callable[[], T], timeout: float = 10.0) -> T:
+    def until(self, what: str, probe: Callable[[], T], timeout: float = 30.0) -> T:
         """Run passes until `probe` returns something true; return that."""
         deadline = time.monotonic() + timeout
         while True:

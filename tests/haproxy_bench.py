@@ -162,7 +162,7 @@ class Bench:
 
     def get(self, host: str = "shop.test") -> str:
         """Ask through HAProxy; return the body, with the status where it is not 200."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", "/", headers={"Host": host})
             response = connection.getresponse()

@@ -56,7 +56,7 @@ class Site:
             path.mkdir(parents=True)
         self._log = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._log.bind(("127.0.0.1", 0))
-        self._log.settimeout(10)
+        self._log.settimeout(30)
         self.haproxy = Haproxy(run, self.state / "live" / "haproxy.cfg", binary)
         self.settings = directory / "lbsync.toml"
         self.settings.write_text(f"""\
@@ -129,7 +129,7 @@ tcp_bind_address = "127.0.0.1"
         """Open a connection: from address `client`, with TLS for the name `tls`, and with `before`
         sent ahead of everything (a PROXY header)."""
         port = port or (self.tls_port if tls else self.port)
-        plain = socket.create_connection(("127.0.0.1", port), 10, (client, 0))
+        plain = socket.create_connection(("127.0.0.1", port), 30, (client, 0))
         with plain:
             plain.sendall(before)
             if tls is None:
@@ -171,7 +171,7 @@ tcp_bind_address = "127.0.0.1"
         with contextlib.suppress(BlockingIOError):
             while self._log.recv(65536):
                 pass
-        self._log.settimeout(10)
+        self._log.settimeout(30)
 
     def logged(self, marker: bytes) -> dict[str, Any]:
         """Return the next line of the access log that holds `marker`, taken apart."""

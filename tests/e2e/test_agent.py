@@ -64,11 +64,11 @@ def test_a_second_agent_on_the_same_host_is_refused(stack: Stack, agent: AgentPr
 @on_one_release("stack")
 def test_etcd_may_go_and_come_back(stack: Stack, agent: AgentProcess) -> None:
     stack.etcd.stop()
-    wait_until("the agent to notice", lambda: agent.status().get("state") == "stale", timeout=30)
+    wait_until("the agent to notice", lambda: agent.status().get("state") == "stale", timeout=60)
     assert stack.get("shop.example").body in ("one", "two")
     stack.etcd.start()
     revision = stack.put({"endpoints/shop/web/default": servers(stack.web("back"))})
-    agent.wait_for_revision(revision, timeout=30)
+    agent.wait_for_revision(revision, timeout=60)
     assert stack.get("shop.example").body == "back"
 
 

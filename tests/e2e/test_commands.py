@@ -70,7 +70,7 @@ def test_monitoring_gets_one_line_and_a_degree(stack: Stack, agent: AgentProcess
     wait_until("the publisher", lambda: "published" not in agent.status())
     assert "\npublisher" in command(stack, "status").stdout
     for words in (("status", "--nagios"), ("status", "--nagios", "--fleet")):
-        wait_until("a warning", lambda: command(stack, *words).returncode == 1, timeout=5.0)  # noqa: B023 - done within
+        wait_until("a warning", lambda: command(stack, *words).returncode == 1)  # noqa: B023 - done within
         warned = command(stack, *words)
         assert warned.stdout.startswith("LBSYNC WARNING - quarantined: ")
     for more in ((), ("--fleet",)):

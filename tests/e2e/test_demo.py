@@ -100,7 +100,7 @@ def test_a_demo_that_is_kept_can_be_played_with_and_ends_with_an_interrupt(
 
 def test_a_demo_that_is_stopped_from_outside_takes_its_daemons_along(short_path: Path) -> None:
     demo = start(short_path)
-    wait_until("the daemons to start", lambda: len(leftovers(short_path)) >= 2, timeout=30)
+    wait_until("the daemons to start", lambda: len(leftovers(short_path)) >= 2, timeout=60)
     demo.send_signal(signal.SIGTERM)
     said, _ = demo.communicate(timeout=30)
     assert demo.returncode == 1

@@ -83,7 +83,7 @@ class Site:
             stopper.join()
 
     def _restart(self) -> None:
-        wait_until("the pods", lambda: self.fake.objects("Pod"), timeout=20)
+        wait_until("the pods", lambda: self.fake.objects("Pod"), timeout=60)
         self.fake.stop()
         threading.Event().wait(2.0)
         self.fake.start()
@@ -224,7 +224,7 @@ def test_who_dies_while_pods_are_made_is_followed_by_another_one(site: Site) -> 
     words = ("--config", str(site.stacks[0].config_file), *site.settings, "deploy", "apply")
     argv = [sys.executable, "-m", "lbsync", *words, "-f", str(site.document), "--wait"]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
-        wait_until("the pods", lambda: len(site.pods.of("app:1")) == 2, timeout=30)
+        wait_until("the pods", lambda: len(site.pods.of("app:1")) == 2, timeout=60)
         first.kill()
     made = site.objects()
     for web in site.pods.of("app:1"):

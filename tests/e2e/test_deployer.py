@@ -42,7 +42,7 @@ class Cart:
                 **{f"endpoints/shop/cart/{n}": servers(web) for n, web in self.web.items()},
             }
         )  # fmt: skip
-        wait_until("both hosts", lambda: all(self.answers("blue")), timeout=20)
+        wait_until("both hosts", lambda: all(self.answers("blue")), timeout=60)
         self.loads = [
             Load(stack.http_port, SITE, workers=4, rate=80).start() for stack in self.stacks
         ]
@@ -94,7 +94,7 @@ class Cart:
             record = self.record()
             return record is not None and record.phase == phase
 
-        wait_until(f"phase {phase}", is_there, timeout=20)
+        wait_until(f"phase {phase}", is_there, timeout=60)
 
     def stop(self) -> None:
         for load in self.loads:

@@ -82,7 +82,7 @@ def test_who_has_not_verified_it_is_named_and_the_dead_too_until_they_are_forgot
     assert command(one, "status", "--fleet").returncode == Exit.UNAVAILABLE
 
     agent.kill()
-    wait_until("its lease to end", lambda: one.client.get("agents/lb-2") is None, timeout=30)
+    wait_until("its lease to end", lambda: one.client.get("agents/lb-2") is None, timeout=60)
     gone = wait(one, "--revision", str(revision), "--timeout", "100ms")
     assert gone.returncode == Exit.UNVERIFIED
     assert "lb-2: gone, last heard of at 2" in gone.stdout
@@ -181,7 +181,7 @@ def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host
         return {line.split()[0]: line for line in listed}
 
     # Until both have told what its first check said, each is shown by itself.
-    wait_until("one state", lambda: rows()["up"].split()[5:] == ["0", "1", "0", "UP"], timeout=20)
+    wait_until("one state", lambda: rows()["up"].split()[5:] == ["0", "1", "0", "UP"], timeout=60)
     assert "DOWN (L4CON, Connection refused)" in rows()["gone"]
     (row,) = (
         line

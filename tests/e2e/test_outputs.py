@@ -70,7 +70,7 @@ def test_haproxy_does_not_wait_for_a_slow_command_and_the_last_text_is_installed
         webs = [stack.web(f"w{number}") for number in range(4)]
         for web in webs:
             revision = stack.put({"endpoints/shop/web/default": servers(web)})
-            agent.wait_for_revision(revision, timeout=5)
+            agent.wait_for_revision(revision)
             assert stack.get("shop.example").body == web.name
         assert len(output.tellings()) == 1, "one at a time"
         output.open()

@@ -74,12 +74,12 @@ def answer(stack: Stack) -> str:
 def test_a_service_is_served_follows_the_cluster_and_goes_when_it_is_deleted(
     stack: Stack, publisher: PublisherProcess, fake: FakeKube
 ) -> None:
-    wait_until("the Service to be served", lambda: answer(stack) == "cart:1", timeout=30)
+    wait_until("the Service to be served", lambda: answer(stack) == "cart:1", timeout=60)
     assert stack.get("shop.example").status == 200, "what people wrote is served beside it"
     fake.patch(
         "Service", "shop", "cart", {"metadata": {"annotations": {"lbsync.io/hosts": "b.example"}}}
     )
-    wait_until("the new host", lambda: stack.get("b.example").body == "cart:1", timeout=20)
+    wait_until("the new host", lambda: stack.get("b.example").body == "cart:1", timeout=60)
     wait_until("the old host to go", lambda: stack.get(HOST).status == 404)
     told = command(stack, "status").stdout
     assert "default: 1 published, in step" in told
@@ -90,14 +90,14 @@ def test_a_service_is_served_follows_the_cluster_and_goes_when_it_is_deleted(
     publisher.wait_until_said("API server is away")
     assert stack.get("b.example").body == "cart:1", "nothing is lost while nobody knows"
     fake.start()
-    wait_until("the Service to go", lambda: stack.get("b.example").status == 404, timeout=30)
+    wait_until("the Service to go", lambda: stack.get("b.example").status == 404, timeout=60)
     assert stack.get("shop.example").status == 200
 
 
 def test_a_rolling_update_loses_no_request(
     stack: Stack, publisher: PublisherProcess, fake: FakeKube, pods: WebPods
 ) -> None:
-    wait_until("the Service to be served", lambda: answer(stack) == "cart:1", timeout=30)
+    wait_until("the Service to be served", lambda: answer(stack) == "cart:1", timeout=60)
     load = Load(stack.http_port, HOST, rate=200.0).start()
     try:
         for version in (2, 3):
@@ -109,7 +109,7 @@ def test_a_rolling_update_loses_no_request(
                 timeout=60,
             )
         fake.patch("Deployment", "shop", "cart", {"spec": {"replicas": 1}})
-        wait_until("the pods to end", lambda: len(fake.objects("Pod")) == 1, timeout=30)
+        wait_until("the pods to end", lambda: len(fake.objects("Pod")) == 1, timeout=60)
     finally:
         load.stop()
     assert load.failures == []

@@ -34,7 +34,7 @@ MISPLACED: tuple[object, ...] = (
 
 
 def answer(port: int, path: str) -> str:
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(asked):
         asked.request("GET", path)
         return asked.getresponse().read().decode()

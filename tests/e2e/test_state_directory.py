@@ -76,21 +76,20 @@ def test_a_state_directory_that_was_harmed_is_told_and_made_anew(
         for number, harm in enumerate((empty, remove_lock, remove_database, replace), 1):
             harm(stack.state)
             wait_until(
-                harm.__name__, partial(lambda number: told(agent) == number, number), timeout=12
+                harm.__name__, partial(lambda number: told(agent) == number, number), timeout=30
             )
             assert command(stack, "agent", "--once").returncode == 8
             # The directory that is put in place has all files from the start, but not what they held.
             wait_until(
                 "everything to be there",
                 lambda: is_whole(stack) and keys <= stored(stack),
-                timeout=5,
             )
-            wait_until("the proof", lambda: agent.status().get("state") == "confirmed", timeout=5)
+            wait_until("the proof", lambda: agent.status().get("state") == "confirmed")
             assert agent.status()["draining"] == "a disk is exchanged"
         undrained = command(stack, "undrain")  # heard at once: what is asked for is watched again
         assert undrained.returncode == 0, undrained.stderr
         agent.wait_for_revision(stack.put({KEY: servers(stack.web("after"))}))
-        wait_until("the new server", lambda: stack.get("shop.example").body == "after", timeout=5)
+        wait_until("the new server", lambda: stack.get("shop.example").body == "after")
     finally:
         load.stop()
     assert load.failures == []

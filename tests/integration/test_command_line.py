@@ -96,7 +96,7 @@ def test_a_watch_tells_what_is_new_and_ends_with_its_reader(tmp_path: Path) -> N
             said += pipe.read(1)
     assert b" unknown: " in said
     assert b"no agent has run with this state_dir yet" in said
-    assert process.wait(20) == 128 + signal.SIGPIPE
+    assert process.wait(60) == 128 + signal.SIGPIPE
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -41,7 +41,7 @@ def completed(share: Path, *lines: str, cwd: Path | None = None) -> list[list[st
         ]
     done = subprocess.run(
         [needs("bash"), "--norc", "-c", "set -u\n" + "\n".join(script)],
-        capture_output=True, text=True, check=True, timeout=20, cwd=cwd,
+        capture_output=True, text=True, check=True, timeout=60, cwd=cwd,
     )  # fmt: skip
     assert done.stderr == ""
     return [line.split() for line in done.stdout.splitlines()]
@@ -88,7 +88,7 @@ def test_fish_offers_commands_options_and_values(share: Path) -> None:
         script += f"\ncomplete -C {shlex.quote(line)}"
     done = subprocess.run(
         [needs("fish"), "--no-config", "-c", script],
-        capture_output=True, text=True, check=True, timeout=20,
+        capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert done.stderr == ""
     words = [line.split("\t")[0] for line in done.stdout.splitlines()]

@@ -113,7 +113,7 @@ def test_a_certificate_replaced_on_disk_is_used_for_the_next_connection(
     wait_until("the refusal", lambda: "broke off TLS" in watching.health().detail)
     for new, old in zip(authority.sign("client"), (cert, key), strict=True):
         shutil.copy(new, old)
-    wait_until("the watch", lambda: watching.health().ok, timeout=15)
+    wait_until("the watch", lambda: watching.health().ok)
 
 
 def test_a_token_that_ran_out_or_died_with_a_restart_is_replaced(
@@ -135,7 +135,7 @@ def test_a_token_that_ran_out_or_died_with_a_restart_is_replaced(
     cluster.node.kill()
     wait_until("the fault", lambda: not watching.health().ok)
     cluster.start()
-    wait_until("the watch", lambda: watching.health().ok, timeout=15)
+    wait_until("the watch", lambda: watching.health().ok)
     watching.commit([], [Put("c", b"1")])
     wait_until("the change", lambda: "c" in watching.snapshot().items)
 
@@ -156,7 +156,7 @@ def test_a_password_that_was_rotated_is_read_again_at_the_next_login(
     cluster.start()
     wait_until("the refusal", lambda: "authentication failed" in watching.health().detail)
     (tmp_path / "password").write_text("new")
-    wait_until("the watch", lambda: watching.health().ok, timeout=15)
+    wait_until("the watch", lambda: watching.health().ok)
     watching.commit([], [Put("a", b"1")])
     wait_until("the change", lambda: "a" in watching.snapshot().items)
 
@@ -239,7 +239,7 @@ def test_a_lease_outlives_its_time_only_while_it_is_renewed(etcd: Etcd, source: 
     alive.commit([], [Put("kept", b"1", lease=kept.id)])
     dead.commit([], [Put("lost", b"1", lease=lost.id)])
     dead.close()
-    wait_until("the dead one's key to go", lambda: alive.get("lost") is None, timeout=15)
+    wait_until("the dead one's key to go", lambda: alive.get("lost") is None)
     wait_until("the holder to know", lambda: lost.remaining() == 0.0)
     assert alive.get("kept") is not None
     assert kept.remaining() > 0.0
@@ -275,7 +275,7 @@ def test_keys_that_are_no_text_are_reported_and_disturb_no_other(etcd: Etcd, sou
 def subprocess_put(etcd: Etcd, key: bytes, value: bytes) -> None:
     """Write a key that is no UTF-8."""
     command: list[str | bytes] = ["etcdctl", f"--endpoints={etcd.node.url}", "put", key, value]
-    subprocess.run(command, check=True, capture_output=True, timeout=10)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 def test_a_mirror_that_is_wrong_is_found_out_and_healed(etcd: Etcd) -> None:

@@ -90,8 +90,8 @@ def agrees(source: EtcdSource, cluster: Etcd, prefix: str = "/lbsync/") -> None:
     finally:
         plain.close()
 
-    wait_until("the mirror to agree", lambda: source.snapshot().items == stored, timeout=20)
-    wait_until("the watch", lambda: source.health().ok, timeout=20)
+    wait_until("the mirror to agree", lambda: source.snapshot().items == stored, timeout=60)
+    wait_until("the watch", lambda: source.health().ok, timeout=60)
 
 
 def write_many(cluster: Etcd, count: int, size: int = 1) -> None:
@@ -153,7 +153,7 @@ def test_when_the_leader_dies_another_member_takes_over(trio: Etcd, watching: Wa
     leader = trio.leader()
     leader.kill()
     down(source)
-    wait_until("the watch", lambda: source.health().ok, timeout=20)
+    wait_until("the watch", lambda: source.health().ok, timeout=60)
     assert source.commit([], [Put("during", b"1")]) > 0
     wait_until("the change", lambda: "during" in source.snapshot().items)
     assert leader.url not in source.health().detail.split(",")[0]
@@ -168,7 +168,7 @@ def test_a_frozen_member_is_left_for_another(trio: Etcd, watching: Watching) -> 
     frozen.send(signal.SIGSTOP)
     try:
         assert "no answer in time" in down(source)
-        wait_until("the watch", lambda: source.health().ok, timeout=20)
+        wait_until("the watch", lambda: source.health().ok, timeout=60)
         source.commit([], [Put("frozen", b"1")])
         wait_until("the change", lambda: "frozen" in source.snapshot().items)
     finally:
@@ -300,7 +300,7 @@ def test_an_etcd_restored_from_a_copy_is_read_anew(clusters: Clusters, watching:
     cluster.node.kill()
     cluster.node.restore(saved)
     cluster.start()
-    wait_until("the older state", lambda: "b" not in source.snapshot().items, timeout=20)
+    wait_until("the older state", lambda: "b" not in source.snapshot().items, timeout=60)
     cluster.put("/lbsync/c", "1")
     agrees(source, cluster)
     assert source.snapshot().items["a"].value == b"old"

@@ -38,11 +38,11 @@ def answering(path: str, *answers: Answer) -> Iterator[list[str]]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        listener.settimeout(10)
+        listener.settimeout(30)
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
         yield asked
-        thread.join(10)
+        thread.join(30)
 
 
 def says(text: str) -> Answer:

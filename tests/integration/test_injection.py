@@ -164,7 +164,7 @@ def programs() -> list[str]:
 
 
 @settings(
-    max_examples=15, deadline=None,
+    max_examples=15,
     phases=[Phase.reuse, Phase.generate],  # the message names the key; shrinking takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow,
                            HealthCheck.large_base_example, HealthCheck.data_too_large],
@@ -239,9 +239,7 @@ raw_values |= st.binary(max_size=12) | st.text(max_size=12).map(
 raw_values |= ANYTHING.map(as_json)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(st.lists(raw_values, min_size=8, max_size=16))
 def test_raw_keys_in_a_template_of_ones_own_are_refused_by_name_or_stay_in_their_words(
     programs: list[str], tmp_path: Path, drawn: list[bytes]

@@ -68,10 +68,10 @@ def test_several_run_at_once_and_are_signalled_apart(tmp_path: Path) -> None:
         first, second = (launch.start([], stdout=out, stderr=out, code=code) for _ in range(2))
         assert first.poll() is None
         second.send_signal(signal.SIGKILL)
-        assert second.wait(10) == -signal.SIGKILL
+        assert second.wait(30) == -signal.SIGKILL
         assert first.poll() is None
         first.send_signal(signal.SIGTERM)
-        assert first.wait(10) == -signal.SIGTERM
+        assert first.wait(30) == -signal.SIGTERM
         first.send_signal(signal.SIGTERM)
 
 

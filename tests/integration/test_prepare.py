@@ -31,7 +31,7 @@ class Prepared:
         self, *words: str, environ: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         argv = ["--config", str(self.file), "prepare", *words]
-        return launch.run(argv, environ={**os.environ, **(environ or {})}, timeout=30)
+        return launch.run(argv, environ={**os.environ, **(environ or {})}, timeout=60)
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def answers(binary: str, directory: Path, prints: Sequence[Printed]) -> list[byt
     """Serve `prints` by a real HAProxy and fetch all of them."""
     port = free_port()
     config = configure(directory, port, prints)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with (
         haproxy.running(Haproxy(directory, config, binary)),
         contextlib.closing(connection),

@@ -164,7 +164,7 @@ class Pod:
         found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         for first in found.split():
             os.kill(int(first), number)
-        return process.wait(20)
+        return process.wait(60)
 
     def stop(self) -> None:
         for name in list(self.running):
@@ -197,30 +197,30 @@ def test_a_pod_serves_and_follows_without_any_right(pod: Pod) -> None:
     assert pod.start("prepare").wait(30) == 0, said.read_text()
     pod.running.clear()
     pod.start("haproxy")
-    wait_until("the first generation", lambda: stack.get("x").status, timeout=20)
+    wait_until("the first generation", lambda: stack.get("x").status, timeout=60)
     assert stack.get("x", "/lbsync-health").status == 503, "nobody is sent here yet"
 
     pod.start("agent")
-    wait_until("ready", lambda: stack.get("x", "/lbsync-health").status == 200, timeout=30)
+    wait_until("ready", lambda: stack.get("x", "/lbsync-health").status == 200, timeout=60)
     stack.put(
         {
             "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},
             "endpoints/shop/web/default": servers(stack.web("web")),
         }
     )
-    wait_until("the service", lambda: stack.get("shop.example").status == 200, timeout=20)
+    wait_until("the service", lambda: stack.get("shop.example").status == 200, timeout=60)
 
     # A master that has just reloaded begins anew, and takes no connection for a moment.
-    told = wait_until("the master", lambda: stack.haproxy.ask("show proc"), timeout=10)
+    told = wait_until("the master", lambda: stack.haproxy.ask("show proc"))
     master = re.search(r"^\d+ +master +(\d+)", told, re.MULTILINE)
     assert master is not None
     assert int(master[1]) > 0, "reloaded through its socket"
 
     pod.signal("haproxy", signal.SIGKILL)
     pod.start("haproxy")
-    wait_until("HAProxy to be back", lambda: stack.get("shop.example").status == 200, timeout=20)
+    wait_until("HAProxy to be back", lambda: stack.get("shop.example").status == 200, timeout=60)
     stack.put({"services/shop/web": {"mode": "http", "hosts": ["new.example"]}})
-    wait_until("the change", lambda: stack.get("new.example").status == 200, timeout=30)
+    wait_until("the change", lambda: stack.get("new.example").status == 200, timeout=60)
 
     assert pod.signal("haproxy", signal.SIGUSR1) == 0, "as preStop ends it"
     assert pod.signal("agent", signal.SIGTERM) == 0

@@ -184,7 +184,7 @@ def test_haproxy_opens_its_master_socket_to_the_agents_group_as_the_drop_in_says
         assert socket.stat().st_gid == os.getgid()
     finally:
         haproxy.terminate()
-        haproxy.wait(timeout=10)
+        haproxy.wait(timeout=30)
 
 
 def test_check_names_the_link_that_is_missing_while_haproxy_runs_from_its_own_file(
@@ -211,7 +211,7 @@ def test_check_names_the_link_that_is_missing_while_haproxy_runs_from_its_own_fi
         assert list(host.started_apart(live, tmp_path / "none", str(pid_file))) == []
     finally:
         haproxy.terminate()
-        haproxy.wait(timeout=10)
+        haproxy.wait(timeout=30)
     assert list(host.started_apart(live, DROP_IN, str(pid_file))) == []
 
 

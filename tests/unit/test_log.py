@@ -275,7 +275,7 @@ def test_the_journal_gets_the_sentence_its_priority_and_our_fields(
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
         journald.bind(str(tmp_path / "socket"))
-        journald.settimeout(5)
+        journald.settimeout(30)
         with (tmp_path / "log").open("w+") as file:
             journal_reads(file, monkeypatch)
             log.setup(stream=file, journal=str(tmp_path / "socket"))

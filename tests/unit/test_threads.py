@@ -42,7 +42,7 @@ def test_work_that_fails_is_begun_anew_and_its_owner_is_told(fault: Callable[[],
     wait_until("a second turn", lambda: work.turns == 2)
     assert [sentence.startswith("thread test failed: unforeseen: ") for sentence in told] == [True]
     work.end.set()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
 
 
@@ -62,7 +62,7 @@ def test_a_thread_that_died_all_the_same_is_begun_anew_by_its_keeper(
     assert thread.is_alive()
     assert work.turns == 2
     work.end.set()
-    thread.join(5)
+    thread.join(30)
 
 
 def test_a_thread_whose_work_is_done_or_that_was_stopped_is_not_begun_anew() -> None:

@@ -201,23 +201,23 @@ def test_probes_are_answered(publisher: PublisherProcess, fake: FakeKube) -> Non
 
     def ask(path: str) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code
 
     def read(path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return str(answer.read().decode())
 
     fake.faults.refuse(1000)
     made.start()
-    wait_until("/healthz", lambda: ask("/healthz") == 200, timeout=20)
+    wait_until("/healthz", lambda: ask("/healthz") == 200, timeout=60)
     assert ask("/readyz") == 503, "nothing was listed yet"
     assert ask("/other") == 404
     fake.faults.heal()
-    wait_until("/readyz", lambda: ask("/readyz") == 200, timeout=20)
+    wait_until("/readyz", lambda: ask("/readyz") == 200, timeout=60)
     found = read("/metrics")
     assert "lbsync_publisher_leader 1.0" in found
     assert 'lbsync_publisher_objects{kind="services"} 2.0' in found
@@ -233,7 +233,7 @@ def test_an_address_for_probes_that_is_taken_keeps_nobody_from_publishing(
 ) -> None:
     made = publisher.configure(http_bind="192.0.2.1:80").start()
     made.wait_until_said("[publisher] http_bind: nobody is answered: 192.0.2.1:80 cannot be")
-    wait_until("the Service", lambda: store.addresses("shop/cart"), timeout=20)
+    wait_until("the Service", lambda: store.addresses("shop/cart"), timeout=60)
 
 
 def test_a_kubeconfig_that_is_wrong_is_told_at_once(publishers: Make, tmp_path: Path) -> None:
@@ -249,13 +249,13 @@ def test_while_the_api_server_is_away_it_is_hardly_asked_and_seldom_spoken_of(
     # Refused, it would be reminded of meanwhile.
     fake.delete("Service", "shop", "broken")
     publisher.start()
-    wait_until("the Service", lambda: store.addresses("shop/cart"), timeout=20)
+    wait_until("the Service", lambda: store.addresses("shop/cart"), timeout=60)
     fake.faults.refuse(10_000)
     fake.drop()
     publisher.wait_until_said("API server is away")
     before = len(fake.requests)
     lines = len(publisher.log())
-    wait_until("some requests", lambda: len(fake.requests) >= before + 4, timeout=30)
+    wait_until("some requests", lambda: len(fake.requests) >= before + 4, timeout=60)
     asked = [seen.at for seen in fake.requests[before:]]
     assert asked[-1] - asked[0] > 0.8 * (len(asked) - 1), "about one a second"
     assert publisher.log()[lines:] == []
@@ -271,7 +271,7 @@ def test_a_hangup_reads_settings_and_kubeconfig_again(
             note = {"lbsync.io/hosts": host}
             cluster.put(service("cart", "shop", labels=PUBLISH, annotations=note))
         made = publishers(cluster="one").start()
-        wait_until("the first", lambda: store.value("services/shop/cart"), timeout=20)
+        wait_until("the first", lambda: store.value("services/shop/cart"), timeout=60)
         made.configure(cluster="Not A Name")
         made.send(signal.SIGHUP)
         made.wait_until_said("settings were not taken over")

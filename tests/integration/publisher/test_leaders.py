@@ -25,7 +25,7 @@ def wait_for(store: Store, *addresses: str) -> None:
     wait_until(
         f"{addresses} to be published",
         lambda: store.addresses("shop/cart") == list(addresses),
-        timeout=20,
+        timeout=60,
     )
 
 
@@ -91,7 +91,7 @@ def test_a_leader_that_was_frozen_writes_nothing_when_it_thaws(
     wait_until(
         "the thawed one to see that it leads no more",
         lambda: any("lost the lead" in line["event"] for line in one.log()[lines:]),
-        timeout=20,
+        timeout=60,
     )
     wait_until(
         "it to wait its turn",
@@ -129,7 +129,7 @@ def test_two_clusters_publish_into_one_prefix(
         wait_until(
             "the second cluster's servers",
             lambda: store.addresses("shop/cart", "default.green") == ["10.9.0.1"],
-            timeout=20,
+            timeout=60,
         )
         assert store.value("services/shop/cart")["source"] == "k8s/blue"
         assert (store.leader("blue"), store.leader("green")) == (one.identity, two.identity)

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.clients.files.contents import Reading
@@ -127,7 +127,6 @@ keys = st.lists(segment, min_size=1, max_size=3).map("/".join)
 anything = st.binary(max_size=20) | st.sampled_from([b"{}", b'{"a":1}', b"[1", b"80"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(contents=st.dictionaries(keys, anything, max_size=8))
 def test_a_tree_gives_back_any_value_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, contents: dict[str, bytes]
@@ -223,7 +222,6 @@ def test_references_and_merges_may_be_used(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_content_of_a_file_is_a_crash(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:

@@ -58,7 +58,7 @@ def test_every_answer_is_as_the_document_says(tmp_path: Path) -> None:
         operation: Any = found.ok()  # type: ignore[union-attr]
 
         @settings(
-            max_examples=_EXAMPLES, deadline=None, database=None,
+            max_examples=_EXAMPLES, database=None,
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(case=operation.as_strategy())

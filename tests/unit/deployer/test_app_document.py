@@ -143,7 +143,7 @@ def test_a_template_of_ones_own_is_looked_at_as_far_as_it_is_touched(
 
 
 @given(ANYTHING | of_record(App))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_document_is_an_app_or_refused(raw: Any) -> None:
     """An app goes through JSON unchanged; the publisher makes of its Service the record it asks for; and
     what is told of one that is refused fits on a line."""
@@ -166,7 +166,7 @@ def test_any_document_is_an_app_or_refused(raw: Any) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_are_an_app_or_refused(text: bytes) -> None:
     with pytest.raises(AppRefused):
         document.read(text)

@@ -230,7 +230,7 @@ messes = st.builds(
 
 
 @given(messes)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_of_many_faults_each_holds_back_its_own_and_all_others_go_on(mess: Mess) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bed = Bed(Path(folder))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbsync.agent.render.environment import ConfigEnvironment, Delimiters
@@ -227,7 +227,7 @@ def test_a_template_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         ConfigEnvironment([tmp_path]).load("main.j2")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(max_examples=50)
 @given(st.text())
 def test_rendering_is_the_same_each_time(render: Render, value: str) -> None:
     source = "{% set x = {'b': 1, 'a': 2} %}x {{ x|tojson }} {{ v|tojson }}"

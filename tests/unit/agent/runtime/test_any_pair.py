@@ -77,7 +77,7 @@ def parsed(world: World, parser: Parser | None = None) -> Config:
     return (parser or Parser()).parse(world.text(NOWHERE))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(both=pairs_of_worlds(), version=st.sampled_from(VERSIONS))
 def test_the_steps_lead_to_what_is_wanted(
     both: tuple[World, World], version: tuple[int, int, int]
@@ -99,7 +99,7 @@ def test_the_steps_lead_to_what_is_wanted(
     assert left == set(haproxy.leaving)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(world=worlds())
 def test_nothing_is_to_be_done_for_what_runs_already(world: World) -> None:
     running = RuntimeConfig(parsed(world), world.data())
@@ -110,7 +110,7 @@ def test_nothing_is_to_be_done_for_what_runs_already(world: World) -> None:
     assert plan(running, wanted, world.data(), of_release((2, 6, 0))).empty
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(both=pairs_of_worlds())
 def test_wherever_a_plan_is_cut_off_no_route_leads_nowhere(both: tuple[World, World]) -> None:
     """Each key that routes.map leads to is in backends.map, before, in between and after."""

@@ -167,7 +167,7 @@ def test_the_number_of_entries_alone_tells_that_something_differs() -> None:
 keys = st.sampled_from("abc")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(keys, keys)), st.lists(st.tuples(keys, keys)))
 def test_a_difference_in_a_map_can_be_put_into_words(
     wanted: list[tuple[str, str]], now: list[tuple[str, str]]

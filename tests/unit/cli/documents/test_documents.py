@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.cli import main
@@ -222,7 +222,6 @@ RECORDS = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(RECORDS, st.sampled_from(["yaml", "json"]))
 def test_whatever_is_stored_is_exported_to_no_change(
     tmp_path: Path, values: dict[str, Any], form: str

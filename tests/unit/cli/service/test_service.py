@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.cli import main
@@ -233,7 +233,6 @@ def test_a_change_by_somebody_else_meanwhile_is_not_overwritten() -> None:
         commit(source, snapshot, found, CART, action="service put")
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_any_document_is_taken_or_refused_with_a_sentence(data: bytes) -> None:
     try:
