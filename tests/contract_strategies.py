@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from lbsync.values import addresses, deploying, http, kubernetes, names, policies, rewriting
-from lbsync.values.basic import Duration, Pause
+from lbsync.values.basic import Duration, Name, Pause
 
 HOSTILE = [
     "", " ", "#", "a#b", "a b", '"', "'", "\\", "\\\\", "a\\", "$", "${HOME}", "$HOME", "%", "%[env(HOME)]",
@@ -75,6 +75,7 @@ NEAR: dict[type, st.SearchStrategy[str]] = {
         st.sampled_from(["a", "\\1", "%", "$HOME", "'", "/", "(", "%[x]", "\\\\"]), max_size=6)
     .map(lambda parts: "/" + "".join(parts)),
     addresses.Network: st.sampled_from(["10.0.0.0/8", "192.0.2.7", "fd00::/8", "0.0.0.0/0", "::/0"]),
+    Name: st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,9}[a-z0-9])?", fullmatch=True),
     Pause: st.from_regex(r"0|[1-9][0-9]{0,3}(ms|s|m|h)", fullmatch=True),
     deploying.Require: st.sampled_from(["all", "1", "67%"]),
     kubernetes.AppName: st.from_regex(r"[a-z]([-a-z0-9]{0,50}[a-z0-9])?", fullmatch=True),

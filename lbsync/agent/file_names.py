@@ -11,7 +11,13 @@ neither drains a host nor ends a drain; and so it does not count for the digest.
 ROUTES_MAP = "maps/routes.map"
 BACKENDS_MAP = "maps/backends.map"
 SPLITS_MAP = "maps/splits.map"
+STICKY_MAP = "maps/sticky.map"
+"""Which group a client's cookie leads to."""
 CHECK_HOSTS_MAP = "maps/check_hosts.map"
 """Which host the health checks of a backend name."""
-BACKEND_MAPS = frozenset({BACKENDS_MAP})
+PREVIEWS_MAP = "maps/previews.map"
+PREVIEWERS_MAP = "maps/previewers.map"
+PREVIEW_HOSTS_MAP = "maps/preview_hosts.map"
+"""Which groups may be asked for by name, by whom, and by which hosts."""
+BACKEND_MAPS = frozenset({BACKENDS_MAP, PREVIEWS_MAP, STICKY_MAP})
 """Map files of the packaged templates whose values name backends."""

@@ -4,6 +4,7 @@ Objects keep their identity from pass to pass while nothing about them changed; 
 that to print only what is new. They compare by identity for the same reason.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
@@ -11,6 +12,10 @@ import msgspec
 from msgspec import UNSET
 
 from lbsync.model.records import GlobalRecord, ServerRecord, ServiceRecord
+
+MOST_COOKIES = 50
+"""Each name of a cookie is a rule that every request passes, whosever it is: one writer's ten thousand names
+must not slow the requests of all others."""
 
 
 def _above(suffix: str) -> Iterator[str]:
@@ -85,10 +90,11 @@ class Backend(msgspec.Struct, frozen=True, eq=False):
 
 
 class Choice(msgspec.Struct, frozen=True, eq=False):
-    """One line of the map that leads from a service (or a slot of it) to a backend."""
+    """One line of a map that leads to a backend."""
 
     key: str
-    """`<ns>/<name>`, or `<ns>/<name>/<slot>` where traffic is split."""
+    """`<ns>/<name>`, or `<ns>/<name>/<slot>` where traffic is split; `<group>/<cookie>/<ns>/<name>` for what a
+    client's cookie says, `<group>/<ns>/<name>` for what it asks to see."""
     backend: str
 
 
@@ -109,6 +115,46 @@ class Service(msgspec.Struct, frozen=True, eq=False):
     slots: int
     """Over how many slots traffic is split by weight; 0 when one backend takes all."""
     choices: tuple[Choice, ...]
+
+    @property
+    def cookie_choices(self) -> list[Choice]:
+        """Where traffic is split: the groups that take some of it, by what a client's cookie says."""
+        sticky = self.record.sticky
+        if not self.slots or sticky is UNSET:
+            return []
+        takers = {choice.backend for choice in self.choices}
+        return [
+            Choice(f"{backend.group}/{sticky.cookie}/{self.id}", backend.name)
+            for backend in self.backends
+            if backend.name in takers
+        ]
+
+    @property
+    def previews(self) -> list[Choice]:
+        """The groups that clients in the right networks may ask for by name."""
+        if self.record.preview is UNSET:
+            return []
+        return [Choice(f"{backend.group}/{self.id}", backend.name) for backend in self.backends]
+
+    @property
+    def preview_hosts(self) -> list[tuple[str, str]]:
+        """Hosts that lead to one group, as `<host>/<ns>/<name>`, each with the group."""
+        hosts = self.record.preview_hosts
+        return [(f"{host}/{self.id}", group) for host, group in hosts.items()]
+
+    @property
+    def previewers(self) -> list[str]:
+        """How addresses of clients that may ask for a group begin, behind `<ns>/<name>/`."""
+        preview = self.record.preview
+        networks = () if preview is UNSET else preview.networks
+        found = {start for network in networks for start in network.beginnings}
+        return [f"{self.id}/{start}" for start in sorted(found)]
+
+    @property
+    def open_routes(self) -> list[str]:
+        """Its keys of the route map, but for those of previews."""
+        closed = self.record.preview_hosts
+        return [route for route in self.routes if route.partition("/")[0] not in closed]
 
     @property
     def frontend(self) -> str:
@@ -168,6 +214,23 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     def split_services(self) -> list[Service]:
         """The services whose traffic is split over groups."""
         return [service for service in self.services if service.slots]
+
+    @property
+    def preview_services(self) -> list[Service]:
+        """The services whose groups may be asked for by name."""
+        return [service for service in self.services if service.record.preview is not UNSET]
+
+    @property
+    def sticky_cookies(self) -> list[str]:
+        """The names of the cookies that lead clients to the group of their server; of more than `MOST_COOKIES`
+        those that most services use."""
+        found = Counter(
+            sticky.cookie
+            for service in self.services
+            if (sticky := service.record.sticky) is not UNSET
+        )
+        often = sorted(found, key=lambda name: (-found[name], name))
+        return sorted(often[:MOST_COOKIES])
 
     @property
     def wildcards(self) -> list[str]:

@@ -148,6 +148,9 @@ class Permission:
                 twin = host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
                 if wrong := self.host(namespace, twin):
                     yield f"redirect.www: {wrong}"
+        for host, group in record.preview_hosts.items():
+            if wrong := self.host(namespace, host):
+                yield f"preview.hosts.{group}: {wrong}"
 
     def _endpoints(self, namespace: str, record: EndpointsRecord) -> Iterator[str]:
         for index, server in enumerate(record.servers):

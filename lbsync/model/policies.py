@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from lbsync.model.record import Record
 from lbsync.values.addresses import Network
-from lbsync.values.basic import Duration
+from lbsync.values.basic import Duration, Name
 from lbsync.values.http import CookieName, HeaderName, MimeType
 from lbsync.values.names import Age, Host, PathPrefix, Text, Token
 from lbsync.values.policies import (
@@ -38,6 +38,19 @@ class Sticky(Record, frozen=True):
     """A cookie unused for longer is ignored; whole seconds."""
     max_life: Duration | UnsetType = UNSET
     """A cookie older than this is ignored; whole seconds."""
+
+
+class Preview(Record, frozen=True):
+    """Who may ask for one group by its name, whatever share of the traffic it has."""
+
+    networks: Annotated[tuple[Network, ...], Meta(min_length=1, max_length=100)]
+    """Only clients in these."""
+    hosts: Annotated[dict[Name, Host], Meta(max_length=50)] = msgspec.field(default_factory=dict)
+    """Group to a host that leads to it, and to no other; the header leads to each."""
+
+
+PREVIEW_HEADER = "X-Lbsync-Group"
+"""The request header that names a group."""
 
 
 class Redirect(Record, frozen=True):

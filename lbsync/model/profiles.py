@@ -53,6 +53,7 @@ def in_common(record: ServiceRecord, *, https: bool) -> ServiceRecord:
         listen=UNSET,
         owner=UNSET,
         source=UNSET,
+        preview=UNSET,
         maxconn=UNSET,
         backend_tls=UNSET,
         backend_protocol="http/1.1",

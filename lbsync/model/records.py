@@ -18,6 +18,7 @@ from lbsync.model.policies import (
     Headers,
     Hsts,
     Networks,
+    Preview,
     RateLimit,
     Redirect,
     Rewrite,
@@ -104,6 +105,8 @@ class ServiceRecord(Record, frozen=True):
     sticky: Sticky | UnsetType = UNSET
     maxconn: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
     """Concurrent connections to each server; more wait in the queue (manual 5.2, `maxconn`)."""
+    preview: Preview | UnsetType = UNSET
+    """Left out: a group gets the traffic that its share gives it, and nothing else."""
     redirect: Redirect = Redirect()
     compression: bool | Compression = False
     headers: Headers = Headers()
@@ -123,6 +126,18 @@ class ServiceRecord(Record, frozen=True):
     owner: Text | UnsetType = UNSET
     source: Text | UnsetType = UNSET
     """Who wrote the key; a publisher changes only keys that carry its own name."""
+
+    @property
+    def preview_hosts(self) -> dict[Host, str]:
+        """Hosts that lead to one group each, to its name."""
+        if self.preview is UNSET:
+            return {}
+        return {host: group for group, host in self.preview.hosts.items()}
+
+    @property
+    def every_host(self) -> tuple[Host, ...]:
+        """All hosts that it names, those of previews included; `*` stands for any host."""
+        return (*(self.hosts or (Host("*"),)), *self.preview_hosts)
 
     @property
     def strict_transport(self) -> Hsts | None:

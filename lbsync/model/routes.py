@@ -15,13 +15,13 @@ def claims_of(record: ServiceRecord) -> Iterator[tuple[str, bool]]:
 
     A route key is `host/path/`: requests are matched with it as a prefix.
     """
-    hosts = dict.fromkeys(record.hosts or ("*",))
+    hosts = dict.fromkeys(record.every_host)
     paths = dict.fromkeys(map(plain, record.paths or ("/",)))
     for host in hosts:
         for path in paths:
             yield _route_key(host, path), True
     if record.redirect.www:
-        for host in hosts:
+        for host in record.hosts:
             twin = _www_twin(host)
             if host[0] != "*" and twin not in hosts:
                 for path in paths:

@@ -8,7 +8,9 @@ there again, as its new key is younger than those that waited.
 from collections.abc import Iterable, Mapping
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from lbsync.model.policies import Preview
 from lbsync.model.publishing import KeptRecord
 from lbsync.model.records import ServiceRecord
 from lbsync.model.routes import routes_of, shown
@@ -75,7 +77,9 @@ class Keeping:
             hosts = {route.partition("/")[0] for route in taken}
             left = tuple(h for h in record.hosts if not _names(record, h) & hosts)
             if left and record.mode == "http":
-                found[key] = msgspec.structs.replace(record, hosts=left)
+                found[key] = msgspec.structs.replace(
+                    record, hosts=left, preview=_preview_without(record.preview, hosts)
+                )
             else:
                 del found[key]
                 dropped.add(key.removeprefix("services/"))
@@ -168,8 +172,16 @@ class Keeping:
 
 def _names(record: ServiceRecord, host: str) -> set[str]:
     """Return the hosts that a record claims by naming one, its twin included."""
-    alone = msgspec.structs.replace(record, hosts=(host,))
+    alone = msgspec.structs.replace(record, hosts=(host,), preview=UNSET)
     return {route.partition("/")[0] for route in routes_of(alone)}
+
+
+def _preview_without(preview: Preview | UnsetType, hosts: set[str]) -> Preview | UnsetType:
+    """Return a preview that claims none of these hosts."""
+    if preview is UNSET:
+        return UNSET
+    left = {group: host for group, host in preview.hosts.items() if host not in hosts}
+    return msgspec.structs.replace(preview, hosts=left)
 
 
 def _marks(record: KeptRecord | None) -> set[tuple[str, bool]]:

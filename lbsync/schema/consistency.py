@@ -15,6 +15,7 @@ from lbsync.model.policies import (
     HeaderChange,
     Headers,
     Hsts,
+    Preview,
     RateLimit,
     Rewrite,
     Sticky,
@@ -26,7 +27,7 @@ from lbsync.values.names import is_name
 #: Fields that say something about requests; a tcp service has none.
 HTTP_ONLY = (
     *("hosts", "paths", "sticky", "redirect", "compression", "headers", "hsts", "cors", "auth"),
-    *("rate_limit", "rewrite", "backend_protocol"),
+    *("rate_limit", "rewrite", "backend_protocol", "preview"),
 )
 _DEFAULTS = ServiceRecord("http")
 MAX_ROUTES = 5000
@@ -86,7 +87,7 @@ def all_wrong_with(record: ServiceRecord) -> Iterator[str]:
 
 def _routes(record: ServiceRecord) -> int:
     exact = sum(host[0] != "*" for host in record.hosts) if record.redirect.www else 0
-    return (len(record.hosts or "*") + exact) * len(record.paths or "/")
+    return (len(record.every_host) + exact) * len(record.paths or "/")
 
 
 def _parts(record: ServiceRecord) -> Iterator[str]:
@@ -95,6 +96,9 @@ def _parts(record: ServiceRecord) -> Iterator[str]:
         if isinstance(value, msgspec.Struct) and (wrong := rule(value)):
             yield f"{field}.{wrong}"
     yield from _headers(record.headers)
+    for group, host in record.preview.hosts.items() if record.preview is not UNSET else ():
+        if host in record.hosts:
+            yield f"preview.hosts.{group}: {host} is among hosts, where everybody asks; write another one"
     tls = record.backend_tls
     if record.backend_protocol == "h2c" and tls is not UNSET:
         yield "backend_protocol: h2c is without TLS; write backend_tls.h2 instead, or take that out"
@@ -134,6 +138,22 @@ def _sticky(sticky: Sticky) -> str | None:
             return f"{field}: cookies count in whole seconds; write it in s, m, h or d"
     if sticky.same_site == "none" and sticky.secure is not True:
         return "same_site: browsers take none only together with secure: true"
+    return None
+
+
+def _preview(preview: Preview) -> str | None:
+    for index, network in enumerate(preview.networks):
+        if network.is_never_told:
+            return (
+                f"networks[{index}]: no client's address is told as one of {network}; write IPv4 addresses as "
+                "in 10.0.0.0/8"
+            )
+    seen: dict[str, str] = {}
+    for group, host in preview.hosts.items():
+        if host.startswith("*"):
+            return f"hosts.{group}: write one host, without *"
+        if (other := seen.setdefault(host, group)) != group:
+            return f"hosts.{group}: {host} leads to {other} already; give each group its own"
     return None
 
 
@@ -186,6 +206,7 @@ def _backend_tls(tls: BackendTls) -> str | None:
 _RULES: dict[str, Callable[..., str | None]] = {
     "check": _check,
     "sticky": _sticky,
+    "preview": _preview,
     "hsts": _hsts,
     "cors": _cors,
     "rate_limit": _rate_limit,

@@ -16,6 +16,9 @@ _ZONE = re.compile(r"25[A-Za-z0-9._~-]+")
 """RFC 6874, section 2: the percent sign itself is escaped."""
 
 
+_FORMS_OF_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "2002::/16")))
+
+
 class IpAddress(str):
     """An IPv4 or IPv6 address in canonical form."""
 
@@ -121,6 +124,25 @@ class Network(str):
             raise ValueError(
                 f"{text!r} is no network ({error}): write one like 10.0.0.0/8"
             ) from None
+
+    @property
+    def is_never_told(self) -> bool:
+        """True where all of it are IPv6 forms of IPv4 addresses: by these no client is known, nor by `::1`."""
+        network = ipaddress.ip_network(self)
+        return isinstance(network, ipaddress.IPv6Network) and any(
+            network.subnet_of(form) for form in _FORMS_OF_IPV4
+        )
+
+    @property
+    def beginnings(self) -> list[str]:
+        """How the addresses within begin in hexadecimal, behind `4:` or `6:`: of 10.0.0.0/8 `4:0A`."""
+        network = ipaddress.ip_network(self)
+        digits, bits = divmod(network.prefixlen, 4)
+        parts = network.subnets(new_prefix=4 * digits + 4) if bits else [network]
+        length = digits + bool(bits)
+        return [
+            f"{part.version}:{part.network_address.packed.hex().upper()[:length]}" for part in parts
+        ]
 
 
 class Endpoint(str):

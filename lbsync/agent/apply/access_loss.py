@@ -7,7 +7,7 @@ from lbsync.agent.desired.decode import Entries, differing
 from lbsync.model.records import ServiceRecord
 
 #: Fields that say who may connect, and how often. Any change counts, to be on the safe side.
-_WHO_MAY = ("allow", "deny", "auth", "rate_limit", "cors", "mode", "listen")
+_WHO_MAY = ("allow", "deny", "auth", "rate_limit", "cors", "preview", "mode", "listen")
 
 
 def less_access(accepted: Entries, wanted: Entries) -> str:
@@ -49,7 +49,7 @@ def _claimed(name: str, old: object, new: ServiceRecord, served: dict[str, set[s
     """Return a host that is already served and of which this service now claims more."""
     if isinstance(old, ServiceRecord) and (old.hosts, old.paths) == (new.hosts, new.paths):
         return ""
-    for host in new.hosts or ("*",):
+    for host in new.every_host:
         labels = host.split(".")
         wider = ("*." + ".".join(labels[at:]) for at in range(1, len(labels)))
         if any(served.get(each, set()) - {name} for each in (host, "*", *wider)):
@@ -63,6 +63,6 @@ def _hosts(entries: Entries) -> dict[str, set[str]]:
     for name, entry in entries.items():
         record = entry.record
         if isinstance(record, ServiceRecord) and record.mode == "http":
-            for host in record.hosts or ("*",):
+            for host in record.every_host:
                 found.setdefault(host, set()).add(name)
     return found

@@ -84,7 +84,8 @@ def granted(routes: tuple[str, ...]) -> Grant:
 
 def asks_for(record: ServiceRecord) -> object:
     """Return the part of a record that decides its claims; equal values claim the same."""
-    return record.mode, record.hosts, record.paths, record.listen, bool(record.redirect.www)
+    hosts = record.hosts, tuple(record.preview_hosts)
+    return record.mode, hosts, record.paths, record.listen, bool(record.redirect.www)
 
 
 def _take_port(

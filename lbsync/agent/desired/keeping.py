@@ -94,7 +94,9 @@ def _is_led_to_alike(then: Entry, now: Entry) -> bool:
     old, new = then.is_a(ServiceRecord), now.is_a(ServiceRecord)
     # Created again, it has lost its place among those that claim the same.
     is_same_key = then.item.create_revision == now.item.create_revision
-    leads = [(r.mode, r.hosts, r.paths, r.listen, r.redirect.www, access_of(r)) for r in (old, new)]
+    leads = [
+        (r.mode, r.every_host, r.paths, r.listen, r.redirect.www, access_of(r)) for r in (old, new)
+    ]
     return is_same_key and leads[0] == leads[1]
 
 

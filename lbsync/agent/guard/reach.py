@@ -86,7 +86,7 @@ def reach(service: Service, like: tuple[Service, Reach] | None = None) -> Reach:
     elif like is not None and like[0].routes is service.routes:
         ways = like[1].ways
     else:
-        ways = frozenset(service.routes)
+        ways = frozenset(service.open_routes)
     if not ways or access.is_shut:
         taking = []
     source = record.source if isinstance(record.source, str) else ""

@@ -5,16 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from lbsync.cli.context import settings_of
 from lbsync.cli.fleet import health
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Source
-from lbsync.errors import Exit, Rejected
+from lbsync.console.facts.service import preview_said
+from lbsync.errors import BadKey, Exit, Rejected
 from lbsync.model.health import GroupHealth
-from lbsync.model.records import QuarantineRecord
+from lbsync.model.records import QuarantineRecord, ServiceRecord
+from lbsync.model.snapshot import Item
 from lbsync.schema import fleet
 from lbsync.schema import service_document as document
+from lbsync.schema.decode import decode_as
+from lbsync.schema.keys import service_key
 from lbsync.schema.reading import one_line
 from lbsync.schema.service_document import Summary
 
@@ -27,7 +32,8 @@ def show_service(args: argparse.Namespace, source: Source) -> Exit:
     if not rows:
         raise Rejected(f"{service}: there is no such service; 'lbsync service ls' shows all")
     row = rows[0]
-    stored = document.compose(document.stored(snapshot, args.service), args.service)
+    items = document.stored(snapshot, args.service)
+    stored = document.compose(items, args.service)
     refused = fleet.quarantines(snapshot.items).get(service)
     asked = health.ask(settings_of(args), source, service)
     code = Exit.REJECTED if row.problems or refused else Exit.OK
@@ -41,13 +47,18 @@ def show_service(args: argparse.Namespace, source: Source) -> Exit:
         }
         Terminal().block(to_json(facts))
         return code
-    _write(row, stored, refused)
+    _write(row, stored, refused, _preview(items.get(service_key(args.service))))
     _write_hosts(hosts)
     health.tell(asked)
     return code
 
 
-def _write(row: Summary, stored: Mapping[str, Any], refused: QuarantineRecord | None) -> None:
+def _write(
+    row: Summary,
+    stored: Mapping[str, Any],
+    refused: QuarantineRecord | None,
+    preview: list[tuple[str, str]],
+) -> None:
     """Write what is stored of a service, and what is wrong with it."""
     route = stored.get("route")
     shares = route.get("groups") if isinstance(route, dict) else None
@@ -57,6 +68,7 @@ def _write(row: Summary, stored: Mapping[str, Any], refused: QuarantineRecord | 
         ("reached by", row.reached_by),
         ("servers", row.servers_by_group),
         ("traffic", split or "every group that has servers, alike"),
+        *preview,
         *(("problem", problem) for problem in row.problems),
     ]
     if refused:
@@ -64,6 +76,17 @@ def _write(row: Summary, stored: Mapping[str, Any], refused: QuarantineRecord | 
     terminal = Terminal()
     for name, text in rows:
         terminal.line(f"{terminal.paint(f'{name:<13}', 'dim')}{text}")
+
+
+def _preview(item: Item | None) -> list[tuple[str, str]]:
+    """Return who may see a group before it has traffic, as far as that can be read."""
+    try:
+        record = decode_as(ServiceRecord, item.key, item.value) if item else None
+    except BadKey:
+        return []  # told as a problem
+    if record is None or record.preview is UNSET:
+        return []
+    return [("preview", preview_said(record.preview))]
 
 
 def _write_hosts(hosts: Mapping[str, Mapping[str, GroupHealth] | None]) -> None:

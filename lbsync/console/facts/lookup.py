@@ -1,10 +1,14 @@
 """Which service answers a URL."""
 
 import msgspec
+from msgspec import UNSET
 
 from lbsync.console.facts.services import ServiceIndex, ServiceRow
 from lbsync.model import lookup
 from lbsync.model.routes import shown
+from lbsync.values.names import Host
+
+_FEW = 20
 
 
 class LookupView(msgspec.Struct, frozen=True):
@@ -38,13 +42,27 @@ def lookup_view(index: ServiceIndex, url: str) -> LookupView:
         return LookupView(url, "Nobody claims it: HAProxy answers 404.")
     row = index.row(service)
     said = f"{service} answers, by its claim on {shown(route)}."
-    if not any(group.share and group.up for group in row.groups):
+    if group := index.state.services[service].record.preview_hosts.get(Host(asked.host)):
+        said = _previewed(index, service, group)
+    elif not any(group.share and group.up for group in row.groups):
         said = (
             f"{service} has it, by its claim on {shown(route)}, but no server: HAProxy answers 503."
         )
     elif asked.scheme == "http" and _redirects(index, service):
         said += " Over plain HTTP the client is redirected to https first."
     return LookupView(url, said, service, route, row)
+
+
+def _previewed(index: ServiceIndex, service: str, group: str) -> str:
+    """Return who gets an answer by a host that leads to one group, and from where."""
+    record = index.state.services[service].record
+    networks = () if record.preview is UNSET else record.preview.networks
+    said = f"{service} answers from its group {group}, whatever share that has, but to clients in "
+    said += f"{', '.join(networks[:_FEW])}{' and more' if len(networks) > _FEW else ''} alone; to others 403."
+    found = [row for row in index.row(service).groups if row.group == group]
+    if not any(row.up for row in found):
+        said += f" {'It has no server' if found else 'There is no such group'} now: HAProxy answers 503."
+    return said
 
 
 def _redirects(index: ServiceIndex, service: str) -> bool:

@@ -9,7 +9,9 @@ from lbsync.console.facts.services import GroupRow, ServiceRow, groups, reached_
 from lbsync.console.facts.state import State
 from lbsync.fleet import SERVING
 from lbsync.model.desired import Service
+from lbsync.model.policies import PREVIEW_HEADER, Preview
 from lbsync.model.records import AgentRecord, ServerRecord, ServiceRecord
+from lbsync.values.addresses import Network
 
 _MOST_SERVERS = 500
 _MOST_ROUTES = 200
@@ -146,12 +148,25 @@ def _policies(record: ServiceRecord) -> Iterator[tuple[str, str]]:
             yield name, str(text)
 
 
+def preview_said(preview: Preview) -> str:
+    """Return who may ask for a group by name, and how."""
+    networks = _some(preview.networks)
+    hosts = "".join(f"; {host} leads to {group}" for group, host in preview.hosts.items())
+    return f"of any group, by header {PREVIEW_HEADER}, for {networks}{hosts}"
+
+
+def _some(networks: tuple[Network, ...]) -> str:
+    more = f" and {len(networks) - _FEW} more" if len(networks) > _FEW else ""
+    return ", ".join(map(str, networks[:_FEW])) + more
+
+
 def _access(record: ServiceRecord) -> Iterator[tuple[str, str]]:
     if record.auth is not UNSET:
         yield "Password", "required"
     for name, networks in (("Allowed", record.allow), ("Denied", record.deny)):
         if networks:
-            more = f" and {len(networks) - _FEW} more" if len(networks) > _FEW else ""
-            yield name, ", ".join(map(str, networks[:_FEW])) + more
+            yield name, _some(networks)
+    if record.preview is not UNSET:
+        yield "Preview", preview_said(record.preview)
     if record.rate_limit is not UNSET:
         yield "Rate", "limited for each client"

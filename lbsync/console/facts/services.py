@@ -192,7 +192,7 @@ def reached_by(service: Service) -> Iterator[str]:
     if service.record.mode == "tcp":
         yield f"port {service.record.listen}"
         return
-    for route in service.routes:
+    for route in service.open_routes:
         host, _, path = route.partition("/")
         shown = "any host" if host == "*" else host
         yield f"{shown}/{path.rstrip('/')}" if path else shown

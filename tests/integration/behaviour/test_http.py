@@ -153,18 +153,20 @@ def test_requests_are_spread_in_the_way_that_was_asked_for(site: Site) -> None:
 def test_a_cookie_keeps_a_client_on_its_server(site: Site) -> None:
     first = site.get("sticky.test")
     cookie = first.headers["set-cookie"]
-    assert cookie == f"SRV={first.body}; path=/; HttpOnly"
+    assert cookie == f"SRV=main/{first.body}; path=/; HttpOnly"
     for name in ("one", "two"):
-        again = {site.get("sticky.test", headers={"Cookie": f"SRV={name}"}).body for _ in range(4)}
+        again = {
+            site.get("sticky.test", headers={"Cookie": f"SRV=main/{name}"}).body for _ in range(4)
+        }
         assert again == {name}
-    stray = site.get("sticky.test", headers={"Cookie": "SRV=gone"})
+    stray = site.get("sticky.test", headers={"Cookie": "SRV=main/gone"})
     assert stray.status == 200
     assert "set-cookie" in stray.headers
 
 
 def test_a_cookie_has_the_attributes_that_were_asked_for(site: Site) -> None:
     cookie = site.get("strict.test").headers["set-cookie"]
-    assert cookie.startswith("S=one|")
+    assert cookie.startswith("S=main/one|")
     for part in ("path=/", "HttpOnly", "Secure", "SameSite=None"):
         assert f"; {part}" in cookie
 
@@ -174,8 +176,8 @@ def test_traffic_follows_weights_and_states(site: Site) -> None:
 
 
 def test_a_drained_server_keeps_its_own_clients_and_one_in_maintenance_none(site: Site) -> None:
-    assert site.get("weights.test", headers={"Cookie": "SRV=drained"}).body == "drained"
-    assert site.get("weights.test", headers={"Cookie": "SRV=maint"}).body in ("one", "two")
+    assert site.get("weights.test", headers={"Cookie": "SRV=main/drained"}).body == "drained"
+    assert site.get("weights.test", headers={"Cookie": "SRV=main/maint"}).body in ("one", "two")
 
 
 def test_a_service_has_its_own_timeout(site: Site, web: Web) -> None:

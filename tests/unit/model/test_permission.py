@@ -136,6 +136,14 @@ def test_the_www_twin_of_a_host_is_claimed_too() -> None:
     assert refusal(some, "services/evil/x", value).startswith("redirect.www: www.bank.example is")
 
 
+def test_the_host_of_a_preview_is_claimed_too() -> None:
+    some = allowed(hosts=["bank=www.bank.example"])
+    preview = {"networks": ["10.0.0.0/8"], "hosts": {"green": "www.bank.example"}}
+    value = {"mode": "http", "hosts": ["a.example"], "preview": preview}
+    said = refusal(some, "services/evil/x", value)
+    assert said.startswith("preview.hosts.green: www.bank.example is")
+
+
 @pytest.mark.parametrize(
     "text", ["", "bank", "=*", "Bank=*", "a/b=*", "bank=", "bank=a b", "bank=*.*.x", "bank=1/2"]
 )

@@ -103,6 +103,17 @@ def test_its_other_hosts_and_servers_stay() -> None:
     assert found.value(SQUAT)["hosts"] == ["squat.example.com"]
 
 
+def test_a_preview_claims_what_is_kept_for_another_as_little() -> None:
+    found = bench(*bank())
+    found.write()
+    preview = {"preview-networks": "10.0.0.0/8", "preview-hosts": f"a: {HOST}\nb: b.example.com"}
+    found.objects.put(*made("squat", "evil", "squat.example.com", **preview))
+    found.write()
+    found.objects.drop(*bank())
+    found.write()
+    assert found.value(SQUAT)["preview"]["hosts"] == {"b": "b.example.com"}
+
+
 def test_who_gives_a_host_up_itself_leaves_it_to_the_next() -> None:
     found = squatted()
     found.objects.drop(*bank())

@@ -28,6 +28,7 @@ NEEDED = {
         f"cors-{x}": {"cors-origins": "https://a.example"}
         for x in ("methods", "headers", "expose", "credentials", "max-age")
     },
+    "preview-hosts": {"preview-networks": "10.0.0.0/8"},
     "auth-realm": {"auth-users": EXAMPLES["auth-users"]},
     "rate-limit-requests": {"rate-limit-period": "1m"},
     "rate-limit-period": {"rate-limit-requests": "5"},

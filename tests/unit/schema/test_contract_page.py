@@ -34,6 +34,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "listen": {"mode": "tcp"},
     "check.path": {"check": {"type": "http"}},
     "hsts.preload": {"hsts": {"max_age": "365d", "subdomains": True}},
+    "preview": {"preview": {"networks": ["10.0.0.0/8"]}},
     "sticky": {"sticky": {"cookie": "A"}},
     "cors": {"cors": {"origins": ["https://a.example"]}},
     "auth": {"auth": {"users": {"a": "$6$abcdefgh$" + "a" * 86}}},

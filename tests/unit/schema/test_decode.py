@@ -78,6 +78,27 @@ def test_a_full_service_survives_a_round_trip() -> None:
             b'{"mode":"http","headers":{"request":{"set":{"A":"c\\r\\nEvil: 1"}}}}',
             "control character",
         ),
+        (b'{"mode":"http","preview":{"networks":[]}}', "preview.networks: "),
+        (
+            b'{"mode":"http","preview":{"networks":["10.0.0.0/8","::ffff:10.0.0.0/104"]}}',
+            "preview.networks[1]: no client's address is told as one of ::ffff:a00:0/104",
+        ),
+        (
+            b'{"mode":"http","preview":{"networks":["10.0.0.0/8"],"hosts":{"a":"*.example"}}}',
+            "preview.hosts.a: write one host, without *",
+        ),
+        (
+            b'{"mode":"http","preview":{"networks":["::/0"],"hosts":{"a":"x.example","b":"x.example"}}}',
+            "preview.hosts.b: x.example leads to a already",
+        ),
+        (
+            b'{"mode":"http","preview":{"networks":["::/0"],"hosts":{"A":"x.example"}}}',
+            "'A' cannot stand in a key",
+        ),
+        (
+            b'{"mode":"tcp","listen":80,"preview":{"networks":["10.0.0.0/8"]}}',
+            "preview: only an http service",
+        ),
         (b'{"mode":"http","owner":""}', "owner: it is empty"),
         (b'{"mode":"http","a\\nb":1}', r"a\nb: no such field"),
         (b"\xff\xfe", "no JSON object in UTF-8"),

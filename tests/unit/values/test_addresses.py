@@ -1,10 +1,21 @@
 """Addresses: what is taken, in which form it is kept, and what is refused."""
 
+import ipaddress
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.values.addresses import Bind, Endpoint, GelfTarget, HttpBind, LogTarget, NameServer
+from lbsync.values.addresses import (
+    Bind,
+    Endpoint,
+    GelfTarget,
+    HttpBind,
+    LogTarget,
+    NameServer,
+    Network,
+)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +112,25 @@ def test_all_else_is_refused_with_the_cure(
 ) -> None:
     with pytest.raises(ValueError, match=cure):
         kind.parse(text)
+
+
+@st.composite
+def networks_and_addresses(draw: st.DrawFn) -> tuple[Any, Any]:
+    """A network, and an address that is near it as likely as not."""
+    base = draw(st.ip_addresses())
+    network = ipaddress.ip_network((base, draw(st.integers(0, base.max_prefixlen))), strict=False)
+    near = st.integers(0, base.max_prefixlen - 1).map(
+        lambda bit: type(base)(int(base) ^ (1 << bit))
+    )
+    return network, draw(near | st.ip_addresses())
+
+
+@given(networks_and_addresses())
+def test_an_address_begins_like_those_of_its_networks_and_of_no_other(
+    pair: tuple[Any, Any],
+) -> None:
+    network, address = pair
+    told = f"{address.version}:{address.packed.hex().upper()}"
+    starts = Network.parse(str(network)).beginnings
+    assert len(starts) <= 8
+    assert any(map(told.startswith, starts)) == (address in network)

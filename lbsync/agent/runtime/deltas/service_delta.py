@@ -3,7 +3,7 @@
 A pass renders everything, compares it with what runs, and changes only what differs. That is right
 for any templates, but its cost grows with the number of services. Here the result is predicted for
 the services that changed, from what the packaged templates print for one: servers of its backends,
-lines of four maps. The pass that follows compares everything and corrects a wrong prediction.
+lines of a few maps. The pass that follows compares everything and corrects a wrong prediction.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,8 +14,12 @@ from lbsync.agent.file_names import (
     BACKENDS_MAP,
     CHECK_HOSTS_MAP,
     MAIN_FILE,
+    PREVIEW_HOSTS_MAP,
+    PREVIEWERS_MAP,
+    PREVIEWS_MAP,
     ROUTES_MAP,
     SPLITS_MAP,
+    STICKY_MAP,
 )
 from lbsync.model.desired import Backend, Service, ServiceChanges
 from lbsync.settings import Settings
@@ -23,7 +27,10 @@ from lbsync.settings import Settings
 #: The template that prints one backend.
 BACKEND = "backend.cfg.j2"
 #: These must be the packaged ones for the prediction to hold.
-_MAPS = (CHECK_HOSTS_MAP, ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP)
+_MAPS = (
+    *(CHECK_HOSTS_MAP, ROUTES_MAP, BACKENDS_MAP, SPLITS_MAP, STICKY_MAP),
+    *(PREVIEW_HOSTS_MAP, PREVIEWERS_MAP, PREVIEWS_MAP),
+)
 _PREDICTABLE = (MAIN_FILE, "backends.cfg", *_MAPS)
 _LINES = ("maps/routes.line", "maps/backends.line", "maps/check_hosts.line")
 
@@ -110,6 +117,10 @@ def lines(service: Service | None) -> dict[str, Pairs]:
         ROUTES_MAP: tuple((route, service.id) for route in service.routes),
         BACKENDS_MAP: tuple((choice.key, choice.backend) for choice in service.choices),
         SPLITS_MAP: ((service.id, str(service.slots)),) if service.slots else (),
+        STICKY_MAP: tuple((choice.key, choice.backend) for choice in service.cookie_choices),
+        PREVIEW_HOSTS_MAP: tuple(service.preview_hosts),
+        PREVIEWERS_MAP: tuple((start, "yes") for start in service.previewers),
+        PREVIEWS_MAP: tuple((choice.key, choice.backend) for choice in service.previews),
         CHECK_HOSTS_MAP: tuple((b.name, b.check_host) for b in service.backends if b.check_host),
     }
 

@@ -47,6 +47,14 @@ def before_and_after(change: dict[str, Any]) -> tuple[Entries, Entries]:
         {"services/a/db": {"mode": "tcp", "listen": 5433}},
         {"services/a/inner": {"mode": "http", "hosts": ["a.example"], "paths": ["/admin"]}},
         {"services/a/one": {"mode": "http", "hosts": ["x.wide.example"]}},
+        {"preview": {"networks": ["10.0.0.0/8"]}},
+        {
+            "services/a/one": {
+                "mode": "http",
+                "hosts": ["new.example"],
+                "preview": {"networks": ["10.0.0.0/8"], "hosts": {"main": "x.wide.example"}},
+            }
+        },
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lbsync.agent.candidate.attribution import section_owners
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.desired.decode import EntryChanges
-from lbsync.model.desired import Desired, Service
+from lbsync.model.desired import MOST_COOKIES, Desired, Service
 from lbsync.model.slots import MAX_SLOTS, slot_counts
 from tests.builders import a_shop, an_item, entries_of, servers
 from tests.contract_strategies import PEM
@@ -293,3 +293,51 @@ def test_authorities_of_services_are_files_named_by_their_content() -> None:
     ((path, data),) = assemble(values).authorities.items()
     assert path.startswith("ca/")
     assert data == PEM.encode()
+
+
+def test_a_cookie_leads_to_the_groups_that_take_traffic_and_no_other() -> None:
+    values: dict[str, object] = {
+        "services/a/b": {"mode": "http", "sticky": {"cookie": "SRV"}},
+        **{f"endpoints/a/b/{group}": servers(1) for group in ("blue", "green", "grey")},
+        "routes/a/b": {"groups": {"green": 1, "blue": 1, "grey": 0}},
+    }
+    found = service(assemble(values), "a/b")
+    assert [(c.key, c.backend) for c in found.cookie_choices] == [
+        ("blue/SRV/a/b", "be_a_b_blue"), ("green/SRV/a/b", "be_a_b_green"),
+    ]  # fmt: skip
+    whole = service(assemble({**values, "routes/a/b": {"groups": {"blue": 1}}}), "a/b")
+    assert not whole.cookie_choices, "there is nothing to choose"
+
+
+def test_cookies_of_many_names_are_those_that_most_services_use() -> None:
+    names = ["used", *(f"c{number}" for number in range(MOST_COOKIES)), "used"]
+    values = {
+        f"services/a/s{number}": {
+            "mode": "http",
+            "hosts": [f"{number}.example"],
+            "sticky": {"cookie": name},
+        }
+        for number, name in enumerate(names)
+    }
+    found = assemble(values).sticky_cookies
+    assert len(found) == MOST_COOKIES
+    assert "used" in found
+
+
+def test_the_host_of_a_preview_is_claimed_like_any_other_and_leads_no_traffic_here() -> None:
+    preview = {"networks": ["10.0.0.0/9"], "hosts": {"green": "b.example"}}
+    found = service(
+        assemble(
+            {
+                "services/a/first": {"mode": "http", "hosts": ["a.example"], "preview": preview},
+                "endpoints/a/first/blue": servers(1),
+                "services/b/second": {"mode": "http", "hosts": ["b.example", "c.example"]},
+            }
+        ),
+        "a/first",
+    )
+    assert found.routes == ("a.example/", "b.example/")
+    assert found.open_routes == ["a.example/"]
+    assert found.preview_hosts == [("b.example/a/first", "green")]
+    assert [(c.key, c.backend) for c in found.previews] == [("blue/a/first", "be_a_first_blue")]
+    assert found.previewers == [f"a/first/4:0A{digit}" for digit in "01234567"]

@@ -17,6 +17,16 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     servers = {"servers": [{"name": "a", "address": "10.0.0.7", "port": 8080}]}
     for key, value in {
         "services/shop/cart": {"mode": "http", "hosts": ["cart.example.com"], "paths": ["/api"]},
+        "services/shop/web": {
+            "mode": "http",
+            "hosts": ["web.example.com"],
+            "preview": {
+                "networks": ["10.0.0.0/8"],
+                "hosts": {"green": "green.example.com", "red": "red.example.com"},
+            },
+        },
+        "endpoints/shop/web/blue": servers,
+        "endpoints/shop/web/green": servers,
         "services/shop/db": {"mode": "tcp", "listen": 5432},
         "endpoints/shop/cart/blue": servers,
         "endpoints/shop/cart/green": servers,
@@ -75,6 +85,12 @@ def test_a_route_to_nowhere_is_refused_and_nothing_is_written(
         ("cart.example.com/api", Exit.OK, "shop/cart answers"),
         ("http://cart.example.com/", Exit.REJECTED, "Nobody claims it"),
         ("http://other.example.com/api", Exit.REJECTED, "Nobody claims it"),
+        (
+            "https://green.example.com/",
+            Exit.OK,
+            "its group green, whatever share that has, but to clients in 10.0.0.0/8 alone",
+        ),
+        ("https://red.example.com/x", Exit.OK, "There is no such group now: HAProxy answers 503"),
         ("tcp://lb:5432", Exit.OK, "shop/db answers on port 5432"),
     ],
 )
@@ -85,3 +101,13 @@ def test_who_answers_a_url_is_told(
     assert told in capsys.readouterr().out
     assert run(keys, "lookup", url, "--output", "json") == code
     assert told in json.loads(capsys.readouterr().out)["sentence"]
+
+
+def test_who_may_see_a_preview_is_shown_with_the_service(
+    keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(keys, "service", "show", "shop/web") == Exit.OK
+    assert (
+        "by header X-Lbsync-Group, for 10.0.0.0/8; green.example.com leads to green"
+        in capsys.readouterr().out
+    )
