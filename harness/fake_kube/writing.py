@@ -107,9 +107,11 @@ class Writer:
         with self._storage.changed:
             current = self._current(place)
             meta = current["metadata"]
-            uid = (options.get("preconditions") or {}).get("uid")
-            if uid and uid != meta["uid"]:
+            wanted = options.get("preconditions") or {}
+            if (uid := wanted.get("uid")) and uid != meta["uid"]:
                 raise _other_uid(place, uid, current)
+            if (read := wanted.get("resourceVersion")) and read != meta["resourceVersion"]:
+                raise _other_version(place, read, current)
             grace = options.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
             if grace is None:
                 grace = 30 if place.resource.kind == "Pod" else 0
@@ -146,6 +148,8 @@ class Writer:
         with self._storage.changed:
             current = self._storage.get(place.resource, place.key)
             if current is None:
+                if uid := (wanted.get("metadata") or {}).get("uid"):
+                    raise _no_such_uid(place, uid)
                 code, made = self.create(place, wanted, manager)
                 self._owned[place.resource, place.key] = {manager: set(patches.leaves(wanted))}
                 return code, made
@@ -224,6 +228,27 @@ def _other_uid(place: Place, uid: str, current: Json) -> status.ApiError:
         409,
         f'Operation cannot be fulfilled on {place.resource.qualified} "{place.name}": Precondition'
         f" failed: UID in precondition: {uid}, UID in object meta: {current['metadata']['uid']}",
+        "Conflict",
+        {"name": place.name},
+    )
+
+
+def _no_such_uid(place: Place, uid: str) -> status.ApiError:
+    return status.ApiError(
+        409,
+        f'Operation cannot be fulfilled on {place.resource.qualified} "{place.name}": uid mismatch: the'
+        f" provided object specified uid {uid}, and no existing object was found",
+        "Conflict",
+        {"name": place.name},
+    )
+
+
+def _other_version(place: Place, read: str, current: Json) -> status.ApiError:
+    there = current["metadata"]["resourceVersion"]
+    return status.ApiError(
+        409,
+        f'Operation cannot be fulfilled on {place.resource.qualified} "{place.name}": Precondition'
+        f" failed: ResourceVersion in precondition: {read}, ResourceVersion in object meta: {there}",
         "Conflict",
         {"name": place.name},
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from lbsync.deployer.provider import Gate, GateView
+from lbsync.deployer.provider import Fence, Gate, GateView
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
@@ -29,7 +29,14 @@ class Groups:
         """Return no warnings: there is no document."""
         return []
 
-    def provision(self, _app: ServiceId, _version: VersionRecord, /) -> None:
+    def provision(
+        self,
+        _app: ServiceId,
+        _version: VersionRecord,
+        _fence: Fence,
+        _live: VersionRecord | None = None,
+        /,
+    ) -> None:
         """Do nothing: the servers are there."""
 
     def gate(self, _app: ServiceId, _version: VersionRecord, /) -> Gate:
@@ -37,22 +44,27 @@ class Groups:
         return _Open()
 
     def publish(
-        self, _app: ServiceId, _version: VersionRecord, _live: VersionRecord | None = None, /
+        self,
+        _app: ServiceId,
+        _version: VersionRecord,
+        _fence: Fence,
+        _live: VersionRecord | None = None,
+        /,
     ) -> None:
         """Do nothing: the service's record is its owner's."""
 
-    def scale_away(self, _app: ServiceId, _version: VersionRecord, /) -> bool:
+    def scale_away(self, _app: ServiceId, _version: VersionRecord, _fence: Fence, /) -> bool:
         """Return True: the servers go on, without traffic, for whoever runs them."""
         return True
 
-    def remove(self, _app: ServiceId, _version: VersionRecord, /) -> bool:
+    def remove(self, _app: ServiceId, _version: VersionRecord, _fence: Fence, /) -> bool:
         """Return True, as `scale_away` does."""
         return True
 
-    def unpublish(self, _app: ServiceId, /) -> None:
+    def unpublish(self, _app: ServiceId, _fence: Fence, /) -> None:
         """Do nothing: the service's record is its owner's."""
 
-    def remove_app(self, _app: ServiceId, /) -> bool:
+    def remove_app(self, _app: ServiceId, _fence: Fence, /) -> bool:
         """Return True, as `scale_away` does."""
         return True
 

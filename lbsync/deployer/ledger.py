@@ -2,13 +2,13 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from lbsync.clients.source import Delete, Expect, Guard, Lease, Put, Transactional
 from lbsync.deployer.page import Keys, Page
-from lbsync.errors import BadKey, Unavailable
+from lbsync.errors import BadKey, Conflict, Unavailable
 from lbsync.fleet import history
 from lbsync.fleet.holds import confirmation
 from lbsync.model.deploying import (
@@ -20,7 +20,7 @@ from lbsync.model.deploying import (
 )
 from lbsync.model.health import WatcherRecord
 from lbsync.model.orders import HistoryRecord
-from lbsync.model.snapshot import Snapshot
+from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema import deploying
 from lbsync.schema.confirming import LIFE_S
 from lbsync.schema.decode import encode
@@ -51,6 +51,27 @@ class Hold(msgspec.Struct):
     def is_sure(self) -> bool:
         """Whether etcd still holds the lease for certain."""
         return self.lease.remaining() > 0.0
+
+
+class HoldFence(msgspec.Struct, frozen=True, eq=False):
+    """A `provider.Fence` that stands as long as a hold does."""
+
+    store: Transactional
+    app: ServiceId
+    hold: Hold
+
+    @property
+    def token(self) -> str:
+        """The name of the question, which is drawn for each hold."""
+        return self.hold.question.rpartition("/")[2]
+
+    def check(self) -> None:
+        """Ask etcd; that the lease has not run out by this process's clock would not be enough: it may have been
+        frozen since it looked."""
+        key = deploying.lock_key(self.app)
+        item = self.store.get(key)
+        if item is None or item.create_revision != self.hold.revision:
+            raise Conflict(f"{self.app}: another process has gone on with it")
 
 
 class Ledger:
@@ -100,6 +121,10 @@ class Ledger:
     def fence(self, app: ServiceId, hold: Hold) -> Expect:
         """Return the guard of every write of whoever holds an app."""
         return Expect(deploying.lock_key(app), create_revision=hold.revision)
+
+    def fence_outside(self, app: ServiceId, hold: Hold) -> HoldFence:
+        """Return the same for what is changed outside of etcd."""
+        return HoldFence(self.store, app, hold)
 
     def asking(self, app: ServiceId, hold: Hold) -> Put:
         """Return the write that asks all hosts anew, and to tell at once when they have verified it."""
@@ -167,9 +192,9 @@ class Ledger:
 
     def deployments(self, app: ServiceId) -> list[DeploymentRecord]:
         """Return the deployments of an app that are remembered, the newest first. Raises `Unavailable`."""
-        folder = deploying.deployments_folder(app)
-        items = self.store.read([], [folder]).items
-        return list(deploying.readable(DeploymentRecord, items, folder).values())[::-1]
+        items = self.store.read([], [deploying.deployments_folder(app)]).items
+        found = deploying.readable(DeploymentRecord, items, "")
+        return [found[key] for key in reversed(_in_order(items)) if key in found]
 
     def apps(self) -> tuple[dict[ServiceId, VersionsRecord], list[str]]:
         """Return all apps that were ever deployed, and what is wrong with records of others that cannot be read.
@@ -198,7 +223,7 @@ class Ledger:
         many. Raises `Unavailable`."""
         folder = deploying.deployments_folder(app)
         log = f"{self._prefix}{HISTORY}"
-        names = sorted(self.store.read([], [folder]).items)
+        names = _in_order(self.store.read([], [folder]).items)
         for key in names[: max(0, len(names) - KEPT)][:1]:
             events = deploying.events_folder(app, key.removeprefix(folder))
             keys = sorted(self.store.read([], [events]).items)[:100]
@@ -213,9 +238,15 @@ class Ledger:
 
 
 def new_id(now: float | None = None) -> str:
-    """Return an id for a deployment that begins now; ids sort by time."""
-    at = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return f"{at}-{secrets.token_hex(3)}"
+    """Return an id for a deployment that begins now; ids sort by time, to a fraction of a millisecond."""
+    moment = time.time() if now is None else now
+    at = time.strftime("%Y%m%d-%H%M%S", time.gmtime(moment))
+    return f"{at}-{int(moment % 1 * 0x10000):04x}{secrets.token_hex(1)}"
+
+
+def _in_order(items: Mapping[str, Item]) -> list[str]:
+    """Return the keys in the order in which they were written first: by etcd, not by anybody's clock."""
+    return sorted(items, key=lambda key: (items[key].create_revision, key))
 
 
 def released(hold: Hold | None) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from lbsync import log
 from lbsync.deployer.decision import Act
 from lbsync.deployer.observed import Observed
-from lbsync.deployer.provider import Gate, GateView, Provider
+from lbsync.deployer.provider import Fence, Gate, GateView, Provider
 from lbsync.errors import Rejected, Unavailable
 from lbsync.model.deploying import BEFORE_TRAFFIC, DeploymentRecord, Phase
 from lbsync.schema.keys import ServiceId
@@ -48,11 +48,11 @@ class Making:
         done, failed = frozenset(self._done), self._failed_act
         return msgspec.structs.replace(seen, gate=self._view, done=done, failed_act=failed)
 
-    def do(self, record: DeploymentRecord, act: Act) -> bool:
-        """Have something done; return whether it is."""
+    def do(self, record: DeploymentRecord, act: Act, fence: Fence) -> bool:
+        """Have something done; return whether it is. Raises `Conflict` where another process has gone on."""
         self.trouble = ""
         try:
-            is_done = self._ask(record, act)
+            is_done = self._ask(record, act, fence)
         except Unavailable as error:
             self.trouble = one_line(str(error))
             return False
@@ -63,20 +63,20 @@ class Making:
             self._done.add(act)
         return is_done
 
-    def _ask(self, record: DeploymentRecord, act: Act) -> bool:
+    def _ask(self, record: DeploymentRecord, act: Act, fence: Fence) -> bool:
         provider, app, version = self._provider, self._app, record.version
         old = record.old if isinstance(record.old, msgspec.Struct) else None
         if act == "provision":
-            provider.provision(app, version)
+            provider.provision(app, version, fence, old)
             self._gate, self._looked_at = provider.gate(app, version), float("-inf")
         elif act == "publish":
-            provider.publish(app, version, old)
+            provider.publish(app, version, fence, old)
         elif act == "publish old" and old is not None:
-            provider.publish(app, old)
+            provider.publish(app, old, fence)
         elif act == "remove":
-            return provider.remove(app, version)
+            return provider.remove(app, version, fence)
         elif act == "remove app":
-            return provider.remove_app(app)
+            return provider.remove_app(app, fence)
         return True
 
     def _look(self, record: DeploymentRecord) -> None:

@@ -36,6 +36,8 @@ class Observed(msgspec.Struct, frozen=True):
     """Group to the names of its servers that are to take traffic."""
     written: int = 0
     """The newest revision that wrote the service or the new group."""
+    kept: frozenset[str] = frozenset()
+    """Groups of versions that are kept warm after an earlier deployment."""
     gate: GateView | None = None
     """How the provider's gate stands; None: it was not asked yet."""
     done: frozenset[str] = frozenset()

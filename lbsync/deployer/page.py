@@ -174,6 +174,7 @@ def observe(page: Page, group: str, answers: Snapshot | None, asked: int) -> Obs
             for name, record in page.groups().items()
         },
         written=page.written(group),
+        kept=frozenset(one.version.group for one in page.versions().warm),
     )
 
 

@@ -3,6 +3,10 @@
 All of it is called from the runner's thread, may block for some seconds, and may be called again at any time, also by
 another process: what is there already stays as it is. It raises `Unavailable` where something outside does not answer,
 so that it is called again; `Rejected` where that would be of no use, so that the deployment fails with this sentence.
+
+What changes something takes a `Fence`: who was frozen, or cut off, until another process went on with the app changes
+nothing more, wherever it was. So it is asked between reading an object and changing it, only what is as it was read
+is changed, and whoever goes on marks what it relies on, so that it is not as others have read it.
 """
 
 from collections.abc import Mapping
@@ -13,6 +17,19 @@ import msgspec
 from lbsync.model.deploying import ProviderKind, VersionRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
+
+
+class Fence(Protocol):
+    """Whether this process is still the one that works on an app."""
+
+    @property
+    def token(self) -> str:
+        """What marks objects; nobody else who ever worked on the app has the same."""
+        ...
+
+    def check(self) -> None:
+        """Raise `Conflict` where it is not, `Unavailable` where nobody can tell."""
+        ...
 
 
 class GateView(msgspec.Struct, frozen=True):
@@ -55,8 +72,15 @@ class Provider(Protocol):
         anything begins."""
         ...
 
-    def provision(self, app: ServiceId, version: VersionRecord, /) -> None:
-        """Have the version made, beside those that are there."""
+    def provision(
+        self,
+        app: ServiceId,
+        version: VersionRecord,
+        fence: Fence,
+        live: VersionRecord | None = None,
+        /,
+    ) -> None:
+        """Have the version made, beside those that are there. `live`: another version that has to stay meanwhile."""
         ...
 
     def gate(self, app: ServiceId, version: VersionRecord, /) -> Gate:
@@ -64,26 +88,31 @@ class Provider(Protocol):
         ...
 
     def publish(
-        self, app: ServiceId, version: VersionRecord, live: VersionRecord | None = None, /
+        self,
+        app: ServiceId,
+        version: VersionRecord,
+        fence: Fence,
+        live: VersionRecord | None = None,
+        /,
     ) -> None:
         """Put what the version says of its service in force (hosts, checks, …): once it is healthy, and before
         balancers are asked; of the old version, when the new one is taken back. `live`: another version that serves
         meanwhile. Raises `Rejected` where that one would not survive it."""
         ...
 
-    def scale_away(self, app: ServiceId, version: VersionRecord, /) -> bool:
+    def scale_away(self, app: ServiceId, version: VersionRecord, fence: Fence, /) -> bool:
         """Have the version's servers ended; return whether none is left."""
         ...
 
-    def remove(self, app: ServiceId, version: VersionRecord, /) -> bool:
+    def remove(self, app: ServiceId, version: VersionRecord, fence: Fence, /) -> bool:
         """Have all of the version removed; return whether nothing of it is left."""
         ...
 
-    def unpublish(self, app: ServiceId, /) -> None:
+    def unpublish(self, app: ServiceId, fence: Fence, /) -> None:
         """Have nobody lead to the app any more; its versions stay as they are."""
         ...
 
-    def remove_app(self, app: ServiceId, /) -> bool:
+    def remove_app(self, app: ServiceId, fence: Fence, /) -> bool:
         """Have all of the app removed; return whether nothing of it is left."""
         ...
 

@@ -29,7 +29,9 @@ def revert(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
         notice = f"{names} may still serve {group}: silent since before it was put back"
         return msgspec.structs.replace(_end(record, now, notice=notice), leaves=True)
     is_first = is_ours and record.previous is UNSET
-    for act in _removals(record, is_needed=not has_traffic, is_first=is_first):
+    # What was there before is as it was: it stays for as long as it was kept anyway.
+    is_needed = not has_traffic and group not in seen.kept
+    for act in _removals(record, is_needed=is_needed, is_first=is_first):
         if act not in seen.done:
             return Decision(
                 record, act=act, waits=seen.failed_act or "the new version to be removed"

@@ -18,8 +18,9 @@ from lbsync.deployer.making import Making
 from lbsync.deployer.observed import Observed
 from lbsync.deployer.page import Page, observe
 from lbsync.deployer.phases import decide
-from lbsync.deployer.provider import Provider
+from lbsync.deployer.provider import Fence, Provider
 from lbsync.deployer.routing import NOWHERE
+from lbsync.deployer.versions.leftovers import remove_leftovers
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.fleet.history import is_denied
 from lbsync.model.deploying import DeploymentRecord, EventRecord, ProviderKind
@@ -60,6 +61,7 @@ class Run:
         self._making: Making | None = None
         self._waits_at = float("-inf")
         self._announced: Act = ""
+        self._has_ended_it = False
         self.record: DeploymentRecord | None = None
         """As it was read or written last."""
         self.waits = ""
@@ -93,7 +95,7 @@ class Run:
         if record.is_ended:
             self.waits = ""
             self.end()
-            return None
+            return self._after(record)
         if not self._holds(page):
             return self._take(page)
         making = self._making = self._making or Making(
@@ -107,7 +109,7 @@ class Run:
         self.waits = decision.waits
         if decision.act:
             self._announce(page, record, decision.act)
-            is_done = making.do(record, decision.act)
+            is_done = making.do(record, decision.act, self._fence())
             self.waits = "; ".join(filter(None, (self.waits, making.trouble)))
             return 0.0 if is_done else LOOK_S
         self._note_waits(page, record)
@@ -123,6 +125,16 @@ class Run:
             self.end()
             return False
         return True
+
+    def _after(self, record: DeploymentRecord) -> float | None:
+        """See to what this process may have made since another one went on; None: nothing is left of that."""
+        making = self._making
+        if making is None or making.is_idle or self._has_ended_it:
+            return None
+        provider = self._tools.providers[record.provider]()
+        if remove_leftovers(self._ledger, provider, self._app, record.version, self._tools.ttl):
+            return None
+        return LOOK_S
 
     def _take(self, page: Page) -> float:
         lock = page.lock
@@ -224,6 +236,7 @@ class Run:
         if asks:
             hold.asked = revision
         self.record = msgspec.structs.replace(record, events=record.events + len(events))
+        self._has_ended_it = record.is_ended
         if record.is_ended:
             self._ledger.forget_oldest(self._app)
 
@@ -231,6 +244,11 @@ class Run:
         if self._hold is None or not self._hold.is_sure:
             raise Conflict("the lock may have run out")
         return self._ledger.commit(expect, ops)
+
+    def _fence(self) -> Fence:
+        if self._hold is None:
+            raise Conflict("nobody holds it here")
+        return self._ledger.fence_outside(self._app, self._hold)
 
     def _announce(self, page: Page, record: DeploymentRecord, act: Act) -> None:
         """Say that what is to be removed is meant, so that no publisher and no agent holds it."""

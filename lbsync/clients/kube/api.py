@@ -97,11 +97,15 @@ class Client:
 
     def get(self, kind: Kind[T], namespace: str, name: str) -> T:
         """Return one object. Raises `Rejected` when it cannot be read."""
+        return self.get_at(kind, namespace, name)[0]
+
+    def get_at(self, kind: Kind[T], namespace: str, name: str) -> tuple[T, str]:
+        """Return one object, and the resourceVersion it was read at. Raises as `get`."""
         what, path = self._place("get", kind, namespace or None, name)
         entry = kind.read(self._transport.fetch(Request(what=what, path=path, accept=kind.accept)))
         if entry.value is None:
             raise Rejected(f"{what}: {entry.problem}")
-        return entry.value
+        return entry.value, entry.version
 
     def watch(
         self,
@@ -162,8 +166,9 @@ class Client:
         """Make an object, or bring it to what `body` says, by server-side apply: what `body` said before under
         the same `manager`, and does not say any more, goes; fields of others stay.
 
-        With a `uid` in `body` only that very object is changed. Raises `Conflict`, naming the fields, where
-        somebody else has set one of them.
+        With a `uid` in `body` only that very object is changed, with a `resourceVersion` only as long as it is as
+        it was read; else it raises `Conflict`. Raises `Disputed`, naming the fields, where somebody else has set
+        one of them.
         """
         name = body["metadata"]["name"]
         what, path = self._place("apply", kind, namespace, name)
@@ -181,16 +186,18 @@ class Client:
         *,
         manager: str,
     ) -> T:
-        """Change an object by a merge patch (RFC 7386); with a `uid` in it, only that very object."""
+        """Change an object by a merge patch (RFC 7386). `uid` and `resourceVersion` in it are as in `apply`."""
         what, path = self._place("patch", kind, namespace, name)
         return self._write(kind, Request(what=what, path=path, query={"fieldManager": manager},
                                          method="PATCH", content_type="application/merge-patch+json",
                                          body=msgspec.json.encode(change)))  # fmt: skip
 
-    def delete(self, kind: Kind[T], namespace: str, name: str, uid: str) -> None:
-        """Delete this very object; what it owns is deleted by the cluster afterwards."""
+    def delete(self, kind: Kind[T], namespace: str, name: str, uid: str, version: str) -> None:
+        """Delete this very object, if it is as it was read at this resourceVersion; what it owns is deleted by the
+        cluster afterwards. Raises `Conflict` where it is not."""
         what, path = self._place("delete", kind, namespace, name)
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        preconditions = {"uid": uid, "resourceVersion": version}
+        options = {"propagationPolicy": "Background", "preconditions": preconditions}
         body = msgspec.json.encode({"kind": "DeleteOptions", "apiVersion": "v1"} | options)
         self._transport.fetch(Request(what=what, path=path, method="DELETE", body=body))
 

@@ -83,6 +83,10 @@ class Forbidden(Rejected):
     """Raised on 403: the credentials are good, and may not do this."""
 
 
+class Disputed(Conflict):
+    """Raised on 409 where an object is as it was read, but somebody else has set a field that is applied."""
+
+
 class NotFound(Rejected):
     """Raised on 404: no such object, or the server does not serve this API version."""
 
@@ -109,6 +113,8 @@ def refusal(what: str, code: int, status: Status, retry_after: float | None = No
             asked = float(status.details.retry_after_seconds)
         wait = None if asked is None else min(max(asked, 0), LONGEST_WAIT)
         return ApiUnavailable(told, code, wait)
+    if code == 409 and _is_disputed(status):
+        return Disputed(told)
     meaning, cure = _MEANINGS.get(code, (Rejected, ""))
     return meaning(told + cure)
 
@@ -126,5 +132,13 @@ _MEANINGS: dict[int, tuple[type[LbsyncError], str]] = {
 
 
 def _from_the_future(status: Status) -> bool:
+    return _has_cause(status, "ResourceVersionTooLarge")
+
+
+def _is_disputed(status: Status) -> bool:
+    return _has_cause(status, "FieldManagerConflict")
+
+
+def _has_cause(status: Status, reason: str) -> bool:
     causes = (status.details and status.details.causes) or []
-    return any(cause.reason == "ResourceVersionTooLarge" for cause in causes)
+    return any(cause.reason == reason for cause in causes)

@@ -1,19 +1,39 @@
-"""The objects of one app in its cluster: found by its marks, changed by their uid, so that nothing else can be."""
+"""The objects of one app in its cluster: found by its marks, and changed only where they are as they were read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
-from lbsync.clients.kube import DEPLOYMENTS, EVENTS, POD_STATES, SERVICES, Client
-from lbsync.clients.kube.errors import Forbidden, NotFound, Unauthorized
+import msgspec
+
+from lbsync.clients.kube import DEPLOYMENTS, EVENTS, POD_STATES, SERVICES, Client, Kind
+from lbsync.clients.kube.errors import Disputed, Forbidden, NotFound, Unauthorized
 from lbsync.deployer.kubernetes import manifests
+from lbsync.deployer.provider import Fence
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.kube_objects import Deployment, Event, PodState, Service
+
+T = TypeVar("T", Deployment, Service)
+
+
+class Found(msgspec.Struct, Generic[T], frozen=True):
+    """An object as it was read."""
+
+    value: T
+    version: str
+    """resourceVersion."""
+
+    def as_read(self, **more: Any) -> manifests.Object:
+        """Return the metadata with which only this very object is changed, and only as it was read."""
+        uid = self.value.uid
+        return {**more, "uid": uid, "resourceVersion": self.version}
 
 
 class AppCluster:
     """What is there of one app.
 
-    Every method raises `Unavailable` where it may go well the next time: also where it is forbidden, which an API
+    What changes something asks the fence once it has read what it is about, and raises as that does. Every
+    method raises `Unavailable` where it may go well the next time: also where it is forbidden, which an API
     server that starts says for a moment of everything (measured, 1.36).
     """
 
@@ -22,33 +42,28 @@ class AppCluster:
         self.namespace = namespace
         self.app = app
 
-    def deployment(self, number: int) -> Deployment | None:
+    def deployment(self, number: int) -> Found[Deployment] | None:
         """Return a version's Deployment, whoever made it."""
-        name = manifests.deployment_name(self.app, number)
-        with _patience():
-            try:
-                return self._client.get(DEPLOYMENTS, self.namespace, name)
-            except NotFound:
-                return None
+        return self._get(DEPLOYMENTS, manifests.deployment_name(self.app, number))
 
-    def own_deployment(self, number: int) -> Deployment | None:
+    def own_deployment(self, number: int) -> Found[Deployment] | None:
         """Return a version's Deployment, if the deployer made it."""
         found = self.deployment(number)
-        return found if found and manifests.is_ours(found.labels, self.app) else None
+        return found if found and manifests.is_ours(found.value.labels, self.app) else None
 
-    def deployments(self) -> list[Deployment]:
+    def deployments(self) -> list[Found[Deployment]]:
         """Return those of all versions."""
         with _patience():
             listed = self._client.list_all(DEPLOYMENTS, self.namespace, self._selector())
-        return [entry.value for entry in listed.entries if entry.value is not None]
+        return [
+            Found(entry.value, entry.version)
+            for entry in listed.entries
+            if entry.value is not None
+        ]  # fmt: skip
 
-    def service(self) -> Service | None:
+    def service(self) -> Found[Service] | None:
         """Return the Service of the app's name, whoever made it."""
-        with _patience():
-            try:
-                return self._client.get(SERVICES, self.namespace, self.app)
-            except NotFound:
-                return None
+        return self._get(SERVICES, self.app)
 
     def pods(self, number: int | None = None) -> list[PodState]:
         """Return the pods of a version, or of all; those that end, too."""
@@ -75,44 +90,74 @@ class AppCluster:
             self.namespace, pod, container, lines=lines, previous=previous
         )  # fmt: skip
 
-    def apply_service(self, made: manifests.Object, there: Service | None) -> None:
-        """Make the Service, or bring it to this form. Raises `Rejected` where somebody else has changed it."""
-        with _patience(), _nobody_else():
-            self._client.apply(
-                SERVICES, self.namespace, _with_uid(made, there), manager=manifests.MANAGER
-            )
+    def make_service(self, made: manifests.Object, fence: Fence) -> Found[Service]:
+        """Make the Service, as far as that is the same for all versions; it is not published yet."""
+        fence.check()
+        with _patience(), _once_more():
+            self._client.create(SERVICES, self.namespace, manifests.bare_service(made))
+        found = self.service()
+        if found is None:
+            raise Unavailable(f"Service {self.namespace}/{self.app} is gone: it is made anew")
+        return found
 
-    def apply_deployment(self, made: manifests.Object) -> None:
+    def apply_service(
+        self, made: manifests.Object, there: Found[Service] | None, fence: Fence
+    ) -> None:
+        """Bring the Service to this form. Raises `Rejected` where somebody else has changed it."""
+        found = there or self.make_service(made, fence)
+        metadata = made["metadata"]
+        holder = {**metadata["annotations"], manifests.HOLDER: fence.token}
+        body = {**made, "metadata": {**metadata, **found.as_read(annotations=holder)}}
+        fence.check()
+        with _patience(), _once_more():
+            self._client.apply(SERVICES, self.namespace, body, manager=manifests.MANAGER)
+
+    def make_deployment(self, made: manifests.Object, fence: Fence) -> None:
         """Make a Deployment."""
-        with _patience(), _nobody_else():
-            self._client.apply(DEPLOYMENTS, self.namespace, made, manager=manifests.MANAGER)
+        made["metadata"]["annotations"][manifests.HOLDER] = fence.token
+        fence.check()
+        with _patience(), _once_more():
+            self._client.create(DEPLOYMENTS, self.namespace, made)
 
-    def scale(self, found: Deployment, replicas: int) -> None:
-        """Have so many pods of a version."""
-        change = {"metadata": {"uid": found.uid}, "spec": {"replicas": replicas}}
+    def hold_deployment(self, found: Found[Deployment], fence: Fence, replicas: int) -> None:
+        """Have so many pods of a version, and nobody change it who has read it before."""
+        if (there := found.value).replicas == replicas and (
+            there.annotations.get(manifests.HOLDER) == fence.token
+        ):
+            return
+        holder = {manifests.HOLDER: fence.token}
+        change: manifests.Object = {"metadata": found.as_read(annotations=holder)}
+        if there.replicas != replicas:
+            change["spec"] = {"replicas": replicas}
+        fence.check()
         with _patience(), _once_more():
             self._client.patch(
-                DEPLOYMENTS, self.namespace, found.name, change, manager=manifests.MANAGER
+                DEPLOYMENTS, self.namespace, there.name, change, manager=manifests.MANAGER
             )
 
-    def delete_deployment(self, found: Deployment) -> None:
+    def delete_deployment(self, found: Found[Deployment], fence: Fence) -> None:
         """Delete a Deployment, and its pods after it."""
-        with _patience(), _once_more():
-            self._client.delete(DEPLOYMENTS, self.namespace, found.name, found.uid)
+        self._delete(DEPLOYMENTS, found, fence)
 
-    def delete_service(self, found: Service) -> None:
+    def delete_service(self, found: Found[Service], fence: Fence) -> None:
         """Delete the Service."""
+        self._delete(SERVICES, found, fence)
+
+    def _get(self, kind: Kind[T], name: str) -> Found[T] | None:
+        with _patience():
+            try:
+                return Found(*self._client.get_at(kind, self.namespace, name))
+            except NotFound:
+                return None
+
+    def _delete(self, kind: Kind[T], found: Found[T], fence: Fence) -> None:
+        fence.check()
+        name, uid = found.value.name, found.value.uid
         with _patience(), _once_more():
-            self._client.delete(SERVICES, self.namespace, found.name, found.uid)
+            self._client.delete(kind, self.namespace, name, uid, found.version)
 
     def _selector(self) -> str:
         return f"{manifests.MANAGED_BY}={manifests.MANAGER},{manifests.APP}={self.app}"
-
-
-def _with_uid(made: manifests.Object, there: Service | None) -> manifests.Object:
-    if there is None:
-        return made
-    return {**made, "metadata": {**made["metadata"], "uid": there.uid}}
 
 
 @contextmanager
@@ -124,21 +169,15 @@ def _patience() -> Iterator[None]:
 
 
 @contextmanager
-def _nobody_else() -> Iterator[None]:
-    try:
-        yield
-    except Conflict as error:
-        raise Rejected(
-            f"{error}; somebody else has set that by hand: put it back, or into the app's document"
-        ) from error
-
-
-@contextmanager
 def _once_more() -> Iterator[None]:
-    """What was to be changed is gone, or another one by now: it is looked at again."""
+    """What was to be changed is gone, or not as it was read: it is looked at again."""
     try:
         yield
     except NotFound:
         return
+    except Disputed as error:
+        raise Rejected(
+            f"{error}; somebody else has set that by hand: put it back, or into the app's document"
+        ) from error
     except Conflict as error:
         raise Unavailable(str(error)) from error

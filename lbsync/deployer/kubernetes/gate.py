@@ -51,14 +51,15 @@ class KubernetesGate:
 
     def look(self) -> GateView:
         """Look once more. Raises `Unavailable` where the API server does not answer."""
-        deployment = self._cluster.deployment(self._number)
-        if deployment is None:
+        made = self._cluster.deployment(self._number)
+        if made is None:
             name = manifests.deployment_name(self._app.name, self._number)
             return GateView(
                 is_made=False,
                 is_done=False,
                 failed=f"Deployment {name} is not there any more: somebody has removed it",
             )
+        deployment = made.value
         found = pods.living(self._cluster.pods(self._number))
         if (failed := self._failure(deployment, found)) is not None:
             return failed

@@ -26,6 +26,10 @@ APP = f"{OURS}app"
 VERSION = f"{OURS}version"
 DEPLOYMENT = f"{OURS}deployment"
 """Annotation of a Deployment: which deployment made it."""
+HOLDER = "deployer.lbsync.io/holder"
+"""Annotation of a Service and of Deployments: who worked on it last. It is there so that each who goes on changes the
+object: who has read it before, and was frozen since, does not find it as it was. (The publisher judges all that begins
+with `lbsync.io/`.)"""
 Object = dict[str, Any]
 
 
@@ -87,6 +91,16 @@ def service(app: App) -> Object:
     }
     found: Object = as_plain(made)
     return found
+
+
+def bare_service(made: Object) -> Object:
+    """Return what of a Service is the same for all versions. By it a Service is made, which fails where there is one;
+    an apply would change that one, and claim fields under two names that an apply then disputes with itself."""
+    metadata, spec = made["metadata"], made["spec"]
+    labels = {name: text for name, text in metadata["labels"].items() if name != PUBLISH_LABEL}
+    kept = {name: spec[name] for name in ("type", "clusterIP", "selector")}
+    names = {name: metadata[name] for name in ("name", "namespace")}
+    return {**made, "metadata": {**names, "labels": labels}, "spec": kept}
 
 
 def annotations(app: App) -> dict[str, str]:

@@ -15,6 +15,7 @@ from lbsync.deployer.kubernetes.document import App
 from lbsync.deployer.kubernetes.gate import KubernetesGate
 from lbsync.deployer.kubernetes.publication import published
 from lbsync.deployer.kubernetes.warnings import warnings
+from lbsync.deployer.provider import Fence
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Snapshot
@@ -55,20 +56,30 @@ class Kubernetes:
         self._try(made)
         return told
 
-    def provision(self, app: ServiceId, version: VersionRecord, /) -> None:
+    def provision(
+        self,
+        app: ServiceId,
+        version: VersionRecord,
+        fence: Fence,
+        live: VersionRecord | None = None,
+        /,
+    ) -> None:
         """Have the version's Deployment made, and the Service where there is none yet."""
         made = document.from_plain(version.document)
         cluster = self._of(app)
+        if live is not None and (serving := cluster.own_deployment(live.number)) is not None:
+            cluster.hold_deployment(serving, fence, serving.value.replicas)
         service = cluster.service()
         if service is None:
-            cluster.apply_service(manifests.service(made), None)
+            cluster.apply_service(manifests.service(made), None, fence)
         else:
-            manifests.refuse_foreign(f"Service {app}", service.labels, app.name)
-        there = cluster.deployment(version.number)
-        if there is None:
+            manifests.refuse_foreign(f"Service {app}", service.value.labels, app.name)
+        found = cluster.deployment(version.number)
+        if found is None:
             wanted = manifests.deployment(made, version.number, version.deployment)
-            cluster.apply_deployment(wanted)
+            cluster.make_deployment(wanted, fence)
             return
+        there = found.value
         what = f"Deployment {app.ns}/{there.name}"
         manifests.refuse_foreign(what, there.labels, app.name)
         if there.annotations.get(manifests.DEPLOYMENT) != version.deployment:
@@ -79,8 +90,7 @@ class Kubernetes:
             )
         if there.deleting:
             raise Unavailable(f"{what} is being deleted: once it is gone it is made anew")
-        if there.replicas == 0:
-            cluster.scale(there, made.replicas)
+        cluster.hold_deployment(found, fence, there.replicas or made.replicas)
 
     def gate(self, app: ServiceId, version: VersionRecord, /) -> KubernetesGate:
         """Return what tells when the version is healthy."""
@@ -89,7 +99,12 @@ class Kubernetes:
         return KubernetesGate(self._client, made, version.number)
 
     def publish(
-        self, app: ServiceId, version: VersionRecord, live: VersionRecord | None = None, /
+        self,
+        app: ServiceId,
+        version: VersionRecord,
+        fence: Fence,
+        live: VersionRecord | None = None,
+        /,
     ) -> None:
         """Put what the version says of its service in force. `live`: what serves now, and has to get through a
         check that changes; raises `Rejected` where it would not."""
@@ -97,48 +112,48 @@ class Kubernetes:
         cluster = self._of(app)
         there = cluster.service()
         if there is not None:
-            manifests.refuse_foreign(f"Service {app}", there.labels, app.name)
+            manifests.refuse_foreign(f"Service {app}", there.value.labels, app.name)
             if live is not None:
                 serving = pods.living(cluster.pods(live.number))
-                refuse_a_check_that_live_pods_fail(made, there, serving)
-        cluster.apply_service(manifests.service(made), there)
+                refuse_a_check_that_live_pods_fail(made, there.value, serving)
+        cluster.apply_service(manifests.service(made), there, fence)
 
-    def scale_away(self, app: ServiceId, version: VersionRecord, /) -> bool:
+    def scale_away(self, app: ServiceId, version: VersionRecord, fence: Fence, /) -> bool:
         """Have the version's pods ended; return whether none is left."""
         cluster = self._of(app)
         there = cluster.own_deployment(version.number)
-        if there is not None and there.replicas:
-            cluster.scale(there, 0)
+        if there is not None and there.value.replicas:
+            cluster.hold_deployment(there, fence, 0)
         return not cluster.pods(version.number)
 
-    def remove(self, app: ServiceId, version: VersionRecord, /) -> bool:
+    def remove(self, app: ServiceId, version: VersionRecord, fence: Fence, /) -> bool:
         """Have the version's Deployment deleted; return whether nothing of it is left. What somebody else made
         is left alone."""
         cluster = self._of(app)
         there = cluster.own_deployment(version.number)
         if there is None:
             return not cluster.pods(version.number)
-        if there.annotations.get(manifests.DEPLOYMENT) != version.deployment:
+        if there.value.annotations.get(manifests.DEPLOYMENT) != version.deployment:
             return True
-        if not there.deleting:
-            cluster.delete_deployment(there)
+        if not there.value.deleting:
+            cluster.delete_deployment(there, fence)
         return False
 
-    def unpublish(self, app: ServiceId, /) -> None:
+    def unpublish(self, app: ServiceId, fence: Fence, /) -> None:
         """Have the Service deleted, so that the publisher takes the app out of etcd."""
         cluster = self._of(app)
         service = cluster.service()
-        if service is not None and manifests.is_ours(service.labels, app.name):
-            cluster.delete_service(service)
+        if service is not None and manifests.is_ours(service.value.labels, app.name):
+            cluster.delete_service(service, fence)
 
-    def remove_app(self, app: ServiceId, /) -> bool:
+    def remove_app(self, app: ServiceId, fence: Fence, /) -> bool:
         """Have all of the app deleted; return whether nothing of it is left."""
-        self.unpublish(app)
+        self.unpublish(app, fence)
         cluster = self._of(app)
         there = cluster.deployments()
         for found in there:
-            if not found.deleting:
-                cluster.delete_deployment(found)
+            if not found.value.deleting:
+                cluster.delete_deployment(found, fence)
         return not there and not cluster.pods()
 
     def image(self, app: ServiceId, version: VersionRecord, /) -> str:

@@ -49,7 +49,8 @@ def end_old_versions(ledger: Ledger, providers: Providers, app: ServiceId, ttl: 
         expect = [*guards, page.as_read(name), page.as_read(page.keys.route)]
         hold.revision = ledger.commit(expect, [*ops, *_announced(ledger, page, ending)])
         provider = providers[_kind(page)]()
-        gone = [one for one in ending if provider.remove(app, one.version)]
+        fence = ledger.fence_outside(app, hold)
+        gone = [one for one in ending if provider.remove(app, one.version, fence)]
         left = tuple(one for one in versions.warm if one not in (*gone, *routed))
         if left != versions.warm:
             after = msgspec.structs.replace(versions, warm=left)

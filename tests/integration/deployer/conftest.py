@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from harness.etcd import Etcd, open_etcd
 from harness.fake_kube import Controllers, FakeKube
 from harness.fake_kube.web_pods import WebPods
 from harness.wait import wait_until
+from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.kube import Client
 from lbsync.deployer.kubernetes import document, manifests
 from lbsync.deployer.kubernetes.document import App
 from lbsync.deployer.kubernetes.provider import Kubernetes
+from lbsync.deployer.ledger import Ledger
 from lbsync.deployer.provider import Gate, GateView
 from lbsync.model.deploying import VersionRecord
 from lbsync.schema.keys import ServiceId
@@ -29,6 +32,18 @@ probe: {{path: /health, interval: 1ms, timeout: 500ms, good: 2}}
 """
 
 CART = ServiceId("shop", "cart")
+
+
+class Alone:
+    """The fence of somebody whom nobody else follows."""
+
+    token = "alone"
+
+    def check(self) -> None:
+        """Raise nothing."""
+
+
+ALONE = Alone()
 Versions = Callable[..., VersionRecord]
 
 
@@ -91,3 +106,15 @@ def version_of(app_of: Callable[[str], App]) -> Versions:
         return VersionRecord(manifests.group_of(number), number, plain, f"deployment-{number}")
 
     return make
+
+
+@pytest.fixture
+def store(hosts_etcd: Etcd) -> Iterator[EtcdSource]:
+    source = open_etcd(hosts_etcd.urls, "/lbsync-deploy/")
+    yield source
+    source.close()
+
+
+@pytest.fixture
+def ledger(store: EtcdSource) -> Ledger:
+    return Ledger(store, "/lbsync/", "a test")

@@ -1,11 +1,9 @@
 """Old versions whose time is up are ended, whole, by one deployer, and never where they have requests."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
-from harness.etcd import Etcd, open_etcd
 from harness.fake_kube import Controllers, FakeKube
 from harness.wait import wait_until
 from lbsync.clients.etcd.source import EtcdSource
@@ -19,21 +17,9 @@ from lbsync.schema import deploying
 from lbsync.schema.confirming import confirmations
 from lbsync.schema.decode import encode
 from lbsync.values.names import Address, ServerName
-from tests.integration.deployer.conftest import CART, Versions
+from tests.integration.deployer.conftest import ALONE, CART, Versions
 
 PAST, FUTURE = "2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def store(hosts_etcd: Etcd) -> Iterator[EtcdSource]:
-    source = open_etcd(hosts_etcd.urls, "/lbsync-deploy/")
-    yield source
-    source.close()
-
-
-@pytest.fixture
-def ledger(store: EtcdSource) -> Ledger:
-    return Ledger(store, "/lbsync/", "a test")
 
 
 def put(store: EtcdSource, **values: object) -> None:
@@ -53,7 +39,7 @@ def standing(
     """Version 3 is live, 2 is kept, and the time of 1 is up; all have pods."""
     one, two, three = (version_of(number, image=f"cart:{number}") for number in (1, 2, 3))
     for version in (one, two, three):
-        provider.provision(CART, version)
+        provider.provision(CART, version, ALONE)
     warm = (WarmRecord(one, PAST), WarmRecord(two, FUTURE))
     found = VersionsRecord(4, live=three, warm=warm)
     put(store, **{

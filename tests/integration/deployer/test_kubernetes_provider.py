@@ -19,7 +19,7 @@ from lbsync.errors import Rejected, Unavailable
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.keys import ServiceId
-from tests.integration.deployer.conftest import CART, Versions, opened
+from tests.integration.deployer.conftest import ALONE, CART, Versions, opened
 
 NOTHING = Snapshot(1, 0, {})
 
@@ -37,7 +37,7 @@ def test_a_version_is_made_beside_the_other_ones_found_well_and_taken_away(
 ) -> None:
     one, two = version_of(1), version_of(2, image="cart:2")
     for version in (one, two):
-        provider.provision(CART, version)
+        provider.provision(CART, version, ALONE)
         view = opened(provider.gate(CART, version))
         assert view.is_done, view
         assert view.detail == "2 of 2 pods are ready, 2 by the probe of /health"
@@ -45,17 +45,17 @@ def test_a_version_is_made_beside_the_other_ones_found_well_and_taken_away(
     assert names(fake, "Service") == ["cart"]
     assert [len(pods.of(image)) for image in ("cart:1", "cart:2")] == [2, 2]
     assert provider.image(CART, two).startswith("cart@sha256:")
-    wait_until("cart-1 to end", partial(provider.scale_away, CART, one))
+    wait_until("cart-1 to end", partial(provider.scale_away, CART, one, ALONE))
     assert names(fake, "Deployment") == ["cart-1", "cart-2"], "it can be scaled back"
-    provider.provision(CART, one)
+    provider.provision(CART, one, ALONE)
     assert opened(provider.gate(CART, one)).is_done
-    wait_until("cart-1 to go", partial(provider.remove, CART, one))
+    wait_until("cart-1 to go", partial(provider.remove, CART, one, ALONE))
     assert names(fake, "Deployment") == ["cart-2"]
-    provider.unpublish(CART)
-    provider.unpublish(CART)
+    provider.unpublish(CART, ALONE)
+    provider.unpublish(CART, ALONE)
     assert names(fake, "Service") == []
     assert names(fake, "Deployment") == ["cart-2"], "it serves until nobody is led to it"
-    wait_until("all to go", partial(provider.remove_app, CART))
+    wait_until("all to go", partial(provider.remove_app, CART, ALONE))
     assert names(fake, "Deployment") + names(fake, "Service") + names(fake, "Pod") == []
 
 
@@ -63,22 +63,22 @@ def test_what_is_made_once_more_stays_as_it_is(
     fake: FakeKube, provider: Kubernetes, version_of: Versions
 ) -> None:
     """A deployer that takes over begins with the step that the other one was at."""
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     fake.patch("Deployment", "shop", "cart-1", {"spec": {"replicas": 5}})
     before = fake.storage.version
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     assert fake.storage.version == before
 
 
 def test_the_service_says_what_the_version_says_once_it_is_published(
     fake: FakeKube, provider: Kubernetes, version_of: Versions
 ) -> None:
-    provider.provision(CART, version_of(1))
+    provider.provision(CART, version_of(1), ALONE)
     plain = to_plain_with_service(version_of(2), hosts=["new.example"], maxconn=9)
-    provider.publish(CART, plain)
+    provider.publish(CART, plain, ALONE)
     annotations = fake.get("Service", "shop", "cart")["metadata"]["annotations"]  # type: ignore[index]
     assert annotations["lbsync.io/hosts"] == '["new.example"]'
-    provider.publish(CART, version_of(1))
+    provider.publish(CART, version_of(1), ALONE)
     annotations = fake.get("Service", "shop", "cart")["metadata"]["annotations"]  # type: ignore[index]
     assert annotations["lbsync.io/hosts"] == '["cart.example"]'
     assert "lbsync.io/maxconn" not in annotations, "what the new version brought goes with it"
@@ -141,7 +141,7 @@ def test_a_version_that_will_never_be_well_fails_at_once_with_the_reason(
     impatient(monkeypatch)
     fake.logs["cart:1"] = "\n".join([*(f"old {n}" for n in range(50)), "no database"])
     controllers.trouble("cart:1", trouble)
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     gate = provider.gate(CART, version_of())
     wait_until("the pods", lambda: len(fake.objects("Pod")) == 2)
     for pod in fake.objects("Pod"):
@@ -177,7 +177,7 @@ def test_a_trouble_that_passes_is_waited_out(
 ) -> None:
     """A registry that stumbles, a Secret that comes a moment later."""
     controllers.trouble("cart:1", Trouble(waiting="ErrImagePull", message="i/o timeout"))
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     gate = provider.gate(CART, version_of())
     wait_until("the pods", lambda: gate.look().detail.startswith("0 of 2"))
     controllers.trouble("cart:1", None)
@@ -193,7 +193,7 @@ def test_a_node_that_is_being_made_is_waited_for(
 ) -> None:
     impatient(monkeypatch)
     controllers.trouble("cart:1", Trouble(unschedulable="0/1 nodes are available"))
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     wait_until("the pods", lambda: len(fake.objects("Pod")) == 2)
     for pod in fake.objects("Pod"):
         fake.put(event(pod["metadata"]["name"], "TriggeredScaleUp", "pod triggered scale-up"))
@@ -211,7 +211,7 @@ def test_pods_that_a_quota_refuses_end_it_with_what_the_api_server_said(
 ) -> None:
     impatient(monkeypatch)
     controllers.refuse_pods('pods "cart-1-x" is forbidden: exceeded quota: compute')
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     view = opened(provider.gate(CART, version_of()))
     assert view.failed == (
         'Kubernetes makes no pods for cart-1: pods "cart-1-x" is forbidden: exceeded quota: compute'
@@ -223,7 +223,7 @@ def test_the_apps_own_probe_decides_and_says_what_it_was_answered(
 ) -> None:
     """Kubernetes calls the pods ready all the while."""
     pods.prepare = lambda web: setattr(web, "health", 503)
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     gate = provider.gate(CART, version_of())
     wait_until("an answer", lambda: "answers 503" in gate.look().detail)
     assert "2 of 2 pods are ready, 0 by the probe of /health; pod cart-1-" in gate.look().detail
@@ -241,7 +241,7 @@ def test_a_probe_that_is_not_answered_in_time_is_bad(
     slow = more.document | {"probe": {"path": "/slow", "timeout": "50ms", "interval": "1ms"}}
     version = VersionRecord("v1", 1, slow, "deployment-1")
     pods.prepare = lambda web: setattr(web, "is_holding", True)
-    provider.provision(CART, version)
+    provider.provision(CART, version, ALONE)
     gate = provider.gate(CART, version)
     wait_until("no answer", lambda: "no answer in 0.05 s" in gate.look().detail)
 
@@ -251,7 +251,7 @@ def test_without_a_probe_pods_have_to_be_ready_for_more_than_a_moment(
 ) -> None:
     plain = {name: value for name, value in version_of().document.items() if name != "probe"}
     version = VersionRecord("v1", 1, plain, "deployment-1")
-    provider.provision(CART, version)
+    provider.provision(CART, version, ALONE)
     gate = provider.gate(CART, version)
     views: list[GateView] = []
 
@@ -272,18 +272,18 @@ def test_what_somebody_else_made_is_neither_changed_nor_removed(
     with pytest.raises(
         Rejected, match="Service shop/cart is there, and the deployer has not made it"
     ):
-        provider.provision(CART, version_of())
+        provider.provision(CART, version_of(), ALONE)
     with pytest.raises(Rejected, match="has not made it"):
         provider.check(CART, to_plain(app_of("")), NOTHING)
-    assert provider.remove_app(CART)
+    assert provider.remove_app(CART, ALONE)
     assert fake.get("Service", "shop", "cart") == before
     fake.delete("Service", "shop", "cart")
     fake.put(deployment("cart-1", "shop"))
     before = fake.get("Deployment", "shop", "cart-1")
     with pytest.raises(Rejected, match="Deployment shop/cart-1 is there, and the deployer has not"):
-        provider.provision(CART, version_of())
-    assert provider.scale_away(CART, version_of())
-    assert provider.remove(CART, version_of())
+        provider.provision(CART, version_of(), ALONE)
+    assert provider.scale_away(CART, version_of(), ALONE)
+    assert provider.remove(CART, version_of(), ALONE)
     assert fake.get("Deployment", "shop", "cart-1") == before
 
 
@@ -291,11 +291,11 @@ def test_a_version_of_another_deployment_is_left_alone(
     fake: FakeKube, provider: Kubernetes, version_of: Versions
 ) -> None:
     """Another lbsync, with another etcd, counts versions from one as well."""
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     other = VersionRecord("v1", 1, version_of().document, "of-somebody-else")
     with pytest.raises(Rejected, match="is there already, made by deployment deployment-1"):
-        provider.provision(CART, other)
-    assert provider.remove(CART, other)
+        provider.provision(CART, other, ALONE)
+    assert provider.remove(CART, other, ALONE)
     assert names(fake, "Deployment") == ["cart-1"]
 
 
@@ -303,7 +303,7 @@ def test_an_api_server_that_is_away_is_waited_for(
     fake: FakeKube, controllers: Controllers, provider: Kubernetes, version_of: Versions
 ) -> None:
     """Also one that has just been started, and forbids everything until it knows who may do what."""
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     gate = provider.gate(CART, version_of())
     fake.stop()
     with pytest.raises(Unavailable):
@@ -311,7 +311,7 @@ def test_an_api_server_that_is_away_is_waited_for(
     fake.start()
     fake.users[ADMIN] = User("nobody", set())
     with pytest.raises(Unavailable, match="allow it in a Role"):
-        provider.remove(CART, version_of())
+        provider.remove(CART, version_of(), ALONE)
     fake.users[ADMIN] = User("admin")
     assert opened(gate).is_done
 
@@ -365,19 +365,19 @@ def test_a_new_check_that_the_live_version_would_fail_is_refused(
 ) -> None:
     """The check is the service's: the live version's servers would be down before the switch."""
     one = version_of()
-    provider.provision(CART, one)
+    provider.provision(CART, one, ALONE)
     assert opened(provider.gate(CART, one)).is_done
-    provider.publish(CART, one)
+    provider.publish(CART, one, ALONE)
     asked = to_plain_with_service(version_of(2), check={"path": "/health"})
     for web in pods.of("cart:1"):
         web.health = 404
     with pytest.raises(Rejected, match=r"which serves now, would fail it \(it answers 404"):
-        provider.publish(CART, asked, one)
+        provider.publish(CART, asked, ALONE, one)
     annotations = fake.get("Service", "shop", "cart")["metadata"]["annotations"]  # type: ignore[index]
     assert "lbsync.io/check" not in annotations
     for web in pods.of("cart:1"):
         web.health = 200
-    provider.publish(CART, asked, one)
+    provider.publish(CART, asked, ALONE, one)
     for web in pods.of("cart:1"):
         web.health = 404
-    provider.publish(CART, asked, one)
+    provider.publish(CART, asked, ALONE, one)

@@ -14,7 +14,7 @@ from harness.wait import wait_until
 from lbsync.deployer.kubernetes.provider import Kubernetes
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Snapshot
-from tests.integration.deployer.conftest import CART, opened
+from tests.integration.deployer.conftest import ALONE, CART, opened
 from tests.kube import asked_for
 
 PAGE = Path(__file__).parents[3] / "deploy/kubernetes/deployer.yaml"
@@ -43,17 +43,17 @@ def test_the_rights_are_enough_and_none_is_left_over(
     fake.users[ADMIN] = User("system:serviceaccount:lbsync:lbsync-deployer", rights())
     one, two = version_of(1), version_of(2, image="cart:2")
     provider.check(CART, one.document, Snapshot(1, 0, {}))
-    provider.provision(CART, one)
+    provider.provision(CART, one, ALONE)
     assert opened(provider.gate(CART, one)).is_done
-    provider.publish(CART, one)
+    provider.publish(CART, one, ALONE)
     controllers.trouble("cart:2", Trouble(waiting="CrashLoopBackOff", ended="Error", restarts=1))
-    provider.provision(CART, two)
+    provider.provision(CART, two, ALONE)
     fake.logs["cart:2"] = "no database\n"
     assert "cart: no database" in opened(provider.gate(CART, two)).log
     provider.image(CART, one)
-    wait_until("the pods to end", partial(provider.scale_away, CART, one))
-    wait_until("version 2 to go", partial(provider.remove, CART, two))
-    wait_until("all to go", partial(provider.remove_app, CART))
+    wait_until("the pods to end", partial(provider.scale_away, CART, one, ALONE))
+    wait_until("version 2 to go", partial(provider.remove, CART, two, ALONE))
+    wait_until("all to go", partial(provider.remove_app, CART, ALONE))
     assert asked_for(fake, namespace="shop") == rights()
 
 
@@ -67,7 +67,7 @@ def test_without_the_rights_to_explain_a_failure_is_found_all_the_same(
 ) -> None:
     fake.users[ADMIN] = User("deployer", rights(without=frozenset({missing})))
     controllers.trouble("cart:1", Trouble(waiting="CrashLoopBackOff", ended="Error", restarts=1))
-    provider.provision(CART, version_of())
+    provider.provision(CART, version_of(), ALONE)
     view = opened(provider.gate(CART, version_of()))
     assert "ends again and again" in view.failed
     if missing == "pods/log":

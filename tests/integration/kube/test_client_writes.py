@@ -32,7 +32,7 @@ def test_an_object_that_took_the_place_of_another_is_left_alone(
     with pytest.raises(Conflict):
         client.patch(DEPLOYMENTS, "default", "web", change, manager="me")
     with pytest.raises(Conflict):
-        client.delete(DEPLOYMENTS, "default", "web", made.uid)
+        client.delete(DEPLOYMENTS, "default", "web", made.uid, "1")
     applied = deployment("web", replicas=3)
     applied["metadata"]["uid"] = made.uid
     with pytest.raises(Conflict):
