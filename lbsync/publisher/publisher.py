@@ -6,29 +6,24 @@ news from the cluster and from the store only say that it is worthwhile.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import lbsync
-from lbsync.clients.kube import Change as KubeChange
-from lbsync.clients.kube import Client, ClusterConfig, Timing
+from lbsync.clients.kube import ClusterConfig, Timing
 from lbsync.clients.source import Expect, Put, Source
 from lbsync.errors import Exit
 from lbsync.loop import Outcome
-from lbsync.model.publishing import HeartbeatRecord, unread_sentence
-from lbsync.publisher.assembly import assemble
+from lbsync.model.publishing import unread_sentence
+from lbsync.publisher.assembly import ClusterSide, sync_of
 from lbsync.publisher.cluster.identity import ClusterIdentity, ask, authority_of
-from lbsync.publisher.cluster.unlabelled import Unlabelled
-from lbsync.publisher.cluster.work_queue import Work, WorkQueue
+from lbsync.publisher.cluster.informers import Informers
+from lbsync.publisher.cluster.work_queue import Work
 from lbsync.publisher.commit import Committer, LostLead, Written
-from lbsync.publisher.report.alarm import Alarm, confirming, held_record
-from lbsync.publisher.report.events import EventRecorder
+from lbsync.publisher.report.alarm import confirming
+from lbsync.publisher.report.leader import LeaderReport
 from lbsync.publisher.report.outcome import kept_out, outcome, stood_by
-from lbsync.publisher.report.unread import Unread, recorded
 from lbsync.publisher.service_changes import ServiceChanges, State, Summary, summary
 from lbsync.publisher.store.diff import Change
 from lbsync.publisher.store.election import Election, identity
-from lbsync.publisher.store.heartbeat import Heartbeat
 from lbsync.publisher.store.index import StoreIndex
 from lbsync.schema.confirming import Confirmations, confirmations
 from lbsync.settings import Publisher as Settings
@@ -57,25 +52,17 @@ class Publisher:
         self._source = source
         self._clock = clock
         self.name = name or identity()
-        self._wake: Callable[[], None] = lambda: None
-        self._queue = WorkQueue()
-        self.informers, self._lister, self._sync = assemble(
-            settings,
-            claims or Claims(),
-            cluster,
-            on_change=self._note,
-            on_state=self._remark,
-            timing=timing,
-            clock=clock,
-        )
+        claims = claims or Claims()
+        self._side = ClusterSide(settings, claims, cluster, timing=timing, clock=clock)
+        self._sync = sync_of(settings, claims, self._side)
         self._stored = StoreIndex(settings.cluster)
-        self._client = Client(cluster, timing)
+        client = self._side.client
         self._identity = ClusterIdentity(
             source,
             settings.cluster,
             cluster.server,
-            lambda: ask(self._client),
-            authority_of=lambda: authority_of(self._client),
+            lambda: ask(client),
+            authority_of=lambda: authority_of(client),
             adopt=adopt,
         )
         ttl = round(settings.lease_ttl.seconds)
@@ -83,38 +70,30 @@ class Publisher:
         self._committer = Committer(
             source, lambda: self.election.fence, self.election.fenced, self._wrote, clock
         )
-        self._heartbeat = Heartbeat(
-            source, settings.cluster, settings.heartbeat.seconds, clock=clock
-        )
-        self._events = EventRecorder(self.informers.cluster) if settings.events else None
+        self._report = LeaderReport(settings, source, self._side.informers, self.name, clock)
         self._leads = False
         self._next_full = 0.0
-        self._synced_at = ""
         self._confirmed = Confirmations()
         self.written = Written(done=[], failed={})
         """What came of the last pass that wrote."""
-        self._alarm = Alarm(clock)
-        self._unread = Unread(self._events)
-        self._unlabelled = Unlabelled(self._client, settings.namespaces, self._remark, clock=clock)
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch the cluster; `wake` is called from other threads when something changed.
 
         The source is not started: whoever opened it decides whether it is watched.
         """
-        self._wake = wake
-        self.informers.start()
-        self._unlabelled.start()
+        self._side.start(wake)
 
     def close(self) -> None:
         """End the watches, and hand over the lead at once. May be called twice."""
         self.election.resign()
-        self._heartbeat.stop()
-        if self._events is not None:
-            self._events.close()
-        self._unlabelled.close()
-        self._client.close()
-        self.informers.close()
+        self._report.close()
+        self._side.close()
+
+    @property
+    def informers(self) -> Informers:
+        """What is watched in the cluster."""
+        return self._side.informers
 
     @property
     def missing(self) -> list[str]:
@@ -159,10 +138,10 @@ class Publisher:
                 confirmed=False,
                 exit_code=Exit.UNAVAILABLE,
             )
-        self._take_namespaces()
+        self._side.take_namespaces()
         snapshot = self._source.snapshot()
         self._confirmed = confirmations(snapshot.items)
-        self._queue.mark(self._stored.update(snapshot))
+        self._side.queue.mark(self._stored.update(snapshot))
         if refusal := self._identity.refusal(snapshot):
             return self._keep_out(refusal)
         fence = self.election.step(snapshot)
@@ -175,26 +154,26 @@ class Publisher:
                 self._sync.reset()
             self._leads = True
             self._next_full = now + self._settings.full_compare.seconds
-            self._queue.mark_all()
-            self._unlabelled.ask()
+            self._side.queue.mark_all()
+            self._side.unlabelled.ask()
         return self._publish(fence, snapshot.revision)
 
     def look_around(self) -> None:
         """Look now for what no watch shows, for commands that do not wait for the next time."""
-        self._unlabelled.look()
+        self._side.unlabelled.look()
 
     def preview(self) -> list[ServiceChanges]:
         """Return what a leader would write now; nothing is. Raises `Unavailable`."""
-        self._take_namespaces()
+        self._side.take_namespaces()
         snapshot = self._source.snapshot()
         self._confirmed = confirmations(snapshot.items)
         self._stored.update(snapshot)
-        self._queue.mark_all()
-        return self._look(self._clock(), self._queue.take())
+        self._side.queue.mark_all()
+        return self._look(self._clock(), self._side.queue.take())
 
     def _publish(self, fence: Expect, revision: int) -> Outcome:
         began = self._clock()
-        work = self._queue.take()
+        work = self._side.queue.take()
         is_done = False
         try:
             units = self._look(began, work)
@@ -205,14 +184,13 @@ class Publisher:
             return Outcome(str(error), confirmed=False, retry=True, exit_code=error.exit_code)
         finally:
             if not is_done:
-                self._queue.put_back(work)
+                self._side.queue.put_back(work)
         self.written = written
         self._sync.done(written.done, self._stored)
-        self._queue.mark([*written.failed, *written.raced])
-        if self._events is not None:
-            self._events.tell(written.done, self._lister)
+        self._side.queue.mark([*written.failed, *written.raced])
+        self._report.wrote(written.done, self._side.lister)
         found = self.summary
-        self._beat(fence, found)
+        self._report.beat(fence, found, self._sync.guard.hold, self._identity.notice)
         ended = self._clock()
         return outcome(
             written,
@@ -232,19 +210,11 @@ class Publisher:
     def _step_down(self) -> None:
         if self._leads:
             self._leads = False
-            self._heartbeat.stop()
+            self._report.stop()
 
     def _stand_by(self) -> Outcome:
         self._step_down()
         return stood_by(self.election.leader, self.election.wait)
-
-    def _take_namespaces(self) -> None:
-        """Find out for the whole pass which namespaces are known."""
-        self._lister.unlabelled = self._unlabelled.found
-        unlisted = self.informers.unlisted
-        if unlisted != self._lister.unlisted:
-            self._lister.unlisted = unlisted
-            self._queue.mark_all()
 
     def _look(self, now: float, work: Work) -> list[ServiceChanges]:
         return self._sync.look(
@@ -255,46 +225,14 @@ class Publisher:
             confirmed=self._confirmed,
         )
 
-    def _beat(self, fence: Expect, found: Summary) -> None:
-        self._alarm.tell(found.hold)
-        unread = self.informers.unread
-        self._unread.tell(unread)
-        away = self.healthy
-        if not away:
-            self._synced_at = stamp()
-        record = HeartbeatRecord(
-            self.name,
-            self._synced_at,
-            services=found.published,
-            every=self._settings.heartbeat.seconds,
-            refused=len(found.refused),
-            held=found.held,
-            conflicts=len(found.conflicts),
-            hold=held_record(self._sync.guard.hold),
-            hold_sentence=found.hold,
-            kubernetes=away,
-            lbsync=lbsync.__version__,
-            unread=recorded(unread),
-            notices=tuple(filter(None, (self._identity.notice,))),
-        )
-        self._heartbeat.beat(record, fence)
-
     def _meant(self) -> list[Put]:
         who = f"publisher of cluster {self._settings.cluster}"
         return confirming(self._source, self._sync.guard.hold_id, self._sync.let_go, who, stamp())
 
     def _again_in(self, now: float) -> float:
-        due = [self._next_full - now, self._heartbeat.due(), self._sync.guard.due(now)]
+        due = [self._next_full - now, self._report.due(), self._sync.guard.due(now)]
         due.append(self._sync.keeping.due(stamp()))
         return max(0.01, min(seconds for seconds in due if seconds is not None))
-
-    def _note(self, change: KubeChange[Any]) -> None:
-        self._queue.note(change)
-        self._wake()
-
-    def _remark(self, services: Collection[str] = ()) -> None:
-        self._queue.mark(services)
-        self._wake()
 
     def _wrote(self, revision: int, changes: Sequence[Change]) -> None:
         self._stored.wrote(revision, [(change.key, change.after) for change in changes])
