@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lbsync.deployer.provider import Fence, Gate, GateView
+from lbsync.errors import Rejected
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
+from lbsync.values.kubernetes import Image
 
 _THERE = GateView(is_made=True, is_done=True)
 
@@ -68,6 +70,8 @@ class Groups:
         """Return True, as `scale_away` does."""
         return True
 
-    def image(self, _app: ServiceId, _version: VersionRecord, /) -> str:
-        """Return nothing."""
-        return ""
+    def image(self, app: ServiceId, _version: VersionRecord, /) -> Image:
+        """Raise `Rejected`: plain servers run no image that anybody knows of."""
+        raise Rejected(
+            f"{app}: its versions are groups of plain servers, of which no image is known; an app on Kubernetes has one"
+        )

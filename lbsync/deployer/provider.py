@@ -17,6 +17,7 @@ import msgspec
 from lbsync.model.deploying import ProviderKind, VersionRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema.keys import ServiceId
+from lbsync.values.kubernetes import Image
 
 
 class Fence(Protocol):
@@ -116,6 +117,6 @@ class Provider(Protocol):
         """Have all of the app removed; return whether nothing of it is left."""
         ...
 
-    def image(self, app: ServiceId, version: VersionRecord, /) -> str:
-        """Return what the version runs, by digest; empty: there is no such thing."""
+    def image(self, app: ServiceId, version: VersionRecord, /) -> Image:
+        """Return what the version runs, by digest. Raises `Rejected` where that is not known."""
         ...

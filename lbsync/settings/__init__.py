@@ -5,7 +5,7 @@ down.
 """
 
 from lbsync.settings.console import Console
-from lbsync.settings.deployer import Deployer
+from lbsync.settings.deployer import Deployer, Environment
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
 from lbsync.settings.load import find_state_dir, load, password_of
@@ -35,6 +35,7 @@ __all__ = [
     "Deployer",
     "Duration",
     "Endpoint",
+    "Environment",
     "Etcd",
     "FileMode",
     "FilePath",

@@ -6,6 +6,28 @@ import msgspec
 from msgspec import Meta
 
 from lbsync.values.basic import Duration, FilePath
+from lbsync.values.deploying import DeployerUrl
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """Another deployer, to which `lbsync deploy promote --to NAME` gives the image that runs here."""
+
+    url: Annotated[
+        DeployerUrl,
+        Meta(description="Where its `lbsync console` answers: `https://lbsync.example.com`."),
+    ]
+    token_file: Annotated[
+        FilePath,
+        Meta(
+            description="File whose first line is a token of that console with the right `deploy`."
+        ),
+    ]
+    ca_file: Annotated[
+        FilePath | None,
+        Meta(
+            description="PEM file with the authorities that its certificate may be of. Empty: the system's."
+        ),
+    ] = None
 
 
 class Deployer(msgspec.Struct, frozen=True):
@@ -26,3 +48,7 @@ class Deployer(msgspec.Struct, frozen=True):
              description="A deployer that is silent for this long is replaced: another one goes on with its "
              "deployments. One that ends by itself hands over at once."),
     ] = Duration(10_000)  # fmt: skip
+    environments: Annotated[
+        dict[str, Environment],
+        Meta(description="By name; each is a table of its own in the file."),
+    ] = {}

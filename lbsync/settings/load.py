@@ -8,15 +8,17 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from lbsync.errors import SettingsError
 from lbsync.settings.convert import convert
+from lbsync.settings.deployer import Environment
 from lbsync.settings.general import Etcd
 from lbsync.settings.outputs import Output
 from lbsync.settings.read import (
+    ENVIRONMENTS,
     NAMES,
     OUTPUTS,
     SECTIONS,
@@ -30,7 +32,9 @@ from lbsync.settings.read import (
 )
 from lbsync.settings.root import Settings
 from lbsync.settings.rules import contradictions
-from lbsync.values.basic import FilePath, HostName
+from lbsync.values.basic import NAME, FilePath, HostName
+
+T = TypeVar("T", Output, Environment)
 
 
 def load(
@@ -123,6 +127,9 @@ def _convert_all(
         if name == OUTPUTS:
             values[name] = _outputs(given[name], problems)
             continue
+        if name == ENVIRONMENTS:
+            values[name] = _environments(given[name], problems)
+            continue
         try:
             values[name] = convert(given[name], kinds[name])
         except ValueError as error:
@@ -152,30 +159,54 @@ def _outputs(given: Given, problems: list[str]) -> tuple[Output, ...]:
     if not isinstance(raw, list) or not all(isinstance(entry, dict) for entry in raw):
         problems.append(f"{given.where}: write each output as a table that begins with [[outputs]]")
         return ()
-    found = (_output(entry, f"[[outputs]] {n}", given, problems) for n, entry in enumerate(raw, 1))
+    file = given.where.removesuffix(": outputs")
+    found = (
+        _table(Output, entry, f"{file}: [[outputs]] {n}", given.base, problems)
+        for n, entry in enumerate(raw, 1)
+    )
     return tuple(output for output in found if output is not None)
 
 
-def _output(
-    entry: dict[str, object], title: str, given: Given, problems: list[str]
-) -> Output | None:
-    file = given.where.removesuffix(": outputs")
-    fields = {field.name: field for field in msgspec.structs.fields(Output)}
+def _environments(given: Given, problems: list[str]) -> dict[str, Environment]:
+    """Read the tables of other deployers by their names."""
+    raw, title = given.value, "[deployer.environments.NAME]"
+    if not isinstance(raw, dict) or not all(isinstance(entry, dict) for entry in raw.values()):
+        problems.append(
+            f"{given.where}: write each environment as a table that begins with {title}"
+        )
+        return {}
+    file = given.where.removesuffix(": [deployer] environments")
+    found: dict[str, Environment] = {}
+    for name, entry in raw.items():
+        where = f"{file}: [deployer.environments.{name}]"
+        if not NAME.match(name):
+            problems.append(
+                f"{where}: the name does not do; use at most 63 lower-case letters, digits, - and ."
+            )
+        elif (one := _table(Environment, entry, where, given.base, problems)) is not None:
+            found[name] = one
+    return found
+
+
+def _table(
+    kind: type[T], entry: dict[str, object], title: str, base: Path, problems: list[str]
+) -> T | None:
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
     before = len(problems)
     for key, value in entry.items():
-        where = f"{file}: {title} {key}"
+        where = f"{title} {key}"
         if key not in fields:
             problems.append(f"{where}: no such setting; {guess(key, fields, ', '.join(fields))}")
             continue
         try:
-            values[key] = convert(Given(value, where, given.base), fields[key].type)
+            values[key] = convert(Given(value, where, base), fields[key].type)
         except ValueError as error:
             problems.append(f"{where}: {error}")
     for name, field in fields.items():
         if field.required and name not in entry:
-            problems.append(f"{file}: {title} {name}: required, but missing")
-    return Output(**values) if len(problems) == before else None
+            problems.append(f"{title} {name}: required, but missing")
+    return kind(**values) if len(problems) == before else None
 
 
 _OWNERS: dict[str, type[msgspec.Struct]] = {"": Settings} | {

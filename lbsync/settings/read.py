@@ -16,6 +16,12 @@ Name = tuple[str, str]
 """Section and field; the section is empty for fields of the top level."""
 
 OUTPUTS: Name = ("", "outputs")
+ENVIRONMENTS: Name = ("deployer", "environments")
+TABLES: dict[Name, str] = {
+    OUTPUTS: "outputs are tables",
+    ENVIRONMENTS: "environments are tables",
+}
+"""Settings that are tables of their own, so that they stand in the file alone."""
 CONFIG_VARIABLE = "LBSYNC_CONFIG"
 #: Those that have a flag of their own, besides `--set`.
 _FLAGS = frozenset(
@@ -138,13 +144,14 @@ def _take_section(layer: Layer, path: Path, section: str, table: object) -> None
 def from_environ(environ: Mapping[str, str]) -> Layer:
     """Read `LBSYNC_<SECTION>_<FIELD>`; a variable nobody knows is a problem."""
     layer = Layer({}, [])
-    known = {variable(name): name for name in NAMES if name != OUTPUTS}
+    known = {variable(name): name for name in NAMES if name not in TABLES}
+    tables = {variable(name): told for name, told in TABLES.items()}
     for key in sorted(key for key in environ if key.startswith("LBSYNC_")):
         where = f"environment: {key}"
         if key in known:
             layer.values[known[key]] = Given(environ[key], where, Path.cwd(), is_text=True)
-        elif key == variable(OUTPUTS):
-            layer.problems.append(f"{where}: outputs are tables: write them in the settings file")
+        elif key in tables:
+            layer.problems.append(f"{where}: {tables[key]}: write them in the settings file")
         elif key != CONFIG_VARIABLE and not _is_service_link(key, environ[key]):
             cure = guess(key, known, "unset it, or see docs/settings.md for the names there are")
             layer.problems.append(f"{where}: no such setting; {cure}")
@@ -161,10 +168,10 @@ def from_flags(flags: Mapping[str, str]) -> Layer:
     for key, value in flags.items():
         section, _, field = key.rpartition(".")
         name = (section, field)
-        if name in NAMES and name != OUTPUTS:
+        if name in NAMES and name not in TABLES:
             layer.values[name] = Given(value, flag(name), Path(os.curdir).absolute(), is_text=True)
         else:
-            known = [".".join(filter(None, name)) for name in NAMES if name != OUTPUTS]
+            known = [".".join(filter(None, name)) for name in NAMES if name not in TABLES]
             cure = guess(key, known, "write SECTION.FIELD=VALUE")
             layer.problems.append(f"--set {key}: no such setting; {cure}")
     return layer

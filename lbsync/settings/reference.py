@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from lbsync.settings.convert import bare, is_optional, meta
+from lbsync.settings.deployer import Environment
 from lbsync.settings.outputs import Output
-from lbsync.settings.read import OUTPUTS, SECTIONS, variable
+from lbsync.settings.read import ENVIRONMENTS, OUTPUTS, SECTIONS, variable
 from lbsync.settings.root import DEFAULT_FILE, Settings
 from lbsync.values.basic import Command, FileMode
 
 _KIND = {
     "Bind": "address:port",
     "Command": "command",
+    "DeployerUrl": "URL",
     "Duration": "duration",
     "Endpoint": "URL",
     "FileMode": "octal mode",
@@ -140,10 +142,14 @@ def sections() -> Iterator[Section]:
     top = [*_fields(Settings, skip=(*SECTIONS, OUTPUTS[1]))]
     yield Section("Top level", _intro(Settings), top)
     for name in SECTIONS:
-        yield Section(f"[{name}]", _intro(types[name]), [*_fields(types[name])])
+        own = [*_fields(types[name], skip=(ENVIRONMENTS[1],))]
+        yield Section(f"[{name}]", _intro(types[name]), own)
         if name == "templates":
             text = f"{_intro(Output)} Repeat the section for each. Only in the file."
             yield Section("[[outputs]]", text, [*_fields(Output)])
+        if name == ENVIRONMENTS[0]:
+            text = f"{_intro(Environment)} One section for each. Only in the file."
+            yield Section("[deployer.environments.NAME]", text, [*_fields(Environment)])
 
 
 def render() -> str:

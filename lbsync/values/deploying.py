@@ -1,7 +1,12 @@
-"""Values of which a deployment's strategy is made, each valid by construction."""
+"""Values of deployments: of what a strategy is made, and where another deployer is. Valid by construction."""
 
+import ipaddress
 import re
+from urllib.parse import urlsplit
 
+from lbsync.values.basic import text_of
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}\Z")
 _REQUIRE = re.compile(r"([1-9][0-9]{0,3})(%?)\Z")
 
 
@@ -32,3 +37,37 @@ class Require(str):
         wanted = int(match[1])
         # Rounded up: two thirds of two hosts are two.
         return max(1, -(-hosts * wanted // 100)) if match[2] else wanted
+
+
+class DeployerUrl(str):
+    """Where another deployer answers: `https://lbsync.example.com`; `http://` for this very host alone."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object) -> "DeployerUrl":
+        """Return scheme, host and port. Raises ValueError with the cure."""
+        text = text_of(raw, "URL")
+        cure = "write it like https://lbsync.example.com or https://10.0.0.5:8480"
+        try:
+            url = urlsplit(text)
+            host, port = url.hostname or "", url.port
+        except ValueError as error:
+            raise ValueError(f"{text[:80]!r} is no URL ({error}): {cure}") from None
+        if url.username is not None:
+            raise ValueError("a URL holds no password: the token is in token_file")
+        if url.scheme not in ("http", "https") or not _HOST.match(host) or port == 0:
+            raise ValueError(f"{text[:80]!r} is no URL of a console: {cure}")
+        if url.path.strip("/") or url.query or url.fragment:
+            raise ValueError(f"{text[:80]!r} has something after host and port: {cure}")
+        if url.scheme == "http" and not _is_this_host(host):
+            raise ValueError(f"{text[:80]!r}: a token would travel readable; use https://")
+        name = f"[{host}]" if ":" in host else host
+        return cls(f"{url.scheme}://{name}{'' if port is None else f':{port}'}")
+
+
+def _is_this_host(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -14,15 +14,21 @@ from typing import Any
 import pytest
 import yaml
 
+from harness import launch
 from harness.agent import command
 from harness.console import ConsoleProcess
+from harness.etcd import open_etcd
 from harness.fake_kube import Controllers, FakeKube, Trouble
 from harness.fake_kube.web_pods import WebPods
 from harness.load import Load
 from harness.publisher import PublisherProcess, Store
 from harness.wait import wait_until
 from harness.web import WebServer
+from lbsync.clients.source import Put
+from lbsync.deployer.kubernetes import manifests
 from lbsync.errors import Exit
+from lbsync.model.deploying import AppRecord, VersionRecord, VersionsRecord
+from lbsync.schema.decode import encode
 from tests.e2e.conftest import Host
 
 SITE = "app.example"
@@ -242,7 +248,11 @@ class Rest:
     def __init__(self, site: Site, directory: Path) -> None:
         urls = [str(url) for url in site.stacks[0].etcd.urls]
         self.console = ConsoleProcess(directory, urls, "/lbsync/").start(*site.settings)
-        self.token = self.console.command("token", "add", "ci", "--right", "admin")
+        self.token = self.add("ci", "admin")
+
+    def add(self, name: str, right: str, *more: str) -> str:
+        """Make a token."""
+        return self.console.command("token", "add", name, "--right", right, *more)
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Any:
         """Ask, and return what is begun."""
@@ -269,6 +279,122 @@ def rest(site: Site, tmp_path: Path) -> Iterator[Rest]:
     made.console.stop()
 
 
+class Staging:
+    """Another environment in the same etcd: an app that runs there, in a cluster of its own."""
+
+    def __init__(self, site: Site, directory: Path) -> None:
+        self.fake = FakeKube().start()
+        self.site, self.directory = site, directory
+        self.store = open_etcd(site.stacks[0].etcd.urls, "/staging-deploy/")
+        self.run("image://sha256:1")
+
+    def run(self, *images: str) -> None:
+        """Have a live version 7, with a pod for each image, as nodes name them."""
+        document = yaml.safe_load(DOCUMENT.format(port=80)) | {"image": "app:7"}
+        version = VersionRecord("v7", 7, document)
+        app = AppRecord("kubernetes", version.document)
+        self.store.commit(
+            [],
+            [
+                Put("versions/shop/app", encode(VersionsRecord(8, live=version))),
+                Put("apps/shop/app", encode(app)),
+            ],
+        )
+        for found in self.fake.objects("Pod"):
+            self.fake.delete("Pod", "shop", found["metadata"]["name"])
+        for number, image in enumerate(images):
+            self.fake.put(pod_of_version_7(f"app-7-{number}", image))
+
+    def promote(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Promote what runs here, with these fields of the environment `prod`."""
+        config = self.directory / "staging.toml"
+        lines = [f"{name} = {json.dumps(value)}" for name, value in environment.items()]
+        config.write_text(
+            'prefix = "/staging/"\n'
+            f"[etcd]\nendpoints = {json.dumps(list(map(str, self.site.stacks[0].etcd.urls)))}\n"
+            f'[deployer]\nkubeconfig = "{self.fake.kubeconfig(self.directory / "staging.kube")}"\n'
+            "[deployer.environments.prod]\n" + "\n".join(lines) + "\n"
+        )
+        return launch.run(["--config", str(config), "deploy", "promote", "shop/app", *words])
+
+    def stop(self) -> None:
+        self.store.close()
+        self.fake.stop()
+
+
+def pod_of_version_7(name: str, image: str) -> dict[str, Any]:
+    """A pod that is well, as its node tells of it."""
+    labels = manifests.marks("app") | {manifests.VERSION: "v7"}
+    running = {
+        "name": "app",
+        "imageID": image,
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {}},
+    }
+    ready = {"type": "Ready", "status": "True"}
+    return {
+        "kind": "Pod", "apiVersion": "v1",
+        "metadata": {"namespace": "shop", "name": name, "labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "app:7"}]},
+        "status": {"phase": "Running", "podIP": "10.1.0.7", "conditions": [ready], "containerStatuses": [running]},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def staging(site: Site, tmp_path: Path) -> Iterator[Staging]:
+    made = Staging(site, tmp_path)
+    yield made
+    made.stop()
+
+
+def test_what_runs_in_one_environment_is_deployed_in_another_by_its_digest(
+    site: Site, rest: Rest, staging: Staging, tmp_path: Path
+) -> None:
+    digest = f"sha256:{'cd' * 32}"
+    (tmp_path / "token").write_text(f"{rest.add('staging', 'deploy', '--namespace', 'shop')}\n")
+    (tmp_path / "reader").write_text(rest.add("reader", "read"))
+    prod = {"url": rest.console.url, "token_file": str(tmp_path / "token")}
+
+    def refused(*words: str, code: int = Exit.REJECTED, **changes: str) -> str:
+        ended = staging.promote(*words, **(prod | changes))
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        return ended.stderr
+
+    told = refused("--to", "live")
+    assert "there is no environment 'live'" in told
+    assert "there are prod" in told
+    staging.run("sha256:" + "1" * 64)
+    assert "pod app-7-0 does not tell the digest of its image" in refused("--to", "prod")
+    staging.run(f"app@{digest}", f"app@sha256:{'ef' * 32}")
+    assert "its pods run 2 different images" in refused("--to", "prod")
+    staging.run(f"docker-pullable://mirror.example.com/app@{digest}")
+    assert "prod (http://127.0.0.1:" in (told := refused("--to", "prod"))
+    assert "shop/app: it has no document yet" in told
+    told = refused("--to", "prod", token_file=str(tmp_path / "reader"))
+    assert "This needs a token with the right 'deploy'" in told
+    told = refused("--to", "prod", code=Exit.UNAVAILABLE, url="http://127.0.0.1:1")
+    assert "prod (http://127.0.0.1:1) does not answer: " in told
+
+    document = yaml.safe_load(DOCUMENT.format(port=site.pods.port))
+    document |= {"strategy": {"watch": "0", "drain_timeout": "2s"}}
+    first = rest.ask("POST", "/api/apps/shop/app/deployments", {"document": document})
+    assert rest.ended(first) == "deployed"
+    done = staging.promote("--to", "prod", "--wait", **prod)
+    assert done.returncode == Exit.OK, done.stdout + done.stderr
+    assert f"version 7 runs app@{digest}" in done.stdout
+    assert "2 of 2 converged" in done.stdout
+    assert site.answers() == [f"app@{digest}"] * 2
+    crash = Trouble(waiting="CrashLoopBackOff", ended="Error", code=3, restarts=1)
+    bad = f"app@sha256:{'ef' * 32}"
+    site.controllers.trouble(bad, crash)
+    staging.run(bad)
+    failed = staging.promote("--to", "prod", "--wait", **prod)
+    site.controllers.trouble(bad, None)
+    assert failed.returncode == Exit.DEPLOYMENT_FAILED, failed.stdout + failed.stderr
+    assert "ends again and again (CrashLoopBackOff)" in failed.stdout
+
+
 def test_a_build_server_and_registries_deploy_by_rest_and_the_app_is_taken_away(
     site: Site, rest: Rest
 ) -> None:
@@ -287,7 +413,7 @@ def test_a_build_server_and_registries_deploy_by_rest_and_the_app_is_taken_away(
         "package_type": "CONTAINER",
         "package_version": {"package_url": "ghcr.io/acme/app:2", "container_metadata": tag},
     }
-    key = rest.console.command("token", "add", "github", "--right", "deploy", "--signs")
+    key = rest.add("github", "deploy", "--signs")
     body = json.dumps({"action": "published", "package": package})
     signature = hmac.new(key.encode(), body.encode(), hashlib.sha256).hexdigest()
     signed = {"X-Hub-Signature-256": f"sha256={signature}", "X-GitHub-Delivery": "d-1"}

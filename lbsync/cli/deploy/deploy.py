@@ -11,6 +11,7 @@ from lbsync.cli.context import add_output, service_id, settings_of, whoami
 from lbsync.cli.deploy import following
 from lbsync.cli.deploy.apply import configure_apply
 from lbsync.cli.deploy.desk import Desk, desk_opened
+from lbsync.cli.deploy.promote import add_environment, promote
 from lbsync.cli.deploy.remove import configure_remove
 from lbsync.cli.deploy.strategy import add_strategy, strategy_of
 from lbsync.cli.deploy.switch import begin
@@ -32,6 +33,7 @@ examples:
   lbsync deploy show shop/cart
   lbsync deploy logs -f shop/cart
   lbsync deploy promote shop/cart        on to the next step
+  lbsync deploy promote shop/cart --to prod --wait   the image that runs here, in another environment
   lbsync deploy pause shop/cart          nothing goes on; what is watched still goes back by itself
   lbsync deploy cancel shop/cart --wait
   lbsync deploy rollback shop/cart --wait   back to the version before, also after the end
@@ -80,8 +82,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for command, text in _COMMANDS:
         one = add(command, text, _command)
         one.add_argument("id", nargs="?", default="", metavar="ID")
-        one.set_defaults(command=command)
+        one.set_defaults(command=command, to="")
         following.add_wait(one)
+        if command == "promote":
+            add_environment(one)
     configure_remove(actions)
     back = add("rollback", "give the traffic back to the version before", _rollback)
     add_strategy(back)
@@ -175,6 +179,8 @@ def _history(args: argparse.Namespace, desk: Desk) -> Exit:
 
 
 def _command(args: argparse.Namespace, desk: Desk) -> Exit:
+    if args.to:
+        return promote(args, desk, _one(desk, args.app, args.id) if args.id else None)
     record = _one(desk, args.app, args.id)
     goes_on = args.command == "resume" and args.wait and not record.paused and not record.is_ended
     if not goes_on:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lbsync.cli.parser import build_parser
-from lbsync.settings.read import NAMES, OUTPUTS
+from lbsync.settings.read import NAMES, TABLES
 
 _FILES = {"DIR", "FILE", "PATH", "CONFDIR"}
 
@@ -56,7 +56,7 @@ class Command(NamedTuple):
 
 def setting_names() -> list[str]:
     """Return what `--set` takes before the equals sign."""
-    return sorted(".".join(filter(None, name)) for name in set(NAMES) - {OUTPUTS})
+    return sorted(".".join(filter(None, name)) for name in set(NAMES) - TABLES.keys())
 
 
 def command_line() -> Command:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from lbsync.errors import Rejected
 from lbsync.kube_objects import ContainerState, PodState
+from lbsync.values.kubernetes import Image
 
 _UNUSABLE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *_UNUSABLE})
@@ -55,6 +57,42 @@ def count_sentence(ready: int, wanted: int) -> str:
     return (
         f"{ready} of {wanted} pod{'' if wanted == 1 else 's'} {'is' if ready == 1 else 'are'} ready"
     )
+
+
+def image_that_runs(image: Image | None, container: str, pods: Iterable[PodState]) -> Image:
+    """Return the image with the digest that the pods of a version really run, by their `status` (`imageID`).
+
+    `image`: as the document names it; None: it does not, and the node's name of it counts. `container`: the app's
+    own. Raises `Rejected` where no pod says it, or they do not say the same.
+    """
+    said = {
+        pod.name: one.image_id
+        for pod in living(pods)
+        for one in pod.containers
+        if one.name == container and pod.ready
+    }
+    if not said:
+        raise Rejected("no pod of it is ready, so nothing tells which image it runs")
+    found: dict[str, str] = {}
+    for pod, identity in said.items():
+        name, at, digest = identity.rpartition("@")
+        if not at:
+            raise Rejected(
+                f"pod {pod} does not tell the digest of its image (its imageID is {identity!r}): it was put onto the "
+                "node, not pulled; push it to a registry, and deploy it from there"
+            )
+        # Docker's runtime writes docker-pullable:// before it.
+        found.setdefault(digest, image.parts.name if image else name.rpartition("://")[2])
+    if len(found) > 1:
+        told = " and ".join(sorted(found))
+        raise Rejected(
+            f"its pods run {len(found)} different images ({told}): its tag was moved meanwhile; deploy it once more"
+        )
+    ((digest, name),) = found.items()
+    try:
+        return Image.parse(f"{name}@{digest}")
+    except ValueError as error:
+        raise Rejected(f"the imageID of its pods is of no image: {error}") from error
 
 
 def troubles(pods: Sequence[PodState]) -> Iterator[Trouble]:

@@ -25,6 +25,7 @@ from lbsync.schema.keys import ServiceId, service_key
 from lbsync.schema.publishing import SOURCE_PREFIX
 from lbsync.schema.service_document import Change
 from lbsync.settings import Settings
+from lbsync.values.kubernetes import Image
 
 _NO_VERSION = 0
 """Versions are counted from 1: nothing that is there has this number."""
@@ -156,18 +157,15 @@ class Kubernetes:
                 cluster.delete_deployment(found, fence)
         return not there and not cluster.pods()
 
-    def image(self, app: ServiceId, version: VersionRecord, /) -> str:
-        """Return the image of the app's container with the digest that its pods run; without one where no pod
-        says it."""
+    def image(self, app: ServiceId, version: VersionRecord, /) -> Image:
+        """Return the image that the version's pods run, by its digest. Raises `Rejected` where they do not tell."""
         made = document.from_plain(version.document)
-        name = manifests.container_name(made)
-        for pod in self._of(app).pods(version.number):
-            for container in pod.containers:
-                # Docker's runtime writes docker-pullable:// before it.
-                image = container.image_id.rpartition("://")[2]
-                if container.name == name and "@" in image:
-                    return image
-        return "" if made.image is UNSET else str(made.image)
+        image = None if made.image is UNSET else made.image
+        running = self._of(app).pods(version.number)
+        try:
+            return pods.image_that_runs(image, manifests.container_name(made), running)
+        except Rejected as error:
+            raise Rejected(f"{app}, version {version.number}: {error}") from error
 
     def _of(self, app: ServiceId) -> AppCluster:
         return AppCluster(self._client, app.ns, app.name)

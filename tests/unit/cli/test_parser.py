@@ -8,7 +8,7 @@ import pytest
 from lbsync.cli import main
 from lbsync.cli.parser import COMMANDS, parse
 from lbsync.errors import Exit
-from lbsync.settings.read import NAMES, OUTPUTS, flag
+from lbsync.settings.read import NAMES, TABLES, flag
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_flags_may_stand_before_and_after_the_command() -> None:
 
 
 def test_a_message_about_a_flag_names_one_that_exists() -> None:
-    for name in set(NAMES) - {OUTPUTS}:
+    for name in set(NAMES) - TABLES.keys():
         words = flag(name).split()
         words[-1] += "=x" if words[0] == "--set" else ""
         assert parse(["check", *words, *(["x"] if len(words) == 1 else [])]).flags == {

@@ -7,7 +7,9 @@ import pytest
 
 from lbsync.clients.kube import POD_STATES
 from lbsync.deployer.kubernetes import pods
+from lbsync.errors import Rejected
 from lbsync.kube_objects import PodState
+from lbsync.values.kubernetes import Image
 
 
 def pod(status: dict[str, Any], **meta: Any) -> PodState:
@@ -74,3 +76,49 @@ def test_how_many_are_ready_is_said_in_plain_words() -> None:
     assert pods.count_sentence(1, 3) == "1 of 3 pods is ready"
     assert pods.count_sentence(0, 1) == "0 of 1 pod are ready"
     assert pods.count_sentence(1, 1) == "1 of 1 pod is ready"
+
+
+DIGEST, OTHER = f"sha256:{'ab' * 32}", f"sha256:{'cd' * 32}"
+
+
+def running(image_id: str, **meta: Any) -> PodState:
+    one = {"name": "cart", "imageID": image_id, "ready": True, "state": {"running": {}}}
+    return pod(READY | {"phase": "Running", "containerStatuses": [one]}, **meta)
+
+
+@pytest.mark.parametrize(
+    "image_id",
+    [
+        f"registry.example.com/shop/cart@{DIGEST}",
+        f"docker-pullable://mirror.example.com/cart@{DIGEST}",
+    ],
+)
+def test_an_image_is_named_as_in_the_document_with_the_digest_that_runs(image_id: str) -> None:
+    image = Image.parse("registry.example.com/shop/cart:1.7")
+    pods_of_it = [
+        running(image_id),
+        running(f"x@{OTHER}", deletionTimestamp="2026-01-01T00:00:00Z"),
+    ]
+    found = pods.image_that_runs(image, "cart", pods_of_it)
+    assert found == f"registry.example.com/shop/cart@{DIGEST}"
+    assert (
+        pods.image_that_runs(None, "cart", [running(f"docker-pullable://a/b@{DIGEST}")])
+        == f"a/b@{DIGEST}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], "no pod of it is ready"),
+        ([pod({"containerStatuses": [{"name": "cart", "imageID": f"a@{DIGEST}"}]})], "no pod of it is ready"),
+        ([running(f"sha256:{'1' * 64}")], "does not tell the digest of its image"),
+        ([running(f"a@{DIGEST}"), running(f"a@{OTHER}", name="cart-1-y")], "run 2 different images"),
+        ([running("a@sha256:1")], "is of no image"),
+    ],
+)  # fmt: skip
+def test_an_image_whose_digest_is_not_beyond_doubt_is_not_promoted(
+    found: list[PodState], said: str
+) -> None:
+    with pytest.raises(Rejected, match=said):
+        pods.image_that_runs(Image.parse("a:1"), "cart", found)

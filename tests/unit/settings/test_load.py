@@ -7,7 +7,7 @@ import pytest
 
 from lbsync.errors import SettingsError
 from lbsync.settings import Settings, load, password_of
-from lbsync.settings.read import NAMES, OUTPUTS, variable
+from lbsync.settings.read import NAMES, TABLES, variable
 
 
 def load_text(
@@ -199,7 +199,7 @@ def test_lists_booleans_and_numbers_arrive_from_variables_as_text(tmp_path: Path
 
 
 def test_every_setting_but_outputs_can_be_given_as_a_variable_that_is_known(tmp_path: Path) -> None:
-    environ = {variable(name): "\x00" for name in NAMES if name != OUTPUTS}
+    environ = {variable(name): "\x00" for name in NAMES if name not in TABLES}
 
     found = problems_of(tmp_path, environ=environ)
 
@@ -208,6 +208,42 @@ def test_every_setting_but_outputs_can_be_given_as_a_variable_that_is_known(tmp_
 
 def test_outputs_cannot_be_given_as_a_variable(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, environ={"LBSYNC_OUTPUTS": "x"})
+
+    assert "write them in the settings file" in problem
+
+
+def test_other_deployers_are_tables_of_their_own(tmp_path: Path) -> None:
+    settings = load_text(
+        tmp_path,
+        '[deployer.environments.prod]\nurl = "https://lb.example.com"\ntoken_file = "prod.token"\n'
+        '[deployer.environments.test]\nurl = "http://[::1]:8480/"\ntoken_file = "/t"\nca_file = "/ca"\n',
+    )
+    prod, test = settings.deployer.environments.values()
+    assert (prod.url, prod.token_file) == ("https://lb.example.com", str(tmp_path / "prod.token"))
+    assert (test.url, test.ca_file, prod.ca_file) == ("http://[::1]:8480", "/ca", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[deployer]\nenvironments = "prod"', "write each environment as a table"),
+        ("[deployer.environments.prod]\ntoken_file = '/t'", "[deployer.environments.prod] url: required, but missing"),
+        ("[deployer.environments.prod]\nurl = 'https://a'\ntoken = 'x'\ntoken_file = '/t'", "did you mean token_file?"),
+        ("[deployer.environments.prod]\nurl = 'http://lb'\ntoken_file = '/t'", "would travel readable; use https://"),
+        ("[deployer.environments.prod]\nurl = 'https://a/b'\ntoken_file = '/t'", "something after host and port"),
+        ("[deployer.environments.prod]\nurl = 'https://u:p@a'\ntoken_file = '/t'", "a URL holds no password"),
+        ("[deployer.environments.prod]\nurl = 'lb.example.com'\ntoken_file = '/t'", "is no URL of a console"),
+        ("[deployer.environments.Prod]\nurl = 'https://a'\ntoken_file = '/t'", "the name does not do"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_another_deployer_is_told(tmp_path: Path, text: str, said: str) -> None:
+    problems = problems_of(tmp_path, text)
+    assert any(said in problem for problem in problems), problems
+    assert all("lbsync.toml" in problem for problem in problems)
+
+
+def test_other_deployers_cannot_be_given_as_a_variable(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, environ={"LBSYNC_DEPLOYER_ENVIRONMENTS": "x"})
 
     assert "write them in the settings file" in problem
 

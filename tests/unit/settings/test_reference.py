@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync.settings.convert import meta
+from lbsync.settings.deployer import Environment
 from lbsync.settings.outputs import Output
 from lbsync.settings.read import SECTIONS
 from lbsync.settings.reference import render
@@ -21,7 +22,7 @@ def test_the_page_in_docs_is_not_stale() -> None:
 
 def test_every_field_says_what_it_means() -> None:
     types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-    owners = [Output, *(types[section] for section in SECTIONS)]
+    owners = [Output, Environment, *(types[section] for section in SECTIONS)]
 
     silent = [
         f"{owner.__name__}.{field.name}"
