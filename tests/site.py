@@ -1,10 +1,12 @@
 """One balancer for tests of behaviour: keys in memory, a real agent, a real HAProxy, toy servers."""
 
+import base64
 import contextlib
 import http.client
 import json
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -196,3 +198,17 @@ def servers(*webs: WebServer, **more: object) -> dict[str, object]:
             {"name": web.name, "address": "127.0.0.1", "port": web.port, **more} for web in webs
         ]
     }
+
+
+def crypt(password: str) -> str:
+    """Hash a password as a user would."""
+    made = subprocess.run(
+        ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return made.stdout.strip()
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """The header of somebody who logs in."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}

@@ -129,7 +129,7 @@ def _builder(settings: Settings, memory: Memory, renderer: Renderer) -> DesiredB
         CertificateDirectory(Path(directory)) if directory else None,
         raw_keys=bool(settings.templates.directory or settings.outputs),
         contract=settings.templates.contract,
-        host_files=HostFiles(settings.proxy.name_servers),
+        host_files=HostFiles.of(settings.proxy),
     )
     builder.good_raw = memory.accepted.raw
     if (live := memory.store.live()) is not None:

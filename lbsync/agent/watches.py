@@ -63,6 +63,10 @@ class Watches:
         wakes: dict[Path, Names] = {control: None, control.parent: frozenset({"agent.lock"})}
         if settings.proxy.certificates:
             wakes[Path(settings.proxy.certificates)] = None
+        if settings.proxy.stats_users_file:
+            users = Path(settings.proxy.stats_users_file)
+            names = wakes.get(users.parent, frozenset())
+            wakes[users.parent] = names if names is None else names | {users.name, "..data"}
         self._rereads.watch(rereads)
         self._wakes.watch(wakes, removals=[control.parent])
         self._vigil.follow(settings.haproxy.master_socket or "")

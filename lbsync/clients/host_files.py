@@ -1,12 +1,16 @@
-"""What the host itself says: its name servers, and the authorities that it trusts."""
+"""What the host itself says: its name servers, the authorities that it trusts, and who may see statistics."""
 
 import ipaddress
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from lbsync.errors import Rejected
+from lbsync.values.policies import PasswordHash, UserName, users_of
+
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _MOST_BYTES = 16 << 20
+_MOST_USERS_BYTES = 1 << 20
 #: Where distributions keep the bundle, beside the place that OpenSSL was built with.
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
@@ -34,6 +38,25 @@ def _addresses(text: str) -> Iterator[str]:
                 continue
             if not getattr(address, "scope_id", None):
                 yield str(address)
+
+
+def users(path: Path) -> dict[UserName, PasswordHash]:
+    """Return the users in a file; see `users_of`.
+
+    Raises `Rejected` with the path, and with nothing that stands in the file, where it cannot be used.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_USERS_BYTES + 1)
+        if len(data) > _MOST_USERS_BYTES:
+            raise Rejected(f"{path}: it is larger than 1 MiB; is it the file of users?")
+        return users_of(data.decode())
+    except OSError as error:
+        raise Rejected(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise Rejected(f"{path}: it is no UTF-8 text") from error
+    except ValueError as error:
+        raise Rejected(f"{path}: {error}") from error
 
 
 class SystemAuthorities:

@@ -188,6 +188,17 @@ class Proxy(msgspec.Struct, frozen=True):
         Meta(description="Statistics page and /metrics for Prometheus. On loopback, because it "
              "shows every address. Empty: off."),
     ] = Bind("127.0.0.1:8404")  # fmt: skip
+    stats_allow: Annotated[
+        tuple[Network, ...],
+        Meta(description="Networks that may ask there; others get 403. Empty: whoever reaches `stats_bind`."),
+    ] = ()  # fmt: skip
+    stats_users_file: Annotated[
+        FilePath | None,
+        Meta(description="File with the users who may ask there, also for /metrics: a line `NAME:HASH` for each, "
+             "hashed by `openssl passwd -6`. It is read by the agent's user, and again when it changes; while it "
+             "cannot be used, the last users count, and nobody where there are none. Passwords travel readable "
+             "there. Empty: no password is asked for."),
+    ] = None  # fmt: skip
     tcp_bind_address: Annotated[
         IpAddress, Meta(description="The address that tcp services listen on.")
     ] = IpAddress("0.0.0.0")

@@ -68,6 +68,35 @@ class PasswordHash(str):
         return cls(match[0])
 
 
+def users_of(text: str) -> dict[UserName, PasswordHash]:
+    """Return the users of a file with a line `NAME:HASH` for each, as `openssl passwd -6` hashes; blank lines and
+    those that begin with # count for nothing.
+
+    Raises ValueError with the number of the first line that is wrong, without showing anything of it: what stands in
+    the wrong place may be a password.
+    """
+    found: dict[UserName, PasswordHash] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, colon, hashed = (part.strip() for part in line.partition(":"))
+        if not colon:
+            raise ValueError(f"line {number}: write NAME:HASH, as in ann:$6$...")
+        if not _USER.match(name):
+            raise ValueError(
+                f"line {number}: before the colon is no user's name: letters, digits and _ . @ + - only, at most 64"
+            )
+        if name in found:
+            raise ValueError(f"line {number}: {name} is there twice; take one out")
+        try:
+            found[UserName(name)] = PasswordHash.parse(hashed)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+    if not found:
+        raise ValueError("it names nobody; write a line NAME:HASH for each user")
+    return found
+
+
 class Realm(str):
     """What a browser shows when it asks for a password."""
 

@@ -18,6 +18,7 @@ from harness.ports import free_port
 from harness.stack import Stack, servers
 from harness.wait import wait_until
 from tests.conftest import demand
+from tests.site import basic, crypt
 
 PASSWORD, ROTATED = "planted-Passw0rd-one", "planted-Passw0rd-two"
 #: What somebody may write in place of a hash, in each place where it may be tried.
@@ -33,11 +34,13 @@ MISPLACED: tuple[object, ...] = (
 )
 
 
-def answer(port: int, path: str) -> str:
+def answer(port: int, path: str, user: str = "") -> str:
+    """The page; empty where this user may not see it."""
     asked = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(asked):
-        asked.request("GET", path)
-        return asked.getresponse().read().decode()
+        asked.request("GET", path, headers=basic(user, PASSWORD) if user else {})
+        got = asked.getresponse()
+        return "" if got.status == 401 else got.read().decode()
 
 
 def said_by(stack: Stack, *words: str) -> str:
@@ -91,7 +94,11 @@ def test_no_secret_is_in_anything_that_is_shown_logged_or_reported(
     password = tmp_path / "password"
     password.write_text(PASSWORD)
     port = free_port()
-    stack.write_settings(f'https_bind = ["127.0.0.1:{free_port()}"]\ncertificates = "{folder}"\n')
+    users, hashes = tmp_path / "users", (crypt(PASSWORD), crypt(PASSWORD))
+    users.write_text(f"ann:{hashes[0]}\n")
+    stack.write_settings(
+        f'https_bind = ["127.0.0.1:{free_port()}"]\ncertificates = "{folder}"\nstats_users_file = "{users}"\n'
+    )
     text = stack.config_file.read_text()
     text = text.replace("[etcd]\n", f'[etcd]\nuser = "lb"\npassword_file = "{password}"\n')
     text = text.replace("[agent]\n", f'[agent]\nhttp_bind = "127.0.0.1:{port}"\n')
@@ -102,6 +109,9 @@ def test_no_secret_is_in_anything_that_is_shown_logged_or_reported(
     agent = AgentProcess(stack).start()
     try:
         wait_until("the service", lambda: stack.get("shop.example").status == 401)
+        users.write_text(f"bob:{hashes[1]}\n")
+        wait_until("another user", lambda: answer(stack.stats_port, "/", "bob"))
+        assert not answer(stack.stats_port, "/", "ann")
         shown = {
             f"lbsync {' '.join(words)}": said_by(stack, *words)
             for words in (
@@ -116,8 +126,8 @@ def test_no_secret_is_in_anything_that_is_shown_logged_or_reported(
             )
         }
         shown |= {path: answer(port, path) for path in ("/status", "/metrics", "/readyz")}
-        shown["stats page"] = answer(stack.stats_port, "/")
-        shown["HAProxy's metrics"] = answer(stack.stats_port, "/metrics")
+        shown["stats page"] = answer(stack.stats_port, "/", "bob")
+        shown["HAProxy's metrics"] = answer(stack.stats_port, "/metrics", "bob")
         shown["reports"] = stack.etcd.ctl("get", "--prefix", "/lbsync/agents/")
         shown["processes"] = "\n".join(
             " ".join([*process.cmdline(), *process.environ().values()])
@@ -140,7 +150,7 @@ def test_no_secret_is_in_anything_that_is_shown_logged_or_reported(
     finally:
         agent.stop()
     shown["log"] = agent.log.read_text()
-    secrets = [PASSWORD, ROTATED, PLAIN, HASH, "PRIVATE KEY", *key_lines(key)]
+    secrets = [PASSWORD, ROTATED, PLAIN, HASH, *hashes, "PRIVATE KEY", *key_lines(key)]
     found = {place: s for place, text in shown.items() for s in secrets if s in text}
     assert found == {}
     assert all(shown.values()), "something that was looked at was empty"

@@ -256,7 +256,7 @@ class DesiredBuilder:
         mark = (wanted, self._renderer.resting)
         if self._last is not None and self._last[0] == mark:
             return self._last[1], self._last[2]
-        context = template_context.context(desired, certificates, draining, host.name_servers)
+        context = template_context.context(desired, certificates, draining, host)
         try:
             files, faults = self._renderer.render_what_can(context, raw)
         except ItemsRefused as error:

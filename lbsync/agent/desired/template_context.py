@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import lbsync
+from lbsync.agent.desired.host_files import HostState
 from lbsync.agent.file_names import (
     BACKENDS_MAP,
     CERTIFICATES,
@@ -39,6 +40,7 @@ CERTIFICATE_MODE = 0o640
 _OF_NO_SERVICE = frozenset({"certificates", "digest", "draining", "global", "name_servers"})
 
 _GUID_SINCE = (3, 0)
+_NOTHING_READ = HostState()
 
 _PACKAGED = (
     OutputSpec("haproxy.cfg.j2", MAIN_FILE, "haproxy"),
@@ -172,7 +174,7 @@ def context(
     desired: Desired,
     certificates: list[CertificateFile],
     draining: bool,
-    name_servers: tuple[str, ...] = (),
+    host: HostState = _NOTHING_READ,
 ) -> Mapping[str, object]:
     """Return the names that templates see besides the constants.
 
@@ -192,5 +194,6 @@ def context(
         "certificates": [f"{CERTIFICATES}/{file.name}" for file in certificates if file.served],
         "draining": draining,
         "by_name": desired.by_name,
-        "name_servers": name_servers,
+        "name_servers": host.name_servers,
+        "stats_users": dict(host.stats_users),
     }

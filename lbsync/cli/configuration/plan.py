@@ -51,7 +51,7 @@ def make_builder(settings: Settings) -> DesiredBuilder:
         CertificateDirectory(Path(directory)) if directory else None,
         raw_keys=True,
         contract=settings.templates.contract,
-        host_files=HostFiles(settings.proxy.name_servers),
+        host_files=HostFiles.of(settings.proxy),
     )
 
 

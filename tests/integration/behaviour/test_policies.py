@@ -1,28 +1,14 @@
 """Policies of a service, each through HAProxy: who may come in, and what is added on the way."""
 
-import base64
-import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from harness.web import WebServer
-from tests.site import Answer, Site, servers
+from tests.site import Answer, Site, basic, crypt, servers
 
 Web = Callable[[str], WebServer]
 APP = "https://app.example.com"
-
-
-def crypt(password: str) -> str:
-    made = subprocess.run(
-        ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True,
-        check=True,
-    )  # fmt: skip
-    return made.stdout.strip()
-
-
-def basic(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The lines of a section besides its servers: any change of them is a reload. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from lbsync.agent.haproxycfg.lexer import words
@@ -8,6 +8,9 @@ from lbsync.agent.haproxycfg.parser import Section
 from lbsync.agent.runtime.changes.change_set import PlanBuilder
 
 _SHOWN_CHARACTERS = 100
+_BEFORE_A_SECRET = frozenset(
+    ("password", "insecure-password", "authorization", "proxy-authorization")
+)
 
 
 class Pair:
@@ -110,6 +113,20 @@ def first_difference(
 
 
 def shown(line: Sequence[str]) -> str:
-    """Return the words of a line for a sentence, cut where they are many."""
-    text = " ".join(line).replace("\0", "$")
+    """Return the words of a line for a sentence, cut where they are many, and without passwords: a sentence goes into
+    the log and the status."""
+    text = " ".join(_without_secrets(line)).replace("\0", "$")
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def _without_secrets(line: Sequence[str]) -> Iterator[str]:
+    """Yield the words, with what follows one that announces a secret left out (manual, `user` and `stats auth`)."""
+    before = ""
+    for word in line:
+        if before in _BEFORE_A_SECRET:
+            yield "…"
+        elif before == "auth" and line[0] == "stats":
+            yield f"{word.partition(':')[0]}:…"
+        else:
+            yield word
+        before = word.lower()

@@ -1,5 +1,6 @@
 """What a generation takes from its host, and what it keeps when the host forgets."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from lbsync.agent.desired.host_files import SYSTEM_AUTHORITIES, HostFiles
 from lbsync.clients import host_files
 from lbsync.model.desired import Desired
 from lbsync.model.rendered import Rendered, RenderedFile
+from lbsync.values.policies import users_of
 from tests.builders import entries_of
 
 NAMED: dict[str, object] = {
@@ -95,3 +97,59 @@ def test_the_settings_outweigh_the_host_and_who_has_no_names_reads_nothing() -> 
     assert host.read(by_name()).problems == ()
     nothing = HostFiles(resolv_conf=tuple).read(wanted({}))
     assert (nothing.name_servers, nothing.problems) == ((), ())
+
+
+HASH, OTHER = f"$6$salt${'a1' * 43}", f"$6$rounds=1000$salt${'b2' * 43}"
+
+
+def test_users_of_the_statistics_stay_while_their_file_cannot_be_used(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    host = HostFiles(users_file=file)
+    nobody = host.read(wanted({}))
+    assert nobody.stats_users == ()
+    assert f"{file} cannot be read (No such file or directory); nobody" in nobody.problems[0]
+    file.write_text(f"# on call\n\nbob:{OTHER}\r\n ann@example.com : {HASH} \n")
+    good = host.read(wanted({}))
+    assert good.stats_users == (("ann@example.com", HASH), ("bob", OTHER))
+    assert good.problems == ()
+    for data in (b"ann:secret\n", b"\xff", b"", b"x" * (2 << 20)):
+        file.write_bytes(data)
+        bad = host.read(wanted({}))
+        assert bad.stats_users == good.stats_users
+        assert "the last users count" in bad.problems[0]
+        assert "secret" not in bad.problems[0]
+
+
+def test_a_new_agent_takes_the_last_users_from_the_live_generation(tmp_path: Path) -> None:
+    one, other = (f'"{each}"'.replace("$", r"\$") for each in (HASH, OTHER))
+    text = f"userlist p_1\n  user eve password {one}\n\nuserlist lbsync_stats\n    user ann password {one}\n"
+    text = f"{text}    user bob password {other}\n\nfrontend x\n  user mallory password {one}\n"
+    host = HostFiles(users_file=tmp_path / "gone")
+    host.remember(Rendered("aa", (RenderedFile("haproxy.cfg", text.encode()),)))
+    assert host.read(wanted({})).stats_users == (("ann", HASH), ("bob", OTHER))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ann", "line 1: write NAME:HASH"),
+        (f"ann:{HASH}\n{HASH}:ann", "line 2: before the colon is no user's name"),
+        ("ann:secret", "line 1: it is no SHA-512 hash"),
+        ("ann:$2y$10$secret", "line 1: it is no SHA-512 hash"),
+        (f"ann:{HASH}\nann:{OTHER}", "line 2: ann is there twice"),
+        ("# ann:secret", "it names nobody"),
+    ],
+)
+def test_a_line_that_names_no_user_is_told_without_its_content(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)) as caught:
+        users_of(text)
+    assert "secret" not in str(caught.value)
+    assert "$6$salt" not in str(caught.value)
+
+
+@given(st.text())
+def test_no_text_is_a_fault_of_the_file_of_users(text: str) -> None:
+    try:
+        assert users_of(text)
+    except ValueError as error:
+        assert "\n" not in str(error)

@@ -120,6 +120,10 @@ def test_capacity_comes_before_capacity_goes() -> None:
         (A, A + "\n server-template t 1-3 10.0.0.1:80", "'server-template t 1-3 10.0.0.1:80' is"),
         (A, A + "\n .if defined(X)\n .endif", "'.if defined(X)' is new"),
         (A, A + "\n option httpchk", "'option httpchk' is new"),
+        (A, A + "\n stats auth ann:secret", "'stats auth ann:…' is new"),
+        (A, A + "\n http-check send hdr Authorization 'Basic c2Vj'", "hdr Authorization …' is new"),
+        (A + "\n user ann password $6$x", A, "'user ann password …' is gone"),
+        (A, A + "\n user a Insecure-Password x groups b", "'user a Insecure-Password … groups b'"),
         (" option a\n option b", " option b\n option a", "'option b' stands in another place"),
     ],
 )
