@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from harness.etcd import Etcd
 from harness.haproxy import QUICK_START, binaries, one_branch
@@ -19,16 +18,17 @@ from harness.stack import Stack, servers
 from harness.wait import wait_until
 from lbsync.settings import Settings, load
 from tests.conftest import demand, interpreter
+from tests.manifests import DEPLOY, Document, documents, kustomized
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(pytest.__file__).parents[1]
-DEPLOY = ROOT / "deploy"
-OBJECTS: dict[str, Any] = {
-    one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes/sidecar.yaml").read_text())
+PRODUCTION = DEPLOY / "overlays/production"
+OBJECTS: dict[str, Document] = {
+    one["kind"]: one for one in documents((DEPLOY / "kubernetes/sidecar.yaml").read_text())
 }
 POD: dict[str, Any] = OBJECTS["StatefulSet"]["spec"]["template"]["spec"]
 PARTS: dict[str, Any] = {one["name"]: one for one in POD["initContainers"] + POD["containers"]}
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+COMPOSE: Document = documents((DEPLOY / "compose.yaml").read_text())[0]
 TOML: str = OBJECTS["ConfigMap"]["data"]["lbsync.toml"]
 #: A container: processes and mounts of its own, a read-only root, a user and no capability.
 CONTAINER = (
@@ -101,18 +101,28 @@ def test_compose_and_image_agree_with_the_pod(settings: Settings) -> None:
     assert ignored[ignored.index("*") :][1] == "!lbsync"
 
 
-def test_the_overlay_builds() -> None:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("no kubectl here")
-    argv = [kubectl, "kustomize", str(DEPLOY / "overlays/production")]
-    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    built = {one["kind"]: one for one in yaml.safe_load_all(said)}
+def named(found: list[Document]) -> dict[str, Document]:
+    return {one["kind"]: one for one in found}
+
+
+def test_the_overlay_says_what_its_kustomization_asks_for() -> None:
+    built = named(kustomized(PRODUCTION))
     assert built.keys() == OBJECTS.keys()
     assert built["StatefulSet"]["spec"]["replicas"] == 4
     spec = built["StatefulSet"]["spec"]["template"]["spec"]
     images = {part["image"] for part in spec["initContainers"] + spec["containers"]}
     assert images == {"registry.example.com/lbsync-balancer:0.1.0"}
+    (agent,) = [part for part in spec["containers"] if part["name"] == "agent"]
+    assert [one["name"] for one in agent["env"]] == ["LBSYNC_ETCD_ENDPOINTS", "LBSYNC_HOST"]
+
+
+def test_kubectl_builds_the_same_overlay() -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("no kubectl here")
+    argv = [kubectl, "kustomize", str(PRODUCTION)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert named(documents(said)) == named(kustomized(PRODUCTION))
 
 
 class Pod:
