@@ -83,8 +83,7 @@ class Terminal:
 
     def line(self, text: str = "") -> None:
         """Write one line; whatever others wrote into it, it stays one, and nothing in it is obeyed."""
-        self._write(text, line_ends=False)
-        self._put("\n")
+        self._put(f"{self._tame(text)}\n")
 
     def block(self, text: str) -> None:
         """Write lines of ours, with a line end after the last; nothing else in them is obeyed."""
@@ -92,11 +91,16 @@ class Terminal:
 
     def write(self, text: str) -> None:
         """Write text with its line ends; see `block`."""
-        self._write(text, line_ends=True)
+        self._put(self._tame(text, line_ends=True))
 
-    def _write(self, text: str, *, line_ends: bool) -> None:
-        for number, part in enumerate(_PAINT.split(text)):
-            self._put(f"\x1b{part}" if number % 2 else harmless(part, line_ends=line_ends))
+    def _tame(self, text: str, *, line_ends: bool = False) -> str:
+        """Return text in which nothing is obeyed but our own colours."""
+        if not self.colours:
+            return harmless(text, line_ends=line_ends)
+        return "".join(
+            f"\x1b{part}" if number % 2 else harmless(part, line_ends=line_ends)
+            for number, part in enumerate(_PAINT.split(text))
+        )
 
     def _put(self, text: str) -> None:
         with _told_when_lost():
@@ -129,16 +133,19 @@ class Terminal:
 
     def diff(self, old: str, new: str, before: str, after: str) -> bool:
         """Write a unified diff with three lines around each change; tell whether there is any."""
-        lines = list(
-            difflib.unified_diff(
-                old.splitlines(), new.splitlines(), before, after, lineterm="", n=3
-            )
-        )
-        for line in lines:
-            self.line(self._paint_diff(line))
-        return bool(lines)
+        one, other = old.splitlines(), new.splitlines()
+        if other and not one:  # the same as below, for a fraction: ten thousand keys may be new
+            many = f",{len(other)}" if len(other) > 1 else ""
+            head = (f"--- {before}", f"+++ {after}", f"@@ -0,0 +1{many} @@")
+            found = [*head, *(f"+{line}" for line in other)]
+        else:
+            found = list(difflib.unified_diff(one, other, before, after, lineterm="", n=3))
+        self._put("".join(f"{self._tame(self._paint_diff(line))}\n" for line in found))
+        return bool(found)
 
     def _paint_diff(self, line: str) -> str:
+        if not self.colours:
+            return line
         if line.startswith(("---", "+++")):
             return self.paint(line, "bold")
         if line.startswith("@@"):

@@ -1,6 +1,8 @@
 """The roles that `lbsync etcd-roles` prints: enough to work with, and no more."""
 
+import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -11,8 +13,9 @@ import pytest
 
 from harness import etcd as etcd_harness
 from harness.etcd import Etcd, open_etcd
+from lbsync.cli import main
 from lbsync.clients.source import Put
-from lbsync.errors import Unavailable
+from lbsync.errors import Exit, Unavailable
 from lbsync.schema import roles
 from tests.conftest import demand
 
@@ -43,6 +46,12 @@ MAY = {
     },
     "reader": set(),
 }  # fmt: skip
+#: What a team may write that is not to touch what others have; of `b` only some keys.
+TEAM = [
+    *((f"{kind}/{name}/", "--prefix=true") for kind in ("services", "endpoints") for name in "a"),
+    ("services/b/", "--prefix=true"),
+    ("endpoints/b/0/", "--prefix=true"),
+]
 KEYS = sorted(
     {key for keys in MAY.values() for key in keys}
     | {"agents/lb-10", "publishers/test/leader", "other", "/lbsyncother", "/elsewhere"}
@@ -63,6 +72,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
                 made.ctl(*shlex.split(line)[1:])
             made.ctl("user", "add", f"{role}:secret")
             made.ctl("user", "grant-role", role, lines[0].split()[-1])
+        made.ctl("role", "add", "team")
+        made.ctl("role", "grant-permission", "team", "read", PREFIX, "--prefix=true")
+        for key, *more in TEAM:
+            made.ctl("role", "grant-permission", "team", "readwrite", f"{PREFIX}{key}", *more)
+        made.ctl("user", "add", "team:secret")
+        made.ctl("user", "grant-role", "team", "team")
         made.demand_password("nobody", "secret", prefix="/nothing/")
         yield made
     finally:
@@ -101,3 +116,46 @@ def may_put(cluster: Etcd, role: str, key: str) -> bool:
         timeout=30,
     )
     return ended.returncode == 0
+
+
+def apply(cluster: Etcd, folder: Path, *namespaces: str) -> int:
+    """Apply 60 services in each of these namespaces, as the team."""
+    (folder / "password").write_text("secret")
+    server = {"name": "s", "address": "10.0.0.1", "port": 80}
+    keys: dict[str, object] = {}
+    for service in (f"{namespace}/{n}" for namespace in namespaces for n in range(60)):
+        host = service.replace("/", "-")
+        keys[f"services/{service}"] = {"mode": "http", "hosts": [f"{host}.example"]}
+        keys[f"endpoints/{service}/main"] = {"servers": [server]}
+    (folder / "keys.json").write_text(json.dumps(keys))
+    (folder / "lbsync.toml").write_text(
+        f'prefix = "{PREFIX}"\n[etcd]\nendpoints = ["{cluster.urls[0]}"]\nuser = "team"\n'
+        f'password_file = "{folder}/password"\n'
+    )
+    words = ("--config", str(folder / "lbsync.toml"), "apply", "-f", str(folder / "keys.json"))
+    return main([*words, "--yes"])
+
+
+def test_many_keys_of_which_some_may_not_be_written_are_refused_before_the_first(
+    cluster: Etcd, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert apply(cluster, tmp_path, "a", "c") == Exit.UNAVAILABLE
+    said = capsys.readouterr().err
+    assert "nothing was written: this user of etcd may not write services/c/, endpoints/c/" in said
+    assert "'lbsync etcd-roles' prints what gives that right" in said
+
+
+def test_a_right_that_ends_within_a_namespace_leaves_whole_services_and_says_which(
+    cluster: Etcd, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert apply(cluster, tmp_path, "a", "b") == Exit.UNAVAILABLE
+    said = capsys.readouterr().err
+    so_far = r"100 of 240 keys are written, the last at revision \d+; a/54, a/55, a/56, a/57, a/58 and 45 more not: "
+    assert re.search(f"{so_far}.*permission denied.*; run it again", said)
+    with closing(
+        open_etcd(cluster.urls, PREFIX, user="team", password_file=str(tmp_path / "password"))
+    ) as source:
+        there = [
+            key for key in source.snapshot().items if re.match("(services|endpoints)/[abc]/", key)
+        ]
+    assert len(there) == 100

@@ -8,6 +8,7 @@ from lbsync.agent.review import refusals
 from lbsync.cli.context import settings_of, source_opened
 from lbsync.cli.documents.stepwise import write_all
 from lbsync.cli.fleet.wait import add_wait, history_of
+from lbsync.cli.progress import Progress
 from lbsync.cli.service.writing import demand_contract, show, wait_for
 from lbsync.cli.terminal import Terminal, may_ask, said_yes
 from lbsync.clients.files import handed
@@ -39,8 +40,9 @@ etcd takes that many keys at once; otherwise service by service, what is new fir
 host serves well in between. Run it again if it was interrupted: what is already written is no change.
 
 exit codes: 0 done, or so already; 3 --dry-run shows a change; 4 settings are wrong, or templates.contract is false;
-5 something is refused, or was not meant, and nothing was written; 6 the source does not answer; 8 somebody else has
-changed a key meanwhile; after 6 and 8 it says what was written; with --wait also those of 'lbsync wait'.
+5 something is refused, or was not meant, and nothing was written; 6 the source does not answer, or does not let this
+user write; 8 somebody else has changed a key meanwhile; after 6 and 8 it says what was written; with --wait also
+those of 'lbsync wait'.
 """
 
 
@@ -73,11 +75,12 @@ def run(args: argparse.Namespace) -> Exit:
     found = handed.read(args.file)
     if not found.values and not found.problems:
         raise Rejected(f"{args.file}: there is no document, so there is nothing to apply")
-    terminal = Terminal()
+    terminal, progress = Terminal(), Progress()
     with source_opened(settings) as source:
         if args.wait:
             history_of(source)  # before anything is written
         snapshot = source.snapshot()
+        progress.say(f"{count(len(found.values), 'key')} read")
         planned = plan(
             snapshot, found.values, found.places,
             tree=args.tree or "", prune=args.prune, force=args.force,
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> Exit:
         services = {
             str(service) for change in planned.changes if (service := service_of(change.key))
         }
+        progress.say(f"{count(len(planned.changes), 'change')}, judged beside all that is stored")
         problems = [
             *found.problems,
             *planned.problems,
@@ -95,6 +99,7 @@ def run(args: argparse.Namespace) -> Exit:
                 )
             ),
         ]
+        progress.over()
         if problems:
             raise ManyRejected("nothing was written", problems)
         show(terminal, planned.changes)

@@ -1,8 +1,11 @@
 """Colours where people look, plain text where programs read."""
 
+import difflib
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.settings import Duration
@@ -36,6 +39,17 @@ def test_equal_texts_have_no_diff() -> None:
 
     assert not Terminal(pipe).diff("a\n", "a\n", "old", "new")
     assert pipe.getvalue() == ""
+
+
+@given(st.lists(st.text(alphabet="ab+-@ ", max_size=4), max_size=4))
+def test_what_is_new_is_told_as_any_other_difference_is(lines: list[str]) -> None:
+    pipe = io.StringIO()
+    new = "".join(f"{line}\n" for line in lines)
+
+    Terminal(pipe).diff("", new, "old", "new")
+
+    told = difflib.unified_diff([], lines, "old", "new", lineterm="", n=3)
+    assert pipe.getvalue().splitlines() == list(told)
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
