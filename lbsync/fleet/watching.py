@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
@@ -108,9 +108,7 @@ def first_answers(
 
     `answers`: the store of answers, not started yet. Raises `Unavailable`.
     """
-    live = {
-        host for host, record in fleet.census(source.snapshot()).live.items() if record is not None
-    }
+    live = fleet.census(source.snapshot()).reporting
     if not live:
         return Answers({}, ())
     news = threading.Event()
@@ -119,34 +117,32 @@ def first_answers(
         answers.start(news.set)
         while True:
             news.clear()
-            found = _about(_answered(answers), services, everything=everything)
+            found = about(_answered(answers), live, services, everything=everything)
             left = deadline - time.monotonic()
-            if live <= found.keys() or left <= 0:
-                return Answers(found, tuple(sorted(live - found.keys())))
+            if not found.silent or left <= 0:
+                return found
             news.wait(left)
 
 
-def follow(
-    asked: Question,
-    answers: Source,
-    show: Callable[[dict[str, HealthRecord | None]], None],
-    *,
-    until: Callable[[], bool],
-    every_s: float = 1.0,
-) -> None:
-    """Call `show` with all answers whenever one of them is new, and each `every_s` seconds, until `until`.
+def heard(asked: Question, answers: Source) -> dict[str, HealthRecord | None]:
+    """Return what every host answers now; `answers`: the store of answers, followed already.
 
     Raises `Unavailable` where the question can be kept no more.
     """
-    news = threading.Event()
-    answers.start(news.set)
-    while True:
-        news.clear()
-        asked.keep()
-        show(_answered(answers))
-        if until():
-            return
-        news.wait(every_s)
+    asked.keep()
+    return _answered(answers)
+
+
+def about(
+    found: dict[str, HealthRecord | None],
+    live: Collection[str],
+    services: Collection[str],
+    *,
+    everything: bool,
+) -> Answers:
+    """Return what of these answers is to a question about `services`, or all. `live`: hosts that report."""
+    told = _about(found, services, everything=everything)
+    return Answers(told, tuple(sorted(set(live) - told.keys())))
 
 
 def _answered(answers: Source) -> dict[str, HealthRecord | None]:

@@ -37,6 +37,11 @@ class Census(msgspec.Struct, frozen=True):
     junk: tuple[str, ...]
     """Keys that no agent keeps: of another form, or without a lease. They count for nothing."""
 
+    @property
+    def reporting(self) -> frozenset[str]:
+        """Hosts that report, and should answer what they are asked."""
+        return frozenset(host for host, record in self.live.items() if record is not None)
+
 
 def agent_key(host: str) -> str:
     """Return the key under which a host says what it serves."""

@@ -1,10 +1,13 @@
 """Two hosts on one etcd: what they tell of themselves, and waiting for both."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 from typing import Any
 
+from harness import launch
 from harness.agent import command
 from harness.ports import free_port
 from harness.stack import Stack, servers
@@ -146,6 +149,20 @@ def test_a_forged_record_fills_no_screen(fleet: tuple[Host, Host]) -> None:
         assert "\x1b" not in shown.stdout
 
 
+def live(host: Stack, *words: str, needle: str) -> str:
+    """What a command says with `--watch` until it has said a certain thing."""
+    said = host.directory / f"live-{words[0]}"
+    with said.open("wb") as out:
+        flags = ["--config", str(host.config_file), *words, "--watch"]
+        process = launch.start(flags, stdout=out, stderr=out, environ=os.environ)
+    try:
+        wait_until(needle, lambda: needle in said.read_text(), timeout=30)
+        return said.read_text()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
 def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host]) -> None:
     (one, agent), (two, _) = fleet
     check = {"type": "tcp", "interval": "200ms", "rise": 1, "fall": 1}
@@ -191,6 +208,17 @@ def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host
     assert "main 1/2 up" in row
     shown = command(one, "service", "show", "shop/seen").stdout
     assert "lb-2\n  main: 1/2 up, 0 sessions" in shown
+    told_live = live(
+        one,
+        "service",
+        "ls",
+        "shop",
+        needle="shop/seen: mode http, servers main:2, health main 1/2 up",
+    )
+    assert "health: every host answers\n" in told_live
+    assert "health DOWN (L4CON, Connection refused)" in live(
+        one, "server", "ls", "shop/seen", needle="main/gone: "
+    )
     # Nobody asks any more: nobody says anything, and none of it has woken the agents' passes.
     told = one.etcd.ctl("get", "/lbsync-health/", "--prefix", "--keys-only").split()
     assert not [key for key in told if not key.endswith("/report")]

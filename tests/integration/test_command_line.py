@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import launch
+from harness.wait import wait_until
 from lbsync.errors import Exit
 
 #: What takes long to load, and is not needed by everybody.
@@ -97,6 +98,49 @@ def test_a_watch_tells_what_is_new_and_ends_with_its_reader(tmp_path: Path) -> N
     assert b" unknown: " in said
     assert b"no agent has run with this state_dir yet" in said
     assert process.wait(60) == 128 + signal.SIGPIPE
+
+
+def test_services_and_servers_are_listed_as_they_change(tmp_path: Path) -> None:
+    """Of files, whose hosts nobody can ask how they do."""
+
+    def write(name: str, value: object) -> None:
+        path = tmp_path / "source" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(value))
+        new.rename(path)
+
+    def put(*names: str, state: str = "up") -> None:
+        told = [{"name": n, "address": "10.0.0.1", "port": 1, "state": state} for n in names]
+        write("endpoints/a/b/main", {"servers": told})
+
+    write("services/a/b", {"mode": "http", "hosts": ["b.example"]})
+    put("one")
+    lists = {"service": ["service", "ls", "a"], "server": ["server", "ls", "a/b"]}
+    said = {name: tmp_path / name for name in lists}
+    running = []
+    for name, words in lists.items():
+        with said[name].open("wb") as out:
+            words += ["--watch", "--source", f"file:{tmp_path / 'source'}"]
+            running.append(launch.start(words, stdout=out, stderr=out, environ=os.environ))
+    try:
+        wait_until("both", lambda: all(file.read_text() for file in said.values()), timeout=30)
+        put("one", "two", state="drain")
+        wait_until(
+            "the change",
+            lambda: "a/b: mode http, servers main:2" in said["service"].read_text(),
+            timeout=30,
+        )
+        wait_until("the other", lambda: "main/two" in said["server"].read_text(), timeout=30)
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+    assert "Z a/b: mode http, servers main:1, reached by b.example\n" in said["service"].read_text()
+    assert (
+        "main/one: group main, address 10.0.0.1:1, state drain, weight 1\n"
+        in said["server"].read_text()
+    )
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

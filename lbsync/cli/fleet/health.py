@@ -1,18 +1,24 @@
 """How services do on each host, asked of the agents, in words for people."""
 
+import contextlib
 import sys
+import time
+from collections.abc import Callable, Iterator
 
 import msgspec
 from msgspec import UNSET
 
 from lbsync import log
+from lbsync.cli import watching
 from lbsync.cli.context import source_opened, whoami
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.source import Source
 from lbsync.errors import Unavailable
-from lbsync.fleet.watching import Answers, first_answers
+from lbsync.fleet.watching import Answers, about, first_answers, heard, question
 from lbsync.log import span
 from lbsync.model.health import GroupHealth, HealthRecord, ServerHealth
+from lbsync.model.snapshot import Snapshot
+from lbsync.schema import fleet
 from lbsync.settings import Settings
 
 WITHIN_S = 1.5
@@ -46,8 +52,58 @@ def ask(settings: Settings, source: Source, *services: str, everything: bool = F
             )
     except Unavailable as error:
         return Asked(why=f"health is not known: {error}")
-    silent = f"no answer about health from {', '.join(found.silent)}" if found.silent else ""
-    return Asked(found, silent)
+    return Asked(found, _silent(found))
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """What hosts answer, for as long as somebody looks."""
+
+    asked: Callable[[Snapshot], Asked]
+    """Returns it as it is now; the snapshot tells who should answer. The first time it waits for them a little."""
+    wait: watching.Wait
+    """Ends when there is news of the source or of what is answered, or after some seconds."""
+
+
+@contextlib.contextmanager
+def followed(
+    settings: Settings, source: Source, *services: str, everything: bool = False
+) -> Iterator[Followed]:
+    """Ask every host about `services`, or all, for the length of the block, and follow the source and what is
+    answered. An etcd that does not let this user ask is no fault: then nothing is known."""
+    log.setup("warning", settings.log.format)  # the watch logs more than anybody asked for
+    with contextlib.ExitStack() as stack:
+        if not source.shared:
+            yield Followed(lambda _snapshot: Asked(), watching.begin(source))
+            return
+        answers = stack.enter_context(source_opened(settings, answers=True))
+        put = question(source, whoami(), services=services, everything=everything)
+        try:
+            stack.enter_context(put)
+        except Unavailable as error:
+            unknown = Asked(why=f"health is not known: {error}")
+            yield Followed(lambda _snapshot: unknown, watching.begin(source))
+            return
+        wait = watching.begin(source, answers)
+        first_until = time.monotonic() + WITHIN_S
+
+        def asked(snapshot: Snapshot) -> Asked:
+            live = fleet.census(snapshot).reporting
+            while True:
+                try:
+                    told = heard(put, answers)
+                except Unavailable as error:
+                    return Asked(why=f"health is not known: {error}")
+                found = about(told, live, services, everything=everything)
+                left = first_until - time.monotonic()
+                if not found.silent or left <= 0:
+                    return Asked(found, _silent(found))
+                wait(left)
+
+        yield Followed(asked, wait)
+
+
+def _silent(found: Answers) -> str:
+    return f"no answer about health from {', '.join(found.silent)}" if found.silent else ""
 
 
 def of_service(asked: Asked, service: str) -> str:
@@ -119,15 +175,28 @@ def figures(group: GroupHealth) -> str:
     return ", ".join(parts)
 
 
-def tell(asked: Asked) -> None:
-    """Say on standard error what is not known, and what is to be doubted."""
+def tell(asked: Asked, terminal: Terminal | None = None) -> None:
+    """Say what is not known, and what is to be doubted; on standard error where no terminal is given."""
+    terminal = terminal or Terminal(sys.stderr)
+    for sentence in remarks(asked):
+        terminal.line(terminal.paint(sentence, "dim"))
+
+
+def remarks(asked: Asked) -> list[str]:
+    """Return a sentence for each thing that is not known, or is to be doubted."""
     said = [asked.why] if asked.why else []
     for host, record in sorted(asked.answers.hosts.items()):
         if doubt := doubts(record):
             said.append(f"{host}: {doubt}")
-    terminal = Terminal(sys.stderr)
-    for sentence in said:
-        terminal.line(terminal.paint(sentence, "dim"))
+    return said
+
+
+def in_lines(asked: Asked) -> dict[str, str]:
+    """Return the same for `--watch` in a pipe: nothing where no host could answer."""
+    said = remarks(asked)
+    if not said and not asked.answers.hosts:
+        return {}
+    return {"health": f"health: {'; '.join(said) or 'every host answers'}"}
 
 
 def since(server: ServerHealth) -> str:

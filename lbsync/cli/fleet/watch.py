@@ -1,26 +1,24 @@
 """`lbsync watch`: how services do on every host, as it changes."""
 
 import argparse
-import shutil
-import sys
 import time
 from collections.abc import Iterable
 
-import msgspec
 from msgspec import UNSET
 
 from lbsync import log
+from lbsync.cli import watching
 from lbsync.cli.context import duration, service_id, settings_of, source_opened, whoami
 from lbsync.cli.fleet import health
 from lbsync.cli.fleet.wait import history_of
 from lbsync.cli.terminal import Terminal
 from lbsync.errors import Exit, Rejected
-from lbsync.fleet.watching import follow, question
+from lbsync.fleet.watching import heard, question
 from lbsync.model.health import GroupHealth, HealthRecord
 from lbsync.schema import fleet
 from lbsync.schema import service_document as document
 from lbsync.schema.health import STALE_S
-from lbsync.timestamps import seconds, stamp
+from lbsync.timestamps import seconds
 
 _EPILOG = """\
 examples:
@@ -62,7 +60,8 @@ def run(args: argparse.Namespace) -> Exit:
     """Ask, and show what is answered until somebody has seen enough."""
     settings = settings_of(args)
     services = tuple(dict.fromkeys(map(str, args.services)))
-    screen = Screen(services, as_json=args.output == "json")
+    shown, as_json = Shown(services), args.output == "json"
+    log.setup("warning", settings.log.format)  # the watch logs more than was asked for
     with source_opened(settings) as source, source_opened(settings, answers=True) as answers:
         history_of(source)
         snapshot = source.snapshot()
@@ -71,60 +70,65 @@ def run(args: argparse.Namespace) -> Exit:
                 raise Rejected(
                     f"{service}: there is no such service; 'lbsync service ls' shows all"
                 )
-        screen.hosts = sorted(
-            host for host, record in fleet.census(snapshot).live.items() if record is not None
-        )
-        log.setup("warning", settings.log.format)  # the watch logs more than was asked for
-        deadline = time.monotonic() + (args.lasts.seconds if args.lasts else float("inf"))
-        if args.once:
-            deadline = time.monotonic() + _FIRST_S
-        asked = question(source, whoami(), services=services, everything=not services)
-        with asked:
-            follow(
-                asked,
-                answers,
-                screen.hold if args.once else screen.show,
-                until=lambda: time.monotonic() >= deadline or (args.once and screen.is_complete),
-            )
-    if args.once:
-        screen.show(screen.held)
-        return Exit.OK if screen.is_complete else Exit.UNVERIFIED
-    return Exit.OK
+        shown.hosts = sorted(fleet.census(snapshot).reporting)
+        began = time.monotonic()
+        with question(source, whoami(), services=services, everything=not services) as asked:
+            wait = watching.begin(answers)
+
+            def look() -> watching.View:
+                shown.answers = heard(asked, answers)
+                return shown.view()
+
+            if not args.once:
+                ends = began + args.lasts.seconds if args.lasts else float("inf")
+                watching.follow(
+                    look, as_json=as_json, wait=wait, until=lambda: time.monotonic() >= ends
+                )
+                return Exit.OK
+            view = look()
+            while not shown.is_complete and (left := began + _FIRST_S - time.monotonic()) > 0:
+                wait(left)
+                view = look()
+    watching.show_once(view, as_json=as_json)
+    return Exit.OK if shown.is_complete else Exit.UNVERIFIED
 
 
-class Screen:
-    """A terminal that is drawn anew, or lines for what has changed."""
+class Shown:
+    """What is shown of the answers to one question."""
 
-    def __init__(self, services: tuple[str, ...], *, as_json: bool) -> None:
+    def __init__(self, services: tuple[str, ...]) -> None:
         """`services`: empty for all in short."""
         self._services = services
-        self._as_json = as_json
-        self._terminal = Terminal()
-        self._is_live = sys.stdout.isatty() and not as_json
-        self._shown: dict[str, object] = {}
         self.hosts: list[str] = []
         """Those that report, and should answer."""
-        self.held: dict[str, HealthRecord | None] = {}
-
-    def hold(self, answers: dict[str, HealthRecord | None]) -> None:
-        """Keep answers to be shown later."""
-        self.held = answers
+        self.answers: dict[str, HealthRecord | None] = {}
 
     @property
     def is_complete(self) -> bool:
         """Every host that reports has answered."""
-        told = {host for host, record in self.held.items() if record and self._is_about(record)}
+        told = {host for host, record in self.answers.items() if record and self._is_about(record)}
         return bool(told) and told >= set(self.hosts)
 
-    def show(self, answers: dict[str, HealthRecord | None]) -> None:
-        """Show what is answered now."""
-        if self._is_live:
-            self._terminal.clear()
-            self._draw(answers)
-        else:
-            self._tell(answers)
-        self._terminal.flush()
-        self._terminal.demand_reader()
+    def view(self) -> watching.View:
+        """Return it as it is now."""
+        told = {
+            host: record
+            for host, record in sorted(self.answers.items())
+            if record is not None and self._is_about(record)
+        }
+        lines = {}
+        for host, record in told.items():
+            if doubts := health.doubts(record):
+                lines[f"{host} in full"] = f"{host}: {doubts}"
+            lines |= {f"{host} {key}": f"{host} {text}" for key, text in self._lines(record)}
+        documents = {
+            host: watching.Document(
+                {"host": host, "health": record}, _plain(record, self._services)
+            )
+            for host, record in told.items()
+        }
+        title = " ".join(self._services) or "all services, in short"
+        return watching.View(self._draw, lines, documents, title)
 
     def _is_about(self, record: HealthRecord) -> bool:
         if record.error or record.left_out:
@@ -133,12 +137,9 @@ class Screen:
             return record.summary is not UNSET
         return all(service in record.services for service in self._services)
 
-    def _draw(self, answers: dict[str, HealthRecord | None]) -> None:
+    def _draw(self, terminal: Terminal) -> None:
         """Write the whole picture."""
-        terminal = self._terminal
-        asked = " ".join(self._services) or "all services, in short"
-        terminal.line(terminal.paint(f"{asked}   {stamp()}   Ctrl-C ends it", "dim"))
-        room = shutil.get_terminal_size().lines - 3
+        room, answers = watching.room(), self.answers
         hosts = sorted(
             {*self.hosts, *answers}, key=lambda host: (self._is_well(answers.get(host)), host)
         )
@@ -153,7 +154,7 @@ class Screen:
             terminal.line()
             terminal.line(terminal.paint(f"{host}{_note(record)}", "bold"))
             if record is not None and self._services:
-                self._draw_services(record)
+                self._draw_services(terminal, record)
             elif record is not None:
                 for line in _short(record):
                     terminal.line(f"  {line}")
@@ -178,8 +179,7 @@ class Screen:
         groups = [group for _, groups in _of(record, self._services) for group in groups.values()]
         return 2 + sum(3 + len(group.servers) for group in groups)
 
-    def _draw_services(self, record: HealthRecord) -> None:
-        terminal = self._terminal
+    def _draw_services(self, terminal: Terminal, record: HealthRecord) -> None:
         for service, groups in _of(record, self._services):
             if not groups:
                 terminal.line(f"  {service}: HAProxy has no backend of it")
@@ -201,24 +201,6 @@ class Screen:
                 if group.more:
                     terminal.line(f"    and {group.more} more servers")
 
-    def _tell(self, answers: dict[str, HealthRecord | None]) -> None:
-        """Write a line for each thing that is new."""
-        for host in sorted(answers):
-            record = answers[host]
-            if record is None or not self._is_about(record):
-                continue
-            if self._as_json:
-                self._once(host, _plain(record, self._services), to_json_line(host, record))
-                continue
-            self._once(f"{host} doubts", health.doubts(record), f"{host}: {health.doubts(record)}")
-            for key, text in self._lines(record):
-                self._once(f"{host} {key}", text, f"{record.at} {host} {text}")
-        for host in sorted(self._shown_hosts() - answers.keys()):
-            self._once(f"{host} doubts", "gone", f"{stamp()} {host} answers no more")
-
-    def _shown_hosts(self) -> set[str]:
-        return {key.partition(" ")[0] for key in self._shown}
-
     def _lines(self, record: HealthRecord) -> Iterable[tuple[str, str]]:
         """Yield (what it is about, the sentence)."""
         if not self._services:
@@ -235,16 +217,6 @@ class Screen:
                     if not server.status.startswith("UP") or not server.check.endswith("OK")
                 )
                 yield f"{service} {name}", f"{service} {name}: {health.figures(group)}{impaired}"
-
-    def _once(self, key: str, said: object, line: str) -> None:
-        if self._shown.get(key, "") != said:
-            self._shown[key] = said
-            self._terminal.line(line)
-
-
-def to_json_line(host: str, record: HealthRecord) -> str:
-    """Return one answer on one line."""
-    return msgspec.json.encode({"host": host, "health": record}).decode()
 
 
 def _plain(record: HealthRecord, services: tuple[str, ...]) -> object:

@@ -9,8 +9,9 @@ import msgspec
 from lbsync.cli.context import add_output, service_id, settings_of, source_opened
 from lbsync.cli.fleet import health
 from lbsync.cli.fleet.wait import add_wait, history_of
+from lbsync.cli.service import listing
+from lbsync.cli.service.listing import Listing, add_watch, follow
 from lbsync.cli.service.writing import write
-from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.answers import ServerState, parse_servers
 from lbsync.clients.haproxy.options import from_settings
@@ -25,6 +26,7 @@ from lbsync.settings import Settings
 _EPILOG = """\
 examples:
   lbsync server ls shop/cart
+  lbsync server ls shop/cart --watch        live; into a pipe, a line for each change
   lbsync server drain shop/cart/a           no new clients; those it keeps by cookie go on
   lbsync server maint shop/cart/a           nobody at all, and no health checks
   lbsync server weight shop/cart/a 0
@@ -57,7 +59,7 @@ _MAINT, _DRAIN = 0b1100111, 0b0011000
 """Bits of `srv_admin_state` there."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class Server(msgspec.Struct, frozen=True):
     """One server as it is written, and as HAProxy on this host sees it."""
 
     server: str
@@ -75,10 +77,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Show the servers of a service, and change one of them alone."
     parser.epilog = _EPILOG
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
-    listing = actions.add_parser("ls", help="list servers", description="List servers.")
-    listing.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
-    add_output(listing)
-    listing.set_defaults(action=_list)
+    listed = actions.add_parser("ls", help="list servers", description="List servers.")
+    listed.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
+    add_output(listed)
+    add_watch(listed)
+    listed.set_defaults(action=_list)
     for verb, text in _VERBS.items():
         _add_change(actions.add_parser(verb, help=text, description=f"{verb}: {text}."), verb)
     weighing = actions.add_parser(
@@ -116,43 +119,59 @@ def _server_id(text: str) -> tuple[ServiceId, str]:
 
 
 def _list(args: argparse.Namespace, source: Source) -> Exit:
-    stored = _endpoints(source.snapshot(), args.service)
-    settings = settings_of(args)
-    seen, asked = _seen(settings), health.ask(settings, source, str(args.service))
-    rows = []
-    for group, value in stored.items():
-        for server in document.servers_of(value):
-            backend = backend_name(args.service, group)
-            found = seen.get((backend, str(server.get("name"))))
-            rows.append(
-                Row(
-                    str(server.get("name")),
-                    group,
-                    f"{server.get('address')}:{server.get('port')}",
-                    str(server.get("state", "up")),
-                    server.get("weight", 1),
-                    _words(found) if found else "",
-                    health.of_server(asked, str(args.service), group, str(server.get("name"))),
-                )
-            )
-    if args.output == "json":
-        Terminal().block(to_json(rows))
-        return Exit.OK
-    head = ["SERVER", "GROUP", "ADDRESS", "STATE", "WEIGHT", "HAPROXY HERE"]
-    cells = [[*map(str, msgspec.structs.astuple(row)[:-1])] for row in rows]
-    if asked.answers.hosts:
-        head[-1:] = ["SESSIONS", "REQUESTS", "5XX", "HEALTH"]
-        cells = [
-            [*each[:-1], *_figures(row), health.words(row.health)]
-            for each, row in zip(cells, rows, strict=True)
-        ]
-    terminal = Terminal()
-    terminal.table(head, cells)
-    health.tell(asked)
+    settings, as_json = settings_of(args), args.output == "json"
+    snapshot = source.snapshot()
+    _endpoints(snapshot, args.service)
+
+    def listed(now: Snapshot, asked: health.Asked) -> Listing:
+        return _listing(args.service, _endpoints(now, args.service), _seen(settings), asked)
+
+    if args.watch:
+        follow(settings, source, listed, str(args.service), as_json=as_json)
+    else:
+        listed(snapshot, health.ask(settings, source, str(args.service))).show(as_json=as_json)
     return Exit.OK
 
 
-def _figures(row: Row) -> tuple[str, str, str]:
+def _listing(
+    service: ServiceId,
+    stored: Mapping[str, Mapping[str, Any]],
+    seen: Mapping[tuple[str, str], ServerState],
+    asked: health.Asked,
+) -> Listing:
+    """Return the table. `seen`: what HAProxy on this host runs."""
+    told_by_hosts = bool(asked.answers.hosts)
+    last = ("SESSIONS", "REQUESTS", "5XX", "HEALTH") if told_by_hosts else ("HAPROXY HERE",)
+    rows = []
+    for group, value in stored.items():
+        for server in document.servers_of(value):
+            name = str(server.get("name"))
+            found = seen.get((backend_name(service, group), name))
+            row = Server(
+                name,
+                group,
+                f"{server.get('address')}:{server.get('port')}",
+                str(server.get("state", "up")),
+                server.get("weight", 1),
+                _words(found) if found else "",
+                health.of_server(asked, str(service), group, name),
+            )
+            does = health.words(row.health)
+            rows.append(
+                listing.Row(
+                    f"{group}/{name}",
+                    (
+                        *(row.server, row.group, row.address, row.state, str(row.weight)),
+                        *((*_figures(row), does) if told_by_hosts else (row.haproxy,)),
+                    ),
+                    row,
+                    told_by_hosts and does != "UP",
+                )
+            )
+    return Listing(("SERVER", "GROUP", "ADDRESS", "STATE", "WEIGHT", *last), tuple(rows), asked)
+
+
+def _figures(row: Server) -> tuple[str, str, str]:
     """Return the sums over all hosts."""
     told = row.health.values()
     return (

@@ -10,14 +10,17 @@ from lbsync.cli.fleet import health
 from lbsync.cli.fleet.wait import add_wait, history_of
 from lbsync.cli.service import arguments
 from lbsync.cli.service.edit import edit
+from lbsync.cli.service.listing import Listing, Row, add_watch, follow
 from lbsync.cli.service.show import show_service
 from lbsync.cli.service.writing import commit, demand_contract, wait_for, write
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Rejected
+from lbsync.model.snapshot import Snapshot
 from lbsync.schema import service_document as document
 from lbsync.verdict import gravest
 
+_HEAD = ("SERVICE", "MODE", "SERVERS", "HEALTH", "REACHED BY", "PROBLEM")
 _EXIT_CODES = """
 exit codes: 0 done, or so already; 3 --dry-run shows a change; 4 settings are wrong, or templates.contract is
 false; 5 there is no such service, the input is refused, a publisher owns it, or 'service ls' shows a problem;
@@ -27,6 +30,7 @@ also those of 'lbsync wait'.
 _EPILOG = f"""\
 examples:
   lbsync service ls
+  lbsync service ls shop --watch                 live, also how they do; into a pipe, a line for each change
   lbsync service show shop/cart
   lbsync service get shop/cart > cart.json
   lbsync service put shop/cart -f cart.json
@@ -71,6 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("ls", help="list services", description="List services.")
     listing.add_argument("namespace", nargs="?", help="only of this namespace")
     add_output(listing)
+    add_watch(listing)
     listing.set_defaults(action=_list)
     showing = actions.add_parser(
         "show",
@@ -127,26 +132,38 @@ def run(args: argparse.Namespace) -> Exit:
 
 
 def _list(args: argparse.Namespace, source: Source) -> Exit:
-    rows = document.summaries(source.snapshot(), args.namespace)
-    code = Exit.REJECTED if any(row.problems for row in rows) else Exit.OK
-    asked = health.ask(settings_of(args), source, everything=True)
-    found = {row.service: health.of_service(asked, row.service) for row in rows}
-    if args.output == "json":
-        listed = [{**msgspec.structs.asdict(row), "health": found[row.service]} for row in rows]
-        Terminal().block(to_json(listed))
-        return code
-    Terminal().table(
-        ("SERVICE", "MODE", "SERVERS", "HEALTH", "REACHED BY", "PROBLEM"),
+    settings, as_json = settings_of(args), args.output == "json"
+    known: dict[int, list[document.Summary]] = {}
+
+    def listed(snapshot: Snapshot, asked: health.Asked) -> Listing:
+        if snapshot.revision not in known:
+            known.clear()
+            known[snapshot.revision] = document.summaries(snapshot, args.namespace)
+        rows = tuple(
+            _row(row, health.of_service(asked, row.service)) for row in known[snapshot.revision]
+        )
+        return Listing(_HEAD, rows, asked)
+
+    if args.watch:
+        follow(settings, source, listed, as_json=as_json)
+        return Exit.OK
+    snapshot = source.snapshot()
+    listing = listed(snapshot, health.ask(settings, source, everything=True))
+    listing.show(as_json=as_json)
+    wrong = any(row.problems for row in known[snapshot.revision])
+    return Exit.REJECTED if wrong else Exit.OK
+
+
+def _row(found: document.Summary, does: str) -> Row:
+    return Row(
+        found.service,
         (
-            (
-                row.service, row.mode, row.servers_by_group, found[row.service], row.reached_by,
-                "; ".join(row.problems),
-            )
-            for row in rows
+            found.service, found.mode, found.servers_by_group, does, found.reached_by,
+            "; ".join(found.problems),
         ),
+        {**msgspec.structs.asdict(found), "health": does},
+        bool(found.problems) or does not in ("", "up"),
     )  # fmt: skip
-    health.tell(asked)
-    return code
 
 
 def _get(args: argparse.Namespace, source: Source) -> Exit:

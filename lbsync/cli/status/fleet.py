@@ -4,14 +4,13 @@ import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
-from typing import NoReturn
 
 import msgspec
 
 from lbsync import log, verdict
+from lbsync.cli import watching
 from lbsync.cli.context import source_opened
 from lbsync.cli.fleet.wait import history_of
-from lbsync.cli.status import watching
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Unavailable
@@ -77,13 +76,12 @@ def _draw(terminal: Terminal, report: Report, settings: Settings) -> None:
         _table(terminal, report)
 
 
-def watch(settings: Settings, hosts: Collection[str], *, as_json: bool) -> NoReturn:
+def watch(settings: Settings, hosts: Collection[str], *, as_json: bool) -> None:
     """Show it as it changes. Raises `Rejected` for a source without a fleet."""
     log.setup("warning", settings.log.format)  # the watch of etcd logs more than was asked for
     with source_opened(settings) as source, source_opened(settings, answers=True) as beside:
         history_of(source)
-        for each in (source, beside):
-            each.start(lambda: None)
+        watching.begin(source, beside)
 
         def look() -> watching.View:
             report = _report(source, beside, hosts)
@@ -95,7 +93,11 @@ def watch(settings: Settings, hosts: Collection[str], *, as_json: bool) -> NoRet
                 for member in report.agents
             }
             lines |= {host: f"{host} {why}" for host, why in report.gone.items()}
-            return watching.View(lambda terminal: _draw(terminal, report, settings), lines, report)
+            return watching.View(
+                lambda terminal: _draw(terminal, report, settings),
+                lines,
+                {"": watching.Document(report)},
+            )
 
         watching.follow(look, as_json=as_json)
 

@@ -5,15 +5,15 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 
 from lbsync import status, verdict
 from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.report.judgement import Judgement, Serves, just_read_back
+from lbsync.cli import watching
 from lbsync.cli.context import add_hosts, add_output, settings_of
-from lbsync.cli.status import fleet, nagios, publishers, watching
+from lbsync.cli.status import fleet, nagios, publishers
 from lbsync.cli.terminal import Colour, Terminal, to_json
 from lbsync.clients.haproxy import known_faults
 from lbsync.errors import Exit, LbsyncError, Rejected
@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> Exit | Degree:
     settings = settings_of(args)
     if args.watch:
         _watch(args, settings)
+        return Exit.OK
     if args.fleet:
         return fleet.show(settings, args.hosts, as_json=args.output == "json")
     if args.publishers:
@@ -86,20 +87,21 @@ def run(args: argparse.Namespace) -> Exit | Degree:
     return verdict.code_of(judged.findings)
 
 
-def _watch(args: argparse.Namespace, settings: Settings) -> NoReturn:
+def _watch(args: argparse.Namespace, settings: Settings) -> None:
     """Show it as it changes. Raises `Rejected` where that is impossible."""
     as_json = args.output == "json"
     if args.publishers:
         raise Rejected("--publishers: 'lbsync console' shows them live")
     if args.fleet:
         fleet.watch(settings, args.hosts, as_json=as_json)
+        return
 
     def look() -> watching.View:
         judged = Judgement.of(settings, status.read(Path(settings.state_dir)))
         return watching.View(
             lambda terminal: _show(terminal, list(_rows(settings, judged))),
             {"": _in_short(judged)},
-            judged.document(),
+            {"": watching.Document(judged.document())},
         )
 
     watching.follow(look, as_json=as_json)
