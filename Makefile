@@ -78,6 +78,10 @@ e2e: setup-daemons ## whole agent processes, with load that counts every lost re
 chaos: setup-daemons ## ten minutes of writers and faults at random; CHAOS_S=, CHAOS_SEED=
 	CHAOS_S=$${CHAOS_S:-600} $(PYTEST) -s tests/e2e/test_chaos.py $(ARGS)
 
+.PHONY: test-deb
+test-deb: setup-daemons wheels ## build the Debian package, unpack it and run what is in it; a minute
+	$(PYTEST) tests/integration/test_package.py $(ARGS)
+
 .PHONY: test-vm
 test-vm: setup ## root only: a Debian host under real systemd, from first start to upgrade and crash
 	@scripts/setup-daemons --required debootstrap systemd-nspawn ip

@@ -30,7 +30,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("dpkg-deb") is None:
         pytest.skip("dpkg-deb is not installed")
     if not WHEELS.is_dir():
-        pytest.skip("the package's libraries are not here: make wheels")
+        pytest.skip("the package's libraries are not here: make test-deb")
     done = build(tmp_path_factory.mktemp("dist"))
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())
