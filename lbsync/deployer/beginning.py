@@ -16,8 +16,9 @@ from lbsync.model.deploying import (
     VersionRecord,
     VersionsRecord,
 )
-from lbsync.model.records import RouteRecord
+from lbsync.model.records import RouteRecord, ServiceRecord
 from lbsync.schema import deploying
+from lbsync.schema.decode import decode_as
 from lbsync.timestamps import stamp
 
 
@@ -47,6 +48,11 @@ def switch(
         raise Conflict(
             f"{app}: its route belongs to {found.source!r}, which would write its own version again; "
             "change it there, or use --force"
+        )
+    if strategy.preview and not _has_preview(page):
+        raise Rejected(
+            f"{app}: services/{app} has no preview, so nobody could see {group} before it has traffic; write one "
+            "(docs/etcd-contract.md), or begin without --preview"
         )
     version = VersionRecord(group, deployment=begun.id)
     record = first(begun, "groups", "switch", version, strategy)
@@ -84,7 +90,9 @@ def way_back(
     found = _route_for(page, version.group) if last.provider == "groups" else route(page)
     if found is None or groups_with_traffic(found) == (version.group,):
         raise Rejected(f"{app}: {version.group} has all the traffic already")
-    at_once = msgspec.structs.replace(strategy(last.strategy), steps=(), manual=False)
+    at_once = msgspec.structs.replace(
+        strategy(last.strategy), steps=(), manual=False, preview=False
+    )
     record = first(begun, last.provider, "rollback", version, at_once)
     old = _old(page.versions(), found, version.group)
     return msgspec.structs.replace(record, old=old, previous=found)
@@ -121,6 +129,13 @@ def _route_for(page: Page, group: str) -> RouteRecord | None:
             f"first: 'lbsync route {app} {others[0]}=100'"
         )
     return found
+
+
+def _has_preview(page: Page) -> bool:
+    item = page.item(page.keys.service)
+    if item is None:
+        return False
+    return decode_as(ServiceRecord, f"services/{page.keys.app}", item.value).preview is not UNSET
 
 
 def refuse_second(page: Page) -> None:

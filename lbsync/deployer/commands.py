@@ -10,7 +10,7 @@ from lbsync.errors import Rejected
 from lbsync.model.deploying import BEFORE_TRAFFIC, DeploymentRecord
 from lbsync.timestamps import stamp
 
-Command = Literal["pause", "resume", "promote", "cancel", "rollback"]
+Command = Literal["pause", "resume", "promote", "cancel", "rollback", "abandon"]
 
 
 def apply(
@@ -24,8 +24,13 @@ def apply(
             f"deployment {record.id} has ended: it is {record.phase}"
             f"{back if record.phase == 'deployed' and record.old is not UNSET else ''}"
         )
+    if command == "abandon":
+        return _abandon(record, by)
     if record.phase == "reverting" or record.wish:
-        raise Rejected(f"deployment {record.id} is on its way back: {record.reason or record.wish}")
+        raise Rejected(
+            f"deployment {record.id} is on its way back: {record.reason or record.wish}; where it cannot come to its "
+            "end, 'lbsync deploy abandon' ends it as it stands"
+        )
     if record.is_removal:
         _refuse_of_a_removal(record, command)
     return _COMMANDS[command](record, by, now)
@@ -59,17 +64,31 @@ def _resume(record: DeploymentRecord, _by: str, now: float) -> tuple[DeploymentR
     return msgspec.structs.replace(record, paused="", phase_at=at), "resumed"
 
 
-def _promote(record: DeploymentRecord, _by: str, _now: float) -> tuple[DeploymentRecord, str]:
+def _promote(record: DeploymentRecord, _by: str, now: float) -> tuple[DeploymentRecord, str]:
     last = len(record.strategy.shares)
     if record.phase not in ("staged", "switching") or record.step >= last:
         raise Rejected(
             f"deployment {record.id} has no step to be promoted to now: it is {record.phase}"
         )
-    following = max(record.step, 1) + 1
+    begins = record.strategy.preview and not record.step and not record.promoted
+    following = 1 if begins else max(record.step, 1) + 1
     if following > last or record.promoted >= following:
         raise Rejected(f"deployment {record.id} is promoted already, to step {record.promoted}")
     told = f"promoted to step {following} of {last}"
-    return msgspec.structs.replace(record, promoted=following), told
+    # Its servers may take as long again to be up everywhere as they may from the beginning.
+    at = stamp(now, milliseconds=True) if begins else record.phase_at
+    return msgspec.structs.replace(record, promoted=following, phase_at=at), told
+
+
+def _abandon(record: DeploymentRecord, by: str) -> tuple[DeploymentRecord, str]:
+    if record.phase != "reverting":
+        raise Rejected(
+            f"deployment {record.id} is not on its way back: it is {record.phase}; 'lbsync deploy cancel' puts "
+            "everything back first"
+        )
+    if record.abandoned:
+        raise Rejected(f"deployment {record.id} is abandoned already, by {record.abandoned}")
+    return msgspec.structs.replace(record, abandoned=by or "somebody"), "to end as it stands"
 
 
 def _back(wish: Literal["cancel", "rollback"]) -> Callable[..., tuple[DeploymentRecord, str]]:

@@ -24,8 +24,9 @@ class Decision(msgspec.Struct, frozen=True):
     """The route that is written with it; None: it stays."""
     drops_route: bool = False
     """The route is removed with it: there was none before, and the app is gone."""
-    leaves: bool = False
-    """It ends, and what was to be removed is kept for a while: a silent host may still serve it."""
+    leaves: tuple[str, ...] | None = None
+    """It ends, and what was to be removed is kept for a while: a silent host may still serve it. These hosts report
+    and have not confirmed that they do not, so it stays until they have. None: nothing is left."""
     act: Act = ""
     """What has to be done before anything else; the record is written first where it changes."""
     events: tuple[str, ...] = ()

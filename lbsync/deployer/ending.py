@@ -8,10 +8,14 @@ from lbsync.timestamps import stamp
 
 
 def versions_after(
-    versions: VersionsRecord, record: DeploymentRecord, now: float, *, leaves: bool
+    versions: VersionsRecord,
+    record: DeploymentRecord,
+    now: float,
+    *,
+    leaves: tuple[str, ...] | None,
 ) -> VersionsRecord:
     """Return the versions after the end of a deployment. `leaves`: its new version was not removed, since a balancer
-    that does not report may still serve it."""
+    may still serve it, and these of them report; None: there is nothing left of it."""
     until = stamp(now + record.strategy.keep_old.seconds, milliseconds=True)
     changes: dict[str, object] = {"active": "" if versions.active == record.id else versions.active}
     warm = versions.warm
@@ -22,8 +26,9 @@ def versions_after(
             warm = (*_without(warm, record.old), WarmRecord(record.old, until))
     elif record.phase == "removed":
         changes["live"], warm = UNSET, ()
-    elif leaves:
-        warm = (*_without(warm, record.version), WarmRecord(record.version, until))
+    elif leaves is not None:
+        kept = WarmRecord(record.version, until, leaves)
+        warm = (*_without(warm, record.version), kept)
     return msgspec.structs.replace(versions, warm=warm, **changes)
 
 

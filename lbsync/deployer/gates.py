@@ -45,6 +45,15 @@ def converged(record: DeploymentRecord, seen: Observed) -> Verdict:
     return _everywhere(record, seen, "converged", lambda host: _not_converged(host, seen))
 
 
+def unconfirmed(seen: Observed) -> dict[str, str]:
+    """Return the balancers that report and have not verified the route as it is written now, each with the reason."""
+    return {
+        name: why
+        for name, host in sorted(seen.hosts.items())
+        if (why := _not_converged(host, seen))
+    }
+
+
 def drained(seen: Observed, groups: Iterable[str]) -> Verdict:
     """None of these groups has a session left on any balancer that reports, old workers included."""
     if not seen.hosts:

@@ -17,6 +17,7 @@ from lbsync.deployer.reverting import revert, turn_back
 from lbsync.deployer.routing import closed_route, step_route
 from lbsync.deployer.versions import removal
 from lbsync.model.deploying import DeploymentRecord
+from lbsync.model.policies import PREVIEW_HEADER
 from lbsync.timestamps import seconds
 
 
@@ -82,6 +83,14 @@ def _staged(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
     if record.paused:
         return _paused(record)
     gate = gates.staged(record, seen)
+    if record.strategy.preview and not record.promoted:
+        group, first = record.version.group, record.strategy.shares[0]
+        waits = (
+            f"somebody to look at {group} ({PREVIEW_HEADER}: {group}) and promote it to {first}%"
+        )
+        return Decision(
+            record, waits=waits if gate.is_open else f"{waits}; {gate.text}", until=now + 1.0
+        )
     if not gate.is_open:
         return _patience(record, seen, now, "stage", gate.text)
     return _switch(record, seen, now, 1)

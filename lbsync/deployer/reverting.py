@@ -19,15 +19,23 @@ def revert(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
     has_traffic = takes_traffic(seen.route, group) and not (is_ours and seen.route is None)
     if has_traffic and not is_ours:
         return _end(record, now, notice=f"somebody else gave {group} traffic, so it stays")
+    if record.abandoned:
+        return _as_it_stands(record, seen, now)
+    return _put_back(record, seen, now, has_traffic=has_traffic, is_ours=is_ours)
+
+
+def _put_back(
+    record: DeploymentRecord, seen: Observed, now: float, *, has_traffic: bool, is_ours: bool
+) -> Decision:
+    group, was_routed = record.version.group, _was_routed(record, is_ours=is_ours)
     if record.old is not UNSET and "publish old" not in seen.done and not seen.failed_act:
         return Decision(record, act="publish old", waits="the service to be written as it was")
-    was_routed = bool(record.step) or not is_ours or group in groups_with_traffic(before(record))
     if was_routed and (decision := _until_nobody_uses_it(record, seen, now)):
         return decision
     if seen.silent and was_routed:
         names = ", ".join(sorted(seen.silent))
         notice = f"{names} may still serve {group}: silent since before it was put back"
-        return msgspec.structs.replace(_end(record, now, notice=notice), leaves=True)
+        return msgspec.structs.replace(_end(record, now, notice=notice), leaves=())
     is_first = is_ours and record.previous is UNSET
     # What was there before is as it was: it stays for as long as it was kept anyway.
     is_needed = not has_traffic and group not in seen.kept
@@ -37,6 +45,29 @@ def revert(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
                 record, act=act, waits=seen.failed_act or "the new version to be removed"
             )
     return _end(record, now, drops_route=is_first)
+
+
+def _was_routed(record: DeploymentRecord, *, is_ours: bool) -> bool:
+    """Tell whether any balancer may ever have led somebody to the new version."""
+    is_old = record.version.group in groups_with_traffic(before(record))
+    return bool(record.step) or not is_ours or is_old
+
+
+def _as_it_stands(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
+    """End it. Nothing is removed: who has not confirmed may still lead somebody there, and so may who is silent."""
+    group = record.version.group
+    was_routed = _was_routed(record, is_ours=not foreign_route(record, seen))
+    late = gates.unconfirmed(seen) if was_routed and not record.step_at else {}
+    told = [f"{name} may still serve {group}: {why}" for name, why in late.items()]
+    if was_routed and seen.silent:
+        told.append(f"{', '.join(sorted(seen.silent))} may still serve {group}: silent")
+    if was_routed and not late and not (left := gates.drained(seen, (group,))).is_open:
+        told.append(left.text)
+    if record.old is not UNSET and "publish old" not in seen.done:
+        told.append(f"the service's fields are still those of {group}")
+    notice = "; ".join((f"abandoned by {record.abandoned}", *told, f"{group} is kept"))
+    end = _end(record, now, notice=notice)
+    return msgspec.structs.replace(end, leaves=tuple(late))
 
 
 def _removals(record: DeploymentRecord, *, is_needed: bool, is_first: bool) -> tuple[Act, ...]:
@@ -55,7 +86,9 @@ def _until_nobody_uses_it(record: DeploymentRecord, seen: Observed, now: float) 
         )
         # One that is silent cannot be waited for; but all that report are, however many are required.
         if not gate.is_open and not (every and seen.hosts):
-            return Decision(record, waits=gate.text, until=now + 1.0)
+            is_long = now >= seconds(record.phase_at) + record.strategy.converge_timeout.seconds
+            hint = "; 'lbsync deploy abandon' ends it as it stands" if is_long else ""
+            return Decision(record, waits=gate.text + hint, until=now + 1.0)
         return Decision(msgspec.structs.replace(record, step_at=moment(now)), events=(gate.text,))
     left = gates.drained(seen, (record.version.group,))
     ends = seconds(record.step_at) + record.strategy.drain_timeout.seconds

@@ -70,6 +70,8 @@ class Strategy(Record, frozen=True):
     """After each step but the last."""
     manual: bool = False
     """Each step but the first waits until somebody promotes it."""
+    preview: bool = False
+    """The first step, too: until then clients that the service's `preview` names may see the new version."""
     watch: Pause = Pause(30_000)
     """How long the new version is watched after each step."""
     limits: Limits = Limits()
@@ -109,6 +111,8 @@ class WarmRecord(Record, frozen=True):
 
     version: VersionRecord
     until: str
+    unconfirmed: tuple[str, ...] = ()
+    """Hosts that may still serve it: it stays until each has verified a route without it, or is forgotten."""
 
 
 class AppRecord(Record, frozen=True):
@@ -169,6 +173,8 @@ class DeploymentRecord(Record, frozen=True):
     """Who holds it; empty: nobody does."""
     wish: Literal["", "cancel", "rollback"] = ""
     """Why it turns back, where somebody said so."""
+    abandoned: str = ""
+    """Who said, on the way back, that it is to end as it stands; empty: nobody did."""
     reason: str = ""
     """Why it turned back, or ended as it did."""
     outcome: Literal["", "failed", "rolled back", "cancelled"] = ""

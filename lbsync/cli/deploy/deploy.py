@@ -36,6 +36,7 @@ examples:
   lbsync deploy promote shop/cart --to prod --wait   the image that runs here, in another environment
   lbsync deploy pause shop/cart          nothing goes on; what is watched still goes back by itself
   lbsync deploy cancel shop/cart --wait
+  lbsync deploy abandon shop/cart --wait    end it as it stands, though a host has not gone back
   lbsync deploy rollback shop/cart --wait   back to the version before, also after the end
   lbsync deploy history shop/cart
 
@@ -50,6 +51,7 @@ _COMMANDS: tuple[tuple[Command, str], ...] = (
     ("pause", "let nothing go on"),
     ("resume", "go on after a pause, or where nobody carries it out any more"),
     ("cancel", "put everything back as it was"),
+    ("abandon", "end one on its way back that a host does not let end, as it stands"),
 )
 
 

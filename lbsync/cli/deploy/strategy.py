@@ -12,7 +12,8 @@ from lbsync.values.basic import Duration, Pause
 from lbsync.values.deploying import Require
 
 _FIELDS = (
-    "steps", "pause", "manual", "watch", "require", "stage_timeout", "converge_timeout", "drain_timeout", "keep_old",
+    "steps", "pause", "manual", "preview", "watch", "require", "stage_timeout", "converge_timeout", "drain_timeout",
+    "keep_old",
 )  # fmt: skip
 
 
@@ -33,6 +34,10 @@ def add_strategy(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--manual", action="store_true", default=None,
         help="each step but the first waits for 'lbsync deploy promote'",
+    )  # fmt: skip
+    group.add_argument(
+        "--preview", action="store_true", default=None,
+        help="the first step waits, too: till then those whom the service's preview names see the new version",
     )  # fmt: skip
     for option, kind, text in (
         ("watch", Pause, "how long the new version is watched after each step"),

@@ -79,7 +79,7 @@ class DeploymentView(msgspec.Struct, frozen=True):
     revision: int
     """Of etcd, that its record was written at: the number of its ETag."""
     can: tuple[str, ...]
-    """What it may be told now: `pause`, `resume`, `promote`, `cancel`, `rollback`."""
+    """What it may be told now: `pause`, `resume`, `promote`, `cancel`, `rollback`, `abandon`."""
 
 
 def deployment_view(known: Deployments, app: str, name: str) -> DeploymentView | None:

@@ -62,6 +62,13 @@ DEEDS = {
             "away.",
             is_grave=True,
         ),
+        Deed(
+            "abandon",
+            "Abandon",
+            "It ends as it stands, though not every balancer has gone back. The new version is kept as long as one of "
+            "these may still lead somebody there, and the deployment says which.",
+            is_grave=True,
+        ),
     )
 }
 

@@ -128,7 +128,7 @@ async def order_removal(request: AnyRequest, app: ServiceId) -> Outcome:
 
 @post(
     "/deployments/{ns:str}/{name:str}/{deployment:str}/{command:str}",
-    summary="Pause, resume, promote, cancel or roll back a deployment",
+    summary="Pause, resume, promote, cancel, roll back or abandon a deployment",
     status_code=202,
     responses=problems(404, 409, 412, 422, 500),
 )
@@ -139,8 +139,8 @@ async def command(
     deployment: FromPath[str],
     command: FromPath[str],
 ) -> Response[Begun]:
-    """Say what is to become of a deployment that is under way. `command` is `pause`, `resume`, `promote`, `cancel` or
-    `rollback`. With `If-Match` only if it has not changed since it was read."""
+    """Say what is to become of a deployment that is under way. `command` is `pause`, `resume`, `promote`, `cancel`,
+    `rollback` or, on the way back, `abandon`. With `If-Match` only if it has not changed since it was read."""
     app = app_of(ns, name)
     return begun(app, await order_command(request, app, deployment, command), command)
 

@@ -230,8 +230,7 @@ def _wrong_with(app: App) -> Iterator[str]:
         yield "service.source: the publisher writes it; take it out"
     if app.service.mode == "http" and not app.service.hosts:
         yield 'service.hosts: required for an http service; write ["*"] if every host is meant'
-    if wrong := consistency.wrong_with_strategy(app.strategy):
-        yield f"strategy.{wrong}"
+    yield from _wrong_strategy(app)
     yield from _wrong_texts(app)
     yield from _wrong_times(app)
     if app.pod is UNSET:
@@ -247,6 +246,13 @@ def _wrong_with(app: App) -> Iterator[str]:
     yield from wrong_with_template(
         app.pod, container, has_image=app.image is not UNSET, env=app.env
     )
+
+
+def _wrong_strategy(app: App) -> Iterator[str]:
+    if wrong := consistency.wrong_with_strategy(app.strategy):
+        yield f"strategy.{wrong}"
+    if app.strategy.preview and app.service.preview is UNSET:
+        yield "strategy.preview: the service has none, so nobody could see the version; write service.preview"
 
 
 def _is_said(app: App, field: str) -> bool:

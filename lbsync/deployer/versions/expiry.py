@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from lbsync.clients.source import Put
+from lbsync.deployer import gates
 from lbsync.deployer.ledger import Ledger, released
-from lbsync.deployer.page import Page
+from lbsync.deployer.page import Page, observe
 from lbsync.deployer.provider import Provider
 from lbsync.deployer.routing import takes_traffic
 from lbsync.errors import Conflict
@@ -42,7 +43,7 @@ def end_old_versions(ledger: Ledger, providers: Providers, app: ServiceId, ttl: 
     due = [one for one in versions.warm if seconds(one.until) <= now]
     # What somebody routed by hand since then is left to them.
     routed = [one for one in due if takes_traffic(page.route, one.version.group)]
-    ending = [one for one in due if one not in routed]
+    ending = [one for one in due if one not in routed and not _may_be_served(page, one)]
     hold, guards, ops = ledger.hold(app, "", round(ttl))
     name = deploying.versions_key(app)
     try:
@@ -60,6 +61,13 @@ def end_old_versions(ledger: Ledger, providers: Providers, app: ServiceId, ttl: 
         return True  # somebody begins something: what then holds decides
     finally:
         released(hold)
+
+
+def _may_be_served(page: Page, one: WarmRecord) -> bool:
+    """Tell whether a host that had not confirmed the route without a version still has not."""
+    seen = observe(page, one.version.group, None, 0)
+    late = gates.unconfirmed(seen)
+    return any(name in late or name in seen.silent for name in one.unconfirmed)
 
 
 def _announced(ledger: Ledger, page: Page, ending: list[WarmRecord]) -> list[Put]:

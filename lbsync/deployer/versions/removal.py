@@ -40,7 +40,7 @@ def remove(page: Page, begun: Begun) -> DeploymentRecord:
         )
     told = msgspec.json.encode(wanted.document.get("strategy", {}))
     strategy = decode_as(Strategy, app_key(app), told)
-    at_once = msgspec.structs.replace(strategy, steps=(), manual=False)
+    at_once = msgspec.structs.replace(strategy, steps=(), manual=False, preview=False)
     found = route(page)
     record = first(begun, wanted.provider, "remove", _last(page), at_once)
     return msgspec.structs.replace(record, previous=UNSET if found is None else found)
@@ -136,6 +136,11 @@ def _put_back(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
             host.revision >= seen.route_revision and not host.refused
             for host in seen.hosts.values()
         )
+        if record.abandoned:
+            told = [f"{name}: {why}" for name, why in gates.unconfirmed(seen).items()]
+            parts = (f"abandoned by {record.abandoned}", *told, _silent(seen))
+            notice = "; ".join(filter(None, parts))
+            return to(record, outcome, now, record.reason, notice=notice, ended_at=moment(now))
         if seen.fleet and not gate.is_open and not (every and seen.hosts):
             return Decision(record, waits=gate.text, until=now + 1.0)
     return to(record, outcome, now, record.reason, notice=_silent(seen), ended_at=moment(now))

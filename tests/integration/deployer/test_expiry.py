@@ -2,17 +2,18 @@
 
 from functools import partial
 
+import msgspec
 import pytest
 
 from harness.fake_kube import Controllers, FakeKube
 from harness.wait import wait_until
 from lbsync.clients.etcd.source import EtcdSource
-from lbsync.clients.source import Put
+from lbsync.clients.source import Delete, Put
 from lbsync.deployer.kubernetes.provider import Kubernetes
 from lbsync.deployer.ledger import Ledger
 from lbsync.deployer.versions.expiry import end_old_versions, is_due
 from lbsync.model.deploying import AppRecord, VersionRecord, VersionsRecord, WarmRecord
-from lbsync.model.records import EndpointsRecord, RouteRecord, ServerRecord
+from lbsync.model.records import EndpointsRecord, RouteRecord, SeenRecord, ServerRecord
 from lbsync.schema import deploying
 from lbsync.schema.confirming import confirmations
 from lbsync.schema.decode import encode
@@ -78,7 +79,7 @@ def test_what_is_over_ends_and_what_is_kept_stays(
     assert not said.covers("shop/cart", 3, 1)
 
 
-@pytest.mark.parametrize("case", ["deployment", "lock", "route"])
+@pytest.mark.parametrize("case", ["deployment", "lock", "route", "host"])
 def test_nothing_ends_while_somebody_works_on_the_app_or_it_has_requests(
     ledger: Ledger,
     store: EtcdSource,
@@ -94,12 +95,23 @@ def test_nothing_ends_while_somebody_works_on_the_app_or_it_has_requests(
     elif case == "lock":
         hold, guards, ops = ledger.hold(CART, "", 10)
         ledger.commit(guards, ops)
+    elif case == "host":
+        kept = msgspec.structs.replace(standing.warm[0], unconfirmed=("lb-3",))
+        put(store, **{
+            "versions/shop/cart": VersionsRecord(4, live=standing.live, warm=(kept,)),
+            "/lbsync/agents/lb-3/seen": SeenRecord("2026-01-01T00:00:00Z"),
+        })  # fmt: skip
     else:
         put(store, **{"/lbsync/routes/shop/cart": RouteRecord({"v1": 1, "v3": 99})})
     assert not end_old_versions(ledger, {"kubernetes": lambda: provider}, CART, 10.0)
     assert deployments(fake) == ["cart-1", "cart-2", "cart-3"]
     if hold is not None:
         hold.lease.end()
+    if case == "host":
+        store.commit([], [Delete("/lbsync/agents/lb-3/seen")])
+        end = partial(end_old_versions, ledger, {"kubernetes": lambda: provider}, CART, 10.0)
+        wait_until("an end, now that nobody waits for that host", lambda: not end())
+        assert deployments(fake) == ["cart-2", "cart-3"]
 
 
 def test_one_that_begins_a_deployment_meanwhile_is_not_in_its_way(

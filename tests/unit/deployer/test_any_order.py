@@ -32,6 +32,7 @@ STRATEGIES = st.just(Strategy(watch=Pause(0))) | st.builds(
     Strategy,
     steps=st.sampled_from([(5, 25), (50,), (10, 100)]),
     manual=st.booleans(),
+    preview=st.booleans(),
     pause=st.sampled_from([Pause(0), Pause(60_000)]),
     watch=st.sampled_from([Pause(0), Pause(30_000)]),
     require=st.sampled_from([Require("all"), Require("1"), Require("67%")]),

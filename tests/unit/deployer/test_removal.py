@@ -174,8 +174,8 @@ def test_what_is_left_of_a_removed_app_is_the_count_of_its_versions() -> None:
         4, ID, LIVE, (WarmRecord(VersionRecord("v2", 2), "2026-02-01T00:00:00Z"),)
     )
     gone = closed("removed")
-    assert versions_after(before, gone, NOW, leaves=False) == VersionsRecord(4)
-    assert versions_after(before, closed("failed"), NOW, leaves=False) == msgspec.structs.replace(
+    assert versions_after(before, gone, NOW, leaves=None) == VersionsRecord(4)
+    assert versions_after(before, closed("failed"), NOW, leaves=None) == msgspec.structs.replace(
         before, active=""
     )
     with pytest.raises(Rejected, match="it was removed; deploy it once more"):
