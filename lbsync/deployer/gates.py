@@ -94,12 +94,12 @@ def watched(record: DeploymentRecord, seen: Observed, old: Iterable[str]) -> Ver
         new = host.groups[group]
         if fault := _down(name, group, new, wanted, limits.down):
             return Verdict(False, fault, fault)
-        more = _since(new, record.baseline.get(name, Baseline()))
+        more = _since(_count(new), record.baseline.get(name, Baseline()))
         requests, errors = requests + more.requests, errors + more.errors
         slowest = max(slowest, (new.response_ms if more.requests else 0, name))
         usual = max(usual, *(host.groups.get(g, GroupHealth()).response_ms for g in old), 0)
     if requests >= limits.requests:
-        fault = _badly(group, requests, errors, _rate_before(seen, old), limits)
+        fault = _badly(group, requests, errors, _usual_rate(record, seen, old), limits)
         if fault or (fault := _slowly(group, slowest, usual, limits)):
             return Verdict(False, fault, fault)
     if unknown:
@@ -127,13 +127,15 @@ def _slowly(group: str, slowest: tuple[int, str], usual: int, limits: Limits) ->
     return f"{group}: {took} ms for a request on {host}, before it were {usual} ms"
 
 
-def baseline(seen: Observed, group: str) -> dict[str, Baseline]:
-    """Return what each host has counted of a group by now."""
-    return {
-        name: _count(host.groups[group])
-        for name, host in seen.hosts.items()
-        if host.groups is not None and group in host.groups
-    }
+def baseline(seen: Observed, *groups: str) -> dict[str, Baseline]:
+    """Return what each host has counted of these groups together by now."""
+    found = {}
+    for name, host in seen.hosts.items():
+        known = host.groups or {}
+        counts = [_count(known[group]) for group in groups if group in known]
+        if counts:
+            found[name] = _sum(counts)
+    return found
 
 
 def _everywhere(
@@ -219,24 +221,29 @@ def _count(health: GroupHealth) -> Baseline:
     return Baseline(health.requests, health.errors_5xx + health.errors_connect)
 
 
-def _since(health: GroupHealth, before: Baseline) -> Baseline:
+def _since(now: Baseline, before: Baseline) -> Baseline:
     """Return what was counted since; a number that fell tells of a new worker, which began at nothing."""
-    now = _count(health)
     if now.requests < before.requests:
         return now
     return Baseline(now.requests - before.requests, max(0, now.errors - before.errors))
 
 
-def _rate_before(seen: Observed, groups: Iterable[str]) -> float:
-    """Return the percentage of requests to the old groups that failed."""
-    counts = [
-        _count(host.groups[group])
-        for host in seen.hosts.values()
-        for group in groups
-        if host.groups is not None and group in host.groups
-    ]
-    requests = sum(count.requests for count in counts)
-    return 100 * sum(count.errors for count in counts) / requests if requests else 0.0
+def _usual_rate(record: DeploymentRecord, seen: Observed, groups: Iterable[str]) -> float:
+    """Return the percentage of requests to the old groups that fail: since the switch began, or where they
+    got too few to tell, since HAProxy counts. An incident of last week is no measure for today."""
+    now = baseline(seen, *groups)
+    lately = _sum(
+        _since(count, record.baseline_old[name])
+        for name, count in now.items()
+        if name in record.baseline_old
+    )
+    count = lately if lately.requests >= record.strategy.limits.requests else _sum(now.values())
+    return 100 * count.errors / count.requests if count.requests else 0.0
+
+
+def _sum(counts: Iterable[Baseline]) -> Baseline:
+    counts = tuple(counts)
+    return Baseline(sum(c.requests for c in counts), sum(c.errors for c in counts))
 
 
 def _list(what: Iterable[tuple[str, int | None]]) -> str:

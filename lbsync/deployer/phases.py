@@ -110,6 +110,7 @@ def _switch(record: DeploymentRecord, seen: Observed, now: float, step: int) -> 
         route=route,
         servers=len(seen.wanted.get(group, ())),
         baseline=gates.baseline(seen, group),
+        baseline_old=record.baseline_old or gates.baseline(seen, *old_groups(record)),
     )
     told = f"step {step} of {len(shares)}: {percent}% of the traffic to {group}"
     return Decision(after, route, events=(told,))

@@ -188,6 +188,8 @@ class DeploymentRecord(Record, frozen=True):
     """How many servers the new group had when this step was written."""
     baseline: dict[str, Baseline] = msgspec.field(default_factory=dict)
     """Host to what it had counted of the new group before this step."""
+    baseline_old: dict[str, Baseline] = msgspec.field(default_factory=dict)
+    """Host to what it had counted of the old groups before the first step."""
     events: Whole = 0
     """How many there are."""
     notices: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from lbsync.deployer import gates
 from lbsync.deployer.decision import Decision
 from lbsync.deployer.observed import Host, Observed
 from lbsync.deployer.phases import decide
-from lbsync.model.deploying import DeploymentRecord, Strategy, VersionRecord
+from lbsync.model.deploying import Baseline, DeploymentRecord, Strategy, VersionRecord
 from lbsync.model.health import GroupHealth, ServerHealth
 from lbsync.model.records import RouteRecord
 from lbsync.timestamps import seconds
@@ -83,3 +83,31 @@ def test_a_balancer_that_refuses_it_or_has_no_such_group_did_not_find_it_good() 
         assert decision.record == RECORD
         assert "lb-1" in decision.waits
     assert _then(wanted, later=31.0).record.phase == "drained"
+
+
+def test_an_outage_of_the_old_version_long_ago_excuses_no_error_of_the_new_one() -> None:
+    wanted = {"blue": ("b1",), "green": ("g1", "g2")}
+    green = msgspec.structs.replace(UP, requests=100, errors_5xx=20)
+    blue = msgspec.structs.replace(UP, requests=10_100, errors_5xx=3_000)
+    hosts = {"lb-1": Host(7, groups={"green": green, "blue": blue})}
+    lately = {"lb-1": Baseline(10_000, 3_000)}
+    record = msgspec.structs.replace(RECORD, baseline_old=lately)
+    decision = _then(wanted, hosts, record=record)
+    assert decision.record.phase == "reverting"
+    assert "20 of 100 requests failed (20%; before it were 0%)" in decision.record.reason
+    # With too few requests lately to tell, all that were counted are the measure.
+    few = msgspec.structs.replace(RECORD, baseline_old={"lb-1": Baseline(10_090, 3_000)})
+    assert _then(wanted, hosts, record=few).record.phase == "converged"
+
+
+def test_the_first_step_notes_what_the_old_version_had_counted() -> None:
+    wanted = {"blue": ("b1",), "green": ("g1", "g2")}
+    blue = msgspec.structs.replace(UP, requests=500, errors_5xx=3)
+    staged = msgspec.structs.replace(RECORD, phase="staged", step=0, step_at="", route=UNSET)
+    seen = Observed(
+        hosts={"lb-1": Host(7, groups={"green": UP, "blue": blue})},
+        route=BLUE, route_revision=3, wanted=wanted,
+    )  # fmt: skip
+    decision = decide(staged, seen, seconds(AT) + 1.0)
+    assert decision.record.phase == "switching"
+    assert decision.record.baseline_old == {"lb-1": Baseline(500, 3)}
