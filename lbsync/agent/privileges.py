@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lbsync.errors import LbsyncError
+from lbsync.libc import LIBC
 
 AGENT = "lbsync"
 """The user of the agent's unit, which owns a new state directory."""
@@ -47,8 +48,7 @@ def drop_privileges(state_dir: Path, *, sockets: Iterable[str | None] = ()) -> s
     except KeyError as error:
         raise LbsyncError(f"{state_dir}: belongs to user {owner.st_uid}, who is unknown") from error
     groups = {*os.getgrouplist(user.pw_name, owner.st_gid), *_gids(GROUPS), *_owners(sockets)}
-    prctl = ctypes.CDLL(None).prctl
-    prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0)
+    LIBC.prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0)
     os.setgroups(sorted(groups))
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
@@ -114,6 +114,6 @@ def _keep_one_capability() -> None:
     Without effect where the kernel refuses, as in a container without that right.
     """
     sets = _Sets(e0=_MAY_BIND, p0=_MAY_BIND)
-    capset = ctypes.CDLL(None).capset
+    capset = LIBC.capset
     if capset(ctypes.byref(_Header(_CAPABILITY_V3, 0)), ctypes.byref(sets)) != 0:
         capset(ctypes.byref(_Header(_CAPABILITY_V3, 0)), ctypes.byref(_Sets()))

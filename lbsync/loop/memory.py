@@ -1,11 +1,9 @@
 """Memory settings of a long-running agent: the garbage collector and glibc's malloc."""
 
-import contextlib
-import ctypes
 import gc
 
-#: `M_ARENA_MAX` of glibc's malloc.h.
-_M_ARENA_MAX = -8
+from lbsync import libc
+
 #: New objects until a collection; and of each generation, until one of the next. Python's own are
 #: 700, 10, 10: with those a pass over 10,000 services spends half of its time here (measured).
 _GC_THRESHOLDS = (20_000, 20, 50)
@@ -16,8 +14,7 @@ def tune() -> None:
     # Searching all of them for cycles again and again would cost more than the passes.
     gc.set_threshold(*_GC_THRESHOLDS)
     # glibc gives each of some twenty threads (most of them gRPC's, and idle) memory of its own.
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+    libc.limit_arenas(2)
 
 
 def give_back() -> None:
@@ -25,5 +22,4 @@ def give_back() -> None:
 
     3 MB after a reload with 1,000 services, 15 with 10,000, for about 1 ms (measured).
     """
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    libc.trim()

@@ -1,5 +1,6 @@
 """Whole passes of the agent, on a real etcd and a real HAProxy in both versions."""
 
+import gc
 import json
 import shutil
 import socket
@@ -37,6 +38,28 @@ def test_a_change_is_served_and_a_second_pass_does_nothing(host: Host) -> None:
     assert host.stack.get("shop.example").body == "other"
     again = host.agent.run_pass()
     assert (again.confirmed, again.changed, again.exit_code) == (True, False, Exit.OK)
+
+
+@on_one_release("host")
+def test_passes_leave_nothing_that_only_the_garbage_collector_frees(host: Host) -> None:
+    """It comes after 20,000 such objects, hundreds of passes; what they hold would be memory until then."""
+
+    web = host.stack.web("one")
+
+    def change(weight: int) -> None:
+        host.stack.put({"endpoints/shop/web/default": servers(web, weight=weight)})
+        host.agent.run_fast_path()
+        assert host.agent.run_pass().changed
+
+    change(2)  # what is made once, for ever
+    gc.collect()
+    gc.disable()
+    try:
+        for weight in range(3, 9):
+            change(weight)
+        assert gc.collect() < 6 * 4
+    finally:
+        gc.enable()
 
 
 def test_a_new_service_with_known_settings_is_served_by_what_haproxy_can_do(host: Host) -> None:

@@ -1,13 +1,13 @@
 """A whole tree that survives a power cut: on disk before anything names it."""
 
 import contextlib
-import ctypes
 import os
 import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from lbsync import libc
 from lbsync.atomic import fill, sync
 from lbsync.errors import LbsyncError
 
@@ -81,12 +81,9 @@ def _write(path: Path, data: bytes, mode: int, durable: bool) -> None:
 
 
 def _sync_filesystem(directory: Path) -> None:
-    """Put everything on this file system to disk with one call: syncfs(2)."""
+    """Put everything on this file system to disk with one call."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        libc.sync_filesystem(descriptor)
     finally:
         os.close(descriptor)
