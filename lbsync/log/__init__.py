@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     Logger = structlog.typing.FilteringBoundLogger
 else:
-    structlog = Deferred("structlog")  # 0.1 s with Rich beside it; most commands log nothing
+    # 0.1 s, and most commands log nothing. As much again, and 5 MB, are tracebacks in colours, which are not used.
+    structlog = Deferred("structlog", without=("rich", "better_exceptions"))
 
 #: Seconds between the first two reminders of a lasting failure, and the longest pause between two.
 FIRST_REMINDER = 2.0
