@@ -77,7 +77,7 @@ def reach(service: Service, like: tuple[Service, Reach] | None = None) -> Reach:
     taking: list[Place] = []
     ready: list[Place] = []
     for backend in service.backends:
-        places = [(str(server.address), server.port) for server in backend.servers]
+        places: list[Place] = [(server.address, server.port) for server in backend.servers]
         ready += places
         if backend.name in busy:
             taking += (place for place, s in zip(places, backend.servers, strict=True) if takes(s))

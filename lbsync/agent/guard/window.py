@@ -115,7 +115,7 @@ class Window:
             if row is None:
                 continue
             while row.past and row.past[0].until <= now:
-                row.past.popleft()
+                row.past.pop(0)
             row.untried = {place: at for place, at in row.untried.items() if at > now}
             self.unsaved.add(name)
             self._weigh(name, row)
@@ -133,10 +133,10 @@ class Window:
         late = now + self.seconds
         for name, each in saved.items():
             row = self._row(name)
-            row.past = deque(
+            row.past = [
                 PastReach(min(past.until, late) if same_clock else late, past.reach)
                 for past in each.past
-            )
+            ]
             row.untried = {p: min(at, late) if same_clock else late for p, at in each.untried}
             self._weigh(name, row)
         self._ends = deque(
@@ -238,5 +238,5 @@ class Window:
             self.by_source.setdefault(row.source, Sums()).add(row, sign)
 
 
-def _is_full(past: deque[PastReach]) -> bool:
+def _is_full(past: list[PastReach]) -> bool:
     return len(past) > _MOST or sum(len(each.reach.ways) for each in past) > _MOST_WAYS
