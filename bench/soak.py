@@ -6,6 +6,7 @@ python -m bench.soak [--minutes 10] [--releases 3.2,3.4] [--changes-per-second 1
 import argparse
 import contextlib
 import json
+import os
 import re
 import tempfile
 import time
@@ -44,6 +45,9 @@ _RATE = 75.0
 _GROWTH = 1.02
 """What an agent's memory may grow by in the second half of the time, and still be called flat: one that grows
 steadily does not pass because the time was short."""
+_WINDOW = "2m"
+"""The agent's `guard_window`: what it keeps of that time is all there before the second half begins, and services
+that come and go at this pace do not add up to a removal that is held."""
 _FEWER = 0.1
 """The part of the reloads of a release before 3.4 that is left with 3.4."""
 
@@ -62,6 +66,7 @@ def main() -> None:
     parser.add_argument("--changes-per-second", type=float, default=1.5)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    os.environ["LBSYNC_AGENT_GUARD_WINDOW"] = _WINDOW
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as cleanup:
         directory = Path(name)
         etcd = Etcd(directory / "etcd")
