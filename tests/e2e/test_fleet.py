@@ -159,7 +159,7 @@ def live(host: Stack, *words: str, needle: str) -> str:
         wait_until(needle, lambda: needle in said.read_text(), timeout=30)
         return said.read_text()
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         process.wait(20)
 
 

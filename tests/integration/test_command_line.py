@@ -134,7 +134,7 @@ def test_services_and_servers_are_listed_as_they_change(tmp_path: Path) -> None:
         wait_until("the other", lambda: "main/two" in said["server"].read_text(), timeout=30)
     finally:
         for process in running:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             process.wait(20)
     assert "Z a/b: mode http, servers main:1, reached by b.example\n" in said["service"].read_text()
     assert (
