@@ -13,8 +13,8 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 ARGS   ?=
-# Tests wait for daemons half of their time: one more of them at once than there are processors.
-WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+# Tests wait for daemons half of their time: two more of them at once than there are processors.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 
 PREFIX     ?= /usr/local
 DESTDIR    ?=

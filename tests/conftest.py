@@ -32,9 +32,10 @@ settings.load_profile("lbsync")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have each of several workers begin with what takes long, so that at the end none is waited for.
+    """Have all of several workers but the last begin with what waits for daemons, and the last with what keeps
+    a processor busy; what is left of that comes last, so that at the end none is waited for.
 
-    xdist gives each a part of the list; who is done with it takes from the end of another's (`worksteal`).
+    xdist gives each an equal part of the list; who is done takes from the end of another's (`worksteal`).
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers == 1:
@@ -43,12 +44,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         room = item.path.relative_to(TESTS).parts[0]
         rooms[room if room in rooms else "quick"].append(item)
-    items[:] = [
-        item
-        for worker in range(workers)
-        for found in rooms.values()
-        for item in found[len(found) * worker // workers : len(found) * (worker + 1) // workers]
-    ]
+    quick, others = rooms.pop("quick"), workers - 1
+    part, ordered = len(items) // workers, []
+    for worker in range(others):
+        mine = [
+            item
+            for found in rooms.values()
+            for item in found[len(found) * worker // others : len(found) * (worker + 1) // others]
+        ]
+        rest = max(0, part - len(mine))
+        ordered += [*mine, *quick[:rest]]
+        quick = quick[rest:]
+    items[:] = [*ordered, *quick]
 
 
 def pytest_collection_finish() -> None:
