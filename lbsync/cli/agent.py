@@ -21,27 +21,26 @@ from lbsync.schema.keys import FOREIGN
 _EPILOG = """\
 examples:
   lbsync agent                                 what the systemd unit runs
-  lbsync agent --once                          one pass, for scripts and first tries
-  lbsync agent --source file:/srv/shop         without etcd: keys are files
+  lbsync agent --once                          one pass, for scripts and first trials
+  lbsync agent --source file:/srv/shop         without etcd: keys are read from files
 
-signals: SIGHUP reads settings and templates again (wrong ones are refused, the old ones stay);
-SIGTERM and SIGINT finish the running pass, then end. HAProxy serves on.
+signals: SIGHUP reads settings and templates again (if they are wrong, the old ones stay in force);
+SIGTERM and SIGINT finish the running pass, then end the agent. HAProxy continues to serve.
 
-When root runs it, it continues as the user that owns state_dir, with the rights that the unit gives.
+When started as root, the agent drops to the user that owns state_dir, with the capabilities from its unit.
 
-exit codes of --once: 0 was confirmed already, 3 applied a change, 4 settings or templates are wrong,
-5 something was refused (the rest is served), 6 source or HAProxy does not answer, 7 HAProxy did not
-take it (the last good generation is back), 8 another agent runs on this host, 9 a reload has to wait.
+exit codes of --once: 0 already confirmed, 3 a change was applied, 4 settings or templates are wrong,
+5 something was refused (the rest is served), 6 source or HAProxy does not answer, 7 HAProxy refused
+it (the last good generation is restored), 8 another agent runs on this host, 9 a reload is deferred.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Keep this host's HAProxy equal to the wanted state: watch, render, validate, apply, "
-        "read back."
+        "Keep this host's HAProxy in the desired state: watch, render, validate, apply, read back."
     )
     parser.epilog = _EPILOG
-    parser.add_argument("--once", action="store_true", help="run one pass and say how it ended")
+    parser.add_argument("--once", action="store_true", help="run one pass and report its result")
 
 
 def run(args: argparse.Namespace) -> Exit:

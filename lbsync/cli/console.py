@@ -13,15 +13,16 @@ from lbsync.settings import Settings
 _EPILOG = """\
 examples:
   lbsync console                         what the systemd unit runs: http://127.0.0.1:8480/
-  lbsync token add ann --right admin     a token for whoever acts there
+  lbsync token add ann --right admin     a token for a user who may change things
 
-Reads etcd and shows every balancer, service and publisher, live. Without a token only this host itself is
-served, and may only look. TLS, names, addresses: [console] in the settings, explained in docs/console.md.
+Reads etcd and shows every balancer, service and publisher, live. Without a token, only clients on this host are
+served, with read-only access. [console] in the settings configures TLS, names and addresses; see
+docs/console.md.
 
 signals: SIGHUP reads the certificate again; SIGTERM and SIGINT end it.
 
-exit codes: 0 ended by a signal; 1 the address is taken; 4 settings are wrong, there is no token though others
-are served, or Litestar is not installed; 5 the file of tokens cannot be read, or the source is not etcd.
+exit codes: 0 ended by a signal; 1 the address is in use; 4 settings are wrong, there is no token although other
+hosts are served, or Litestar is not installed; 5 the token file cannot be read, or the source is not etcd.
 """
 _MISSING = (
     "lbsync console needs Litestar and uvicorn, which are not installed here: "
@@ -30,7 +31,7 @@ _MISSING = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Serve the page of the fleet."
+    parser.description = "Serve the fleet console, a live web page."
     parser.epilog = _EPILOG
 
 

@@ -13,42 +13,42 @@ from typing import Any, NoReturn
 import lbsync
 
 COMMANDS = {
-    "agent": ("agent", "keep this host's HAProxy equal to the wanted state"),
-    "render": ("configuration.render", "show the configuration that the wanted state asks for"),
+    "agent": ("agent", "keep this host's HAProxy in the desired state"),
+    "render": ("configuration.render", "show the configuration for the desired state"),
     "check": (
         "check.check",
-        "find everything that is wrong with settings, templates, source and HAProxy",
+        "check settings, templates, source and HAProxy, and list all problems",
     ),
     "diff": ("configuration.diff", "show what would change, or how two generations differ"),
-    "status": ("status.status", "tell what this host, or the whole fleet, serves, as verified"),
+    "status": ("status.status", "show what this host or the whole fleet serves, as verified"),
     "wait": ("fleet.wait", "wait until every host has verified a revision"),
     "watch": ("fleet.watch", "show the health of services on every host, live"),
-    "fleet": ("fleet.fleet", "let the fleet forget a host that is gone for good"),
-    "history": ("fleet.history", "tell who did what, when, and from where"),
-    "etcd-roles": ("fleet.etcd_roles", "print the rights that each part needs in etcd"),
+    "fleet": ("fleet.fleet", "remove a host that is gone for good from the fleet"),
+    "history": ("fleet.history", "show who did what, when, and from where"),
+    "etcd-roles": ("fleet.etcd_roles", "print the etcd permissions that each component needs"),
     "service": ("service.service", "list, show, write, edit and remove services"),
     "apply": ("documents.apply", "write many keys at once from documents, after showing the plan"),
     "export": ("documents.export", "print keys as documents that 'apply' takes"),
     "server": ("service.server", "list the servers of a service, drain one, change its weight"),
-    "route": ("service.route", "show or change which groups of a service get traffic"),
+    "route": ("service.route", "show or change how traffic is split over a service's groups"),
     "switch": ("deploy.switch", "switch a service to another group, confirmed by every balancer"),
-    "deploy": ("deploy.deploy", "look at deployments, promote, pause, cancel or roll one back"),
-    "lookup": ("service.lookup", "tell which service answers a URL"),
+    "deploy": ("deploy.deploy", "show deployments; promote, pause, cancel or roll back one"),
+    "lookup": ("service.lookup", "show which service answers a URL"),
     "publish": ("publish.publish", "publish the Services of a Kubernetes cluster"),
-    "console": ("console", "serve the page of the fleet"),
+    "console": ("console", "serve the fleet console, a live web page"),
     "token": ("token", "make, list and remove tokens for the console"),
-    "explain": ("publish.explain", "tell what was published for a Kubernetes Service, and why"),
-    "rollback": ("requests.rollback", "serve an earlier generation and stay with it"),
-    "confirm": ("requests.confirm", "let a held removal of many servers go through"),
+    "explain": ("publish.explain", "show what was published for a Kubernetes Service, and why"),
+    "rollback": ("requests.rollback", "serve an earlier generation until it is released"),
+    "confirm": ("requests.confirm", "allow a held removal of many servers"),
     "release": ("requests.release", "undo what was set by hand on the running HAProxy"),
     "drain": ("requests.drain", "answer 503 to the health check of the load balancer in front"),
-    "undrain": ("requests.undrain", "take part again after a drain"),
+    "undrain": ("requests.undrain", "end a drain: the health check answers 200 again"),
     "template": ("configuration.template", "show, copy and compare the packaged templates"),
     "import-confd": (
         "configuration.import_confd",
-        "turn a set-up of confd into settings and templates",
+        "convert a confd setup to settings and templates",
     ),
-    "prepare": ("configuration.prepare", "make sure that HAProxy has a generation to start from"),
+    "prepare": ("configuration.prepare", "ensure that HAProxy has a generation to start from"),
     "version": ("version", "show the version"),
 }
 """Each one's module below `lbsync.cli`, which has `configure(parser)` and `run(args) -> Exit`, and what it
@@ -58,24 +58,24 @@ does."""
 _LEVELS = 3
 
 _DESCRIPTION = """\
-lbsync keeps HAProxy equal to what etcd says: rendered from templates, validated, applied without
-dropping a request, and read back.
+lbsync keeps HAProxy in sync with etcd: the configuration is rendered from templates, validated, applied
+without dropping a request, and read back.
 """
 _EPILOG = """\
 examples:
-  lbsync render --dry-run --source file:examples/shop   what would haproxy.cfg be?
-  lbsync check                                          is everything in order on this host?
-  lbsync agent                                          keep HAProxy right, until stopped
+  lbsync render --dry-run --source file:examples/shop   show the resulting haproxy.cfg
+  lbsync check                                          list all problems on this host
+  lbsync agent                                          keep HAProxy in sync until stopped
   lbsync service put shop/cart --host cart.example.com --server a=10.0.0.7:8080
   lbsync status
 
-'lbsync help COMMAND' tells more about each. Settings are in /etc/lbsync/lbsync.toml, explained in
-docs/settings.md; every one can be given as --set SECTION.FIELD=VALUE.
+'lbsync help COMMAND' explains a command. Settings are in /etc/lbsync/lbsync.toml and are documented in
+docs/settings.md; each can also be given as --set SECTION.FIELD=VALUE.
 
-exit codes; where several apply, the most serious counts (docs/operations.md, Monitoring):
-  0 done   1 unforeseen fault   2 wrong command line   3 changed, or differs   4 settings or templates
-  5 input was refused   6 source or HAProxy does not answer   7 HAProxy did not take it
-  8 somebody else was faster   9 not every host has verified it in time
+exit codes; if several apply, the most serious is returned (docs/operations.md, Monitoring):
+  0 success   1 unexpected error   2 wrong command line   3 changed, or differs   4 settings or templates
+  5 input was refused   6 source or HAProxy does not answer   7 HAProxy refused the configuration
+  8 conflict with another change   9 not every host has verified it in time
 """
 
 
@@ -237,16 +237,16 @@ def _add_global_flags(parser: argparse.ArgumentParser, *, level: int) -> None:
     """Add the flags that may stand before or after the command, or after its action."""
     # What a subparser sets overwrites what stood before it, so each level needs a name of its own.
     dest = f"flags_{level}"
-    flags = parser.add_argument_group("settings (all of them: docs/settings.md)")
+    flags = parser.add_argument_group("settings (complete list: docs/settings.md)")
     flags.add_argument(
         "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS if level else None,
         help="settings file, instead of /etc/lbsync/lbsync.toml",
     )  # fmt: skip
     for option, name, metavar, text in (
         ("--source", "source", "SOURCE", "etcd, or file:PATH"),
-        ("--prefix", "prefix", "PREFIX", "what all keys in etcd begin with"),
+        ("--prefix", "prefix", "PREFIX", "prefix of all keys in etcd"),
         ("--etcd-endpoints", "etcd.endpoints", "URL[,URL…]", "client URLs of the etcd members"),
-        ("--state-dir", "state_dir", "DIR", "where generations and the status live"),
+        ("--state-dir", "state_dir", "DIR", "directory for generations and status"),
         ("--log-level", "log.level", "LEVEL", "debug, info, warning or error"),
         ("--log-format", "log.format", "FORMAT", "auto, console or json"),
     ):

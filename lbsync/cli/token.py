@@ -14,18 +14,20 @@ from lbsync.settings import Settings
 _EPILOG = """\
 examples:
   lbsync token add ann --right admin                   prints a token, once
-  lbsync token add ci --right deploy --namespace shop  for the build server of one team
+  lbsync token add ci --right deploy --namespace shop  for the pipeline of one team
   lbsync token ls
   lbsync token rm ann
 
-rights, each with those before it: 'read' looks; 'deploy' deploys apps, and switches, pauses, cancels and rolls
-them back; 'admin' also drains balancers, rolls them back and confirms held removals. A token of some namespaces
-shows and does nothing outside of them; what concerns all balancers needs one without.
+rights, each includes those before it: 'read' only views; 'deploy' deploys apps, and switches, pauses, cancels
+and rolls them back; 'admin' also drains balancers, rolls them back and confirms held removals. A token with
+namespaces neither shows nor changes anything outside of them; changes to balancers need a token without
+namespaces.
 
-The file holds hashes, but for tokens that sign, and the console reads it whenever it changes; see docs/console.md.
+The file contains only hashes, except for signing tokens. The console reads it again when it changes; see
+docs/console.md.
 
-exit codes: 0 done; 1 the file cannot be written; 4 settings are wrong; 5 the name is taken, not known, or none,
-or the file cannot be read.
+exit codes: 0 done; 1 the file cannot be written; 4 settings are wrong; 5 the name is taken, unknown or not
+valid, or the file cannot be read.
 """
 
 
@@ -34,24 +36,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     deeds = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
     adding = deeds.add_parser("add", help="make a token and print it, once",
-                              description="Make a token; its hash alone is kept.")  # fmt: skip
-    adding.add_argument("name", metavar="NAME", help="whose it is; shown where something was done")
+                              description="Make a token and print it; only its hash is stored.")  # fmt: skip
+    adding.add_argument(
+        "name", metavar="NAME", help="the owner; recorded with every change made with the token"
+    )
     adding.add_argument(
         "--right", choices=RIGHTS, default="read", help="what it allows (default: read)"
     )
     adding.add_argument(
         "--namespace", action="append", default=[], metavar="NS", dest="namespaces",
-        help="all that it opens; may be repeated (default: everything)",
+        help="limit the token to this namespace; may be repeated (default: no limit)",
     )  # fmt: skip
     adding.add_argument(
         "--signs", action="store_true",
-        help="it signs what is sent to /hooks/ (GitHub's 'secret'); the file then holds it as it is",
+        help="use it to sign requests to /hooks/ (GitHub's 'secret'); it is stored in plain text",
     )  # fmt: skip
     adding.set_defaults(action=_add)
     listing = deeds.add_parser("ls", help="list tokens", description="List tokens.")
     add_output(listing)
     listing.set_defaults(action=_list)
-    removing = deeds.add_parser("rm", help="remove a token: it opens nothing from now on",
+    removing = deeds.add_parser("rm", help="remove a token; it loses all access at once",
                                 description="Remove a token; its logins end at once.")  # fmt: skip
     removing.add_argument("name", metavar="NAME")
     removing.set_defaults(action=_remove)

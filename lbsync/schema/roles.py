@@ -41,13 +41,13 @@ _DEPLOYMENTS = {
     "deploy": "readwrite", "operator": "readwrite", "console": "readwrite", "reader": "read",
 }  # fmt: skip
 DESCRIPTIONS: Mapping[str, str] = {
-    "agent": "all agents: they report in the name of any host",
-    "host": "one agent alone (--name HOST): it reports in its own name",
+    "agent": "all agents; each may report for any host",
+    "host": "a single agent (--name HOST), which may report only for itself",
     "publisher": "the publisher of one cluster (--name CLUSTER)",
-    "deploy": "whoever writes services and switches traffic: pipelines, people",
-    "operator": "people who run the fleet: all of that, orders to hosts, and the settings for all",
-    "console": "`lbsync console` with its buttons, and deployments that it carries out",
-    "reader": "whoever only looks",
+    "deploy": "pipelines and people that write services and switch traffic",
+    "operator": "people who run the fleet: like deploy, and orders to hosts and global settings",
+    "console": "`lbsync console` with its actions, and the deployments that it carries out",
+    "reader": "read-only access",
 }
 NAMED = frozenset({"host", "publisher"})
 """Roles of one host or cluster, which need its name."""

@@ -40,16 +40,16 @@ T = TypeVar("T")
 _EPILOG = """\
 examples:
   lbsync check
-  lbsync check --offline --config new.toml --source file:examples/shop     before a change, anywhere
+  lbsync check --offline --config new.toml --source file:examples/shop     before a change, on any machine
 
-Looks at settings, templates, source, and the configuration that follows, as 'haproxy -c' judges it;
-without --offline also at the running HAProxy. Nothing is changed.
+Checks settings, templates, source, and the resulting configuration with 'haproxy -c'; without --offline,
+also the running HAProxy. Nothing is changed.
 
-When root runs it, everything is checked as the agent's user, who may read less.
+When started as root, everything is checked as the agent's user, who may have fewer permissions.
 
-exit codes; where several apply, the most serious counts: 7 HAProxy reads another file, 6 source or HAProxy does not
-answer, 1 the state directory or another takes no file, 4 settings or templates, 5 keys, configuration or
-outputs are refused.
+exit codes; if several apply, the most serious is returned: 7 HAProxy reads another file, 6 source or HAProxy
+does not answer, 1 no file can be written to the state directory or another directory, 4 settings or templates,
+5 keys, configuration or outputs are refused.
 """
 
 

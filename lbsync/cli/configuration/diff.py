@@ -16,12 +16,12 @@ from lbsync.errors import Exit
 _EPILOG = """\
 examples:
   lbsync diff                what the agent would change now
-  lbsync diff 41             generation 41 against the live one
-  lbsync diff 41 42          two generations ('lbsync rollback --list' shows which there are)
+  lbsync diff 41             generation 41 compared with the live one
+  lbsync diff 41 42          two generations ('lbsync rollback --list' lists them)
 
-The digest in haproxy.cfg is left out of the comparison.
+The digest in haproxy.cfg is not compared.
 
-exit codes: 3 there is a difference, 5 there is none, but a key is refused or a removal held, 0 neither.
+exit codes: 3 there is a difference; 5 there is none, but a key is refused or a removal is held; 0 otherwise.
 """
 
 
@@ -29,7 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Show what would change on this host, or how two generations differ."
     parser.epilog = _EPILOG
     parser.add_argument("one", nargs="?", metavar="GENERATION", help="number or digest")
-    parser.add_argument("other", nargs="?", metavar="GENERATION", help="the live one if left out")
+    parser.add_argument(
+        "other", nargs="?", metavar="GENERATION", help="number or digest (default: the live one)"
+    )
 
 
 def run(args: argparse.Namespace) -> Exit:

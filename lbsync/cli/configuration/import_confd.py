@@ -10,20 +10,20 @@ from lbsync.migration.convert import Conversion, convert
 
 _EPILOG = """\
 examples:
-  lbsync import-confd /etc/confd                     what would be written, and what needs a person
+  lbsync import-confd /etc/confd                     show what would be written, and what needs manual work
   lbsync import-confd /etc/confd --output /etc/lbsync/imported
   lbsync render --dry-run --config /etc/lbsync/imported/lbsync.toml
 
-A converted template prints what confd printed from the same keys, byte for byte, except that values printed
-into haproxy.cfg are quoted where they are more than a plain word. What has no counterpart is listed with file
-and line, and stands in the result as `not_imported("…")`, which refuses to render.
+A converted template prints exactly what confd printed from the same keys, except that values in haproxy.cfg are
+quoted unless they are a plain word. Constructs without a counterpart are listed with file and line, and appear
+in the result as `not_imported("…")`, which refuses to render.
 
-exit codes: 0 all is converted, 5 a person must mend something; what could be converted is written all the same.
+exit codes: 0 everything is converted, 5 something needs manual work; the rest is converted and written.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Turn confd's conf.d/ and templates/ into settings and Jinja templates."
+    parser.description = "Convert confd's conf.d/ and templates/ to settings and Jinja templates."
     parser.epilog = _EPILOG
     parser.add_argument(
         "confdir", type=Path, metavar="CONFDIR", help="confd's directory, often /etc/confd"
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confd-prefix",
         metavar="PREFIX",
-        help="what confd is started with as -prefix; it replaces those in its files",
+        help="the value of confd's -prefix; it replaces the prefixes in its files",
     )
 
 

@@ -17,22 +17,22 @@ from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings, find_state_dir
 
 _DESCRIPTION = """\
-Make sure that a live generation exists, for HAProxy to start from. Where there is one, nothing is done:
-wrong settings, or somebody who reloads, do not matter then. Where the live link is lost, the generation
-that was last proved to be served is made live again. On a new host a first one is made from the
-templates without any service; its health path answers 503, so that the load balancer in front sends
-nobody, until the agent's first pass. etcd is never asked.
+Ensure that a live generation exists for HAProxy to start from. If one exists, nothing is done: wrong settings
+or a concurrent reload do not matter then. If the live link is lost, the generation that was last verified as
+served is made live again. On a new host, a first generation without services is rendered from the templates;
+its health path answers 503 until the agent's first pass, so that the load balancer in front sends no requests.
+etcd is not used.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.epilog = (
-        "example, in haproxy.service (systemd/haproxy.service.d/lbsync.conf has it in full):\n"
+        "example, in haproxy.service (systemd/haproxy.service.d/lbsync.conf is the complete file):\n"
         "  ExecStartPre=-/usr/bin/lbsync prepare\n\n"
         "exit codes: 0 a generation is live; otherwise HAProxy has none to start from: 1 the state directory\n"
-        "takes no file, 4 settings or templates are wrong, 5 'haproxy -c' refuses what they make, 6 it cannot\n"
-        "be run, 7 the live link or the reload lock cannot be made, 8 somebody else holds the reload lock.\n"
+        "cannot be written, 4 settings or templates are wrong, 5 'haproxy -c' refuses the configuration, 6 'haproxy'\n"
+        "cannot be run, 7 the live link or the reload lock cannot be created, 8 another process holds the lock.\n"
     )
 
 

@@ -20,23 +20,23 @@ from lbsync.verdict import gravest
 
 _EPILOG = """\
 examples:
-  lbsync render --dry-run --source file:examples/shop        no etcd and no HAProxy needed
+  lbsync render --dry-run --source file:examples/shop        needs neither etcd nor HAProxy
   lbsync render --dry-run --all                              haproxy.cfg, maps and your own outputs
   lbsync render --dry-run --file maps/routes.map
-  lbsync render --diff                                       compared with what is live here
-  lbsync render --to /tmp/set                                as files
+  lbsync render --diff                                       compare with the live generation
+  lbsync render --to /tmp/set                                write the files there
 
-The configuration goes to standard output, what is wrong with single keys to standard error: such keys
-are left out, as if they did not exist. Nothing is ever applied; that is the agent's job. Without
---dry-run the set is also validated by 'haproxy -c', in a directory that is removed again.
+The configuration is printed to standard output, and problems with single keys to standard error; these keys
+are omitted, as if they did not exist. This command never applies anything; that is the agent's task. Without
+--dry-run, 'haproxy -c' also validates the files, in a temporary directory.
 
-exit codes; where several apply, the most serious counts: 3 with --diff when there is a difference, 4 templates,
-5 a key is left out or 'haproxy -c' refuses all of it, 6 source.
+exit codes; if several apply, the most serious is returned: 3 with --diff: there is a difference, 4 templates,
+5 a key is omitted, or 'haproxy -c' refuses the configuration, 6 source.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Show the configuration that the wanted state asks for."
+    parser.description = "Show the configuration for the desired state."
     parser.epilog = _EPILOG
     parser.add_argument("--dry-run", action="store_true", help="only render, do not run haproxy")
     parser.add_argument("--diff", action="store_true", help="compare with the live generation")

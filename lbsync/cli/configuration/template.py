@@ -18,12 +18,12 @@ from lbsync.settings import Settings
 _EPILOG = """\
 examples:
   lbsync template ls                          all templates, and which are your own
-  lbsync template show global.cfg.j2          a packaged one, as it came
-  lbsync template copy global.cfg.j2          into [templates] directory, to be changed there
-  lbsync template diff                        what your own ones change, also after an upgrade
+  lbsync template show global.cfg.j2          the packaged version of a template
+  lbsync template copy global.cfg.j2          copy it to [templates] directory, to change it there
+  lbsync template diff                        what your own templates change, also after an upgrade
 
-exit codes: 0 done; 3 'diff' shows a difference; 4 settings or templates are wrong; 5 there is no such template, or a
-file of that name is there already.
+exit codes: 0 done; 3 'diff' shows a difference; 4 settings or templates are wrong; 5 there is no such template,
+or a file of that name already exists.
 """
 
 

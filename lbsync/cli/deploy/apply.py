@@ -27,21 +27,21 @@ from lbsync.values.plural import count
 if TYPE_CHECKING:
     from lbsync.deployer.versions.next_version import Beginning
 
-_DESCRIPTION = (
-    "Deploy an app on Kubernetes: a new version beside the live one, proved well, then switched to."
-)
+_DESCRIPTION = "Deploy an app on Kubernetes: start a new version beside the live one, verify it, then switch to it."
 _EPILOG = f"""\
 examples:
   lbsync deploy apply -f cart.yaml --dry-run
   lbsync deploy apply -f cart.yaml --wait
-  lbsync deploy apply -f cart.yaml --image registry.example.com/shop/cart:1.8 --wait   what a build server runs
+  lbsync deploy apply -f cart.yaml --image registry.example.com/shop/cart:1.8 --wait   in a pipeline
 
-The document is explained in docs/deployer.md. Everything that is wrong with it is told at once, and the API server and
-the hosts' claims are asked, before anything is written. A first deployment that fails leaves nothing behind.
+The document is explained in docs/deployer.md. All errors in it are reported together, and the API server and
+the claims of other services are checked, before anything is written. A first deployment that fails leaves
+nothing behind.
 
-exit codes: {following.EXIT_CODES}; without --wait, 0 it is begun; 3 --dry-run shows a change; 5 the document is
-refused, the live version is just this one, or nobody would carry it out; 6 etcd or the API server does not answer; 8
-another deployment of the app is under way.
+exit codes: {following.EXIT_CODES};
+without --wait, 0 started; 3 --dry-run shows a change; 5 the document is refused, it equals the live version, or
+there is no process to carry it out; 6 etcd or the API server does not answer; 8 another deployment of the app is
+in progress.
 """
 _ENDING_S = 60.0
 _LOOK_S = 0.5
@@ -55,7 +55,9 @@ def configure_apply(actions: Any) -> None:
     parser.add_argument(
         "-f", "--file", metavar="FILE", required=True, help="the app's document; - reads stdin"
     )
-    parser.add_argument("--image", default="", help="instead of the document's")
+    parser.add_argument(
+        "--image", default="", help="image to use instead of the one in the document"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be done")
     following.add_wait(parser)
     parser.set_defaults(action=apply)

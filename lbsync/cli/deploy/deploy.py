@@ -29,34 +29,35 @@ from lbsync.timestamps import seconds
 _EPILOG = f"""\
 examples:
   lbsync deploy apply -f cart.yaml --wait    an app on Kubernetes
-  lbsync deploy ls                       every app: what is live, and what is under way
+  lbsync deploy ls                       all apps: what is live, and what is in progress
   lbsync deploy show shop/cart
   lbsync deploy logs -f shop/cart
-  lbsync deploy promote shop/cart        on to the next step
-  lbsync deploy promote shop/cart --to prod --wait   the image that runs here, in another environment
-  lbsync deploy pause shop/cart          nothing goes on; what is watched still goes back by itself
+  lbsync deploy promote shop/cart        start the next step
+  lbsync deploy promote shop/cart --to prod --wait   deploy the image that runs here in another environment
+  lbsync deploy pause shop/cart          hold; a watched version is still reverted automatically
   lbsync deploy cancel shop/cart --wait
-  lbsync deploy abandon shop/cart --wait    end it as it stands, though a host has not gone back
-  lbsync deploy rollback shop/cart --wait   back to the version before, also after the end
+  lbsync deploy rollback shop/cart --wait   return to the previous version, also after the end
+  lbsync deploy abandon shop/cart --wait    end it as it is, although a host has not reverted
   lbsync deploy history shop/cart
 
-'lbsync switch' begins a deployment of plain servers. A deployment is named by its app (the newest one is meant), or by
-its app and id: shop/cart 20260131-120000-abc123.
+'lbsync switch' starts a deployment of plain servers. A deployment is given by its app (which means the newest
+one), or by its app and ID: shop/cart 20260131-120000-abc123.
 
-exit codes: 0 it is shown, or written; 5 there is no such app or deployment, or the command makes no sense now; 6 etcd
-does not answer; 8 somebody else was faster; with --wait and 'logs -f': {following.EXIT_CODES}.
+exit codes: 0 shown, or written; 5 there is no such app or deployment, or the command does not apply to its
+phase; 6 etcd does not answer; 8 somebody else was faster;
+with --wait and 'logs -f': {following.EXIT_CODES}.
 """
 _COMMANDS: tuple[tuple[Command, str], ...] = (
-    ("promote", "go on to the next step"),
-    ("pause", "let nothing go on"),
-    ("resume", "go on after a pause, or where nobody carries it out any more"),
-    ("cancel", "put everything back as it was"),
-    ("abandon", "end one on its way back that a host does not let end, as it stands"),
+    ("promote", "start the next step now"),
+    ("pause", "hold the deployment until it is resumed"),
+    ("resume", "continue after a pause, or after the process that carried it out has died"),
+    ("cancel", "restore the previous state"),
+    ("abandon", "end a deployment that is reverting, as it is, although a host does not confirm"),
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Look at deployments, and say what is to become of one."
+    parser.description = "Show deployments; promote, pause, resume, cancel or roll back one."
     parser.epilog = _EPILOG
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
 
@@ -72,10 +73,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         return one
 
     configure_apply(actions)
-    add_output(add("ls", "list apps, what is live and what is under way", _list, of_one=False))
-    showing = add("show", "tell how a deployment stands", _show)
-    logs = add("logs", "show what happened to a deployment", _logs)
-    logs.add_argument("-f", "--follow", action="store_true", help="until it has ended")
+    add_output(add("ls", "list apps, what is live and what is in progress", _list, of_one=False))
+    showing = add("show", "show the state of a deployment", _show)
+    logs = add("logs", "show the events of a deployment", _logs)
+    logs.add_argument(
+        "-f", "--follow", action="store_true", help="follow the events until the deployment ends"
+    )
     history = add("history", "list the deployments of an app", _history)
     for parser_of_one in (showing, logs):
         parser_of_one.add_argument("id", nargs="?", default="", metavar="ID")
@@ -89,7 +92,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if command == "promote":
             add_environment(one)
     configure_remove(actions)
-    back = add("rollback", "give the traffic back to the version before", _rollback)
+    back = add("rollback", "return the traffic to the previous version", _rollback)
     add_strategy(back)
     following.add_wait(back)
 

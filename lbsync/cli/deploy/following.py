@@ -21,9 +21,7 @@ CODES: dict[Phase, Exit] = {
     "cancelled": Exit.CANCELLED,
     "removed": Exit.OK,
 }
-EXIT_CODES = (
-    "0 deployed; 10 it failed before it got traffic; 11 it was rolled back; 12 it was cancelled"
-)
+EXIT_CODES = "0 deployed; 10 it failed before it received traffic; 11 rolled back; 12 cancelled"
 _QUIET_S = 3.0
 """So long nothing is said of what is waited for, where there is no screen."""
 
@@ -32,7 +30,7 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     """Add `--wait`, for commands after which a deployment goes on."""
     parser.add_argument(
         "--wait", action="store_true",
-        help="carry it out here, unless somebody else does, and show its phases until it has ended",
+        help="carry out the deployment here, unless another process does, and show its phases until it ends",
     )  # fmt: skip
 
 

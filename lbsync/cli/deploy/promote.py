@@ -1,4 +1,4 @@
-"""`lbsync deploy promote --to ENV`: deploy what runs here in another environment, by the very same digest."""
+"""`lbsync deploy promote --to ENV`: deploys what runs here in another environment, by the same digest."""
 
 import argparse
 import contextlib
@@ -55,8 +55,8 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
     """Add `--to`."""
     parser.add_argument(
         "--to", metavar="ENV", default="",
-        help="deploy the image that runs here, by the digest that its pods tell (imageID), with the deployer of "
-        "[deployer.environments.ENV]; with --wait, follow that to its end",
+        help="deploy the image that runs here, by the digest that its pods report (imageID), through the deployer in "
+        "[deployer.environments.ENV]; with --wait, follow it until it ends",
     )  # fmt: skip
 
 

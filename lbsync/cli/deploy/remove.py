@@ -16,14 +16,14 @@ from lbsync.errors import Exit, Rejected
 from lbsync.schema.keys import ServiceId
 
 _EPILOG = """\
-A route that leads nowhere is written first, so that requests get 503; once every balancer has verified it, and the
-sessions have ended (drain_timeout of the app's strategy), Service, Deployments and pods are removed, then the route.
-Until the pods go, 'lbsync deploy cancel' puts everything back. What was deployed is remembered, and versions are
-counted on. Said once more, it goes on with a removal that somebody left.
+A route without a target is written first, so that requests get 503. Once every balancer has verified it and the
+sessions have ended (drain_timeout of the app's strategy), Service, Deployments and pods are deleted, then the
+route. Until the pods are deleted, 'lbsync deploy cancel' restores the previous state. The history of the app is
+kept, and version numbers continue. Running the command again continues an interrupted removal.
 
-exit codes: 0 it is gone; 3 --dry-run shows what would go; 5 it was never deployed, or nobody said yes; 6 etcd or the
-API server does not answer; 8 a deployment of it is under way; 10 a balancer did not verify it in time, so everything is
-as before; 12 somebody cancelled it.
+exit codes: 0 removed; 3 --dry-run shows what would be removed; 5 the app was never deployed, or the prompt was not
+confirmed; 6 etcd or the API server does not answer; 8 a deployment is in progress; 10 a balancer did not verify
+the removal in time, and the previous state is restored; 12 somebody cancelled it.
 """
 
 
@@ -31,13 +31,13 @@ def configure_remove(actions: Any) -> None:
     """Add the action."""
     parser: argparse.ArgumentParser = actions.add_parser(
         "remove",
-        help="take an app away from Kubernetes",
-        description="Take an app away from Kubernetes: requests first, then its pods.",
+        help="remove an app from Kubernetes",
+        description="Remove an app from Kubernetes: first its traffic, then its pods.",
         epilog=_EPILOG,
     )
     parser.add_argument("app", metavar="NAMESPACE/NAME", type=service_id)
-    parser.add_argument("--dry-run", action="store_true", help="show what would go")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be removed")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.set_defaults(action=remove)
 
 

@@ -23,27 +23,27 @@ def add_strategy(parser: argparse.ArgumentParser) -> None:
     default = Strategy()
     group.add_argument(
         "--steps", type=_steps, metavar="PERCENT[,PERCENT…]",
-        help="shares of the traffic one after the other, as in 5,25,100 (default: all at once)",
+        help="successive shares of the traffic, as in 5,25,100 (default: all at once)",
     )  # fmt: skip
     group.add_argument(
         "--pause",
         type=value_of(Pause.parse),
         metavar="DURATION",
-        help="after each step but the last",
+        help="wait this long after each step except the last (default: 0)",
     )
     group.add_argument(
         "--manual", action="store_true", default=None,
-        help="each step but the first waits for 'lbsync deploy promote'",
+        help="wait for 'lbsync deploy promote' before each step except the first",
     )  # fmt: skip
     group.add_argument(
         "--preview", action="store_true", default=None,
-        help="the first step waits, too: till then those whom the service's preview names see the new version",
+        help="the first step waits, too; until then, only clients allowed by the service's preview see the new version",
     )  # fmt: skip
     for option, kind, text in (
         ("watch", Pause, "how long the new version is watched after each step"),
-        ("stage-timeout", Duration, "for every balancer to find its servers up"),
-        ("converge-timeout", Duration, "for every balancer to verify a switch"),
-        ("drain-timeout", Pause, "how long sessions of the old version are awaited"),
+        ("stage-timeout", Duration, "time for every balancer to find the new servers up"),
+        ("converge-timeout", Duration, "time for every balancer to verify a switch"),
+        ("drain-timeout", Pause, "how long to wait for sessions of the old version to end"),
         ("keep-old", Pause, "how long the old version is kept, ready to take the traffic back"),
     ):
         group.add_argument(
@@ -52,7 +52,7 @@ def add_strategy(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
     group.add_argument(
         "--require", type=value_of(Require.parse), metavar="all|N|N%",
-        help="how many of the known hosts have to confirm; each that reports has to in any case (default: all)",
+        help="how many known hosts must confirm; every host that reports must in any case (default: all)",
     )  # fmt: skip
 
 

@@ -20,29 +20,31 @@ from lbsync.schema.keys import ServiceId
 
 _EPILOG = f"""\
 examples:
-  lbsync switch shop/cart green --wait              all at once, watched for 30s, back by itself if it does badly
+  lbsync switch shop/cart green --wait              all at once; watched for 30s and reverted automatically on errors
   lbsync switch shop/cart green --wait --watch 0 --drain-timeout 0
   lbsync switch shop/cart green --steps 5,25,100 --pause 2m --wait
-  lbsync switch shop/cart green --steps 10,100 --manual      with 'lbsync console' running
+  lbsync switch shop/cart green --steps 10,100 --manual      needs a running 'lbsync console'
   lbsync switch shop/cart green --dry-run
 
-The group stands in etcd already, with its servers ('lbsync service put --group'). It gets no request before every
-balancer has found each of its servers up by its own check; the deployment is called converged once every balancer has
-verified the new route. Until then, and while it is watched, the old group stays as it is, and takes the traffic back.
+The group and its servers must already be in etcd ('lbsync service put --group'). The group gets no requests
+until every balancer has found each of its servers up by its own check. The deployment is converged once every
+balancer has verified the new route. Until then, and while the new group is watched, the old group stays
+unchanged, and the traffic can return to it.
 
-exit codes: {following.EXIT_CODES}, or the group has all the traffic already; without --wait, 0 it is begun; 3 --dry-run
-shows a change; 5 there is no such service or group, no route, or nobody would carry it out; 6 etcd does not answer; 8
-another deployment is under way, or a publisher owns the route.
+exit codes: {following.EXIT_CODES};
+0 the group has all the traffic already, or, without --wait, the deployment has started; 3 --dry-run shows a change;
+5 there is no such service or group, no route, or no process to carry it out; 6 etcd does not answer; 8 another
+deployment is in progress, or a publisher owns the route.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Switch a service to another group, step by step, as every balancer confirms it."
+        "Switch a service to another group in steps, each confirmed by every balancer."
     )
     parser.epilog = _EPILOG
     parser.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
-    parser.add_argument("group", metavar="GROUP", help="which is to get the traffic")
+    parser.add_argument("group", metavar="GROUP", help="the group that is to receive the traffic")
     add_strategy(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be done")
     parser.add_argument("--force", action="store_true", help="even if a publisher owns the route")

@@ -20,29 +20,31 @@ from lbsync.values.plural import count
 
 _EPILOG = """\
 examples:
-  lbsync apply -f services/ --dry-run                    what would change?
-  lbsync apply -f services/ --tree shop --prune --yes    from a pipeline; what left the tree goes
+  lbsync apply -f services/ --dry-run                    show what would change
+  lbsync apply -f services/ --tree shop --prune --yes    in a pipeline; removes keys that left the tree
   lbsync export shop | ssh other lbsync apply -f -
-  lbsync apply -f shop.yaml --wait                       until every host has verified it
+  lbsync apply -f shop.yaml --wait                       wait until every host has verified it
 
-A document holds keys and their values as docs/etcd-contract.md describes them, in YAML or JSON:
+A document maps keys to their values (docs/etcd-contract.md), in YAML or JSON:
   services/shop/cart: {mode: http, hosts: [cart.example.com]}
   endpoints/shop/cart/main: {servers: [{name: a, address: 10.0.0.7, port: 8080}]}
-A file of a directory is such a document, or the value of the key that its path names: services/shop/cart.yaml.
-Keys that no document names stay as they are.
+A file in a directory is such a document, or the value of the key that its path names, as services/shop/cart.yaml.
+Keys that no document names stay unchanged.
 
---tree NAME writes tree/NAME into the field source of each key: it belongs to that tree, and other commands leave
-it alone. --prune removes keys of that tree, and no others, that no document names any more.
+--tree NAME writes tree/NAME into the field `source` of each key, so that the key belongs to that tree and other
+commands do not change it. --prune removes the keys of that tree that no document names any more, and no other
+keys.
 
-Everything is validated first, and all faults are reported at once. The plan is shown like a diff; at a terminal it
-is asked whether it is meant, elsewhere a plan that removes keys needs --yes. It is written in one step if
-etcd takes that many keys at once; otherwise service by service, what is new first and what goes last, so that every
-host serves well in between. Run it again if it was interrupted: what is already written is no change.
+Everything is validated first, and all errors are reported together. The plan is shown as a diff. On a terminal,
+the command asks for confirmation; otherwise a plan that removes keys needs --yes. The plan is written in one
+transaction if etcd accepts that many keys at once; otherwise it is written service by service, additions first
+and removals last, so that every host serves correctly in between. If it was interrupted, run it again: it
+continues with what is missing.
 
-exit codes: 0 done, or so already; 3 --dry-run shows a change; 4 settings are wrong, or templates.contract is false;
-5 something is refused, or was not meant, and nothing was written; 6 the source does not answer, or does not let this
-user write; 8 somebody else has changed a key meanwhile; after 6 and 8 it says what was written; with --wait also
-those of 'lbsync wait'.
+exit codes: 0 done, or nothing to change; 3 --dry-run shows a change; 4 settings are wrong, or
+templates.contract is false; 5 something is refused, or was not confirmed, and nothing was written; 6 the source
+does not answer, or does not let this user write; 8 somebody else changed a key at the same time; after 6 and 8,
+the output says what was written; with --wait also those of 'lbsync wait'.
 """
 
 
@@ -53,15 +55,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-f", "--file", required=True, metavar="DIR|FILE", help="documents; - reads stdin"
     )
     parser.add_argument(
-        "--tree", type=_tree, metavar="NAME", help="name for these documents together"
+        "--tree", type=_tree, metavar="NAME", help="name of the tree that these documents form"
     )
     parser.add_argument(
         "--prune", action="store_true", help="remove keys of that tree that no document names"
     )
     parser.add_argument("--dry-run", action="store_true", help="validate and show, write nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask, the plan is meant")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument(
-        "--force", action="store_true", help="also keys of publishers and of other trees"
+        "--force", action="store_true", help="also change keys of publishers and of other trees"
     )
     add_wait(parser)
 

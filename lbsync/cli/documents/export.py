@@ -23,15 +23,16 @@ from lbsync.values.names import is_name
 _EPILOG = """\
 examples:
   lbsync export > all.yaml             all services, and settings/global
-  lbsync export shop                   those of a namespace
+  lbsync export shop                   all services of a namespace
   lbsync export shop/cart -o json
   lbsync export shop | ssh other lbsync apply -f -
 
-What 'lbsync apply' reads back is no change. It is also what the source file:FILE holds, so 'lbsync render
---source file:all.yaml' shows what HAProxy would make of it. The field source goes with it: whose key it is.
+Applying an unmodified export changes nothing. The output is also valid for the source file:FILE, so 'lbsync
+render --source file:all.yaml' shows the resulting configuration. The field `source`, which names a key's owner,
+is included.
 
-exit codes: 0 it is printed; 4 settings are wrong, or templates.contract is false; 5 there is no such service, or a key
-had to be left out, as it is no JSON object; 6 the source does not answer.
+exit codes: 0 printed; 4 settings are wrong, or templates.contract is false; 5 there is no such service, or a
+key was omitted because it is not a JSON object; 6 the source does not answer.
 """
 
 
@@ -39,7 +40,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print services, and settings/global, as documents that 'apply' takes."
     parser.epilog = _EPILOG
     parser.add_argument(
-        "what", nargs="?", metavar="NAMESPACE[/NAME]", type=_what, help="only these (default: all)"
+        "what",
+        nargs="?",
+        metavar="NAMESPACE[/NAME]",
+        type=_what,
+        help="only these services (default: all)",
     )
     parser.add_argument(
         "-o", "--output", choices=("yaml", "json"), default="yaml", help="yaml (default), or json"

@@ -17,10 +17,10 @@ examples:
   lbsync etcd-roles publisher --name prod | sh
   etcdctl user add lb && etcdctl user grant-role lb lbsync-agent
 
-Nothing is asked or changed: the commands are printed, for the prefix that the settings name. They take effect once
-etcd's authentication is on ('etcdctl auth enable'); docs/security.md says what each role can do to whom.
+This command only prints, for the prefix in the settings; it does not connect to etcd. The roles take effect
+once etcd's authentication is enabled ('etcdctl auth enable'). docs/security.md explains what each role can do.
 
-exit codes: 0 printed; 5 a role needs --name, or the name is none.
+exit codes: 0 printed; 5 a role needs --name, or the name is not valid.
 """
 
 
@@ -28,7 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print the commands of etcdctl that make roles with the least rights."
     parser.epilog = _EPILOG
     parser.add_argument("roles", nargs="+", metavar="ROLE", choices=sorted(roles.DESCRIPTIONS))
-    parser.add_argument("--name", default="", help="the host of `host`, the cluster of `publisher`")
+    parser.add_argument(
+        "--name", default="", help="the host for role `host`, or the cluster for role `publisher`"
+    )
 
 
 def run(args: argparse.Namespace) -> Exit:

@@ -14,12 +14,12 @@ from lbsync.values.basic import HostName
 _EPILOG = """\
 examples:
   lbsync status --fleet          shows which hosts are gone
-  lbsync fleet forget lb-3       lb-3 was taken down for good: nobody waits for it any more
+  lbsync fleet forget lb-3       lb-3 was taken down for good: stop waiting for it
 
-A host that has reported once stays in the fleet: 'lbsync status --fleet' shows it as gone and 'lbsync wait'
-waits for it, until it is forgotten. One that reports again is in the fleet again.
+A host that has reported once stays in the fleet: until it is forgotten, 'lbsync status --fleet' shows it as
+gone and 'lbsync wait' waits for it. A host that reports again joins the fleet again.
 
-exit codes: 0 it is forgotten; 4 settings are wrong; 5 no such host is known, or the source is not etcd;
+exit codes: 0 the host is forgotten; 4 settings are wrong; 5 no such host is known, or the source is not etcd;
 6 etcd does not answer; 8 the agent of that host is alive.
 """
 

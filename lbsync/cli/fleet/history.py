@@ -13,25 +13,28 @@ from lbsync.timestamps import minute, seconds
 _EPILOG = f"""\
 examples:
   lbsync history
-  lbsync history shop/cart            only what names this service, server or host
+  lbsync history shop/cart            only entries that name this service, server or host
   lbsync history --last 100 --output json
 
-What people do with 'service put|edit|rm', 'apply', 'server drain|maint|up|weight', 'drain|undrain|release|confirm
---fleet' and 'fleet forget' is noted in etcd, in the same write as the change: the last {MOST}. What they have one host
-do ('drain', 'undrain', 'release', 'rollback', 'confirm') its agent notes. What publishers write is not. By whom is
-what the command was told by its environment, and no proof: for that, give people users of etcd.
+The history holds the last {MOST} entries. The commands 'service put|edit|rm', 'apply', 'server
+drain|maint|up|weight', 'drain|undrain|release|confirm --fleet' and 'fleet forget' record an entry in etcd in
+the same transaction as the change. For commands on a single host ('drain', 'undrain', 'release', 'rollback',
+'confirm'), the agent records it. Changes by publishers are not recorded. The user name comes from the command's
+environment and is not proof of identity: for that, give each person a user in etcd.
 
-exit codes: 0 it was shown; 4 settings are wrong; 5 the source is not etcd; 6 etcd does not answer.
+exit codes: 0 success; 4 settings are wrong; 5 the source is not etcd; 6 etcd does not answer.
 """
 _LAST = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Tell who did what, when, and from where; the newest last."
+    parser.description = "Show who did what, when, and from where; the newest entry is last."
     parser.epilog = _EPILOG
-    parser.add_argument("about", nargs="?", metavar="TEXT", help="only entries that name this")
     parser.add_argument(
-        "--last", type=int, default=_LAST, metavar="N", help=f"how many (default: {_LAST})"
+        "about", nargs="?", metavar="TEXT", help="only entries that contain this name"
+    )
+    parser.add_argument(
+        "--last", type=int, default=_LAST, metavar="N", help=f"number of entries (default: {_LAST})"
     )
     add_output(parser)
 

@@ -32,16 +32,16 @@ _DONE = {
     "rollback-release": "following the source again",
 }  # fmt: skip
 _TELL_S = 1.0
-_PLAN_IS_MEANT = "with --fleet: do not ask, the plan is meant"
+_PLAN_IS_MEANT = "with --fleet: do not ask for confirmation"
 
 
 def add_fleet(parser: argparse.ArgumentParser, *, yes: str = _PLAN_IS_MEANT) -> None:
     """Add what concerns hosts of the fleet instead of this one; `yes` explains `--yes`."""
     parser.add_argument(
         "--fleet", action="store_true",
-        help="hosts of the fleet, by an order in etcd; their agents obey it",
+        help="apply to hosts of the fleet, through an order in etcd to their agents",
     )  # fmt: skip
-    add_hosts(parser, "with --fleet: exactly these (default: all that report)")
+    add_hosts(parser, "with --fleet: only these (default: all that report)")
     parser.add_argument("--yes", action="store_true", help=yes)
 
 

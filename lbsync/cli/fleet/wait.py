@@ -28,11 +28,11 @@ _EPILOG = f"""\
 examples:
   lbsync wait --revision 4711
   lbsync wait --revision 4711 --hosts lb-1,lb-2 --timeout 2m
-  lbsync wait                     until all serve what is written now
+  lbsync wait                     until all hosts serve the current state of etcd
 
-A host has verified a revision when it has read back from its HAProxy that it serves all that etcd asked
-for then, or later. Without --hosts, all hosts of the fleet are waited for (at least one): those whose
-agent is alive, and those that reported once and are gone, until 'lbsync fleet forget HOST'.
+A host has verified a revision when it has read back from its HAProxy that it serves the state of etcd at
+that revision or a later one. Without --hosts, the command waits for all hosts of the fleet (at least one):
+those whose agent is alive, and those that have reported before, until 'lbsync fleet forget HOST'.
 
 exit codes: 0 every host has verified it; 5 they have, but a service that this very revision wrote is
 quarantined; 6 etcd does not answer; {Exit.UNVERIFIED.value} not every host has verified it in
@@ -87,7 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--revision", type=_revision, metavar="N",
         help="revision of etcd, such as 'service put' prints (default: the newest)",
     )  # fmt: skip
-    add_hosts(parser, "exactly these, alive or not (default: all that ever reported)")
+    add_hosts(parser, "only these, alive or not (default: all that ever reported)")
     parser.add_argument(
         "--timeout", type=duration, default=DEFAULT, metavar="DURATION",
         help=f"how long to wait (default: {DEFAULT})",
@@ -108,7 +108,7 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     """Add `--wait`, for commands that write."""
     parser.add_argument(
         "--wait", type=duration, nargs="?", const=DEFAULT, metavar="DURATION",
-        help=f"then wait until every host has verified it, this long (default: {DEFAULT})",
+        help=f"afterwards, wait this long for every host to verify it (default: {DEFAULT})",
     )  # fmt: skip
 
 

@@ -22,17 +22,17 @@ from lbsync.timestamps import seconds
 
 _EPILOG = """\
 examples:
-  lbsync watch                    all hosts: which services have servers that are not up
+  lbsync watch                    all services: which have servers that are not up, and where
   lbsync watch shop/cart          its groups and servers on every host, until Ctrl-C
-  lbsync watch shop/cart | tee cart.log      not a terminal: a line for each change
+  lbsync watch shop/cart | tee cart.log      if not a terminal: a line for each change
   lbsync watch shop/cart --once --output json
   lbsync watch shop/cart --for 10m
 
-While it runs, every agent answers at most once a second (more rarely in a large fleet) with what its HAProxy
-says; a host that nobody asks writes nothing. Requests and errors are counted since the HAProxy worker that
-serves now began; sessions are now, those in old workers included.
+While this command runs, every agent reports the state of its HAProxy at most once a second (less often in a
+large fleet). When no command asks, the agents write nothing. Requests and errors are counted since the start of
+the current HAProxy worker; sessions are the current ones, including those in old workers.
 
-exit codes: 0 it was shown; 4 settings are wrong; 5 there is no such service, or the source is not etcd; 6 etcd
+exit codes: 0 success; 4 settings are wrong; 5 there is no such service, or the source is not etcd; 6 etcd
 does not answer, or does not let this user ask; with --once also 9: a host has not answered.
 """
 _FIRST_S = 2.0
@@ -46,10 +46,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
         "services", nargs="*", metavar="NAMESPACE/NAME", type=service_id,
-        help="which (default: all, in short)",
+        help="services to show (default: all, summarized)",
     )  # fmt: skip
-    parser.add_argument("--once", action="store_true", help="show it once and end")
-    parser.add_argument("--for", dest="lasts", type=duration, metavar="DURATION", help="then end")
+    parser.add_argument("--once", action="store_true", help="show the state once and exit")
+    parser.add_argument(
+        "--for", dest="lasts", type=duration, metavar="DURATION", help="exit after this time"
+    )
     parser.add_argument(
         "--output", choices=("text", "json"), default="text",
         help="text for people (default), or one JSON object for each change",

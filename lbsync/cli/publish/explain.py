@@ -34,11 +34,10 @@ examples:
   lbsync explain service shop/cart --offline       without asking Kubernetes
   lbsync explain service shop/cart --cluster prod --output json
 
-Tells what is stored and by whom, what publishers say of it, and, as long as the API server can be
-asked from here, everything in the cluster that decides about it.
+Shows what is stored and who wrote it, what publishers report about it, and, if the API server is reachable
+from here, everything in the cluster that affects it.
 
-exit codes: 0 it is published and in step; 5 it is not, or something is wrong with it; 6 the store
-does not answer.
+exit codes: 0 it is published and up to date; 5 it is not, or there is a problem; 6 the store does not answer.
 """
 
 
@@ -57,14 +56,14 @@ class Explanation(msgspec.Struct):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Tell what was published for a Kubernetes Service and why, or why not."
+    parser.description = "Show what was published for a Kubernetes Service and why, or why not."
     parser.epilog = _EPILOG
     kinds = parser.add_subparsers(metavar="KIND", required=True, parser_class=type(parser))
     service = kinds.add_parser(
         "service", help="explain one Service", description=parser.description, epilog=_EPILOG
     )
     service.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
-    service.add_argument("--cluster", metavar="NAME", help="instead of [publisher] cluster")
+    service.add_argument("--cluster", metavar="NAME", help="overrides [publisher] cluster")
     service.add_argument("--offline", action="store_true", help="do not ask Kubernetes")
     add_output(service)
 

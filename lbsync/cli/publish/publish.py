@@ -19,24 +19,24 @@ from lbsync.settings import Settings
 _EPILOG = """\
 examples:
   lbsync publish --cluster prod                  what the systemd unit and the Deployment run
-  lbsync publish --dry-run                       what would be written?
+  lbsync publish --dry-run                       show what would be written
   lbsync publish --once                          one pass, for scripts
-  lbsync explain service shop/cart               why is it so, or not at all?
+  lbsync explain service shop/cart               show what was published and why
 
 Several publishers with one --cluster elect a leader, and only that one writes. Different clusters
-publish side by side below one prefix. Which Services, and how: docs/kubernetes.md.
+publish side by side below one prefix. docs/kubernetes.md explains which Services are published, and how.
 
 signals: SIGTERM and SIGINT finish the running pass and hand over to another publisher at once. SIGHUP
-reads settings and kubeconfig again and begins anew with them (wrong ones are refused, the old ones
-stay). Credentials that change in their files are followed without it.
+reads settings and kubeconfig again and restarts with them (if they are wrong, the old ones stay in
+force). Credentials that change in their files are read again without a signal.
 
-exit codes of --once and --dry-run; where several apply, the most serious counts:
+exit codes of --once and --dry-run; if several apply, the most serious is returned:
   6  Kubernetes or the store does not answer
   5  a Service is refused, held, in conflict with a key of somebody else, or waits for objects
      that cannot be listed; the others are published
   8  another publisher leads, or somebody else wrote at the same time
   3  keys were written; with --dry-run: would be written
-  0  all is in step
+  0  everything is published
 """
 #: What agents write, often and of no concern here.
 _QUIET = ("agents", "quarantine", "deployers")
@@ -45,15 +45,15 @@ _QUIET = ("agents", "quarantine", "deployers")
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Publish the Services of a Kubernetes cluster: watch, translate, write."
     parser.epilog = _EPILOG
-    parser.add_argument("--cluster", metavar="NAME", help="instead of [publisher] cluster")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="instead of [publisher] kubeconfig")
-    parser.add_argument("--once", action="store_true", help="run one pass and say how it ended")
+    parser.add_argument("--cluster", metavar="NAME", help="overrides [publisher] cluster")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="overrides [publisher] kubeconfig")
+    parser.add_argument("--once", action="store_true", help="run one pass and report its result")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be written; write nothing"
     )
     parser.add_argument(
         "--adopt", action="store_true",
-        help="take over the cluster's name from another Kubernetes cluster that is no more",
+        help="take over the name of a Kubernetes cluster that no longer exists",
     )  # fmt: skip
     parser.add_argument(
         "--wait", type=float, default=30.0, metavar="SECONDS",

@@ -18,32 +18,34 @@ from lbsync.status import Status
 _EPILOG = """\
 examples:
   lbsync status              shows what is held, and its id
-  lbsync confirm             lets it go through
-  lbsync confirm 3f2a…       only if it still is exactly that removal
-  lbsync confirm --fleet 3f2a…   on all hosts, and in publishers that hold it; shows what goes, and asks
+  lbsync confirm             allows it
+  lbsync confirm 3f2a…       allows it only if it is still exactly that removal
+  lbsync confirm --fleet 3f2a…   on all hosts and publishers that hold it; shows what is removed, and asks
 
-A removal of more servers at once than agent.guard_percent is held, because it may be an accident: an
-emptied store, a publisher gone wrong. The same removal has the same id on every host. With --fleet the
-confirmation is written to etcd, where it stands for an hour.
+A removal of more servers at once than agent.guard_percent is held, because it may be an accident, such as an
+emptied store or a faulty publisher. The same removal has the same ID on every host. With --fleet, the
+confirmation is written to etcd, where it is valid for an hour.
 
-exit codes: 0 it is gone, or nothing was held; 1 there is no such state directory, or it takes no file;
-4 settings are wrong; 5 with --fleet: the source is not etcd, or it was not meant; 6 the agent or etcd does not
-answer, or it is still held when the time is up; 8 something else is held, or several removals and no ID says which;
-9 it is confirmed, and what is left goes with a reload that waits.
+exit codes: 0 it is removed, or nothing was held; 1 the state directory does not exist or cannot be written; 4
+settings are wrong; 5 with --fleet: the source is not etcd, or the prompt was not confirmed; 6 the agent or etcd
+does not answer, or the removal is still held after the wait; 8 a different removal is held, or several are and
+no ID was given; 9 it is confirmed, and the rest is removed with a reload that is deferred.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Let a held removal of many servers go through."
+    parser.description = "Allow a held removal of many servers."
     parser.epilog = _EPILOG
     parser.add_argument(
-        "hold", nargs="?", metavar="ID", help="which one (default: what is held now)"
+        "hold", nargs="?", metavar="ID", help="the removal (default: the one that is held now)"
     )
     parser.add_argument(
-        "--fleet", action="store_true", help="wherever it is held, by a key in etcd"
+        "--fleet",
+        action="store_true",
+        help="on all hosts and publishers that hold it, through a key in etcd",
     )
     parser.add_argument(
-        "--yes", action="store_true", help="with --fleet: do not ask, what is held is meant"
+        "--yes", action="store_true", help="with --fleet: do not ask for confirmation"
     )
     request.add_wait(parser)
 

@@ -20,26 +20,27 @@ from lbsync.settings import Duration, Settings
 from lbsync.status import PROVED, Status
 
 EXIT_CODES = """
-exit codes: 0 it is done, as read back; 1 there is no such state directory, or it takes no file; 4 settings
-are wrong; 6 HAProxy could not be told: the request stands, and the line to send by hand is printed; with
---fleet: 5 it was not meant, or the source is not etcd; 6 etcd does not answer; 9 not every host has done it.
+exit codes: 0 done, as read back; 1 the state directory does not exist or cannot be written; 4 settings are
+wrong; 6 HAProxy could not be told: the request stands, and the command to send by hand is printed; with
+--fleet: 5 the prompt was not confirmed, or the source is not etcd; 6 etcd does not answer; 9 not every host has
+done it.
 """
 _EPILOG = f"""\
 examples:
   lbsync drain --reason "kernel update"
   lbsync drain && sleep 60 && reboot
   lbsync undrain
-  lbsync drain --fleet --hosts lb-1,lb-2 --reason "kernel update"   by an order in etcd
+  lbsync drain --fleet --hosts lb-1,lb-2 --reason "kernel update"   through an order in etcd
 
-The health path (setting proxy.health_path) then answers 503, so the load balancer in front sends no new
-clients; everybody who comes all the same is served as before. It lasts over restarts, until 'undrain'.
-The agent does it; where none runs, or it fails, this command tells HAProxy itself.
+The health path (setting proxy.health_path) then answers 503, so that the load balancer in front sends no new
+clients. Requests that still arrive are served as before. The drain lasts until 'undrain', even across restarts.
+The agent carries it out; if no agent runs, or if it fails, this command tells HAProxy itself.
 {EXIT_CODES}"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Take this host out of the load balancer in front, without dropping anybody."
+        "Take this host out of the load balancer in front, without dropping requests."
     )
     parser.epilog = _EPILOG
     parser.add_argument("--reason", default="by hand", help="shown by 'lbsync status'")

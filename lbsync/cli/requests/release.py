@@ -15,16 +15,16 @@ from lbsync.status import PROVED, Status
 
 _EPILOG = """\
 examples:
-  lbsync status      shows what is held by hand
-  lbsync release     puts it back to what is written
+  lbsync status      shows what was set by hand
+  lbsync release     restores what the source says
   lbsync release --fleet --hosts lb-1
 
-A drain, a maintenance or a weight that somebody set on the running HAProxy is kept, also over
+A drain, maintenance state or weight that somebody set on the running HAProxy is kept, even across
 reloads, until it is released or the server's key changes.
 
-exit codes: 0 nothing is held by hand any more; 1 there is no such state directory, or it takes no file;
-4 settings are wrong; 6 no agent runs, or it did not confirm it in time: the request is withdrawn;
-with --fleet: 5 it was not meant, or the source is not etcd; 6 etcd does not answer; 9 not every host has done it.
+exit codes: 0 nothing is set by hand any more; 1 the state directory does not exist or cannot be written; 4
+settings are wrong; 6 no agent runs, or it did not confirm in time: the request is withdrawn; with --fleet: 5
+the prompt was not confirmed, or the source is not etcd; 6 etcd does not answer; 9 not every host has done it.
 """
 
 

@@ -27,24 +27,25 @@ from lbsync.timestamps import minute
 
 _EPILOG = """\
 examples:
-  lbsync rollback --list           which generations there are
-  lbsync rollback                  the one that was served before the present one
-  lbsync rollback 41               a certain one, by number or digest
+  lbsync rollback --list           list the generations
+  lbsync rollback                  the generation that was served before the current one
+  lbsync rollback 41               a specific generation, by number or digest
   lbsync rollback --release        follow the source again
-  lbsync rollback --fleet          every host, by an order in etcd; the plan is shown first
+  lbsync rollback --fleet          every host, through an order in etcd; shows the plan first
   lbsync rollback --release --fleet --hosts lb-1,lb-2
 
-The host stays at that generation, whatever the source says and across restarts, until --release. The
-running agent does it; where none runs, this command does it itself.
+The host stays at that generation until --release, even across restarts and whatever the source says. The
+running agent carries this out; if no agent runs, this command does it itself.
 
-At a terminal it shows what would change and asks first. Elsewhere it goes on, but for a generation that would
-take more servers than agent.guard_percent, or all of them: that takes --yes. With --fleet each host judges that
-for itself, and refuses whatever --yes says: such a generation is served by 'lbsync rollback' on the host alone.
+On a terminal, the command shows what would change and asks first. Otherwise it proceeds without asking, unless
+the generation would remove more servers than agent.guard_percent, or all of them: that needs --yes. With
+--fleet, each host decides this for itself and refuses even with --yes; to serve such a generation, run 'lbsync
+rollback' on the host.
 
-exit codes: 0 it is served, as read back; 1 there is no such state directory, or it takes no file; 4 settings
-are wrong; 5 there is no such generation, or it was not meant; 6 the agent or HAProxy does not answer, or it was
-not confirmed in time; 7 HAProxy did not take it; 8 somebody else holds a lock; 9 with --release: the source is
-followed again, and its changes wait for a reload; with --fleet: not every host has done it.
+exit codes: 0 it is served, as read back; 1 the state directory does not exist or cannot be written; 4 settings
+are wrong; 5 there is no such generation, or it was not confirmed at the prompt; 6 the agent or HAProxy does not
+answer, or did not confirm in time; 7 HAProxy refused it; 8 another process holds a lock; 9 with --release: the
+source is followed again, and its changes wait for a reload; with --fleet: not every host has done it.
 """
 
 
@@ -88,13 +89,13 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Serve an earlier generation and stay with it."
+    parser.description = "Serve an earlier generation until it is released."
     parser.epilog = _EPILOG
     what = parser.add_mutually_exclusive_group()
     what.add_argument("generation", nargs="?", metavar="GENERATION", help="number or digest")
     what.add_argument("--release", action="store_true", help="follow the source again")
     what.add_argument("--list", action="store_true", help="list the generations on this host")
-    add_fleet(parser, yes="do not ask, whatever goes; for scripts and emergencies")
+    add_fleet(parser, yes="do not ask, whatever is removed; for scripts and emergencies")
     request.add_wait(parser)
     add_output(parser)
 

@@ -21,27 +21,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="even if a publisher owns the keys")
     servers = parser.add_argument_group("servers")
     servers.add_argument(
-        "--group", metavar="NAME", help=f"which group --server is about (default: {_DEFAULT_GROUP})"
+        "--group",
+        metavar="NAME",
+        help=f"group of the servers given with --server (default: {_DEFAULT_GROUP})",
     )
     servers.add_argument(
         "--server", action="append", default=[], metavar="NAME=ADDR:PORT[,weight=N][,state=S]",
-        help="a server of the group; repeat for each, together they are all of the group",
+        help="a server of the group; repeat for each server of the group",
     )  # fmt: skip
     servers.add_argument(
-        "--replace", action="store_true", help="servers of the group that are not named go"
+        "--replace", action="store_true", help="remove servers of the group that are not named"
     )
     fields = parser.add_argument_group("fields of the service")
-    fields.add_argument("--mode", choices=("http", "tcp"), help="http is the default of a new one")
+    fields.add_argument("--mode", choices=("http", "tcp"), help="default for a new service: http")
     fields.add_argument(
         "--host", action="append", metavar="HOST", help="shop.example.com or *.example.com; repeat"
     )
     fields.add_argument("--path", action="append", metavar="PREFIX", help="/api; repeat")
     fields.add_argument("--listen", type=int, metavar="PORT", help="port of a tcp service")
     fields.add_argument("--balance", metavar="HOW", help="roundrobin, leastconn, random, source …")
-    fields.add_argument("--check-path", metavar="PATH", help="health check by GET of this path")
-    fields.add_argument("--sticky", metavar="COOKIE", help="keep a client on one server")
-    fields.add_argument("--maxconn", type=int, metavar="N", help="connections to each server")
-    fields.add_argument("--owner", metavar="TEXT", help="whom to ask")
+    fields.add_argument("--check-path", metavar="PATH", help="path for health checks with GET")
+    fields.add_argument(
+        "--sticky", metavar="COOKIE", help="name of the cookie that keeps a client on one server"
+    )
+    fields.add_argument(
+        "--maxconn", type=int, metavar="N", help="maximum number of connections to each server"
+    )
+    fields.add_argument("--owner", metavar="TEXT", help="contact for questions about the service")
     fields.add_argument(
         "--field", action="append", default=[], metavar="NAME=JSON",
         help="any field: --field 'timeouts={\"server\": \"5s\"}'; repeat",

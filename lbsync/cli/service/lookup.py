@@ -17,15 +17,17 @@ examples:
   lbsync lookup cart.example.com/api
   lbsync lookup tcp://:5432
 
-The answer is worked out from the keys in the source, by the rules of HAProxy's maps; which hosts serve them
-already, 'lbsync status --fleet' tells.
+The answer is computed from the keys in the source, by the rules of HAProxy's maps. 'lbsync status --fleet'
+shows which hosts already serve them.
 
-exit codes: 0 a service has it; 5 no service has it, or it is not a URL; 6 the source does not answer.
+exit codes: 0 a service answers it; 5 no service answers it, or it is not a URL; 6 the source does not answer.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Tell which service answers a URL, by which of its hosts and paths."
+    parser.description = (
+        "Show which service answers a URL, and which of its hosts and paths matches."
+    )
     parser.epilog = _EPILOG
     parser.add_argument("url", metavar="URL")
     add_output(parser)

@@ -12,14 +12,14 @@ from lbsync.schema import service_document as document
 
 _EPILOG = """\
 examples:
-  lbsync route shop/cart                    how it is now
-  lbsync route shop/cart green=100          all to green
-  lbsync route shop/cart blue=95 green=5    a split; a group that is not named gets nothing
-  lbsync route shop/cart green=100 --wait   until every host has verified it
+  lbsync route shop/cart                    show the current split
+  lbsync route shop/cart green=100          send all traffic to green
+  lbsync route shop/cart blue=95 green=5    a split; groups that are not named get no traffic
+  lbsync route shop/cart green=100 --wait   wait until every host has verified it
 
-exit codes: 0 it is written, or was so already; 3 --dry-run shows a change; 5 there is no such service or group, or
-a publisher owns it; 6 the source does not answer; 8 somebody else has changed the route meanwhile, and nothing was
-written; with --wait also those of 'lbsync wait'.
+exit codes: 0 written, or nothing to change; 3 --dry-run shows a change; 5 there is no such service or group, or
+a publisher owns it; 6 the source does not answer; 8 somebody else changed the route at the same time, and
+nothing was written; with --wait also those of 'lbsync wait'.
 """
 
 

@@ -26,30 +26,30 @@ from lbsync.settings import Settings
 _EPILOG = """\
 examples:
   lbsync server ls shop/cart
-  lbsync server ls shop/cart --watch        live; into a pipe, a line for each change
-  lbsync server drain shop/cart/a           no new clients; those it keeps by cookie go on
-  lbsync server maint shop/cart/a           nobody at all, and no health checks
+  lbsync server ls shop/cart --watch        live; in a pipe, a line for each change
+  lbsync server drain shop/cart/a           no new clients; those with its cookie stay
+  lbsync server maint shop/cart/a           no requests at all, and no health checks
   lbsync server weight shop/cart/a 0
   lbsync server up shop/cart/a
-  lbsync server drain shop/cart/a --wait    until every host has verified it
+  lbsync server drain shop/cart/a --wait    wait until every host has verified it
 
-HEALTH is what the agents of all hosts answer, SESSIONS, REQUESTS and 5XX their sums; where none answers,
-HAPROXY HERE is what runs on this host.
+HEALTH shows what the agents of all hosts report; SESSIONS, REQUESTS and 5XX are sums over all hosts. If no
+agent answers, HAPROXY HERE shows the state in this host's HAProxy.
 
-The state is written into the source, for every host, and all other servers stay as they are.
+The state is written to the source and applies to every host; all other servers stay unchanged.
 
-exit codes: 0 it is written, or was so already; 4 settings are wrong; 5 there is no such server, the value is
-refused, or a publisher owns it; 6 the source does not answer; 8 somebody else has changed the key meanwhile, and
-nothing was written; with --wait also those of 'lbsync wait'.
+exit codes: 0 written, or nothing to change; 4 settings are wrong; 5 there is no such server, the value is
+refused, or a publisher owns it; 6 the source does not answer; 8 somebody else changed the key at the same time,
+and nothing was written; with --wait also those of 'lbsync wait'.
 """
 _WEIGHT = """\
-Change a server's share of the requests of its group: weight divided by the sum of all weights there. With
-weight 0 it gets no new clients; those it keeps by cookie go on.
+Change a server's share of the requests of its group: its weight divided by the sum of all weights in the group.
+With weight 0 the server gets no new clients; clients that have its cookie stay.
 """
 _VERBS = {
-    "drain": "let it finish what it has, and send nobody new",
-    "maint": "send nobody",
-    "up": "let it take part again",
+    "drain": "finish existing sessions, and accept no new clients",
+    "maint": "send no requests",
+    "up": "send requests again",
 }
 _OPERATIONAL = {0: "DOWN", 1: "STARTING", 2: "UP", 3: "STOPPING"}
 """`srv_op_state` (management guide, 9.3, "show servers state")."""
@@ -74,7 +74,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Show the servers of a service, and change one of them alone."
+    parser.description = "Show the servers of a service, or change a single one."
     parser.epilog = _EPILOG
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
     listed = actions.add_parser("ls", help="list servers", description="List servers.")
@@ -85,7 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for verb, text in _VERBS.items():
         _add_change(actions.add_parser(verb, help=text, description=f"{verb}: {text}."), verb)
     weighing = actions.add_parser(
-        "weight", help="change its share of requests", description=_WEIGHT
+        "weight", help="change its share of the requests", description=_WEIGHT
     )
     _add_change(weighing, "weight")
     weighing.add_argument("weight", metavar="WEIGHT", type=int, help="0 to 256; 1 is the default")

@@ -22,15 +22,15 @@ from lbsync.verdict import gravest
 
 _HEAD = ("SERVICE", "MODE", "SERVERS", "HEALTH", "REACHED BY", "PROBLEM")
 _EXIT_CODES = """
-exit codes: 0 done, or so already; 3 --dry-run shows a change; 4 settings are wrong, or templates.contract is
-false; 5 there is no such service, the input is refused, a publisher owns it, or 'service ls' shows a problem;
-6 the source does not answer; 8 somebody else has changed the same keys, and nothing was written; with --wait
-also those of 'lbsync wait'.
+exit codes: 0 done, or nothing to change; 3 --dry-run shows a change; 4 settings are wrong, or
+templates.contract is false; 5 there is no such service, the input is refused, a publisher owns it, or 'service
+ls' shows a problem; 6 the source does not answer; 8 somebody else changed the same keys at the same time, and
+nothing was written; with --wait also those of 'lbsync wait'.
 """
 _EPILOG = f"""\
 examples:
   lbsync service ls
-  lbsync service ls shop --watch                 live, also how they do; into a pipe, a line for each change
+  lbsync service ls shop --watch                 live, with their health; in a pipe, a line for each change
   lbsync service show shop/cart
   lbsync service get shop/cart > cart.json
   lbsync service put shop/cart -f cart.json
@@ -40,31 +40,31 @@ examples:
   lbsync service put shop/cart --group green --server g1=10.0.1.7:8080
   lbsync service rm shop/cart --group blue
   lbsync service rm shop/cart
-  lbsync service put shop/cart --server a=10.0.0.9:8080 --wait   until every host serves it
+  lbsync service put shop/cart --server a=10.0.0.9:8080 --wait   wait until every host serves it
 
-'lbsync service put --help' tells about all flags.
+'lbsync service put --help' explains all flags.
 {_EXIT_CODES}"""
 _PUT_EPILOG = """\
 The document of -f is JSON or YAML, as 'service get' prints it:
   {"service": {"mode": "http", "hosts": ["cart.example.com"]},
    "endpoints": {"main": {"servers": [{"name": "a", "address": "10.0.0.7", "port": 8080}]}},
    "route": {"groups": {"main": 1}}}
-A part that is left out stays as it is; "endpoints" names all groups, others are removed. Fields of
-"service" may also stand alone, without the word. With flags, fields that are not named stay as
-they are; --server names all servers of one group, and what would leave one out is refused without --replace.
+Omitted parts stay unchanged. "endpoints", if given, must name all groups; other groups are removed. The fields
+of "service" may also be given at the top level, without "service". With flags, fields that are not named stay
+unchanged; --server must name all servers of the group: omitting an existing one is refused without --replace.
 
-Everything is validated before anything is written, and written in one step; if somebody else
-changed the same keys meanwhile, nothing is. Which ports are HAProxy's own is known
-from the settings of this command ([proxy] http_bind, https_bind, stats_bind); where they are not
-those of the hosts, name theirs with --config or --set.
+Everything is validated first and then written in one transaction; if somebody else changed the same keys at the
+same time, nothing is written. The ports that HAProxy itself uses are taken from the settings of this command
+([proxy] http_bind, https_bind, stats_bind); if the hosts have other settings, give them with --config or --set.
 """
 _EDIT_EPILOG = """\
 example:
   EDITOR=nano lbsync service edit shop/cart --wait
 
-The text is the document of 'service put -f', in YAML. A part that is taken out of it (a group, the route) is
-removed. A text that is refused comes back with the reasons above it; one that is given back as it was ends the
-command. Nothing is written then, nor where somebody else changed a key meanwhile, and the text is kept in a file.
+The text is the document of 'service put -f', in YAML. Parts that you delete (a group, the route) are removed
+from the service. If the text is refused, the editor opens again with the reasons at the top; saving it
+unchanged then ends the command without writing. Nothing is written either if somebody else changed a key at the
+same time. In both cases the text is kept in a file.
 """
 
 
@@ -73,14 +73,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
     listing = actions.add_parser("ls", help="list services", description="List services.")
-    listing.add_argument("namespace", nargs="?", help="only of this namespace")
+    listing.add_argument("namespace", nargs="?", help="only services of this namespace")
     add_output(listing)
     add_watch(listing)
     listing.set_defaults(action=_list)
     showing = actions.add_parser(
         "show",
-        help="tell about one service, and how it does on each host",
-        description="Tell how a service is written, and how its servers do on each host.",
+        help="show one service and its health on each host",
+        description="Show the records of a service, and the health of its servers on each host.",
     )
     showing.add_argument("service", metavar="NAMESPACE/NAME", type=service_id)
     add_output(showing)

@@ -27,17 +27,17 @@ _EPILOG = f"""\
 examples:
   lbsync status
   lbsync status --output json | jq .agent.quarantined
-  lbsync status --fleet          every host of the fleet, as it says in etcd, or that it is gone
-  lbsync status --publishers     what publishers of Kubernetes Services could not do, and why
+  lbsync status --fleet          what every host reports in etcd, and which hosts are gone
+  lbsync status --publishers     what publishers of Kubernetes Services could not publish, and why
   lbsync status --watch          until Ctrl-C; also with --fleet
-  lbsync status --nagios         one line for monitoring, and its exit codes; also with --fleet
+  lbsync status --nagios         one line and exit codes for monitoring; also with --fleet
 
-The agent's word is compared with HAProxy's own: 'serves' is what the running worker answers now. Whoever may
-not ask HAProxy's socket gets the agent's word, as long as it has just read HAProxy back.
+The agent's status is compared with HAProxy itself: 'serves' is what the running worker reports now. Users
+without access to HAProxy's socket see the agent's status, provided that the agent has just read HAProxy back.
 
-exit codes; where several apply, the most serious counts; beside each the degree of --nagios:
+exit codes; if several apply, the most serious is returned; next to each, the state for --nagios:
 {verdict.table()}
-With --fleet the same of all hosts, and 6 when no agent reports. With --publishers: 0 all is in step,
+With --fleet, the same for all hosts, and 6 when no agent reports. With --publishers: 0 all is published,
 5 something is refused or held, 6 etcd, Kubernetes or the publisher does not answer.
 """
 
@@ -48,20 +48,22 @@ Row = tuple[str, str, Colour | None]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Tell what this host, or the whole fleet, serves, as verified."
+    parser.description = "Show what this host or the whole fleet serves, as verified."
     parser.epilog = _EPILOG
     parser.add_argument("--fleet", action="store_true", help="all hosts, from etcd")
-    add_hosts(parser, "with --fleet: exactly these (default: all that ever reported)")
+    add_hosts(parser, "with --fleet: only these (default: all that ever reported)")
     parser.add_argument(
         "--publishers", action="store_true", help="publishers of Kubernetes Services, from etcd"
     )
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="again and again; not a terminal: a line for each change",
+        help="refresh until Ctrl-C; if not a terminal, print a line for each change",
     )
     parser.add_argument(
-        "--nagios", action="store_true", help="one line with figures, and Nagios' exit codes"
+        "--nagios",
+        action="store_true",
+        help="one line with performance data, and the exit codes of Nagios",
     )
     add_output(parser)
 

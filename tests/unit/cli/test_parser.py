@@ -159,8 +159,8 @@ def test_a_slip_of_the_pen_is_told_what_was_meant(
 @pytest.mark.parametrize(
     ("argv", "code", "told"),
     [
-        ([], 2, "keep this host's HAProxy equal"),
-        (["help"], 0, "keep this host's HAProxy equal"),
+        ([], 2, "keep this host's HAProxy in"),
+        (["help"], 0, "keep this host's HAProxy in"),
         (["help", "service"], 0, "usage: lbsync service "),
         (["help", "service", "put"], 0, "usage: lbsync service put "),
     ],
