@@ -13,62 +13,63 @@ from lbsync.values.names import Host
 
 
 class Console(msgspec.Struct, frozen=True):
-    """Where the page of the fleet listens, and how it is protected. Explained in docs/console.md."""
+    """Where the fleet console listens, and how it is protected; see docs/console.md."""
 
     bind: Annotated[
         Bind,
-        Meta(description="Address and port. On another address than loopback it needs at least one token, "
-             "and `tls_cert` or `plain_text`."),
+        Meta(description="Address and port. An address other than loopback requires at least one token, and "
+             "`tls_cert` or `plain_text`."),
     ] = Bind("127.0.0.1:8480")  # fmt: skip
     names: Annotated[
         tuple[Host, ...],
-        Meta(description="Host names by which it is asked, without port; any other name gets 421, so that "
-             "no page of somebody else can lead a browser here under a name of its own (DNS rebinding). "
-             "Addresses and `localhost` are always taken. Empty: on loopback only these, else any name."),
+        Meta(description="Host names under which the console is reached, without port. Requests for any other name "
+             "get 421, so that another site cannot lead a browser here under a name of its own (DNS "
+             "rebinding). Addresses and `localhost` are always accepted. Empty: on loopback, only "
+             "these; otherwise, any name."),
     ] = ()  # fmt: skip
     tls_cert: Annotated[
         FilePath | None,
-        Meta(description="PEM file with the certificate and those between it and its authority. Read "
-             "again on SIGHUP, for new connections."),
+        Meta(description="PEM file with the certificate and its intermediate certificates. Read again on SIGHUP, "
+             "for new connections."),
     ] = None  # fmt: skip
     tls_key: Annotated[
-        FilePath | None, Meta(description="PEM file with the key of `tls_cert`.")
+        FilePath | None, Meta(description="PEM file with the private key of `tls_cert`.")
     ] = None
     plain_text: Annotated[
         bool,
-        Meta(description="Serve another address than loopback without TLS: tokens then travel readable. "
-             "For a proxy that does TLS in front."),
+        Meta(description="Serve an address other than loopback without TLS: tokens are then sent in plain text. "
+             "For use behind a proxy that terminates TLS."),
     ] = False  # fmt: skip
     trusted_proxies: Annotated[
         tuple[Network, ...],
-        Meta(description="Proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."),
+        Meta(description="Proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted."),
     ] = ()  # fmt: skip
     tokens_file: Annotated[
         FilePath | None,
-        Meta(description="Where the hashes of tokens are kept, by `lbsync token`. Empty: "
-             "`console-tokens.json` in `state_dir`."),
+        Meta(description="File in which `lbsync token` stores the hashes of tokens. Empty: `console-tokens.json` "
+             "in `state_dir`."),
     ] = None  # fmt: skip
     kubernetes: Annotated[
         bool,
-        Meta(description="Show nodes and pods of the cluster that `[deployer]` names, on the page of the cluster. "
-             "Needs the right to list both."),
+        Meta(description="Show the nodes and pods of the cluster in `[deployer]` on the cluster page. Needs "
+             "permission to list both."),
     ] = False  # fmt: skip
     checks: Annotated[
         tuple[StoreCheck, ...],
-        Meta(description='Data stores that the same page shows, as in `["main=tcp://10.0.0.5:5432", '
-             '"search=http://10.0.0.9:9200/_cluster/health"]`: whether they take connections, or answer with '
-             "200 to 399. They are asked while somebody looks."),
+        Meta(description='Data stores shown on the cluster page, as in `["main=tcp://10.0.0.5:5432", '
+             '"search=http://10.0.0.9:9200/_cluster/health"]`: whether they accept connections, or '
+             "answer with 200 to 399. They are checked only while somebody views the page."),
     ] = ()  # fmt: skip
     session_life: Annotated[
         Duration,
         Meta(extra={"min": "1m", "max": "7d"},
-             description="How long a login in a browser lasts. 12h: a working day and a night on call."),
+             description="How long a login in a browser lasts. 12h: a working day, or a night on call."),
     ] = Duration(43_200_000)  # fmt: skip
     max_streams: Annotated[
         int,
         Meta(ge=1, le=10_000,
-             description="How many pages may be kept live at once; further ones are shown, and tell "
-             "that they have to be loaded again by hand."),
+             description="Maximum number of pages with live updates at once; further pages are shown with a note "
+             "that they must be reloaded by hand."),
     ] = 200  # fmt: skip
 
     @property

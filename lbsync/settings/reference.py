@@ -51,18 +51,19 @@ _HEAD = """# Settings
 <!-- Made by `python -m lbsync.settings.reference > docs/settings.md`; edit lbsync/settings instead. -->
 """
 INTRODUCTION = f"""\
-One TOML file, `{DEFAULT_FILE}` unless `--config` or `LBSYNC_CONFIG` names another; then environment
-variables; then flags. Later ones win. The default file may be absent, a named one may not.
+Settings come from one TOML file, `{DEFAULT_FILE}` unless `--config` or `LBSYNC_CONFIG` names another, then
+from environment variables, then from flags; later ones override earlier ones. The default file may be absent; a
+file that is named must exist.
 
-* A variable is `LBSYNC_<SECTION>_<FIELD>`, for example `{variable(("agent", "debounce"))}=20ms`; fields of
-  the top level have no section: `{variable(("", "prefix"))}=/lbsync/`. A list is separated by commas.
-* On the command line any setting can be given as `--set agent.debounce=20ms`; a few have a flag of
-  their own, see `lbsync --help`.
-* A duration is a number with its unit: `50ms`, `2s`, `5m`, `1h`, `1d`. A bare number is refused.
-* A relative path in the file begins at the file's directory, elsewhere at the working directory.
-* `""` stands for "none" where the type below says "or none", or the default is `""`.
-* What nobody knows (a key, a section, an `LBSYNC_…` variable) is an error, and all errors are
-  reported at once: `lbsync check`.
+* An environment variable is `LBSYNC_<SECTION>_<FIELD>`, for example `{variable(("agent", "debounce"))}=20ms`;
+  top-level fields have no section: `{variable(("", "prefix"))}=/lbsync/`. Separate list items with commas.
+* On the command line, any setting can be given as `--set agent.debounce=20ms`; some have their own flag, see
+  `lbsync --help`.
+* A duration is a number with a unit: `50ms`, `2s`, `5m`, `1h`, `1d`. A number without a unit is refused.
+* A relative path in the file is relative to the file's directory; elsewhere, to the working directory.
+* `""` means "none" if the type below says "or none" or the default is `""`.
+* In the descriptions below, a value followed by a colon gives the reason for the default.
+* Unknown keys, sections and `LBSYNC_…` variables are errors. `lbsync check` reports all errors together.
 """
 
 
@@ -92,7 +93,7 @@ def _range(kind: Any) -> str:
     note = meta(kind)
     extra = note.extra or {}
     low, high = extra.get("min", note.ge), extra.get("max", note.le)
-    return f" {low} to {high}." if low is not None and high is not None else ""
+    return f" Range: {low} to {high}." if low is not None and high is not None else ""
 
 
 class Field(NamedTuple):
@@ -145,10 +146,10 @@ def sections() -> Iterator[Section]:
         own = [*_fields(types[name], skip=(ENVIRONMENTS[1],))]
         yield Section(f"[{name}]", _intro(types[name]), own)
         if name == "templates":
-            text = f"{_intro(Output)} Repeat the section for each. Only in the file."
+            text = f"{_intro(Output)} Repeat the section for each file. Only available in the TOML file."
             yield Section("[[outputs]]", text, [*_fields(Output)])
         if name == ENVIRONMENTS[0]:
-            text = f"{_intro(Environment)} One section for each. Only in the file."
+            text = f"{_intro(Environment)} Repeat the section for each environment. Only available in the TOML file."
             yield Section("[deployer.environments.NAME]", text, [*_fields(Environment)])
 
 

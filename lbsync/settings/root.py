@@ -18,17 +18,16 @@ DEFAULT_FILE = "/etc/lbsync/lbsync.toml"
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """Which wanted state this host follows, and where it keeps its own."""
+    """Where the desired state comes from, and where this host keeps its own state."""
 
     source: Annotated[
         SourceSpec,
-        Meta(description="`etcd`, or `file:PATH`: a directory that mirrors the keys, or one YAML or "
-             "JSON file."),
+        Meta(description="`etcd`, or `file:PATH`: a directory that mirrors the keys, or a single YAML or JSON "
+             "file."),
     ] = SourceSpec("etcd")  # fmt: skip
     prefix: Annotated[
         Prefix,
-        Meta(description="What all keys in etcd begin with; one cluster of etcd can serve several "
-             "fleets."),
+        Meta(description="Prefix of all keys in etcd; one etcd cluster can serve several fleets."),
     ] = Prefix("/lbsync/")  # fmt: skip
     host: Annotated[
         HostName,
@@ -37,8 +36,8 @@ class Settings(msgspec.Struct, frozen=True):
     ] = HostName()  # fmt: skip
     state_dir: Annotated[
         FilePath,
-        Meta(description="Where generations, the status and the lock live. On a disk that survives "
-             "a reboot: a start without etcd serves from here."),
+        Meta(description="Directory for generations, status and locks. It must be on a disk that survives a "
+             "reboot: without etcd, the agent starts from here."),
     ] = FilePath("/var/lib/lbsync")  # fmt: skip
     etcd: Etcd = Etcd()
     agent: Agent = Agent()

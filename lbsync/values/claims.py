@@ -106,35 +106,35 @@ class ServerClaim(_Entry):
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """Who may claim which hosts, ports and servers. An entry is `NAMESPACE=WHAT`; `*` stands for every
-    namespace, `-` for none.
+    """Which namespaces may claim which hosts, ports and servers. An entry is `NAMESPACE=WHAT`; `*` stands for
+    every namespace, `-` for none.
 
-    Of all entries that cover a claim the narrowest decides: its namespaces may have it, others may not. What
-    no entry of yours covers goes by the rules below. A key that claims what it may not is refused like any
-    other bad value: what it said before, and was served, stays. The same entries belong in the settings of
-    every agent of a fleet, and of its publishers, who tell the owner of a Kubernetes Service.
+    Of all entries that cover a claim, the narrowest decides: its namespaces are allowed, all others are not. Claims
+    that no entry covers follow the rules below. A key with a claim that is not allowed is refused like any other bad
+    value: its last good version stays in force. Use the same entries in the settings of every agent of a fleet and
+    of its publishers, which report refusals to the owner of a Kubernetes Service.
     """
 
     hosts: Annotated[
         tuple[HostClaim, ...],
-        Meta(description="Hosts and whose they are: with `bank=*.bank.example.com` only namespace `bank` may "
-             "claim these. A wildcard over hosts that are another's is refused. Without an entry any "
-             "namespace may claim a host, but nobody a whole top-level domain (`*.com`) or any host (`*`, "
-             "and services without `hosts`): `*=*` allows that to all."),
+        Meta(description="Hosts and their namespaces: with `bank=*.bank.example.com`, only namespace `bank` may "
+             "claim these hosts. A wildcard that covers hosts of another namespace is refused. Without "
+             "an entry, any namespace may claim a host, but none may claim a whole top-level domain "
+             "(`*.com`) or every host (`*`, and services without `hosts`); `*=*` allows that to all."),
     ] = ()  # fmt: skip
     listen: Annotated[
         tuple[PortClaim, ...],
-        Meta(description="Ports of tcp services. Without an entry 1024 to 32767 are anybody's: those below "
-             "belong to the host's own daemons, those above to its outgoing connections (Linux, "
-             "`net.ipv4.ip_local_port_range`). HAProxy's own ports, those in `etcd.endpoints`, and one on "
-             "which this host's own programs were seen to listen within 30 days are refused; the last of "
-             "these is allowed by an entry for that port alone."),
+        Meta(description="Ports of tcp services. Without an entry, any namespace may use 1024 to 32767: ports "
+             "below belong to the host's own daemons, those above to its outgoing connections (Linux, "
+             "`net.ipv4.ip_local_port_range`). Refused are HAProxy's own ports, those in "
+             "`etcd.endpoints`, and any port on which another program of this host was seen listening "
+             "within 30 days; an entry for exactly that port overrides the last rule."),
     ] = ()  # fmt: skip
     servers: Annotated[
         tuple[ServerClaim, ...],
-        Meta(description="Networks, and DNS names, of servers. Without an entry any address is good, but for "
-             "those that mean this host or its cloud: loopback, link-local (with the clouds' metadata), "
-             "multicast, reserved ones; and any DNS name but those of the clouds' metadata. What a name "
-             "resolves to is not known when it is judged: `-=*` refuses all names that have no entry. "
-             "`*=127.0.0.0/8` allows servers on the hosts themselves."),
+        Meta(description="Networks and DNS names of servers. Without an entry, any address is allowed except those "
+             "of this host or its cloud: loopback, link-local (including cloud metadata), multicast "
+             "and reserved addresses; and any DNS name except those of cloud metadata services. lbsync "
+             "does not know which address a name resolves to: `-=*` refuses all names without an "
+             "entry. `*=127.0.0.0/8` allows servers on the HAProxy hosts themselves."),
     ] = ()  # fmt: skip
