@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import time
 from typing import Any
@@ -150,17 +149,23 @@ def test_a_forged_record_fills_no_screen(fleet: tuple[Host, Host]) -> None:
 
 
 def live(host: Stack, *words: str, needle: str) -> str:
-    """What a command says with `--watch` until it has said a certain thing."""
-    said = host.directory / f"live-{words[0]}"
-    with said.open("wb") as out:
+    """What a command says with `--watch` until it has said a certain thing; it ends with its reader."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as out:
         flags = ["--config", str(host.config_file), *words, "--watch"]
         process = launch.start(flags, stdout=out, stderr=out, environ=os.environ)
-    try:
-        wait_until(needle, lambda: needle in said.read_text(), timeout=30)
-        return said.read_text()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+    os.set_blocking(reading, False)
+    said = b""
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+
+        def is_said() -> bool:
+            nonlocal said
+            said += pipe.read() or b""
+            return needle.encode() in said
+
+        wait_until(needle, is_said, timeout=30)
+    process.wait(30)
+    return said.decode()
 
 
 def test_a_watched_service_is_shown_as_each_host_sees_it(fleet: tuple[Host, Host]) -> None:
