@@ -8,27 +8,22 @@ fills no store and takes no core.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
-from lbsync.agent.report import health_reading
+from lbsync.agent.report.health_reader import HealthReader
 from lbsync.agent.report.trouble import KeptLease, Trouble
-from lbsync.clients.haproxy.options import HaproxyOptions, from_settings
 from lbsync.clients.source import Put, Source
 from lbsync.errors import Unavailable
-from lbsync.model.health import HealthRecord, HealthSummary
+from lbsync.model.health import HealthRecord
 from lbsync.schema.decode import encode
 from lbsync.schema.fleet import AGENTS
 from lbsync.schema.health import STALE_S, WATCHERS, Asked, asked
-from lbsync.schema.keys import ServiceId
 from lbsync.settings import Settings
 from lbsync.threads import KeptThread
-from lbsync.timestamps import stamp
 
 _EVERY_S = 1.0
-_SUMMARY_EVERY_S = 10.0
 #: Bytes a second of all hosts' answers together. etcd keeps each revision until it is compacted: with the
 #: usual hour, a watch that stands for ever costs 240 MB of its quota of 2 GB.
 _FLEET_BYTES_S = 64 << 10
@@ -37,10 +32,7 @@ _SHARE = 0.01
 #: HAProxy is busy for at most this share of the time with being read.
 _SHARE_OF_HAPROXY = 0.2
 _MOST_EVERY_S = 60.0
-#: etcd takes 1.5 MB; an answer of more than this names fewer services.
-_MOST_BYTES = 512 << 10
 _JOIN_S = 3.0
-_NO_GROUP = ("default",)
 #: Nobody may have asked for hours; should a change of a question ever be missed, it is seen by then.
 _LOOK_S = 30.0
 
@@ -61,9 +53,7 @@ class Health:
         self._told_at = float("-inf")
         self._every = _EVERY_S
         self._due_at = 0.0
-        self._groups: tuple[int, dict[ServiceId, tuple[str, ...]]] = (-1, {})
-        self._summary: HealthSummary | UnsetType = UNSET
-        self._summary_at = float("-inf")
+        self._reader = HealthReader(settings, source)
         self._was_asked = Asked()
         self._trouble = Trouble("tell who watches how services do")
         self._woken = threading.Event()
@@ -76,7 +66,7 @@ class Health:
         """Take over new settings."""
         self._wanted = settings.agent.report and self._source.shared
         self._ttl = settings.agent.report_ttl.seconds
-        self._options: HaproxyOptions = from_settings(settings)
+        self._reader.follow(settings)
         self._woken.set()
 
     def start(self) -> None:
@@ -116,7 +106,7 @@ class Health:
         if now < due_at:
             return due_at - now
         began = time.thread_time()
-        record = self._record(questions)
+        record = self._reader.record(questions, self._every)
         value = encode(record)
         hosts = len(self._source.leased(AGENTS).items)
         self._write(record, value)
@@ -129,51 +119,6 @@ class Health:
         self._every = min(every, _MOST_EVERY_S)
         self._due_at = now + self._every
         return self._every
-
-    def _record(self, questions: Asked) -> HealthRecord:
-        at, every = stamp(milliseconds=True), round(self._every, 1)
-        try:
-            wanted = self._groups_of(questions.services)
-            reading = health_reading.read(self._options, wanted)
-            if questions.all:
-                self._refresh_summary()
-        except Unavailable as error:
-            return HealthRecord(at, every, asked=questions.newest, error=str(error))
-        record = HealthRecord(
-            at,
-            every,
-            reading.services,
-            self._summary if questions.all else UNSET,
-            questions.left_out,
-            questions.newest,
-            reading.unasked_workers,
-        )
-        return _cut(record)
-
-    def _refresh_summary(self) -> None:
-        now = time.monotonic()
-        if self._summary is UNSET or now - self._summary_at >= _SUMMARY_EVERY_S:
-            self._summary = health_reading.summary(self._options)
-            self._summary_at = now
-
-    def _groups_of(self, services: Sequence[ServiceId]) -> dict[ServiceId, tuple[str, ...]]:
-        """Return the groups that each service has. Looked for again when something has changed."""
-        revision, known = self._groups
-        if revision != self._source.leased(WATCHERS).followed_revision or known.keys() != set(
-            services
-        ):
-            found: dict[ServiceId, list[str]] = {service: [] for service in services}
-            folders = {f"endpoints/{service}/": service for service in services}
-            snapshot = self._source.snapshot()
-            for key in snapshot.items:
-                folder, _, group = key.rpartition("/")
-                if (service := folders.get(f"{folder}/")) is not None:
-                    found[service].append(group)
-            known = {
-                service: tuple(sorted(groups)) or _NO_GROUP for service, groups in found.items()
-            }
-            self._groups = (snapshot.followed_revision, known)
-        return known
 
     def _write(self, record: HealthRecord, value: bytes) -> None:
         """Write an answer that says something else than the last one, or replaces one that grows old."""
@@ -191,7 +136,8 @@ class Health:
         """Take the answer back, and let go of everything."""
         answers, lease = self._answers, self._lease.forget()
         self._answers = self._told = None
-        self._told_at, self._summary, self._was_asked = float("-inf"), UNSET, Asked()
+        self._told_at, self._was_asked = float("-inf"), Asked()
+        self._reader.forget()
         if lease is not None:
             lease.end()
         if answers is not None:
@@ -211,17 +157,3 @@ def _without_time(record: HealthRecord) -> HealthRecord:
         for service, groups in record.services.items()
     }
     return msgspec.structs.replace(record, at="", every_s=0.0, services=services)
-
-
-def _cut(record: HealthRecord) -> HealthRecord:
-    """Leave services out until the answer is of a size that etcd takes."""
-    size, kept = 0, {}
-    for service, groups in record.services.items():
-        size += len(msgspec.json.encode(groups)) + len(service)
-        if size > _MOST_BYTES:
-            break
-        kept[service] = groups
-    if len(kept) == len(record.services):
-        return record
-    left_out = record.left_out + len(record.services) - len(kept)
-    return msgspec.structs.replace(record, services=kept, left_out=left_out)
