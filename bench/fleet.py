@@ -1,17 +1,16 @@
 """A fleet of many hosts on one etcd: what reports cost, and how soon a wait ends.
 
-python -m bench.fleet [--hosts N] [--services N] [--seconds S] [--processes P]
+python -m bench.fleet [--hosts N] [--services N] [--seconds S] [--processes P] [--replayed N]
 
 Of each host the reporting and the watching part alone are there: a mirror of all keys by a watch of its
 own, and the voice with its lease; a pass takes no time and proves all there is.
 
 All hosts share this machine's cores, which no fleet does. So a wait is told in parts: what hosts take, which is also
 told as processor time of one, and what etcd and the one who waits take once the last host has written, which holds as
-it is.
+it is. Hosts that are only written (`--replayed`) take no core.
 """
 
 import argparse
-import contextlib
 import json
 import multiprocessing
 import tempfile
@@ -25,19 +24,17 @@ import msgspec
 import psutil
 
 from bench.figures import row
+from bench.replay import Replayed
 from bench.scale import endpoints, service
+from bench.waiting import awaited
 from harness.etcd import Etcd, etcd_settings, open_etcd
 from harness.wait import wait_until
 from lbsync import log
 from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Put, Source
-from lbsync.errors import Unavailable
-from lbsync.fleet import newest
-from lbsync.fleet.watching import question
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import fleet as schema
-from lbsync.schema.health import health_prefix
 from lbsync.schema.keys import FOREIGN
 from lbsync.settings import Endpoint, load
 from lbsync.status import Status
@@ -164,6 +161,7 @@ def main() -> None:
     parser.add_argument("--services", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=120.0, help="under change, and at rest")
     parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--replayed", type=int, default=0, help="so many more, see bench.replay")
     args = parser.parse_args()
     log.setup("error", "console")
     with tempfile.TemporaryDirectory() as directory:
@@ -185,7 +183,9 @@ def main() -> None:
                 f"{args.hosts} hosts, {args.services} services: all watch after",
                 f"{time.monotonic() - began:.0f} s, {memory / args.hosts / 1e6:.0f} MB each",
             )
-            measure(etcd, source, pipes, args)
+            more = Replayed(etcd.urls, PREFIX, args.replayed)
+            measure(etcd, source, pipes, more, args)
+            more.close()
         finally:
             for pipe in pipes:
                 pipe.send(None)
@@ -193,14 +193,17 @@ def main() -> None:
             etcd.stop()
 
 
-def measure(etcd: Etcd, source: Source, pipes: list[Connection], args: argparse.Namespace) -> None:
+def measure(
+    etcd: Etcd, source: Source, pipes: list[Connection], more: Replayed, args: argparse.Namespace
+) -> None:
     """Measure a fleet under change with nobody waiting, then one wait, then a fleet at rest."""
     member = psutil.Process(etcd.node.pid)
 
     def reported() -> int:
         return len(schema.census(_below(source)).live)
 
-    wait_until("all reports", lambda: reported() == args.hosts, timeout=300, every=1.0)
+    everybody = args.hosts + more.count
+    wait_until("all reports", lambda: reported() == everybody, timeout=300, every=1.0)
     before = sum(used for _, _, used in told(pipes, 1))
     revision, cpu, began = source.commit([], []), _cpu(member), time.monotonic()
     _, changes = changing(source, args.seconds)
@@ -217,11 +220,18 @@ def measure(etcd: Etcd, source: Source, pipes: list[Connection], args: argparse.
 
     for _ in range(3):
         before = sum(used for _, _, used in told(pipes, 1))
-        revision, last = awaited(source, args.hosts)
-        parts = told(pipes, revision)
-        proof, written = max(part[0] for part in parts), max(part[1] for part in parts)
+        revision, last = awaited(source, PREFIX, everybody)
+        parts, (heard, said) = told(pipes, revision), more.said(revision)
+        proof = max(heard, *(part[0] for part in parts))
+        written = max(said, *(part[1] for part in parts))
         each_used = (sum(part[2] for part in parts) - before) / args.hosts
-        row("one wait: the last proof to the last host's write", f"{written - proof:.2f} s")
+        row(
+            "one wait: the last proof to the last word",
+            f"{last - proof:.2f} s",
+            "<= 1 s",
+            last - proof <= 1,
+        )
+        row("  of it, the last proof to the last host's write", f"{written - proof:.2f} s")
         row("  processor time of one host meanwhile", f"{each_used * 1000:.0f} ms")
         row("  the last host's write to the last word", f"{last - written:.2f} s")
         alone = last - written + each_used
@@ -246,32 +256,6 @@ def told(pipes: list[Connection], revision: int) -> list[tuple[float, float, flo
     for pipe in pipes:
         pipe.send(revision)
     return [pipe.recv() for pipe in pipes]
-
-
-def awaited(source: Source, hosts: int) -> tuple[int, float]:
-    """Change a service and wait as `lbsync wait` does; return the revision, and when the last host had said that it
-    serves it."""
-    value = json.dumps({**service(1), "owner": f"wait {time.time()}"}).encode()
-    revision = source.commit([], [Put("services/ns1/svc1", value)])
-    told = threading.Event()
-    last = 0.0
-    with question(source, "bench", revision=revision):
-        reports = open_etcd(source._settings.endpoints, f"{PREFIX}{schema.AGENTS}")  # type: ignore[attr-defined]
-        beside = open_etcd(source._settings.endpoints, health_prefix(PREFIX))  # type: ignore[attr-defined]
-        try:
-            reports.start(told.set)
-            beside.start(told.set)
-            while not last:
-                told.wait(30)
-                told.clear()
-                with contextlib.suppress(Unavailable):  # not listed yet
-                    live = schema.census(newest(reports, beside), root="").live.values()
-                    done = [one for one in live if one is not None and one.revision >= revision]
-                    last = time.time() if len(done) == hosts else 0.0
-        finally:
-            reports.close()
-            beside.close()
-    return revision, last
 
 
 def _below(source: Source) -> Snapshot:
