@@ -71,15 +71,21 @@ class Writer:
         for key, value in changes.items():
             created = 0
             if value is not None and not is_certain:
-                item = self._client.get(key)
-                assert item is not None
-                created = item.create_revision
+                created = self._created(key)
             is_good = value is None or value not in BAD
             record = msgspec.json.decode(value) if value is not None and is_good else {}
             self.log.append(
                 Written(revision, key, None if value is None else record, is_good, created)
             )
         self._fresh |= changes.keys()
+
+    def _created(self, key: str) -> int:
+        """Return the revision that made a key which is there; etcd may be away for a moment."""
+        while True:
+            with contextlib.suppress(Unavailable):
+                item = self._client.get(key)
+                assert item is not None
+                return item.create_revision
 
     def close(self) -> None:
         """Close its connection."""

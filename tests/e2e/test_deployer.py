@@ -134,14 +134,14 @@ def test_switches_lose_nothing_and_leave_no_answer_of_the_old_version(cart: Cart
 
 
 def test_a_version_that_turns_bad_after_the_switch_goes_back_by_itself(cart: Cart) -> None:
-    end = cart.aside("switch", "shop/cart", "green", "--watch", "20s", "--wait")
+    end = cart.aside("switch", "shop/cart", "green", "--watch", "60s", "--wait")
     cart.wait_for("converged")
     assert all(cart.answers("green"))
     began = time.monotonic()
     cart.web["green"].health = 500
     ended = end()
     assert ended.returncode == Exit.ROLLED_BACK, ended.stdout
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     # While the next check is under way, HAProxy says no code.
     assert "green is DOWN (L7STS" in ended.stdout
     assert all(cart.answers("blue"))
@@ -149,7 +149,7 @@ def test_a_version_that_turns_bad_after_the_switch_goes_back_by_itself(cart: Car
 
 def test_a_version_that_answers_with_errors_goes_back_by_itself(cart: Cart) -> None:
     cart.web["green"].status = 500
-    ended = cart.switch("green", "--steps", "20,100", "--watch", "20s", "--wait")
+    ended = cart.switch("green", "--steps", "20,100", "--watch", "60s", "--wait")
     assert ended.returncode == Exit.ROLLED_BACK, ended.stdout
     # HAProxy counts a request before it counts the answer: the newest may not be among the failed. And
     # what the old group counts goes back to other tests, in which its servers were taken away.

@@ -250,7 +250,7 @@ def test_hosts_are_drained_and_undrained_by_an_order_and_it_is_known_who_did(
     began = time.monotonic()
     drained = command(one, "drain", "--fleet", "--hosts", "lb-2", "--reason", "kernel", "--yes")
     assert (drained.returncode, drained.stdout) == (Exit.OK, "drained: lb-2\n"), drained.stderr
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 25
     assert other.status()["draining"] == "kernel"
     assert agent.status().get("draining", "") == ""
     assert "confirmed, drained" in command(one, "status", "--fleet").stdout

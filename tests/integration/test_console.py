@@ -166,7 +166,7 @@ def test_a_deployment_is_followed_event_by_event(console: ConsoleProcess, fleet:
         began = time.monotonic()
         fleet.keep(f"events/shop/cart/{UNDER_WAY}/000003", told)
         kind, number, text = next(events)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
         assert (kind, number, json.loads(text)["text"]) == ("event", "3", told["text"])
     # Who comes again is told only what he does not know, and the end.
     record = a_deployment()[path] | {"phase": "deployed", "ended_at": "2026-01-02T10:00:10.000Z"}

@@ -146,7 +146,7 @@ def test_a_dead_target_holds_up_nobody_and_what_is_lost_is_told(
         for number in range(5000):
             log.get().info(f"line {number}", filler="x" * 4000)
         log.get().warning("odd")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25
         assert "odd" in capsys.readouterr().err, "the target may be what is wrong"
     with contextlib.closing(Graylog(port)) as graylog:
         wait_until(
@@ -156,7 +156,7 @@ def test_a_dead_target_holds_up_nobody_and_what_is_lost_is_told(
         )
     began = time.monotonic()
     gelf.end()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
 
 
 @given(

@@ -64,12 +64,12 @@ def test_an_answer_is_read_to_its_end_and_the_writing_side_closed_first(path: st
 
 def test_a_question_answered_with_nothing_is_asked_again(path: str) -> None:
     with answering(path, nothing, nothing, says(INFO)):
-        assert WorkerSocket(path, 5.0, "@1 ").show_info()["Pid"] == "7"
+        assert WorkerSocket(path, 60.0, "@1 ").show_info()["Pid"] == "7"
 
 
 def test_a_master_between_two_workers_is_asked_again(path: str) -> None:
     with answering(path, says("Can't find the target PID matching the prefix '@1'\n"), says(INFO)):
-        assert WorkerSocket(path, 5.0, "@1 ").show_info()["Pid"] == "7"
+        assert WorkerSocket(path, 60.0, "@1 ").show_info()["Pid"] == "7"
 
 
 def test_a_master_that_leaves_the_connection_open_is_asked_again_at_once(path: str) -> None:
@@ -81,8 +81,8 @@ def test_a_master_that_leaves_the_connection_open_is_asked_again_at_once(path: s
 
     began = time.monotonic()
     with answering(path, stay, says(INFO)):
-        assert WorkerSocket(path, 5.0, "@1 ").show_info()["Pid"] == "7"
-    assert time.monotonic() - began < 5.0
+        assert WorkerSocket(path, 60.0, "@1 ").show_info()["Pid"] == "7"
+    assert time.monotonic() - began < 30
     kept[0].close()
 
 

@@ -319,7 +319,7 @@ def test_what_haproxy_warns_of_is_said_once_and_shown_by_check(
 def test_a_service_that_is_tried_again_and_again_is_spoken_of_once(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(culprits, "_TRY_AGAIN_S", 0.5)
+    monkeypatch.setattr(culprits, "_TRY_AGAIN_S", 0.01)
     with capture_logs() as said, socket.socket() as other:
         other.bind(("127.0.0.1", free_port()))
         other.listen()

@@ -199,7 +199,7 @@ def test_hundreds_of_bad_certificates_hold_up_nobody(
     site.service("late", web("one"))
     began = time.monotonic()
     outcome = site.run_pass()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert "many-0.pem" in outcome.error
     assert site.get("late.test").status == 200
     assert served_name(site, "zz.test") == f"made-{certificates.served}"
