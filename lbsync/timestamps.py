@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 from lbsync.log import span
 
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
 
 def stamp(at: float | None = None, *, milliseconds: bool = False) -> str:
-    """Return a moment as RFC 3339; None: now."""
-    moment = datetime.fromtimestamp(time.time() if at is None else at, UTC)
+    """Return a moment as RFC 3339; None: now. None is later than the last one that has four digits of a year."""
+    moment = datetime.fromtimestamp(time.time() if at is None else min(at, _LAST), UTC)
     text = moment.isoformat(timespec="milliseconds" if milliseconds else "seconds")
     return text.replace("+00:00", "Z")
 

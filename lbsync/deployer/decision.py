@@ -67,6 +67,18 @@ def foreign_route(record: DeploymentRecord, seen: Observed) -> str:
     return f"somebody else changed the route meanwhile, to {groups}: it is left so"
 
 
+def from_now(record: DeploymentRecord, now: float) -> DeploymentRecord:
+    """Return the record with the phase that it is in, and the step, beginning now."""
+    step_at = moment(now) if record.step_at else ""
+    return msgspec.structs.replace(record, phase_at=moment(now), step_at=step_at)
+
+
+def needs_new_answers(before: DeploymentRecord, decision: Decision) -> bool:
+    """Tell whether what hosts said so far says nothing about what comes next: another route, or the sessions that are
+    left once all have it. To ask without need costs a second: so rarely a host answers."""
+    return decision.route is not None or decision.record.step_at != before.step_at
+
+
 def moment(at: float) -> str:
     """Return a moment as records bear it."""
     return stamp(at, milliseconds=True)

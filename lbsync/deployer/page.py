@@ -96,16 +96,17 @@ class Page(msgspec.Struct, frozen=True):
         try:
             return deploying.read(VersionsRecord, item)
         except BadKey as fault:
-            raise BadKey(
-                f"{deploying.deploy_prefix(self.keys.prefix)}{item.key}",
-                f"{fault.reason}; where a newer lbsync wrote it, use that one; else remove the key: what is live, "
-                "kept and counted is then not known any more",
-            ) from fault
+            so = "what is live, kept and counted is then not known any more"
+            raise _unreadable(self.keys, fault, so) from fault
 
     def deployment(self, name: str) -> DeploymentRecord | None:
         """Return a deployment; None: there is none. Raises `BadKey`."""
         item = self.item(deploying.deployment_key(self.keys.app, name))
-        return deploying.read(DeploymentRecord, item) if item else None
+        try:
+            return deploying.read(DeploymentRecord, item) if item else None
+        except BadKey as fault:
+            so = "nobody carries the deployment out any more then, and route and versions stay as they are"
+            raise _unreadable(self.keys, fault, so) from fault
 
     @property
     def wanted(self) -> AppRecord | None:
@@ -138,6 +139,14 @@ class Page(msgspec.Struct, frozen=True):
     def written(self, group: str) -> int:
         """Return the newest revision that wrote the service or this group."""
         return max(self.revision_of(self.keys.service), self.revision_of(self.keys.group(group)))
+
+
+def _unreadable(keys: Keys, fault: BadKey, so: str) -> BadKey:
+    """Return the fault with the whole key and the cure. `so`: what becomes of it then."""
+    return BadKey(
+        f"{deploying.deploy_prefix(keys.prefix)}{fault.key}",
+        f"{fault.reason}; where a newer lbsync wrote it, use that one; else remove the key: {so}",
+    )
 
 
 def observe(page: Page, group: str, answers: Snapshot | None, asked: int) -> Observed:

@@ -16,7 +16,7 @@ from lbsync.deployer.observed import Observed
 from lbsync.deployer.reverting import revert, turn_back
 from lbsync.deployer.routing import closed_route, step_route
 from lbsync.deployer.versions import removal
-from lbsync.model.deploying import DeploymentRecord
+from lbsync.model.deploying import DeploymentRecord, EventRecord
 from lbsync.model.policies import PREVIEW_HEADER
 from lbsync.timestamps import seconds
 
@@ -37,6 +37,30 @@ def decide(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
     if foreign := foreign_route(record, seen):
         return turn_back(record, seen, now, "failed", foreign)
     return _FORWARD[record.phase](record, seen, now)
+
+
+def plan(
+    record: DeploymentRecord, seen: Observed, now: float, *, goes_on: bool
+) -> tuple[Decision, list[EventRecord]]:
+    """Return as many steps in one as need nothing new to be seen or done in between, and what they tell.
+    `goes_on`: phases need nothing to be done."""
+    events: list[EventRecord] = []
+    decision = decide(record, seen, now)
+    last = record
+    while True:
+        at, after = moment(now), decision.record
+        events += [EventRecord(at, after.phase, text) for text in decision.events]
+        if after in (last, record) or decision.route is not None or decision.drops_route:
+            return decision, events
+        if after.is_ended or after.phase == "reverting" or after.step_at != last.step_at:
+            return decision, events
+        if after.phase != last.phase and not goes_on:
+            return decision, events
+        last = after
+        further = decide(after, seen, now)
+        if further.record == after:
+            return decision, events
+        decision = further
 
 
 def _queued(record: DeploymentRecord, seen: Observed, now: float) -> Decision:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from lbsync.clients.source import Delete, Guard, Put, Source
-from lbsync.deployer.decision import Act, Decision
+from lbsync.deployer.decision import Act, Decision, from_now, moment, needs_new_answers
 from lbsync.deployer.ending import versions_after
 from lbsync.deployer.ledger import Hold, Ledger, Ops, released
 from lbsync.deployer.making import Making
 from lbsync.deployer.observed import Observed
 from lbsync.deployer.page import Page, observe
-from lbsync.deployer.phases import decide
+from lbsync.deployer.phases import plan
 from lbsync.deployer.provider import Fence, Provider
 from lbsync.deployer.routing import NOWHERE
 from lbsync.deployer.versions.leftovers import remove_leftovers
@@ -30,12 +30,12 @@ from lbsync.schema import deploying
 from lbsync.schema.decode import encode
 from lbsync.schema.keys import ServiceId
 from lbsync.schema.reading import one_line
-from lbsync.timestamps import stamp
 
 LOOK_S = 1.0
 """Between two looks, whatever is heard."""
 _AGAIN_S = 0.25
 _WAITS_APART_S = 2.0
+_CONFLICTS_AT_ONCE = 5
 
 
 class Tools(msgspec.Struct, frozen=True, eq=False):
@@ -58,10 +58,13 @@ class Run:
         """`hold`: where this process has the app already."""
         self._tools, self._ledger = tools, tools.ledger
         self._app, self._id, self._hold = app, deployment, hold
+        self._is_first = hold is not None
         self._making: Making | None = None
         self._waits_at = float("-inf")
         self._announced: Act = ""
         self._has_ended_it = False
+        self._times: tuple[str, str] | None = None
+        self._conflicts = 0
         self.record: DeploymentRecord | None = None
         """As it was read or written last."""
         self.waits = ""
@@ -73,13 +76,17 @@ class Run:
         """Do what can be done now; return in how many seconds to look again unless something is heard before, or None
         once it has ended. Raises `Rejected` for a deployment that is not there, or that this version cannot read."""
         try:
-            return self._turn()
+            pause = self._turn()
         except Conflict:
-            return 0.0  # somebody else wrote: what now holds is read first
+            # Somebody else wrote: what now holds is read first. Where that happens again and again, it is not in time.
+            self._conflicts += 1
+            return 0.0 if self._conflicts <= _CONFLICTS_AT_ONCE else _AGAIN_S
         except Unavailable as error:
             what = "etcd refuses" if is_denied(error) else "etcd does not answer"
             self.waits = f"{what}: {one_line(str(error))}"
             return LOOK_S
+        self._conflicts = 0
+        return pause
 
     def end(self) -> None:
         """Let go of the app, for whoever goes on."""
@@ -98,11 +105,13 @@ class Run:
             return self._after(record)
         if not self._holds(page):
             return self._take(page)
+        if self._begins(page, record):
+            return 0.0
         making = self._making = self._making or Making(
             self._tools.providers[record.provider](), self._app
         )
         seen = making.seen(self._seen(page, record), record)
-        decision, events = self._plan(record, seen, goes_on=making.is_idle)
+        decision, events = plan(record, seen, time.time(), goes_on=making.is_idle)
         if decision.record != record:
             self._write(page, record, decision, events)
             return 0.0
@@ -115,6 +124,26 @@ class Run:
         self._note_waits(page, record)
         until = decision.until - time.time() if decision.until else LOOK_S
         return min(LOOK_S, max(0.02, until))
+
+    def _begins(self, page: Page, record: DeploymentRecord) -> bool:
+        """Measure from now on what another process has begun, once: its clock may be another one, and what it waited
+        for or watched, it has not seen to its end. Return whether that was written."""
+        times = record.phase_at, record.step_at
+        is_own = times == self._times or (self._times is None and self._is_first)
+        self._times = times
+        if is_own or self._hold is None:
+            return False
+        now = time.time()
+        after = from_now(record, now)
+        told = f"carried out by {self._ledger.holder} from here on"
+        events = [EventRecord(moment(now), record.phase, told)] if self._making is None else []
+        expect = [
+            self._ledger.fence(self._app, self._hold),
+            page.as_read(deploying.deployment_key(self._app, self._id)),
+        ]
+        self._commit(expect, self._ledger.record_puts(self._app, after, events))
+        self._times = after.phase_at, after.step_at
+        return True
 
     def _holds(self, page: Page) -> bool:
         hold = self._hold
@@ -168,30 +197,6 @@ class Run:
         except Unavailable:
             return None
 
-    def _plan(
-        self, record: DeploymentRecord, seen: Observed, *, goes_on: bool
-    ) -> tuple[Decision, list[EventRecord]]:
-        """Return as many steps in one as need nothing new to be seen or done in between, and what they tell.
-        `goes_on`: phases need nothing to be done."""
-        now = time.time()
-        events: list[EventRecord] = []
-        decision = decide(record, seen, now)
-        last = record
-        while True:
-            at, after = stamp(now, milliseconds=True), decision.record
-            events += [EventRecord(at, after.phase, text) for text in decision.events]
-            if after in (last, record) or decision.route is not None or decision.drops_route:
-                return decision, events
-            if after.is_ended or after.phase == "reverting" or after.step_at != last.step_at:
-                return decision, events
-            if after.phase != last.phase and not goes_on:
-                return decision, events
-            last = after
-            further = decide(after, seen, now)
-            if further.record == after:
-                return decision, events
-            decision = further
-
     def _write(
         self, page: Page, before: DeploymentRecord, decision: Decision, events: list[EventRecord]
     ) -> None:
@@ -230,12 +235,13 @@ class Run:
             ops.append(Put(name, encode(after)))
             if record.phase == "removed":
                 ops.append(Delete(deploying.app_key(self._app)))
-        elif asks := _needs_new_answers(before, decision):
+        elif asks := needs_new_answers(before, decision):
             ops.append(self._ledger.asking(self._app, hold))
         revision = self._commit(expect, ops)
         if asks:
             hold.asked = revision
         self.record = msgspec.structs.replace(record, events=record.events + len(events))
+        self._times = record.phase_at, record.step_at
         self._has_ended_it = record.is_ended
         if record.is_ended:
             self._ledger.forget_oldest(self._app)
@@ -292,9 +298,3 @@ def _closed(page: Page, route: RouteRecord | None) -> list[Put | Delete]:
     if route is not None and NOWHERE in route.groups:
         return [Put(key, encode(EndpointsRecord(())))]
     return [Delete(key)] if page.item(key) is not None else []
-
-
-def _needs_new_answers(before: DeploymentRecord, decision: Decision) -> bool:
-    """Tell whether what hosts said so far says nothing about what comes next: another route, or the sessions that are
-    left once all have it. To ask without need costs a second: so rarely a host answers."""
-    return decision.route is not None or decision.record.step_at != before.step_at

@@ -50,8 +50,7 @@ def wrong_with(record: Record) -> str | None:
     if isinstance(record, EndpointsRecord):
         return _endpoints(record)
     if isinstance(record, DeploymentRecord):
-        wrong = wrong_with_strategy(record.strategy)
-        return f"strategy.{wrong}" if wrong else None
+        return _deployment(record)
     return _route(record) if isinstance(record, RouteRecord) else None
 
 
@@ -62,6 +61,19 @@ def wrong_with_strategy(strategy: Strategy) -> str | None:
         return "steps: each step takes more of the traffic than the one before, as in 5, 25, 100"
     if strategy.manual and len(strategy.shares) == 1:
         return "manual: there is one step, so nothing to promote; write steps, or take it out"
+    return None
+
+
+def _deployment(record: DeploymentRecord) -> str | None:
+    if wrong := wrong_with_strategy(record.strategy):
+        return f"strategy.{wrong}"
+    if not (record.is_ended or record.phase == "reverting" or record.phase in record.way):
+        return f"phase: no deployment with action {record.action} is ever {record.phase}"
+    if record.step > (steps := len(record.strategy.shares)):
+        return f"step: its strategy has {steps}"
+    for name, version in (("version", record.version), ("old", record.old)):
+        if version is not UNSET and not is_name(version.group):
+            return f"{name}.group: it is no name of a group"
     return None
 
 

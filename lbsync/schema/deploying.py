@@ -20,6 +20,7 @@ from lbsync.model.deploying import (
 from lbsync.model.snapshot import Item
 from lbsync.schema.decode import decode_as
 from lbsync.schema.keys import ServiceId
+from lbsync.schema.reading import one_line
 
 APPS, VERSIONS, DEPLOYMENTS, EVENTS, LOCKS = (
     "apps/",
@@ -83,7 +84,11 @@ def is_id(text: str) -> bool:
 
 def read(kind: type[R], item: Item) -> R:
     """Return the record of one key. Raises `BadKey`, naming field and cure, and nothing else."""
-    return decode_as(kind, item.key, item.value)
+    record = decode_as(kind, item.key, item.value)
+    name = getattr(record, "id", None)  # that of a deployment alone has one
+    if name is not None and name != item.key.rpartition("/")[2]:
+        raise BadKey(item.key, f"id: it is the record of {one_line(name)}, under another key")
+    return record
 
 
 def owner(key: str) -> ServiceId | None:

@@ -157,6 +157,8 @@ def test_whoever_dies_or_freezes_in_any_phase_is_replaced_and_writes_nothing_mor
         assert ended.phase == ("cancelled" if reverts else "deployed"), (name, ended)
         assert site.groups(app) == {"blue" if reverts else "green": 100}
         assert site.page(app).versions().active == ""
+        told = [event.text for event in site.ledger.events(app, ended.id)]
+        assert any(text.endswith("from here on") for text in told)
     before = {name: _revisions(site.page(app)) for name, app in apps.items()}
     for name, process in processes.items():
         if name.endswith("freezes"):
