@@ -9,7 +9,9 @@ from typing import Any, Literal, NoReturn
 import jinja2
 import msgspec
 from jinja2 import nodes
+from jinja2.environment import TemplateModule
 from jinja2.exceptions import SecurityError
+from jinja2.runtime import Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lbsync.agent.render import compiler, filters, quoting, text
@@ -172,13 +174,28 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         return tree
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return an attribute or member; what our own records show skips the sandbox's checks."""
-        known = (type(obj), attribute)
+        """Return an attribute or member; what our own records show, and macros of an imported template, skip
+        the sandbox's checks."""
+        kind = type(obj)
+        if kind is TemplateModule and attribute[:1] != "_":
+            macro = vars(obj).get(attribute)
+            if type(macro) is Macro:
+                return macro
+        known = (kind, attribute)
         if known not in self._shown:
             if not _is_shown(*known):
                 return super().getattr(obj, attribute)
             self._shown.add(known)
         return getattr(obj, attribute)
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call what a template calls, as the sandbox does. A macro is safe, and takes the context for evaluation
+        first: to find that out each time takes as long as a short macro does."""
+        if type(__obj) is not Macro:
+            return super().call(__context, __obj, *args, **kwargs)
+        for name in ("_loop_vars", "_block_vars"):
+            kwargs.pop(name, None)
+        return __obj(__context.eval_ctx, *args, **kwargs)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Deny what the sandbox denies, and every method that would change quoted text."""

@@ -68,6 +68,8 @@ class Printer:
 
     def __init__(self, encode: Encoder) -> None:
         self.encode = encode
+        self._texts: set[type] = set()
+        """Kinds of text that are data, such as names of servers."""
 
     def __call__(self, value: object) -> str:
         """Return the printed form of `value`.
@@ -76,8 +78,8 @@ class Printer:
         no number, and `jinja2.UndefinedError` for a name that does not exist.
         """
         kind = type(value)
-        if kind is str:
-            return self.encode(value)  # type: ignore[arg-type]
+        if kind is str or kind in self._texts:
+            return self.encode(str.__str__(value))
         if kind is Quoted or kind is Literal:
             return value  # type: ignore[return-value]
         if kind is int:
@@ -92,6 +94,7 @@ class Printer:
         if isinstance(value, Stored):
             return self._stored(value)
         if isinstance(value, str):
+            self._texts.add(type(value))
             return self.encode(str.__str__(value))
         if isinstance(value, int):
             return int.__repr__(value)
