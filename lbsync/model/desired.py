@@ -202,18 +202,31 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     @property
     def profiles(self) -> list[Profile]:
         """What backends stand on, each once, sorted by name."""
-        found = {b.profile.name: b.profile for service in self.services for b in service.backends}
+        every = {b.profile for service in self.services for b in service.backends}
+        found = {profile.name: profile for profile in every}
         return [found[name] for name in sorted(found)]
+
+    @cached_property
+    def _odd(self) -> list[Service]:
+        """The services that ask for more than backends and lines of maps; few of ten thousand."""
+        return [
+            service
+            for service in self.services
+            if service.slots
+            or service.wildcards
+            or service.record.mode == "tcp"
+            or service.record.backend_tls is not UNSET
+        ]
 
     @property
     def tcp_services(self) -> list[Service]:
         """The services that have a frontend of their own."""
-        return [service for service in self.services if service.record.mode == "tcp"]
+        return [service for service in self._odd if service.record.mode == "tcp"]
 
     @property
     def split_services(self) -> list[Service]:
         """The services whose traffic is split over groups."""
-        return [service for service in self.services if service.slots]
+        return [service for service in self._odd if service.slots]
 
     @property
     def preview_services(self) -> list[Service]:
@@ -235,14 +248,14 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     @property
     def wildcards(self) -> list[str]:
         """All suffixes, the longest first: `map_end` takes the first that fits."""
-        found = {suffix for service in self.services for suffix in service.wildcards}
+        found = {suffix for service in self._odd for suffix in service.wildcards}
         return sorted(found, key=lambda suffix: (-len(suffix), suffix))
 
     @property
     def nested_wildcards(self) -> int:
         """How many further suffixes the longest chain of suffixes within suffixes has: 1 for
         `*.a.example` and `*.example`, 0 where no suffix lies within another."""
-        found = {suffix for service in self.services for suffix in service.wildcards}
+        found = {suffix for service in self._odd for suffix in service.wildcards}
         return max((sum(above in found for above in _above(one)) for one in found), default=0)
 
     @cached_property
@@ -254,7 +267,7 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     def authorities(self) -> dict[str, bytes]:
         """Files with the authorities that services trust for their servers: path to PEM text."""
         found: dict[str, bytes] = {}
-        for service in self.services:
+        for service in self._odd:
             tls = service.record.backend_tls
             if tls is not UNSET and tls.ca is not UNSET:
                 found[tls.ca.path] = tls.ca.encode()
@@ -263,7 +276,7 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     @property
     def trusts_system(self) -> bool:
         """Some service verifies its servers by the system's authorities."""
-        found = (service.record.backend_tls for service in self.services)
+        found = (service.record.backend_tls for service in self._odd)
         return any(
             tls is not UNSET and tls.verify == "required" and tls.ca is UNSET for tls in found
         )
@@ -272,5 +285,5 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     def server_count(self) -> int:
         """Number of servers in all backends."""
         return sum(
-            len(backend.servers) for service in self.services for backend in service.backends
+            [len(backend.servers) for service in self.services for backend in service.backends]
         )

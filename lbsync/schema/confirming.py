@@ -61,9 +61,9 @@ def confirmations(items: Mapping[str, Item]) -> Confirmations:
     A value that cannot be read confirms nothing: a guard in doubt goes on holding.
     """
     found: dict[str, tuple[int, ConfirmationRecord]] = {}
-    for key, item in items.items():
-        if key.startswith(CONFIRMATIONS) and (record := _read(item)) is not None:
-            found[key.removeprefix(CONFIRMATIONS)] = item.mod_revision, record
+    for key in [key for key in items if key.startswith(CONFIRMATIONS)]:
+        if (record := _read(items[key])) is not None:
+            found[key.removeprefix(CONFIRMATIONS)] = items[key].mod_revision, record
     return Confirmations(found)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from lbsync.agent.desired import server_ids
 from lbsync.agent.desired.claims import Claimant, Grant, asks_for
-from lbsync.agent.desired.decode import Entries, Entry, EntryChanges
+from lbsync.agent.desired.decode import Entries, Entry, EntryChanges, differing
 from lbsync.agent.desired.ownership import ClaimChange, Ownership
 from lbsync.agent.desired.problem_limit import few
 from lbsync.model.desired import Backend, Choice, Desired, Problem, Service, ServiceChanges
@@ -168,7 +168,7 @@ class Assembler:
             self._rebuild(service)
         return Desired(
             revision,
-            tuple(self._built[service] for service in self._owned.in_order()),
+            tuple(map(self._built.__getitem__, self._owned.in_order())),
             settings,
             tuple(few({*problems, *self._owned.conflicts})),
         )
@@ -176,8 +176,9 @@ class Assembler:
     def _changes(self, entries: Entries) -> list[tuple[Key, Entry | None]]:
         """Return what differs from the last pass; None: the entry is gone."""
         seen = self._seen
-        gone = [(e.key, None) for name, e in seen.items() if name not in entries]
-        return [*gone, *((e.key, e) for name, e in entries.items() if seen.get(name) is not e)]
+        other = differing(entries, seen)
+        gone = [(seen[name].key, None) for name in other if name not in entries]
+        return [*gone, *((e.key, e) for e in map(entries.get, other) if e is not None)]
 
     def _apply(self, changes: list[tuple[Key, Entry | None]]) -> None:
         for key, entry in changes:

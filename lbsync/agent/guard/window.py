@@ -51,10 +51,18 @@ class Window:
 
     def wants(self, services: Iterable[Service], now: float) -> None:
         """Note that these are wanted, and no others."""
-        seen = {service.id: service for service in services}
-        self._want(seen.values(), now)
-        if len(seen) < self._wanted:
-            self._forgo([n for n, row in self.rows.items() if row.wanted and n not in seen], now)
+        every, known = list(services), self.rows.get
+        # Ten thousand are wanted in each pass, and one of them is another than before.
+        other = [
+            service
+            for service in every
+            if (row := known(service.id)) is None
+            or row.wanted is None
+            or row.wanted[0] is not service
+        ]
+        self._want(other, now)
+        if len(every) < self._wanted:
+            self._forgo([n for n in self._besides(every) if self.rows[n].wanted], now)
 
     def wants_changes(self, changes: ServiceChanges, now: float) -> None:
         """Note what is wanted now and was not before."""
@@ -66,14 +74,25 @@ class Window:
         if services is self._ran:
             return
         self._ran = services
-        seen = {service.id: service for service in services}
-        gone = [name for name, row in self.rows.items() if row.running and name not in seen]
-        self._run(seen.values(), gone, now)
+        every, known = list(services), self.rows.get
+        other = [
+            service
+            for service in every
+            if (row := known(service.id)) is None
+            or row.running is None
+            or row.running[0] is not service
+        ]
+        gone = [name for name in self._besides(every) if self.rows[name].running]
+        self._run(other, gone, now)
 
     def runs_changes(self, changes: ServiceChanges, now: float) -> None:
         """Note what runs now and did not before."""
         self._ran = None
         self._run(changes.changed, changes.gone, now)
+
+    def _besides(self, services: Iterable[Service]) -> set[str]:
+        """Return the services that have a row and are not among these."""
+        return self.rows.keys() - {service.id for service in services}
 
     def _want(self, services: Iterable[Service], now: float) -> None:
         for service in services:

@@ -60,27 +60,35 @@ class Fragments:
         name = str(template_name)
         kept = self._kept.get(name, {})
         used = self._used.setdefault(name, {})
-        texts = []
+        items = list(items)
+        identities = list(map(id, items))
+        # All at once: of ten thousand items one has changed, and a loop over them takes three times as long.
+        entries = list(map(kept.get, identities))
         faults: dict[str, LbsyncError] = {}
-        for item in items:
-            identity = id(item)
-            entry = kept.get(identity) or self._early.get((name, identity))
+        passing: list[int] = []
+        for number in [n for n, entry in enumerate(entries) if entry is None]:
+            item, identity = items[number], identities[number]
+            entry = self._early.get((name, identity)) or used.get(identity)
             if entry is None:
                 try:
-                    entry = used.get(identity) or (item, self._render(name, item))
+                    entry = item, self._render(name, item)
                 except LbsyncError as error:
                     if isinstance(error, TooCostly) and not isinstance(error, ItemTooCostly):
                         raise
                     faults[_service(item)] = error
                     continue
-                if not self._is_frozen(type(item)):
-                    texts.append(entry[1])
-                    continue
-            used[identity] = entry
-            texts.append(entry[1])
+                if self._is_frozen(type(item)):
+                    used[identity] = entry
+                else:
+                    passing.append(identity)
+            entries[number] = entry
+        found = [entry for entry in entries if entry is not None]
         if faults:
-            raise _together(faults, some=bool(texts))
-        return Quoted("".join(texts))
+            raise _together(faults, some=bool(found))
+        used.update(zip(identities, found, strict=True))
+        for identity in passing:
+            used.pop(identity, None)
+        return Quoted("".join([text for _, text in found]))
 
     def early(self, template_name: str, items: Iterable[object]) -> list[str]:
         """Return the text of each item, from the latest render where it was in there; the next render

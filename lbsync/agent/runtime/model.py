@@ -125,14 +125,12 @@ class RuntimeConfig:
         return ""
 
     def differing(self, config: Config) -> tuple[list[Placed], list[Section]]:
-        """Return the sections of `config` that do not run, and those that run but are not in it.
-
-        10,000 sections take 2 ms (measured) where one differs.
-        """
+        """Return the sections of `config` that do not run, and those that run but are not in it."""
         known = self._by_id
-        fresh = [placed for placed in config.placed if id(placed.section) not in known]
-        wanted = {id(placed.section) for placed in config.placed}
-        return fresh, [known[each] for each in known.keys() - wanted]
+        wanted = set(map(id, [placed.section for placed in config.placed]))
+        news, gone = wanted - known.keys(), known.keys() - wanted
+        fresh = [placed for placed in config.placed if id(placed.section) in news] if news else []
+        return fresh, [known[each] for each in gone]
 
     def is_already(self, config: Config, files: Mapping[str, bytes]) -> bool:
         """Tell whether exactly this runs, so that no reload is needed."""

@@ -168,6 +168,31 @@ def test_the_memory_of_earlier_texts_never_shows(texts: list[str]) -> None:
         assert parser.parse(text) == Parser().parse(text)
 
 
+EDITS = st.lists(
+    st.tuples(st.integers(0, 25), st.integers(0, 3), st.lists(LINES, max_size=3)), max_size=5
+)
+
+
+@given(st.lists(LINES, max_size=25), EDITS)
+def test_a_text_that_is_edited_reads_as_if_it_were_new(
+    lines: list[str], edits: list[tuple[int, int, list[str]]]
+) -> None:
+    parser = Parser()
+    parser.parse("\n".join(lines))
+    for at, gone, come in edits:
+        lines[at : at + gone] = come
+        text = "\n".join(lines)
+        assert parser.parse(text) == Parser().parse(text)
+
+
+@pytest.mark.parametrize("after", ["globalist\n", "global x\n", "global", "global\n\n\nbackend b"])
+def test_a_keyword_at_the_end_of_a_text_may_go_on(after: str) -> None:
+    parser = Parser()
+    parser.parse("backend a\n\nglobal")
+    text = f"backend a\n\n{after}"
+    assert parser.parse(text) == Parser().parse(text)
+
+
 @given(TEXTS)
 def test_lines_point_at_what_they_name(text: str) -> None:
     lines = text.split("\n")
