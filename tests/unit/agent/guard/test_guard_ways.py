@@ -54,8 +54,9 @@ class Scene:
 
     @property
     def reached(self) -> int:
-        """How many servers can get a request."""
-        return len(places(self.running))
+        """How many servers can get a request; two services may have servers at one place."""
+        services = Assembler().assemble(self.running, 0, ()).services
+        return sum(reach(service).servers for service in services)
 
 
 def places(entries: Entries) -> set[Place]:
