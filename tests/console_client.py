@@ -23,6 +23,7 @@ from lbsync.console.security.sessions import Sessions
 from lbsync.console.security.tokens import Tokens
 from lbsync.deployer.assembly import providers
 from lbsync.deployer.ledger import Ledger
+from lbsync.deployer.run import Tools
 from lbsync.settings import Console, Settings
 from lbsync.timestamps import stamp
 from tests.fakes import FakeSource
@@ -139,11 +140,13 @@ class ConsoleClient:
         self.deployments = stored(a_deployment() if deployments is None else deployments)
         self.deployments.start(lambda: None)
         self.board = Board(self.source, frozenset(), deployments=self.deployments)
+        ledger = Ledger(self.deployments, "/lbsync/", "a test")
+        tools = Tools(ledger, self.source, providers(Settings()), 10.0)
         self.context = Context(
             self.settings, self.board, Renderer(), self.tokens,
             Sessions(self.tokens, 600.0), Operations(self.source), Places(self.settings.max_streams),
             HealthWatch(self.source, "a test"),
-            Deploying(self.source, Ledger(self.deployments, "/lbsync/", "a test"), providers(Settings())),
+            Deploying(self.source, tools),
             ClusterWatch(replace(Settings(), console=self.settings), self.board.wake),
         )  # fmt: skip
         self._app = app.make(self.context)

@@ -51,8 +51,8 @@ class Board:
         answers: Source | None = None,
         deployments: Source | None = None,
     ) -> None:
-        """`source` is not started yet, nor are `answers`, the store of what hosts answer to watchers, and
-        `deployments`, that of deployers. `reserved_ports`: see `StateBuilder`."""
+        """`source` is not started yet, nor is `deployments`, the store of deployers. `answers`, the store of what hosts
+        answer to watchers, is somebody else's to start, with `wake`. `reserved_ports`: see `StateBuilder`."""
         self._source = source
         self._answers_source = answers
         self._answers: tuple[Snapshot | None, Mapping[str, HealthRecord | None]] = None, {}
@@ -74,8 +74,6 @@ class Board:
         """Begin to watch. From the event loop."""
         self._loop = asyncio.get_running_loop()
         self._source.start(self.wake)
-        if self._answers_source is not None:
-            self._answers_source.start(self.wake)
         if self._deployments_source is not None:
             self._deployments_source.start(self.wake)
 

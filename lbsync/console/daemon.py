@@ -6,11 +6,8 @@ import signal
 import socket
 from collections.abc import Callable
 
-import msgspec
-
 from lbsync import gelf, log
-from lbsync.clients.source import Source, Transactional
-from lbsync.clients.sources import open_source
+from lbsync.clients.source import Source
 from lbsync.console import app, server
 from lbsync.console.board import Board
 from lbsync.console.cluster_watch import ClusterWatch
@@ -25,8 +22,6 @@ from lbsync.console.security.gate import is_open
 from lbsync.console.security.limits import Places
 from lbsync.console.security.sessions import Sessions
 from lbsync.console.security.tokens import Tokens
-from lbsync.deployer.assembly import providers
-from lbsync.deployer.ledger import Ledger
 from lbsync.errors import LbsyncError, Rejected, SettingsError
 from lbsync.loop import Notifier
 from lbsync.settings import Settings
@@ -64,36 +59,11 @@ def _serve(
     settings: Settings, load: Callable[[], Settings], source: Source, tokens: Tokens
 ) -> None:
     with contextlib.closing(server.listen(settings.console)) as listener:
-        answers = open_source(settings, answers=True)
-        deployments = open_source(settings, deployments=True)
         deployer = Deployer(settings, "lbsync console")
-        with (
-            contextlib.closing(answers),
-            contextlib.closing(deployments),
-            contextlib.closing(deployer),
-        ):
-            deployer.start()
-            stores = _Stores(source, answers, deployments, _ledger(settings, deployments))
-            service = _Service(settings, load, stores, tokens)
+        with contextlib.closing(deployer):
+            service = _Service(settings, load, source, deployer, tokens)
+            deployer.start(service.wake)
             asyncio.run(service.serve(listener.dup()))
-
-
-def _ledger(settings: Settings, deployments: Source) -> Ledger:
-    if not isinstance(deployments, Transactional):
-        raise Rejected("deployments need etcd")
-    return Ledger(deployments, settings.prefix, f"the console on {settings.host}")
-
-
-class _Stores(msgspec.Struct, frozen=True, eq=False):
-    """What is read of etcd."""
-
-    source: Source
-    answers: Source
-    """What hosts answer to watchers."""
-    deployments: Source
-    """What deployers keep."""
-    ledger: Ledger
-    """The same, to be written."""
 
 
 class _Service:
@@ -103,30 +73,33 @@ class _Service:
         self,
         settings: Settings,
         load: Callable[[], Settings],
-        stores: _Stores,
+        source: Source,
+        deployer: Deployer,
         tokens: Tokens,
     ) -> None:
         console = settings.console
         self._load = load
-        self._board = Board(
-            stores.source, settings.reserved_ports, stores.answers, stores.deployments
-        )
+        self._board = Board(source, settings.reserved_ports, deployer.answers, deployer.store)
         self._context = Context(
             console,
             self._board,
             Renderer(),
             tokens,
             Sessions(tokens, console.session_life.seconds),
-            Operations(stores.source),
+            Operations(source),
             Places(console.max_streams),
-            HealthWatch(stores.source, f"the console on {settings.host}"),
-            Deploying(stores.source, stores.ledger, providers(settings)),
+            HealthWatch(source, f"the console on {settings.host}"),
+            Deploying(source, deployer.tools),
             ClusterWatch(settings, self._board.wake),
         )
         self._server = server.make(app.make(self._context), console)
         self._server.on_exit = self._board.close
         self._notifier = Notifier()
         self._server.on_start = self._notifier.ready
+
+    def wake(self) -> None:
+        """There is something new to be shown. From any thread."""
+        self._board.wake()
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve until a signal."""

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 
 from lbsync import log
 from lbsync.clients.source import Lease, Put, Source, Transactional
@@ -10,7 +11,7 @@ from lbsync.deployer.assembly import providers
 from lbsync.deployer.engine import Engine
 from lbsync.deployer.ledger import Ledger
 from lbsync.deployer.run import Tools
-from lbsync.errors import LbsyncError
+from lbsync.errors import LbsyncError, Rejected
 from lbsync.model.deploying import LockRecord
 from lbsync.schema.decode import encode
 from lbsync.schema.deploying import SERVERS, VERSIONS
@@ -22,40 +23,48 @@ class Deployer:
     """All deployments that nobody else carries out, from `start` to `close`."""
 
     def __init__(self, settings: Settings, program: str) -> None:
-        """`program`: what this is, for people. Nothing is connected yet."""
+        """`program`: what this is, for people. Nothing is connected yet. Raises `Rejected` for a source without
+        deployments."""
         self._ttl = settings.deployer.lease_ttl.seconds
         self._holder = f"{program} on {settings.host}, process {os.getpid()}"
-        self._store = open_source(settings, deployments=True)
-        self._answers = open_source(settings, answers=True)
+        store = open_source(settings, deployments=True)
+        if not isinstance(store, Transactional):
+            raise Rejected("deployments need etcd; with source file: each host is on its own")
+        self.store: Source = store
+        """What deployers keep; whoever wants to follow it has to start it."""
+        self.answers = open_source(settings, answers=True)
+        """What hosts answer; started with this."""
+        self.tools = Tools(
+            Ledger(store, settings.prefix, self._holder),
+            self.answers,
+            providers(settings),
+            self._ttl,
+        )
         self._versions = open_source(settings, below=VERSIONS, deployments=True)
         self._lease: Lease | None = None
         self._key = f"{SERVERS}{secrets.token_hex(6)}"
         self._failing = log.Failing(
             "deployments are not carried out here", "deployments are carried out here again"
         )
-        self._engine: Engine | None = None
-        if isinstance(self._store, Transactional):
-            ledger = Ledger(self._store, settings.prefix, self._holder)
-            tools = Tools(ledger, self._answers, providers(settings), self._ttl)
-            self._engine = Engine(tools, self._versions, self._say_so)
+        self._engine = Engine(self.tools, self._versions, self._say_so)
 
-    def start(self) -> None:
-        """Begin, in threads of its own. Once only."""
-        if self._engine is not None:
-            self._answers.start(self._engine.answered)
-            self._engine.start()
+    def start(self, answered: Callable[[], None] = lambda: None) -> None:
+        """Begin, in threads of its own. Once only. `answered`: is called, too, when hosts answer something new."""
+
+        def hear() -> None:
+            self._engine.answered()
+            answered()
+
+        self.answers.start(hear)
+        self._engine.start()
 
     def close(self) -> None:
         """Let go of everything, so that others go on at once, as far as etcd answers."""
-        if self._engine is not None:
-            self._engine.close()
+        self._engine.close()
         if self._lease is not None:
             self._lease.end()
-        for source in self._sources():
+        for source in (self._versions, self.answers, self.store):
             source.close()
-
-    def _sources(self) -> tuple[Source, ...]:
-        return (self._versions, self._answers, self._store)
 
     def _say_so(self) -> bool:
         """Keep the sign that deployments are carried out here; return whether etcd lets this user do so."""
@@ -63,8 +72,8 @@ class Deployer:
             return True
         record = LockRecord(self._holder, "", stamp())
         try:
-            self._lease = lease = self._store.lease(round(self._ttl))
-            self._store.commit([], [Put(self._key, encode(record), lease.id)])
+            self._lease = lease = self.store.lease(round(self._ttl))
+            self.store.commit([], [Put(self._key, encode(record), lease.id)])
         except LbsyncError as error:
             self._lease = None
             self._failing.failed(str(error))

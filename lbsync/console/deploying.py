@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,15 +14,14 @@ from lbsync.deployer import beginning, requests
 from lbsync.deployer.beginning import Begun
 from lbsync.deployer.commands import Command
 from lbsync.deployer.kubernetes import document
-from lbsync.deployer.ledger import Ledger, Ops, new_id
+from lbsync.deployer.ledger import Ops, new_id
 from lbsync.deployer.page import Page
-from lbsync.deployer.provider import Provider
+from lbsync.deployer.run import Tools
 from lbsync.deployer.versions import next_version, removal
 from lbsync.errors import Conflict, Rejected
 from lbsync.model.deploying import (
     AppRecord,
     DeploymentRecord,
-    ProviderKind,
     RepeatRecord,
     Strategy,
     VersionsRecord,
@@ -93,14 +92,9 @@ class Outcome(msgspec.Struct, frozen=True):
 class Deploying:
     """Begins deployments, and writes what is to become of them. All of it blocks: call it from a thread of its own."""
 
-    def __init__(
-        self,
-        source: Source,
-        ledger: Ledger,
-        providers: Mapping[ProviderKind, Callable[[], Provider]],
-    ) -> None:
+    def __init__(self, source: Source, tools: Tools) -> None:
         """`source`: of all that is not the deployers'."""
-        self._source, self._ledger, self._providers = source, ledger, providers
+        self._source, self._ledger, self._providers = source, tools.ledger, tools.providers
 
     def plan(self, app: ServiceId, order: DeployOrder, by: str) -> tuple[Page, Planned | None]:
         """Return what would begin, decided on one page; None: nothing has to be done. Raises `LbsyncError`."""

@@ -6,6 +6,7 @@ Any number of processes may do so at once: an app's lock tells whose it is, and 
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from lbsync import log
 from lbsync.clients.source import Source
@@ -45,7 +46,7 @@ class Engine:
         """`versions`: the store below `versions/` alone, not started yet: it tells what is under way. `may_work`: is
         called every few seconds, and says whether deployments can be carried out here."""
         self._tools, self._versions, self._may_work = tools, versions, may_work
-        self._runs: dict[str, _Thread | _Ending] = {}
+        self._workers: dict[str, _Worker] = {}
         self._news = threading.Event()
         self._stopped = threading.Event()
         self._thread = KeptThread(self._keep, "deployer")
@@ -57,18 +58,19 @@ class Engine:
 
     def answered(self) -> None:
         """Hosts have answered something new. From any thread."""
-        for thread in list(self._runs.values()):
-            thread.news.set()
+        for worker in list(self._workers.values()):
+            worker.news.set()
 
     def close(self) -> None:
         """Let go of all deployments, so that others go on with them at once."""
         self._stopped.set()
         self._news.set()
         self._thread.join(_JOIN_S)
-        for thread in list(self._runs.values()):
-            thread.stop()
-        for thread in list(self._runs.values()):
-            thread.join()
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.join()
 
     def _keep(self) -> None:
         while not self._stopped.is_set():
@@ -85,78 +87,63 @@ class Engine:
             return
         found = deploying.readable(VersionsRecord, items, "")
         active = {name: record.active for name, record in found.items() if record.active}
-        for name, thread in list(self._runs.items()):
-            if not thread.is_alive():
-                del self._runs[name]
+        for name, worker in list(self._workers.items()):
+            if not worker.is_alive():
+                del self._workers[name]
         for name, deployment in active.items():
-            if name not in self._runs and not self._stopped.is_set():
-                run = Run(self._tools, ServiceId.parse(name), deployment)
-                self._runs[name] = _Thread(run, name, self._news.set)
+            self._begin(name, f"deploy {name}", partial(self._carry_out, name, deployment))
         now = time.time()
         for name, record in found.items():
-            if name not in self._runs and is_due(record, now) and not self._stopped.is_set():
-                self._runs[name] = _Ending(self._tools, name)
+            if is_due(record, now):
+                self._begin(name, f"end {name}", partial(self._end_old_versions, name))
 
+    def _begin(self, name: str, title: str, work: "Callable[[_Worker], None]") -> None:
+        if name not in self._workers and not self._stopped.is_set():
+            self._workers[name] = _Worker(title, work)
 
-class _Ending:
-    """The end of old versions of one app whose time is up."""
+    def _carry_out(self, name: str, deployment: str, worker: "_Worker") -> None:
+        run = Run(self._tools, ServiceId.parse(name), deployment)
+        try:
+            carry_out(run, worker.news, lambda: None, worker.stopped.is_set)
+        except Rejected as error:
+            log.get().error(f"{name}: this deployment is left alone: {error}")
+            worker.stopped.wait(LOOK_S * 30)
+        except LbsyncError as error:
+            log.get().warning(f"{name}: {error}")
+            worker.stopped.wait(LOOK_S)
+        finally:
+            run.end()
+            self._news.set()
 
-    def __init__(self, tools: Tools, name: str) -> None:
-        self.news = threading.Event()
-        self._tools, self._name = tools, name
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"end {name}", daemon=True)
-        self._thread.start()
-
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def join(self) -> None:
-        self._thread.join(_JOIN_S)
-
-    def _work(self) -> None:
-        tools, app = self._tools, ServiceId.parse(self._name)
+    def _end_old_versions(self, name: str, worker: "_Worker") -> None:
+        tools, app = self._tools, ServiceId.parse(name)
         try:
             while end_old_versions(tools.ledger, tools.providers, app, tools.ttl):
-                if self._stopped.wait(LOOK_S):
+                if worker.stopped.wait(LOOK_S):
                     return
         except LbsyncError as error:
-            log.get().warning(f"{self._name}: an old version cannot be ended: {error}")
-            self._stopped.wait(LOOK_S * 30)
+            log.get().warning(f"{name}: an old version cannot be ended: {error}")
+            worker.stopped.wait(LOOK_S * 30)
 
 
-class _Thread:
-    """One deployment that is carried out beside others."""
+class _Worker:
+    """What is done for one app in a thread of its own, beside others; after a fault of ours it is begun anew, less and
+    less often."""
 
-    def __init__(self, run: Run, name: str, ended: Callable[[], None]) -> None:
+    def __init__(self, title: str, work: "Callable[[_Worker], None]") -> None:
         self.news = threading.Event()
-        self._run, self._name, self._ended = run, name, ended
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"deploy {name}", daemon=True)
+        """Hosts have answered something new, or it is to stop."""
+        self.stopped = threading.Event()
+        self._thread = KeptThread(lambda: work(self), title)
         self._thread.start()
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._thread.stop()
+        self.stopped.set()
         self.news.set()
 
     def join(self) -> None:
         self._thread.join(_JOIN_S)
-
-    def _work(self) -> None:
-        try:
-            carry_out(self._run, self.news, lambda: None, self._stopped.is_set)
-        except Rejected as error:
-            log.get().error(f"{self._name}: this deployment is left alone: {error}")
-            self._stopped.wait(LOOK_S * 30)
-        except LbsyncError as error:
-            log.get().warning(f"{self._name}: {error}")
-            self._stopped.wait(LOOK_S)
-        finally:
-            self._run.end()
-            self._ended()

@@ -55,19 +55,12 @@ class Groups:
     ) -> None:
         """Do nothing: the service's record is its owner's."""
 
-    def scale_away(self, _app: ServiceId, _version: VersionRecord, _fence: Fence, /) -> bool:
+    def remove(self, _app: ServiceId, _version: VersionRecord, _fence: Fence, /) -> bool:
         """Return True: the servers go on, without traffic, for whoever runs them."""
         return True
 
-    def remove(self, _app: ServiceId, _version: VersionRecord, _fence: Fence, /) -> bool:
-        """Return True, as `scale_away` does."""
-        return True
-
-    def unpublish(self, _app: ServiceId, _fence: Fence, /) -> None:
-        """Do nothing: the service's record is its owner's."""
-
     def remove_app(self, _app: ServiceId, _fence: Fence, /) -> bool:
-        """Return True, as `scale_away` does."""
+        """Return True, as `remove` does."""
         return True
 
     def image(self, app: ServiceId, _version: VersionRecord, /) -> Image:

@@ -101,16 +101,8 @@ class Provider(Protocol):
         meanwhile. Raises `Rejected` where that one would not survive it."""
         ...
 
-    def scale_away(self, app: ServiceId, version: VersionRecord, fence: Fence, /) -> bool:
-        """Have the version's servers ended; return whether none is left."""
-        ...
-
     def remove(self, app: ServiceId, version: VersionRecord, fence: Fence, /) -> bool:
         """Have all of the version removed; return whether nothing of it is left."""
-        ...
-
-    def unpublish(self, app: ServiceId, fence: Fence, /) -> None:
-        """Have nobody lead to the app any more; its versions stay as they are."""
         ...
 
     def remove_app(self, app: ServiceId, fence: Fence, /) -> bool:

@@ -40,10 +40,6 @@ class Kubernetes:
         self._client = client
         self._settings = settings
 
-    def close(self) -> None:
-        """End all requests. May be called twice."""
-        self._client.close()
-
     def check(self, app: ServiceId, found: Mapping[str, Any], snapshot: Snapshot, /) -> list[str]:
         """Return warnings. Raises `Rejected` where the document, what is published already, or the cluster
         stands against it; nothing is changed."""
@@ -119,14 +115,6 @@ class Kubernetes:
                 refuse_a_check_that_live_pods_fail(made, there.value, serving)
         cluster.apply_service(manifests.service(made), there, fence)
 
-    def scale_away(self, app: ServiceId, version: VersionRecord, fence: Fence, /) -> bool:
-        """Have the version's pods ended; return whether none is left."""
-        cluster = self._of(app)
-        there = cluster.own_deployment(version.number)
-        if there is not None and there.value.replicas:
-            cluster.hold_deployment(there, fence, 0)
-        return not cluster.pods(version.number)
-
     def remove(self, app: ServiceId, version: VersionRecord, fence: Fence, /) -> bool:
         """Have the version's Deployment deleted; return whether nothing of it is left. What somebody else made
         is left alone."""
@@ -140,17 +128,12 @@ class Kubernetes:
             cluster.delete_deployment(there, fence)
         return False
 
-    def unpublish(self, app: ServiceId, fence: Fence, /) -> None:
-        """Have the Service deleted, so that the publisher takes the app out of etcd."""
+    def remove_app(self, app: ServiceId, fence: Fence, /) -> bool:
+        """Have all of the app deleted; return whether nothing of it is left."""
         cluster = self._of(app)
         service = cluster.service()
         if service is not None and manifests.is_ours(service.value.labels, app.name):
             cluster.delete_service(service, fence)
-
-    def remove_app(self, app: ServiceId, fence: Fence, /) -> bool:
-        """Have all of the app deleted; return whether nothing of it is left."""
-        self.unpublish(app, fence)
-        cluster = self._of(app)
         there = cluster.deployments()
         for found in there:
             if not found.value.deleting:

@@ -58,9 +58,7 @@ class Late:
 
 ACTS: dict[str, Callable[[Kubernetes, VersionRecord, Fence], object]] = {
     "remove": lambda provider, version, fence: provider.remove(CART, version, fence),
-    "scale away": lambda provider, version, fence: provider.scale_away(CART, version, fence),
     "publish": lambda provider, version, fence: provider.publish(CART, version, fence),
-    "unpublish": lambda provider, _, fence: provider.unpublish(CART, fence),
     "remove app": lambda provider, _, fence: provider.remove_app(CART, fence),
 }
 

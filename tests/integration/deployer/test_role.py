@@ -51,7 +51,8 @@ def test_the_rights_are_enough_and_none_is_left_over(
     fake.logs["cart:2"] = "no database\n"
     assert "cart: no database" in opened(provider.gate(CART, two)).log
     provider.image(CART, one)
-    wait_until("the pods to end", partial(provider.scale_away, CART, one, ALONE))
+    fake.patch("Deployment", "shop", "cart-1", {"spec": {"replicas": 0}})
+    provider.provision(CART, one, ALONE)
     wait_until("version 2 to go", partial(provider.remove, CART, two, ALONE))
     wait_until("all to go", partial(provider.remove_app, CART, ALONE))
     assert asked_for(fake, namespace="shop") == rights()
