@@ -12,6 +12,7 @@ from lbsync.agent.generations.read import parsed
 from lbsync.agent.generations.store import Store
 from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.haproxycfg.config import Config, Parser
+from lbsync.decoders import decode
 from lbsync.schema.confirming import Confirmations
 from lbsync.settings import Settings
 
@@ -150,7 +151,7 @@ class RemovalHold:
         """Return what the last agent noted; after a reboot its time starts again."""
         found = self._control.get("held")
         try:
-            note = msgspec.json.decode(found.value, type=_Note) if found is not None else None
+            note = decode(found.value, _Note) if found is not None else None
         except msgspec.DecodeError:
             return None
         if note is not None and note.boot != boot.boot_id():

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from lbsync.decoders import decode
 from lbsync.model.records import ConfirmationRecord
 from lbsync.model.snapshot import Item
 
@@ -69,6 +70,6 @@ def confirmations(items: Mapping[str, Item]) -> Confirmations:
 
 def _read(item: Item) -> ConfirmationRecord | None:
     try:
-        return msgspec.json.decode(item.value, type=ConfirmationRecord)
+        return decode(item.value, ConfirmationRecord)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

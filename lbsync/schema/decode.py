@@ -1,11 +1,11 @@
 """Bytes to records: strict, key by key, with one sentence for what is wrong."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 
+from lbsync.decoders import decoder
 from lbsync.errors import BadKey
 from lbsync.model.record import Record
 from lbsync.model.records import EndpointsRecord, GlobalRecord, RouteRecord, ServiceRecord
@@ -33,11 +33,6 @@ def _encode_value(value: object) -> object:
     if isinstance(value, str):
         return str.__str__(value)
     return str(value)
-
-
-@cache
-def _decoder(kind: type[Record]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, dec_hook=_parse_value)
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_value)
@@ -68,7 +63,7 @@ def _read(kind: type[R], value: bytes, *, explain: bool) -> R:
     if len(value) > MAX_VALUE:
         raise Unreadable(f"the value has {len(value)} bytes; at most {MAX_VALUE} are read")
     try:
-        record: R = _decoder(kind).decode(value)
+        record: R = decoder(kind, _parse_value).decode(value)
     except msgspec.ValidationError as error:
         if not explain:
             raise Unreadable(UNEXPLAINED) from error

@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from lbsync.decoders import decode
+
 T = TypeVar("T")
 
 MAX_DEPTH = 100
@@ -56,7 +58,7 @@ def total(read: Callable[[], T]) -> T:
 
 def record(value: bytes, kind: type[T]) -> T:
     """Return the value as `kind`. Raises `Unreadable`."""
-    return total(lambda: msgspec.json.decode(value, type=kind))
+    return total(lambda: decode(value, kind))
 
 
 def bounded(found: T) -> T:

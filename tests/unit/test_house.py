@@ -88,6 +88,14 @@ def test_an_import_inside_a_function_says_why_and_hides_no_cycle() -> None:
     assert wrong == []
 
 
+def test_one_place_asks_msgspec_for_values_of_a_type() -> None:
+    """Two threads that use a class for the first time at once kill the process; settings hold no class of msgspec's."""
+    allowed = {"lbsync/decoders.py", "lbsync/settings/convert.py"}
+    typed = re.compile(r"msgspec\.convert\(|json\.Decoder\(|json\.decode\([^\n]*\btype=")
+    found = {name(path) for path in modules("lbsync") if typed.search(path.read_text())}
+    assert found == allowed
+
+
 def test_the_version_is_the_newest_heading_of_the_changelog() -> None:
     heading = re.search(r"^## \[?([0-9][^ \]]*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert heading

@@ -20,6 +20,7 @@ from lbsync.agent.desired.decode import Entries, Entry, differing, read_entry
 from lbsync.agent.desired.raw_layout import Raw
 from lbsync.agent.guard.row import SavedReach
 from lbsync.agent.guard.window import Window
+from lbsync.decoders import decode
 from lbsync.errors import LbsyncError
 from lbsync.model.snapshot import Item
 
@@ -160,7 +161,7 @@ class AcceptedStore:
         with contextlib.suppress(sqlite3.Error), closing(_open(self._path)) as db:
             for name, of, value in db.execute("SELECT * FROM reached"):
                 with contextlib.suppress(msgspec.DecodeError):
-                    saved = msgspec.json.decode(value, type=SavedReach)
+                    saved = decode(value, SavedReach)
                     found[of == boot.boot_id()][name] = saved
         window.restore(found[True], boot.now(), same_clock=True)
         window.restore(found[False], boot.now(), same_clock=False)

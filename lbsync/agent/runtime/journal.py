@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync.atomic import replace_file
+from lbsync.decoders import decode
 from lbsync.schema import reading
 
 Touch = tuple[str, str, str]
@@ -68,7 +69,7 @@ class Journal:
 
 def _touch(line: bytes) -> Touch:
     """Raises `reading.Unreadable`."""
-    found: Touch = reading.total(lambda: msgspec.json.decode(line, type=Touch))
+    found: Touch = reading.total(lambda: decode(line, Touch))  # type: ignore[arg-type]
     return found
 
 

@@ -15,6 +15,7 @@ from lbsync.cli.context import settings_of
 from lbsync.cli.deploy import following
 from lbsync.cli.deploy.desk import Desk
 from lbsync.cli.terminal import Terminal
+from lbsync.decoders import decode
 from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.model.deploying import DeploymentRecord, EventRecord, Phase, VersionRecord
 from lbsync.schema.keys import ServiceId
@@ -150,7 +151,7 @@ class _Followed:
         if kind != "event" or not name.isdecimal():
             return
         self._last = int(name)
-        found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+        found: dict[str, Any] = decode(text, dict[str, Any])
         told = {field: found[field] for field in ("at", "phase", "text", "by")}
         self._terminal.line(following.event_line(EventRecord(**told)))
         self._terminal.flush()

@@ -7,6 +7,7 @@ load balancer) may answer with anything else, so the HTTP status alone must be e
 
 import msgspec
 
+from lbsync.decoders import decode
 from lbsync.errors import Conflict, LbsyncError, Rejected, Unavailable
 
 LONGEST_WAIT = 60.0
@@ -94,7 +95,7 @@ class NotFound(Rejected):
 def parse_status(body: bytes) -> Status:
     """Read a `Status`; what is none becomes one whose message is the body's beginning."""
     try:
-        return msgspec.json.decode(body, type=Status)
+        return decode(body, Status)
     except UNREADABLE:
         text = " ".join(body[:500].decode("utf-8", "replace").split())
         return Status(message=text[:200] or "no explanation")

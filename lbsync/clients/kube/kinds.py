@@ -9,6 +9,7 @@ import msgspec
 from lbsync import kube_objects as objects
 from lbsync.clients.kube import project, wire
 from lbsync.clients.kube.errors import UNREADABLE, ApiUnavailable
+from lbsync.decoders import decode
 from lbsync.errors import Rejected
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class Kind(Generic[T]):
     def page(self, body: bytes, what: str) -> Page[T]:
         """Read one page of a list. Raises `ApiUnavailable` when it is none."""
         try:
-            page = msgspec.json.decode(body, type=_Page[self._wire])  # type: ignore[name-defined]
+            page = decode(body, _Page[self._wire])  # type: ignore[name-defined]
             entries = [self._entry(wired) for wired in page.items or ()]
         except msgspec.ValidationError:
             return self._page_with_faults(body, what)
@@ -100,7 +101,7 @@ class Kind(Generic[T]):
     def _page_with_faults(self, body: bytes, what: str) -> Page[T]:
         """Read item by item, so that one strange object does not hide all the others."""
         try:
-            page = msgspec.json.decode(body, type=_RawPage)
+            page = decode(body, _RawPage)
         except UNREADABLE as error:
             raise ApiUnavailable(f"{what}: the answer is no list: {error}") from error
         entries = [self.read(raw) for raw in page.items or ()]
@@ -115,13 +116,13 @@ class Kind(Generic[T]):
     def read(self, raw: bytes | msgspec.Raw) -> Entry[T]:
         """Read one object. Raises `Rejected` when it has not even a name."""
         try:
-            return self._entry(msgspec.json.decode(raw, type=self._wire))
+            return self._entry(decode(raw, self._wire))
         except UNREADABLE as error:
             return self._without_value(raw, str(error))
 
     def _without_value(self, raw: bytes | msgspec.Raw, problem: str) -> Entry[T]:
         try:
-            meta = msgspec.json.decode(raw, type=_Named).metadata
+            meta = decode(raw, _Named).metadata
         except UNREADABLE as error:
             raise Rejected(f"{self.name}: an object without a name: {error}") from error
         return Entry((meta.namespace or "", meta.name), meta.version or "", None, problem)

@@ -17,6 +17,7 @@ from lbsync.clients.kube.errors import (
 )
 from lbsync.clients.kube.kinds import Entry, Kind
 from lbsync.clients.kube.plain import plain
+from lbsync.decoders import decode
 
 T = TypeVar("T")
 _CHUNK = 1 << 16
@@ -98,9 +99,9 @@ class WatchStream(Generic[T]):
 
     def _event(self, line: bytes) -> Event[T]:
         try:
-            envelope = msgspec.json.decode(line, type=_Envelope)
+            envelope = decode(line, _Envelope)
             if envelope.type == "BOOKMARK":
-                mark = msgspec.json.decode(envelope.object, type=_Bookmark)
+                mark = decode(envelope.object, _Bookmark)
                 return Event("BOOKMARK", mark.metadata.version, None)
         except UNREADABLE as error:
             raise StreamFaulty(f"{self._what}: not an event: {error}") from error

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from lbsync.clients.files.contents import parse_yaml
+from lbsync.decoders import convert
 from lbsync.deployer.kubernetes.pod_template import PodTemplate, wrong_with_template
 from lbsync.errors import Rejected
 from lbsync.model.deploying import Strategy
@@ -191,7 +192,7 @@ def _without(raw: dict[str, Any], wrong: set[str]) -> dict[str, Any]:
 
 def _converted(raw: object) -> App:
     try:
-        return msgspec.convert(raw, App, dec_hook=lambda kind, value: kind.parse(value))
+        return convert(raw, App, lambda kind, value: kind.parse(value))
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         # `sentences` has found nothing: whatever this is, it is told in msgspec's words.
         raise AppRefused([f"it does not fit: {error}"]) from error

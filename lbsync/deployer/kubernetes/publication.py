@@ -3,6 +3,7 @@
 import msgspec
 
 from lbsync.clients.kube import project, wire
+from lbsync.decoders import convert
 from lbsync.deployer.kubernetes import manifests
 from lbsync.deployer.kubernetes.document import App
 from lbsync.errors import Rejected
@@ -23,7 +24,7 @@ def published(app: App) -> ServiceRecord:
     """
     made = manifests.service(app)
     made["metadata"] |= {"uid": _UID, "creationTimestamp": "1970-01-01T00:00:00Z"}
-    seen = project.service(msgspec.convert(made, wire.Service))
+    seen = project.service(convert(made, wire.Service))
     # Nothing of what a record says but its source depends on the publisher's own settings.
     options = options_of(Publisher(), Claims())
     found = translate(seen, (), NodePool(), options=options)

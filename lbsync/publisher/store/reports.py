@@ -2,6 +2,7 @@
 
 import msgspec
 
+from lbsync.decoders import decode
 from lbsync.errors import BadKey
 from lbsync.model.publishing import ReportRecord
 from lbsync.publisher.store.diff import Change
@@ -36,7 +37,7 @@ def news(found: Change) -> tuple[Said, ...]:
     """Return what a change says that was not said before."""
     if found.after is None:
         return ()
-    now = msgspec.json.decode(found.after, type=ReportRecord)
+    now = decode(found.after, ReportRecord)
     before = stored(found.before)
     known = set(before.sentences) if before is not None else set()
     fresh = (sentence for sentence in now.sentences if sentence not in known)

@@ -212,10 +212,11 @@ def test_a_switch_that_nobody_waits_for_is_carried_out_by_a_server(site: Site) -
 
 def test_a_balancer_that_does_not_verify_a_switch_in_time_has_it_go_back(site: Site) -> None:
     app = site.service("lagging")
-    flags = ("--steps", "10", "--pause", "1s", "--converge-timeout", "3s", "--watch", "0")
+    flags = ("--steps", "10", "--manual", "--converge-timeout", "5s", "--watch", "0")
     process = site.switch(app, *flags)
-    site.wait_for(app, "switching")
+    wait_until("the first step to be verified", lambda: site.newest(app).step_at, timeout=30)
     site.balancers[1].is_frozen = True
+    site.command(app, "promote")
     site.wait_for(app, "reverting")
     began = time.monotonic()
     assert site.groups(app) == {"blue": 100}

@@ -17,6 +17,7 @@ from lbsync.clients import programs
 from lbsync.clients.kube.auth.access import Access, Certificate
 from lbsync.clients.kube.auth.files import Content
 from lbsync.clients.kube.errors import UNREADABLE
+from lbsync.decoders import decode
 from lbsync.errors import Unavailable
 
 VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
@@ -151,7 +152,7 @@ class ExecPlugin:
     def _read(self, stdout: str) -> Access:
         name = f"credential plugin {self._argv[0]}"
         try:
-            answer = msgspec.json.decode(stdout, type=_ExecCredential)
+            answer = decode(stdout, _ExecCredential)
         except UNREADABLE as error:
             # The answer itself may hold a secret: only what is wrong with it is told.
             raise Unavailable(f"{name}: printed no ExecCredential: {error}") from error

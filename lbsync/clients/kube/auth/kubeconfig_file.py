@@ -13,6 +13,7 @@ import yaml
 from msgspec import field
 
 from lbsync.clients.kube.auth.exec_plugin import Exec
+from lbsync.decoders import convert
 from lbsync.errors import SettingsError
 
 
@@ -103,7 +104,7 @@ def read_all(paths: Sequence[Path]) -> Files:
                 [f"kubeconfig {path}: cannot be read ({error.strerror})"]
             ) from error
         try:
-            files.append((path, msgspec.convert(yaml.safe_load(text) or {}, File)))
+            files.append((path, convert(yaml.safe_load(text) or {}, File)))
         except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
             told = " ".join(str(error).split())
             raise SettingsError([f"kubeconfig {path}: is no kubeconfig: {told}"]) from error
