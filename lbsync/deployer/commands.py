@@ -81,7 +81,7 @@ def _promote(record: DeploymentRecord, _by: str, now: float) -> tuple[Deployment
 
 
 def _abandon(record: DeploymentRecord, by: str) -> tuple[DeploymentRecord, str]:
-    if record.phase != "reverting":
+    if record.phase != "reverting" and not (record.is_removal and record.phase == "drained"):
         raise Rejected(
             f"deployment {record.id} is not on its way back: it is {record.phase}; 'lbsync deploy cancel' puts "
             "everything back first"

@@ -117,6 +117,9 @@ def _converged(record: DeploymentRecord, seen: Observed, now: float) -> Decision
 
 def _drained(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
     """Have everything removed. From here there is no way back."""
+    if record.abandoned:
+        reason = f"abandoned by {record.abandoned} while it waited for {record.waits or 'its end'}"
+        return to(record, "failed", now, reason, reason=reason, ended_at=moment(now))
     if "remove app" not in seen.done:
         waits = seen.failed_act or "its Service, Deployments and pods to be removed"
         return Decision(record, act="remove app", waits=waits)

@@ -125,6 +125,16 @@ def test_it_is_cancelled_until_its_pods_go(phase: str) -> None:
         commands.apply(closed("drained"), "cancel", "ben", NOW)
 
 
+def test_one_whose_end_never_comes_is_abandoned_and_can_be_removed_once_more() -> None:
+    stuck = closed("drained", waits="a publisher to take it out of etcd")
+    record, _ = commands.apply(stuck, "abandon", "ben", NOW)
+    end = then(record, seen(done=DONE))
+    assert (end.record.phase, end.drops_route) == ("failed", False)
+    assert end.record.reason == (
+        "abandoned by ben while it waited for a publisher to take it out of etcd"
+    )
+
+
 def test_one_that_has_not_begun_is_cancelled_without_a_trace() -> None:
     record, _ = commands.apply(begun(), "cancel", "ben", NOW)
     back = then(record, seen(OPEN))
