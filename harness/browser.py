@@ -77,9 +77,9 @@ class Browser:
         """Type into an element."""
         self._call("POST", f"{self._session}/element/{self._find(selector)}/value", {"text": text})
 
-    def press(self, key: str) -> None:
-        """Press one key, wherever the focus is."""
-        keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+    def press(self, key: str, times: int = 1) -> None:
+        """Press one key so many times, wherever the focus is."""
+        keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")] * times
         actions = [{"type": "key", "id": "keyboard", "actions": keys}]
         self._call("POST", f"{self._session}/actions", {"actions": actions})
 

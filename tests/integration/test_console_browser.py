@@ -42,6 +42,22 @@ for (const element of document.querySelectorAll("body *")) {
 }
 return found;
 """
+#: Notes what gets the focus; returns how much there is to get it.
+WALK = """
+const usable = "a[href], button, input:not([type=hidden]), select, summary, [tabindex='0']";
+window.usable = [...document.querySelectorAll(usable)].filter(e => !e.disabled && e.checkVisibility());
+window.walked = [];
+document.activeElement?.blur();
+document.addEventListener("focusin", event => { const style = getComputedStyle(event.target);
+  window.walked.push([event.target, style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2]); });
+return window.usable.length;
+"""
+#: What was passed over, came in another order, or does not show that it has the focus.
+WALKED = """
+const name = e => e.outerHTML.slice(0, 80);
+const found = window.usable.flatMap((e, n) => window.walked[n]?.[0] === e ? [] : [`not next: ${name(e)}`]);
+return [...found, ...window.walked.filter(([, seen]) => !seen).map(([e]) => `not seen to have the focus: ${name(e)}`)];
+"""
 WIDER = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FOREIGN = """
 return performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith(location.origin + "/"))
@@ -186,6 +202,20 @@ def test_everything_is_reached_by_the_keyboard(browser: Browser, console: Consol
     assert browser.run("return document.activeElement.id") == "main"
 
 
+def test_every_page_is_walked_by_the_keyboard_in_its_order(
+    browser: Browser, console: ConsoleProcess
+) -> None:
+    """Each thing that can be used gets the focus in turn, and shows that it has it."""
+    browser.resize(1280, 800)
+    wrong = []
+    for path in PATHS:
+        browser.open(f"{console.url}{path}")
+        count = browser.run(WALK)
+        browser.press("\ue004", count)  # Tab (WebDriver, 17.4.2)
+        wrong += [(path, said) for said in browser.run(WALKED)]
+    assert wrong == []
+
+
 def test_pages_work_without_javascript(browser: Browser, console: ConsoleProcess) -> None:
     browser.command("Emulation.setScriptExecutionDisabled", value=True)
     try:
@@ -210,7 +240,8 @@ def test_a_deployment_is_live_and_told_to_pause_by_who_may(
     assert "Fleet" not in browser.text("nav")
     browser.click(f'a[href$="/{UNDER_WAY}/pause"]')
     browser.wait_for_text("until somebody resumes it")
-    browser.click("form.deed button")
+    browser.run("document.querySelector('form.deed button').focus()")
+    browser.press("\ue007")  # Enter
     browser.wait_for_text("paused", "h1")
     browser.wait_for_text("by token dora from 127.0.0.1", ".events")
     browser.wait_for_text("live", "#live")

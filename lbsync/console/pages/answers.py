@@ -11,6 +11,7 @@ from litestar.types import Send
 
 from lbsync.console.context import EVERYBODY, AnyRequest, Context, context_of, visitor_of
 from lbsync.console.health_watch import EVERYTHING
+from lbsync.console.pages.resources import until_known
 from lbsync.console.pages.streams import HEARTBEAT, LONGEST_S, event, news, streamed, tell
 from lbsync.console.pages.table import PAGES, Page, Question
 from lbsync.console.problem import RequestProblem
@@ -117,6 +118,10 @@ def _whole(page: Page) -> BaseRouteHandler:
     )  # fmt: skip
     async def show(request: AnyRequest) -> Response[bytes]:
         asked = _Asked.of(page, request)
+        if "deployment" in asked.parts:
+            await until_known(
+                request, f"{asked.parts['ns']}/{asked.parts['name']}", asked.parts["deployment"]
+            )
         main = await asked.content()
         path = request.scope["path"]
         live = f"/live{path}?{urlencode(asked.query)}" if asked.query else f"/live{path}"

@@ -33,6 +33,7 @@ from lbsync.console.pages.resources import (
     problems,
     resource,
     there,
+    until_known,
 )
 from lbsync.console.pages.streams import HEARTBEAT, LONGEST_S, event, news, streamed, tell
 from lbsync.console.security.gate import Visitor
@@ -112,6 +113,7 @@ async def deployment(
     request: AnyRequest, ns: FromPath[str], name: FromPath[str], deployment: FromPath[str]
 ) -> Response[DeploymentView]:
     """Return how far a deployment is. Its ETag can be given as `If-Match` with what is asked of it."""
+    await until_known(request, f"{ns}/{name}", deployment)
     known = await deployments_of(request)
     found = deployment_view(known, f"{ns}/{name}", deployment)
     if found is None:
@@ -139,6 +141,7 @@ async def events(
     """Return events after one of them. With `Accept: text/event-stream` they are sent as they happen, each an
     event `event` with the number as its id, so that a client that comes again is told the rest; `end` is the last."""
     name = f"{ns}/{name}"
+    await until_known(request, name, deployment)
     context, known = context_of(request), await deployments_of(request)
     found = events_view(known, name, deployment, after, limit)
     if found is None:

@@ -20,7 +20,13 @@ from lbsync.console.pages.deploying import (
     order_removal,
     read_order,
 )
-from lbsync.console.pages.resources import deployments_of, no_app, no_deployment, there
+from lbsync.console.pages.resources import (
+    deployments_of,
+    no_app,
+    no_deployment,
+    there,
+    until_known,
+)
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import Rendered
 from lbsync.errors import Rejected
@@ -260,6 +266,7 @@ async def _app(request: AnyRequest, name: str) -> AppView:
 
 
 async def _deployment(request: AnyRequest, app: str, name: str) -> DeploymentView:
+    await until_known(request, app, name)
     found = deployment_view(await deployments_of(request), app, name)
     if found is None:
         raise no_deployment(app, name)

@@ -1,6 +1,8 @@
 """What all resources of the API have in common: problems as they are documented, and ETags (RFC 9110, 8.8.3)."""
 
+import asyncio
 import hashlib
+import time
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -13,8 +15,10 @@ from lbsync.console.context import AnyRequest, context_of
 from lbsync.console.facts.deployments import Deployments
 from lbsync.console.problem import Document, Problem, RequestProblem
 from lbsync.schema.deploying import is_id
+from lbsync.schema.keys import ServiceId
 
 T = TypeVar("T")
+_CATCH_UP_S = 5.0
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
@@ -77,6 +81,27 @@ def expected(request: AnyRequest, tag: str) -> None:
 async def deployments_of(request: AnyRequest) -> Deployments:
     """Return what deployers keep. Raises `RequestProblem` where it was never read."""
     return there(await context_of(request).board.shown())
+
+
+async def until_known(request: AnyRequest, app: str, deployment: str) -> None:
+    """Wait, for a few seconds at most, until a deployment that is in etcd is shown here, too: who has begun it, here or
+    at another console, looks at it before the watch has told of it. Raises `Unavailable`."""
+    context = context_of(request)
+    board, known = context.board, context.board.deployments()
+    if known is None or known.deployment(app, deployment) is not None or not is_id(deployment):
+        return
+    try:
+        name = ServiceId.parse(app)
+    except ValueError:
+        return
+    if not await asyncio.to_thread(context.deploying.revision, name, deployment):
+        return
+    deadline = time.monotonic() + _CATCH_UP_S
+    while (left := deadline - time.monotonic()) > 0:
+        since, known = board.news_count, board.deployments()
+        if known is not None and known.deployment(app, deployment) is not None:
+            return
+        await board.wait(since, left, at_once=True)
 
 
 def there(shown: Shown) -> Deployments:
