@@ -17,6 +17,8 @@ import pytest
 import yaml
 
 from harness import haproxy
+from lbsync.agent.desired.states import RenderedState
+from lbsync.agent.runtime.deltas.service_delta import lines
 from lbsync.cli.configuration.plan import make_plan, texts
 from lbsync.clients.haproxy.binary import has_quic
 from lbsync.model.rendered import Rendered
@@ -31,6 +33,10 @@ WRITE = os.environ.get("LBSYNC_GOLDEN") == "write"
 
 def rendered(case: str, workshop: Path, program: str = "") -> Rendered:
     """What is made of a case for `program`; left out: for the release that the case is about."""
+    return planned(case, workshop, program).rendered
+
+
+def planned(case: str, workshop: Path, program: str = "") -> RenderedState:
     settings_file = HERE / f"{case}.toml"
     config = None
     if settings_file.exists():
@@ -43,7 +49,7 @@ def rendered(case: str, workshop: Path, program: str = "") -> Rendered:
         flags["proxy.http3"] = "false"
     plan = make_plan(load(config, flags=flags, environ={}), a_snapshot(values))
     assert [problem.reason for problem in plan.desired.problems] == []
-    return plan.rendered
+    return plan
 
 
 def shown(made: Rendered, plain: Rendered) -> str:
@@ -100,6 +106,19 @@ def test_the_configuration_is_the_one_written_down(case: str, workshop: Path) ->
     if WRITE:
         expected.write_text(now)
     assert now == expected.read_text(), "intended? then: make golden"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_lines_that_the_fast_path_makes_are_those_that_are_printed(
+    case: str, workshop: Path
+) -> None:
+    plan = planned(case, workshop)
+    files = texts(plan.rendered)
+    made = [lines(service) for service in plan.desired.services]
+    for path in made[0] if made else ():
+        printed = [line.partition(" ") for line in files[path].decode().splitlines()]
+        found = [pair for each in made for pair in each[path]]
+        assert sorted(found) == sorted((key, value) for key, _, value in printed), path
 
 
 @pytest.mark.parametrize("version", haproxy.branches())
