@@ -37,6 +37,7 @@ class Cart:
                 "services/shop/cart": {
                     "mode": "http", "hosts": [SITE],
                     "check": {"path": "/health", "interval": "100ms", "fall": 2},
+                    "preview": {"networks": ["127.0.0.0/8"]},
                 },
                 "routes/shop/cart": {"groups": {"blue": 100}},
                 **{f"endpoints/shop/cart/{n}": servers(web) for n, web in self.web.items()},
@@ -165,6 +166,26 @@ def test_a_version_that_never_comes_up_gets_no_request(cart: Cart) -> None:
     assert ended.returncode == Exit.DEPLOYMENT_FAILED
     assert "0 of 2 staged; lb-1: green is DOWN (L7STS" in ended.stdout
     assert cart.web["green"].requests["/"] == 0
+
+
+def test_a_version_is_seen_before_it_has_traffic_and_waits_for_somebody_to_say_so(
+    cart: Cart,
+) -> None:
+    end = cart.aside("switch", "shop/cart", "green", "--preview", *AT_ONCE)
+
+    def waits_for_somebody() -> bool:
+        record = cart.record()
+        return record is not None and record.waits.startswith("somebody to look at green")
+
+    wait_until("it to be staged", waits_for_somebody, timeout=60)
+    for stack in cart.stacks:
+        assert stack.get(SITE, headers={"X-Lbsync-Group": "green"}).body == "green"
+    assert all(cart.answers("blue"))
+    promoted = cart.run("deploy", "promote", "shop/cart")
+    assert promoted.returncode == 0, promoted.stderr
+    ended = end()
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert all(cart.answers("green"))
 
 
 def test_of_two_commands_at_once_one_wins_and_the_other_says_who_has_it(cart: Cart) -> None:
