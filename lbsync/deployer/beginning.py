@@ -52,7 +52,7 @@ def switch(
     if strategy.preview and not _has_preview(page):
         raise Rejected(
             f"{app}: services/{app} has no preview, so nobody could see {group} before it has traffic; write one "
-            "(docs/etcd-contract.md), or begin without --preview"
+            "(docs/etcd-contract.md), or take preview out of the strategy"
         )
     version = VersionRecord(group, deployment=begun.id)
     record = first(begun, "groups", "switch", version, strategy)

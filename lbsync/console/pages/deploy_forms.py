@@ -227,8 +227,9 @@ def _order(form: dict[str, str]) -> dict[str, object]:
         if not all(step.isascii() and step.isdecimal() and len(step) < 4 for step in steps):
             raise Rejected("the steps are no numbers: write percent of the traffic, as in 10, 50")
         strategy["steps"] = list(map(int, steps))
-    if form.get("manual"):
-        strategy["manual"] = True
+    for choice in ("manual", "preview"):
+        if form.get(choice):
+            strategy[choice] = True
     if watch := form.get("watch", "").strip():
         strategy["watch"] = watch
     if strategy:

@@ -501,6 +501,7 @@ def test_buttons_are_for_who_may_press_them(busy: ConsoleClient) -> None:
         ({"group": "green", "steps": "ten"}, "write percent of the traffic, as in 10, 50"),
         ({"group": "green", "steps": "50 10"}, "strategy.steps"),
         ({"group": "green", "watch": "soon"}, "&#39;soon&#39; is no duration"),
+        ({"group": "green", "preview": "yes"}, "services/shop/cart has no preview"),
         ({"steps": ""}, "there is none of them"),
     ],
 )
