@@ -58,11 +58,24 @@ def run(
 
     Raises `Unavailable` when the program cannot be started or does not end in time.
     """
-    started = time.monotonic()
+    return start(argv, env=env, takes_input=bool(input), cwd=cwd).outcome(timeout, input)
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    takes_input: bool = False,
+    cwd: str = "/",
+) -> "Running":
+    """Start a program beside which something else can be done; the arguments are those of `run`.
+
+    Raises `Unavailable` when it cannot be started.
+    """
     try:
         process = subprocess.Popen(
             list(argv),
-            stdin=subprocess.PIPE if input else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
@@ -71,22 +84,43 @@ def run(
         )
     except (OSError, ValueError) as error:
         raise Unavailable(f"{argv[0]}: cannot be started: {error}") from error
-    with process:
-        output = _Output(process)
-        if not output.pump(input, started + timeout):
-            _end_group(process)
-            output.pump(b"", time.monotonic())
-            said = output.text(process.stderr).strip()[-500:]
-            detail = f"; it said: {said}" if said else ""
-            raise Unavailable(
-                f"{shlex.join(argv)}: did not end within {timeout:g} s and was killed{detail}"
+    return Running(argv, process)
+
+
+class Running:
+    """A program at work. Whoever started it asks for its `outcome`, or ends it."""
+
+    def __init__(self, argv: Sequence[str], process: subprocess.Popen[bytes]) -> None:
+        """Use `start`."""
+        self._argv = argv
+        self._process = process
+        self._started = time.monotonic()
+        self.pid = process.pid
+
+    def outcome(self, timeout: float, input: bytes = b"") -> Outcome:
+        """Wait at most `timeout` seconds from now for its end; see `run`. Once only."""
+        with self._process as process:
+            output = _Output(process)
+            if not output.pump(input, time.monotonic() + timeout):
+                _end_group(process)
+                output.pump(b"", time.monotonic())
+                said = output.text(process.stderr).strip()[-500:]
+                detail = f"; it said: {said}" if said else ""
+                raise Unavailable(
+                    f"{shlex.join(self._argv)}: did not end within {timeout:g} s and was killed{detail}"
+                )
+            return Outcome(
+                process.returncode,
+                output.text(process.stdout),
+                output.text(process.stderr),
+                time.monotonic() - self._started,
             )
-        return Outcome(
-            process.returncode,
-            output.text(process.stdout),
-            output.text(process.stderr),
-            time.monotonic() - started,
-        )
+
+    def end(self) -> None:
+        """End it at once with its children, if its outcome was not asked for: nobody wants it any more."""
+        if self._process.returncode is None:
+            with self._process as process, contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def at_terminal(argv: Sequence[str]) -> int:

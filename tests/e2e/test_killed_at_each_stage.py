@@ -13,7 +13,7 @@ from harness.stack import Stack, servers
 #: after it. In the order of a pass.
 STAGES = [
     "lbsync.agent.generations.store:Store.stage",
-    "lbsync.clients.haproxy.binary:check",
+    "lbsync.clients.haproxy.binary:RunningCheck.verdict",
     "lbsync.agent.runtime.execute:Executor.run",
     "lbsync.agent.generations.store:Store.make_live",
     "lbsync.agent.apply.reload:Reloader._request",

@@ -61,6 +61,20 @@ def test_a_program_that_ignores_the_polite_signal_is_killed() -> None:
         programs.run(python(code), 1.0)
 
 
+def test_a_program_that_runs_beside_other_work_tells_its_outcome_when_it_is_asked() -> None:
+    running = programs.start(["sh", "-c", "echo out; exit 3"])
+    wait_until("its end", lambda: not _alive(running.pid), timeout=20)
+    outcome = running.outcome(20)
+    assert (outcome.rc, outcome.stdout) == (3, "out\n")
+    running.end()  # too late to change anything
+
+
+def test_a_program_whose_outcome_nobody_wants_any_more_is_ended() -> None:
+    running = programs.start(["sleep", "987"])
+    running.end()
+    assert not psutil.pid_exists(running.pid)
+
+
 def test_a_daemon_left_behind_on_purpose_holds_nobody_up() -> None:
     began = time.monotonic()
     outcome = programs.run(["sh", "-c", "sleep 60 & echo $!"], 60)

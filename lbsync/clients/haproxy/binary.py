@@ -74,19 +74,38 @@ def has_quic(binary: str) -> bool:
     return "+QUIC" in features and "+QUIC_OPENSSL_COMPAT" not in features
 
 
-def check(binary: str, config: Path, timeout: float) -> Check:
-    """Let `haproxy -c` judge a configuration file where it stands.
+def begin_check(binary: str, config: Path) -> "RunningCheck":
+    """Let `haproxy -c` begin to judge a configuration file where it stands.
 
-    Accepted is exit code 0 *and* no `[ALERT]`: some releases print an alert and still exit 0
-    (3.4.0, invalid backend name; measured). A file without any listener exits 2 without an alert.
-    `timeout` is in seconds. Raises `Unavailable` when the program is missing or too slow.
+    Something else can be done beside it. Raises `Unavailable` when the program is missing.
     """
-    outcome = programs.run([binary, "-c", "-f", str(config)], timeout)
-    alerts = parse_alerts(outcome.said)
-    if outcome.rc != 0 and not alerts:
-        last = outcome.said.rsplit("\n", 1)[-1] or "it said nothing"
-        alerts = (Alert(str(config), 0, f"haproxy -c ended with {outcome.rc}: {last}"),)
-    return Check(alerts, parse_warnings(outcome.said), outcome.seconds)
+    return RunningCheck(programs.start([binary, "-c", "-f", str(config)]), config)
+
+
+class RunningCheck:
+    """A `haproxy -c` at work. Whoever began it asks for its `verdict`, or ends it."""
+
+    def __init__(self, running: programs.Running, config: Path) -> None:
+        """Use `begin_check`."""
+        self._running = running
+        self._config = config
+
+    def verdict(self, timeout: float) -> Check:
+        """Wait for it, at most `timeout` seconds from now. Once only. Raises `Unavailable` when it is too slow.
+
+        Accepted is exit code 0 *and* no `[ALERT]`: some releases print an alert and still exit 0
+        (3.4.0, invalid backend name; measured). A file without any listener exits 2 without an alert.
+        """
+        outcome = self._running.outcome(timeout)
+        alerts = parse_alerts(outcome.said)
+        if outcome.rc != 0 and not alerts:
+            last = outcome.said.rsplit("\n", 1)[-1] or "it said nothing"
+            alerts = (Alert(str(self._config), 0, f"haproxy -c ended with {outcome.rc}: {last}"),)
+        return Check(alerts, parse_warnings(outcome.said), outcome.seconds)
+
+    def end(self) -> None:
+        """End it, if it runs yet."""
+        self._running.end()
 
 
 def parse_alerts(output: str) -> tuple[Alert, ...]:

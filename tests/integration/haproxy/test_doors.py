@@ -31,7 +31,7 @@ def test_a_file_without_a_listener_is_refused_though_haproxy_raises_no_alert(
 ) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text("global\n")
-    verdict = haproxy_binary.check(binary, config, 10)
+    verdict = haproxy_binary.begin_check(binary, config).verdict(10)
     assert "no listener" in verdict.alerts[0].text
 
 

@@ -246,7 +246,7 @@ def test_every_word_that_haproxy_takes_for_a_new_server_needs_no_reload(beds: Be
         if "init-state down" in world.servers[row.backend][row.name].more:
             assert row.op_state == answers.OP_STOPPED, "down until its first good check"
     bed.write(world)
-    assert not binary.check(bed.program, bed.haproxy.config, 10).alerts
+    assert not binary.begin_check(bed.program, bed.haproxy.config).verdict(10).alerts
     listed = bed.ask("add server help").split("\n")[1:]
     experimental, behind_another = "ktls", "usesrc"
     for word in {*filter(None, listed)} - {experimental, behind_another}:
