@@ -260,7 +260,8 @@ class Deploying:
         begins = next_version.deploy(page, made, begun)
         provider = self._providers["kubernetes"]()
         document_of = begins.record.version.document
-        warnings = provider.check(app, document_of, self._source.snapshot())
+        coming = self._ledger.coming()
+        warnings = provider.check(app, document_of, self._source.snapshot(), coming)
         image = document_of.get("image", "a template of its own")
         return Planned(
             begins.record,

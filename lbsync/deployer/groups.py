@@ -26,7 +26,12 @@ class Groups:
     kind: Literal["groups"] = "groups"
 
     def check(
-        self, _app: ServiceId, _document: Mapping[str, Any], _snapshot: Snapshot, /
+        self,
+        _app: ServiceId,
+        _document: Mapping[str, Any],
+        _snapshot: Snapshot,
+        _coming: Mapping[ServiceId, Mapping[str, Any]] | None = None,
+        /,
     ) -> list[str]:
         """Return no warnings: there is no document."""
         return []

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -180,6 +181,18 @@ class Ledger:
     def wanted(self, app: ServiceId) -> AppRecord | None:
         """Return what is wanted of an app on Kubernetes; None: nobody wrote that. Raises `BadKey`, `Unavailable`."""
         return self._page_of(app, deploying.app_key(app)).wanted
+
+    def coming(self) -> dict[ServiceId, Mapping[str, Any]]:
+        """Return the documents of all apps that are being deployed now, as far as they can be read. Raises
+        `Unavailable`."""
+        items = self.store.read([], [deploying.APPS, deploying.VERSIONS]).items
+        wanted = deploying.readable(AppRecord, items, deploying.APPS)
+        versions = deploying.readable(VersionsRecord, items, deploying.VERSIONS)
+        return {
+            ServiceId.parse(name): record.document
+            for name, record in wanted.items()
+            if record.document and name in versions and versions[name].active
+        }
 
     def _page_of(self, app: ServiceId, key: str) -> Page:
         return Page(self.keys(app), self.store.read([key]))

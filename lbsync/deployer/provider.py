@@ -67,10 +67,15 @@ class Provider(Protocol):
         ...
 
     def check(
-        self, app: ServiceId, document: Mapping[str, Any], snapshot: Snapshot, /
+        self,
+        app: ServiceId,
+        document: Mapping[str, Any],
+        snapshot: Snapshot,
+        coming: Mapping[ServiceId, Mapping[str, Any]] | None = None,
+        /,
     ) -> list[str]:
         """Return warnings about a document. Raises `Rejected` where nothing can come of it: it is said before
-        anything begins."""
+        anything begins. `coming`: documents of apps that are being deployed, and may not be published yet."""
         ...
 
     def provision(

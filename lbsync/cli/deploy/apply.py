@@ -75,7 +75,8 @@ def apply(args: argparse.Namespace, desk: Desk) -> Exit:
     provider = desk.tools.providers["kubernetes"]()
     with source_opened(settings_of(args)) as source:
         snapshot = source.snapshot()
-    told = provider.check(app.id, beginning.record.version.document, snapshot)
+    wanted, coming = beginning.record.version.document, desk.ledger.coming()
+    told = provider.check(app.id, wanted, snapshot, coming)
     terminal = Terminal(sys.stderr)
     for warning in told:
         terminal.line(terminal.paint(f"warning: {warning}", "yellow"))

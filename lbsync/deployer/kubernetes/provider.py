@@ -13,7 +13,7 @@ from lbsync.deployer.kubernetes.changed_check import refuse_a_check_that_live_po
 from lbsync.deployer.kubernetes.cluster import AppCluster
 from lbsync.deployer.kubernetes.document import App
 from lbsync.deployer.kubernetes.gate import KubernetesGate
-from lbsync.deployer.kubernetes.publication import published
+from lbsync.deployer.kubernetes.publication import published, with_coming
 from lbsync.deployer.kubernetes.warnings import warnings
 from lbsync.deployer.provider import Fence
 from lbsync.errors import Conflict, Rejected, Unavailable
@@ -40,8 +40,15 @@ class Kubernetes:
         self._client = client
         self._settings = settings
 
-    def check(self, app: ServiceId, found: Mapping[str, Any], snapshot: Snapshot, /) -> list[str]:
-        """Return warnings. Raises `Rejected` where the document, what is published already, or the cluster
+    def check(
+        self,
+        app: ServiceId,
+        found: Mapping[str, Any],
+        snapshot: Snapshot,
+        coming: Mapping[ServiceId, Mapping[str, Any]] | None = None,
+        /,
+    ) -> list[str]:
+        """Return warnings. Raises `Rejected` where the document, what is published or about to be, or the cluster
         stands against it; nothing is changed."""
         made = document.from_plain(dict(found))
         if made.id != app:
@@ -49,7 +56,8 @@ class Kubernetes:
                 f"the document is of {made.id}, not of {app}; correct namespace and name"
             )
         told = warnings(made)
-        self._refuse_taken(made, snapshot)
+        others = {name: plain for name, plain in (coming or {}).items() if name != app}
+        self._refuse_taken(made, with_coming(snapshot, others))
         self._try(made)
         return told
 

@@ -1,16 +1,21 @@
 """What the publisher will make of an app's Service, found out before the Service is made. Pure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from lbsync.clients.kube import project, wire
 from lbsync.decoders import convert
-from lbsync.deployer.kubernetes import manifests
+from lbsync.deployer.kubernetes import document, manifests
 from lbsync.deployer.kubernetes.document import App
 from lbsync.errors import Rejected
 from lbsync.model.records import ServiceRecord
+from lbsync.model.snapshot import Item, Snapshot
 from lbsync.publisher.config import options_of
 from lbsync.publisher.translate import NodePool, translate
-from lbsync.schema.keys import service_key
+from lbsync.schema.decode import encode
+from lbsync.schema.keys import ServiceId, service_key
 from lbsync.settings import Publisher
 from lbsync.values.claims import Claims
 
@@ -34,3 +39,19 @@ def published(app: App) -> ServiceRecord:
     if not isinstance(record, ServiceRecord):
         raise Rejected(f"the publisher would not publish Service {app.id}")
     return msgspec.structs.replace(record, source=msgspec.UNSET)
+
+
+def with_coming(snapshot: Snapshot, coming: Mapping[ServiceId, Mapping[str, Any]]) -> Snapshot:
+    """Return what is stored, with the services of these documents as the publisher is going to write them: until
+    their versions are healthy nobody else could see what they claim."""
+    items = dict(snapshot.items)
+    for app, plain in coming.items():
+        try:
+            value = encode(published(document.from_plain(dict(plain))))
+        except Rejected:
+            continue  # nobody is going to publish it
+        key = service_key(app)
+        there = items.get(key)
+        created = there.create_revision if there else snapshot.revision
+        items[key] = Item(key, value, created, snapshot.revision)
+    return Snapshot(snapshot.revision, snapshot.cluster_id, items)

@@ -351,6 +351,36 @@ def test_a_host_that_another_app_has_is_told_before_anything_starts(
     provider.check(CART, to_plain(app_of("")), own)
 
 
+@pytest.mark.parametrize(
+    "service",
+    [
+        {"hosts": ["cart.example"]},
+        {"hosts": ["a.example", "cart.example"]},
+        {"hosts": ["cart.example"], "paths": ["/"]},
+    ],
+)
+def test_a_host_that_an_app_claims_that_is_just_being_deployed_is_told_as_well(
+    provider: Kubernetes, app_of: Callable[[str], App], service: dict[str, object]
+) -> None:
+    """It is not published yet: two deployments begun one after the other would both have found the host free."""
+    plain = to_plain(app_of(""))
+    other = plain | {"name": "other", "service": {"mode": "http", **service}}
+    coming = {CART: plain, ServiceId("shop", "other"): other}
+    with pytest.raises(Rejected, match=r"cart\.example.*shop/other"):
+        provider.check(CART, plain, NOTHING, coming)
+    provider.check(CART, plain, NOTHING, {CART: plain})
+
+
+def test_a_port_that_an_app_claims_that_is_just_being_deployed_is_told_as_well(
+    provider: Kubernetes, app_of: Callable[[str], App]
+) -> None:
+    tcp = to_plain(app_of("")) | {"service": {"mode": "tcp", "listen": 7777}}
+    tcp.pop("probe")
+    other = tcp | {"name": "other"}
+    with pytest.raises(Rejected, match=r"7777.*shop/other"):
+        provider.check(CART, tcp, NOTHING, {ServiceId("shop", "other"): other})
+
+
 def test_a_new_check_that_the_live_version_would_fail_is_refused(
     controllers: Controllers,
     provider: Kubernetes,
