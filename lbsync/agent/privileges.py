@@ -12,7 +12,7 @@ import pwd
 from collections.abc import Iterable
 from pathlib import Path
 
-from lbsync.errors import LbsyncError
+from lbsync.errors import LbsyncError, Unavailable
 from lbsync.libc import LIBC
 
 AGENT = "lbsync"
@@ -33,12 +33,12 @@ def drop_privileges(state_dir: Path, *, sockets: Iterable[str | None] = ()) -> s
     """As root, go on as the user that owns the state directory: the agent.
 
     `sockets`: of HAProxy; their groups are joined as well, for commands that act for the agent. Return
-    the user's name; empty: nothing changed. Raises `LbsyncError` when there is no such directory.
+    the user's name; empty: nothing changed. Raises `Unavailable` when there is no such directory.
     """
     try:
         owner = state_dir.stat()
     except OSError as error:
-        raise LbsyncError(
+        raise Unavailable(
             f"{state_dir}: {error.strerror}; is this the host, and --state-dir right?"
         ) from error
     if os.geteuid() != 0 or owner.st_uid == 0:

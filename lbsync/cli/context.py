@@ -12,8 +12,9 @@ from typing import TypeVar
 from lbsync.agent.desired.accepted_items import remembered
 from lbsync.clients.source import Source
 from lbsync.clients.sources import open_source
+from lbsync.errors import Unavailable
 from lbsync.schema.keys import ServiceId
-from lbsync.settings import Duration, Settings, load
+from lbsync.settings import Duration, Etcd, Settings, load
 from lbsync.values.basic import HostName
 
 V = TypeVar("V")
@@ -47,6 +48,14 @@ def source_opened(
     )
     try:
         yield source
+    except Unavailable as error:
+        # Nobody has said where it is: a first try, or settings that were forgotten.
+        is_default = source.shared and settings.etcd.endpoints == Etcd().endpoints
+        if is_default and str(error).startswith("etcd does not answer"):
+            raise Unavailable(
+                f"{error}; name yours with [etcd] endpoints or --etcd-endpoints"
+            ) from error
+        raise
     finally:
         source.close()
 

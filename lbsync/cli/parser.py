@@ -85,6 +85,7 @@ _ELSEWHERE = {
     "describe": "show", "validate": "check", "reload": "status", "start": "agent", "run": "agent",
 }  # fmt: skip
 _INVALID_CHOICE = re.compile(r"^argument (?:COMMAND|ACTION): invalid choice: '(.*?)' \(")
+_MISSING = re.compile(r"^the following arguments are required: .*?([A-Z]+)$")
 _WIDEST, _NARROWEST = 100, 60
 
 
@@ -144,6 +145,12 @@ class _Parser(argparse.ArgumentParser):
                 message = f"unrecognized arguments: {option}{self._near_option(option)}"
             else:
                 message = f"there is no {wrong[1]!r} here{_near(wrong[1], self._choices)}"
+        if missing := _MISSING.match(message):
+            named = (
+                action for action in self._actions if missing[1] in (action.metavar, action.dest)
+            )
+            if choices := next((list(action.choices) for action in named if action.choices), None):
+                message = f"say which {missing[1]}: {', '.join(choices)}"
         self.exit(2, f"{self.prog}: {message}\n'{self.prog} --help' shows what there is\n")
 
     def _is_unknown(self, word: str) -> bool:

@@ -20,7 +20,7 @@ from lbsync.cli.context import add_output, invoker, settings_of, source_opened
 from lbsync.cli.fleet.orders import add_fleet, order, refuse_fleet_words
 from lbsync.cli.requests import request
 from lbsync.cli.terminal import Terminal, may_ask, said_yes, to_json
-from lbsync.errors import Exit, LbsyncError, Rejected, Unavailable
+from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.settings import Settings
 from lbsync.status import PROVED, wait_of
 from lbsync.timestamps import minute
@@ -207,9 +207,9 @@ def _do_it(settings: Settings, state: Path, wanted: Generation) -> Ended:
 
 
 def _list(store: Store, state: Path, output: str) -> Exit:
-    """Print what is there. Raises `LbsyncError` where there is no such state directory."""
+    """Print what is there. Raises `Unavailable` where there is no such state directory."""
     if not state.is_dir():
-        raise LbsyncError(f"{state}: no such directory; is this the host, and --state-dir right?")
+        raise Unavailable(f"{state}: no such directory; is this the host, and --state-dir right?")
     live, confirmed, pin = store.live(), store.confirmed(), Control(state).get("rollback")
     parser = Parser()
     running = content(live, parser)

@@ -223,7 +223,8 @@ class FileSource:
 
     def _failed(self, error: Unavailable | Rejected) -> None:
         if str(error) != str(self._fault):
-            log.get().warning("cannot read the source", why=str(error))
+            if self._wake:  # who reads it once says so himself
+                log.get().warning("cannot read the source", why=str(error))
             if self._fault is None:
                 self._since = time.time()
             self._fault = error

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from lbsync.cli import main
+from lbsync.cli.context import source_opened
 from lbsync.cli.parser import COMMANDS, parse
-from lbsync.errors import Exit
+from lbsync.errors import Exit, Unavailable
+from lbsync.settings import load
 from lbsync.settings.read import NAMES, TABLES, flag
 
 
@@ -134,6 +136,30 @@ def test_an_error_is_one_sentence_and_its_own_code(
 
 
 @pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({}, "refused; name yours with [etcd] endpoints or --etcd-endpoints"),
+        ({"etcd.endpoints": "http://10.0.0.1:2379"}, "refused"),
+    ],
+)
+def test_who_has_named_no_etcd_yet_is_told_how(flags: dict[str, str], told: str) -> None:
+    settings = load(flags=flags, environ={})
+    with pytest.raises(Unavailable) as caught, source_opened(settings):
+        raise Unavailable("etcd does not answer: refused")
+    assert str(caught.value) == f"etcd does not answer: {told}"
+
+
+def test_a_source_that_is_not_there_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = f"file:{tmp_path / 'nowhere'}"
+    assert main(["service", "ls", "--source", nowhere]) == Exit.UNAVAILABLE
+    assert capsys.readouterr().err == (
+        f"lbsync: {tmp_path}/nowhere: no such directory; create it, or correct the source\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("argv", "told"),
     [
         (["rendr"], "lbsync: there is no 'rendr' here; did you mean 'render'?"),
@@ -142,6 +168,9 @@ def test_an_error_is_one_sentence_and_its_own_code(
         (["service", "put", "a/b", "--hst", "x"], "lbsync service put: unrecognized arguments: --hst x; "
          "did you mean '--host'?"),
         (["status", "--outptu=json"], "did you mean '--output'?"),
+        (["token"], "lbsync token: say which ACTION: "),
+        (["etcd-roles"], "lbsync etcd-roles: say which ROLE: agent, console, deploy, "),
+        (["service", "put"], "lbsync service put: the following arguments are required: NAMESPACE/NAME"),
         (["--sorce", "x", "check"], "lbsync: unrecognized arguments: --sorce; did you mean '--source'?"),
         (["check", "qqq"], "lbsync check: unrecognized arguments: qqq\n"),
         (["zzz"], "lbsync: there is no 'zzz' here\n'lbsync --help' shows what there is"),

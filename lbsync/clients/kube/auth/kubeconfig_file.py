@@ -97,7 +97,11 @@ def read_all(paths: Sequence[Path]) -> Files:
             text = path.read_bytes()
         except FileNotFoundError as error:
             if len(paths) == 1:
-                raise SettingsError([f"kubeconfig {path}: is not there"]) from error
+                raise SettingsError(
+                    [
+                        f"kubeconfig {path}: is not there; name yours in the settings (`kubeconfig`), or in KUBECONFIG"
+                    ]
+                ) from error
             continue
         except OSError as error:
             raise SettingsError(

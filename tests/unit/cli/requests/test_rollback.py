@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from lbsync.cli import main
+from lbsync.errors import Exit
 
 
 def test_a_list_where_nothing_is_says_so(
@@ -10,7 +11,7 @@ def test_a_list_where_nothing_is_says_so(
 ) -> None:
     """An empty table looks like a host that has lost its generations."""
     gone = tmp_path / "gone"
-    assert main(["--state-dir", str(gone), "rollback", "--list"]) == 1
+    assert main(["--state-dir", str(gone), "rollback", "--list"]) == Exit.UNAVAILABLE
     assert capsys.readouterr().err == (
         f"lbsync: {gone}: no such directory; is this the host, and --state-dir right?\n"
     )
