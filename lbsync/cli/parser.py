@@ -146,30 +146,29 @@ class _Parser(argparse.ArgumentParser):
             else:
                 message = f"there is no {wrong[1]!r} here{_near(wrong[1], self._choices)}"
         if missing := _MISSING.match(message):
-            named = (
-                action for action in self._actions if missing[1] in (action.metavar, action.dest)
-            )
-            if choices := next((list(action.choices) for action in named if action.choices), None):
+            named = [one for one in self._actions if missing[1] in (one.metavar, one.dest)]
+            if choices := [choice for one in named for choice in one.choices or ()]:
                 message = f"say which {missing[1]}: {', '.join(choices)}"
         self.exit(2, f"{self.prog}: {message}\n'{self.prog} --help' shows what there is\n")
 
     def _is_unknown(self, word: str) -> bool:
-        return word.startswith("--") and not any(
-            known.startswith(word.partition("=")[0]) for known in self._option_string_actions
-        )
+        name = word.partition("=")[0]
+        known = any(option.startswith(name) for option in self._option_string_actions)
+        return word.startswith("--") and not known
 
     def _near_option(self, word: str) -> str:
-        name = word.partition("=")[0]
-        return _near(name, self._option_string_actions) if name.startswith("--") else ""
+        long = [known.removeprefix("--") for known in self._option_string_actions]
+        name = word.partition("=")[0].removeprefix("--")
+        return _near(name, long, "--") if word.startswith("--") else ""
 
 
-def _near(wrong: str, known: Iterable[str]) -> str:
-    """Return "; did you mean …?" when something known is near, else nothing."""
+def _near(wrong: str, known: Iterable[str], begins: str = "") -> str:
+    """Return "; did you mean …?" when something known is near, else nothing. `begins`: what all names begin with."""
     names = list(known)
     near = difflib.get_close_matches(wrong, names, n=1)
     if _ELSEWHERE.get(wrong) in names:
         near = [_ELSEWHERE[wrong]]
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {begins + near[0]!r}?" if near else ""
 
 
 class _CommandParser(_Parser):

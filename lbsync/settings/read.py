@@ -88,10 +88,12 @@ def flag(name: Name) -> str:
     return f"--set {'.'.join(filter(None, name))}"
 
 
-def guess(wrong: str, known: Iterable[str], otherwise: str) -> str:
-    """Return "did you mean …?" when something known is near, else `otherwise`."""
-    near = difflib.get_close_matches(wrong, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else otherwise
+def guess(wrong: str, known: Iterable[str], otherwise: str, begins: str = "") -> str:
+    """Return "did you mean …?" when something known is near, else `otherwise`. `begins`: what all names begin with,
+    which makes none of them near."""
+    rests = [name.removeprefix(begins) for name in known]
+    near = difflib.get_close_matches(wrong.removeprefix(begins), rests, n=1)
+    return f"did you mean {begins}{near[0]}?" if near else otherwise
 
 
 def find_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -153,7 +155,8 @@ def from_environ(environ: Mapping[str, str]) -> Layer:
         elif key in tables:
             layer.problems.append(f"{where}: {tables[key]}: write them in the settings file")
         elif key != CONFIG_VARIABLE and not _is_service_link(key, environ[key]):
-            cure = guess(key, known, "unset it, or see docs/settings.md for the names there are")
+            otherwise = "unset it, or see docs/settings.md for the names there are"
+            cure = guess(key, known, otherwise, "LBSYNC_")
             layer.problems.append(f"{where}: no such setting; {cure}")
     return layer
 

@@ -194,7 +194,7 @@ def _check_source(findings: Findings, settings: Settings) -> Snapshot | None:
     if snapshot is not None:
         text = f"{settings.source}: {count(len(snapshot.items), 'key')} at revision {snapshot.revision}"
         findings.good("source", text)
-        for sentence in warnings:
+        for sentence in [*warnings, *host.unexpected(settings, snapshot)]:
             findings.warn("source", sentence)
     return snapshot
 

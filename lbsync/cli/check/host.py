@@ -21,6 +21,7 @@ from lbsync.clients.haproxy import processes
 from lbsync.clients.kube.auth import expiry
 from lbsync.errors import LbsyncError
 from lbsync.http.listener import obstacle
+from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
 
 DEFAULTS = Path("/etc/default/haproxy")
@@ -61,6 +62,12 @@ def unwritable(settings: Settings) -> Iterator[str]:
                 f"{what}: this user may not write in {folder}; chgrp and chmod g+w it, and name it in "
                 "ReadWritePaths= of a drop-in of lbsync-agent.service"
             )
+
+
+def unexpected(settings: Settings, snapshot: Snapshot) -> Iterator[str]:
+    """Yield a sentence where the source is not what somebody may think it is."""
+    if not snapshot.items and settings.source.path is None:
+        yield f"no key is below {settings.prefix}: a new fleet, or another prefix"
 
 
 def unanswerable(settings: Settings) -> Iterator[str]:

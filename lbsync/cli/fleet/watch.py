@@ -1,6 +1,7 @@
 """`lbsync watch`: how services do on every host, as it changes."""
 
 import argparse
+import sys
 import time
 from collections.abc import Iterable
 
@@ -73,6 +74,11 @@ def run(args: argparse.Namespace) -> Exit:
                     f"{service}: there is no such service; 'lbsync service ls' shows all"
                 )
         shown.hosts = sorted(fleet.census(snapshot).reporting)
+        if not shown.hosts:
+            said = (
+                f"no agent reports below {settings.prefix}{fleet.AGENTS}, so nobody can answer yet"
+            )
+            Terminal(sys.stderr).line(said)
         began = time.monotonic()
         with question(source, whoami(), services=services, everything=not services) as asked:
             wait = watching.begin(answers)

@@ -1,6 +1,7 @@
 """`lbsync service ls|show|get|put|edit|rm`: the keys of services, read and written with care."""
 
 import argparse
+import sys
 
 import msgspec
 
@@ -18,6 +19,7 @@ from lbsync.clients.source import Source
 from lbsync.errors import Exit, Rejected
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import service_document as document
+from lbsync.settings import Settings
 from lbsync.verdict import gravest
 
 _HEAD = ("SERVICE", "MODE", "SERVERS", "HEALTH", "REACHED BY", "PROBLEM")
@@ -150,8 +152,19 @@ def _list(args: argparse.Namespace, source: Source) -> Exit:
     snapshot = source.snapshot()
     listing = listed(snapshot, health.ask(settings, source, everything=True))
     listing.show(as_json=as_json)
+    if not listing.rows:
+        Terminal(sys.stderr).line(_why_none(settings, snapshot, args.namespace))
     wrong = any(row.problems for row in known[snapshot.revision])
     return Exit.REJECTED if wrong else Exit.OK
+
+
+def _why_none(settings: Settings, snapshot: Snapshot, namespace: str | None) -> str:
+    """Say why a list is empty: a slip of the pen looks like a fleet that has lost all its services."""
+    there = sorted({row.service.partition("/")[0] for row in document.summaries(snapshot, None)})
+    if namespace is not None and there:
+        return f"no service is in namespace {namespace}; there are {', '.join(there)}"
+    place = settings.source if settings.source.path is not None else f"etcd below {settings.prefix}"
+    return f"no service is in {place}"
 
 
 def _row(found: document.Summary, does: str) -> Row:

@@ -168,6 +168,7 @@ def test_a_source_that_is_not_there_is_told_once(
         (["service", "put", "a/b", "--hst", "x"], "lbsync service put: unrecognized arguments: --hst x; "
          "did you mean '--host'?"),
         (["status", "--outptu=json"], "did you mean '--output'?"),
+        (["service", "rm", "a/b", "--yes"], "lbsync service rm: unrecognized arguments: --yes\n"),
         (["token"], "lbsync token: say which ACTION: "),
         (["etcd-roles"], "lbsync etcd-roles: say which ROLE: agent, console, deploy, "),
         (["service", "put"], "lbsync service put: the following arguments are required: NAMESPACE/NAME"),

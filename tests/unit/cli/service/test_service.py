@@ -206,6 +206,16 @@ def test_a_service_goes_with_all_its_keys_or_one_group_alone(keys: Keys) -> None
     assert keys.run("rm", "shop/cart") == Exit.REJECTED
 
 
+def test_an_empty_list_says_where_it_has_looked(
+    keys: Keys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys.put("../other/settings/global", {})
+    assert Keys(keys.path.parent / "other").run("ls") == Exit.OK
+    assert f"no service is in file:{keys.path.parent}/other\n" in capsys.readouterr().err
+    assert keys.run("ls", "shp") == Exit.OK
+    assert "no service is in namespace shp; there are shop\n" in capsys.readouterr().err
+
+
 def test_the_list_names_what_is_wrong(keys: Keys, capsys: pytest.CaptureFixture[str]) -> None:
     keys.put("services/data/db", {"mode": "tcp", "listen": 5432})
     keys.put("services/shop/broken", {"mode": "udp"})
