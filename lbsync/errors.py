@@ -5,6 +5,7 @@ Every error that leaves a door (`lbsync.clients`) is one of these, chained to it
 Exit codes stand beside the errors so that scripts can tell the kinds apart.
 """
 
+import errno
 from enum import IntEnum
 
 
@@ -128,3 +129,25 @@ class Conflict(LbsyncError):
 
 class Superseded(Conflict):
     """Raised when this process lost its place to another one: end at once, and write nothing more."""
+
+
+_DISK_CURES = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room on that disk: a quota is used up",
+    errno.EROFS: "mount that disk for writing",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EIO: "the disk fails: see the kernel's log",
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+        "something else is in its place: move that away",
+    ),
+}
+
+
+def cannot(
+    done: str, error: OSError, otherwise: str = "give this user the right to write there"
+) -> str:
+    """Return what cannot be done to a file ("be written"), why, and what helps: where it is the disk's fault something
+    else than `otherwise`."""
+    cure = _DISK_CURES.get(error.errno or 0, otherwise)
+    return f"cannot {done} ({error.strerror or error}); {cure}"

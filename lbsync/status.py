@@ -15,7 +15,7 @@ import msgspec
 
 from lbsync import filelock
 from lbsync.atomic import replace_file
-from lbsync.errors import LbsyncError, Unavailable
+from lbsync.errors import LbsyncError, Unavailable, cannot
 from lbsync.log import span
 from lbsync.schema import reading
 from lbsync.timestamps import minute
@@ -192,7 +192,7 @@ class Writer:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._mark_old()
-            raise LbsyncError(f"{self._path}: cannot be written: {error.strerror}") from error
+            raise LbsyncError(f"{self._path}: {cannot('be written', error)}") from error
         self._mark.close()
         self._is_marked = False
 

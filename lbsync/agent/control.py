@@ -5,7 +5,6 @@ when it starts.
 """
 
 import contextlib
-import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -14,14 +13,10 @@ import msgspec
 
 from lbsync import log
 from lbsync.atomic import replace_file
-from lbsync.errors import LbsyncError
+from lbsync.errors import LbsyncError, cannot
 from lbsync.schema import reading
 from lbsync.timestamps import stamp
 
-_CURES = {
-    errno.ENOSPC: "make room on that disk",
-    errno.EROFS: "mount that disk for writing",
-}
 Name = Literal["confirm", "rollback", "drain", "release", "held", "look", "undone", "order"]
 _DONE: dict[Name, str] = {
     "drain": "drained: {}",
@@ -143,10 +138,8 @@ class Control:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise LbsyncError(
-                f"{self.path}: cannot be made ({error.strerror}); "
-                "give lbsync's user the right to write there"
-            ) from error
+            right = "give lbsync's user the right to write there"
+            raise LbsyncError(f"{self.path}: {cannot('be made', error, right)}") from error
         for name, request in self._standing.items():
             self.set(name, request)
         return self._was_there
@@ -158,9 +151,9 @@ class Control:
             self.path.mkdir(parents=True, exist_ok=True)
             replace_file(target, msgspec.json.encode(request))
         except OSError as error:
+            otherwise = "run the command as root or as the agent's user"
             raise LbsyncError(
-                f"{target}: the request cannot be written ({error.strerror}); "
-                + _CURES.get(error.errno or 0, "run the command as root or as the agent's user")
+                f"{target}: the request {cannot('be written', error, otherwise)}"
             ) from error
 
     def clear(self, name: Name) -> bool:
@@ -170,8 +163,9 @@ class Control:
         except FileNotFoundError:
             return False
         except OSError as error:
+            otherwise = "run the command as root or as the agent's user"
             raise LbsyncError(
-                f"{self.path / name}: cannot be removed ({error.strerror})"
+                f"{self.path / name}: {cannot('be removed', error, otherwise)}"
             ) from error
         return True
 

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from lbsync import filelock
 from lbsync.agent.privileges import make_state_dir
-from lbsync.errors import Conflict, LbsyncError, Superseded
+from lbsync.errors import Conflict, LbsyncError, Superseded, cannot
 
 
 class HostLock:
@@ -70,10 +70,8 @@ class HostLock:
                 flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
                 self._file = self._locked(os.open(self._path, flags, 0o644), self._file)
         except OSError as error:
-            raise LbsyncError(
-                f"{self._path}: cannot be opened ({error.strerror}); "
-                "run as the agent's user, or name another --state-dir"
-            ) from error
+            otherwise = "run as the agent's user, or name another --state-dir"
+            raise LbsyncError(f"{self._path}: {cannot('be opened', error, otherwise)}") from error
 
     def _locked(self, fresh: int, old: int | None, *, optional: bool = False) -> int:
         """Lock what was just opened, close the old one in its place, return the new one.

@@ -12,7 +12,7 @@ import pwd
 from collections.abc import Iterable
 from pathlib import Path
 
-from lbsync.errors import LbsyncError, Unavailable
+from lbsync.errors import LbsyncError, Unavailable, cannot
 from lbsync.libc import LIBC
 
 AGENT = "lbsync"
@@ -76,10 +76,8 @@ def make_state_dir(state_dir: Path) -> None:
                 user = pwd.getpwnam(AGENT)
                 os.chown(state_dir, user.pw_uid, user.pw_gid)
     except OSError as error:
-        raise LbsyncError(
-            f"{state_dir}: cannot be made ({error.strerror}); "
-            "run as the agent's user, or name another --state-dir"
-        ) from error
+        otherwise = "run as the agent's user, or name another --state-dir"
+        raise LbsyncError(f"{state_dir}: {cannot('be made', error, otherwise)}") from error
 
 
 def _gids(names: Iterable[str]) -> set[int]:

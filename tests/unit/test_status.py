@@ -69,7 +69,7 @@ def no_room() -> Iterator[None]:
 
 
 def fail_to_renew(writer: Writer) -> None:
-    with no_room(), pytest.raises(LbsyncError, match="cannot be written: File too large"):
+    with no_room(), pytest.raises(LbsyncError, match=r"cannot be written \(File too large\)"):
         writer.write(a_status(state="failing"))
 
 

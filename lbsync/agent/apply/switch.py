@@ -26,7 +26,7 @@ from lbsync.agent.runtime.readback import Mismatch, differences
 from lbsync.atomic import replace_file
 from lbsync.clients.haproxy import sockets
 from lbsync.clients.haproxy.options import HaproxyOptions
-from lbsync.errors import ApplyFailed, Denied, LbsyncError, Unavailable
+from lbsync.errors import ApplyFailed, Denied, LbsyncError, Unavailable, cannot
 from lbsync.model.rendered import Rendered
 
 
@@ -285,5 +285,5 @@ def locked(path: Path, timeout: float) -> AbstractContextManager[object]:
         return filelock.hold(path, timeout, what="the reload lock")
     except OSError as error:
         raise ApplyFailed(
-            f"{path}: the reload lock cannot be taken: {error.strerror}; nothing was changed"
+            f"{path}: nothing was changed, as the reload lock {cannot('be taken', error)}"
         ) from error

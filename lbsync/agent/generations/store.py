@@ -23,7 +23,7 @@ from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.generations import durable
 from lbsync.agent.generations.master_directory import MasterDirectory
 from lbsync.atomic import replace_file, replace_link, sweep, sync
-from lbsync.errors import ApplyFailed, LbsyncError
+from lbsync.errors import ApplyFailed, LbsyncError, cannot
 from lbsync.model.rendered import Rendered
 from lbsync.schema import reading
 
@@ -109,9 +109,7 @@ class Store:
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise ApplyFailed(
-                f"{self._root}: the new generation cannot be written: {error.strerror or error}; "
-                "make room or give lbsync's user the right to write there; "
-                "what is live stays as it is"
+                f"{self._root}: the new generation {cannot('be written', error)}; what is live stays as it is"
             ) from error
         return Generation(0, path, meta)
 

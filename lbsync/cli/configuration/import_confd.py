@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lbsync import atomic
 from lbsync.cli.terminal import Terminal
-from lbsync.errors import Exit, Rejected
+from lbsync.errors import Exit, Rejected, cannot
 from lbsync.migration.convert import Conversion, convert
 
 _EPILOG = """\
@@ -76,4 +76,4 @@ def _write(directory: Path, conversion: Conversion) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic.replace_file(path, text.encode())
         except OSError as error:
-            raise Rejected(f"{path}: cannot be written ({error.strerror})") from error
+            raise Rejected(f"{path}: {cannot('be written', error)}") from error

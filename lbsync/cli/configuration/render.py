@@ -14,7 +14,7 @@ from lbsync.atomic import replace_file
 from lbsync.cli.configuration.plan import make_plan, show_diff, texts, validated, warn_of_problems
 from lbsync.cli.context import add_output, settings_of, source_opened
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.errors import Exit, LbsyncError, Rejected
+from lbsync.errors import Exit, LbsyncError, Rejected, cannot
 from lbsync.settings import Settings
 from lbsync.verdict import gravest
 
@@ -118,5 +118,5 @@ def _write(folder: Path, files: Mapping[str, bytes], plan: RenderedState) -> Non
             target.parent.mkdir(parents=True, exist_ok=True)
             replace_file(target, data, modes.get(path, 0o644))
         except OSError as error:
-            raise LbsyncError(f"{target}: cannot be written: {error.strerror}") from error
+            raise LbsyncError(f"{target}: {cannot('be written', error)}") from error
     Terminal().line(f"{len(files)} files written to {folder}, digest {plan.rendered.digest}")

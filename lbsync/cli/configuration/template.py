@@ -12,7 +12,7 @@ from lbsync.agent.desired.template_context import (
 )
 from lbsync.cli.context import settings_of
 from lbsync.cli.terminal import Terminal
-from lbsync.errors import Exit, Rejected, SettingsError
+from lbsync.errors import Exit, Rejected, SettingsError, cannot
 from lbsync.settings import Settings
 
 _EPILOG = """\
@@ -88,7 +88,7 @@ def _copy(args: argparse.Namespace, settings: Settings) -> Exit:
         target.parent.mkdir(parents=True, exist_ok=True)
         atomic.replace_file(target, source.read_bytes())
     except OSError as error:
-        raise Rejected(f"{target}: cannot be written ({error.strerror})") from error
+        raise Rejected(f"{target}: {cannot('be written', error)}") from error
     Terminal().line(f"{target}: written; 'systemctl reload lbsync-agent' takes it, once changed")
     return Exit.OK
 

@@ -26,10 +26,10 @@ A removal of more servers at once than agent.guard_percent is held, because it m
 emptied store or a faulty publisher. The same removal has the same ID on every host. With --fleet, the
 confirmation is written to etcd, where it is valid for an hour.
 
-exit codes: 0 it is removed, or nothing was held; 1 the state directory does not exist or cannot be written; 4
-settings are wrong; 5 with --fleet: the source is not etcd, or the prompt was not confirmed; 6 the agent or etcd
-does not answer, or the removal is still held after the wait; 8 a different removal is held, or several are and
-no ID was given; 9 it is confirmed, and the rest is removed with a reload that is deferred.
+exit codes: 0 it is removed, or nothing was held; 1 the state directory cannot be written; 4 settings are wrong;
+5 with --fleet: the source is not etcd, or the prompt was not confirmed; 6 there is no state directory, the
+agent or etcd does not answer, or the removal is still held after the wait; 8 a different removal is held, or
+several are and no ID was given; 9 it is confirmed, and the rest is removed with a reload that is deferred.
 """
 
 

@@ -20,10 +20,10 @@ from lbsync.settings import Duration, Settings
 from lbsync.status import PROVED, Status
 
 EXIT_CODES = """
-exit codes: 0 done, as read back; 1 the state directory does not exist or cannot be written; 4 settings are
-wrong; 6 HAProxy could not be told: the request stands, and the command to send by hand is printed; with
---fleet: 5 the prompt was not confirmed, or the source is not etcd; 6 etcd does not answer; 9 not every host has
-done it.
+exit codes: 0 done, as read back; 1 the state directory cannot be written; 4 settings are wrong; 6 there is no
+state directory, or HAProxy could not be told: the request stands, and the command to send by hand is printed;
+with --fleet: 5 the prompt was not confirmed, or the source is not etcd; 6 etcd does not answer; 9 not every
+host has done it.
 """
 _EPILOG = f"""\
 examples:

@@ -22,9 +22,10 @@ examples:
 A drain, maintenance state or weight that somebody set on the running HAProxy is kept, even across
 reloads, until it is released or the server's key changes.
 
-exit codes: 0 nothing is set by hand any more; 1 the state directory does not exist or cannot be written; 4
-settings are wrong; 6 no agent runs, or it did not confirm in time: the request is withdrawn; with --fleet: 5
-the prompt was not confirmed, or the source is not etcd; 6 etcd does not answer; 9 not every host has done it.
+exit codes: 0 nothing is set by hand any more; 1 the state directory cannot be written; 4 settings are wrong; 6
+there is no state directory, no agent runs, or it did not confirm in time: the request is withdrawn; with
+--fleet: 5 the prompt was not confirmed, or the source is not etcd; 6 etcd does not answer; 9 not every host has
+done it.
 """
 
 

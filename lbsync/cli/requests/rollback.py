@@ -42,10 +42,11 @@ the generation would remove more servers than agent.guard_percent, or all of the
 --fleet, each host decides this for itself and refuses even with --yes; to serve such a generation, run 'lbsync
 rollback' on the host.
 
-exit codes: 0 it is served, as read back; 1 the state directory does not exist or cannot be written; 4 settings
-are wrong; 5 there is no such generation, or it was not confirmed at the prompt; 6 the agent or HAProxy does not
-answer, or did not confirm in time; 7 HAProxy refused it; 8 another process holds a lock; 9 with --release: the
-source is followed again, and its changes wait for a reload; with --fleet: not every host has done it.
+exit codes: 0 it is served, as read back; 1 the state directory cannot be written; 4 settings are wrong; 5 there
+is no such generation, or it was not confirmed at the prompt; 6 there is no state directory, the agent or
+HAProxy does not answer, or did not confirm in time; 7 HAProxy refused it; 8 another process holds a lock; 9
+with --release: the source is followed again, and its changes wait for a reload; with --fleet: not every host
+has done it.
 """
 
 

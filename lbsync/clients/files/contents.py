@@ -11,7 +11,7 @@ import msgspec
 from lbsync import atomic, filelock
 from lbsync.clients.source import Delete, Put
 from lbsync.deferred import Deferred
-from lbsync.errors import Unavailable
+from lbsync.errors import Unavailable, cannot
 from lbsync.schema import reading
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def replace_file(path: Path, data: bytes) -> None:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
         atomic.replace_file(path, data, mode)
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise Unavailable(f"{path}: {cannot('be written', error)}") from error
 
 
 def locked(folder: Path) -> AbstractContextManager[object]:

@@ -23,7 +23,7 @@ from lbsync.clients.files.contents import (
     to_value,
 )
 from lbsync.clients.source import Delete, Put
-from lbsync.errors import Rejected, Unavailable
+from lbsync.errors import Rejected, Unavailable, cannot
 from lbsync.schema import reading
 
 _SUFFIXES = (".json", *YAML)
@@ -185,4 +185,4 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be removed: {error.strerror}") from error
+        raise Unavailable(f"{path}: {cannot('be removed', error)}") from error

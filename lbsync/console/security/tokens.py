@@ -13,7 +13,7 @@ import msgspec
 
 from lbsync import log
 from lbsync.atomic import replace_file
-from lbsync.errors import LbsyncError, Rejected
+from lbsync.errors import LbsyncError, Rejected, cannot
 from lbsync.schema import reading
 from lbsync.timestamps import stamp
 from lbsync.values.basic import NAME
@@ -168,6 +168,5 @@ class Tokens:
         try:
             replace_file(self.path, text, _MODE)
         except OSError as error:
-            raise LbsyncError(
-                f"{self.path}: cannot be written ({error.strerror}); run the command as root"
-            ) from error
+            said = cannot("be written", error, "run the command as root")
+            raise LbsyncError(f"{self.path}: {said}") from error
