@@ -132,8 +132,10 @@ class Agent:
         memory.outputs.update(candidate.state.outside)
         self._release()
         change = stages.converger.plan(candidate)
+        reasons = change.plan.reasons
+        less = access_loss.less_access(self._known, candidate.state.entries, reasons)
         try:
-            applied = stages.converger.apply(candidate, change, urgent=self._is_urgent(candidate))
+            applied = stages.converger.apply(candidate, change, urgent=bool(less))
         except LoadFailed as failure:
             if again or not stages.candidates.load_failed(
                 wanted, candidate, failure, self._confirmed
@@ -167,10 +169,6 @@ class Agent:
         hold = memory.removal_hold.judge(candidate, memory.store, memory.parser, blind=blind)
         self._note(state=candidate.state, hold=hold)
         return hold
-
-    def _is_urgent(self, candidate: Candidate) -> bool:
-        """Tell whether a reload must not wait, because it takes access away."""
-        return bool(access_loss.less_access(self._known, candidate.state.entries))
 
     def _pinned(self, rollback: Request, prebuilt: Candidate | None) -> Outcome:
         """End a pass that an operator has rolled back to an older generation."""

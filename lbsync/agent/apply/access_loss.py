@@ -3,19 +3,26 @@
 Compares the keys as they were last served with those that are wanted.
 """
 
+from collections.abc import Sequence
+
 from lbsync.agent.desired.decode import Entries, differing
 from lbsync.model.records import ServiceRecord
 
+_STATISTICS = ("userlist lbsync_stats", "frontend fe_stats")
 #: Fields that say who may connect, and how often. Any change counts, to be on the safe side.
 _WHO_MAY = ("allow", "deny", "auth", "rate_limit", "cors", "preview", "mode", "listen")
 
 
-def less_access(accepted: Entries, wanted: Entries) -> str:
+def less_access(accepted: Entries, wanted: Entries, reasons: Sequence[str] = ()) -> str:
     """Return the first change that may take access away, as a phrase; empty: there is none.
 
     That is a removed service, host or path, a changed policy, or a path that a service takes on a host of
-    others, because its own rules apply there then.
+    others, because its own rules apply there then. `reasons`: for the reload; those tell of the statistics page, which
+    is no service.
     """
+    for reason in reasons:
+        if reason.startswith(_STATISTICS):
+            return reason
     if not accepted:
         return ""  # a first start: ten thousand services take nothing from nobody
     changed = sorted(differing(wanted, accepted))

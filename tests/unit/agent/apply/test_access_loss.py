@@ -76,3 +76,18 @@ def test_what_takes_something_away_is_urgent(change: dict[str, Any]) -> None:
 )
 def test_what_only_gives_may_wait(change: dict[str, Any]) -> None:
     assert less_access(*before_and_after(change)) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "taken"),
+    [
+        ("userlist lbsync_stats, line 40: 'user ann password …' is gone", True),
+        ("frontend fe_stats, line 44: 'acl allowed src 10.0.0.0/8' is new", True),
+        ("frontend fe_http, line 12: 'bind 10.0.0.1:80' is new", False),
+    ],
+)
+def test_who_may_not_see_the_statistics_any_more_is_kept_out_at_once(
+    reason: str, taken: bool
+) -> None:
+    same = before_and_after({})
+    assert bool(less_access(*same, [reason])) == taken
