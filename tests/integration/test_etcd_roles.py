@@ -142,7 +142,7 @@ def test_many_keys_of_which_some_may_not_be_written_are_refused_before_the_first
     assert apply(cluster, tmp_path, "a", "c") == Exit.UNAVAILABLE
     said = capsys.readouterr().err
     assert "nothing was written: this user of etcd may not write services/c/, endpoints/c/" in said
-    assert "'lbsync etcd-roles' prints what gives that right" in said
+    assert "'lbsync etcd-roles' prints the permissions for that" in said
 
 
 def test_a_right_that_ends_within_a_namespace_leaves_whole_services_and_says_which(

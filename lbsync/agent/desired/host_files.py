@@ -98,7 +98,9 @@ class HostFiles:
             self._last_users = tuple(sorted(host_files.users(self._users_file).items()))
         except Rejected as error:
             so = (
-                "the last users count" if self._last_users else "nobody may see the statistics page"
+                "the last users stay in force"
+                if self._last_users
+                else "nobody has access to the statistics page"
             )
             problems.append(f"proxy.stats_users_file: {error}; {so}")
         return self._last_users

@@ -114,7 +114,7 @@ def _demand_rights(source: Source, changes: Sequence[Change]) -> None:
         more = f" and {len(closed) - _MOST_NAMES} more" if len(closed) > _MOST_NAMES else ""
         raise Unavailable(
             f"nothing was written: this user of etcd may not write {shown}{more} below the prefix; 'lbsync etcd-roles' "
-            "prints what gives that right"
+            "prints the permissions for that"
         )
 
 

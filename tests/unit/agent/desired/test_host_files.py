@@ -116,7 +116,7 @@ def test_users_of_the_statistics_stay_while_their_file_cannot_be_used(tmp_path: 
         file.write_bytes(data)
         bad = host.read(wanted({}))
         assert bad.stats_users == good.stats_users
-        assert "the last users count" in bad.problems[0]
+        assert "the last users stay in force" in bad.problems[0]
         assert "secret" not in bad.problems[0]
 
 
