@@ -65,7 +65,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host
     ]
     agents = [AgentProcess(stack) for stack in stacks]
     patch = pytest.MonkeyPatch()
-    patch.setenv("LBSYNC_AGENT_REPORT_TTL", "2s")  # the dead are gone quickly
+    patch.setenv("LBSYNC_AGENT_REPORT_TTL", "4s")  # the dead are gone quickly
     patch.setenv("LBSYNC_AGENT_VERIFY", "1h")  # passes are counted, and these have their own time
     try:
         stacks[0].put(

@@ -31,9 +31,9 @@ numbers = itertools.count(1)
 TTL_S = 2.0
 #: Phase to the flags with which a deployment stays in it for a while.
 STAYS: dict[str, tuple[str, ...]] = {
+    "converged": ("--watch", "10s"),
     "healthy": ("--watch", "0"),
     "switching": ("--steps", "50", "--manual", "--watch", "0"),
-    "converged": ("--watch", "6s"),
     "reverting": ("--watch", "60s"),
 }
 
@@ -115,7 +115,7 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGCONT)
                 process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(30)
         if self.server is not None:
             self.server.close()
         for balancer in self.balancers:
