@@ -5,18 +5,17 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from harness.fake_kube import declared, discovery, reading, writing
-from harness.fake_kube.faults import Refused
+from harness.fake_kube.faults import Faults, Refused
 from harness.fake_kube.place import Place, User, locate
 from harness.fake_kube.status import ApiError, Json
-
-if TYPE_CHECKING:
-    from harness.fake_kube.server import FakeKube
+from harness.fake_kube.storage import Storage
+from harness.fake_kube.writing import Writer
 
 _WRITES = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -32,8 +31,28 @@ class Seen(NamedTuple):
     token: str
 
 
+class Fake(Protocol):
+    """What answers are made of: the server that connections belong to."""
+
+    minor: int
+    storage: Storage
+    writer: Writer
+    faults: Faults
+    requests: list[Seen]
+    connections: "set[Handler]"
+
+    def user_of(self, token: str, connection: socket.socket) -> User:
+        """Return who a request comes from. Raises 401."""
+
+    def has(self, place: Place) -> bool:
+        """Tell whether the object is there."""
+
+    def log_of(self, place: Place, query: dict[str, str]) -> str:
+        """Return the last lines that a pod's container wrote."""
+
+
 class Handler(BaseHTTPRequestHandler):
-    """Serves one connection of a `FakeKube`."""
+    """Serves one connection."""
 
     protocol_version = "HTTP/1.1"
     # Else the first event after the headers waits for the client's delayed acknowledgement.
@@ -51,9 +70,9 @@ class Handler(BaseHTTPRequestHandler):
         super().finish()
 
     @property
-    def fake(self) -> "FakeKube":
+    def fake(self) -> Fake:
         """The server this belongs to."""
-        return cast("FakeKube", cast(Any, self.server).fake)
+        return cast(Fake, cast(Any, self.server).fake)
 
     def drop(self) -> None:
         """Cut the connection, from any thread."""
