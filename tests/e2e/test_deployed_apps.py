@@ -42,7 +42,7 @@ service:
   hosts: [app.example]
   check: {{path: /health, interval: 100ms, fall: 2}}
 probe: {{path: /health, interval: 100ms, good: 2}}
-strategy: {{watch: 1s, drain_timeout: 2s, ready_timeout: 30s, stage_timeout: 30s}}
+strategy: {{watch: 1s, drain_timeout: 2s, ready_timeout: 60s, stage_timeout: 60s}}
 """
 
 
@@ -189,7 +189,7 @@ def test_what_fails_leaves_nothing_behind_or_the_old_version_as_it_was(site: Sit
     (old,) = (found["metadata"]["name"] for found in site.fake.objects("Deployment"))
 
     load = Load(site.stacks[0].http_port, SITE, workers=4, rate=80).start()
-    change(site, "ready_timeout: 30s", "ready_timeout: 3s, keep_old: 0")
+    change(site, "ready_timeout: 60s", "ready_timeout: 3s, keep_old: 0")
     site.pods.prepare = unwell
     bad = site.apply("--image", "app:3", "--wait")
     assert bad.returncode == Exit.DEPLOYMENT_FAILED, bad.stdout + bad.stderr
@@ -206,6 +206,7 @@ def test_what_fails_leaves_nothing_behind_or_the_old_version_as_it_was(site: Sit
     assert site.objects() == standing
 
     site.pods.prepare = lambda _: None
+    change(site, "ready_timeout: 3s", "ready_timeout: 60s")
     last = site.apply("--image", "app:4", "--wait")
     assert last.returncode == Exit.OK, last.stdout + last.stderr
     assert old not in site.objects(), "nobody wanted the old version to be kept"

@@ -155,14 +155,14 @@ def test_a_version_that_answers_with_errors_goes_back_by_itself(cart: Cart) -> N
     # HAProxy counts a request before it counts the answer: the newest may not be among the failed. And
     # what the old group counts goes back to other tests, in which its servers were taken away.
     failed = re.search(r"requests failed \((\d+)%; before it were \d%\)", ended.stdout)
-    assert failed and int(failed[1]) > 90, ended.stdout
+    assert failed and int(failed[1]) > 50, ended.stdout
     assert all(cart.answers("blue"))
     assert "100% of the traffic" not in ended.stdout
 
 
 def test_a_version_that_never_comes_up_gets_no_request(cart: Cart) -> None:
     cart.fell_ill("green")
-    ended = cart.switch("green", *AT_ONCE, "--stage-timeout", "4s")
+    ended = cart.switch("green", *AT_ONCE, "--stage-timeout", "8s")
     assert ended.returncode == Exit.DEPLOYMENT_FAILED
     assert "0 of 2 staged; lb-1: green is DOWN (L7STS" in ended.stdout
     assert cart.web["green"].requests["/"] == 0

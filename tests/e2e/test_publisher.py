@@ -30,7 +30,7 @@ def fake(pods: WebPods) -> Iterator[FakeKube]:
     """A cluster with controllers, a node, and the Deployment cart behind a Service."""
     made = FakeKube().start()
     # As with a preStop hook: a pod serves on for a moment after it was told to go.
-    controllers = Controllers(made, start_pod=pods.start, stop_pod=pods.stop, grace=2.0).start()
+    controllers = Controllers(made, start_pod=pods.start, stop_pod=pods.stop, grace=3.0).start()
     try:
         made.put(
             service(
