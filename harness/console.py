@@ -39,7 +39,7 @@ class ConsoleProcess:
         state.mkdir(exist_ok=True)
         self.config_file.write_text(
             f'prefix = "{self._prefix}"\nstate_dir = "{state}"\nhost = "console"\n'
-            f"[etcd]\nendpoints = {json.dumps(self._urls)}\ntimeout = '1s'\n"
+            f"[etcd]\nendpoints = {json.dumps(self._urls)}\ntimeout = '3s'\n"
             "[console]\n" + "\n".join(lines) + "\n"
         )
         if "tls_cert" in console:

@@ -21,7 +21,7 @@ class Host:
         """An agent that knows no more than the disk does, as after a restart."""
         settings = load(self.stack.config_file)
         endpoints = tuple(node.url for node in self.stack.etcd.nodes)
-        self.source = open_etcd(endpoints, timeout=1.0)
+        self.source = open_etcd(endpoints, timeout=5.0)
         return Agent(settings, self.source)
 
     def prepare(self) -> None:
