@@ -65,7 +65,7 @@ class Browser:
             self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
         )
 
-    def wait_for_text(self, text: str, selector: str = "body", timeout: float = 15.0) -> None:
+    def wait_for_text(self, text: str, selector: str = "body", timeout: float = 60.0) -> None:
         """Wait until an element shows a text."""
         wait_until(f"{text!r} on the page", lambda: text in self.text(selector), timeout=timeout)
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from litestar import Litestar
 from msgspec.structs import replace
 
 from lbsync.clients.source import Put
 from lbsync.console import app
 from lbsync.console.board import Board
 from lbsync.console.cluster_watch import ClusterWatch
-from lbsync.console.context import Context
+from lbsync.console.context import Context, state_of
 from lbsync.console.deploying import Deploying
 from lbsync.console.health_watch import HealthWatch
 from lbsync.console.operations import Operations
@@ -123,6 +124,11 @@ def stored(values: Mapping[str, Any]) -> FakeSource:
     return source
 
 
+#: What answers behind the gate, for all consoles of this process: to register the handlers takes longer than
+#: most tests. Each request finds the console that it is for.
+_handlers: list[Litestar] = []
+
+
 class ConsoleClient:
     """Asks one console. Every request is made as `http://localhost:8480`."""
 
@@ -149,7 +155,9 @@ class ConsoleClient:
             Deploying(self.source, tools),
             ClusterWatch(replace(Settings(), console=self.settings), self.board.wake),
         )  # fmt: skip
-        self._app = app.make(self.context)
+        if not _handlers:
+            _handlers.append(app.handlers(self.context))
+        self._app = app.gated(_handlers[0], self.context)
 
     def options(self) -> list[tuple[str, dict[str, Any]]]:
         """Return path, as Litestar writes it, and options of each handler."""
@@ -190,6 +198,8 @@ class ConsoleClient:
     def _ask(
         self, method: str, path: str, headers: Mapping[str, str], **body: Any
     ) -> httpx.Response:
+        _handlers[0].state.update(state_of(self.context))
+
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:

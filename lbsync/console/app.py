@@ -43,11 +43,15 @@ Lines = list[tuple[bytes, bytes]]
 
 def make(context: Context) -> App:
     """Return the whole application, to be served."""
+    return gated(handlers(context), context)
+
+
+def gated(app: Litestar, context: Context) -> App:
+    """Return what answers behind the gate, with the gate before it."""
 
     async def answer(scope: Scope, problem: Problem) -> tuple[int, Lines, bytes]:
         return _answer(context, scope, problem, None)
 
-    app = handlers(context)
     return Gate(app, context.settings, context.tokens, context.sessions, answer)
 
 
