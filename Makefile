@@ -43,6 +43,11 @@ demo: setup ## watch the agent at work on this machine; KEEP=1 leaves it running
 
 .PHONY: test
 test: setup-daemons ## run all tests, with real etcd, and HAProxy 2.6 and the newest that is there
+	@# pytest compiles the tests in its own way; in a fresh clone each worker would compile them all.
+	@[ -n "$$(find tests -name '*-pytest-*.pyc' -print -quit)" ] || { \
+	    for room in unit integration; do \
+	        $(PYTEST) --collect-only -q tests/$$room >/dev/null 2>&1 & \
+	    done; wait; }
 	$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: test-haproxies
