@@ -22,7 +22,7 @@ def test_the_defaults_are_those_that_were_measured_and_promised() -> None:
 
 
 def test_while_the_server_is_doubted_requests_take_turns() -> None:
-    availability = Availability("https://x", Timing(away_spacing=0.05))
+    availability = Availability("https://x", Timing(away_spacing=0.2))
     stop = threading.Event()
     turns: list[float] = []
 
@@ -36,7 +36,8 @@ def test_while_the_server_is_doubted_requests_take_turns() -> None:
     for thread in threads:
         thread.join()
     turns.sort()
-    assert turns[-1] - turns[0] >= 0.15
+    # Three turns later; a thread may be late to note its own.
+    assert turns[-1] - turns[0] >= 0.3
 
 
 def test_an_answer_lets_everybody_go_at_once() -> None:
