@@ -56,7 +56,7 @@ def start(stage: Stage, tell: Terminal) -> None:
     )
     first.start_agent()
     tell.did(f"lbsync agent, process {first.agent.pid if first.agent else 0}")
-    digest = wait_until("the agent's first pass", lambda: confirmed(first), timeout=20)
+    digest = wait_until("the agent's first pass", lambda: confirmed(first), timeout=60)
     tell.did(f"its first pass is confirmed: HAProxy serves generation {digest}")
     answer = first.ask(SHOP_HOST)
     require(answer.status == 404, "a host that no service claims gets a 404")
@@ -139,7 +139,7 @@ def break_service(stage: Stage, tell: Terminal) -> None:
     stage.first.wait_for("the cart's last good version", SHOP_HOST, "/cart/7", ("web-1", "web-2"))
     tell.proved("the cart is served as before: its last good version stays")
     reason = wait_until(
-        "the agent to say why", lambda: refused(stage, "services/shop/cart"), timeout=15
+        "the agent to say why", lambda: refused(stage, "services/shop/cart"), timeout=60
     )
     tell.did("lbsync status gives the owner the reason:")
     tell.heard(reason)
@@ -156,7 +156,7 @@ def wipe(stage: Stage, tell: Terminal) -> None:
     tell.step("Delete every key in etcd")
     tell.did(f"etcdctl del --prefix {PREFIX}")
     stage.etcd.delete(PREFIX, "--prefix")
-    held = wait_until("the guard to hold it", lambda: stage.first.status().held, timeout=15)
+    held = wait_until("the guard to hold it", lambda: stage.first.status().held, timeout=60)
     tell.did("lbsync status says what waits for a confirmation:")
     tell.heard(held)
     for host, path in ((SHOP_HOST, "/"), (SHOP_HOST, "/cart/7"), (BLOG_HOST, "/")):
@@ -170,7 +170,7 @@ def load_again(stage: Stage) -> None:
     emptied = stage.first.status().hold_id
     for key, value in stage.shop().items():
         stage.put(key, value)
-    wait_until("the example to be served", lambda: _settled(stage, emptied), timeout=20)
+    wait_until("the example to be served", lambda: _settled(stage, emptied), timeout=60)
 
 
 def _settled(stage: Stage, emptied: str) -> bool:

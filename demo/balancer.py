@@ -159,7 +159,7 @@ class Balancer:
             answer = self.ask(host, path)
             return answer if answer.status == 200 and answer.body in bodies else None
 
-        answer = wait_until(what, probe, timeout=15)
+        answer = wait_until(what, probe, timeout=60)
         assert answer is not None
         return answer
 

@@ -19,7 +19,7 @@ def switch(stage: Stage, tell: Terminal) -> None:
     second.lbsync("prepare")
     second.haproxy.start()
     second.start_agent()
-    wait_until("the second agent's first pass", lambda: confirmed(second), timeout=20)
+    wait_until("the second agent's first pass", lambda: confirmed(second), timeout=60)
     tell.did(f"a second balancer, {second.host}, at http://127.0.0.1:{second.http_port}")
     stage.put(f"endpoints/{_SHOP}/green", {"servers": [server_of(web) for web in stage.green]})
     tell.did("green-1 and green-2 join endpoints/shop/storefront/green, without traffic")

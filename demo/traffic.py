@@ -65,14 +65,14 @@ class Crowd:
                 thread.join()
 
     def _keep_alive(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         while not self._stop.wait(_PAUSE):
             self._count(connection)
         connection.close()
 
     def _anew(self) -> None:
         while not self._stop.wait(_PAUSE):
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
             self._count(connection)
             connection.close()
 

@@ -57,7 +57,7 @@ def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_demo_proves_every_step_ends_by_itself_and_leaves_nothing(short_path: Path) -> None:
     demo = start(short_path)
-    said, _ = demo.communicate(timeout=120)
+    said, _ = demo.communicate(timeout=300)
     assert demo.returncode == 0, said
     assert "FAILED" not in said
     assert re.findall(r"^(\d)\. ", said, re.MULTILINE) == list("12345678")
@@ -83,15 +83,15 @@ def test_a_demo_that_is_kept_can_be_played_with_and_ends_with_an_interrupt(
 
     def works(command: str) -> bool:
         done = subprocess.run(
-            command, shell=True, cwd=ROOT, capture_output=True, timeout=30, check=False
+            command, shell=True, cwd=ROOT, capture_output=True, timeout=60, check=False
         )
         return done.returncode == 0
 
     for command in commands:
-        wait_until(f"{command} to work", functools.partial(works, command), timeout=30, every=0.2)
+        wait_until(f"{command} to work", functools.partial(works, command), timeout=60, every=0.2)
     demo.send_signal(signal.SIGINT)
     try:
-        rest, _ = demo.communicate(timeout=30)
+        rest, _ = demo.communicate(timeout=60)
     finally:
         demo.kill()
     assert demo.returncode == 0, rest
@@ -102,7 +102,7 @@ def test_a_demo_that_is_stopped_from_outside_takes_its_daemons_along(short_path:
     demo = start(short_path)
     wait_until("the daemons to start", lambda: len(leftovers(short_path)) >= 2, timeout=60)
     demo.send_signal(signal.SIGTERM)
-    said, _ = demo.communicate(timeout=30)
+    said, _ = demo.communicate(timeout=60)
     assert demo.returncode == 1
     assert "interrupted" in said
     assert leftovers(short_path) == []
@@ -118,7 +118,7 @@ def test_a_step_that_fails_makes_the_demo_fail_and_keeps_the_logs(short_path: Pa
     (bin_ / "etcdctl").chmod(0o755)
     environ = {"PATH": f"{bin_}:{os.environ['PATH']}", "LBSYNC_PREFIX": "/of-another-agent/"}
     demo = start(short_path, **environ)
-    said, _ = demo.communicate(timeout=120)
+    said, _ = demo.communicate(timeout=300)
     assert demo.returncode == 1
     assert "permission denied" in said
     (kept,) = re.findall(r"the logs are kept in (\S+)", said)
