@@ -109,11 +109,11 @@ def test_a_demo_that_is_stopped_from_outside_takes_its_daemons_along(short_path:
 
 
 def test_a_step_that_fails_makes_the_demo_fail_and_keeps_the_logs(short_path: Path) -> None:
-    """With an etcdctl that refuses to delete."""
+    """With an etcdctl that refuses to write."""
     bin_ = short_path / "bin"
     bin_.mkdir()
     real = shutil.which("etcdctl")
-    shim = f'case "$*" in *" del "*) echo permission denied >&2; exit 1;; esac; exec {real} "$@"'
+    shim = f'case "$*" in *" put "*) echo permission denied >&2; exit 1;; esac; exec {real} "$@"'
     (bin_ / "etcdctl").write_text(f"#!/bin/sh\n{shim}\n")
     (bin_ / "etcdctl").chmod(0o755)
     environ = {"PATH": f"{bin_}:{os.environ['PATH']}", "LBSYNC_PREFIX": "/of-another-agent/"}
