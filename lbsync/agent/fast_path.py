@@ -1,6 +1,7 @@
 """Changes made right after a wake, before the pass; the pass corrects a wrong forecast."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from lbsync import log
 from lbsync.agent import boot
@@ -54,7 +55,8 @@ class FastPath:
         self._base, self._unread = self._builder.followed if config else None, []
         binds = [bind for _, bind in config.binds()] if config else []
         self._loops = Loops(binds, listeners.own_addresses)
-        self._in_force = {service.id: service for service in services}
+        every = tuple(services)
+        self._in_force = dict(zip(map(attrgetter("id"), every), every, strict=True))
 
     def change(self, wanted: PassInput) -> bool:
         """Change what can change at once; tell whether anything is left for the pass."""

@@ -18,7 +18,7 @@ from lbsync.agent.generations import host_map as stored_host_map
 from lbsync.agent.generations.integrity import IntegrityCheck
 from lbsync.agent.generations.read import LoadedGeneration, parsed
 from lbsync.agent.generations.store import Generation, Store
-from lbsync.agent.haproxycfg.config import Config, Parser, main_text
+from lbsync.agent.haproxycfg.config import Config, Parser, main_data
 from lbsync.agent.haproxycfg.lint import Finding
 from lbsync.agent.haproxycfg.loops import Loops
 from lbsync.agent.haproxycfg.parser import Bind
@@ -68,6 +68,7 @@ class CandidateBuilder:
         self._search = CandidateSearch(builder, watchdog_ping)
         self._integrity = IntegrityCheck(HOST_MAP)
         self._warned = log.OnChange()
+        self._loops: Loops | None = None
 
     def build(
         self, wanted: PassInput, confirmed: LoadedGeneration | None, ready: Candidate | None = None
@@ -128,7 +129,7 @@ class CandidateBuilder:
     def _config(self, state: RenderedState, confirmed: LoadedGeneration | None) -> Config:
         if confirmed is not None and confirmed.rendered.digest == state.rendered.digest:
             return confirmed.config
-        return self._parser.parse(main_text(state.rendered))
+        return self._parser.read(main_data(state.rendered))
 
     def _stage(self, state: RenderedState, known: tuple[Bind, ...]) -> Candidate:
         self._watchdog_ping()
@@ -164,14 +165,14 @@ class CandidateBuilder:
         meta = msgspec.structs.replace(there.meta, revision=state.desired.revision)
         return msgspec.structs.replace(there, meta=meta)
 
-    @staticmethod
-    def _refuse_loops(state: RenderedState, config: Config) -> None:
+    def _refuse_loops(self, state: RenderedState, config: Config) -> None:
         """Raise `Refused` if a server is HAProxy itself."""
-        loops = Loops((bind for _, bind in config.binds()), listeners.own_addresses)
+        loops = Loops((bind for _, bind in config.binds()), listeners.own_addresses, self._loops)
         found = [
             Finding(MAIN_FILE, 0, loop.backend, loop.reason)
             for loop in loops.of(state.desired.services)
         ]
+        self._loops = loops
         if found:
             raise Refused(found)
 

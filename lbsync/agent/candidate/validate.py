@@ -81,7 +81,7 @@ def validate(
     try:
         # Beside it: with ten thousand services either takes half a second, and there may be a second core.
         files = {file.path: file.data for file in rendered.files}
-        config = parser.parse(files[MAIN_FILE].decode(errors="surrogateescape"))
+        config = parser.read(files[MAIN_FILE])
         if found := list(lint.broken(files, config, rendered.digest, backend_maps)):
             raise Refused(found)
         verdict = _verdict(running, options.check_timeout_s)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from lbsync.agent.generations.store import Generation, Store
-from lbsync.agent.haproxycfg.config import Config, Parser, main_text
+from lbsync.agent.haproxycfg.config import Config, Parser, main_data
 from lbsync.errors import LbsyncError, Rejected
 from lbsync.model.rendered import Rendered, RenderedFile
 
@@ -63,7 +63,7 @@ def chosen(store: Store, digest: str) -> Generation:
 def parsed(generation: Generation, parser: Parser) -> LoadedGeneration:
     """Read a generation back and parse its `haproxy.cfg`. Raises `LbsyncError` as `load` does."""
     rendered = load(generation)
-    return LoadedGeneration(generation, rendered, parser.parse(main_text(rendered)))
+    return LoadedGeneration(generation, rendered, parser.read(main_data(rendered)))
 
 
 def load(generation: Generation) -> Rendered:

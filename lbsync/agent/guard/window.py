@@ -37,7 +37,7 @@ class Window:
         """Services that changed since they were saved."""
         self._ends: deque[tuple[float, str]] = deque()
         self._ran: object = None
-        self._wanted = 0
+        self._wanted = self._running = 0
 
     @property
     def is_empty(self) -> bool:
@@ -82,8 +82,10 @@ class Window:
             or row.running is None
             or row.running[0] is not service
         ]
-        gone = [name for name in self._besides(every) if self.rows[name].running]
-        self._run(other, gone, now)
+        self._run(other, (), now)
+        if len(every) < self._running:
+            gone = [name for name in self._besides(every) if self.rows[name].running]
+            self._run((), gone, now)
 
     def runs_changes(self, changes: ServiceChanges, now: float) -> None:
         """Note what runs now and did not before."""
@@ -185,6 +187,7 @@ class Window:
 
     def _turn(self, name: str, row: Row, service: Service | None, now: float) -> None:
         """Note that another version of a service runs."""
+        self._running += (service is not None) - (row.running is not None)
         old, new = row.before, NOWHERE
         if service is not None:
             same = row.wanted is not None and row.wanted[0] is service

@@ -107,14 +107,12 @@ def _address(bind: Bind) -> str:
 
 def _bases(config: Config) -> Iterator[Finding]:
     """HAProxy refuses it, too, but once for each section, and none of their services is at fault."""
-    known: set[str] = set()
-    missed: set[str] = set()
-    for placed in config.of("defaults", "frontend", "backend", "listen"):
+    above: dict[str, int] = {}
+    for placed in config.of("defaults"):
+        above.setdefault(placed.section.name, placed.line)
+    for name, placed in config.overview.first_users.items():
         section = placed.section
-        if section.kind == "defaults":
-            known.add(section.name)
-        if section.inherits and section.inherits not in known and section.inherits not in missed:
-            missed.add(section.inherits)
+        if above.get(name, placed.line + 1) > placed.line:
             yield Finding(
                 MAIN_FILE,
                 placed.line,
@@ -128,7 +126,7 @@ def _bases(config: Config) -> Iterator[Finding]:
 def _referenced_files(config: Config, files: Mapping[str, bytes]) -> Iterator[Finding]:
     if not any(placed.section.default_path == "config" for placed in config.of("global")):
         return  # relative paths then mean HAProxy's own working directory
-    for placed in config.loading_files:
+    for placed in config.overview.loading_files:
         for path in placed.section.files:
             if not path.startswith("/") and path not in files and "@" not in path:
                 line = _line_of(placed, path)

@@ -6,7 +6,7 @@ on which HAProxy listens there they are refused.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 
 import msgspec
@@ -29,17 +29,37 @@ class Loop(msgspec.Struct, frozen=True):
 class Loops:
     """Where HAProxy listens on this host."""
 
-    def __init__(self, binds: Iterable[Bind], own_addresses: Callable[[], frozenset[str]]) -> None:
+    def __init__(
+        self,
+        binds: Iterable[Bind],
+        own_addresses: Callable[[], frozenset[str]],
+        last: "Loops | None" = None,
+    ) -> None:
         """`own_addresses` returns the addresses of this host's interfaces; asked once, and only if a
-        server has the port of a bind."""
+        server has the port of a bind. `last`: what was asked before; of ten thousand services only those are
+        looked at that are new since, as long as HAProxy listens at the same ports."""
         self._own_addresses = own_addresses
         self._places: dict[int, set[str]] = {}
         for bind in binds:
             if bind.kind == "tcp" and bind.port:
                 self._places.setdefault(bind.port, set()).add(bind.address)
+        is_alike = last is not None and last._places.keys() == self._places.keys()
+        self._last = last._clear if last is not None and is_alike else frozenset()
+        self._clear: frozenset[Service] = frozenset()
+        """Services of which no server has a port of these; they compare by identity."""
 
-    def of(self, services: Iterable[Service]) -> Iterator[Loop]:
+    def of(self, services: Collection[Service]) -> Iterator[Loop]:
         """Yield the first such server of each backend."""
+        every = frozenset(services)
+        doubtful = {each for each in every - self._last if self._has_port(each)}
+        self._clear = every - doubtful
+        yield from self._among(each for each in services if each in doubtful)
+
+    def _has_port(self, service: Service) -> bool:
+        ports = self._places.keys()
+        return any(server.port in ports for each in service.backends for server in each.servers)
+
+    def _among(self, services: Iterable[Service]) -> Iterator[Loop]:
         for service in services:
             for backend in service.backends:
                 for server in backend.servers:

@@ -127,7 +127,7 @@ class RuntimeConfig:
     def differing(self, config: Config) -> tuple[list[Placed], list[Section]]:
         """Return the sections of `config` that do not run, and those that run but are not in it."""
         known = self._by_id
-        wanted = set(map(id, [placed.section for placed in config.placed]))
+        wanted = config.identities
         news, gone = wanted - known.keys(), known.keys() - wanted
         fresh = [placed for placed in config.placed if id(placed.section) in news] if news else []
         return fresh, [known[each] for each in gone]

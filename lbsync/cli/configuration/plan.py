@@ -12,7 +12,7 @@ from lbsync.agent.desired.states import PassInput, RenderedState
 from lbsync.agent.file_names import CERTIFICATES
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.guard.guard import Guard
-from lbsync.agent.haproxycfg.config import Parser, main_text
+from lbsync.agent.haproxycfg.config import Parser, main_data
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.haproxy.options import from_settings
@@ -69,7 +69,7 @@ def validated(staged: Generation, rendered: Rendered, settings: Settings) -> Val
     """
     parser = Parser()
     # A port that HAProxy itself holds on this host would look taken.
-    binds = [bind for _, bind in parser.parse(main_text(rendered)).binds()]
+    binds = [bind for _, bind in parser.read(main_data(rendered)).binds()]
     return validate(staged, rendered, parser, from_settings(settings), known_binds=binds)
 
 

@@ -38,6 +38,23 @@ def test_a_server_at_a_place_where_haproxy_listens_is_found(address: str, port: 
     assert loops(address, port, "10.0.0.5", "2001:db8::5") == ["be_shop_web_main"]
 
 
+def test_a_server_stays_found_when_it_is_asked_for_again_and_when_binds_change() -> None:
+    values: dict[str, object] = {
+        "services/shop/web": {"mode": "http", "hosts": ["shop.example"]},
+        "endpoints/shop/web/main": {
+            "servers": [{"name": "a", "address": "127.0.0.1", "port": 8080}]
+        },
+    }
+    services = Assembler().assemble(entries_of(values), 1, ()).services
+    last = None
+    for binds, found in (
+        (BINDS, 0), (BINDS, 0), ((*BINDS, Bind("*", 8080, 1)), 1),
+        ((*BINDS, Bind("*", 8080, 1)), 1), (BINDS, 0),
+    ):  # fmt: skip
+        last = Loops(binds, frozenset, last)
+        assert len(list(last.of(services))) == found
+
+
 @pytest.mark.parametrize(
     ("address", "port"),
     [
