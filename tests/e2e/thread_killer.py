@@ -16,15 +16,21 @@ from lbsync.cli import main
 
 
 def end(name: str) -> None:
-    """Raise SystemExit in the threads of this name until none of those is left."""
-    wanted = [one for one in threading.enumerate() if one.name == name]
-    deadline = time.monotonic() + 20
-    while any(one.is_alive() for one in wanted) and time.monotonic() < deadline:
-        for one in wanted:
+    """Raise SystemExit in the threads of this name until none of those is left.
+
+    Once, and again only after a while: a second one that comes while a thread ends by the first may hit it
+    between taking a lock and noting that it has it, so that nobody ever gets that lock again.
+    """
+    left = [one for one in threading.enumerate() if one.name == name]
+    for _ in range(40):
+        for one in left:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(one.ident or 0), ctypes.py_object(SystemExit)
             )
-        time.sleep(0.05)
+        deadline = time.monotonic() + 0.5
+        while left and time.monotonic() < deadline:
+            time.sleep(0.02)
+            left = [one for one in left if one.is_alive()]
 
 
 def serve(path: str) -> None:

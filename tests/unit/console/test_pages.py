@@ -323,8 +323,9 @@ def _nasty_deployments(text: str, other: str) -> dict[str, Any]:
     kept = a_deployment()
     nasty = {"group": text, "deployment": other, "document": {"image": text}}
     for name in (f"deployments/shop/cart/{UNDER_WAY}", f"deployments/shop/cart/{ENDED}"):
+        version = nasty | {"group": "green"}  # any other makes the record unreadable
         kept[name] |= {
-            "version": nasty, "old": nasty, "by": text, "reason": other, "waits": text, "paused": other,
+            "version": version, "old": version, "by": text, "reason": other, "waits": text, "paused": other,
             "created_at": text, "ended_at": other, "notices": [text, other], "revisions": {text: 1},
         }  # fmt: skip
     kept["versions/shop/cart"] |= {"live": nasty, "warm": [{"version": nasty, "until": other}]}

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +48,8 @@ def refused(value: bytes) -> str:
 
 
 def test_a_record_comes_back_as_it_was_written() -> None:
-    assert deploying.read(DeploymentRecord, item("k", encode(RECORD))) == RECORD
+    key = f"deployments/shop/cart/{RECORD.id}"
+    assert deploying.read(DeploymentRecord, item(key, encode(RECORD))) == RECORD
     warm = (WarmRecord(VersionRecord("green"), "2026"),)
     versions = VersionsRecord(4, live=VersionRecord("blue"), warm=warm)
     assert deploying.read(VersionsRecord, item("k", encode(versions))) == versions
@@ -96,9 +98,11 @@ def test_the_keys_lie_beside_the_prefix_so_no_agent_hears_of_them() -> None:
 
 
 def test_what_a_newer_lbsync_wrote_is_left_out_and_the_rest_is_listed() -> None:
+    records = [msgspec.structs.replace(RECORD, id=name) for name in ("b", "a", "d")]
+    values = {record.id: encode(record) for record in records} | {"c": b"{}"}
+    values["d"] = encode(RECORD)  # somebody's copy of another one
     items = {
-        f"deployments/shop/cart/{name}": item(name, value)
-        for name, value in {"b": encode(RECORD), "a": encode(RECORD), "c": b"{}"}.items()
+        (key := f"deployments/shop/cart/{name}"): item(key, value) for name, value in values.items()
     }
     found = deploying.readable(DeploymentRecord, items, deploying.deployments_folder(CART))
     assert list(found) == ["a", "b"]
