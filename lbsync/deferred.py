@@ -1,4 +1,4 @@
-"""Libraries that take long to load and that most commands never need: loaded when they are first used."""
+"""Libraries that take long to load and that most commands never need: loaded on first use."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""A lock on a file or a directory that processes share (flock): gone with whoever holds it."""
+"""A lock on a file or a directory between processes (flock); released when its holder ends."""
 
 import fcntl
 import os

@@ -1,7 +1,7 @@
-"""What the worst thing is that is true: one table for every exit code, colour and word. Pure.
+"""The most serious condition: one table for every exit code, colour and word. Pure.
 
-A command that knows several things ends with the gravest of them, and with 0 only where nobody has to
-do anything. Monitoring gets the same as a degree of the plug-in API of Nagios
+A command that finds several conditions ends with the code of the most serious one, and with 0 only if no action is
+needed. Monitoring gets the same as a state of the plug-in API of Nagios
 (https://nagios-plugins.org/doc/guidelines.html: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN).
 """
 

@@ -1,6 +1,7 @@
-"""One pass, from a snapshot to a HAProxy that is proved to serve it. The order of stages is here.
+"""One pass, from a snapshot to a HAProxy that was verified to serve it. This module defines the order of the
+stages.
 
-A pass may run at any time, and twice. Whatever fails, HAProxy goes on with the last good generation.
+A pass may run at any time, and repeatedly. If anything fails, HAProxy continues with the last good generation.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The agent as a service: its loop, what wakes it, and what is told after each pass."""
+"""The agent as a service: its loop, what wakes it, and what is reported after each pass."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Changes made right after a wake, before the pass; the pass corrects a wrong forecast."""
+"""Changes applied right after a wake, before the pass; the pass corrects a wrong prediction."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter

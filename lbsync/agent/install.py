@@ -1,7 +1,7 @@
-"""Further files: rendered like HAProxy's, installed at their own place on the host.
+"""Additional files: rendered like HAProxy's, installed at their own place on the host.
 
 Each is checked by its own command before it is put in place, and another command then makes its reader
-reload. One that fails stops neither the others nor HAProxy.
+reload. A failure affects neither the other files nor HAProxy.
 """
 
 import grp

@@ -1,8 +1,8 @@
-"""Orders that somebody gives this host through the store: each becomes the request that the local command
-makes, and its end is told in the host's record.
+"""Orders to this host through the store: each becomes the request that the local command makes, and its result is
+written to the host's record.
 
-An order is taken once, while it stands. One that is done or undone by then (`release`, `rollback`) goes with it, as the
-local command withdraws it; what a host is to be (drained or not) stays.
+An order is accepted once, while it exists. A one-time action (`release`, `rollback`) is withdrawn with it, as the
+local command does; a requested state (drained or not) stays.
 """
 
 import contextlib

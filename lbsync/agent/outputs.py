@@ -1,4 +1,4 @@
-"""Installs outputs in a thread of their own: their commands may hang, and HAProxy must not wait for them.
+"""Installs outputs in a separate thread: their commands may hang, and HAProxy must not wait for them.
 
 One round at a time installs the newest texts; its end causes a pass, which reports the result.
 """

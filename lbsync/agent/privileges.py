@@ -1,7 +1,7 @@
-"""Commands of root go on as the agent's user, with the rights of its unit.
+"""Commands started as root continue as the agent's user, with the rights of its unit.
 
-The agent could not replace files that root left in the state directory, and what root may do says
-nothing about what the agent may do.
+The agent could not replace files that root left in the state directory, and root's permissions show
+nothing about those of the agent.
 """
 
 import contextlib

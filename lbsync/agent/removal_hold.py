@@ -1,4 +1,4 @@
-"""A removal that is held: since when, until when, and remembered over a restart."""
+"""A held removal: since when, until when, and remembered across a restart."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What a change of keys would mean beside all others: claims that somebody has already, and what is lost."""
+"""The effect of a change of keys together with all others: claims that are taken, and what would be removed."""
 
 from collections.abc import Collection, Mapping, Sequence
 

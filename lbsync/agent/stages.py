@@ -1,4 +1,4 @@
-"""The stages of a pass, built from the settings; new settings are new stages, or none at all."""
+"""The stages of a pass, built from the settings; new settings replace all stages, or none."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""What wakes the agent besides the source: settings, templates, HAProxy's program, certificates, operators'
-requests, and HAProxy when it ends or restarts."""
+"""What wakes the agent in addition to the source: settings, templates, HAProxy's program, certificates, requests
+of operators, and HAProxy when it ends or restarts."""
 
 import contextlib
 from collections.abc import Callable, Iterable

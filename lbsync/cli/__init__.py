@@ -1,7 +1,6 @@
-"""The `lbsync` command: one module per subcommand, wired here to the rooms below.
+"""The `lbsync` command: one module per subcommand, connected here to the packages below.
 
-Subcommands are loaded when they are asked for: `lbsync --help` and `lbsync version` must not wait
-for gRPC and Jinja2.
+Subcommands are loaded on demand, so that `lbsync --help` and `lbsync version` do not wait for gRPC and Jinja2.
 """
 
 from lbsync.cli.main import main

@@ -1,4 +1,4 @@
-"""`lbsync console`: the page of the fleet."""
+"""`lbsync console`: the fleet console."""
 
 import argparse
 import functools

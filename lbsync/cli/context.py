@@ -1,4 +1,4 @@
-"""What most commands begin with: the settings that hold, the source they name, and kinds of arguments."""
+"""Common to most commands: the effective settings, the source they name, and argument types."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""From the command line to an exit code: parse, run, and say in one sentence what went wrong."""
+"""From the command line to an exit code: parse, run, and report errors in one sentence."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The argument parser: global flags, and subcommands that are loaded when they are named."""
+"""The argument parser: global flags, and subcommands that are loaded on demand."""
 
 import argparse
 import difflib

@@ -1,4 +1,4 @@
-"""How far a command is that takes long, told on standard error."""
+"""The progress of long-running commands, on standard error."""
 
 import contextlib
 import sys

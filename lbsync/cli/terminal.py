@@ -1,4 +1,4 @@
-"""Text for people: colours and diffs on a terminal, the same text plain when piped."""
+"""Output for people: colours and diffs on a terminal, plain text in a pipe."""
 
 import difflib
 import os

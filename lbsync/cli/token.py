@@ -1,4 +1,4 @@
-"""`lbsync token`: who may do what through the console, and in which namespaces."""
+"""`lbsync token`: tokens for the console, with their rights and namespaces."""
 
 import argparse
 from pathlib import Path

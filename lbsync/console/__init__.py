@@ -1,2 +1,2 @@
-"""The page of the fleet, `lbsync console`: what etcd says of all hosts, services and publishers, for people
-and programs, and the requests that a token allows."""
+"""The fleet console, `lbsync console`: the state of all hosts, services and publishers in etcd, for people and
+programs, and the actions that a token allows."""

@@ -1,4 +1,4 @@
-"""What is shown now: one watch of etcd and one state, shared by all requests and live pages."""
+"""The current state: one watch of etcd and one state, shared by all requests and live pages."""
 
 import asyncio
 import contextlib

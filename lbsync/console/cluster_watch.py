@@ -1,4 +1,4 @@
-"""Looks at nodes, pods and data stores for as long as somebody looks at their page."""
+"""Queries nodes, pods and data stores while somebody views their page."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What every handler works with, and how it gets hold of it."""
+"""The dependencies of every handler, and how they are injected."""
 
 from typing import Any
 from urllib.parse import parse_qsl

@@ -1,4 +1,4 @@
-"""Carrying out deployments in the console: what that opens, and the sign that it is done here."""
+"""Carrying out deployments in the console: its connections, and the key that announces it."""
 
 import os
 import secrets

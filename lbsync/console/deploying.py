@@ -1,4 +1,4 @@
-"""What people and build servers ask of deployments from here: written to etcd, for whoever carries them out."""
+"""Requests of people and pipelines for deployments: written to etcd for the process that carries them out."""
 
 import hashlib
 import time

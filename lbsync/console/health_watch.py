@@ -1,4 +1,4 @@
-"""What hosts are asked for the pages that are open: one question to all of them, for as long as somebody looks."""
+"""Requests health from the hosts for all open pages: one request to all hosts, while somebody views a page."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What people may ask of hosts from here: keys in etcd, as the commands write them."""
+"""Requests of people to hosts: keys in etcd, the same as those of the commands."""
 
 import time
 

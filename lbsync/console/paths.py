@@ -1,4 +1,4 @@
-"""Where the console keeps what it keeps."""
+"""Paths of the console's files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What registries and build servers send when an image was pushed: which image, in three forms. Pure.
+"""Notifications of registries and pipelines about a pushed image, in three formats. Pure.
 
 Docker Hub (`push_data`, `repository`): https://docs.docker.com/docker-hub/repos/manage/webhooks/. GitHub's events
 `package` and `registry_package`: https://docs.github.com/webhooks/webhook-events-and-payloads#package. And `image`.

@@ -1,4 +1,4 @@
-"""What went wrong with a request: shown as a page, or as a problem document (RFC 9457). Pure."""
+"""Errors of requests: as a page, or as a problem document (RFC 9457). Pure."""
 
 import msgspec
 

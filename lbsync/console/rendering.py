@@ -1,4 +1,4 @@
-"""Templates to HTML: everything that is put into one is escaped, whoever wrote it."""
+"""Templates to HTML: every value is escaped, whoever wrote it."""
 
 import hashlib
 import operator

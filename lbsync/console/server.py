@@ -1,4 +1,4 @@
-"""The HTTP server: one socket, TLS where it is wanted, and no patience for clients that dawdle."""
+"""The HTTP server: one socket, TLS if configured, and time limits for slow clients."""
 
 import asyncio
 import contextlib

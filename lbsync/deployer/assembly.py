@@ -1,4 +1,4 @@
-"""What carries out deployments, made of the settings."""
+"""Builds everything that carries out deployments from the settings."""
 
 from collections.abc import Callable, Mapping
 from functools import cache

@@ -1,4 +1,4 @@
-"""How a deployment begins: what is refused before anything is written, and its first record. Pure."""
+"""The start of a deployment: checks before anything is written, and its first record. Pure."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal

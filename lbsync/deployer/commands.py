@@ -1,4 +1,4 @@
-"""What people ask of a deployment that is under way. Pure: a record becomes the next one, or the wish is refused."""
+"""Commands of people for a deployment in progress. Pure: a record becomes the next one, or the command is refused."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What comes next for a deployment, and what each decision is made with. Pure."""
+"""The next action of a deployment, and the input of each decision. Pure."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What an app's versions are once a deployment has ended. Pure."""
+"""An app's versions after a deployment has ended. Pure."""
 
 import msgspec
 from msgspec import UNSET

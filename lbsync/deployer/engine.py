@@ -1,6 +1,7 @@
-"""Carries out deployments: one in the command that asked for it, or all of them in a server.
+"""Carries out deployments: one in the command that started it, or all of them in a server.
 
-Any number of processes may do so at once: an app's lock tells whose it is, and a lock whose holder is silent runs out.
+Any number of processes may do so at once: the lock of an app decides which one, and expires when its holder stops
+responding.
 """
 
 import threading

@@ -1,7 +1,7 @@
-"""What has to be true before a deployment goes on, by what every balancer said of itself. Pure.
+"""Conditions for a deployment to continue, based on the reports of the balancers. Pure.
 
-No host counts as a good one that has not said so: one that reports has to, and of all that are known as many as the
-strategy requires.
+A host only counts if it has reported so itself: every host that reports must agree, and of all known hosts as
+many as the strategy requires.
 """
 
 from collections.abc import Callable, Iterable

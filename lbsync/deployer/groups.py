@@ -1,4 +1,4 @@
-"""Plain servers: a version is a group that stands in `endpoints/` already. Nothing is made, and nothing removed."""
+"""Plain servers: a version is an existing group in `endpoints/`. Nothing is created or removed."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Where deployments are kept: read at one revision, changed in one guarded transaction each."""
+"""The store of deployments: read at one revision, each change in one guarded transaction."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""One deployment's dealings with its provider: what was asked of it, and what came of that."""
+"""The provider calls of one deployment, and their results."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a deployment is decided on: how balancers, route and provider stand at one moment. Values only."""
+"""The input for decisions on a deployment: the state of balancers, route and provider at one moment. Values only."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""All that etcd holds of one app and its deployment, at one revision. Pure."""
+"""Everything in etcd about one app and its deployment, at one revision. Pure."""
 
 import msgspec
 from msgspec import UNSET

@@ -1,8 +1,8 @@
-"""From one phase of a deployment to the next. Pure: what is written and done, the runner does.
+"""From one phase of a deployment to the next. Pure: the runner writes and acts.
 
-`decide` is asked again and again with the record as it stands, what was observed, and the time. It returns the next
-record, where that differs, with the route that changes in the same transaction; or what has to be done first, or
-nothing, with what is waited for. Whoever asks next, after a crash, comes to the same answer.
+`decide` is called repeatedly with the current record, what was observed, and the time. It returns the next
+record, if it differs, with the route that changes in the same transaction; or an action that must come first; or
+nothing, with what is waited for. Another caller, for example after a crash, gets the same result.
 """
 
 from typing import Literal

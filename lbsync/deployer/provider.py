@@ -1,12 +1,14 @@
-"""The port to whatever new versions are made of.
+"""The port to whatever creates new versions.
 
-All of it is called from the runner's thread, may block for some seconds, and may be called again at any time, also by
-another process: what is there already stays as it is. It raises `Unavailable` where something outside does not answer,
-so that it is called again; `Rejected` where that would be of no use, so that the deployment fails with this sentence.
+All methods are called from the runner's thread, may block for some seconds, and may be called again at any
+time, also by another process: what exists already stays unchanged. They raise `Unavailable` if an external
+system does not answer, and are then called again; and `Rejected` if trying again is useless, and the deployment
+fails with this message.
 
-What changes something takes a `Fence`: who was frozen, or cut off, until another process went on with the app changes
-nothing more, wherever it was. So it is asked between reading an object and changing it, only what is as it was read
-is changed, and whoever goes on marks what it relies on, so that it is not as others have read it.
+Methods that change something take a `Fence`: a process that was suspended or disconnected until another one
+continued with the app must not change anything any more. So the fence is checked between reading an object and
+changing it, an object is changed only in the state in which it was read, and a process that continues marks the
+objects that it relies on, so that they differ from what others have read.
 """
 
 from collections.abc import Mapping

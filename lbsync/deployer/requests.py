@@ -1,4 +1,4 @@
-"""What people ask of deployments, written to etcd: to begin one, and what becomes of one that is under way."""
+"""Requests of people for deployments, written to etcd: to start one, or to control one in progress."""
 
 import time
 

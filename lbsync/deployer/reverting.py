@@ -1,4 +1,5 @@
-"""The way back: the previous route first, and the new version goes once no balancer knows it any more. Pure."""
+"""Reverting: first the previous route is restored; the new version is removed once no balancer knows it any more.
+Pure."""
 
 from typing import Literal
 

@@ -1,8 +1,7 @@
-"""One deployment, as this process carries it out: read, decide, write or act, and wait for what is new.
+"""One deployment, as carried out by this process: read, decide, write or act, and wait for news.
 
-Whatever happens in between, the next turn begins by reading: so a write that was lost, a lock that ran out, a command
-that came meanwhile and a process that was frozen are all the same to it. Every write is guarded by the lock, by the
-record and by the route as they were read.
+Each turn starts by reading, so that a lost write, an expired lock, a new command and a suspended process need
+no special treatment. Every write is guarded by the lock, the record and the route as they were read.
 """
 
 import time

@@ -1,1 +1,1 @@
-"""From what runs to what is wanted: by runtime changes, else by a reload, and back when that fails."""
+"""From the running to the desired state: by runtime changes or a reload, and back if that fails."""

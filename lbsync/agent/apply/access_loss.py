@@ -1,6 +1,6 @@
-"""Does a change take access away? Such a reload never waits. Pure.
+"""Whether a change takes access away; such a reload never waits. Pure.
 
-Compares the keys as they were last served with those that are wanted.
+Compares the keys as they were last served with the desired ones.
 """
 
 from collections.abc import Sequence

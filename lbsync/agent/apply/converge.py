@@ -1,7 +1,7 @@
-"""From what runs to a candidate: by runtime changes where HAProxy can take them, else by a reload.
+"""From the running state to a candidate: by runtime changes if HAProxy accepts them, otherwise by a reload.
 
-The file is on disk and validated before anything is changed, and goes live with the change. Where
-runtime changes fail, HAProxy is reloaded: a reload is always right.
+The file is on disk and validated before anything is changed, and becomes live together with the change. If
+runtime changes fail, HAProxy is reloaded: a reload is always correct.
 """
 
 import time

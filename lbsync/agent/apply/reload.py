@@ -1,8 +1,8 @@
-"""Asking HAProxy to load what is live, and proving that it did.
+"""Requests that HAProxy loads the live generation, and verifies that it did.
 
-A request to reload can fail, and it can be lost without a word when it meets another reload
-(measured: up to 80 ms after one began). So no answer counts as success but this: the worker that
-serves now says the digest in its `description`.
+A request to reload can fail, and it can be lost silently when it coincides with another reload (measured: up to
+80 ms after one began). So the only proof of success is that the current worker reports the digest in its
+`description`.
 """
 
 import math

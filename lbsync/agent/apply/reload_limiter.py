@@ -1,8 +1,8 @@
-"""May HAProxy reload now? Each reload costs a second worker until the old one's connections end. Pure.
+"""Whether HAProxy may reload now: each reload costs a second worker until the old one's connections end. Pure.
 
-Only requested changes wait, as they can go live a little later. Repairs never wait, as the host does not
-serve meanwhile, nor does what takes access away. Waiting drops nothing: the pass at the end of it applies
-what is wanted then.
+Only requested changes wait, because they can become live a little later. Repairs never wait, because the host
+does not serve meanwhile, and neither do changes that take access away. No change is lost by waiting: the pass
+at the end applies the desired state of that time.
 """
 
 import random

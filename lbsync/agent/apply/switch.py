@@ -1,8 +1,8 @@
-"""From a validated generation to one that HAProxy is proved to serve, or back again.
+"""From a validated generation to one that HAProxy was verified to serve, or back again.
 
-The order is the promise: the link moves, HAProxy reloads, the worker is asked; and if anything in
-it fails, the previous generation is live again before the failure is reported.
-This is one plain synchronous call: a shutdown lets it end first.
+The order guarantees this: the link is moved, HAProxy reloads, the worker is queried; and if any step
+fails, the previous generation is live again before the failure is reported.
+This is a single synchronous call: a shutdown waits for it.
 """
 
 import contextlib

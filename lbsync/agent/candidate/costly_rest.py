@@ -1,7 +1,7 @@
-"""Templates that take too much whatever they are given: how long they are not tried again.
+"""Pauses templates that exceed their time limit whatever their input.
 
-Each try costs the whole limit, half as much again for the search, and any change wakes the agent. Other
-templates or settings are another search, which knows nothing of this.
+Each attempt costs the whole limit, and half as much again for the search, and any change wakes the agent. Other
+templates or settings are a new search, without this pause.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What is said about quarantined suspects, and how long they wait for another try."""
+"""The messages about quarantined suspects, and how long they wait for another attempt."""
 
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.haproxycfg.lint import Finding

@@ -1,4 +1,4 @@
-"""From what is wanted to what is valid: validate, quarantine the culprits, and again until it passes."""
+"""From the desired to a valid state: validate, quarantine the culprits, and repeat until it passes."""
 
 from collections.abc import Callable
 from typing import TypeVar

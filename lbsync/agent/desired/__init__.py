@@ -1,1 +1,1 @@
-"""What is wanted: decoded keys, who owns what, which backend takes which share. Pure except for files."""
+"""The desired state: decoded keys, who owns what, which backend gets which share. Pure except for files."""

@@ -1,4 +1,4 @@
-"""What was confirmed in the store, for the guard. Each counts until what it let go is back."""
+"""Confirmations in the store, for the guard. Each is valid until the removed servers are back."""
 
 from collections.abc import Callable, Iterable
 from functools import cached_property

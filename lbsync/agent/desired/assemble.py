@@ -1,4 +1,4 @@
-"""From entries to what is wanted: who owns which host and path, which backend takes which share.
+"""From entries to the desired state: who owns which host and path, which backend gets which share.
 
 Pure apart from a cache: the result depends only on the entries.
 """

@@ -1,6 +1,6 @@
-"""From a snapshot to rendered files: which entries count, and what they ask for.
+"""From a snapshot to rendered files: which entries are used, and the state they request.
 
-Everything is decided from values; of the host only certificates and system files are read.
+All decisions are based on values; only certificates and system files are read from the host.
 """
 
 from collections.abc import Sequence

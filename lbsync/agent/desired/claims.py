@@ -1,6 +1,6 @@
 """Who owns which host, path and port: the service that was created first.
 
-Pure. A claim that an older service has is refused by name; the rest of that service goes on.
+Pure. A claim that an older service owns is refused by name; the rest of that service is served.
 """
 
 from collections.abc import Iterable

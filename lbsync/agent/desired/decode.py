@@ -1,6 +1,6 @@
-"""From a snapshot to entries: decode what changed, keep the last good version of what is bad.
+"""From a snapshot to entries: decode what changed, keep the last good version of invalid keys.
 
-Its only state is a cache, so that a pass costs what changed.
+Its only state is a cache, so that the cost of a pass is proportional to the change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,6 +1,6 @@
-"""What stays of a service while its removal is held: the servers that would go, and what leads to them.
+"""What remains of a service while its removal is held: the servers that would be removed, and the routes to them.
 
-Everything else goes on: new servers are added, and weights, checks and headers change.
+All other changes are applied: new servers are added, and weights, checks and headers change.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Puts accepted entries back: of quarantined services, and of those that would take their place. Pure."""
+"""Restores accepted entries of quarantined services, and of those that would take their place. Pure."""
 
 from collections.abc import Collection, Iterable
 

@@ -1,4 +1,4 @@
-"""What the builder starts from, and what it makes of that. Values alone."""
+"""The input and the output of the builder. Values only."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""What rendering is given: which files are to be made, and the names their templates see.
+"""The input of rendering: which files are rendered, and the names that their templates see.
 
 Gathers from settings and the host; decides nothing. `templates/haproxy/README.md` documents every
 name for the authors of templates.

@@ -1,1 +1,1 @@
-"""Rendered sets on disk: written whole, one live, one confirmed."""
+"""Rendered sets on disk: written completely, one live, one confirmed."""

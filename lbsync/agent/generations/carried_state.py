@@ -1,4 +1,4 @@
-"""Where a configuration wants what a reload carries over: the servers' states, and counters."""
+"""Files of a configuration for what is kept across a reload: the servers' states, and counters."""
 
 import contextlib
 from collections.abc import Iterator

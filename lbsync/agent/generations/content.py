@@ -1,4 +1,4 @@
-"""What a generation serves: how many services and servers, and what it has more than another."""
+"""What a generation serves: the number of services and servers, and the differences from another."""
 
 import msgspec
 

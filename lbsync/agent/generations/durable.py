@@ -1,4 +1,4 @@
-"""A whole tree that survives a power cut: on disk before anything names it."""
+"""A whole tree that survives a power failure: it is on disk before anything refers to it."""
 
 import contextlib
 import os

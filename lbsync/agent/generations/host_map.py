@@ -1,4 +1,4 @@
-"""The host map of a generation on disk: as the host is now, not as it was when that was made."""
+"""The host map of a generation on disk: updated to the host's current state."""
 
 from lbsync.agent.file_names import HOST_MAP
 from lbsync.agent.generations.store import Generation

@@ -1,6 +1,6 @@
-"""Is the live generation on disk still what was rendered? Somebody may have changed or removed a file.
+"""Whether the live generation on disk is still what was rendered; somebody may have changed or removed a file.
 
-What HAProxy runs is not concerned, but its next start would be.
+The running HAProxy is not affected, but its next start would be.
 """
 
 from lbsync.agent.generations.store import Generation

@@ -1,4 +1,4 @@
-"""What a proxy stands on, and what it says to all its servers: `balance`, `default-server`. Pure."""
+"""The settings that a proxy inherits, and what it sets for all its servers: `balance`, `default-server`. Pure."""
 
 from collections.abc import Iterable
 from functools import lru_cache

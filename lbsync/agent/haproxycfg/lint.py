@@ -1,7 +1,7 @@
-"""What a configuration must keep to besides pleasing `haproxy -c`. Pure.
+"""Rules for a configuration in addition to `haproxy -c`. Pure.
 
-Each rule stands for something that HAProxy accepts and that then fails, or serves wrongly, in
-silence (all measured on 2.6 to 3.4).
+Each rule covers something that HAProxy accepts and that then silently fails, or serves incorrectly
+(all measured on 2.6 to 3.4).
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
-"""Servers that are HAProxy itself: a request to one would come back, and go round until something is full. Pure.
+"""Servers that are HAProxy itself: a request to one would loop until a limit is reached. Pure.
 
-Loopback is nobody's by default (`[claims] servers`), and so loops there are refused with their key. A host's other
-addresses are different on each host, and good for all that runs beside HAProxy; only together with a port
-on which HAProxy listens there they are refused.
+Loopback is not allowed by default (`[claims] servers`), so loops there are refused with their key. A host's
+other addresses differ on each host, and are valid for other programs beside HAProxy; they are only refused
+together with a port on which HAProxy listens there.
 """
 
 import ipaddress

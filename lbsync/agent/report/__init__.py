@@ -1,1 +1,1 @@
-"""What a pass did, as the log, the status file and the fleet's records tell it."""
+"""The result of a pass, for the log, the status file and the fleet's records."""

@@ -1,7 +1,8 @@
-"""Telling who waits for a revision that this host serves it: beside the prefix, where he listens and no agent.
+"""Reports to clients that wait for a revision that this host serves it: beside the prefix, where they watch and no
+agent does.
 
-Every agent hears every other one's report. Were what somebody waits for told there, one wait in a fleet of
-300 would be 90,000 events in a second; so the report follows when it is due.
+Every agent receives the reports of all others. If answers to waiting clients were written there, one wait in a
+fleet of 300 would cause 90,000 events in a second; so the regular report follows when it is due.
 """
 
 import time

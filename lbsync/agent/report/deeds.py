@@ -1,4 +1,4 @@
-"""What people have this host do, noted in the history of the fleet."""
+"""Actions that people request from this host, recorded in the history of the fleet."""
 
 from collections import deque
 

@@ -1,4 +1,5 @@
-"""Tell the owners of services why they are quarantined: `quarantine/…`, one key for all hosts that refuse the same."""
+"""Reports to the owners of services why they are quarantined: `quarantine/…`, one key for all hosts that refuse
+the same."""
 
 import contextlib
 import time

@@ -1,13 +1,13 @@
-"""What this host tells the fleet, and what it may change of what others told. Pure.
+"""What this host reports to the fleet, and what it may change in the reports of others. Pure.
 
 Several hosts find the same fault in the same service, and share one key for it:
 
-* who finds no key there creates it; who finds its own, corrects it;
-* a key of another host stays as long as that host is live (has its key under `agents/`), for it
-  will remove the key itself when it finds the service cured;
-* of a host that is gone, anybody takes the key over, or removes it where the service is well.
+* a host that finds no key creates it; a host that finds its own updates it;
+* a key of another host stays as long as that host is live (has its key under `agents/`), because it
+  will remove the key itself when the service has recovered;
+* if that host is gone, any other takes the key over, or removes it if the service has recovered.
 
-All of that is guarded by what was read, so whoever is late changes nothing.
+All of this is guarded by what was read, so a late writer changes nothing.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
-"""Tell the fleet what this host serves: `agents/<host>` under a lease, and `quarantine/…`.
+"""Reports to the fleet what this host serves: `agents/<host>` on a lease, and `quarantine/…`.
 
-A thread of its own writes, so that a slow or absent etcd delays no pass. It knows only the newest status;
-what could not be written is found out again: every few seconds it compares what stands in etcd with what
-should, so a lost lease, a wiped etcd and a key that somebody removed are all the same to it.
+A separate thread writes, so that a slow or absent etcd delays no pass. It only knows the newest status. Every
+few seconds it compares the content of etcd with what should be there, so that a lost lease, a wiped etcd and a
+key that somebody removed need no special treatment.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
-"""How the servers of some services do, read of HAProxy at one go: the worker that serves now, and the
-sessions that old workers still have."""
+"""The health of some services' servers, read from HAProxy at once: from the current worker, and the sessions of
+old workers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

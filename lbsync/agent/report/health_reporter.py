@@ -1,9 +1,9 @@
-"""Answer whoever watches how services do: one key for this host, beside the prefix, on a lease.
+"""Reports the health of services on request: one key for this host, beside the prefix, on a lease.
 
-Nobody asks: nothing is read, nothing is written, and nothing is connected. While somebody does, HAProxy is
-read for all of them at one go, and an answer is written when it differs, at most once a second; more
-rarely where the answers are large, the hosts many, or HAProxy slow, so that a watch that somebody forgot
-fills no store and takes no core.
+Without a request, nothing is read, nothing is written, and there is no connection. While there are requests,
+HAProxy is read once for all of them, and an answer is written when it differs, at most once a second. It is
+written less often if the answers are large, the hosts many, or HAProxy slow, so that a forgotten watch neither
+fills the store nor occupies a core.
 """
 
 import threading

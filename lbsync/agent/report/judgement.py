@@ -1,4 +1,4 @@
-"""The agent's word beside HAProxy's own: what `lbsync status` and `/status` say of this host."""
+"""The agent's status compared with HAProxy's own: what `lbsync status` and `/status` say about this host."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The agent's metrics: its status in numbers, and how long things took. docs/operations.md lists them."""
+"""The agent's metrics: its status in numbers, and durations. docs/operations.md lists them."""
 
 from collections.abc import Iterator
 from typing import get_args

@@ -1,4 +1,4 @@
-"""What the agent answers over HTTP: metrics, probes, and its status."""
+"""The agent's HTTP responses: metrics, probes, and its status."""
 
 import threading
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""The name of this host in the fleet: taken under a guard, so that two agents never share one.
+"""The name of this host in the fleet: acquired under a guard, so that two agents never share one.
 
-`agents/<host>` is written by the agent that had it first, for as long as it lives. A second one of the
-same name says so at `agents/<host>/rival` and waits. `agents/<host>/seen` stays when the record goes,
-so that a host which is gone is told from one that never was.
+`agents/<host>` is written by the agent that had it first, for as long as it lives. A second agent with the
+same name says so at `agents/<host>/rival` and waits. `agents/<host>/seen` remains when the record disappears,
+so that a host which is gone can be distinguished from one that never existed.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What a pass came to, put into the status file and the metrics."""
+"""The result of a pass, converted to the status file and the metrics."""
 
 import os
 import time

@@ -1,5 +1,4 @@
-"""What this host says hangs on a lease; a write that fails is tried again ever more rarely, and logged
-once."""
+"""Handles failed writes of what this host reports on a lease: retried with growing pauses, and logged once."""
 
 import contextlib
 import time

@@ -1,6 +1,6 @@
-"""What a command may have changed that no step of ours changes: checks, health, limits, frontends. Pure.
+"""What a command may have changed that none of our steps changes: checks, health, limits, frontends. Pure.
 
-Nobody can keep these by hand: HAProxy forgets them with the next reload. So they are drift.
+These cannot be kept by hand, because HAProxy forgets them with the next reload. So they are drift.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Does HAProxy run what it should? What differs, who caused it, what heals it. Pure.
+"""Whether HAProxy runs what it should: what differs, who caused it, what heals it. Pure.
 
 What was set by hand is kept: a drain, a maintenance or a weight of a server that no step has changed
 since the last read-back. Every other difference is drift and is healed.

@@ -1,7 +1,7 @@
-"""From what runs and what is wanted to steps, or to the reason for a reload. Pure.
+"""From the running and the desired state to steps, or to the reason for a reload. Pure.
 
-It works on parsed configuration, so that it helps with any templates. What it does not understand
-becomes a reload, which is always right, only slower.
+It works on parsed configuration, so that it supports any templates. What it does not understand
+needs a reload, which is always correct, only slower.
 """
 
 import re

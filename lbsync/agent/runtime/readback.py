@@ -1,4 +1,4 @@
-"""Does HAProxy run what the configuration says? Compares, and decides nothing. Pure."""
+"""Compares what HAProxy runs with the configuration, and decides nothing. Pure."""
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Which backends were changed since their servers were last read back.
 
-To read thirty thousand servers because one has changed would cost more than all the rest of a pass.
+Reading thirty thousand servers because one has changed would cost more than the rest of a pass.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,1 +1,1 @@
-"""Everything that is wrong on this host, in one go."""
+"""Checks of this host that report all problems together."""

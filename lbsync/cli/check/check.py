@@ -1,4 +1,4 @@
-"""`lbsync check`: everything that is wrong, in one go."""
+"""`lbsync check`: reports all problems together."""
 
 import argparse
 import os

@@ -1,7 +1,8 @@
-"""What `lbsync check` looks at on the host itself: its certificates, what the agent may write, and what
-HAProxy reads.
+"""The checks of `lbsync check` on the host itself: certificates, files that the agent must be able to write, and
+the files that HAProxy reads.
 
-Everything is looked at as the user who asks; as root, `check` has become the agent's user by then.
+All checks use the permissions of the current user; when started as root, `check` has become the agent's user by
+then.
 """
 
 import itertools

@@ -1,1 +1,1 @@
-"""What the wanted state means as a configuration: shown, compared, and prepared for a start."""
+"""The configuration for the desired state: shown, compared, and prepared for HAProxy's start."""

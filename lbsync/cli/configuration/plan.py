@@ -1,4 +1,4 @@
-"""What the agent would go for, worked out by a command beside it: nothing is touched."""
+"""What the agent would do, computed by a command that changes nothing."""
 
 from collections.abc import Mapping
 from pathlib import Path

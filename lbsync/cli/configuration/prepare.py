@@ -1,4 +1,4 @@
-"""`lbsync prepare`: HAProxy can start, whatever else is away."""
+"""`lbsync prepare`: ensures that HAProxy can start, even without etcd and the agent."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`lbsync template ls|show|copy|diff`: the packaged templates, and one's own beside them."""
+"""`lbsync template ls|show|copy|diff`: the packaged templates, and the user's own."""
 
 import argparse
 from pathlib import Path

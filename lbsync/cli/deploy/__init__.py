@@ -1,1 +1,1 @@
-"""Deployments: begin one, follow it, and say what is to become of it."""
+"""Deployments: starting, following and controlling them."""

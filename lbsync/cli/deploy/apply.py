@@ -1,4 +1,4 @@
-"""`lbsync deploy apply`: have an app run on Kubernetes as its document says."""
+"""`lbsync deploy apply`: deploys an app on Kubernetes from its document."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`lbsync deploy`: look at deployments, and say what is to become of one."""
+"""`lbsync deploy`: shows and controls deployments."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What every command about deployments works with."""
+"""The context that all commands about deployments share."""
 
 import contextlib
 import os

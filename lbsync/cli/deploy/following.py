@@ -1,4 +1,4 @@
-"""Carrying out a deployment in a command, or following whoever does, phase by phase."""
+"""Carrying out a deployment in a command, or following the process that does, phase by phase."""
 
 import argparse
 import re

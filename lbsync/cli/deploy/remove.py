@@ -1,4 +1,4 @@
-"""`lbsync deploy remove`: take an app away, requests first, then its pods."""
+"""`lbsync deploy remove`: removes an app, first its traffic, then its pods."""
 
 import argparse
 import time

@@ -1,4 +1,4 @@
-"""Flags that make a strategy."""
+"""Command line flags for a strategy."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`lbsync switch`: give all traffic of a service to another of its groups, as every balancer confirms."""
+"""`lbsync switch`: moves all traffic of a service to another group, with the confirmation of every balancer."""
 
 import argparse
 import time

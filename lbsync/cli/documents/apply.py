@@ -1,4 +1,4 @@
-"""`lbsync apply`: many keys become what documents say, with the plan shown first."""
+"""`lbsync apply`: writes many keys from documents, after showing the plan."""
 
 import argparse
 from collections import Counter

@@ -1,4 +1,4 @@
-"""`lbsync export`: keys as documents that `lbsync apply` takes."""
+"""`lbsync export`: prints keys as documents for `lbsync apply`."""
 
 import argparse
 import json

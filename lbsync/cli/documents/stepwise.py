@@ -1,4 +1,4 @@
-"""Write many changes in few transactions, and tell what is written when that is cut off."""
+"""Writes many changes in few transactions, and reports what was written if that is interrupted."""
 
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""What concerns all hosts of the fleet: waiting for them, forgetting one, confirming for all."""
+"""Commands for all hosts of the fleet: waiting for them, forgetting one, confirming for all."""

@@ -1,4 +1,4 @@
-"""`lbsync confirm --fleet`: a removal that is held is meant, on all hosts and in publishers."""
+"""`lbsync confirm --fleet`: confirms a held removal on all hosts and in publishers."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""`lbsync etcd-roles`: the rights that each part needs in etcd, as commands of etcdctl."""
+"""`lbsync etcd-roles`: the permissions that each component needs in etcd, as etcdctl commands."""
 
 import argparse
 

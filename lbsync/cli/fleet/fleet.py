@@ -1,4 +1,4 @@
-"""`lbsync fleet`: what is decided for all hosts of the fleet."""
+"""`lbsync fleet`: changes to the list of hosts."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""How services do on each host, asked of the agents, in words for people."""
+"""The health of services on each host, as reported by the agents, formatted for people."""
 
 import contextlib
 import sys

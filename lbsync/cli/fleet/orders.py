@@ -1,4 +1,4 @@
-"""`--fleet` of drain, undrain and release: an order in etcd, with a plan that is shown first."""
+"""`--fleet` of drain, undrain and release: an order in etcd, after showing the plan."""
 
 import argparse
 import contextlib

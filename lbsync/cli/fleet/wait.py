@@ -1,4 +1,4 @@
-"""`lbsync wait`: until every host has verified a revision."""
+"""`lbsync wait`: waits until every host has verified a revision."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""`lbsync watch`: how services do on every host, as it changes."""
+"""`lbsync watch`: the health of services on every host, live."""
 
 import argparse
 import sys

@@ -1,1 +1,1 @@
-"""Services of Kubernetes: publishing them, and telling why one is published as it is."""
+"""Kubernetes Services: publishing them, and explaining what was published."""

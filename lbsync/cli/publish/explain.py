@@ -1,4 +1,4 @@
-"""`lbsync explain service NS/NAME`: what was published of a Service, and why, or why not."""
+"""`lbsync explain service NS/NAME`: what was published for a Service, and why or why not."""
 
 import argparse
 import time

@@ -1,4 +1,4 @@
-"""`lbsync publish`: as a service, once, or only to look."""
+"""`lbsync publish`: as a service, once, or as a dry run."""
 
 import argparse
 from contextlib import AbstractContextManager

@@ -1,1 +1,1 @@
-"""What a host's shells and `man` know of lbsync, made from the parser and the settings."""
+"""Shell completion and manual pages, generated from the parser and the settings."""

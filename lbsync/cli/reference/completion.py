@@ -1,8 +1,8 @@
 """Completion for bash, zsh and fish.
 
-Each shell gets one file that needs neither lbsync nor another package to run: pressing TAB must not wait for
-a Python to start. All three walk over the words before the cursor in the same way: a word that is a command
-below the one so far goes down to it, the word after an option with a value is left out.
+Each shell gets one file that needs neither lbsync nor another package to run, because pressing TAB must not
+wait for Python to start. All three process the words before the cursor in the same way: a word that names a
+subcommand of the current command selects it, and the word after an option with a value is skipped.
 """
 
 import re

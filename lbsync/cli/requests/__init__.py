@@ -1,1 +1,1 @@
-"""What an operator asks of the agent on this host."""
+"""Requests of an operator to the agent on this host."""

@@ -1,7 +1,8 @@
-"""Ask the running agent for something, and wait until it says that it is done.
+"""Sends a request to the running agent, and waits until the agent reports that it is done.
 
-What is asked once (confirm, release, rollback) is done or withdrawn: an agent that obeyed hours later
-would surprise everybody. What this host is to be (drained or not) stands until it is undone.
+One-time requests (confirm, release, rollback) are carried out in time or withdrawn, because an agent that
+carried them out hours later would surprise everybody. A requested state (drained or not) stays in force until
+it is changed.
 """
 
 import argparse

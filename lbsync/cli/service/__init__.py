@@ -1,1 +1,1 @@
-"""Services and their servers in the source: listed, shown, written and removed."""
+"""Services and their servers in the source: list, show, write and remove."""

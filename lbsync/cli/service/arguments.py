@@ -1,4 +1,4 @@
-"""What `lbsync service put` is told to write: a document, or flags."""
+"""The input of `lbsync service put`: a document, or flags."""
 
 import argparse
 from collections.abc import Mapping

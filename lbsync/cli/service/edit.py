@@ -1,4 +1,4 @@
-"""`lbsync service edit`: a service as one text in an editor; what is refused comes back with the reasons."""
+"""`lbsync service edit`: a service as a text in an editor, which opens again with the reasons if it is refused."""
 
 import argparse
 import os

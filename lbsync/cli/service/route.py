@@ -1,4 +1,4 @@
-"""`lbsync route`: which groups of a service get traffic, and how much."""
+"""`lbsync route`: the shares of a service's groups."""
 
 import argparse
 

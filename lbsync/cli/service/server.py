@@ -1,4 +1,4 @@
-"""`lbsync server ls|drain|maint|up|weight`: one server of a service, and no other is touched."""
+"""`lbsync server ls|drain|maint|up|weight`: changes a single server of a service."""
 
 import argparse
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`lbsync service ls|show|get|put|edit|rm`: the keys of services, read and written with care."""
+"""`lbsync service ls|show|get|put|edit|rm`: reads and writes the keys of services."""
 
 import argparse
 import sys

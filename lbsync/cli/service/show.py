@@ -1,4 +1,4 @@
-"""`lbsync service show`: one service as it is written, and as it does on each host."""
+"""`lbsync service show`: the records of one service, and its health on each host."""
 
 import argparse
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Writing changes that were found good: show them, write them in one step, and wait where that was asked for."""
+"""Writing validated changes: show them, write them in one transaction, and wait if requested."""
 
 import argparse
 from collections.abc import Collection, Sequence

@@ -1,1 +1,1 @@
-"""What a host, the fleet and the publishers say of themselves, and which exit code that is."""
+"""The status of a host, the fleet and the publishers, and its exit code."""

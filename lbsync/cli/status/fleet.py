@@ -1,4 +1,4 @@
-"""`lbsync status --fleet`: what every host says of itself in etcd."""
+"""`lbsync status --fleet`: what every host reports in etcd."""
 
 import contextlib
 import time

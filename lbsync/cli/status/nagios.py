@@ -1,4 +1,4 @@
-"""`lbsync status --nagios`: one line and a degree, as plug-ins of Nagios and Icinga give."""
+"""`lbsync status --nagios`: one line and a state, like plug-ins for Nagios and Icinga."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What the publishers of Kubernetes Services say of themselves, for `lbsync status`."""
+"""What the publishers of Kubernetes Services report, for `lbsync status`."""
 
 import time
 from collections.abc import Iterator

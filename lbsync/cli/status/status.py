@@ -1,4 +1,4 @@
-"""`lbsync status`: what this host serves, as the agent verified it, and as HAProxy says itself."""
+"""`lbsync status`: what this host serves, as verified by the agent and as reported by HAProxy."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""Apps: what is live, who gets the traffic, and what is under way."""
+"""Apps: the live version, the split of traffic, and deployments in progress."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""The health of what stands behind the services: nodes, pods and data stores, those that need somebody first."""
+"""The health of nodes, pods and data stores, those that need attention first."""
 
 from collections.abc import Iterator, Sequence
 

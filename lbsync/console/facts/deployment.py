@@ -1,4 +1,4 @@
-"""One deployment: how far it is, what happened, and what it was asked to do."""
+"""One deployment: its phase, its events, and the commands it was given."""
 
 from collections.abc import Iterator
 from typing import get_args

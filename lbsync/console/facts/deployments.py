@@ -1,5 +1,5 @@
-"""Apps and their deployments, as deployers keep them: read from snapshot after snapshot, at the cost of what
-changed."""
+"""Apps and their deployments as stored by deployers: updated with each snapshot, at a cost proportional to the
+change."""
 
 from collections.abc import Collection, Iterator
 from typing import Any, TypeVar

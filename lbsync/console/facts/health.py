@@ -1,4 +1,4 @@
-"""How the servers of one service do, as every balancer that answers sees them: put together over all of them."""
+"""The health of one service's servers, combined from all balancers that answer."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""The balancers: what each says of itself, and what somebody should do about it."""
+"""The balancers: what each reports, and which action it needs."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The publishers of Kubernetes Services and what they tell the owners of objects."""
+"""The publishers of Kubernetes Services, and their messages to the owners of objects."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""The keys that are not served as they are written, each with the reason and the cure."""
+"""The keys that are not served as written, each with the reason and how to correct it."""
 
 import msgspec
 

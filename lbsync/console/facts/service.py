@@ -1,4 +1,4 @@
-"""One service in full: its groups and servers, its policies, and how each balancer stands to it."""
+"""One service in full: its groups and servers, its policies, and what each balancer reports about it."""
 
 from collections.abc import Iterator
 

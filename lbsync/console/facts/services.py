@@ -1,4 +1,4 @@
-"""The services: where requests come from, which groups get them, who does not serve them as written."""
+"""The services: their hosts and paths, the split of traffic, and the balancers that do not serve them as written."""
 
 from collections.abc import Collection, Iterable, Iterator
 

@@ -1,5 +1,4 @@
-"""All that the pages are made of, at one revision: built from snapshot after snapshot, at the cost of what
-changed."""
+"""The data for all pages at one revision: updated with each snapshot, at a cost proportional to the change."""
 
 from collections.abc import Mapping
 

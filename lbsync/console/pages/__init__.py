@@ -1,1 +1,1 @@
-"""What is asked over HTTP and what is answered: pages, the API beside them, and streams of changes."""
+"""HTTP requests and their responses: pages, the API, and streams of changes."""

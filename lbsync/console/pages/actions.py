@@ -1,4 +1,4 @@
-"""What a token with the right `admin` may do: first a page that says what would happen, then the deed."""
+"""Actions for tokens with the right `admin`: first a page that explains the action, then the action."""
 
 import asyncio
 

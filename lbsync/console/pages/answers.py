@@ -1,4 +1,4 @@
-"""Pages, and what keeps them live: the same content, sent whole or as a stream of events."""
+"""Pages and their live updates: the same content, sent as a whole or as a stream of events."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The same facts for programs, as JSON: the structs of `lbsync.console.facts`, described by OpenAPI."""
+"""The same facts as JSON: the structs in `lbsync.console.facts`, described by OpenAPI."""
 
 import time
 from typing import Annotated

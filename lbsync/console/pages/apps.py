@@ -1,4 +1,4 @@
-"""Apps and deployments for programs: read, and followed event by event."""
+"""The API for apps and deployments: read them, or follow them event by event."""
 
 import asyncio
 import time

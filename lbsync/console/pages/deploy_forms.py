@@ -1,4 +1,4 @@
-"""The buttons of deployments: first a page that says what would happen, then the deed."""
+"""Actions on deployments: first a page that explains the action, then the action."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""What programs may ask of deployments: to begin one, and what is to become of it."""
+"""The API to start and control deployments."""
 
 import asyncio
 from dataclasses import dataclass

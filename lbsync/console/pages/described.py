@@ -1,6 +1,6 @@
-"""What OpenAPI says of records that are read by our own door: made of the records themselves. Pure.
+"""OpenAPI schemas of records that lbsync's own decoder reads, generated from the records themselves. Pure.
 
-msgspec's own generator cannot: it does not know how our values are written.
+msgspec's own generator cannot do this, because it does not know how our values are written.
 """
 
 from collections.abc import Callable

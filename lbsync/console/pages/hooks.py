@@ -1,4 +1,4 @@
-"""`POST /hooks/<ns>/<app>`: a registry or build server says that an image was pushed, and it is deployed."""
+"""`POST /hooks/<ns>/<app>`: a registry or pipeline reports a pushed image, which is then deployed."""
 
 import asyncio
 import fnmatch

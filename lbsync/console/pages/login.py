@@ -1,4 +1,4 @@
-"""In and out: a token is shown once, then the browser has a cookie."""
+"""Login and logout: a token is exchanged once for a cookie."""
 
 from urllib.parse import urlsplit
 

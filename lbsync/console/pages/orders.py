@@ -1,4 +1,4 @@
-"""What one balancer may be ordered to do: first a page that says what that means, then the order."""
+"""Orders to one balancer: first a page that explains the order, then the order."""
 
 import asyncio
 

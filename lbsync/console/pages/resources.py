@@ -1,4 +1,4 @@
-"""What all resources of the API have in common: problems as they are documented, and ETags (RFC 9110, 8.8.3)."""
+"""Common to all resources of the API: problem documents and ETags (RFC 9110, 8.8.3)."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Answers without an end, as events (HTML standard, 9.2): for pages, and for programs that follow a deployment."""
+"""Endless responses as events (HTML standard, 9.2): for pages, and for clients that follow a deployment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The pages, each a path, a template and a pure function from what is known to what is shown."""
+"""The pages, each a path, a template and a pure function from the state to the content."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,1 +1,1 @@
-"""Who asks, what they may do, and how much of it at a time."""
+"""Authentication, authorization and limits of requests."""

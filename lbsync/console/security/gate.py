@@ -1,4 +1,4 @@
-"""The gate before the application: every request passes it, and every answer leaves through it."""
+"""The gate in front of the application: every request and every response passes through it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie

@@ -1,4 +1,4 @@
-"""How much one client may ask at a time. Pure but for the clock."""
+"""Limits on the requests of one client. Pure except for the clock."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whether a request was meant for this console, and came from a page of its own. Pure."""
+"""Whether a request is intended for this console, and comes from one of its own pages. Pure."""
 
 import ipaddress
 from collections.abc import Collection, Mapping

@@ -1,6 +1,6 @@
-"""Logins of browsers: a random name in a cookie for a token that was shown once.
+"""Logins of browsers: a cookie with a random name, issued in exchange for a token.
 
-They are kept in memory, as hashes: a restart ends them all, and removing a token ends its own at once.
+Sessions are kept in memory, as hashes: a restart ends them all, and removing a token ends its sessions at once.
 """
 
 import secrets

@@ -1,6 +1,6 @@
-"""Tokens: who may do what, and in which namespaces, kept as hashes in one file.
+"""Tokens with their rights and namespaces, stored as hashes in one file.
 
-A token is 256 bits by chance, so its SHA-256 can be guessed no better than itself, and needs no salt.
+A token has 256 random bits, so its SHA-256 is as hard to guess as the token itself, and needs no salt.
 """
 
 import hashlib

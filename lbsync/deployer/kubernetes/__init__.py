@@ -1,1 +1,1 @@
-"""Apps on Kubernetes: a Deployment for each version, and one Service, made from one document."""
+"""Apps on Kubernetes: one Deployment per version and one Service, created from one document."""

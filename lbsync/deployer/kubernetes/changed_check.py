@@ -1,7 +1,7 @@
-"""A health check that changes with a new version is the old version's, too: would that survive it?
+"""Whether the live version would pass a health check that changes with a new version.
 
-The service has one check for all its groups, so a path that only the new version knows would take every server of the
-old one out, and the service with them, before anything is switched.
+The service has one check for all its groups, so a path that only the new version knows would take out every
+server of the old one, and with them the service, before anything is switched.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,5 @@
-"""The objects of one app in its cluster: found by its marks, and changed only where they are as they were read."""
+"""The objects of one app in its cluster: found by their labels, and changed only in the state in which they were
+read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
-"""An app as one document, YAML or JSON: what runs, how it is proved well, and how it is reached.
+"""An app as one document, YAML or JSON: what runs, how its health is verified, and how it is reached.
 
-Everything that is wrong is told at once, each with its place and the cure. Pure, but for reading text.
+All errors are reported together, each with its location and how to correct it. Pure, except for reading text.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What a person would look at next when a pod does not start: its last lines of log, and what happened to it."""
+"""Details for people when a pod does not start: its last log lines and its events."""
 
 from lbsync.deployer.kubernetes.cluster import AppCluster
 from lbsync.deployer.kubernetes.pods import Trouble

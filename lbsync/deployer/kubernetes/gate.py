@@ -1,4 +1,4 @@
-"""From a Deployment that was made to a version that is healthy: by Kubernetes' word, and by the app's own probe."""
+"""From a created Deployment to a healthy version: by Kubernetes' readiness, and by the app's own probe."""
 
 import time
 from collections.abc import Callable, Sequence

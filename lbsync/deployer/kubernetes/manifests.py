@@ -1,8 +1,8 @@
-"""An app and a version, into the Kubernetes objects that stand for them. Pure.
+"""The Kubernetes objects for an app and a version. Pure.
 
-Each version has a Deployment of its own, `<app>-<number>`. All share one Service, by which the publisher
-finds their pods: the label `lbsync.io/version` of a pod is its group. The Service is headless: an address
-of its own would send requests of the cluster to every version at once, switched to or not.
+Each version has its own Deployment, `<app>-<number>`. All share one Service, through which the publisher
+finds their pods: the label `lbsync.io/version` of a pod is its group. The Service is headless, because a cluster IP
+would send requests within the cluster to every version at once, whether it has traffic or not.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A pod template that somebody wrote: the little that is asked of it here, the API server knows the rest. Pure."""
+"""A user's pod template: only the necessary checks are made here, the rest by the API server. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the pods of a version tell of themselves: how many are ready, and why one will never be. Pure."""
+"""The state of a version's pods: how many are ready, and why one can never become ready. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

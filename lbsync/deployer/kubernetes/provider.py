@@ -1,4 +1,4 @@
-"""The provider for Kubernetes: versions are Deployments, and the publisher finds their pods by one Service."""
+"""The provider for Kubernetes: versions are Deployments, and the publisher finds their pods through one Service."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""What the publisher will make of an app's Service, found out before the Service is made. Pure."""
+"""What the publisher will do with an app's Service, determined before the Service is created. Pure."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an app may have, but will be sorry for. Pure."""
+"""Warnings about an app that is valid, but not advisable. Pure."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,1 +1,1 @@
-"""Which versions of an app there are: how the next one begins, and how old ones end."""
+"""The versions of an app: how the next one starts, and how old ones end."""

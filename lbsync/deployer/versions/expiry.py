@@ -1,7 +1,7 @@
-"""Old versions that were kept warm, once their time is up: their servers end, and nothing of them is left.
+"""Removes old versions that were kept warm, once their time has passed.
 
-Done in small steps, each under the app's lock: a deployment that begins meanwhile waits for milliseconds, and one that
-wants the old version back finds it whole or has it made anew.
+This is done in small steps, each under the app's lock: a deployment that starts meanwhile waits for
+milliseconds, and one that needs the old version again finds it complete or has it created again.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""How the deployment of an app begins: its first record, and the number of its version. Pure."""
+"""The start of an app's deployment: its first record, and the number of its version. Pure."""
 
 import msgspec
 from msgspec import UNSET

@@ -1,4 +1,4 @@
-"""What was removed from the running HAProxy, and goes only when its last session has ended."""
+"""Items that were removed from the running HAProxy, and are deleted when their last session has ended."""
 
 from collections.abc import Iterable
 

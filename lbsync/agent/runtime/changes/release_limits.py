@@ -1,4 +1,4 @@
-"""What a release of HAProxy cannot change without a fault is done by a reload. Pure."""
+"""Changes that a release of HAProxy cannot make without a fault, and which need a reload. Pure."""
 
 from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.changes.steps import (

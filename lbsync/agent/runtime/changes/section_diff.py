@@ -1,4 +1,4 @@
-"""The lines of a section besides its servers: any change of them is a reload. Pure."""
+"""The lines of a section other than its servers: any change in them needs a reload. Pure."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property

@@ -1,4 +1,5 @@
-"""One section as it runs and as it is wanted: steps for its servers, reasons for the rest. Pure."""
+"""One section in its running and its desired state: steps for its servers, reasons for a reload for the rest.
+Pure."""
 
 from collections.abc import Callable
 from functools import cached_property
