@@ -125,7 +125,7 @@ class Board:
             await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
 
     def hurry(self) -> None:
-        """Build the next state without a pause: somebody has just changed something from here."""
+        """Build the next state without delay, because something was just changed from here."""
         self._not_before = 0.0
 
     @property

@@ -41,14 +41,14 @@ class ClusterWatch:
         return self._settings.console.kubernetes or bool(self._settings.console.checks)
 
     def look(self) -> None:
-        """Somebody looks."""
+        """Note that somebody views the page."""
         was_idle = time.monotonic() > self._until
         self._until = time.monotonic() + _LOOKS_S
         if was_idle:
             self._news.set()
 
     async def run(self) -> None:
-        """Look, while somebody does, until cancelled."""
+        """Query while somebody views the page, until cancelled."""
         while self.is_configured:
             self._news.clear()
             if time.monotonic() < self._until:

@@ -45,7 +45,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     cluster: ClusterWatch
 
     def is_welcome(self, visitor: Visitor) -> bool:
-        """Tell whether somebody who was let in still would be: his token is there."""
+        """Tell whether a client that was admitted still would be, that is, whether its token still exists."""
         return not visitor.token or self.tokens.by_hash(visitor.token) is not None
 
 
@@ -61,14 +61,13 @@ def context_of(request: AnyRequest) -> Context:
 
 
 def visitor_of(request: AnyRequest) -> Visitor:
-    """Return who asks."""
+    """Return the client of a request."""
     visitor: Visitor = request.scope["state"]["visitor"]
     return visitor
 
 
 def demand(request: AnyRequest, right: Right) -> Visitor:
-    """Return who asks. Raises `RequestProblem` where the right is missing; in which namespace it has to hold
-    is `confine`'s concern."""
+    """Return the client. Raises `RequestProblem` if the right is missing; `confine` checks the namespace."""
     visitor = visitor_of(request)
     if not visitor.has(right):
         raise RequestProblem(
@@ -82,10 +81,10 @@ def demand(request: AnyRequest, right: Right) -> Visitor:
 
 
 def confine(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Let a token of some namespaces go no further than these. Raises `RequestProblem`.
+    """Limit a token with namespaces to these. Raises `RequestProblem`.
 
-    Stands before every handler, so that none can forget it: what names no namespace in its path, as `{ns}`,
-    concerns the whole fleet, but for handlers that are marked with `EVERYBODY`.
+    Runs before every handler, so that none can forget it: a request without a namespace in its path, as `{ns}`,
+    concerns the whole fleet, except for handlers that are marked with `EVERYBODY`.
     """
     visitor: Visitor = connection.scope["state"]["visitor"]
     namespace = str(connection.path_params.get("ns", ""))

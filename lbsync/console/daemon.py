@@ -31,9 +31,9 @@ _LOOK_AFTER_S = 5.0
 
 
 def run(settings: Settings, load: Callable[[], Settings], source: Source) -> None:
-    """Serve until a signal. `load` returns the settings as they stand now.
+    """Serve until a signal. `load` returns the current settings.
 
-    Raises `SettingsError`, and `LbsyncError` where it cannot listen, or would serve others without tokens.
+    Raises `SettingsError`, and `LbsyncError` if it cannot listen, or would serve other hosts without tokens.
     """
     if not source.shared:
         raise Rejected(

@@ -71,7 +71,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Who asks, and by what the request is known when it comes again."""
+    """The client of a request, and the key that identifies a repeated request."""
 
     by: str
     key: str = ""
@@ -122,14 +122,14 @@ class Deploying:
         return self._once(app, asked, lambda: self._back(app, asked))
 
     def remove(self, app: ServiceId, asked: Asked) -> Outcome:
-        """Begin to take an app away; where that is under way already, return it. Raises `LbsyncError`."""
+        """Start to remove an app, or return the removal in progress. Raises `LbsyncError`."""
         return self._once(app, asked, lambda: self._remove(app, asked))
 
     def command(
         self, app: ServiceId, deployment: str, what: Command, asked: Asked, *, revision: int = 0
     ) -> Outcome:
-        """Say what is to become of a deployment that is under way. `revision`: at which it was read, where that
-        matters. Raises `LbsyncError`."""
+        """Write a command for a deployment in progress. `revision`: at which it was read, if that matters.
+        Raises `LbsyncError`."""
         return self._once(app, asked, lambda: self._command(app, deployment, what, asked, revision))
 
     def revision(self, app: ServiceId, deployment: str) -> int:
@@ -137,11 +137,12 @@ class Deploying:
         return self._ledger.revision(app, deployment)
 
     def wanted(self, app: ServiceId) -> AppRecord | None:
-        """Return what is wanted of an app on Kubernetes; None: nobody wrote that. Raises `LbsyncError`."""
+        """Return the desired state of an app on Kubernetes; None: there is none. Raises `LbsyncError`."""
         return self._ledger.wanted(app)
 
     def known(self, app: ServiceId, asked: Asked) -> Outcome | None:
-        """Return what an earlier request with this key began. Raises `Rejected` where that was another request."""
+        """Return what an earlier request with this key started. Raises `Rejected` if that was a different
+        request."""
         if not asked.key:
             return None
         item = self._ledger.store.get(_repeat_key(app, asked.key))

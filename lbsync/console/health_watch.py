@@ -19,7 +19,7 @@ _MOST = 100
 
 
 class HealthWatch:
-    """Keeps the question equal to what somebody looks at. Belongs to the event loop's thread."""
+    """Keeps the request to hosts equal to what is being viewed. Belongs to the event loop's thread."""
 
     def __init__(self, source: Source, by: str) -> None:
         """`by`: who asks, for people who read the key."""
@@ -37,7 +37,7 @@ class HealthWatch:
         """Why hosts cannot be asked; empty: they can."""
 
     def look(self, service: str) -> None:
-        """Somebody looks at a service, or at `EVERYTHING`."""
+        """Note that somebody views a service, or `EVERYTHING`."""
         is_new = service not in self._wanted
         if is_new and len(self._wanted) >= _MOST:
             return

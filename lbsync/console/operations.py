@@ -40,9 +40,9 @@ class Operations:
     def order(
         self, action: Action, host: str, by: str, reason: str = "", generation: str = ""
     ) -> str:
-        """Have one host do something, and wait ten seconds for its proof; return what is in the way, empty
-        where it is done. What is not done by then is taken back. `generation`: of a rollback, its digest. Raises
-        `LbsyncError`."""
+        """Order an action from one host, and wait ten seconds for its confirmation. Return what prevents it, or
+        an empty text if it is done. An order that is not carried out by then is withdrawn. `generation`: for
+        a rollback, its digest. Raises `LbsyncError`."""
         generations = {host: generation} if generation else {}
         with OrderPlaced(
             self._source, action, [host], by=by, reason=reason, generations=generations

@@ -8,5 +8,5 @@ _TOKENS = "console-tokens.json"
 
 
 def tokens_path(settings: Settings) -> Path:
-    """Return the file of tokens: the one of the settings, else one in the state directory."""
+    """Return the token file: the one in the settings, or one in the state directory."""
     return Path(settings.console.tokens_file or f"{settings.state_dir}/{_TOKENS}")

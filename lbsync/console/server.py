@@ -72,7 +72,7 @@ class PatientProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """One that tells when it listens, and when it is asked to end, so that endless answers can."""
+    """A server that reports when it listens, and when it is asked to end, so that endless responses can end."""
 
     on_start: Callable[[], None] = staticmethod(lambda: None)
     on_exit: Callable[[], None] = staticmethod(lambda: None)
@@ -136,7 +136,7 @@ def load_certificate(context: ssl.SSLContext, settings: Console) -> None:
 
 
 def listen(settings: Console) -> socket.socket:
-    """Return the listening socket. Raises `LbsyncError` with the cure."""
+    """Return the listening socket. Raises `LbsyncError`, which says how to solve the problem."""
     bind = settings.bind
     family = socket.AF_INET6 if ":" in bind.address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

@@ -159,7 +159,7 @@ def refuse_second(page: Page) -> None:
 
 
 def route(page: Page) -> RouteRecord | None:
-    """Return the route; None: there is none. Raises `BadKey` where it cannot be read, and so not put back."""
+    """Return the route; None: there is none. Raises `BadKey` if it is invalid, and so could not be restored."""
     found = page.route
     if found is not None and not found.groups:
         raise BadKey(

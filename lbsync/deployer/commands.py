@@ -16,8 +16,8 @@ Command = Literal["pause", "resume", "promote", "cancel", "rollback", "abandon"]
 def apply(
     record: DeploymentRecord, command: Command, by: str, now: float
 ) -> tuple[DeploymentRecord, str]:
-    """Return the record after a command, and the event that tells of it. `by`: who says so; `now`: seconds since
-    1970. Raises `Rejected` where the command makes no sense now, saying what would."""
+    """Return the record after a command, and the event that describes it. `by`: the user; `now`: seconds since
+    1970. Raises `Rejected` if the command does not apply to the phase, and names one that does."""
     if record.is_ended:
         back = "; 'lbsync deploy rollback' brings back the version before"
         raise Rejected(

@@ -39,7 +39,7 @@ class Decision(msgspec.Struct, frozen=True):
 def to(
     record: DeploymentRecord, phase: Phase, now: float, told: str, *, notice: str = "", **more: str
 ) -> Decision:
-    """Return the step to a phase. `told`: what is told of it; `notice`: what stays to be known."""
+    """Return the step to a phase. `told`: text of the event; `notice`: what remains in the record."""
     notices = (*record.notices, *([notice] if notice else []))[:_MOST_NOTICES]
     after = msgspec.structs.replace(
         record, phase=phase, phase_at=moment(now), waits="", notices=notices, **more
@@ -74,11 +74,12 @@ def from_now(record: DeploymentRecord, now: float) -> DeploymentRecord:
 
 
 def needs_new_answers(before: DeploymentRecord, decision: Decision) -> bool:
-    """Tell whether what hosts said so far says nothing about what comes next: another route, or the sessions that are
-    left once all have it. To ask without need costs a second: so rarely a host answers."""
+    """Tell whether the hosts' answers so far say nothing about the next condition: another route, or the
+    sessions that remain once all hosts have the route. An unnecessary request costs a second, because hosts
+    answer only that often."""
     return decision.route is not None or decision.record.step_at != before.step_at
 
 
 def moment(at: float) -> str:
-    """Return a moment as records bear it."""
+    """Return a moment in the format of records."""
     return stamp(at, milliseconds=True)

@@ -25,9 +25,9 @@ _JOIN_S = 5.0
 def carry_out(
     run: Run, news: threading.Event, show: Callable[[], None], until: Callable[[], bool]
 ) -> bool:
-    """Do what can be done for a deployment until it has ended, or `until` says so; return whether it has ended.
+    """Carry out a deployment until it has ended, or `until` returns true; return whether it has ended.
 
-    `news` is set when hosts answer something new; `show` is called after each turn. Raises as `Run.turn`.
+    `news` is set when hosts report something new; `show` is called after each turn. Raises as `Run.turn`.
     """
     while not until():
         news.clear()
@@ -41,7 +41,7 @@ def carry_out(
 
 
 class Engine:
-    """All deployments that nobody else carries out."""
+    """All deployments that no other process carries out."""
 
     def __init__(self, tools: Tools, versions: Source, may_work: Callable[[], bool]) -> None:
         """`versions`: the store below `versions/` alone, not started yet: it tells what is under way. `may_work`: is
@@ -63,7 +63,7 @@ class Engine:
             worker.news.set()
 
     def close(self) -> None:
-        """Let go of all deployments, so that others go on with them at once."""
+        """Release all deployments, so that other processes continue them at once."""
         self._stopped.set()
         self._news.set()
         self._thread.join(_JOIN_S)

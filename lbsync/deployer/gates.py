@@ -17,7 +17,7 @@ _NOBODY = "no agent reports; does any run?"
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Whether a gate is open, and what people are told of it."""
+    """Whether a gate is open, and the message for people."""
 
     is_open: bool
     text: str
@@ -175,8 +175,8 @@ def _not_staged(host: Host, group: str, wanted: tuple[str, ...], seen: Observed)
 
 
 def is_proved(server: ServerHealth) -> bool:
-    """Tell whether a server is up by HAProxy's own check; `INI` proves nothing. One without a check is taken as it
-    is: somebody said so."""
+    """Tell whether a server is up by HAProxy's own check; `INI` proves nothing. A server without a check counts
+    as up, because it was configured so."""
     if server.status == "no check":
         return True
     return server.status.split()[:1] == ["UP"] and server.check.endswith("OK")

@@ -55,7 +55,7 @@ class Hold(msgspec.Struct):
 
 
 class HoldFence(msgspec.Struct, frozen=True, eq=False):
-    """A `provider.Fence` that stands as long as a hold does."""
+    """A `provider.Fence` that is valid as long as a hold is."""
 
     store: Transactional
     app: ServiceId
@@ -90,8 +90,8 @@ class Ledger:
         return Keys(self._prefix, app)
 
     def page(self, app: ServiceId, deployment: str = "") -> Page:
-        """Return all that is stored about an app and one deployment of it; without a name the one that is under way.
-        Raises `Unavailable`, and `BadKey` where nobody can tell which that is."""
+        """Return everything stored about an app and one of its deployments; without a name, the one in
+        progress. Raises `Unavailable`, and `BadKey` if it cannot be determined which one that is."""
         page = self._read(app, deployment)
         if not deployment and (active := page.versions().active):
             return self._read(app, active)
@@ -108,8 +108,8 @@ class Ledger:
         return Page(keys, self.store.read(names, [keys.groups, keys.agents]))
 
     def hold(self, app: ServiceId, deployment: str, ttl: int) -> tuple[Hold, list[Guard], Ops]:
-        """Take a lease, and return what makes this process the app's deployer together with it: guards and writes
-        for one transaction, whose revision then goes into the hold. Raises `Unavailable`."""
+        """Create a lease, and return what together with it makes this process the app's deployer: guards and
+        writes for one transaction, whose revision is then stored in the hold. Raises `Unavailable`."""
         lease = self.store.lease(ttl)
         name = f"{self._prefix}{WATCHERS}{secrets.token_hex(6)}"
         lock = LockRecord(self.holder, deployment, stamp())
@@ -120,7 +120,7 @@ class Ledger:
         return Hold(lease, name), [Expect(deploying.lock_key(app), create_revision=0)], ops
 
     def fence(self, app: ServiceId, hold: Hold) -> Expect:
-        """Return the guard of every write of whoever holds an app."""
+        """Return the guard of every write by the holder of an app."""
         return Expect(deploying.lock_key(app), create_revision=hold.revision)
 
     def fence_outside(self, app: ServiceId, hold: Hold) -> HoldFence:
@@ -128,7 +128,8 @@ class Ledger:
         return HoldFence(self.store, app, hold)
 
     def asking(self, app: ServiceId, hold: Hold) -> Put:
-        """Return the write that asks all hosts anew, and to tell at once when they have verified it."""
+        """Return the write that requests new answers from all hosts, and word at once when they have verified
+        it."""
         return self._question(app, hold.question, hold.lease)
 
     def record_puts(
@@ -153,8 +154,8 @@ class Ledger:
         return Put(f"{self._prefix}{HISTORY}{at}-{secrets.token_hex(3)}", encode(record))
 
     def confirmation_put(self, app: ServiceId, left: int, by: str, hold_id: str = "") -> Put:
-        """Return the write that says that an app is meant to be left with so many servers, so that nobody holds it.
-        Raises `Unavailable`."""
+        """Return the write that confirms the number of servers with which an app is to be left, so that no
+        guard holds the removal. Raises `Unavailable`."""
         lease = self.store.lease(LIFE_S)
         lease.stop()  # not renewed: the key is gone when its time is up
         put = confirmation(self.store, {str(app): left}, by, hold_id, lease=lease)
@@ -175,11 +176,12 @@ class Ledger:
         return item.mod_revision if item else 0
 
     def lock(self, app: ServiceId) -> LockRecord | None:
-        """Return who carries out an app's deployment; None: nobody does. Raises `Unavailable`."""
+        """Return the process that carries out an app's deployment; None: there is none. Raises `Unavailable`."""
         return self._page_of(app, deploying.lock_key(app)).lock
 
     def wanted(self, app: ServiceId) -> AppRecord | None:
-        """Return what is wanted of an app on Kubernetes; None: nobody wrote that. Raises `BadKey`, `Unavailable`."""
+        """Return the desired state of an app on Kubernetes; None: there is none. Raises `BadKey`,
+        `Unavailable`."""
         return self._page_of(app, deploying.app_key(app)).wanted
 
     def coming(self) -> dict[ServiceId, Mapping[str, Any]]:
@@ -232,7 +234,7 @@ class Ledger:
         return sorted(one.holder for one in deploying.readable(LockRecord, items, "").values())
 
     def forget_oldest(self, app: ServiceId) -> None:
-        """Remove the oldest deployment with its events, and the oldest entries of the history, where there are too
+        """Remove the oldest deployment with its events, and the oldest entries of the history, if there are too
         many. Raises `Unavailable`."""
         folder = deploying.deployments_folder(app)
         log = f"{self._prefix}{HISTORY}"

@@ -19,7 +19,7 @@ _MADE = GateView(is_made=True, is_done=True, detail="its servers are in etcd")
 
 
 class Making:
-    """What this process has had made. Whoever takes over has it done again: all of it may be done twice."""
+    """The provider calls of this process. A process that takes over repeats them: all of them are idempotent."""
 
     def __init__(self, provider: Provider, app: ServiceId) -> None:
         self._provider, self._app = provider, app
@@ -49,7 +49,8 @@ class Making:
         return msgspec.structs.replace(seen, gate=self._view, done=done, failed_act=failed)
 
     def do(self, record: DeploymentRecord, act: Act, fence: Fence) -> bool:
-        """Have something done; return whether it is. Raises `Conflict` where another process has gone on."""
+        """Carry out an action; return whether it is complete. Raises `Conflict` if another process has
+        continued."""
         self.trouble = ""
         try:
             is_done = self._ask(record, act, fence)

@@ -23,7 +23,7 @@ _UNREADABLE = RouteRecord({})
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """Where everything about an app stands: below the prefix by whole keys, beside it without."""
+    """The keys of an app: complete below the prefix, and without it beside the prefix."""
 
     prefix: str
     app: ServiceId
@@ -110,13 +110,13 @@ class Page(msgspec.Struct, frozen=True):
 
     @property
     def wanted(self) -> AppRecord | None:
-        """What is wanted of the app on Kubernetes; None: nobody wrote that. Raises `BadKey`."""
+        """The desired state of the app on Kubernetes; None: there is none. Raises `BadKey`."""
         item = self.item(deploying.app_key(self.keys.app))
         return deploying.read(AppRecord, item) if item else None
 
     @property
     def lock(self) -> LockRecord | None:
-        """Who carries out the app's deployment; one that nobody can read holds it, too."""
+        """The process that carries out the app's deployment; an invalid record also counts as held."""
         item = self.item(deploying.lock_key(self.keys.app))
         if item is None:
             return None

@@ -42,8 +42,8 @@ def decide(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
 def plan(
     record: DeploymentRecord, seen: Observed, now: float, *, goes_on: bool
 ) -> tuple[Decision, list[EventRecord]]:
-    """Return as many steps in one as need nothing new to be seen or done in between, and what they tell.
-    `goes_on`: phases need nothing to be done."""
+    """Return as many steps as need neither new observations nor actions in between, and their events.
+    `goes_on`: phases that need no action."""
     events: list[EventRecord] = []
     decision = decide(record, seen, now)
     last = record

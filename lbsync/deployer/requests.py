@@ -30,11 +30,11 @@ def begin(
     versions: VersionsRecord | None = None,
     extra: Ops = (),
 ) -> Hold | None:
-    """Write the first record of a deployment, as decided on a page; return the hold on the app where this process
+    """Write the first record of a deployment, as decided on a page; return the hold on the app if this process
     is to carry it out (`ttl` above 0: seconds after which another one may).
 
-    `told`: its first event; `versions`: where more than the active one changes in it; `extra`: what is written with it.
-    Raises `Conflict` where somebody else was faster, and `Unavailable`; nothing is written then.
+    `told`: its first event; `versions`: if more than the active one changes in it; `extra`: further writes.
+    Raises `Conflict` if somebody else was faster, and `Unavailable`; nothing is written then.
     """
     app = page.keys.app
     names = deploying.versions_key(app), deploying.deployment_key(app, record.id)
@@ -81,10 +81,11 @@ def command(
     revision: int = 0,
     extra: Ops = (),
 ) -> DeploymentRecord:
-    """Write what somebody wants of a deployment that is under way; return the record as it is then.
+    """Write a command for a deployment in progress; return the record after it.
 
-    `revision`: of the record that this was decided on; 0: whatever it is by now; `extra`: what is written with it.
-    Raises `Rejected` where it makes no sense, `Conflict` where the record is another one by now, `Unavailable`.
+    `revision`: of the record on which this decision is based; 0: whatever it is by now; `extra`: further
+    writes. Raises `Rejected` if the command does not apply, `Conflict` if the record has changed,
+    `Unavailable`.
     """
     for _ in range(_TRIES):
         item = ledger.store.get(deploying.deployment_key(app, deployment))

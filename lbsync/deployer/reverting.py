@@ -15,7 +15,7 @@ from lbsync.timestamps import seconds
 
 
 def revert(record: DeploymentRecord, seen: Observed, now: float) -> Decision:
-    """Put everything back: the fleet has the previous route first, then the new version goes."""
+    """Revert everything: first the fleet gets the previous route, then the new version is removed."""
     group, is_ours = record.version.group, not foreign_route(record, seen)
     has_traffic = takes_traffic(seen.route, group) and not (is_ours and seen.route is None)
     if has_traffic and not is_ours:

@@ -11,7 +11,7 @@ NOWHERE = "none"
 
 
 def takes_traffic(route: RouteRecord | None, group: str) -> bool:
-    """Tell whether a route gives a group any share. Without a route every group with servers has one."""
+    """Tell whether a route gives a group any share. Without a route, every group with servers has one."""
     return route is None or route.groups.get(group, 0) > 0
 
 

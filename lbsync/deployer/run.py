@@ -88,7 +88,7 @@ class Run:
         return pause
 
     def end(self) -> None:
-        """Let go of the app, for whoever goes on."""
+        """Release the app for another process."""
         released(self._hold)
         self._hold = None
 

@@ -82,7 +82,7 @@ class DeploymentsView(msgspec.Struct, frozen=True):
 
 
 class Deployments:
-    """All that deployers keep, at one revision."""
+    """Everything that deployers store, at one revision."""
 
     def __init__(self, snapshot: Snapshot, before: "Deployments | None" = None) -> None:
         """`before`: what was read last; what has not changed since is taken from it."""
@@ -112,7 +112,7 @@ class Deployments:
         """All apps that a deployer has heard of."""
 
     def app(self, name: str) -> AppRecord | None:
-        """Return what is wanted of an app; None: nobody wrote that, as for plain servers."""
+        """Return the desired state of an app; None: there is none, as for plain servers."""
         return self._of(AppRecord, f"{deploying.APPS}{name}")
 
     def versions(self, name: str) -> VersionsRecord | None:
@@ -124,7 +124,7 @@ class Deployments:
         return self._of(DeploymentRecord, f"{deploying.DEPLOYMENTS}{name}/{deployment}")
 
     def revision(self, name: str, deployment: str = "") -> int:
-        """Return the revision at which a deployment, or else anything of an app, was written last; 0: never."""
+        """Return the revision of the last change to a deployment, or to anything of an app; 0: never."""
         if deployment:
             return self._known.get(f"{deploying.DEPLOYMENTS}{name}/{deployment}", (0, None))[0]
         keys = [f"{folder}{name}" for folder in (deploying.APPS, deploying.VERSIONS)]
@@ -197,7 +197,7 @@ def row(name: str, record: DeploymentRecord) -> DeploymentRow:
 
 
 def degree(record: DeploymentRecord) -> str:
-    """Tell in one word how a deployment does: `ok`, `warning`, `critical` or `unknown`."""
+    """Return the state of a deployment in one word: `ok`, `warning`, `critical` or `unknown`."""
     if record.phase in _DEGREES:
         return _DEGREES[record.phase]
     is_odd = record.is_ended or record.paused or record.wish or record.phase == "reverting"

@@ -7,7 +7,7 @@ from lbsync.schema import orders
 
 
 class Deed(msgspec.Struct, frozen=True):
-    """One thing that somebody did."""
+    """One action of a person."""
 
     at: str
     """RFC 3339, UTC."""

@@ -19,7 +19,7 @@ _FEW = 5
 
 
 class HostView(msgspec.Struct, frozen=True):
-    """One balancer. Times are RFC 3339 in UTC; empty: never, or nobody knows."""
+    """One balancer. Times are RFC 3339 in UTC; empty: never, or unknown."""
 
     host: str
     state: str
@@ -69,7 +69,7 @@ class HostView(msgspec.Struct, frozen=True):
 
 
 class FleetView(msgspec.Struct, frozen=True):
-    """All balancers, those that need somebody first."""
+    """All balancers, those that need attention first."""
 
     revision: int
     hosts: tuple[HostView, ...]
@@ -84,7 +84,7 @@ class FleetView(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """The whole in one line, for whoever cannot see the table."""
+        """The whole table in one line, for screen readers."""
         if not self.hosts:
             return "No agent reports."
         named = {"critical": "critical", "warning": "with a warning", "unknown": "unknown"}

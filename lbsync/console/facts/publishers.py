@@ -10,7 +10,7 @@ _MOST_REPORTS = 500
 
 
 class PublisherReport(msgspec.Struct, frozen=True):
-    """What the owner of one object is told."""
+    """The messages for the owner of one object."""
 
     about: str
     """`service shop/cart` or `ingress shop/cart`."""

@@ -39,7 +39,7 @@ class GroupView(msgspec.Struct, frozen=True):
 
 
 class HostStanding(msgspec.Struct, frozen=True):
-    """How one balancer stands to the service."""
+    """What one balancer reports about the service."""
 
     host: str
     degree: str
@@ -149,7 +149,7 @@ def _policies(record: ServiceRecord) -> Iterator[tuple[str, str]]:
 
 
 def preview_said(preview: Preview) -> str:
-    """Return who may ask for a group by name, and how."""
+    """Return which clients may request a group by name, and how."""
     networks = _some(preview.networks)
     hosts = "".join(f"; {host} leads to {group}" for group, host in preview.hosts.items())
     return f"of any group, by header {PREVIEW_HEADER}, for {networks}{hosts}"

@@ -93,10 +93,11 @@ class ServiceIndex:
     def select(
         self, query: str, order: str, page: int, per: int, namespaces: Collection[str] = ()
     ) -> ServicesView:
-        """Return one page of those that fit; pages count from 1, and one beyond the last is the last.
+        """Return one page of matching services; pages count from 1, and a number beyond the last means the
+        last.
 
-        `query`: words that all have to occur in the name, a host, the owner or the source; `is:trouble`
-        stands for services with a problem. `namespaces`: others are passed over; none named: all are shown.
+        `query`: words that must all occur in the name, a host, the owner or the source; `is:trouble`
+        matches services with a problem. `namespaces`: only these are shown; empty: all.
         """
         words = query.lower().split()
         names = self.names
@@ -208,5 +209,5 @@ def groups(service: Service) -> Iterator[GroupRow]:
 
 
 def takes_requests(server: ServerRecord) -> bool:
-    """Tell whether a server is meant to get new requests."""
+    """Tell whether a server is intended to receive new requests."""
     return server.state == "up" and server.weight > 0

@@ -87,9 +87,9 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
     async def follow(
         self, main: Rendered, known: str, send: Send, gone: asyncio.Task[None]
     ) -> None:
-        """Send the page whenever it is another one than `known`, until the client goes or has to come anew.
+        """Send the page whenever it differs from `known`, until the client disconnects or must reconnect.
 
-        A client that takes slowly misses what came in between: the newest is made when it can be sent.
+        A slow client misses versions in between: the newest one is rendered when it can be sent.
         """
         board, ends = self.context.board, time.monotonic() + LONGEST_S
         since = -1

@@ -24,7 +24,7 @@ _WHOLE = 2**31
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How the console does, and who asks."""
+    """The state of the console, and the client's right."""
 
     ok: bool
     """etcd answers."""
@@ -42,7 +42,7 @@ class Health(msgspec.Struct, frozen=True):
 
 @get("/health", summary="How the console does", responses=problems(404), opt=EVERYBODY)
 async def health(request: AnyRequest) -> Health:
-    """Tell whether etcd answers, and by which right you ask."""
+    """Return whether etcd answers, and the right of your token."""
     board, visitor = context_of(request).board, visitor_of(request)
     found = board.source_health
     return Health(
@@ -53,7 +53,7 @@ async def health(request: AnyRequest) -> Health:
 
 @get("/fleet", summary="All balancers", responses=problems(404))
 async def fleet(request: AnyRequest) -> FleetView:
-    """Return all balancers, those that need somebody first."""
+    """Return all balancers, those that need attention first."""
     shown = await context_of(request).board.shown()
     return fleet_view(shown.state, refused_view(shown.state).all, shown.answers)
 
@@ -98,8 +98,8 @@ async def service(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -
     responses=problems(404),
 )
 async def service_health(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> HealthView:
-    """Return what balancers answer about a service. The first time nobody has been asked yet: `silent` names them all,
-    and a second later most have answered."""
+    """Return what balancers report about a service. The first request only starts the query: `silent` lists all
+    balancers, and a second later most have answered."""
     context = context_of(request)
     shown = await context.board.shown()
     if f"{ns}/{name}" not in shown.index:
@@ -128,8 +128,8 @@ async def publishers(request: AnyRequest) -> PublishersView:
 
 @get("/cluster", summary="Nodes, pods and data stores", opt=EVERYBODY, responses=problems(404))
 async def cluster(request: AnyRequest) -> ClusterView:
-    """Return nodes, pods and data stores, those that need somebody first. The first time nobody has looked yet: a
-    second later it is there."""
+    """Return nodes, pods and data stores, those that need attention first. The first request only starts the
+    query: the data is available a second later."""
     watch = context_of(request).cluster
     watch.look()
     namespaces = visitor_of(request).namespaces
@@ -146,7 +146,7 @@ async def history(request: AnyRequest) -> HistoryView:
 async def lookup(
     request: AnyRequest, url: Annotated[str, QueryParameter(min_length=1, max_length=4096)]
 ) -> LookupView:
-    """Tell which service answers a URL."""
+    """Return which service answers a URL."""
     shown = await context_of(request).board.shown()
     found = lookup_view(shown.index, url)
     if found.is_error:

@@ -138,8 +138,9 @@ async def events(
     ] = -1,
     limit: Limit = 500,
 ) -> Response[EventsView]:
-    """Return events after one of them. With `Accept: text/event-stream` they are sent as they happen, each an
-    event `event` with the number as its id, so that a client that comes again is told the rest; `end` is the last."""
+    """Return the events after a given one. With `Accept: text/event-stream` they are sent as they happen, each
+    as an event `event` with its number as ID, so that a client that reconnects receives the remaining ones;
+    `end` is the last."""
     name = f"{ns}/{name}"
     await until_known(request, name, deployment)
     context, known = context_of(request), await deployments_of(request)
@@ -154,7 +155,7 @@ async def events(
 
 
 class _Followed(msgspec.Struct, frozen=True, eq=False):
-    """One deployment that somebody follows."""
+    """One deployment that a client follows."""
 
     context: Context
     app: str
@@ -162,7 +163,7 @@ class _Followed(msgspec.Struct, frozen=True, eq=False):
     visitor: Visitor
 
     async def follow(self, after: int, send: Send, gone: asyncio.Task[None]) -> None:
-        """Send events as they happen, until the deployment or the client is at its end, or has to come anew."""
+        """Send events as they happen, until the deployment ends, or the client disconnects or must reconnect."""
         board, ends = self.context.board, time.monotonic() + LONGEST_S
         while time.monotonic() < ends and self.context.is_welcome(self.visitor):
             # Before it is looked at: what comes meanwhile is news again.

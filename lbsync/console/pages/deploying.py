@@ -49,7 +49,8 @@ _ORDER = described(DeployOrder)
 
 @dataclass
 class TakesOrder(Operation):
-    """Describes the body, which is read by our own door: its sentences name the field and the cure."""
+    """Describes the body, which is read by lbsync's own decoder, whose errors name the field and how to correct
+    it."""
 
     def __post_init__(self) -> None:
         """Put it in."""
@@ -104,9 +105,10 @@ async def back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> R
     responses=problems(404, 409, 412, 422, 500),
 )
 async def remove(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Response[Begun]:
-    """Begin to take an app away from Kubernetes: requests first, then its pods; needs the right `admin`. It is a
-    deployment of its own kind, which can be followed, and cancelled until its pods go. Where it is under way already,
-    that one is returned. With `If-Match` only if the app has not changed since it was read."""
+    """Start to remove an app from Kubernetes: first its traffic, then its pods; needs the right `admin`. The
+    removal is a deployment of its own kind, which can be followed, and cancelled until its pods are deleted.
+    If a removal is in progress already, it is returned. With `If-Match`, only if the app has not changed
+    since it was read."""
     app = app_of(ns, name)
     return begun(app, await order_removal(request, app), "remove")
 
@@ -189,7 +191,7 @@ def deploying_of(request: AnyRequest) -> Deploying:
 
 
 def command_named(name: str) -> Command:
-    """Return a command. Raises `RequestProblem` where there is none of this name."""
+    """Return a command. Raises `RequestProblem` if there is none of this name."""
     for known in COMMANDS:
         if known == name:
             return known
@@ -205,7 +207,7 @@ def app_of(ns: str, name: str) -> ServiceId:
 
 
 def read_order(body: bytes) -> DeployOrder:
-    """Return what is to be deployed. Raises `Rejected`, naming field and cure."""
+    """Return what is to be deployed. Raises `Rejected`, which names the field and how to correct it."""
     try:
         return decode_as(DeployOrder, "the body", body)
     except BadKey as error:
@@ -213,7 +215,7 @@ def read_order(body: bytes) -> DeployOrder:
 
 
 async def json_body(request: AnyRequest) -> bytes:
-    """Return a body of JSON. Raises `RequestProblem` where it says that it is something else."""
+    """Return a JSON body. Raises `RequestProblem` if it has another content type."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise RequestProblem(Problem(415, "This is no JSON", "Send application/json."))

@@ -30,5 +30,5 @@ async def static(name: FromPath[str]) -> Response[bytes]:
 
 @get("/healthz", include_in_schema=False, media_type="text/plain", opt=EVERYBODY)
 async def healthz() -> str:
-    """Tell that the program answers; whether etcd does, `/api/health` says."""
+    """Return that the program answers; `/api/health` shows whether etcd does."""
     return "ok\n"

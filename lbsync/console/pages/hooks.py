@@ -57,9 +57,10 @@ async def hook(
         ),
     ] = "*",
 ) -> Response[Heard]:
-    """Deploy an image that was pushed. The body is what Docker Hub sends, GitHub's event `package`, or `{"image": …}`;
-    its repository has to be the one that the app runs. Who asks says so by a token with the right `deploy`: as a
-    bearer, in the query (`token`) where a sender knows no headers, or as the key of `X-Hub-Signature-256`."""
+    """Deploy an image that was pushed. The body is the payload of Docker Hub, GitHub's event `package`, or
+    `{"image": …}`; its repository must be the one of the app. The sender authenticates with a token with the
+    right `deploy`: as a bearer token, in the query (`token`) if a sender does not support headers, or as the
+    key of `X-Hub-Signature-256`."""
     app, body = app_of(ns, name), await request.body()
     visitor = await _sender(request, ns, body)
     message = pushed(body)

@@ -20,7 +20,7 @@ async def ask(request: AnyRequest) -> Response[bytes]:
 
 @post(LOGIN, include_in_schema=False, status_code=200, opt=EVERYBODY)
 async def log_in(request: AnyRequest) -> Response[bytes] | Redirect:
-    """Take the token, and lead on to where the browser wanted to go."""
+    """Check the token, and redirect to the requested page."""
     context, form = context_of(request), await form_of(request)
     address = visitor_of(request).address
     token = context.tokens.find(form.get("token", "").strip())
@@ -45,7 +45,7 @@ async def log_out(request: AnyRequest) -> Redirect:
 
 
 def local(path: str) -> str:
-    r"""Return a path of this console to go on to; `/` for anything that might lead elsewhere.
+    r"""Return a path of this console for a redirect; `/` for anything that might lead elsewhere.
 
     `//host` and `/\host` are other hosts to a browser (URL standard, 4.4).
     """

@@ -108,8 +108,8 @@ async def order_by_program(
     action: FromPath[str],
     data: JSONBody[Order | None] = None,
 ) -> HostView:
-    """Order it, and answer when the balancer has proved it. `action` is `drain`, `undrain`, `release`,
-    `rollback` (to what it served before, else to `generation`) or `rollback-release`."""
+    """Order an action, and answer when the balancer has confirmed it. `action` is `drain`, `undrain`,
+    `release`, `rollback` (to what it served before, or to `generation`) or `rollback-release`."""
     data = data or Order()
     await _order(request, host, action, data.reason, data.generation)
     return await _live(request, host)

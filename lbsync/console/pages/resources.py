@@ -42,8 +42,8 @@ NOT_CHANGED = {
 
 
 def resource(request: AnyRequest, view: T, revision: int = 0) -> Response[T]:
-    """Return a view with its ETag, or 304 where the client has it already. `revision`: changes with everything
-    that is shown; 0: the tag is made of the content."""
+    """Return a view with its ETag, or 304 if the client has it already. `revision`: changes with everything
+    that is shown; 0: the tag is computed from the content."""
     tag = etag(revision) if revision else tag_of(view)
     known = [each.strip().removeprefix("W/") for each in
              request.headers.get("if-none-match", "").split(",")]  # fmt: skip
@@ -79,7 +79,7 @@ def expected(request: AnyRequest, tag: str) -> None:
 
 
 async def deployments_of(request: AnyRequest) -> Deployments:
-    """Return what deployers keep. Raises `RequestProblem` where it was never read."""
+    """Return what deployers store. Raises `RequestProblem` if it was never read."""
     return there(await context_of(request).board.shown())
 
 
@@ -114,13 +114,13 @@ def there(shown: Shown) -> Deployments:
 
 
 def no_app(name: str) -> RequestProblem:
-    """Return the problem of a name that nobody knows."""
+    """Return the problem of an unknown app."""
     detail = f"No deployer and no balancer has heard of {name[:140]!r}."
     return RequestProblem(Problem(404, "No such app", detail))
 
 
 def no_deployment(name: str, deployment: str) -> RequestProblem:
-    """Return the problem of a deployment that nobody knows."""
+    """Return the problem of an unknown deployment."""
     hint = "" if is_id(deployment) else " An id looks like 20260131-120000-4f2a9c."
     detail = f"{name[:140]} has no deployment {deployment[:40]!r}.{hint}"
     return RequestProblem(Problem(404, "No such deployment", detail))

@@ -55,7 +55,7 @@ async def news(
 
 
 class _Streaming(Response[None]):
-    """What Litestar takes for an answer."""
+    """A response type that Litestar accepts."""
 
     def __init__(self, context: Context, follow: Follow) -> None:
         super().__init__(None)
@@ -67,7 +67,7 @@ class _Streaming(Response[None]):
 
 
 class _Stream(ASGIResponse):
-    """Sends until one of the two ends goes."""
+    """Sends until either side ends."""
 
     def __init__(self, context: Context, follow: Follow) -> None:
         super().__init__()

@@ -42,7 +42,7 @@ class Question(msgspec.Struct, frozen=True):
     """Whether any of that is set to be looked at."""
 
     def number(self, name: str, default: int) -> int:
-        """Return a whole number of the query; the default for anything else."""
+        """Return an integer from the query, or the default if it is invalid."""
         text = self.query.get(name, "")
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else default
 

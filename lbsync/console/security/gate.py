@@ -50,7 +50,7 @@ _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Visitor(msgspec.Struct, frozen=True):
-    """Who asks."""
+    """The client of a request."""
 
     name: str
     """Of the token; empty: nobody showed one, and none is needed."""
@@ -64,17 +64,17 @@ class Visitor(msgspec.Struct, frozen=True):
     """All that the token opens; none: everything."""
 
     def has(self, right: Right) -> bool:
-        """Tell whether the token has a right, wherever that is."""
+        """Tell whether the token has a right in any namespace."""
         return bool(self.name or right == "read") and Token(self.name, self.right, "", "").may(
             right
         )
 
     def may(self, right: Right, namespace: str = "") -> bool:
-        """Tell whether this is allowed in a namespace; where none is named, for the whole fleet."""
+        """Tell whether this is allowed in a namespace, or, without one, for the whole fleet."""
         return self.has(right) and self.reaches(namespace)
 
     def reaches(self, namespace: str = "") -> bool:
-        """Tell whether the token opens a namespace; where none is named, the whole fleet."""
+        """Tell whether the token gives access to a namespace, or, without one, to the whole fleet."""
         return not self.namespaces or namespace in self.namespaces
 
     def __str__(self) -> str:
@@ -185,17 +185,17 @@ class Gate:
 
 
 def is_open(settings: Console) -> bool:
-    """Tell whether reading needs no token, where none was made: only this host itself can ask."""
+    """Tell whether reading needs no token, because none was created: then only this host can connect."""
     return settings.is_local and not settings.names and not settings.trusted_proxies
 
 
 def holder(token: Token, address: str, *, by_cookie: bool = False) -> Visitor:
-    """Return whoever shows a token."""
+    """Return the owner of a token."""
     return Visitor(token.name, token.right, address, token.hash, by_cookie, token.namespaces)
 
 
 def session_cookie(headers: dict[str, str]) -> str:
-    """Return the cookie of a login; empty where there is none."""
+    """Return the cookie of a login; empty if there is none."""
     try:
         jar = SimpleCookie(headers.get("cookie", ""))
     except CookieError:

@@ -11,9 +11,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 def is_known_host(header: str, names: Collection[str], *, is_local: bool) -> bool:
     """Tell whether `Host` names this console.
 
-    A page of somebody else can have its own name lead to our address (DNS rebinding), and a browser
-    then counts it as one origin with us; so names are compared. `names`: as they are set; `is_local`:
-    it listens on loopback, where no other name can be meant.
+    Another site can have its own name resolve to our address (DNS rebinding), and a browser
+    then treats it as the same origin as us; so names are compared. `names`: as configured; `is_local`:
+    the console listens on loopback, where only local names are valid.
     """
     try:
         host = urlsplit(f"//{header}").hostname or ""
@@ -32,8 +32,8 @@ def is_known_host(header: str, names: Collection[str], *, is_local: bool) -> boo
 def is_own_page(headers: Mapping[str, str]) -> bool:
     """Tell whether a request that changes something was sent by a page of this console.
 
-    Browsers say so in `Sec-Fetch-Site` (Fetch Metadata), older ones in `Origin`; what a page of somebody
-    else sends bears another word, and a request without either was not sent by a browser's page.
+    Browsers state this in `Sec-Fetch-Site` (Fetch Metadata), older ones in `Origin`. Requests from pages of
+    other sites have other values, and a request without either header was not sent by a browser's page.
     """
     if site := headers.get("sec-fetch-site"):
         return site == "same-origin"

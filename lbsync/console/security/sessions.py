@@ -47,7 +47,7 @@ class Sessions:
         return cookie
 
     def find(self, cookie: str) -> Token | None:
-        """Return whose login a cookie is; None: nobody's, or not any more."""
+        """Return the owner of a session cookie; None: it is unknown or has expired."""
         session = self._known.get(digest(cookie))
         if session is None or session.ends <= self._clock():
             self._known.pop(digest(cookie), None)

@@ -43,7 +43,7 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The token itself, where it signs messages: a signature (HMAC) can be checked in no other way. Else empty."""
 
     def may(self, right: Right) -> bool:
-        """Tell whether it has a right, wherever that is."""
+        """Tell whether it has a right in any namespace."""
         return RIGHTS.index(right) <= RIGHTS.index(self.right)
 
 
@@ -71,7 +71,7 @@ class Tokens:
         )
 
     def load(self) -> tuple[Token, ...]:
-        """Return all tokens as they stand in the file. Raises `Rejected` naming the file and the cure."""
+        """Return all tokens in the file. Raises `Rejected`, which names the file and how to correct it."""
         try:
             text = self.path.read_bytes()
         except FileNotFoundError:
@@ -108,7 +108,7 @@ class Tokens:
         return len(self._by_hash)
 
     def find(self, token: str) -> Token | None:
-        """Return what is known of a token that somebody shows; None: nothing."""
+        """Return the record of a token that a client presents; None: unknown."""
         return self.by_hash(digest(token))
 
     def by_hash(self, hashed: str) -> Token | None:
@@ -131,9 +131,9 @@ class Tokens:
     def add(
         self, name: str, right: Right, namespaces: Collection[str] = (), *, signs: bool = False
     ) -> str:
-        """Make a token, keep its hash and return it: it is shown once. Raises `LbsyncError`.
+        """Create a token, store its hash and return it; it is shown once. Raises `LbsyncError`.
 
-        `namespaces`: all that it opens; none: everything. `signs`: it is kept itself, too.
+        `namespaces`: limits the token to these; empty: no limit. `signs`: the token itself is stored, too.
         """
         for kind, text in (("a token", name), *(("a namespace", each) for each in namespaces)):
             if not NAME.match(text):

@@ -31,11 +31,11 @@ class Found(msgspec.Struct, Generic[T], frozen=True):
 
 
 class AppCluster:
-    """What is there of one app.
+    """The objects of one app.
 
-    What changes something asks the fence once it has read what it is about, and raises as that does. Every
-    method raises `Unavailable` where it may go well the next time: also where it is forbidden, which an API
-    server that starts says for a moment of everything (measured, 1.36).
+    Methods that change something check the fence after reading the object, and raise as the fence does. Every
+    method raises `Unavailable` if it may succeed the next time: this includes 403, which an API
+    server answers to every request for a moment while it starts (measured, 1.36).
     """
 
     def __init__(self, client: Client, namespace: str, app: str) -> None:
@@ -44,7 +44,7 @@ class AppCluster:
         self.app = app
 
     def deployment(self, number: int) -> Found[Deployment] | None:
-        """Return a version's Deployment, whoever made it."""
+        """Return a version's Deployment, whoever created it."""
         return self._get(DEPLOYMENTS, manifests.deployment_name(self.app, number))
 
     def own_deployment(self, number: int) -> Found[Deployment] | None:
@@ -63,7 +63,7 @@ class AppCluster:
         ]  # fmt: skip
 
     def service(self) -> Found[Service] | None:
-        """Return the Service of the app's name, whoever made it."""
+        """Return the Service with the app's name, whoever created it."""
         return self._get(SERVICES, self.app)
 
     def pods(self, number: int | None = None) -> list[PodState]:
@@ -76,7 +76,7 @@ class AppCluster:
         return [entry.value for entry in listed.entries if entry.value is not None]
 
     def events(self, pod: str) -> list[Event]:
-        """Return what happened to a pod, the oldest first; nothing where that may not be read."""
+        """Return the events of a pod, the oldest first; nothing if they may not be read."""
         fields = f"involvedObject.kind=Pod,involvedObject.name={pod}"
         try:
             listed = self._client.list_all(EVENTS, self.namespace, fields=fields)
@@ -86,7 +86,7 @@ class AppCluster:
         return sorted(found, key=lambda event: event.at)
 
     def log(self, pod: str, container: str, *, lines: int, previous: bool) -> str:
-        """Return the last lines of a container's log. Raises `Rejected` where there is none."""
+        """Return the last lines of a container's log. Raises `Rejected` if there is none."""
         return self._client.log(
             self.namespace, pod, container, lines=lines, previous=previous
         )  # fmt: skip
@@ -104,7 +104,7 @@ class AppCluster:
     def apply_service(
         self, made: manifests.Object, there: Found[Service] | None, fence: Fence
     ) -> None:
-        """Bring the Service to this form. Raises `Rejected` where somebody else has changed it."""
+        """Bring the Service to this form. Raises `Rejected` if somebody else has changed it."""
         found = there or self.make_service(made, fence)
         metadata = made["metadata"]
         holder = {**metadata["annotations"], manifests.HOLDER: fence.token}
@@ -121,7 +121,7 @@ class AppCluster:
             self._client.create(DEPLOYMENTS, self.namespace, made)
 
     def hold_deployment(self, found: Found[Deployment], fence: Fence, replicas: int) -> None:
-        """Have so many pods of a version, and nobody change it who has read it before."""
+        """Set the number of pods of a version, so that no process that read it before can change it."""
         if (there := found.value).replicas == replicas and (
             there.annotations.get(manifests.HOLDER) == fence.token
         ):

@@ -19,7 +19,7 @@ def explain(cluster: AppCluster, trouble: Trouble) -> tuple[str, ...]:
 
 
 def is_node_coming(cluster: AppCluster, pod: str) -> bool:
-    """Tell whether a node is being made for a pod that no node takes. Raises `Unavailable`."""
+    """Tell whether a node is being added for a pod that no node accepts. Raises `Unavailable`."""
     return any(event.reason in _NODE_COMES for event in cluster.events(pod))
 
 

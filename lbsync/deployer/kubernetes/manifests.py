@@ -57,7 +57,7 @@ def marks(app: str) -> dict[str, str]:
 
 
 def is_ours(labels: Mapping[str, str], app: str) -> bool:
-    """Tell whether an object with these labels was made for this app: nothing else is touched."""
+    """Tell whether an object with these labels was created for this app; no other object is changed."""
     return labels.get(MANAGED_BY) == MANAGER and labels.get(APP) == app
 
 
@@ -94,8 +94,9 @@ def service(app: App) -> Object:
 
 
 def bare_service(made: Object) -> Object:
-    """Return what of a Service is the same for all versions. By it a Service is made, which fails where there is one;
-    an apply would change that one, and claim fields under two names that an apply then disputes with itself."""
+    """Return the part of a Service that is the same for all versions. The Service is created with it, which
+    fails if one exists; an apply would change an existing one, and claim fields under two names that then
+    conflict with each other."""
     metadata, spec = made["metadata"], made["spec"]
     labels = {name: text for name, text in metadata["labels"].items() if name != PUBLISH_LABEL}
     kept = {name: spec[name] for name in ("type", "clusterIP", "selector")}

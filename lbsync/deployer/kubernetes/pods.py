@@ -31,7 +31,7 @@ UNSCHEDULABLE_S = 20.0
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Why a pod is not ready, where its kubelet or the scheduler says so."""
+    """Why a pod is not ready, as reported by its kubelet or the scheduler."""
 
     pod: str
     reason: str

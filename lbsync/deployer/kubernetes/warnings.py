@@ -19,7 +19,7 @@ _DEFAULT_GRACE = 30
 
 
 def warnings(app: App) -> list[str]:
-    """Return a sentence, with the cure, for each such thing. Raises `Rejected` for an image that is none."""
+    """Return one sentence per warning, with the solution. Raises `Rejected` for an invalid image."""
     spec = manifests.deployment(app, 1, "")["spec"]["template"]["spec"]
     return list(_warnings(app, spec))
 

@@ -26,7 +26,7 @@ Providers = Mapping[ProviderKind, Callable[[], Provider]]
 
 
 def is_due(versions: VersionsRecord, now: float) -> bool:
-    """Tell whether a version's time is up, and no deployment is under way that may want it."""
+    """Tell whether a version's time has passed, and no deployment is in progress that may need it."""
     return not versions.active and any(seconds(one.until) <= now for one in versions.warm)
 
 

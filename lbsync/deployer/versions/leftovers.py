@@ -19,8 +19,8 @@ from lbsync.schema.keys import ServiceId
 def remove_leftovers(
     ledger: Ledger, provider: Provider, app: ServiceId, version: VersionRecord, ttl: float
 ) -> bool:
-    """Remove what there is of a version that nobody wants, and of an app that has no version; return whether nothing
-    is left to do. Raises `Unavailable`, and `Rejected` as the provider does."""
+    """Remove the remains of a version that is not needed, and of an app without versions; return whether
+    nothing is left to do. Raises `Unavailable`, and `Rejected` as the provider does."""
     versions = ledger.page(app).versions()
     page = ledger.page(app, versions.active)
     if page.lock is not None:

@@ -25,10 +25,10 @@ _ALONE = "no balancer is known"
 
 
 def remove(page: Page, begun: Begun) -> DeploymentRecord:
-    """Return the first record of an app's removal; it goes by the strategy in the app's document.
+    """Return the first record of an app's removal; it uses the strategy in the app's document.
 
-    Raises `Rejected` where there is no such app on Kubernetes, `BadKey` where its route cannot be read and so not put
-    back, `Conflict` where a deployment is under way.
+    Raises `Rejected` if there is no such app on Kubernetes, `BadKey` if its route is invalid and so could not
+    be restored, `Conflict` if a deployment is in progress.
     """
     app = page.keys.app
     refuse_second(page)
