@@ -18,7 +18,7 @@ _AT_WORK_S = 120.0
 def replace_file(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
     """Give `path` new content, on disk when this returns, so that it outlives a power cut.
 
-    `durable=False`: not forced to disk; for what is written anew often, or means nothing after a power
+    `durable=False`: not forced to disk; for what is written again often, or means nothing after a power
     cut. Several may do this at once: the last one's content stays. Raises OSError; the old content is
     left then.
     """

@@ -13,7 +13,7 @@ class Exit(IntEnum):
     """Exit codes of every `lbsync` command."""
 
     OK = 0
-    """Done; for `agent --once`: unchanged, what is wanted was already confirmed."""
+    """Done; for `agent --once`: unchanged, the desired state was already confirmed."""
     FAILED = 1
     """An unforeseen fault; the message or the traceback says which."""
     USAGE = 2
@@ -31,7 +31,7 @@ class Exit(IntEnum):
     CONFLICT = 8
     """Another agent holds this host's lock, or a guarded write lost its race."""
     UNVERIFIED = 9
-    """Not there yet: a reload has to wait, or (`wait`) not every host has verified the revision in time."""
+    """Not there yet: a reload must wait, or (`wait`) not every host has verified the revision in time."""
     DEPLOYMENT_FAILED = 10
     """A deployment failed before the new version got any traffic."""
     ROLLED_BACK = 11

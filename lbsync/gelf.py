@@ -99,7 +99,7 @@ class GelfSender:
             return self._ending and not self._waiting
 
     def _empty_into(self, connection: socket.socket) -> None:
-        """Send lines as they come. Returns when the connection is to be made anew, or none is left."""
+        """Send lines as they come. Returns when the connection is to be created again, or none is left."""
         until = time.monotonic() + _ANEW_S
         while not self._is_done():
             with self._news:

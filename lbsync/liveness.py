@@ -55,7 +55,7 @@ def is_running(status: Status) -> bool:
 
 
 def pid_namespace() -> str:
-    """Return which numbering of processes this process lives in; empty where /proc is missing."""
+    """Return which numbering of processes this process lives in; empty if /proc is missing."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -67,7 +67,7 @@ def _is_seen(status: Status) -> bool:
 
 
 def _state(status: Status) -> str:
-    """Return the letter for the state of the agent's process; empty where it cannot be seen from here."""
+    """Return the letter for the state of the agent's process; empty if it cannot be seen from here."""
     if not _is_seen(status):
         return ""
     try:

@@ -35,10 +35,10 @@ State = Literal[
     "rolled-back",
     "unconfirmed",
 ]
-"""`starting`: no pass has ended yet. `confirmed`: HAProxy was proved to serve what is wanted.
-`waiting`: what is wanted needs a reload that has to wait, and `waits` says why; what is served meanwhile
-was proved. `held`: what is wanted,
-but for a removal that waits for confirmation. `stale`: what was wanted when the source last answered.
+"""`starting`: no pass has ended yet. `confirmed`: HAProxy was verified to serve the desired state.
+`waiting`: the desired state needs a reload that has to wait, and `waits` says why; what is served meanwhile
+was proved. `held`: the desired state,
+except for a removal that waits for confirmation. `stale`: what was wanted when the source last answered.
 `failing`: the last pass failed, and `error` says why. `rolled-back`: it serves the generation that an
 operator chose. `unconfirmed`: HAProxy does not answer, so nothing is known of what it serves."""
 
@@ -57,7 +57,7 @@ class Quarantined(msgspec.Struct, frozen=True):
     reason: str
     service: str = ""
     since: float = 0.0
-    """Seconds since 1970; 0 where unknown."""
+    """Seconds since 1970; 0 if unknown."""
     line: int = 0
     """Of the configuration that was tried, where HAProxy named one; else 0."""
 
@@ -109,7 +109,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     verified_at: float = 0.0
     """When what HAProxy runs was last read back and found equal."""
     waits: str = ""
-    """Why a reload has to wait, and what it is for; empty: none does."""
+    """Why a reload must wait, and what it is for; empty: none does."""
     waits_until: float = 0.0
     """When it may be at the earliest; 0: none waits, or nobody knows."""
     error: str = ""
@@ -226,7 +226,7 @@ def read(state_dir: Path) -> Status:
 
 
 def wait_of(status: Status, now: float) -> str:
-    """Return why a reload has to wait, and for how long; empty: none does. `now`: seconds since 1970."""
+    """Return why a reload must wait, and for how long; empty: none does. `now`: seconds since 1970."""
     if not status.waits or status.waits_until <= now:
         return status.waits
     return f"{status.waits}; not before {span(status.waits_until - now)} from now"

@@ -1,4 +1,4 @@
-"""Moments as text, always in UTC: RFC 3339 for programs, plainer forms for people. Pure but for the
+"""Moments as text, always in UTC: RFC 3339 for programs, plainer forms for people. Pure except for the
 clock. All numbers are seconds since 1970."""
 
 import time

@@ -147,7 +147,7 @@ _OF_STATE = {
 
 
 def gravest(codes: Iterable[Exit]) -> Exit:
-    """Return the gravest of exit codes; 0 where there are none."""
+    """Return the gravest of exit codes; 0 if there are none."""
     return min(codes, key=GRAVITY.index, default=Exit.OK)
 
 
@@ -184,7 +184,7 @@ def of_status(found: Status) -> Iterator[Finding]:
 
 
 def _beside(found: Status) -> Iterator[Finding]:
-    """Yield what has nothing to do with what is wanted."""
+    """Yield what has nothing to do with the desired state."""
     if found.unanswered:
         yield Finding(Fact.FLAWED, found.unanswered)
     if found.draining:

@@ -112,7 +112,7 @@ class Terminal:
             self._stream.flush()
 
     def demand_reader(self) -> None:
-        """Raise `BrokenPipeError` where nobody reads any more: who writes only what is new would not notice."""
+        """Raise `BrokenPipeError` if nobody reads any more: who writes only what is new would not notice."""
         try:
             descriptor = self._stream.fileno()
         except (OSError, ValueError):

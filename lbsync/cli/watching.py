@@ -1,4 +1,4 @@
-"""What `--watch` does: the same again and again, drawn anew on a screen, and elsewhere a line for what is new."""
+"""What `--watch` does: the same again and again, redrawn on a screen, and elsewhere a line for what is new."""
 
 import shutil
 import threading

@@ -104,7 +104,7 @@ class CertificateDirectory:
         known: dict[str, tuple[tuple[int, int, int], bytes]],
         left_out: list[str],
     ) -> bytes | None:
-        """Return a file's content; None where it is not to be served."""
+        """Return a file's content; None if it is not to be served."""
         name = path.name
         is_called_so = _is_called_so(name)
         if path.is_dir():

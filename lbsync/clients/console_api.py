@@ -39,7 +39,7 @@ class ConsoleApi:
     """One console, asked with one token. Belongs to one thread."""
 
     def __init__(self, name: str, environment: Environment) -> None:
-        """`name`: of the environment. Raises `SettingsError` where its files cannot be used."""
+        """`name`: of the environment. Raises `SettingsError` if its files cannot be used."""
         self.where = f"{name} ({environment.url})"
         self._url = environment.url
         self._token = _token(name, environment)
@@ -61,7 +61,7 @@ class ConsoleApi:
 
     def events(self, path: str, after: int) -> Iterator[tuple[str, str, str]]:
         """Yield kind, id and text of events after this one, until the stream ends, for whatever reason: who asks
-        again is told the rest. Raises `LbsyncError` where none begins."""
+        again is told the rest. Raises `LbsyncError` if none begins."""
         head = {"Accept": "text/event-stream"}
         if after >= 0:
             head["Last-Event-ID"] = str(after)

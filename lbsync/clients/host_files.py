@@ -67,7 +67,7 @@ class SystemAuthorities:
         self._text = b""
 
     def read(self) -> bytes:
-        """Return PEM text; empty where there is no bundle, or it holds no certificate."""
+        """Return PEM text; empty if there is no bundle, or it holds no certificate."""
         found = ssl.get_default_verify_paths().cafile
         for place in (*((found,) if found else ()), *_BUNDLES):
             path = Path(place)

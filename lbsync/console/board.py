@@ -88,7 +88,7 @@ class Board:
         self.wake()
 
     async def shown(self) -> Shown:
-        """Return what is to be shown now. Raises `Unavailable` where etcd has never answered yet."""
+        """Return what is to be shown now. Raises `Unavailable` if etcd has never answered yet."""
         async with self._lock:
             snapshot = self._source.snapshot()
             now = time.monotonic()

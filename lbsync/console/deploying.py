@@ -117,7 +117,7 @@ class Deploying:
         return self._once(app, asked, lambda: self._begin(*self.plan(app, order, asked.by), asked))
 
     def back(self, app: ServiceId, asked: Asked) -> Outcome:
-        """Go back to the version before: turn round what is under way, or begin a deployment that does. Raises
+        """Go back to the version before: turn round what is in progress, or begin a deployment that does. Raises
         `LbsyncError`."""
         return self._once(app, asked, lambda: self._back(app, asked))
 

@@ -92,7 +92,7 @@ class Server(uvicorn.Server):
 
 
 def make(app: App, settings: Console) -> Server:
-    """Return a server. Raises `SettingsError` where the certificate does not do."""
+    """Return a server. Raises `SettingsError` if the certificate does not do."""
     # A client that speaks no HTTP is no news to us, however often it comes.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     proxies = list(map(str, settings.trusted_proxies))

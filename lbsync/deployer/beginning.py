@@ -34,10 +34,10 @@ class Begun(msgspec.Struct, frozen=True):
 def switch(
     page: Page, group: str, strategy: Strategy, begun: Begun, *, force: bool = False
 ) -> DeploymentRecord | None:
-    """Return the first record of a switch of plain servers; None where the group has all the traffic already.
+    """Return the first record of a switch of plain servers; None if the group has all the traffic already.
 
     `force`: also where a publisher owns the route. Raises `Rejected` for what makes no sense, `Conflict` where
-    another deployment is under way.
+    another deployment is in progress.
     """
     app = page.keys.app
     refuse_second(page)
@@ -113,7 +113,7 @@ def first(
 
 
 def _route_for(page: Page, group: str) -> RouteRecord | None:
-    """Return the route, where a switch to the group makes sense; None where there is none, and no other group."""
+    """Return the route, where a switch to the group makes sense; None if there is none, and no other group."""
     app = page.keys.app
     if page.item(page.keys.service) is None:
         raise Rejected(f"{app}: there is no such service; 'lbsync service ls' shows all")
@@ -139,7 +139,7 @@ def _has_preview(page: Page) -> bool:
 
 
 def refuse_second(page: Page) -> None:
-    """Raise `Conflict` where a deployment of the app is under way."""
+    """Raise `Conflict` if a deployment of the app is in progress."""
     app, active = page.keys.app, page.versions().active
     record = page.deployment(active) if active else None
     lock = page.lock

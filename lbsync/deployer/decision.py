@@ -28,7 +28,7 @@ class Decision(msgspec.Struct, frozen=True):
     """It ends, and what was to be removed is kept for a while: a silent host may still serve it. These hosts report
     and have not confirmed that they do not, so it stays until they have. None: nothing is left."""
     act: Act = ""
-    """What has to be done before anything else; the record is written first where it changes."""
+    """What must be done before anything else; the record is written first where it changes."""
     events: tuple[str, ...] = ()
     waits: str = ""
     """What is waited for."""
@@ -53,7 +53,7 @@ def before(record: DeploymentRecord) -> RouteRecord | None:
 
 
 def old_groups(record: DeploymentRecord) -> tuple[str, ...]:
-    """Return the groups that had traffic before it, but for its own."""
+    """Return the groups that had traffic before it, except for its own."""
     group = record.version.group
     return tuple(name for name in groups_with_traffic(before(record)) if name != group)
 

@@ -44,7 +44,7 @@ class Engine:
     """All deployments that no other process carries out."""
 
     def __init__(self, tools: Tools, versions: Source, may_work: Callable[[], bool]) -> None:
-        """`versions`: the store below `versions/` alone, not started yet: it tells what is under way. `may_work`: is
+        """`versions`: the store below `versions/` alone, not started yet: it tells what is in progress. `may_work`: is
         called every few seconds, and says whether deployments can be carried out here."""
         self._tools, self._versions, self._may_work = tools, versions, may_work
         self._workers: dict[str, _Worker] = {}
@@ -81,7 +81,7 @@ class Engine:
             self._news.wait(LOOK_S * 3)
 
     def _look(self) -> None:
-        """Have a thread for each deployment that is under way."""
+        """Have a thread for each deployment that is in progress."""
         try:
             items = self._versions.snapshot().items
         except Unavailable:

@@ -13,7 +13,7 @@ class Host(msgspec.Struct, frozen=True):
     """One balancer whose agent reports."""
 
     revision: int = 0
-    """Of etcd, that it has verified; 0 where it serves nobody knows what."""
+    """Of etcd, that it has verified; 0 if it serves nobody knows what."""
     why: str = ""
     """Where it stands, for people."""
     refused: str = ""

@@ -1,6 +1,6 @@
 """Who has verified what: the records that agents keep under `agents/`, read and waited for.
 
-An agent says at which revision of the source it last proved what HAProxy serves. Not every revision
+An agent says at which revision of the source it last verified what HAProxy serves. Not every revision
 makes it look again: other users of etcd move it, and so do the agents' own records. So a host has
 verified revision N also when nothing that it follows has changed between its revision and N. Who asks
 every host hears from itself up to which revision that is so. Where nobody may ask, etcd's history has to tell,

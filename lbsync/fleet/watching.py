@@ -127,7 +127,7 @@ def first_answers(
 def heard(asked: Question, answers: Source) -> dict[str, HealthRecord | None]:
     """Return what every host answers now; `answers`: the store of answers, followed already.
 
-    Raises `Unavailable` where the question can be kept no more.
+    Raises `Unavailable` if the question can be kept no more.
     """
     asked.keep()
     return _answered(answers)

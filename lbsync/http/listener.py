@@ -126,7 +126,7 @@ def _at_path(path: Path) -> socket.socket:
 
 
 def _is_left_over(path: Path) -> bool:
-    """Tell whether there is a socket on which nobody listens. Raises `LbsyncError` where there is something else,
+    """Tell whether there is a socket on which nobody listens. Raises `LbsyncError` if there is something else,
     `OSError` where somebody does."""
     if not (path.is_symlink() or path.exists()):
         return False

@@ -76,7 +76,7 @@ class HttpServer:
 
     @property
     def trouble(self) -> str:
-        """Why nobody is answered; empty where all is well, or nothing is to be listened on."""
+        """Why nobody is answered; empty if all is well, or nothing is to be listened on."""
         return self._listening.trouble if self._listening is not None else ""
 
     def close(self) -> None:

@@ -15,9 +15,9 @@ class Outcome(msgspec.Struct, frozen=True):
     sentence: str
     """One sentence for log and status: revision, digest, what changed, how it was applied."""
     confirmed: bool
-    """What is wanted runs, and was read back to prove it."""
+    """The desired state runs, and was read back to prove it."""
     waits: str = ""
-    """Why a reload for what is wanted has to wait; `confirmed` is about what is served meanwhile."""
+    """Why a reload for the desired state has to wait; `confirmed` is about what is served meanwhile."""
     waits_s: float = 0.0
     """For how many seconds at least; 0: nobody knows."""
     changed: bool = False

@@ -65,7 +65,7 @@ _SILENT = frozenset({"confdir", "log-level", "noop", "onetime", "scheme", "sync-
 
 
 def read_resource(path: Path, remarks: Remarks) -> Resource:
-    """Return what one file of conf.d says. Raises `Rejected` where confd would not take it either."""
+    """Return what one file of conf.d says. Raises `Rejected` if confd would not take it either."""
     document = _toml(path)
     table = document.get("template")
     if not isinstance(table, dict):

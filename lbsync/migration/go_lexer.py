@@ -141,7 +141,7 @@ def _token(match: re.Match[str], is_apart: bool, line: int) -> Token:
 
 
 def _value(kind: str, text: str, line: int) -> str | int | float:
-    """Return what a literal stands for. Go's escapes and numbers are Python's, but for the octal form."""
+    """Return what a literal stands for. Go's escapes and numbers are Python's, except for the octal form."""
     if kind == "raw":
         return text[1:-1]
     try:

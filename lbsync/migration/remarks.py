@@ -10,7 +10,7 @@ class Remark(msgspec.Struct, frozen=True):
 
     file: Path
     line: int
-    """1 for the first; 0 where it concerns the whole file."""
+    """1 for the first; 0 if it concerns the whole file."""
     text: str
     is_open: bool
     """Somebody must do something about it before the result works as before."""

@@ -99,7 +99,7 @@ class VersionRecord(Record, frozen=True):
     group: str
     """The group of the service that its servers are in."""
     number: Whole = 0
-    """Counted by lbsync; 0 where nobody counts, as for plain servers."""
+    """Counted by lbsync; 0 if nobody counts, as for plain servers."""
     document: dict[str, Any] = msgspec.field(default_factory=dict)
     """What its provider made it of."""
     deployment: str = ""
@@ -126,12 +126,12 @@ class AppRecord(Record, frozen=True):
 
 class VersionsRecord(Record, frozen=True):
     """`versions/<ns>/<app>`: which versions of an app there are. Changed together with a deployment that begins
-    or ends, so at most one is under way."""
+    or ends, so at most one is in progress."""
 
     next: Annotated[int, Meta(ge=1)] = 1
     """The number of the next version; it never goes back, also where the app is removed."""
     active: str = ""
-    """Id of the deployment that is under way; empty: none is."""
+    """Id of the deployment that is in progress; empty: none is."""
     live: VersionRecord | UnsetType = UNSET
     """What gets the traffic, as the last deployment left it."""
     warm: tuple[WarmRecord, ...] = ()

@@ -1,4 +1,4 @@
-"""What is wanted of HAProxy: the values that templates print.
+"""The desired state of HAProxy: the values that templates print.
 
 Objects keep their identity from pass to pass while nothing about them changed; rendering relies on
 that to print only what is new. They compare by identity for the same reason.
@@ -152,7 +152,7 @@ class Service(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def open_routes(self) -> list[str]:
-        """Its keys of the route map, but for those of previews."""
+        """Its keys of the route map, except for those of previews."""
         closed = self.record.preview_hosts
         return [route for route in self.routes if route.partition("/")[0] not in closed]
 

@@ -42,7 +42,7 @@ class ServerHealth(Record, frozen=True, forbid_unknown_fields=False):
     code: Whole = 0
     """Status code of that check; 0: none [`check_code`]."""
     said: str = ""
-    """What that check met, in HAProxy's words; empty where it was good [`last_chk`]."""
+    """What that check met, in HAProxy's words; empty if it was good [`last_chk`]."""
     since_s: Whole = 0
     """Seconds since the status changed [`lastchg`]."""
     address: str = ""

@@ -75,7 +75,7 @@ class Permission:
 
     def refusal(self, namespace: str, record: Record) -> str:
         """Return the first thing that a record of this namespace claims and may not, as
-        `field: reason; cure`; empty where it may have all."""
+        `field: reason; cure`; empty if it may have all."""
         if isinstance(record, ServiceRecord):
             return next(self._service(namespace, record), "")
         if isinstance(record, EndpointsRecord):

@@ -223,9 +223,9 @@ class EarlierGeneration(Record, frozen=True, forbid_unknown_fields=False, omit_d
     generation: Whole
     digest: str
     revision: Whole = 0
-    """Of the source it was rendered from; 0 where unknown."""
+    """Of the source it was rendered from; 0 if unknown."""
     proved_at: str = ""
-    """RFC 3339, UTC: when HAProxy was last proved to serve it."""
+    """RFC 3339, UTC: when HAProxy was last verified to serve it."""
 
 
 class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):
@@ -235,7 +235,7 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     """
 
     revision: Whole
-    """Revision of the source that HAProxy was proved to serve; what `state` says holds for it."""
+    """Revision of the source that HAProxy was verified to serve; what `state` says holds for it."""
     generation: Whole
     """Of the files of that; an earlier one while a change that was made and read back has yet to be written."""
     digest: str
@@ -255,7 +255,7 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     state: str = ""
     """In the words of `lbsync.status.State`."""
     waits: str = ""
-    """Why a reload has to wait, and what it is for; empty: none does. `revision` is behind until then."""
+    """Why a reload must wait, and what it is for; empty: none does. `revision` is behind until then."""
     seen: Whole = 0
     """Revision of the source that the last pass looked at; `revision` is behind it while passes
     fail, or a reload waits."""
@@ -271,7 +271,7 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     order: OrderAnswer | UnsetType = UNSET
     """What became of the order that it took last."""
     keys: Whole = 0
-    """How many keys that agents follow there were at `revision`; 0 where that was not counted."""
+    """How many keys that agents follow there were at `revision`; 0 if that was not counted."""
     reloads: Whole = 0
     """Since the agent started."""
     reload_reason: str = ""

@@ -32,7 +32,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Keys that hang on a lease, so that their writer was alive a moment ago."""
     followed_revision: int = 0
     """Revision of the last change that is news to whoever holds this: other keys move `revision`, too.
-    It may be given too late; 0 where nobody keeps it."""
+    It may be given too late; 0 if nobody keeps it."""
     followed_keys: int = 0
     """How many keys of `items` are such."""
     written: list[str] | None = None

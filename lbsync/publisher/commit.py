@@ -1,4 +1,4 @@
-"""Writes what has to be written, in few transactions, each behind the leader's fence.
+"""Writes what must be written, in few transactions, each behind the leader's fence.
 
 All keys of one Service are in one transaction as long as one holds them, and many Services share one.
 What is too much for one transaction is written in several, in the order of `store.diff.changes`, in which each

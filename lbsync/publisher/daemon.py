@@ -124,7 +124,7 @@ class _Daemon:
         return Pace(batch, batch, _RETRY_MIN_S, _RETRY_MAX_S, chosen.heartbeat.seconds)
 
     def reload(self) -> Pace:
-        """Take new settings and a new kubeconfig over: hand the lead over, and begin anew with them.
+        """Take new settings and a new kubeconfig over: hand the lead over, and start again with them.
 
         What is published stays meanwhile. Raises `LbsyncError`, having changed nothing, when they are
         wrong.

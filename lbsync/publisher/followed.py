@@ -114,7 +114,7 @@ class Following:
         return permitted(translated(inputs, self._options), self._permission)
 
     def servers(self, service: Service, last: Accepted | None) -> Records:
-        """Return the servers of a Service as it is now but for what it and its Ingresses say, which is
+        """Return the servers of a Service as it is now except for what it and its Ingresses say, which is
         what they said; nothing where that cannot be told any more."""
         if last is None:
             return {}

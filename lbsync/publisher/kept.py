@@ -185,5 +185,5 @@ def _preview_without(preview: Preview | UnsetType, hosts: set[str]) -> Preview |
 
 
 def _marks(record: KeptRecord | None) -> set[tuple[str, bool]]:
-    """Return what others are told about a record, but for the time."""
+    """Return what others are told about a record, except for the time."""
     return {(route, bool(record.until)) for route in record.routes} if record is not None else set()

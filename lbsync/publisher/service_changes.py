@@ -49,7 +49,7 @@ class State(msgspec.Struct):
     """Why a removal of servers waits."""
     refused: str = ""
     waits: str = ""
-    """What has to be listed before it can be published."""
+    """What must be listed before it can be published."""
     conflicts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     accepted: Accepted | None = None

@@ -1,4 +1,4 @@
-"""From Services that changed to what has to be written: translate, arrange, guard, report.
+"""From Services that changed to what must be written: translate, arrange, guard, report.
 
 No input or output but the stores that are read. What was found in step is remembered: as long as the
 very same objects and stored keys are there, it is not translated again.
@@ -78,7 +78,7 @@ class Sync:
         stamp: str,
         confirmed: Confirmations = Confirmations(),  # noqa: B008 - frozen
     ) -> list[ServiceChanges]:
-        """Return what has to be written for what is queued.
+        """Return what must be written for what is queued.
 
         `now`: any steady clock, in seconds; `stamp`: the time for records. `confirmed`: which removals
         are meant, whatever the guard would say.
@@ -145,7 +145,7 @@ class Sync:
         return bool(stored.of(name)) and not self._lister.publishes(*name.split("/"))
 
     def _draft(self, name: str, stored: StoreIndex, now: float) -> Draft | None:
-        """Return what one Service wants; None where it is in step as it was."""
+        """Return what one Service wants; None if it is in step as it was."""
         keys = stored.of(name)
         service = self._lister.service(name)
         if service is None or not is_published(service):
@@ -220,7 +220,7 @@ class Sync:
         return report.accepted if report is not None else None
 
     def _wanting(self, draft: Draft, wanted: Records) -> Draft:
-        """Fill in what has to be changed for what is wanted."""
+        """Fill in what must be changed for the desired state."""
         draft.changes = changes(self._me, wanted, draft.stored, self._revision)
         draft.before = draft.after = count(wanted)
         if not draft.changes:
@@ -250,7 +250,7 @@ class Sync:
             self.states[draft.name] = draft.state
 
     def _is_meant(self, draft: Draft) -> bool:
-        """Tell whether somebody deleted the Service; one made anew has its own servers, once it has
+        """Tell whether somebody deleted the Service; one created again has its own servers, once it has
         any: until then those of its earlier self are likely to be the same."""
         if draft.name in self._renewed:
             return draft.after > 0

@@ -43,7 +43,7 @@ def deploy_prefix(prefix: str) -> str:
 
 
 def app_key(app: ServiceId) -> str:
-    """Return the key of what is wanted of an app."""
+    """Return the key of the desired state of an app."""
     return f"{APPS}{app}"
 
 

@@ -126,7 +126,7 @@ def _is_host(name: str) -> bool:
 
 
 def _read(kind: type[R], item: Item) -> R | None:
-    """Return a record for people to read; None where it cannot be read."""
+    """Return a record for people to read; None if it cannot be read."""
     # While 300 hosts answer one after the other, each is read once, and not 300 times.
     if len(item.value) <= _SHORT:
         return cast(R | None, _remembered(kind, item))

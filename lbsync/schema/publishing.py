@@ -71,7 +71,7 @@ def kept_key(cluster: str, name: str) -> str:
 
 
 def read_kept(item: Item) -> KeptRecord | None:
-    """Return what is kept; None where that cannot be read, or is no time that was written by us."""
+    """Return what is kept; None if that cannot be read, or is no time that was written by us."""
     try:
         found = read(KeptRecord, item)
     except BadKey:

@@ -29,7 +29,7 @@ def text_of(raw: object, what: str) -> str:
 
 
 def milliseconds(raw: object) -> int | None:
-    """Return what a number with its unit (`500ms`, `2s`, `1d`) stands for; None for all else."""
+    """Return what a number with its unit (`500ms`, `2s`, `1d`) stands for; None for everything else."""
     match = _DURATION.match(raw) if isinstance(raw, str) else None
     return int(match[1]) * _UNIT_MS[match[2]] if match else None
 

@@ -30,7 +30,7 @@ class Require(str):
         return cls(text)
 
     def of(self, hosts: int) -> int:
-        """Return how many of so many hosts have to confirm; at least one."""
+        """Return how many of so many hosts must confirm; at least one."""
         match = _REQUIRE.match(self)
         if match is None:
             return max(1, hosts)

@@ -2,7 +2,7 @@
 
 A regular expression from outside runs on every request, in HAProxy's own thread. So only those are
 taken that cannot take long on any path. A repeated group is refused (its time may grow exponentially,
-and PCRE without JIT recurses until the stack ends); for all else the steps are counted, see `effort`.
+and PCRE without JIT recurses until the stack ends); for everything else the steps are counted, see `effort`.
 """
 
 import re

@@ -56,7 +56,7 @@ class StateBefore(msgspec.Struct, frozen=True):
     """What HAProxy was before a reload."""
 
     master: Master | None
-    """`show proc`; None where there is no master socket."""
+    """`show proc`; None if there is no master socket."""
     mark: startup_log.Mark | None
     """Where the master's log ended."""
     worker_pid: str = ""

@@ -15,7 +15,7 @@ from lbsync.settings import Agent
 
 Cause = Literal["change", "start", "heal", "rollback"]
 """`change`: the source, the settings, a template or a certificate asks for it. A certificate is
-renewed weeks before it has to be, and on every host at once, so it is no more urgent than others.
+renewed weeks before it must be, and on every host at once, so it is no more urgent than others.
 `start`: HAProxy serves nothing of ours yet. `heal`: it serves something else than was confirmed.
 `rollback`: an operator, or a failed reload, goes back."""
 
@@ -66,7 +66,7 @@ class ReloadLimiter:
     def ask(
         self, cause: Cause, now: float, old_workers: int, *, urgent: bool = False
     ) -> Delay | None:
-        """Return None if the reload may happen now, else how long it has to wait.
+        """Return None if the reload may happen now, else how long it must wait.
 
         Ask whenever a reload is wanted, for the same or other content: the random part is drawn when one
         is first wanted, and later changes neither prolong it nor get their own. `old_workers`: replaced

@@ -34,7 +34,7 @@ class ApplyResult(msgspec.Struct, frozen=True):
     """The result of an apply; never claims more than was verified."""
 
     outcome: Literal["confirmed", "live"]
-    """`confirmed`: HAProxy was proved to serve it. `live`: it is what HAProxy will read when it
+    """`confirmed`: HAProxy was verified to serve it. `live`: it is what HAProxy will read when it
     starts, but HAProxy's socket does not answer."""
     generation: Generation
     seconds: float
@@ -155,7 +155,7 @@ class Switcher:
             return _only_live(live, started, error)
 
     def adopt(self, generation: Generation, config: Config, base: str) -> ApplyResult:
-        """Make a generation live that HAProxy was proved to run, after runtime changes.
+        """Make a generation live that HAProxy was verified to run, after runtime changes.
 
         `base`: digest of the generation it loaded. Raises `ApplyFailed` when the disk refuses it.
         """
@@ -253,7 +253,7 @@ class Switcher:
         return read_back(config, files, self._worker)
 
     def worker_pid(self) -> str:
-        """Return the process id of the worker that serves; empty where none answers at once."""
+        """Return the process id of the worker that serves; empty if none answers at once."""
         try:
             return self._worker.show_info(retry_s=0)["Pid"]
         except Unavailable:

@@ -38,7 +38,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
     generation: Generation
     """Where the set is on disk."""
     is_live: bool
-    """The live generation is already what is wanted; else `generation` is staged beside it."""
+    """The live generation is already the desired state; else `generation` is staged beside it."""
 
     @property
     def rendered(self) -> Rendered:
@@ -73,7 +73,7 @@ class CandidateBuilder:
     def build(
         self, wanted: PassInput, confirmed: LoadedGeneration | None, ready: Candidate | None = None
     ) -> Candidate:
-        """Return a set that HAProxy accepts, as close to what is wanted as possible.
+        """Return a set that HAProxy accepts, as close to the desired state as possible.
 
         `ready`: a prebuilt candidate, used if it is still wanted, else removed. Raises `Refused` when
         no service is at fault, or too many would be; `TemplateError` and `Rejected` when nothing can be
@@ -117,7 +117,7 @@ class CandidateBuilder:
             self._store.discard(candidate.generation)
 
     def _live(self, rendered: Rendered) -> Generation | None:
-        """Return the live generation if it is what is wanted and undamaged on disk."""
+        """Return the live generation if it is the desired state and undamaged on disk."""
         live = self._store.live()
         if live is None or live.digest != rendered.digest:
             return None

@@ -18,7 +18,7 @@ class LoadFailed(ApplyFailed):
     """Raised when HAProxy was seen to fail at loading a configuration."""
 
     def __init__(self, message: str, alerts: tuple[Alert, ...]) -> None:
-        """`alerts`: what HAProxy said; empty where its log cannot be read."""
+        """`alerts`: what HAProxy said; empty if its log cannot be read."""
         super().__init__(message)
         self.alerts = alerts
 

@@ -25,7 +25,7 @@ Judge = Callable[[RenderedState], T]
 
 
 class CandidateSearch:
-    """Takes the culprits out of what is wanted; see `culprits` for how they are found."""
+    """Takes the culprits out of the desired state; see `culprits` for how they are found."""
 
     def __init__(self, builder: DesiredBuilder, watchdog_ping: Callable[[], None]) -> None:
         """`watchdog_ping` is called before each rendering."""
@@ -35,7 +35,7 @@ class CandidateSearch:
         self._rest = CostlyRest()
 
     def run(self, wanted: PassInput, judge: Judge[T], try_out: Judge[None]) -> T:
-        """Return the result of `judge` for the set it accepts, as close to what is wanted as possible.
+        """Return the result of `judge` for the set it accepts, as close to the desired state as possible.
 
         `try_out` judges as well but keeps nothing. Raises what `judge` raises if nothing that changed
         is at fault, and likewise the renderer's `TemplateError` and `Rejected`. After a `TooCostly`

@@ -14,7 +14,7 @@ from lbsync.schema.confirming import Confirmations, confirmations
 class Spent:
     """What confirmations say of services that is used up: the servers that they let go were wanted again.
 
-    Keys say nothing of that once they are removed a second time. An agent that begins anew finds out
+    Keys say nothing of that once they are removed a second time. An agent that starts again finds out
     again: it sees the servers in its first snapshot. For the ids, `RemovalHold` does the same.
     """
 
@@ -23,7 +23,7 @@ class Spent:
         self._services: dict[tuple[str, int], set[str]] = {}
 
     def follow(self, confirmed: Confirmations, wanted: Callable[[str], int]) -> None:
-        """Take in what is wanted of services by the snapshot that `confirmed` is of, in servers."""
+        """Take in the desired state of services by the snapshot that `confirmed` is of, in servers."""
         found: dict[tuple[str, int], set[str]] = {}
         for hold_id, (revision, record) in confirmed.found.items():
             back = {name for name, left in record.services.items() if wanted(name) > left}

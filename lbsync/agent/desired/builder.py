@@ -40,7 +40,7 @@ class _Texts(msgspec.Struct, frozen=True):
 
 
 class DesiredBuilder:
-    """Decides and renders what is wanted; remembers what makes the next time cheap."""
+    """Decides and renders the desired state; remembers what makes the next time cheap."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class DesiredBuilder:
         """The last decision without a quarantine or hold, and its input."""
 
     def decide(self, wanted: PassInput, trial: frozenset[Suspect] = frozenset()) -> DesiredState:
-        """Decide what is wanted. `trial`: treat these as quarantined, too, for a trial.
+        """Decide the desired state. `trial`: treat these as quarantined, too, for a trial.
 
         For the same snapshot again, as from the fast path and then the pass, it answers at once.
         """
@@ -133,7 +133,7 @@ class DesiredBuilder:
         problems: list[Problem],
         stuck: set[str],
     ) -> Desired:
-        """Return what is wanted; change `entries` and `problems` where a service has to stay in place
+        """Return the desired state; change `entries` and `problems` where a service has to stay in place
         because one of `stuck` does."""
         while True:
             desired = self._assembler.assemble(entries, revision, tuple(problems))
@@ -184,7 +184,7 @@ class DesiredBuilder:
         return changes
 
     def render(self, wanted: PassInput, trial: frozenset[Suspect] = frozenset()) -> RenderedState:
-        """Return what is wanted, rendered; the arguments are those of `decide`.
+        """Return the desired state, rendered; the arguments are those of `decide`.
 
         Raises `TemplateError` and `Rejected`, both naming template and line: `ItemsRefused` where
         it is known which services are at fault, `BadKey` where it is known which key.

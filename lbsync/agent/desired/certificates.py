@@ -24,7 +24,7 @@ class Certificates:
         self._directory = directory
         self._path = directory.path if directory else Path()
         self.last: tuple[CertificateFile, ...] = ()
-        """Those that HAProxy was last proved to serve, with their keys and other files."""
+        """Those that HAProxy was last verified to serve, with their keys and other files."""
         self.stored: tuple[CertificateFile, ...] = ()
         """What was last read."""
         self._facts: dict[bytes, Facts | None] = {}

@@ -127,7 +127,7 @@ class Ownership:
 
 
 def _routes(record: ServiceRecord | None) -> tuple[str, ...] | None:
-    """Return the routes that a service names itself; None where more than that matters."""
+    """Return the routes that a service names itself; None if more than that matters."""
     if record is None:
         return ()
     return None if record.mode == "tcp" else explicit(record)

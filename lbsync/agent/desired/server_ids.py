@@ -15,7 +15,7 @@ _MOST = (1 << 31) - 1
 def ids(names: Iterable[str]) -> dict[str, int]:
     """Return a number from 1 to 2^31 - 1 for each name, no two alike.
 
-    It depends on the name alone, but for those that fall on one number: of them, the first in order of
+    It depends on the name alone, except for those that fall on one number: of them, the first in order of
     names keeps it.
     """
     found: dict[str, int] = {}

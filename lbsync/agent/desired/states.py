@@ -17,7 +17,7 @@ IsApproved = Callable[[Hold, int], bool]
 
 
 class DesiredState(msgspec.Struct, frozen=True, eq=False):
-    """What is wanted, before rendering."""
+    """The desired state, before rendering."""
 
     entries: Entries
     desired: Desired
@@ -29,7 +29,7 @@ class DesiredState(msgspec.Struct, frozen=True, eq=False):
 
 
 class RenderedState(msgspec.Struct, frozen=True, eq=False):
-    """What is wanted, with its rendered files."""
+    """The desired state, with its rendered files."""
 
     entries: Entries
     desired: Desired

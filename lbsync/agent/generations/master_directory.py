@@ -27,7 +27,7 @@ class MasterDirectory:
         self._failure: tuple[int, int] | None = None
 
     def is_in(self, directory: Path) -> bool | None:
-        """Tell whether the master stands in this directory; None where that cannot be seen.
+        """Tell whether the master stands in this directory; None if that cannot be seen.
 
         It cannot be seen where the master runs as another user, or in another pid namespace.
         """
@@ -76,7 +76,7 @@ class MasterDirectory:
             return None
 
     def _pid(self) -> int:
-        """Return the master's process id here; 0 where none is known."""
+        """Return the master's process id here; 0 if none is known."""
         master = self._master()
         if master is not None:
             return master.pid

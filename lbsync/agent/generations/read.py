@@ -1,4 +1,4 @@
-"""What HAProxy was last proved to serve, and reading a generation back from disk."""
+"""What HAProxy was last verified to serve, and reading a generation back from disk."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ def find(store: Store, name: str) -> Generation:
 
 
 def previous(store: Store) -> Generation | None:
-    """Return the newest generation before the live one that was served, and is another; None where there is
+    """Return the newest generation before the live one that was served, and is another; None if there is
     none."""
     live = store.live()
     for generation in store.list():

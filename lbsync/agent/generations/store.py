@@ -4,7 +4,7 @@
     <state>/generations/7-1f0c…/      complete; `haproxy.cfg`, `maps/`, `meta.json`
     <state>/generations/.left-…       empty, and kept: HAProxy's master may stand in it
     <state>/live -> generations/7-1f0c…       what HAProxy reads when it starts or reloads
-    <state>/confirmed -> generations/7-1f0c…  what a running HAProxy was last proved to serve
+    <state>/confirmed -> generations/7-1f0c…  what a running HAProxy was last verified to serve
 
 The rendered files of a generation never change once staged. Going live is one rename of a link, so a reader of `live`
 sees one whole set or the other. Everything is on disk (fsync) before it can be named.
@@ -39,7 +39,7 @@ class Meta(msgspec.Struct, frozen=True):
 
     digest: str
     revision: int = 0
-    """Revision of the source it was rendered from; 0 where unknown."""
+    """Revision of the source it was rendered from; 0 if unknown."""
     created_at: float = 0.0
     """`time.time()` of staging."""
     confirmed_at: float | None = None
@@ -82,7 +82,7 @@ class Store:
         self, state_dir: Path | str, keep: int, master: MasterDirectory | None = None
     ) -> None:
         """`keep`: how many generations `prune` leaves, besides the live and the confirmed one.
-        `master`: tells which directories must stay; None where no HAProxy is asked, as all do then.
+        `master`: tells which directories must stay; None if no HAProxy is asked, as all do then.
         It may be exchanged at any time."""
         self.master = master
         self._state = Path(state_dir)
@@ -116,7 +116,7 @@ class Store:
     def discard(self, generation: Generation) -> None:
         """Remove a set that will not go live, or that HAProxy did not take.
 
-        Never the live one or one that was proved once, and never fails: `sweep` would find the rest.
+        Never the live one or one that was verified once, and never fails: `sweep` would find the rest.
         """
         if generation.meta.confirmed_at or (generation.seq and generation.name in self._pinned()):
             return
@@ -139,7 +139,7 @@ class Store:
         return numbered
 
     def mark_confirmed(self, generation: Generation, base: str = "") -> Generation:
-        """Record, durably, that a running HAProxy was proved to serve this generation.
+        """Record, durably, that a running HAProxy was verified to serve this generation.
 
         `base` is what HAProxy calls itself where it came here by runtime changes. Raises
         `LbsyncError` when the disk does not take the record.
@@ -177,7 +177,7 @@ class Store:
         return self._target(self.live_link)
 
     def confirmed(self) -> Generation | None:
-        """Return the generation that was last proved to be served, or None."""
+        """Return the generation that was last verified to be served, or None."""
         return self._target(self._state / "confirmed")
 
     def list(self) -> list[Generation]:
@@ -195,7 +195,7 @@ class Store:
         return next((found for found in self.list() if found.digest.startswith(digest)), None)
 
     def newest(self, digest: str) -> Generation | None:
-        """Return the newest generation of all where it has this digest and was proved once, or None."""
+        """Return the newest generation of all where it has this digest and was verified once, or None."""
         found = next(iter(self.list()), None)
         return found if found and found.digest == digest and found.meta.confirmed_at else None
 

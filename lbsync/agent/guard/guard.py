@@ -72,7 +72,7 @@ class Baseline(msgspec.Struct, frozen=True):
 
 
 class Guard:
-    """Weighs what is wanted against what runs and what ran."""
+    """Weighs the desired state against what runs and what ran."""
 
     def __init__(self, percent: int, window_s: float) -> None:
         """`percent`: this share of all servers, or of those of one publisher, may go within `window_s`

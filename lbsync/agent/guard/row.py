@@ -35,9 +35,9 @@ class Row:
         """The oldest first. Most services have none, and an empty deque takes 600 bytes."""
         self.untried: dict[Place, float] = {}
         self.base = self.before = self.now = NOWHERE
-        """The most within the window; what runs; what is wanted."""
+        """The most within the window; what runs; the desired state."""
         self.loss = Loss()
-        """Of what is wanted, compared with the most within the window."""
+        """Of the desired state, compared with the most within the window."""
         self.source = ""
 
     @property

@@ -167,7 +167,7 @@ class _Reader:
 
 
 def evaluated(keyword: str, rest: Sequence[str]) -> Value | None:
-    """Return what a line of a proxy's section lets HAProxy evaluate; None where that is nothing."""
+    """Return what a line of a proxy's section lets HAProxy evaluate; None if that is nothing."""
     reader = _Reader()
     _read(reader, keyword, rest)
     maps = reader.maps

@@ -47,7 +47,7 @@ def words(line: str) -> list[str]:
 
 
 def variables(line: str) -> set[str]:
-    """Return the environment variables that a line names, but for those with a default of their own
+    """Return the environment variables that a line names, except for those with a default of their own
     (`"${NAME-default}"`; configuration manual, section 2.3)."""
     found: set[str] = set()
     for part in _PART.finditer(line):

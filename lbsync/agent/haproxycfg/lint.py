@@ -17,12 +17,12 @@ class Finding(msgspec.Struct, frozen=True):
     """Why a configuration is refused, and where."""
 
     file: str
-    """Relative to the generation's directory; empty where there is no place."""
+    """Relative to the generation's directory; empty if there is no place."""
     line: int
-    """Counted from 1; 0 where there is none."""
+    """Counted from 1; 0 if there is none."""
     section: str
     """Name of the section at fault (`be_shop`), or its kind where it has no name; for a map the
-    value of the line; empty where none can be told."""
+    value of the line; empty if none can be told."""
     text: str
     """One sentence: HAProxy's own, or ours with the cure."""
 

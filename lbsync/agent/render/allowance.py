@@ -39,7 +39,7 @@ class Allowance:
     """Ends templates that take too much. Without effect outside of the main thread."""
 
     def __init__(self, seconds: float) -> None:
-        """`seconds`: of processor time, for what an output does itself, and for each item of `each`.
+        """`seconds`: of CPU time, for what an output does itself, and for each item of `each`.
 
         Of those that take too long, each further one is allowed half as much, so that many of them
         cost a search for the culprits little more than one.

@@ -1,7 +1,7 @@
 """Jinja's compiler, changed so that everything a template prints passes the environment's printer.
 
 Stock Jinja knows one kind of escaping, HTML, and has output paths that skip `finalize`. Here
-autoescape is off for good, and the few places that write to the output, or join text, are replaced.
+autoescape is off permanently, and the few places that write to the output, or join text, are replaced.
 """
 
 from collections.abc import Iterator

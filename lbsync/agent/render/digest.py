@@ -34,7 +34,7 @@ def seal(
     """Return `files` as one set with its digest, written into `haproxy.cfg`.
 
     `modes` gives permission bits by path; 0o644 where it says nothing. Files in `apart` do not count
-    for the digest: they say how this host is, not what is wanted of it. A template may print
+    for the digest: they say how this host is, not the desired state of it. A template may print
     `{{ digest }}` itself; else the digest becomes the first word of the `description` in `global`,
     line and section being added where missing. Raises `TemplateError` without a `haproxy.cfg`.
     """

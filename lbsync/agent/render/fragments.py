@@ -54,7 +54,7 @@ class Fragments:
         """Render `template_name` for each of `items`, which it sees as `item`; join the texts.
 
         The template sees the constants and the functions that depend on nothing else; neither
-        the rest of the context nor the store's keys. Raises `ItemsRefused` where items of some
+        the rest of the context nor the store's keys. Raises `ItemsRefused` if items of some
         services cannot be printed and others can, so that these alone are quarantined.
         """
         name = str(template_name)
@@ -136,7 +136,7 @@ class Fragments:
 
 
 def _service(item: object) -> str:
-    """Return the service that an item is, or is a part of, or the profile; empty where it is neither."""
+    """Return the service that an item is, or is a part of, or the profile; empty if it is neither."""
     if isinstance(item, Service):
         return item.id
     if isinstance(item, Profile):

@@ -50,7 +50,7 @@ class Renderer:
 
         `template_dirs`: the first that has a file wins. `constants`: names that every template,
         macro and fragment sees, the same for the life of the renderer. `time_limit_s`: seconds of
-        processor time that an output may take, and each item of `each`. Raises `TemplateError`.
+        CPU time that an output may take, and each item of `each`. Raises `TemplateError`.
         """
         self.outputs = tuple(outputs)
         self._constants = frozenset(constants or ())
@@ -87,7 +87,7 @@ class Renderer:
 
     def reads_only(self, names: Collection[str], templates: Collection[str]) -> bool:
         """Tell whether these templates, as far as outputs are made of them, read nothing but constants and `names`,
-        and refer to no others: all else in the context makes no difference to what they print."""
+        and refer to no others: everything else in the context makes no difference to what they print."""
         environment = next(iter(self._environments.values()))
         known = {*names, *self._constants}
         found = (environment.names_read(name) for name in self.templates.intersection(templates))

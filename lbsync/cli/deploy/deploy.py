@@ -197,7 +197,7 @@ def _command(args: argparse.Namespace, desk: Desk) -> Exit:
 
 
 def _rollback(args: argparse.Namespace, desk: Desk) -> Exit:
-    """Turn back a deployment that is under way, or begin one to the version before."""
+    """Turn back a deployment that is in progress, or begin one to the version before."""
     app = args.app
     page = desk.ledger.page(app)
     versions = page.versions()
@@ -215,7 +215,7 @@ def _rollback(args: argparse.Namespace, desk: Desk) -> Exit:
 
 
 def _one(desk: Desk, app: ServiceId, deployment: str) -> DeploymentRecord:
-    """Return a deployment; without an id the newest one. Raises `Rejected` where there is none."""
+    """Return a deployment; without an id the newest one. Raises `Rejected` if there is none."""
     if deployment and not deploying.is_id(deployment):
         raise Rejected(f"{deployment!r} is no id of a deployment: 'lbsync deploy history {app}'")
     name, record = deployment, None

@@ -42,7 +42,7 @@ def configure_remove(actions: Any) -> None:
 
 
 def remove(args: argparse.Namespace, desk: Desk) -> Exit:
-    """Ask, and take it away; where that is under way already, go on with it."""
+    """Ask, and take it away; where that is in progress already, go on with it."""
     app: ServiceId = args.app
     page = desk.ledger.page(app)
     if (going := removal.under_way(page)) is not None:

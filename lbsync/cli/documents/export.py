@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit:
-    """Print them. Raises `Rejected` where nothing of that name is stored."""
+    """Print them. Raises `Rejected` if nothing of that name is stored."""
     settings = settings_of(args)
     demand_contract(settings)
     with source_opened(settings) as source:

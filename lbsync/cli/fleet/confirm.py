@@ -105,7 +105,7 @@ def _chosen(found: dict[str, Held], hold_id: str) -> str:
 def _wait(source: Source, name: str, holders: list[str], wait: Duration) -> dict[str, str]:
     """Return which of `holders` have a reload to come when the time is up, and why that waits.
 
-    Raises `Unavailable` where it is still held then.
+    Raises `Unavailable` if it is still held then.
     """
     deadline = time.monotonic() + wait.seconds
     while True:

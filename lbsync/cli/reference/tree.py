@@ -16,7 +16,7 @@ class Argument(NamedTuple):
 
     names: tuple[str, ...]
     metavar: str
-    """What its value is called; empty where it takes none."""
+    """What its value is called; empty if it takes none."""
     meaning: str
     choices: tuple[str, ...]
     takes_file: bool

@@ -24,7 +24,7 @@ NO_AGENT = "no agent runs on this host"
 _START = "'systemctl start lbsync-agent'"
 _POLL_S = 0.05
 _LOOKED = PROVED - {"stale"}
-"""States of a pass that knows what is wanted now, or needs not know."""
+"""States of a pass that knows the desired state now, or needs not know."""
 _DEFAULT_WAIT = Duration(30_000)
 
 
@@ -52,7 +52,7 @@ def alive(state_dir: Path) -> Status | None:
 
 
 def missing(state_dir: Path) -> str:
-    """Return why nobody answers here, `NO_AGENT` or what an agent that runs suffers from; empty where one
+    """Return why nobody answers here, `NO_AGENT` or what an agent that runs suffers from; empty if one
     does."""
     try:
         found = status.read(state_dir)
@@ -106,7 +106,7 @@ def fresh(state_dir: Path, wait: Duration) -> Status:
     """Return what the agent says after a pass that began after this call, and looked at the source or is
     rolled back: what it said before may be older than what is asked of it. It is woken for that.
 
-    Raises `Unavailable` where no agent runs, or no such pass ends in time; `LbsyncError`.
+    Raises `Unavailable` if no agent runs, or no such pass ends in time; `LbsyncError`.
     """
     begun = time.time()
     _demand(state_dir, "nobody knows")

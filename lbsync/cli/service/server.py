@@ -68,7 +68,7 @@ class Server(msgspec.Struct, frozen=True):
     state: str
     weight: int
     haproxy: str
-    """As the HAProxy of this host has it; empty where none here knows it."""
+    """As the HAProxy of this host has it; empty if none here knows it."""
     health: dict[str, ServerHealth]
     """As each host answers whose agent does."""
 

@@ -19,7 +19,7 @@ from lbsync.settings import Settings
 
 
 def demand_contract(settings: Settings) -> None:
-    """Raise `SettingsError` where keys below the prefix are no services."""
+    """Raise `SettingsError` if keys below the prefix are no services."""
     if not settings.templates.contract:
         raise SettingsError(
             [

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> Exit | Degree:
 
 
 def _watch(args: argparse.Namespace, settings: Settings) -> None:
-    """Show it as it changes. Raises `Rejected` where that is impossible."""
+    """Show it as it changes. Raises `Rejected` if that is impossible."""
     as_json = args.output == "json"
     if args.publishers:
         raise Rejected("--publishers: 'lbsync console' shows them live")

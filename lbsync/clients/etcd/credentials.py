@@ -15,7 +15,7 @@ _CA_BUNDLES = (
 
 def check(etcd: Etcd) -> None:
     """Raise `SettingsError` with all that is missing, so that it is told at the start; what is replaced
-    later is read anew."""
+    later is read again."""
     found = [
         f"[etcd] {name}: {path} cannot be read"
         for name, path in (("ca", etcd.ca), ("cert", etcd.cert), ("key", etcd.key))

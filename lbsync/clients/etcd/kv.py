@@ -161,7 +161,7 @@ class Kv:
 
     def _page(self, start: bytes, revision: int) -> Any:
         """Return the keys from `start` on. What was read so far is not given up for one page that comes too
-        late: an etcd that a whole fleet lists at once is slow, and to begin anew would keep it so."""
+        late: an etcd that a whole fleet lists at once is slow, and to start again would keep it so."""
         tries = _TRIES if start != self.prefix else 1
         while True:
             tries -= 1

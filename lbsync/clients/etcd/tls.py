@@ -26,7 +26,7 @@ class Explainer:
         self._found: dict[Endpoint, tuple[float, str]] = {}
 
     def explain(self, url: Endpoint) -> str:
-        """Return one phrase that names the certificate at fault; empty where none is. Takes up to a
+        """Return one phrase that names the certificate at fault; empty if none is. Takes up to a
         second."""
         at, said = self._found.get(url, (float("-inf"), ""))
         now = time.monotonic()
@@ -44,7 +44,7 @@ class Explainer:
 
 
 def out_of_date(certificate: Facts, now: float) -> str:
-    """Return how a certificate is out of date; empty where it is not. `now`: seconds since 1970."""
+    """Return how a certificate is out of date; empty if it is not. `now`: seconds since 1970."""
     begins, ends = certificate.not_before, certificate.not_after
     if now > ends:
         return f"expired on {minute(ends)} ({span(now - ends)} ago)"

@@ -29,7 +29,7 @@ _MANY = 50_000
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Figures of one member; 0 where it does not tell."""
+    """Figures of one member; 0 if it does not tell."""
 
     size: float = 0.0
     """Bytes of the database file."""

@@ -49,7 +49,7 @@ class Handed(msgspec.Struct):
 
 
 def read(name: str) -> Handed:
-    """Read a directory, a file, or standard input (`-`). Raises `Rejected` where there is nothing to read,
+    """Read a directory, a file, or standard input (`-`). Raises `Rejected` if there is nothing to read,
     `Unavailable` for a directory that cannot be looked through."""
     found = Handed()
     path = Path(name)

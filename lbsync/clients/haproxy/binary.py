@@ -26,9 +26,9 @@ class Alert(msgspec.Struct, frozen=True):
     """One `[ALERT]` of HAProxy, in its own words."""
 
     file: str
-    """Path of the file as HAProxy knows it; empty where it names none."""
+    """Path of the file as HAProxy knows it; empty if it names none."""
     line: int
-    """Line in `file`, counted from 1; 0 where HAProxy names none."""
+    """Line in `file`, counted from 1; 0 if HAProxy names none."""
     text: str
     """The reason, without the prefix and the place."""
 

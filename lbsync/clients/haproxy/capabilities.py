@@ -62,7 +62,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     commands: frozenset[str] = frozenset()
     """First words of the commands it knows, as `show ssl sni`; experimental ones are not among them."""
     server_words: frozenset[str] = frozenset()
-    """Keywords that `add server` takes; empty where it does not tell, before 3.2."""
+    """Keywords that `add server` takes; empty if it does not tell, before 3.2."""
     admin: bool = True
     """The socket may change things (`level admin`)."""
 
@@ -167,6 +167,6 @@ def commands_in(answer: str) -> frozenset[str]:
 
 
 def server_words_in(answer: str) -> frozenset[str]:
-    """Read the answer to `add server help`; empty where it is none (before 3.2). Pure."""
+    """Read the answer to `add server help`; empty if it is none (before 3.2). Pure."""
     head, *lines = answer.strip().split("\n")
     return frozenset(lines) if head == _WORDS_OF_SERVERS else frozenset()

@@ -83,6 +83,6 @@ def sentences(version: str, *, by_signal: bool, config: str = "") -> tuple[str, 
 
 
 def parsed(text: str) -> Version | None:
-    """Return the version that begins a text (`3.2.4-1+deb13u1`); None where none does."""
+    """Return the version that begins a text (`3.2.4-1+deb13u1`); None if none does."""
     found = _VERSION.match(text)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None

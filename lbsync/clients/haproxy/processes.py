@@ -72,7 +72,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def age(pid: int) -> float:
-    """Return for how many seconds a process has been running; 0 where it is gone."""
+    """Return for how many seconds a process has been running; 0 if it is gone."""
     try:
         return max(0.0, time.time() - psutil.Process(pid).create_time())
     except psutil.Error:

@@ -46,7 +46,7 @@ def mark(pid: int) -> Mark:
 
 
 def alerts_since(place: Mark, master: MasterSocket | None) -> tuple[Alert, ...]:
-    """Return the master's alerts since `place`; empty where they are out of reach."""
+    """Return the master's alerts since `place`; empty if they are out of reach."""
     if master is not None:
         try:
             if kept := parse_alerts(master.startup_logs()):

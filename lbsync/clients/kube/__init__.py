@@ -2,7 +2,7 @@
 
 `Cluster` is what the publisher uses: a set of reflectors over one API server, their stores and
 their health. Below it: `Client` (one HTTP client), `auth` (where and as whom), `lbsync.kube_objects` (what
-an object is reduced to). A cluster is only read, but for `Client.post_event` and what the deployer does with
+an object is reduced to). A cluster is only read, except for `Client.post_event` and what the deployer does with
 `Client`; `workloads` has what it looks at.
 
 No exception of urllib3, msgspec or the operating system leaves this package; see `errors`.

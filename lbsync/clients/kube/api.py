@@ -148,7 +148,7 @@ class Client:
         self, kind: Kind[T], namespace: str, body: Mapping[str, Any], *, dry_run: bool = False
     ) -> T:
         """Make an object, with no field that the API does not know. `dry_run`: only find out whether it could
-        be made. Raises `Conflict` where it is there, `Rejected` where it is refused."""
+        be made. Raises `Conflict` if it is there, `Rejected` where it is refused."""
         what, path = self._place("create", kind, namespace)
         query = _STRICT | (_DRY_RUN if dry_run else {})
         return self._write(kind, Request(what=what, path=path, query=query, method="POST",
@@ -194,7 +194,7 @@ class Client:
 
     def delete(self, kind: Kind[T], namespace: str, name: str, uid: str, version: str) -> None:
         """Delete this very object, if it is as it was read at this resourceVersion; what it owns is deleted by the
-        cluster afterwards. Raises `Conflict` where it is not."""
+        cluster afterwards. Raises `Conflict` if it is not."""
         what, path = self._place("delete", kind, namespace, name)
         preconditions = {"uid": uid, "resourceVersion": version}
         options = {"propagationPolicy": "Background", "preconditions": preconditions}

@@ -21,7 +21,7 @@ class Change(msgspec.Struct, Generic[T], frozen=True):
     """None: it was not there. With `after`, this tells whom a change concerns, such as the Service
     that a slice belonged to."""
     after: T | None
-    """None: it is gone. An object deleted and made anew (another uid) is one change with both."""
+    """None: it is gone. An object deleted and created again (another uid) is one change with both."""
     compared: bool = False
     """Found by comparing a whole list with what was known: nobody was seen to do it."""
 

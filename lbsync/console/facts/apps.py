@@ -34,7 +34,7 @@ class AppRow(msgspec.Struct, frozen=True):
     """How traffic is split now, by the service's route."""
     reached_by: tuple[str, ...]
     active: DeploymentRow | None
-    """What is under way."""
+    """What is in progress."""
     last: DeploymentRow | None
     """What was begun last."""
     problems: tuple[str, ...]

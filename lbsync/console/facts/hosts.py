@@ -29,7 +29,7 @@ class HostView(msgspec.Struct, frozen=True):
     findings: tuple[str, ...] = ()
     """All that somebody should know, one sentence each."""
     revision: int = 0
-    """Of etcd, that HAProxy was proved to serve."""
+    """Of etcd, that HAProxy was verified to serve."""
     lag: int = 0
     """By how many revisions that is behind, at most."""
     generation: int = 0
@@ -56,7 +56,7 @@ class HostView(msgspec.Struct, frozen=True):
     earlier: EarlierGeneration | None = None
     """What a rollback would serve."""
     servers: int | None = None
-    """Of all services, as its HAProxy has them; None where it has not said, or cannot."""
+    """Of all services, as its HAProxy has them; None if it has not said, or cannot."""
     servers_up: int = 0
     """How many of these get new requests, as far as their checks say."""
     impaired: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ def _with_health(host: HostView, answer: HealthRecord | None) -> HostView:
 
 
 def host_view(state: State, host: str) -> HostView | None:
-    """Return one balancer; None where the fleet does not know it."""
+    """Return one balancer; None if the fleet does not know it."""
     census = state.census
     if host in census.gone:
         why = absence(host, census.gone[host])

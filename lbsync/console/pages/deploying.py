@@ -91,7 +91,7 @@ async def deploy(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) ->
     responses=problems(404, 409, 422, 500),
 )
 async def back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) -> Response[Begun]:
-    """Turn round what is under way; where nothing is, begin a deployment of the version before."""
+    """Turn round what is in progress; where nothing is, begin a deployment of the version before."""
     visitor, app = demand(request, "deploy"), app_of(ns, name)
     asked = Asked(str(visitor), key_of(request, visitor.name), b"rollback")
     outcome = await asyncio.to_thread(deploying_of(request).back, app, asked)
@@ -141,7 +141,7 @@ async def command(
     deployment: FromPath[str],
     command: FromPath[str],
 ) -> Response[Begun]:
-    """Say what is to become of a deployment that is under way. `command` is `pause`, `resume`, `promote`, `cancel`,
+    """Say what is to become of a deployment that is in progress. `command` is `pause`, `resume`, `promote`, `cancel`,
     `rollback` or, on the way back, `abandon`. With `If-Match` only if it has not changed since it was read."""
     app = app_of(ns, name)
     return begun(app, await order_command(request, app, deployment, command), command)

@@ -63,7 +63,7 @@ def tag_of(view: object) -> str:
 
 
 def expected(request: AnyRequest, tag: str) -> None:
-    """Raise `RequestProblem` where `If-Match` does not name what is there now. `tag`: of that."""
+    """Raise `RequestProblem` if `If-Match` does not name what is there now. `tag`: of that."""
     wanted = request.headers.get("if-match")
     if wanted is None:
         return
@@ -105,7 +105,7 @@ async def until_known(request: AnyRequest, app: str, deployment: str) -> None:
 
 
 def there(shown: Shown) -> Deployments:
-    """Return what deployers keep. Raises `RequestProblem` where it was never read."""
+    """Return what deployers keep. Raises `RequestProblem` if it was never read."""
     if shown.deployments is None:
         raise RequestProblem(
             Problem(503, "Deployments cannot be read", shown.no_deployments, retry_after=5)

@@ -23,7 +23,7 @@ Follow = Callable[[Send, "asyncio.Task[None]"], Awaitable[None]]
 
 
 def streamed(context: Context, follow: Follow) -> Response[None]:
-    """Return an answer that lasts as long as `follow` does. Raises `RequestProblem` where no place is left."""
+    """Return an answer that lasts as long as `follow` does. Raises `RequestProblem` if no place is left."""
     if not context.streams.enter():
         raise RequestProblem(
             Problem(503, "Too many live pages", "Load it again by hand.", retry_after=60)

@@ -55,7 +55,7 @@ class Page(msgspec.Struct, frozen=True):
     template: str
     title: str
     view: Callable[[Shown, Question], object]
-    """Raises `RequestProblem` where there is no such thing."""
+    """Raises `RequestProblem` if there is no such thing."""
     by_time: bool = False
     """It changes by the clock alone, too."""
     is_cluster: bool = False

@@ -24,7 +24,7 @@ _AT_MOST = 20
 def refuse_a_check_that_live_pods_fail(
     app: App, there: Service, serving: Iterable[PodState]
 ) -> None:
-    """Raise `Rejected` where a pod that serves now answers the app's check badly, and that check is a new one.
+    """Raise `Rejected` if a pod that serves now answers the app's check badly, and that check is a new one.
 
     A pod that cannot be reached from here proves nothing.
     """

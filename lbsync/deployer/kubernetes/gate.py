@@ -50,7 +50,7 @@ class KubernetesGate:
         self._since: dict[tuple[str, str], float] = {}
 
     def look(self) -> GateView:
-        """Look once more. Raises `Unavailable` where the API server does not answer."""
+        """Look once more. Raises `Unavailable` if the API server does not answer."""
         made = self._cluster.deployment(self._number)
         if made is None:
             name = manifests.deployment_name(self._app.name, self._number)
@@ -103,7 +103,7 @@ class KubernetesGate:
         return None
 
     def _ask(self, ready: Sequence[PodState]) -> None:
-        """Ask each pod that is due, and count; one that is not ready any more begins anew."""
+        """Ask each pod that is due, and count; one that is not ready any more starts again."""
         self._standing = {pod.uid: self._standing.get(pod.uid, _Standing()) for pod in ready}
         if self._app.probe is UNSET:
             for standing in self._standing.values():

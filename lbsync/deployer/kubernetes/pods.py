@@ -63,7 +63,7 @@ def image_that_runs(image: Image | None, container: str, pods: Iterable[PodState
     """Return the image with the digest that the pods of a version really run, by their `status` (`imageID`).
 
     `image`: as the document names it; None: it does not, and the node's name of it counts. `container`: the app's
-    own. Raises `Rejected` where no pod says it, or they do not say the same.
+    own. Raises `Rejected` if no pod says it, or they do not say the same.
     """
     said = {
         pod.name: one.image_id

@@ -162,7 +162,7 @@ class Kubernetes:
         return AppCluster(self._client, app.ns, app.name)
 
     def _refuse_taken(self, made: App, snapshot: Snapshot) -> None:
-        """Raise `Rejected` where the service's key is somebody else's, or its hosts, paths and port are."""
+        """Raise `Rejected` if the service's key is somebody else's, or its hosts, paths and port are."""
         key = service_key(made.id)
         item = snapshot.items.get(key)
         if item is not None and not _is_published(item.value):

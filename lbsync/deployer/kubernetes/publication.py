@@ -23,9 +23,9 @@ _UID = "00000000-0000-0000-0000-000000000000"
 
 
 def published(app: App) -> ServiceRecord:
-    """Return the record that the publisher will write for the app, but for its source.
+    """Return the record that the publisher will write for the app, except for its source.
 
-    Raises `Rejected` where the publisher would refuse the Service.
+    Raises `Rejected` if the publisher would refuse the Service.
     """
     made = manifests.service(app)
     made["metadata"] |= {"uid": _UID, "creationTimestamp": "1970-01-01T00:00:00Z"}

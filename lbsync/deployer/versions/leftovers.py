@@ -43,7 +43,7 @@ def remove_leftovers(
 
 
 def _kept(page: Page) -> set[str]:
-    """Return the groups of all versions that are live, warm, or part of a deployment that is under way."""
+    """Return the groups of all versions that are live, warm, or part of a deployment that is in progress."""
     versions = page.versions()
     found = [versions.live, *(one.version for one in versions.warm)]
     if versions.active and (record := page.deployment(versions.active)) is not None:

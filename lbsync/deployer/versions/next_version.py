@@ -22,7 +22,7 @@ class Beginning(msgspec.Struct, frozen=True):
 def deploy(page: Page, app: App, begun: Begun) -> Beginning:
     """Return what begins the deployment of an app as its next version.
 
-    Raises `Conflict` where another one is under way, `Rejected` where the live version is just this one, or the route
+    Raises `Conflict` if another one is in progress, `Rejected` where the live version is just this one, or the route
     cannot be read and so not put back.
     """
     refuse_second(page)

@@ -55,7 +55,7 @@ def what_goes(page: Page) -> str:
 
 
 def under_way(page: Page) -> DeploymentRecord | None:
-    """Return the removal that is under way; None: none is."""
+    """Return the removal that is in progress; None: none is."""
     active = page.versions().active
     record = page.deployment(active) if active else None
     return record if record is not None and record.is_removal else None

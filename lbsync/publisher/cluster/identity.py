@@ -33,7 +33,7 @@ def ask(client: Client) -> str:
 
 
 def authority_of(client: Client) -> str:
-    """Return a fingerprint of each of the cluster's own authorities, with spaces between; empty where the
+    """Return a fingerprint of each of the cluster's own authorities, with spaces between; empty if the
     system's count, which many clusters may share, or none, or where they cannot be had now."""
     try:
         found = client.config.credentials.current().authority

@@ -125,7 +125,7 @@ class Informers:
 
     @property
     def trouble(self) -> str:
-        """Why the cluster is not watched right now; empty: it is, but for what `unread` says.
+        """Why the cluster is not watched right now; empty: it is, except for what `unread` says.
 
         Of what only some Services need, as long as it cannot be read at all, their reports tell.
         """

@@ -143,7 +143,7 @@ class Lister:
         return tuple(self._ingresses.get((service.namespace, service.name), ()))
 
     def needs(self, service: Service, leading: Sequence[Ingress]) -> list[Extra]:
-        """Return what has to be watched, beyond the usual, for a Service; rather too much.
+        """Return what must be watched, beyond the usual, for a Service; rather too much.
 
         `leading`: the Ingresses that lead to it.
         """

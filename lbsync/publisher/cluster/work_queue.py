@@ -1,4 +1,4 @@
-"""Which Services have to be looked at again, collected from threads that watch."""
+"""Which Services must be looked at again, collected from threads that watch."""
 
 import threading
 from collections.abc import Iterable
@@ -70,7 +70,7 @@ class WorkQueue:
             self._deleted |= work.deleted
 
     def take(self) -> Work:
-        """Return everything noted, and begin anew."""
+        """Return everything noted, and start again."""
         with self._lock:
             work = Work(
                 frozenset(self._services),

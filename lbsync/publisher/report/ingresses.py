@@ -34,7 +34,7 @@ def ingress_units(
     stored: StoreIndex,
     stamp: str,
 ) -> list[ServiceChanges]:
-    """Return what has to be written for the stored reports about these Ingresses to say what is said.
+    """Return what must be written for the stored reports about these Ingresses to say what is said.
     `stamp`: the time for new ones."""
     found = []
     for name in sorted(names):

@@ -41,11 +41,11 @@ class Change(msgspec.Struct, frozen=True):
     after: bytes | None
     """None: remove it."""
     rests_on: tuple[Guard, ...] = ()
-    """What has to be as it was at other keys for this change to be right."""
+    """What must be as it was at other keys for this change to be right."""
 
     @property
     def op(self) -> Put | Delete:
-        """The write that brings the key to what is wanted."""
+        """The write that brings the key to the desired state."""
         return Delete(self.key) if self.after is None else Put(self.key, self.after)
 
     @property

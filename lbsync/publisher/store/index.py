@@ -66,7 +66,7 @@ class StoreIndex:
         return self._groups.get(service, _NOTHING)
 
     def get(self, key: str) -> Held | None:
-        """Return what is stored at a key; None where nothing is."""
+        """Return what is stored at a key; None if nothing is."""
         base = self._base.get(key)
         return self._groups[base].get(key) if base is not None else None
 

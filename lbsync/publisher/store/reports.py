@@ -45,7 +45,7 @@ def news(found: Change) -> tuple[Said, ...]:
 
 
 def stored(held: Held | None) -> ReportRecord | None:
-    """Return a stored report; None where there is none that can be read."""
+    """Return a stored report; None if there is none that can be read."""
     if held is None:
         return None
     try:

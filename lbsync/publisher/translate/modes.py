@@ -177,7 +177,7 @@ def clusterip(context: ServerContext) -> Drafts:
 
 
 def _external_refusal(context: ServerContext) -> str:
-    """Return what it takes for this name to be allowed; empty where it is."""
+    """Return what it takes for this name to be allowed; empty if it is."""
     namespace, name = context.service.namespace, context.service.external_name.lower().rstrip(".")
     match context.options.external_names:
         case "never":

@@ -36,7 +36,7 @@ Members = dict[str, list[Member]]
 def slices_of(service: Service, slices: Iterable[EndpointSlice]) -> list[EndpointSlice]:
     """Return the slices of `service`, sorted by name.
 
-    A Service that was deleted and made anew leaves slices that belong to its old self for a
+    A Service that was deleted and created again leaves slices that belong to its old self for a
     moment: their owner's uid is another one. A slice made by hand has no owner.
     """
     mine = [

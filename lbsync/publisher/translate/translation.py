@@ -44,7 +44,7 @@ class Translation(msgspec.Struct, frozen=True):
     """By key, sorted; where the Service is refused, only those that are not in doubt: servers."""
     refusal: Refusal | None = None
     """Why it is not published as it stands. Where it was published before, that is to be left as it is,
-    but for `records`."""
+    except for `records`."""
     notices: tuple[Notice, ...] = ()
 
     def owns(self, key: str) -> bool:
@@ -120,7 +120,7 @@ def fates(
     ingresses: Iterable[Ingress] = (),
     pod_labels: PodLabels = {},  # noqa: B006 - only read
 ) -> Fates | None:
-    """Return what `translate` makes of each endpoint, for people; None where the Service is refused
+    """Return what `translate` makes of each endpoint, for people; None if the Service is refused
     before that."""
     report = Report("-")
     own, mine = slices_of(service, slices), leading_to(service, ingresses)
@@ -153,7 +153,7 @@ def _meant(
 
 def _records(case: TranslationInput) -> tuple[dict[str, Published], Refused | None]:
     """Return the records, and why a services key cannot be written; the servers go on being followed
-    then: a wrong policy must not send requests to pods that are gone. Raises `Refused` where nothing can
+    then: a wrong policy must not send requests to pods that are gone. Raises `Refused` if nothing can
     be told."""
     service, options, report = case.service, case.options, case.report
     if not is_name(service.namespace) or not is_name(service.name) or "." in service.name:

@@ -5,14 +5,14 @@ from lbsync.errors import BadKey, Rejected
 
 
 def data(value: object) -> str:
-    """Return a text or number as text. Raises TypeError for all else, and for quoted text."""
+    """Return a text or number as text. Raises TypeError for everything else, and for quoted text."""
     if type(value) is Quoted:
         raise TypeError("text that is quoted already cannot be changed; apply this to the value")
     return plain(value)
 
 
 def whole(value: object) -> int:
-    """Return a whole number of 64 bits, as Go's are. Raises TypeError for all else, ValueError for a
+    """Return a whole number of 64 bits, as Go's are. Raises TypeError for everything else, ValueError for a
     larger one."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r} is no whole number; use atoi() on texts")

@@ -65,7 +65,7 @@ REFUSED: Mapping[str, str] = {
 
 
 def refuse_what_is_missing(tree: nodes.Template) -> None:
-    """Raise `jinja2.TemplateSyntaxError` where `tree` calls what needs an extra that is not installed."""
+    """Raise `jinja2.TemplateSyntaxError` if `tree` calls what needs an extra that is not installed."""
     if regexp.AVAILABLE:
         return
     for node in tree.find_all((nodes.Name, nodes.Filter)):
