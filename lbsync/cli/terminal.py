@@ -83,7 +83,7 @@ class Terminal:
 
     def line(self, text: str = "") -> None:
         """Write one line; whatever others wrote into it, it stays one, and nothing in it is obeyed."""
-        self._put(f"{self._tame(text)}\n")
+        self._put(f"{self._harmless(text)}\n")
 
     def block(self, text: str) -> None:
         """Write lines of ours, with a line end after the last; nothing else in them is obeyed."""
@@ -91,9 +91,9 @@ class Terminal:
 
     def write(self, text: str) -> None:
         """Write text with its line ends; see `block`."""
-        self._put(self._tame(text, line_ends=True))
+        self._put(self._harmless(text, line_ends=True))
 
-    def _tame(self, text: str, *, line_ends: bool = False) -> str:
+    def _harmless(self, text: str, *, line_ends: bool = False) -> str:
         """Return text in which nothing is obeyed but our own colours."""
         if not self.colours:
             return harmless(text, line_ends=line_ends)
@@ -140,7 +140,7 @@ class Terminal:
             found = [*head, *(f"+{line}" for line in other)]
         else:
             found = list(difflib.unified_diff(one, other, before, after, lineterm="", n=3))
-        self._put("".join(f"{self._tame(self._paint_diff(line))}\n" for line in found))
+        self._put("".join(f"{self._harmless(self._paint_diff(line))}\n" for line in found))
         return bool(found)
 
     def _paint_diff(self, line: str) -> str:

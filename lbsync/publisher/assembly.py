@@ -45,7 +45,7 @@ class ClusterSide:
             self.informers.demand("nodes", "")
         elif not settings.namespaces:
             # Whether all nodes are lost at once is worth knowing whatever the servers are.
-            self.informers.hope("nodes")
+            self.informers.watch_optional("nodes")
         self.lister = Lister(
             self.informers.cluster, options_of(settings, claims), ingress=settings.ingress
         )

@@ -11,7 +11,7 @@ from lbsync.publisher.cluster.lister import Inputs
 from lbsync.publisher.followed import permitted, translated
 from lbsync.publisher.store.diff import Change, Identity, arrange, changes
 from lbsync.publisher.store.index import Keys
-from lbsync.publisher.translate import Options, Translation, fates, is_published
+from lbsync.publisher.translate import Options, Translation, endpoint_results, is_published
 from lbsync.publisher.translate.annotations import read_annotations
 from lbsync.publisher.translate.nodes import EXCLUDED, GOING
 from lbsync.publisher.translate.options import PUBLISH_LABEL
@@ -104,7 +104,7 @@ def _endpoints(inputs: Inputs, options: Options) -> Iterator[Line]:
         if found not in own:
             yield Line("endpoint", f"EndpointSlice {found.name} belongs to an earlier Service of "
                        "this name, and does not count", good=False)  # fmt: skip
-    told = fates(
+    told = endpoint_results(
         service,
         own,
         ingresses=inputs.ingresses,

@@ -78,7 +78,7 @@ def _listed(publisher: Publisher, within: float) -> tuple[Waker, float]:
     waker = Waker()
     publisher.start(waker.wake)
     _wait_for_lists(publisher, waker, deadline)
-    publisher.look_around()
+    publisher.look_for_unlabelled()
     return waker, deadline
 
 

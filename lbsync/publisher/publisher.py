@@ -20,7 +20,7 @@ from lbsync.publisher.cluster.work_queue import Work
 from lbsync.publisher.commit import Committer, LostLead, Written
 from lbsync.publisher.report.alarm import confirming
 from lbsync.publisher.report.leader import LeaderReport
-from lbsync.publisher.report.outcome import kept_out, outcome, stood_by
+from lbsync.publisher.report.outcome import kept_out, outcome, standby_outcome
 from lbsync.publisher.service_changes import ServiceChanges, State, Summary, summary
 from lbsync.publisher.store.diff import Change
 from lbsync.publisher.store.election import Election, identity
@@ -158,7 +158,7 @@ class Publisher:
             self._side.unlabelled.ask()
         return self._publish(fence, snapshot.revision)
 
-    def look_around(self) -> None:
+    def look_for_unlabelled(self) -> None:
         """Look now for what no watch shows, for commands that do not wait for the next time."""
         self._side.unlabelled.look()
 
@@ -214,7 +214,7 @@ class Publisher:
 
     def _stand_by(self) -> Outcome:
         self._step_down()
-        return stood_by(self.election.leader, self.election.wait)
+        return standby_outcome(self.election.leader, self.election.wait)
 
     def _look(self, now: float, work: Work) -> list[ServiceChanges]:
         return self._sync.look(

@@ -44,7 +44,7 @@ def _sections(backend: Backend) -> tuple[str, ...]:
     return backend.name, backend.users, profile.name, profile.users, profile.table
 
 
-def accused(desired: Desired, findings: Iterable[Finding]) -> dict[Suspect, Finding]:
+def named_suspects(desired: Desired, findings: Iterable[Finding]) -> dict[Suspect, Finding]:
     """Return the services and certificates that HAProxy names, with what it says about each."""
     owners = section_owners(desired)
     found: dict[Suspect, Finding] = {}

@@ -20,7 +20,7 @@ _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 """The agent itself has run out of something."""
 
 
-def _nobody() -> list[Bind]:
+def _no_listeners() -> list[Bind]:
     return []
 
 
@@ -38,7 +38,7 @@ class Ports(msgspec.Struct, frozen=True):
     past: Mapping[int, str] = {}
     """Ports that other programs of this host listened on, and when last, without those that the settings
     give to lbsync."""
-    listeners: Callable[[], Iterable[Bind]] = _nobody
+    listeners: Callable[[], Iterable[Bind]] = _no_listeners
     """Returns all listening sockets of the host, for addresses that the agent may not bind."""
 
 

@@ -85,7 +85,7 @@ class Culprits:
         self, wanted: PassInput, state: RenderedState, findings: Iterable[Finding]
     ) -> dict[Suspect, Finding]:
         """Return the suspects that HAProxy names, directly or by a line printed from a changed key."""
-        named = attribution.accused(state.desired, findings)
+        named = attribution.named_suspects(state.desired, findings)
         others = [finding for finding in findings if finding not in named.values()]
         groups = self._suspects(wanted, state)
         keys = [s.name for group in groups for s in group if s.kind == "key"]
@@ -124,13 +124,13 @@ class Culprits:
         """
         owners = attribution.section_owners(state.desired)
         why = findings[0] if findings else saying("HAProxy did not take it; see its log")
-        accused = self._named(wanted, state, findings)
+        suspects = self._named(wanted, state, findings)
         new = {suspect for name in binders for suspect in owners.get(name, ())}
-        if binders and not accused and not new:
+        if binders and not suspects and not new:
             return False  # an address of the settings, or of a template
         changed = [suspect for group in self._suspects(wanted, state) for suspect in group]
         address = saying("HAProxy did not take it, most likely as it cannot bind a new address")
-        for reasons in (accused, dict.fromkeys(new, address), dict.fromkeys(changed, why)):
+        for reasons in (suspects, dict.fromkeys(new, address), dict.fromkeys(changed, why)):
             fresh = {suspect: reasons[suspect] for suspect in changed if suspect in reasons}
             if fresh:
                 self._leave_alone(wanted, fresh)

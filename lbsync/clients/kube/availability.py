@@ -63,7 +63,7 @@ class Availability:
     def pause(self, seconds: float, stop: threading.Event) -> None:
         """Wait before the next request: `seconds`, and for a turn while the server is away.
 
-        Ends early when the server is back, and when `stop` is set and `nudge` called.
+        Ends early when the server is back, and when `stop` is set and `wake_waiters` called.
         """
         with self._changed:
             recoveries = self._recoveries
@@ -78,7 +78,7 @@ class Availability:
                 left = max(due, self._next_turn if self._doubted else due) - now
                 self._changed.wait(max(left, 0.001))
 
-    def nudge(self) -> None:
+    def wake_waiters(self) -> None:
         """Let those who wait look at their `stop`."""
         with self._changed:
             self._changed.notify_all()

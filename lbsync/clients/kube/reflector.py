@@ -137,7 +137,7 @@ class Reflector(Generic[T]):
         self._stop.set()
         self._thread.stop()
         self._client.close()
-        self._availability.nudge()
+        self._availability.wake_waiters()
 
     def close(self) -> None:
         """End the watch and its thread. May be called twice."""

@@ -139,7 +139,7 @@ class Informers:
         health = self.cluster.health_of([*needed, *extras])
         return "" if health.ok else health.detail
 
-    def hope(self, extra: Extra) -> None:
+    def watch_optional(self, extra: Extra) -> None:
         """Watch something more that nobody needs: without a word where it may not be read."""
         if (extra, None) not in self._extras:
             self._extras[extra, None] = self._add(extra, None, is_needed=False)

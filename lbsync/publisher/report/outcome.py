@@ -87,7 +87,7 @@ def kept_out(why: str) -> Outcome:
     )
 
 
-def stood_by(leader: str, again_in: float) -> Outcome:
+def standby_outcome(leader: str, again_in: float) -> Outcome:
     """Return the end of a pass of one who does not lead. `leader`: who does; empty: nobody knows."""
     return Outcome(
         f"stands by: {leader} leads" if leader else "stands by: another publisher leads",

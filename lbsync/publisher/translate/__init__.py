@@ -14,11 +14,16 @@ from lbsync.publisher.translate.ingress import (
 from lbsync.publisher.translate.nodes import NodePool, node_pool
 from lbsync.publisher.translate.options import Options
 from lbsync.publisher.translate.report import Notice, Refusal
-from lbsync.publisher.translate.translation import Translation, fates, is_published, translate
+from lbsync.publisher.translate.translation import (
+    Translation,
+    endpoint_results,
+    is_published,
+    translate,
+)
 
 __all__ = [
     "translate",
-    "fates",
+    "endpoint_results",
     "Translation",
     "Refusal",
     "Notice",

@@ -105,21 +105,21 @@ def translate(
     return Translation(name, dict(sorted(records.items())), refusal, report.notices())
 
 
-class Fates(msgspec.Struct, frozen=True):
+class EndpointResults(msgspec.Struct, frozen=True):
     """What becomes of the endpoints of one Service."""
 
     mode: AddressMode
     ports: dict[PortChoice, list[Judged]]
 
 
-def fates(
+def endpoint_results(
     service: Service,
     slices: Iterable[EndpointSlice],
     *,
     options: Options,
     ingresses: Iterable[Ingress] = (),
     pod_labels: PodLabels = {},  # noqa: B006 - only read
-) -> Fates | None:
+) -> EndpointResults | None:
     """Return what `translate` makes of each endpoint, for people; None if the Service is refused
     before that."""
     report = Report("-")
@@ -130,7 +130,7 @@ def fates(
     except Refused:
         return None
     group_of = grouping(values.placement, options.default_group, pod_labels, report)
-    return Fates(
+    return EndpointResults(
         mode,
         {
             port: settled(j for one in own for j in judge(one, port, families, group_of, report))

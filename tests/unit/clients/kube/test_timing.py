@@ -57,7 +57,7 @@ def test_an_answer_lets_everybody_go_at_once() -> None:
             thread.join(0.01)
     ended = [not thread.is_alive() for thread in waiting]
     stop.set()
-    availability.nudge()
+    availability.wake_waiters()
     assert ended == [True] * 3
     assert availability.away is None
 
@@ -68,7 +68,7 @@ def test_stopping_ends_a_pause() -> None:
     thread = threading.Thread(target=availability.pause, args=(60.0, stop))
     thread.start()
     stop.set()
-    availability.nudge()
+    availability.wake_waiters()
     thread.join(30)
     assert not thread.is_alive()
 
