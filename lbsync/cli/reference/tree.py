@@ -61,7 +61,7 @@ def setting_names() -> list[str]:
 
 def command_line() -> Command:
     """Return the whole of it."""
-    return _command(build_parser(), ("lbsync",), "keep HAProxy equal to what etcd says")
+    return _command(build_parser(), ("lbsync",), "keep HAProxy in sync with etcd")
 
 
 def _command(parser: argparse.ArgumentParser, words: tuple[str, ...], summary: str) -> Command:
