@@ -63,7 +63,8 @@ def foreign_route(record: DeploymentRecord, seen: Observed) -> str:
     expected = record.previous if record.route is UNSET else record.route
     if (None if expected is UNSET else expected) == seen.route:
         return ""
-    groups = dict(seen.route.groups) if seen.route else "none at all"
+    shares = seen.route.groups.items() if seen.route else ()
+    groups = " ".join(f"{name}={share}" for name, share in shares) or "none at all"
     return f"somebody else changed the route meanwhile, to {groups}: it is left so"
 
 

@@ -138,9 +138,8 @@ def _pod(pod: PodState) -> PodView:
         degree = "warning"
     else:
         degree = "ok"
-    return PodView(
-        f"{pod.namespace}/{pod.name}", degree, pod.phase, restarts, last, "; ".join(said)
-    )
+    told = "; ".join(said) or ("it takes more memory than its limit" if last == _KILLED else "")
+    return PodView(f"{pod.namespace}/{pod.name}", degree, pod.phase, restarts, last, told)
 
 
 def _said(pod: PodState) -> Iterator[str]:

@@ -66,8 +66,10 @@ function ages() {
     element.title ||= element.textContent;
     const passed = (Date.now() - Date.parse(element.dateTime)) / 1000;
     if (Number.isNaN(passed)) continue;
-    const [, unit, word] = spans.find(([most]) => passed < most);
-    const text = passed < 0 ? "just now" : `${Math.floor(passed / unit)} ${word} ago`;
+    const [, unit, word] = spans.find(([most]) => Math.abs(passed) < most);
+    const span = `${Math.floor(Math.abs(passed) / unit)} ${word}`;
+    // Clocks differ by some seconds.
+    const text = passed < -10 ? `in ${span}` : passed < 0 ? "just now" : `${span} ago`;
     if (element.textContent !== text) element.textContent = text;
   }
 }
