@@ -42,15 +42,15 @@ for (const element of document.querySelectorAll("body *")) {
 }
 return found;
 """
-#: Notes what gets the focus; returns how much there is to get it.
+#: Gives the first thing the focus, notes what gets it from then on, and returns how often it has to go on.
 WALK = """
 const usable = "a[href], button, input:not([type=hidden]), select, summary, [tabindex='0']";
 window.usable = [...document.querySelectorAll(usable)].filter(e => !e.disabled && e.checkVisibility());
-window.walked = [];
-document.activeElement?.blur();
+window.usable[0].focus();
+window.walked = [[window.usable[0], true]];
 document.addEventListener("focusin", event => { const style = getComputedStyle(event.target);
   window.walked.push([event.target, style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2]); });
-return window.usable.length;
+return window.usable.length - 1;
 """
 #: What was passed over, came in another order, or does not show that it has the focus.
 WALKED = """
