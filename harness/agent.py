@@ -84,15 +84,21 @@ class AgentProcess:
         if self._process is None:
             return 0
         self.signal(signal.SIGTERM)
-        code = self.wait()
-        self._forget()
-        return code
+        try:
+            return self.wait()
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            raise
+        finally:
+            self._forget()
 
     def kill(self) -> None:
         """End it with SIGKILL."""
         self.signal(signal.SIGKILL)
-        self.wait()
-        self._forget()
+        try:
+            self.wait()
+        finally:
+            self._forget()
 
     def _forget(self) -> None:
         self._process = None
