@@ -80,7 +80,8 @@ class RuntimeConfig:
 
     def _keep(self, files: Mapping[str, bytes]) -> None:
         for path in self._entries.keys() & files.keys():
-            if self.files.get(path) != files[path]:
+            # Entries that were changed alone are not those of the bytes, even if these come back.
+            if path in self._stale or self.files.get(path) != files[path]:
                 del self._entries[path]
         self._entries = {path: found for path, found in self._entries.items() if path in files}
         self.files = {path: data for path, data in files.items() if path != MAIN_FILE}

@@ -192,6 +192,19 @@ def test_changed_lines_alone_are_enough_for_a_plan() -> None:
     assert known.entries("maps/backends.map").values == {"s/a": "be_b", "s/c": "be_c"}
 
 
+def test_lines_that_are_changed_back_by_a_file_are_known_as_in_the_file() -> None:
+    """A step of a switch was made at once, and taken back before any pass had seen it: the file never changed. To
+    remember the step would have it made again, as the mending of drift."""
+    known = running()
+    before = dict(known.files)
+    wanted = dict(known.entries("maps/backends.map").values)
+    known.adopt_entries("maps/backends.map", [], [("s/c", "be_c")])
+    made = plan(known, Parser().parse(CONFIG), before, of_release((2, 6, 12)))
+    assert made.steps == (DelEntry("map", "maps/backends.map", "s/c"),)
+    known.adopt(Parser().parse(CONFIG), before, made.steps)
+    assert known.entries("maps/backends.map").values == wanted
+
+
 @pytest.mark.parametrize(
     ("path", "gone", "come"),
     [
