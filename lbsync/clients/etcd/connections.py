@@ -40,7 +40,7 @@ _CHANNEL = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 ]
-# In each stream grpc looks ten times a second for signals, which Python 3 hands on without that: a fifth of the
+# In each stream grpc looks ten times a second for signals, which Python 3 hands on without that: a seventh of the
 # processor time of an idle agent (measured). Whatever a stream waits for wakes it.
 grpc._common.MAXIMUM_WAIT_TIMEOUT = 1.0
 _PAUSE = (0.02, 0.2)
