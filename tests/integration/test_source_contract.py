@@ -66,7 +66,7 @@ def test_what_was_committed_is_read_back(source: Source) -> None:
     expected = Item("services/shop/cart", b'{"mode":"http"}', revision, revision)
     assert source.get("services/shop/cart") == expected
     assert source.snapshot().items == {"services/shop/cart": expected}
-    assert source.snapshot().revision == revision
+    assert source.snapshot().revision >= revision  # others may write to the same etcd
 
 
 def test_a_key_that_is_not_there_is_none(source: Source) -> None:
