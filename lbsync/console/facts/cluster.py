@@ -69,7 +69,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     stores: tuple[StoreSeen, ...]
     nodes: tuple[NodeView, ...]
     pods: tuple[PodView, ...]
-    """The first 500, those that need somebody first."""
+    """The first 500, those that need attention first."""
     more: int
 
 
@@ -93,7 +93,7 @@ def cluster_view(
     )
     bad = sum(pod.degree != "ok" for pod in pods)
     parts = [
-        f"{count(len(pods), 'pod')}, {bad} of which need somebody" if pods else "",
+        f"{count(len(pods), 'pod')}, {bad} of which need attention" if pods else "",
         _ill("node", [n.degree for n in nodes]),
         _ill("data store", [s.degree for s in stores]),
     ]

@@ -47,7 +47,7 @@ def test_what_was_killed_for_memory_again_and_again_is_at_the_top() -> None:
     ]  # fmt: skip
     assert view.pods[0].restarts == 5
     assert [(node.node, node.degree) for node in view.nodes] == [("n2", "critical"), ("n1", "ok")]
-    assert view.sentence == "5 pods, 4 of which need somebody; 2 nodes, 1 not well"
+    assert view.sentence == "5 pods, 4 of which need attention; 2 nodes, 1 not well"
 
 
 def test_a_token_of_some_namespaces_sees_their_pods_alone() -> None:
