@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ParamSpec
 
 import pytest
 
@@ -16,10 +17,27 @@ from lbsync.deployer.kubernetes.document import App
 from lbsync.deployer.kubernetes.provider import Kubernetes
 from lbsync.deployer.ledger import Ledger
 from lbsync.deployer.provider import Gate, GateView
+from lbsync.errors import Unavailable
 from lbsync.model.deploying import VersionRecord
 from lbsync.schema.keys import ServiceId
 from lbsync.settings import Settings
 from tests.kube import FAST, config_for
+
+P = ParamSpec("P")
+
+
+def again(act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Callable[[], bool]:
+    """Return a probe that does it, as an engine does: once more where a controller has written to the object
+    between the look and the change. True once it is done."""
+
+    def probe() -> bool:
+        try:
+            return act(*args, **kwargs) is not False
+        except Unavailable:
+            return False
+
+    return probe
+
 
 DOCUMENT = """
 namespace: shop

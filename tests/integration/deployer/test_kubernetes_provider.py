@@ -1,7 +1,6 @@
 """Versions of an app in a cluster: made once, proved well, failed early with the reason, and taken away."""
 
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 
@@ -19,7 +18,7 @@ from lbsync.errors import Rejected, Unavailable
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.keys import ServiceId
-from tests.integration.deployer.conftest import ALONE, CART, Versions, opened
+from tests.integration.deployer.conftest import ALONE, CART, Versions, again, opened
 
 NOTHING = Snapshot(1, 0, {})
 
@@ -47,11 +46,11 @@ def test_a_version_is_made_beside_the_other_ones_found_well_and_taken_away(
     assert provider.image(CART, two).startswith("cart@sha256:")
     fake.patch("Deployment", "shop", "cart-1", {"spec": {"replicas": 0}})
     wait_until("cart-1 to end", lambda: not pods.of("cart:1"))
-    provider.provision(CART, one, ALONE)
+    wait_until("cart-1 to be held again", again(provider.provision, CART, one, ALONE))
     assert opened(provider.gate(CART, one)).is_done
-    wait_until("cart-1 to go", partial(provider.remove, CART, one, ALONE))
+    wait_until("cart-1 to go", again(provider.remove, CART, one, ALONE))
     assert names(fake, "Deployment") == ["cart-2"]
-    wait_until("all to go", partial(provider.remove_app, CART, ALONE))
+    wait_until("all to go", again(provider.remove_app, CART, ALONE))
     assert names(fake, "Deployment") + names(fake, "Service") + names(fake, "Pod") == []
 
 

@@ -1,7 +1,6 @@
 """The Role of the manifest: enough for all that the provider does, and no right too many."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from harness.wait import wait_until
 from lbsync.deployer.kubernetes.provider import Kubernetes
 from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Snapshot
-from tests.integration.deployer.conftest import ALONE, CART, opened
+from tests.integration.deployer.conftest import ALONE, CART, again, opened
 from tests.kube import asked_for
 
 PAGE = Path(__file__).parents[3] / "deploy/kubernetes/deployer.yaml"
@@ -52,9 +51,9 @@ def test_the_rights_are_enough_and_none_is_left_over(
     assert "cart: no database" in opened(provider.gate(CART, two)).log
     provider.image(CART, one)
     fake.patch("Deployment", "shop", "cart-1", {"spec": {"replicas": 0}})
-    provider.provision(CART, one, ALONE)
-    wait_until("version 2 to go", partial(provider.remove, CART, two, ALONE))
-    wait_until("all to go", partial(provider.remove_app, CART, ALONE))
+    wait_until("version 1 to be held again", again(provider.provision, CART, one, ALONE))
+    wait_until("version 2 to go", again(provider.remove, CART, two, ALONE))
+    wait_until("all to go", again(provider.remove_app, CART, ALONE))
     assert asked_for(fake, namespace="shop") == rights()
 
 
