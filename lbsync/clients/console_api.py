@@ -7,7 +7,6 @@ import contextlib
 import ssl
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -16,7 +15,7 @@ import urllib3
 from lbsync import __version__
 from lbsync.errors import Conflict, LbsyncError, Rejected, SettingsError, Unavailable
 from lbsync.schema.reading import Unreadable, one_line, record
-from lbsync.settings import Environment
+from lbsync.settings import Environment, first_line
 
 _MOST_BODY = 1 << 22
 _CONNECT_S = 10.0
@@ -156,13 +155,7 @@ def _reason(error: Exception) -> str:
 
 def _token(name: str, environment: Environment) -> str:
     place = f"[deployer.environments.{name}] token_file: {environment.token_file}"
-    try:
-        text = Path(environment.token_file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError([f"{place} cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError([f"{place} is no text in UTF-8"]) from error
-    token = text.partition("\n")[0].strip()
+    token = first_line(environment.token_file, place).strip()
     if not token or not token.isascii() or not token.isprintable():
         raise SettingsError(
             [f"{place} has no token in its first line: write what 'lbsync token add' printed there"]
@@ -171,9 +164,8 @@ def _token(name: str, environment: Environment) -> str:
 
 
 def _trust(name: str, environment: Environment) -> ssl.SSLContext:
-    context = ssl.create_default_context()
     if environment.ca_file is None:
-        return context
+        return ssl.create_default_context()
     place = f"[deployer.environments.{name}] ca_file: {environment.ca_file}"
     try:
         return ssl.create_default_context(cafile=str(environment.ca_file))

@@ -8,7 +8,7 @@ from lbsync.settings.console import Console
 from lbsync.settings.deployer import Deployer, Environment
 from lbsync.settings.general import Agent, Etcd, Log
 from lbsync.settings.haproxy import Haproxy, Proxy
-from lbsync.settings.load import find_state_dir, load, password_of
+from lbsync.settings.load import find_state_dir, first_line, load, password_of
 from lbsync.settings.outputs import Output, Templates
 from lbsync.settings.publisher import Publisher
 from lbsync.settings.root import DEFAULT_FILE, Settings
@@ -53,6 +53,7 @@ __all__ = [
     "Settings",
     "Templates",
     "find_state_dir",
+    "first_line",
     "load",
     "password_of",
 ]

@@ -99,16 +99,22 @@ def password_of(etcd: Etcd) -> str | None:
     if not etcd.user or etcd.password_file is None:
         return None
     place = f"[etcd] password_file: {etcd.password_file}"
+    line = first_line(etcd.password_file, place)
+    if not line:
+        raise SettingsError([f"{place} has an empty first line; write the password there"])
+    return line
+
+
+def first_line(path: FilePath, place: str) -> str:
+    """Return the first line of a file that holds a secret. `place`: setting and file, for the error. Raises
+    `SettingsError`."""
     try:
-        text = Path(etcd.password_file).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError([f"{place} cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise SettingsError([f"{place} is no text in UTF-8"]) from error
-    line = text.partition("\n")[0].rstrip("\r")
-    if not line:
-        raise SettingsError([f"{place} has an empty first line; write the password there"])
-    return line
+    return text.partition("\n")[0].rstrip("\r")
 
 
 def _convert_all(

@@ -51,16 +51,8 @@ class Window:
 
     def wants(self, services: Iterable[Service], now: float) -> None:
         """Note that these are wanted, and no others."""
-        every, known = list(services), self.rows.get
-        # Ten thousand are wanted in each pass, and one of them is another than before.
-        other = [
-            service
-            for service in every
-            if (row := known(service.id)) is None
-            or row.wanted is None
-            or row.wanted[0] is not service
-        ]
-        self._want(other, now)
+        every = list(services)
+        self._want(every, now)
         if len(every) < self._wanted:
             self._forgo([n for n in self._besides(every) if self.rows[n].wanted], now)
 
@@ -74,15 +66,8 @@ class Window:
         if services is self._ran:
             return
         self._ran = services
-        every, known = list(services), self.rows.get
-        other = [
-            service
-            for service in every
-            if (row := known(service.id)) is None
-            or row.running is None
-            or row.running[0] is not service
-        ]
-        self._run(other, (), now)
+        every = list(services)
+        self._run(every, (), now)
         if len(every) < self._running:
             gone = [name for name in self._besides(every) if self.rows[name].running]
             self._run((), gone, now)
