@@ -6,6 +6,7 @@ from lbsync.log import span
 from lbsync.model.publishing import HeartbeatRecord, unread_sentence
 from lbsync.schema.publishing import Known
 from lbsync.timestamps import seconds
+from lbsync.values.plural import first_few
 
 _MOST_NAMED = 3
 _LATE = 3
@@ -45,11 +46,7 @@ def describe(found: Known, now: float, *, ages: bool = True) -> tuple[str, bool]
     if beat.kubernetes:
         text += f"; Kubernetes is not watched: {beat.kubernetes}"
     if beat.unread:
-        named = ", ".join(sorted(beat.unread)[:_MOST_NAMED])
-        more = (
-            f" and {len(beat.unread) - _MOST_NAMED} more" if len(beat.unread) > _MOST_NAMED else ""
-        )
-        text += f"; not read: {named}{more}"
+        text += f"; not read: {first_few(sorted(beat.unread), _MOST_NAMED)}"
     is_wrong = beat.kubernetes or beat.refused or beat.held or beat.conflicts or beat.unread
     return text, not (is_old(beat, now) or is_wrong)
 

@@ -11,6 +11,7 @@ import msgspec
 from lbsync.deployer.observed import Host, Observed
 from lbsync.model.deploying import Baseline, DeploymentRecord, Limits
 from lbsync.model.health import GroupHealth, ServerHealth
+from lbsync.values.plural import first_few
 
 _SHOWN = 3
 _NOBODY = "no agent reports; does any run?"
@@ -150,8 +151,7 @@ def _everywhere(
     told += [f"{name} is silent: {why}" for name, why in sorted(seen.silent.items())]
     text = f"{good} of {seen.fleet} {word}"
     if told:
-        text += f"; {'; '.join(told[:_SHOWN])}"
-        text += f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+        text += f"; {first_few(told, _SHOWN, '; ')}"
     if not lacking and good < needed:
         text += f"; {needed} are required"
     return Verdict(not lacking and good >= needed, text)
@@ -249,5 +249,4 @@ def _sum(counts: Iterable[Baseline]) -> Baseline:
 def _list(what: Iterable[tuple[str, int | None]]) -> str:
     """Return the first of several things, with their numbers."""
     told = [name if number is None else f"{number} on {name}" for name, number in what]
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return ", ".join(told[:_SHOWN]) + more
+    return first_few(told, _SHOWN)

@@ -12,6 +12,7 @@ from lbsync.schema import fleet, publishing
 from lbsync.schema.confirming import LIFE_S, confirmation_key
 from lbsync.schema.decode import encode
 from lbsync.timestamps import stamp
+from lbsync.values.plural import first_few
 
 _SHOWN = 3
 
@@ -26,9 +27,8 @@ class Held(msgspec.Struct):
     """How many services are not named."""
 
     def __str__(self) -> str:
-        names = ", ".join(sorted(self.services)[:_SHOWN])
-        more = f" and {len(self.services) - _SHOWN} more" if len(self.services) > _SHOWN else ""
-        return f"{names or 'everything'}{more}, held by {', '.join(self.holders)}"
+        names = first_few(sorted(self.services), _SHOWN)
+        return f"{names or 'everything'}, held by {', '.join(self.holders)}"
 
 
 def held(snapshot: Snapshot) -> dict[str, Held]:

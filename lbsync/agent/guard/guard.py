@@ -14,6 +14,7 @@ from lbsync.agent.guard.row import Row, Sums
 from lbsync.agent.guard.window import Window
 from lbsync.model.desired import Desired, Service, ServiceChanges
 from lbsync.model.records import GlobalRecord
+from lbsync.values.plural import first_few
 
 #: Other hosts, fewer clients or other servers are a deployment for one or two services; for more at once
 #: they count as a removal.
@@ -51,15 +52,14 @@ class Hold(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """One sentence for the log and the status."""
-        names = ", ".join(sorted(self.losses)[:3])
-        more = f" and {len(self.losses) - 3} more" if len(self.losses) > 3 else ""
+        names = first_few(sorted(self.losses), 3)
         # Servers may have been added since the hold began.
         total = max(self.total, self.lost + self.earlier)
         what = f"{self.lost} of {total} servers" if total else "every service"
         what = f"by settings/global {what}" if self.settings else what
         after = f", after {self.earlier} that went shortly before" if self.earlier else ""
         return (
-            f"{what} would go at once{after} ({names}{more}); they stay until 'lbsync confirm' "
+            f"{what} would go at once{after} ({names}); they stay until 'lbsync confirm' "
             f"(on every host: 'lbsync confirm --fleet {self.id}')"
         )
 

@@ -33,6 +33,7 @@ from lbsync.agent.runtime.observe import ObservedState
 from lbsync.agent.runtime.readback import Mismatch
 from lbsync.clients.haproxy.answers import ServerState
 from lbsync.clients.haproxy.capabilities import Capabilities
+from lbsync.values.plural import first_few
 
 #: So many differences are named in a sentence.
 FEW = 3
@@ -289,5 +290,4 @@ def _certificates(
 
 def some(findings: list[Drift]) -> str:
     """Return the first few, and how many more there are."""
-    more = f" and {len(findings) - FEW} more" if len(findings) > FEW else ""
-    return "; ".join(map(str, findings[:FEW])) + more
+    return first_few(findings, FEW, "; ")

@@ -15,7 +15,7 @@ from lbsync.fleet.holds import confirmation, confirmation_lease
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.applying import MOST_KEYS, service_of, transactions
 from lbsync.schema.service_document import Change
-from lbsync.values.plural import count
+from lbsync.values.plural import count, first_few
 
 _MOST_NAMES = 5
 _NEVER = 2**62
@@ -90,8 +90,7 @@ def _noted(source: Source, changes: Sequence[Change], what: str, steps: int) -> 
 def _names(changes: Sequence[Change]) -> str:
     """Return which services changes are of, in words."""
     names = sorted({str(service_of(change.key) or "settings/global") for change in changes})
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"{', '.join(names[:_MOST_NAMES])}{more}"
+    return first_few(names, _MOST_NAMES)
 
 
 def _demand_rights(source: Source, changes: Sequence[Change]) -> None:
@@ -110,10 +109,9 @@ def _demand_rights(source: Source, changes: Sequence[Change]) -> None:
     if all(_may_write(source, batch) for batch in batches):
         return
     if closed := [folder for folder, put in folders.items() if not _may_write(source, [put])]:
-        shown = ", ".join(closed[:_MOST_NAMES])
-        more = f" and {len(closed) - _MOST_NAMES} more" if len(closed) > _MOST_NAMES else ""
+        shown = first_few(closed, _MOST_NAMES)
         raise Unavailable(
-            f"nothing was written: this user of etcd may not write {shown}{more} below the prefix; 'lbsync etcd-roles' "
+            f"nothing was written: this user of etcd may not write {shown} below the prefix; 'lbsync etcd-roles' "
             "prints the permissions for that"
         )
 

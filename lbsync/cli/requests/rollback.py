@@ -24,6 +24,7 @@ from lbsync.errors import Exit, Rejected, Unavailable
 from lbsync.settings import Settings
 from lbsync.status import PROVED, wait_of
 from lbsync.timestamps import minute
+from lbsync.values.plural import first_few
 
 _EPILOG = """\
 examples:
@@ -161,12 +162,11 @@ def _make_sure(wanted: Generation, live: Generation | None, percent: int) -> Non
     parser = Parser()
     there, here = content(wanted, parser), content(live, parser)
     gone = sorted(here.services - there.services)
-    more = f" and {len(gone) - _MOST_NAMES} more" if len(gone) > _MOST_NAMES else ""
     said = f"generation {wanted.name} serves {there}"
     if changed := there.against(here):
         said += f"; against what is live: {changed}"
     if gone:
-        said += f"; {', '.join(gone[:_MOST_NAMES])}{more} would go"
+        said += f"; {first_few(gone, _MOST_NAMES)} would go"
     if may_ask():
         if not said_yes(f"{said}\nserve it, until 'lbsync rollback --release'?"):
             raise Rejected("nothing was done")

@@ -21,6 +21,7 @@ from lbsync.schema import fleet as schema
 from lbsync.schema.reading import one_line
 from lbsync.settings import Settings
 from lbsync.timestamps import seconds
+from lbsync.values.plural import first_few
 from lbsync.verdict import Fact, Finding
 
 _HEAD = (
@@ -198,11 +199,10 @@ def _details(report: Report) -> Iterator[tuple[str, str, str]]:
     for host in report.rivals:
         yield host, "two agents", f"{TWO_AGENTS}; give each its own name (host in the settings)"
     if report.junk:
-        more = f" and {len(report.junk) - _FEW} more" if len(report.junk) > _FEW else ""
         yield (
             "etcd",
             "no agent wrote",
-            f"{', '.join(report.junk[:_FEW])}{more}; they count for nothing",
+            f"{first_few(report.junk, _FEW)}; they count for nothing",
         )
     for service, told in report.quarantine.items():
         yield told.host, f"{service} is quarantined since {told.since}", one_line(told.reason)

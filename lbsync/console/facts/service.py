@@ -11,7 +11,7 @@ from lbsync.fleet import SERVING
 from lbsync.model.desired import Service
 from lbsync.model.policies import PREVIEW_HEADER, Preview
 from lbsync.model.records import AgentRecord, ServerRecord, ServiceRecord
-from lbsync.values.addresses import Network
+from lbsync.values.plural import first_few
 
 _MOST_SERVERS = 500
 _MOST_ROUTES = 200
@@ -150,14 +150,9 @@ def _policies(record: ServiceRecord) -> Iterator[tuple[str, str]]:
 
 def preview_said(preview: Preview) -> str:
     """Return which clients may request a group by name, and how."""
-    networks = _some(preview.networks)
+    networks = first_few(preview.networks, _FEW)
     hosts = "".join(f"; {host} leads to {group}" for group, host in preview.hosts.items())
     return f"of any group, by header {PREVIEW_HEADER}, for {networks}{hosts}"
-
-
-def _some(networks: tuple[Network, ...]) -> str:
-    more = f" and {len(networks) - _FEW} more" if len(networks) > _FEW else ""
-    return ", ".join(map(str, networks[:_FEW])) + more
 
 
 def _access(record: ServiceRecord) -> Iterator[tuple[str, str]]:
@@ -165,7 +160,7 @@ def _access(record: ServiceRecord) -> Iterator[tuple[str, str]]:
         yield "Password", "required"
     for name, networks in (("Allowed", record.allow), ("Denied", record.deny)):
         if networks:
-            yield name, _some(networks)
+            yield name, first_few(networks, _FEW)
     if record.preview is not UNSET:
         yield "Preview", preview_said(record.preview)
     if record.rate_limit is not UNSET:
