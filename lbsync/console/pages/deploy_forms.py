@@ -124,10 +124,7 @@ async def ask_back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) 
         "deployment of the version before begins, at once where that is kept warm.",
         is_grave=True,
     )
-    return await _page(
-        request, f"Roll back {ns}/{name}", "command.html.j2",
-        app=view.row.app, place=f"/apps/{view.row.app}", deed=deed, what=view.row.app,
-    )  # fmt: skip
+    return await _explained(request, deed, view.row.app, f"/apps/{view.row.app}", view.row.app)
 
 
 @post("/apps/{ns:str}/{name:str}/rollback", include_in_schema=False, status_code=303)
@@ -162,10 +159,7 @@ async def ask_remove(
         "cancelled.",
         is_grave=True,
     )
-    return await _page(
-        request, f"Remove {ns}/{name}", "command.html.j2",
-        app=view.row.app, place=f"/apps/{view.row.app}", deed=deed, what=view.row.app,
-    )  # fmt: skip
+    return await _explained(request, deed, view.row.app, f"/apps/{view.row.app}", view.row.app)
 
 
 @post("/apps/{ns:str}/{name:str}/remove", include_in_schema=False, status_code=303)
@@ -190,11 +184,9 @@ async def ask_command(
     """Say what would be done."""
     demand(request, "deploy")
     deed, found = _deed(command), await _deployment(request, f"{ns}/{name}", deployment)
-    return await _page(
-        request, f"{deed.button} {ns}/{name}", "command.html.j2",
-        app=found.row.app, place=f"/deployments/{found.row.app}/{found.row.id}", deed=deed,
-        what=f"the {found.row.purpose}",
-    )  # fmt: skip
+    app = found.row.app
+    place = f"/deployments/{app}/{found.row.id}"
+    return await _explained(request, deed, app, place, f"the {found.row.purpose}")
 
 
 @post(
@@ -240,6 +232,16 @@ def _order(form: dict[str, str]) -> dict[str, object]:
 def _to(app: str, deployment: str) -> Redirect:
     place = f"/deployments/{app}/{deployment}" if deployment else f"/apps/{app}?done=nothing"
     return Redirect(place, status_code=303)
+
+
+async def _explained(
+    request: AnyRequest, deed: Deed, app: str, place: str, what: str
+) -> Response[bytes]:
+    """Return the page that says what a command means. `place`: where it is sent; `what`: whom it is about."""
+    return await _page(
+        request, f"{deed.button} {app}", "command.html.j2",
+        app=app, place=place, deed=deed, what=what,
+    )  # fmt: skip
 
 
 async def _page(
