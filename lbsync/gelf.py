@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from lbsync import log
 from lbsync.backoff import Backoff
 from lbsync.settings import Log
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 from lbsync.values.addresses import GelfTarget
 
 _MOST_WAITING = 10_000
@@ -40,7 +40,7 @@ _WITHIN_S = 5.0
 """To connect, and to get rid of one line."""
 _END_WITHIN_S = 2.0
 _PAUSES_S = (0.5, 30.0)
-_ANEW_S = 60.0
+_RECONNECT_S = 60.0
 """A name may lead elsewhere by then; of UDP nobody tells."""
 _ODD = re.compile(r"[^\w.-]")
 
@@ -61,7 +61,7 @@ class GelfSender:
             f"no log line reaches {target}", f"log lines reach {target} again"
         )
         self._backoff = Backoff(*_PAUSES_S, spread=(0.7, 1.0))
-        self._thread = KeptThread(self._run, "gelf")
+        self._thread = SupervisedThread(self._run, "gelf")
         self._thread.start()
 
     def send(self, event: Mapping[str, object], priority: int) -> None:
@@ -100,7 +100,7 @@ class GelfSender:
 
     def _empty_into(self, connection: socket.socket) -> None:
         """Send lines as they come. Returns when the connection is to be created again, or none is left."""
-        until = time.monotonic() + _ANEW_S
+        until = time.monotonic() + _RECONNECT_S
         while not self._is_done():
             with self._news:
                 self._news.wait_for(lambda: self._waiting or self._ending, 1.0)

@@ -1,8 +1,8 @@
-"""Threads with a keeper: one that ends by a fault is logged and started again.
+"""Supervised threads: one that ends by a fault is logged and started again.
 
-A thread that dies leaves a process that looks well and does nothing: Python prints a traceback and
-goes on. Here a fault of a thread's work ends one turn of it, never the thread; and should the thread
-end all the same, whoever calls `look_after` (the loop, every few seconds) begins it anew.
+A thread that dies leaves a process that looks healthy and does nothing: Python prints a traceback and
+goes on. Here, a fault ends one run of a thread's work, not the thread. If the thread ends all the same,
+`restart_ended` starts it again, which the loop calls every few seconds.
 """
 
 import threading
@@ -15,45 +15,44 @@ from lbsync import log
 from lbsync.backoff import Backoff
 
 FIRST_PAUSE_S = 0.2
-"""Seconds between the first fault of a thread's work and its next turn; doubled from fault to fault."""
+"""Seconds between the first fault of a thread's work and its next run; doubled from fault to fault."""
 LAST_PAUSE_S = 10.0
-#: A turn that lasted as long as this was a good one: the next fault is a first one again.
+#: After a run as long as this, the next fault counts as a first one again.
 _SETTLED_S = 60.0
 
 
-class Keepable(Protocol):
-    """What `look_after` looks after."""
+class Supervised(Protocol):
+    """What `supervise` takes."""
 
-    def look_after(self) -> None:
-        """Begin anew what should run and does not. Called from the loop's thread; never blocks."""
+    def restart_ended(self) -> None:
+        """Start again what should run and does not. Called from the loop's thread; never blocks."""
         ...
 
 
-_kept: weakref.WeakSet[Keepable] = weakref.WeakSet()
+_supervised: weakref.WeakSet[Supervised] = weakref.WeakSet()
 _lock = threading.Lock()
 
 
-def keep(one: Keepable) -> None:
-    """Have `look_after` ask this one from now on, for as long as anybody holds it."""
+def supervise(one: Supervised) -> None:
+    """Include `one` in each `restart_ended` from now on, for as long as it is referenced elsewhere."""
     with _lock:
-        _kept.add(one)
+        _supervised.add(one)
 
 
-def look_after() -> None:
-    """Begin anew every kept thread that should run and does not."""
+def restart_ended() -> None:
+    """Start every supervised thread again that should run and does not."""
     with _lock:
-        kept = list(_kept)
-    for one in kept:
-        one.look_after()
+        supervised = list(_supervised)
+    for one in supervised:
+        one.restart_ended()
 
 
-class KeptThread:
+class SupervisedThread:
     """A daemon thread that runs `work` until that returns, however often it raises.
 
     `work` returns when its owner wants it to end, and may be called again from the start after a
-    fault. `on_fault` is told in one sentence of each; it runs in this thread (or in the one that calls
-    `look_after`) and is where the owner says so in its health, so that no good word outlives the
-    thread it speaks for.
+    fault. `on_fault` gets one sentence about each fault, in this thread or in the one that calls
+    `restart_ended`; there the owner updates its health, so that it does not stay good without its thread.
     """
 
     def __init__(
@@ -72,12 +71,12 @@ class KeptThread:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread, and look after it from then on. Once only."""
+        """Start the thread, and supervise it from then on. Once only."""
         self._begin()
-        keep(self)
+        supervise(self)
 
     def stop(self) -> None:
-        """Begin no further turn; the one that runs is its owner's to end."""
+        """Start no further run of the work; the owner ends the current one."""
         self._ended.set()
 
     def join(self, timeout: float | None = None) -> None:
@@ -87,7 +86,7 @@ class KeptThread:
             self._thread.join(timeout)
 
     def is_alive(self) -> bool:
-        """Tell whether the thread runs, or waits for its next turn."""
+        """Tell whether the thread runs, or waits to start its work again."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
@@ -95,8 +94,8 @@ class KeptThread:
         """Whether `start` was called."""
         return self._thread is not None
 
-    def look_after(self) -> None:
-        """Begin anew a thread that ended without being asked to."""
+    def restart_ended(self) -> None:
+        """Start the thread again if it ended without being asked to."""
         if self._thread is not None and not self._ended.is_set() and not self._thread.is_alive():
             self._begin()
             self._tell("it ended")

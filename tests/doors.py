@@ -6,7 +6,7 @@ from lbsync import published
 from lbsync.agent.desired.decode import Entry, read_entry
 from lbsync.agent.render.confd.functions import json as template_json
 from lbsync.agent.render.text import Stored
-from lbsync.agent.report.fleet_records import Refusal, chores
+from lbsync.agent.report.fleet_records import Refusal, pending_writes
 from lbsync.cli.fleet import health as cli_health
 from lbsync.cli.publish.changes import _text as changed_text
 from lbsync.cli.service.arguments import parse
@@ -48,8 +48,8 @@ def _fleet(value: bytes) -> None:
         except BadKey as error:
             assert error.key == name
     items = {name: Item(name, value, 1, 1) for name in ("agents/lb-1", "quarantine/a/b")}
-    for chore in chores({"a/b": Refusal("no", 1, 2.0)}, items, "lb-2", 9):
-        assert len(chore.guards) <= 2
+    for write in pending_writes({"a/b": Refusal("no", 1, 2.0)}, items, "lb-2", 9):
+        assert len(write.guards) <= 2
     snapshot = Snapshot(9, 1, items)
     census = fleet.census(snapshot)
     judge(census, (), lambda revision, _keys: 5 if -(2**63) <= revision < 2**63 else 1 // 0)

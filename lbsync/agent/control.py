@@ -44,11 +44,11 @@ class Request(msgspec.Struct, frozen=True):
     """It came by an order through the store, which is in the history already."""
 
 
-class Deed(msgspec.Struct, frozen=True):
-    """What somebody had this host do, for the history of the fleet."""
+class OperatorAction(msgspec.Struct, frozen=True):
+    """What an operator had this host do, for the history of the fleet."""
 
-    action: str
-    """The command."""
+    command: str
+    """As it is typed: `drain`, `rollback --release`."""
     request: Request
 
 
@@ -64,7 +64,7 @@ class Requests(msgspec.Struct, frozen=True):
         return self.drain.value if self.drain is not None else ""
 
 
-def _ignore(deed: Deed) -> None:
+def _ignore(action: OperatorAction) -> None:
     """Nobody keeps a history."""
 
 
@@ -77,7 +77,7 @@ class Control:
         self._standing: dict[Name, Request] = {}
         self._told: dict[Name, Request] = {}
         self._was_there = False
-        self.on_deed: Callable[[Deed], None] = _ignore
+        self.on_action: Callable[[OperatorAction], None] = _ignore
         """Called when something was asked here, from the thread of the passes; must not block."""
 
     def get(self, name: Name) -> Request | None:
@@ -104,7 +104,7 @@ class Control:
                 f"{_DONE[name].format(request.value)}, asked by {self._who(name, request)}",
                 request=name, by=request.by, since=request.since,
             )  # fmt: skip
-            self.on_deed(Deed(name, request))
+            self.on_action(OperatorAction(name, request))
             return
         del self._told[name]
         undone = self.get("undone")
@@ -112,7 +112,7 @@ class Control:
         by = undone.by if undone is not None else ""
         log.get().info(f"{_UNDONE[name]}{f', asked by {by}' if by else ''}", request=name, by=by)
         if undone is not None:
-            self.on_deed(Deed(_WITHDRAWN[name], undone))
+            self.on_action(OperatorAction(_WITHDRAWN[name], undone))
         self.clear("undone")
 
     def _who(self, name: Name, request: Request) -> str:
@@ -124,7 +124,7 @@ class Control:
         except OSError:
             return "nobody knows whom"
 
-    def make_anew(self) -> bool:
+    def recreate(self) -> bool:
         """Create the directory if it is missing, with the requests of the last call; tell whether it had
         existed then.
 
@@ -183,12 +183,12 @@ class Control:
         if request is not None:
             said = f"{_DONE[name].format(request.value)}, asked by {self._who(name, request)}"
             log.get().info(said, request=name, by=request.by, since=request.since)
-            self.on_deed(Deed(name, request))
+            self.on_action(OperatorAction(name, request))
         self.forget(name)
 
     def confirmed(self, request: Request) -> None:
         """Take note that a held removal went as it was confirmed on this host."""
-        self.on_deed(Deed("confirm", request))
+        self.on_action(OperatorAction("confirm", request))
 
     def forget(self, name: Name) -> None:
         """Withdraw a request that was carried out; if that fails, it only stays a little longer."""

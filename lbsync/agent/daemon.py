@@ -9,7 +9,7 @@ from lbsync.agent.agent import Agent
 from lbsync.agent.report.fleet_reporter import Fleet
 from lbsync.agent.report.health_reporter import Health
 from lbsync.agent.report.pages import pages
-from lbsync.agent.report.status import StatusKeeper
+from lbsync.agent.report.status import StatusReporter
 from lbsync.agent.watches import Watches
 from lbsync.clients.source import Source
 from lbsync.errors import SettingsError
@@ -37,7 +37,7 @@ class Daemon:
         *,
         open_answers: Callable[[], Source],
         file: Path | None,
-        keeper: StatusKeeper,
+        reporter: StatusReporter,
     ) -> None:
         """`settings`: those that agent and source were made with. `load` returns them as they stand now.
         `open_answers` opens the store of answers to watchers.
@@ -46,9 +46,9 @@ class Daemon:
         self._source = source
         self._settings = settings
         self._load = load
-        self._keeper = keeper
+        self._status_reporter = reporter
         self._fleet = Fleet(settings, source)
-        agent.control.on_deed = self._fleet.deeds.note
+        agent.control.on_action = self._fleet.actions.note
         self._health = Health(settings, source, open_answers)
         self._loop = Loop(
             self._pass,
@@ -64,7 +64,7 @@ class Daemon:
         source.listen(WATCHERS, self._asked)
         self._changed_at_once = False
         self._is_ahead = False
-        self._http = HttpServer(pages(keeper, lambda: self._loop.silence), "[agent] http_bind")
+        self._http = HttpServer(pages(reporter, lambda: self._loop.silence), "[agent] http_bind")
         self._watches = Watches(
             file,
             wake=self._loop.wake,
@@ -75,9 +75,9 @@ class Daemon:
     def run(self) -> None:
         """Run passes until a signal ends them. Raises `LbsyncError`."""
         chosen = self._settings
-        self._keeper.starting()
+        self._status_reporter.starting()
         memory.tune()
-        measure.tell(self._keeper.metrics.observe)
+        measure.tell(self._status_reporter.metrics.observe)
         gelf.follow(chosen.log, str(chosen.host))
         try:
             self._http.follow(chosen.agent.http_bind)
@@ -96,7 +96,7 @@ class Daemon:
             self._http.close()
             self._fleet.close()
             self._source.close()
-            self._keeper.ended()
+            self._status_reporter.ended()
             gelf.end()
 
     def _reload(self) -> Pace:
@@ -104,7 +104,7 @@ class Daemon:
         _refuse_fixed(self._settings, fresh)
         self._agent.configure(fresh)
         gelf.follow(fresh.log, str(fresh.host))
-        self._keeper.settings = fresh
+        self._status_reporter.settings = fresh
         self._http.follow(fresh.agent.http_bind)
         self._watches.follow(fresh)
         self._fleet.follow(fresh)
@@ -150,13 +150,13 @@ class Daemon:
 
     def _note(self, report: Report) -> None:
         self._measure_pass(report)
-        self._keeper.unanswered = self._http.trouble
+        self._status_reporter.unanswered = self._http.trouble
         try:
-            self._keeper.note(report, self._agent.result)
+            self._status_reporter.note(report, self._agent.result)
             if report.outcome is not None and report.outcome.changed:
                 memory.give_back()
         finally:
-            self._fleet.note(self._keeper.status)
+            self._fleet.note(self._status_reporter.status)
             if self._watches.overlooked():
                 self._loop.reread()
 

@@ -87,7 +87,7 @@ class RemovalHold:
         window = self.guard.window
         window.runs(state.desired.services, boot.now())
         if state.approved is not None:
-            window.forgive(state.approved.left)
+            window.forget_past(state.approved.left)
             self.done(state.approved)
         self._accepted.remember(window)
 
@@ -177,13 +177,16 @@ class RemovalHold:
         if live.meta.confirmed_at is None:
             return None  # what `prepare` left for HAProxy's first start serves nothing
         # Counted in the files, as templates of raw keys have no services.
-        before, after = takers(parsed(live, parser).config), takers(candidate.config)
+        before, after = (
+            receiving_servers(parsed(live, parser).config),
+            receiving_servers(candidate.config),
+        )
         if (before - after) * 100 <= before * percent:
             return None
         return Hold(live.digest, {"counted in haproxy.cfg": (before, after)}, before)
 
 
-def takers(config: Config) -> int:
+def receiving_servers(config: Config) -> int:
     """Return how many servers take requests: not those in maintenance or of weight 0."""
     servers = (server for placed in config.placed for server in placed.section.servers)
     return sum(not server.disabled and server.weight != 0 for server in servers)

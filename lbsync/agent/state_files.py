@@ -63,16 +63,16 @@ class StateFiles:
         when another agent took the lock; nothing is written then."""
         self.check()
         lost = self._lost or ("accepted.db was removed" if self._accepted.is_gone else "")
-        if self._control.make_anew():
+        if self._control.recreate():
             lost = lost or f"{self._control.path} was removed"
         if not lost:
             return
         self._lost = lost  # until all is written
         self._guard.window.unsaved.update(self._guard.window.rows)
-        self._accepted.write_anew()
+        self._accepted.rewrite()
         self._accepted.remember(self._guard.window)
-        self._occupied.write_anew()
-        runtime.note_anew()
+        self._occupied.rewrite()
+        runtime.rewrite_journal()
         self._make_live(runtime.base)
         self._lost = ""
         log.get().warning(

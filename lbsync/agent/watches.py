@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lbsync.clients.files.contents import Names
 from lbsync.clients.files.notices import Notices
-from lbsync.clients.haproxy.vigil import Vigil
+from lbsync.clients.haproxy.master_watch import MasterWatch
 from lbsync.settings import DEFAULT_FILE, Settings
 
 Marks = frozenset[tuple[str, int, int]]
@@ -43,7 +43,7 @@ class Watches:
         self._seen: Marks = frozenset()
         self._rereads = Notices(reread)
         self._wakes = Notices(wake)
-        self._vigil = Vigil(wake, reloads)
+        self._master_watch = MasterWatch(wake, reloads)
 
     def follow(self, settings: Settings) -> None:
         """Watch what these settings name, instead of what others named before."""
@@ -69,7 +69,7 @@ class Watches:
             wakes[users.parent] = names if names is None else names | {users.name, "..data"}
         self._rereads.watch(rereads)
         self._wakes.watch(wakes, removals=[control.parent])
-        self._vigil.follow(settings.haproxy.master_socket or "")
+        self._master_watch.follow(settings.haproxy.master_socket or "")
 
     def overlooked(self) -> bool:
         """Tell, once, whether settings, templates or HAProxy's program changed since this was last asked.
@@ -87,4 +87,4 @@ class Watches:
         """End all threads of the watches, and wait for them."""
         self._rereads.close()
         self._wakes.close()
-        self._vigil.close()
+        self._master_watch.close()

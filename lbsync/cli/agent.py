@@ -10,7 +10,7 @@ from lbsync.agent.agent import Agent
 from lbsync.agent.daemon import Daemon
 from lbsync.agent.host_lock import HostLock
 from lbsync.agent.privileges import drop_privileges, make_state_dir
-from lbsync.agent.report.status import StatusKeeper
+from lbsync.agent.report.status import StatusReporter
 from lbsync.cli.context import settings_of, source_opened
 from lbsync.cli.terminal import Terminal
 from lbsync.clients.sources import open_source
@@ -57,25 +57,25 @@ def run(args: argparse.Namespace) -> Exit:
         contextlib.closing(Agent(settings, source)) as agent,
     ):
         agent.state_files.lock = lock.retake_if_lost
-        keeper = StatusKeeper(settings, agent.state_files, source)
+        reporter = StatusReporter(settings, agent.state_files, source)
         if args.once:
-            return _once(agent, keeper)
+            return _once(agent, reporter)
         load = functools.partial(settings_of, args)
         open_answers = functools.partial(open_source, settings, answers=True)
         Daemon(
             agent, source, settings, load,
-            open_answers=open_answers, file=args.config, keeper=keeper,
+            open_answers=open_answers, file=args.config, reporter=reporter,
         ).run()  # fmt: skip
     return Exit.OK
 
 
-def _once(agent: Agent, keeper: StatusKeeper) -> Exit:
+def _once(agent: Agent, reporter: StatusReporter) -> Exit:
     try:
         outcome = agent.run_pass()
     except LbsyncError as error:
-        keeper.note(Report(None, str(error), None, 0.0), agent.result)
+        reporter.note(Report(None, str(error), None, 0.0), agent.result)
         raise
-    keeper.note(Report(outcome, outcome.error, None, 0.0), agent.result)
+    reporter.note(Report(outcome, outcome.error, None, 0.0), agent.result)
     Terminal().line(outcome.sentence)
     if outcome.error:
         log.get().warning(outcome.error)

@@ -101,9 +101,9 @@ class Running:
         """Wait at most `timeout` seconds from now for its end; see `run`. Once only."""
         with self._process as process:
             output = _Output(process)
-            if not output.pump(input, time.monotonic() + timeout):
+            if not output.communicate(input, time.monotonic() + timeout):
                 _end_group(process)
-                output.pump(b"", time.monotonic())
+                output.communicate(b"", time.monotonic())
                 said = output.text(process.stderr).strip()[-500:]
                 detail = f"; it said: {said}" if said else ""
                 raise Unavailable(
@@ -168,7 +168,7 @@ class _Output:
         """Return what was kept of one stream."""
         return self._kept[stream].decode(errors="replace") if stream else ""
 
-    def pump(self, data: bytes, deadline: float) -> bool:
+    def communicate(self, data: bytes, deadline: float) -> bool:
         """Move bytes until the program ended; return False when the deadline came first."""
         pending = memoryview(data)
         with selectors.DefaultSelector() as selector:

@@ -80,7 +80,7 @@ class Board:
     def wake(self) -> None:
         """Something has changed. From any thread."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ring)
+            self._loop.call_soon_threadsafe(self._notify_waiters)
 
     def close(self) -> None:
         """Let everybody who waits go. From any thread or signal handler."""
@@ -124,7 +124,7 @@ class Board:
         if not self.is_closing and not at_once:
             await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
 
-    def hurry(self) -> None:
+    def skip_pause(self) -> None:
         """Build the next state without delay, because something was just changed from here."""
         self._not_before = 0.0
 
@@ -152,7 +152,7 @@ class Board:
         source = self._deployments_source
         return source.health().detail if source is not None else "no store of deployments is read"
 
-    def _ring(self) -> None:
+    def _notify_waiters(self) -> None:
         # Everybody who waits now is let go; who comes later waits for the next news.
         self.news_count += 1
         self._news.set()

@@ -44,7 +44,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     deploying: Deploying
     cluster: ClusterWatch
 
-    def is_welcome(self, visitor: Visitor) -> bool:
+    def is_still_admitted(self, visitor: Visitor) -> bool:
         """Tell whether a client that was admitted still would be, that is, whether its token still exists."""
         return not visitor.token or self.tokens.by_hash(visitor.token) is not None
 

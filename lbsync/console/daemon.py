@@ -25,7 +25,7 @@ from lbsync.console.security.tokens import Tokens
 from lbsync.errors import LbsyncError, Rejected, SettingsError
 from lbsync.loop import Notifier
 from lbsync.settings import Settings
-from lbsync.threads import look_after
+from lbsync.threads import restart_ended
 
 _LOOK_AFTER_S = 5.0
 
@@ -128,7 +128,7 @@ class _Service:
         """Tell systemd that the loop turns, and look after the threads of the watch."""
         while True:
             self._notifier.watchdog_ping()
-            look_after()
+            restart_ended()
             self._notifier.status(self._board.source_health.detail)
             await asyncio.sleep(min(self._notifier.ping_every or _LOOK_AFTER_S, _LOOK_AFTER_S))
 

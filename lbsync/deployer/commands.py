@@ -59,8 +59,8 @@ def _resume(record: DeploymentRecord, _by: str, now: float) -> tuple[DeploymentR
     if not record.paused:
         raise Rejected(f"deployment {record.id} is not paused")
     # What it waited for may take as long again as it may from the beginning.
-    waits_anew = record.phase in BEFORE_TRAFFIC
-    at = stamp(now, milliseconds=True) if waits_anew else record.phase_at
+    restarts_wait = record.phase in BEFORE_TRAFFIC
+    at = stamp(now, milliseconds=True) if restarts_wait else record.phase_at
     return msgspec.structs.replace(record, paused="", phase_at=at), "resumed"
 
 

@@ -17,7 +17,7 @@ from lbsync.errors import LbsyncError, Rejected, Unavailable
 from lbsync.model.deploying import VersionsRecord
 from lbsync.schema import deploying
 from lbsync.schema.keys import ServiceId
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _JOIN_S = 5.0
 
@@ -50,7 +50,7 @@ class Engine:
         self._workers: dict[str, _Worker] = {}
         self._news = threading.Event()
         self._stopped = threading.Event()
-        self._thread = KeptThread(self._keep, "deployer")
+        self._thread = SupervisedThread(self._keep, "deployer")
 
     def start(self) -> None:
         """Begin, in threads of its own. Once only."""
@@ -135,7 +135,7 @@ class _Worker:
         self.news = threading.Event()
         """Hosts have answered something new, or it is to stop."""
         self.stopped = threading.Event()
-        self._thread = KeptThread(lambda: work(self), title)
+        self._thread = SupervisedThread(lambda: work(self), title)
         self._thread.start()
 
     def is_alive(self) -> bool:

@@ -42,7 +42,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """One phrase: at which revision it is, and what is in the way."""
 
 
-class Yardstick:
+class TargetRevision:
     """Measures records against one revision of the source."""
 
     def __init__(self, history: History, revision: int, wanted: Snapshot | None = None) -> None:
@@ -113,7 +113,7 @@ class Yardstick:
 
 def wait(
     agents: Source,
-    yardstick: Yardstick,
+    target: TargetRevision,
     hosts: Collection[str],
     timeout: float,
     *,
@@ -145,13 +145,13 @@ def wait(
             if keep is not None:
                 keep()
             # Not to be heard: this user may ask, and may not read the answers.
-            is_deaf = not _is_listed(beside) and time.monotonic() > is_heard_by
+            is_unheard = not _is_listed(beside) and time.monotonic() > is_heard_by
             census = schema.census(newest(agents, beside), root="")
-            if keep is None or is_deaf:
-                verdicts = judge(census, hosts, yardstick.behind)
-                is_known = yardstick.wanted is not None
+            if keep is None or is_unheard:
+                verdicts = judge(census, hosts, target.behind)
+                is_known = target.wanted is not None
             else:
-                verdicts = judge(census, hosts, yardstick.short_of)
+                verdicts = judge(census, hosts, target.short_of)
             tell(verdicts)
         except Unavailable as error:
             fault = error
@@ -202,7 +202,7 @@ def judge(
 ) -> list[Verdict]:
     """Return a verdict for each of `hosts`, or for every host of the fleet when there are none named.
 
-    `behind` tells by how many revisions a record is behind, as `Yardstick.behind`. Raises what that raises.
+    `behind` tells by how many revisions a record is behind, as `TargetRevision.behind`. Raises what that raises.
     """
     everyone = sorted(census.live.keys() | census.gone.keys())
     return [_verdict(host, census, behind) for host in hosts or everyone]

@@ -22,7 +22,7 @@ from lbsync.backoff import Backoff
 from lbsync.errors import LbsyncError
 from lbsync.http import listener
 from lbsync.http.pages import Pages
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 from lbsync.values.addresses import HttpBind
 
 _WITHIN_S = 10
@@ -100,7 +100,7 @@ class _Listening:
         self._lock = threading.Lock()
         self._wakes: Callable[[], None] | None = None
         """Ends the wait of the loop that runs now."""
-        self._thread = KeptThread(self._run, "http", on_fault=self._failed)
+        self._thread = SupervisedThread(self._run, "http", on_fault=self._failed)
         self._thread.start()
 
     @property
@@ -163,11 +163,11 @@ class _Workers(waitress.task.ThreadedTaskDispatcher):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept: list[KeptThread] = []
+        self._kept: list[SupervisedThread] = []
 
     def start_new_thread(self, target: Callable[[int], None], thread_no: int) -> None:
         """Start one. `target` returns after `shutdown`."""
-        thread = KeptThread(lambda: target(thread_no), f"http-{thread_no}")
+        thread = SupervisedThread(lambda: target(thread_no), f"http-{thread_no}")
         self._kept.append(thread)
         thread.start()
 

@@ -154,7 +154,7 @@ class Loop:
     def _look_after(self) -> None:
         if self._clock() - self._looked_at >= _LOOK_AFTER_LEAST_S:
             self._looked_at = self._clock()
-            self._attempt("threads", threads.look_after)
+            self._attempt("threads", threads.restart_ended)
 
     def _is_woken(self) -> bool:
         """Wait for a wake, at most until a pass is due or the watchdog wants its beat.

@@ -15,7 +15,7 @@ from lbsync.model.publishing import Accepted
 from lbsync.model.records import EndpointsRecord, ServiceRecord
 from lbsync.publisher.cluster.informers import Extra
 from lbsync.publisher.cluster.lister import Inputs, Lister
-from lbsync.publisher.store.diff import Identity, mine
+from lbsync.publisher.store.diff import Identity, own_records
 from lbsync.publisher.store.index import Keys
 from lbsync.publisher.translate import (
     Options,
@@ -130,7 +130,7 @@ def followed(me: Identity, servers: Records, stored: Keys) -> Records:
     """Return what a refused Service wants: its services keys as they are stored, the servers that
     belong to them, and, where these cannot be told, those that are stored. Nothing where no servers
     can be told at all."""
-    there = mine(me, stored)
+    there = own_records(me, stored)
     led = {
         key: record
         for key, record in servers.items()

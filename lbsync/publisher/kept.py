@@ -15,7 +15,7 @@ from lbsync.model.publishing import KeptRecord
 from lbsync.model.records import ServiceRecord
 from lbsync.model.routes import routes_of, shown
 from lbsync.publisher.service_changes import Draft, Records
-from lbsync.publisher.store.diff import Change, Identity, mine
+from lbsync.publisher.store.diff import Change, Identity, own_records
 from lbsync.publisher.store.index import Held, StoreIndex
 from lbsync.schema.keys import parse_key
 from lbsync.schema.publishing import kept_key, read_kept
@@ -120,7 +120,7 @@ class Keeping:
     def _granted(self, name: str, stored: StoreIndex) -> tuple[str, ...]:
         """Return the routes that a Service has: those that nobody older claims."""
         routes: set[str] = set()
-        for key, record in mine(self._me, stored.of(name)).items():
+        for key, record in own_records(self._me, stored.of(name)).items():
             parsed = parse_key(key)
             if (
                 isinstance(record, ServiceRecord)

@@ -66,7 +66,7 @@ class Limits(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Around(msgspec.Struct, frozen=True):
+class GuardContext(msgspec.Struct, frozen=True):
     """What beside the losses decides whether a removal is held."""
 
     nodes_lost: bool = False
@@ -131,7 +131,7 @@ class RemovalGuard:
         losses: Mapping[str, Loss],
         total: int,
         now: float,
-        around: Around = Around(),  # noqa: B008 - frozen
+        context: GuardContext = GuardContext(),  # noqa: B008 - frozen
     ) -> dict[str, str]:
         """Return the Services whose removal is held, with the reason.
 
@@ -144,7 +144,7 @@ class RemovalGuard:
             let_go = self._on_its_way.get(service, loss)
             if loss.after > min(loss.before, let_go.after):
                 self._on_its_way.pop(service, None)
-        self._judge(losses, total, now, around)
+        self._judge(losses, total, now, context)
         fresh = {s: x for s, x in losses.items() if x.lost and not x.meant and s not in self._since}
         without_end = self._until != self._timed
         for service in fresh if without_end else self._too_many(fresh, total):
@@ -157,7 +157,7 @@ class RemovalGuard:
             if service in losses and (without_end or now < since + self._limits.seconds)
         }
         passing = {s: loss for s, loss in losses.items() if loss.lost and s not in held}
-        held = self._unconfirmed(held, passing, around.confirmed)
+        held = self._unconfirmed(held, passing, context.confirmed)
         self.hold = Hold(_id(held), held, total, self._until) if held else None
         return {service: self._reason(self._first[service]) for service in held}
 
@@ -168,13 +168,15 @@ class RemovalGuard:
         self._on_its_way.clear()
         self._until, self.hold, self.confirmed = self._timed, None, {}
 
-    def _judge(self, losses: Mapping[str, Loss], total: int, now: float, around: Around) -> None:
+    def _judge(
+        self, losses: Mapping[str, Loss], total: int, now: float, context: GuardContext
+    ) -> None:
         """Find out whether time alone may end a hold."""
         lost = {s: loss for s, loss in losses.items() if loss.lost and not loss.meant}
         left = total - sum(loss.before - loss.after for loss in losses.values())
         before, self._until = self._until, self._timed
         if lost and self._limits.total_percent < 100:
-            if around.nodes_lost:
+            if context.nodes_lost:
                 self._until = "while no node of the cluster is ready"
             elif left <= 0 and not _is_one_deleted(lost):
                 self._until = "as no server would be left anywhere"

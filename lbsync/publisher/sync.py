@@ -14,11 +14,11 @@ from lbsync.publisher.cluster.lister import Inputs, Lister
 from lbsync.publisher.cluster.work_queue import Work
 from lbsync.publisher.followed import Following, accepted, followed, odd_label
 from lbsync.publisher.kept import Keeping
-from lbsync.publisher.removal_guard import Around, Limits, RemovalGuard, count, kept, left_of
+from lbsync.publisher.removal_guard import GuardContext, Limits, RemovalGuard, count, kept, left_of
 from lbsync.publisher.report.ingresses import ingress_reports, ingress_units
 from lbsync.publisher.service_changes import Draft, Records, ServiceChanges, State, fingerprint
 from lbsync.publisher.store import reports
-from lbsync.publisher.store.diff import Identity, arrange, changes, mine
+from lbsync.publisher.store.diff import Identity, arrange, changes, own_records
 from lbsync.publisher.store.index import Keys, StoreIndex, neighbours_of
 from lbsync.publisher.translate import Options, is_published
 from lbsync.schema.confirming import Confirmations
@@ -197,7 +197,7 @@ class Sync:
         told = self._following.servers(service, draft.state.accepted) or servers
         records = followed(self._me, told, draft.stored)
         if not records:
-            records = mine(self._me, draft.stored)
+            records = own_records(self._me, draft.stored)
             if not self.keeping.permitted(draft.name, records, draft.stored)[1]:
                 draft.before = draft.after = count(records)
                 return draft
@@ -225,7 +225,7 @@ class Sync:
         draft.before = draft.after = count(wanted)
         if not draft.changes:
             return draft
-        before = mine(self._me, draft.stored)
+        before = own_records(self._me, draft.stored)
         draft.before = count(before)
         if draft.before > draft.after:
             draft.wanted, draft.left = wanted, left_of(before, wanted)
@@ -235,13 +235,13 @@ class Sync:
         losses = {draft.name: draft.loss(meant=self._is_meant(draft)) for draft in drafts}
         others = sum(state.servers for n, state in self.states.items() if n not in losses)
         total = others + sum(loss.before for loss in losses.values())
-        around = Around(self._lister.nodes_lost, confirmed)
-        held = self.guard.decide(losses, total, now, around)
+        context = GuardContext(self._lister.nodes_lost, confirmed)
+        held = self.guard.decide(losses, total, now, context)
         self.let_go = {}
         for draft in drafts:
             if reason := held.get(draft.name):
                 draft.state.held = f"Service {draft.name}: {reason}"
-                wanted = kept(mine(self._me, draft.stored), draft.wanted)
+                wanted = kept(own_records(self._me, draft.stored), draft.wanted)
                 draft.changes = changes(self._me, wanted, draft.stored, self._revision)
                 draft.after = count(wanted)
             if draft.name in self.guard.confirmed:

@@ -212,7 +212,7 @@ def test_a_request_that_is_huge_or_none_is_refused(
 def test_a_thread_of_it_that_ends_is_begun_anew(server: HttpServer) -> None:
     bind = start(server)
     end("http")
-    threads.look_after()
+    threads.restart_ended()
     for _ in range(4):
         wait_until("an answer", lambda: ask(bind, "/well")[0] == 200)
     assert {"http", "http-0", "http-1", "http-2"} <= {one.name for one in threading.enumerate()}

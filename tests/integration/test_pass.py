@@ -17,7 +17,7 @@ from lbsync.agent.candidate import culprits
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.control import Request
 from lbsync.agent.desired.accepted import peek
-from lbsync.agent.report.status import StatusKeeper
+from lbsync.agent.report.status import StatusReporter
 from lbsync.cli import main
 from lbsync.clients.haproxy import binary as haproxy_binary
 from lbsync.errors import Exit, LbsyncError, Superseded, TemplateError, Unavailable
@@ -617,39 +617,39 @@ def test_an_emptied_state_directory_is_written_anew_although_etcd_is_away(
 
 @on_one_release("host")
 def test_the_status_of_a_pass_that_failed_tells_of_that_pass(host: Host) -> None:
-    keeper = StatusKeeper(load(host.stack.config_file), host.agent.state_files, host.source)
+    reporter = StatusReporter(load(host.stack.config_file), host.agent.state_files, host.source)
     outcome = host.agent.run_pass()
-    keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
-    keeper.note(Report(None, "the disk is full", 5.0, 0.2), host.agent.result)
-    assert (keeper.status.state, keeper.status.error) == ("failing", "the disk is full")
-    assert keeper.status.last_pass is not None
-    assert keeper.status.last_pass.sentence == "failed: the disk is full"
-    keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
-    assert (keeper.status.state, keeper.status.error) == ("confirmed", "")
-    assert (keeper.status.failing_since, keeper.status.last_pass.seconds) == (0.0, 0.1)
+    reporter.note(Report(outcome, "", None, 0.1), host.agent.result)
+    reporter.note(Report(None, "the disk is full", 5.0, 0.2), host.agent.result)
+    assert (reporter.status.state, reporter.status.error) == ("failing", "the disk is full")
+    assert reporter.status.last_pass is not None
+    assert reporter.status.last_pass.sentence == "failed: the disk is full"
+    reporter.note(Report(outcome, "", None, 0.1), host.agent.result)
+    assert (reporter.status.state, reporter.status.error) == ("confirmed", "")
+    assert (reporter.status.failing_since, reporter.status.last_pass.seconds) == (0.0, 0.1)
     # What is asked during a pass is obeyed by the next one, and told by no other.
     host.control.set("drain", Request("kernel update", NOW))
     host.control.set("rollback", Request("ab", NOW))
-    keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
-    assert (keeper.status.state, keeper.status.draining) == ("confirmed", "")
+    reporter.note(Report(outcome, "", None, 0.1), host.agent.result)
+    assert (reporter.status.state, reporter.status.draining) == ("confirmed", "")
     host.control.clear("rollback")
     host.stack.put({"services/shop/bad": {"mode": "nonsense"}})
-    keeper.note(Report(host.agent.run_pass(), "", None, 0.1), host.agent.result)
-    assert (keeper.status.state, keeper.status.draining) == ("confirmed", "kernel update")
-    assert [one.service for one in keeper.status.quarantined] == ["shop/bad"]
+    reporter.note(Report(host.agent.run_pass(), "", None, 0.1), host.agent.result)
+    assert (reporter.status.state, reporter.status.draining) == ("confirmed", "kernel update")
+    assert [one.service for one in reporter.status.quarantined] == ["shop/bad"]
     # A rolled back host judges nothing of what the source asks for.
     host.control.set("rollback", Request(str(outcome.fields["digest"]), NOW))
-    keeper.note(Report(host.agent.run_pass(), "", None, 0.1), host.agent.result)
-    assert (keeper.status.state, keeper.status.quarantined) == ("rolled-back", ())
+    reporter.note(Report(host.agent.run_pass(), "", None, 0.1), host.agent.result)
+    assert (reporter.status.state, reporter.status.quarantined) == ("rolled-back", ())
 
 
 @on_one_release("host")
 def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anothers_by_now(
     host: Host,
 ) -> None:
-    keeper = StatusKeeper(load(host.stack.config_file), host.agent.state_files, host.source)
+    reporter = StatusReporter(load(host.stack.config_file), host.agent.state_files, host.source)
     outcome = host.agent.run_pass()
-    keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
+    reporter.note(Report(outcome, "", None, 0.1), host.agent.result)
 
     def lost() -> str:
         raise Superseded("another agent runs on this host")
@@ -657,8 +657,8 @@ def test_an_agent_that_stood_still_writes_nothing_into_a_directory_that_is_anoth
     host.agent.state_files.lock = lost
     (host.stack.state / "status.json").write_text("of the other agent")
     with pytest.raises(Superseded):
-        keeper.note(Report(outcome, "", None, 0.1), host.agent.result)
-    keeper.ended()
+        reporter.note(Report(outcome, "", None, 0.1), host.agent.result)
+    reporter.ended()
     assert (host.stack.state / "status.json").read_text() == "of the other agent"
     live = (host.stack.state / "live").readlink()
     host.stack.put({"services/shop/new": with_new_settings("new.example")})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lbsync import fleet
 from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
-from lbsync.fleet import Yardstick, judge
+from lbsync.fleet import TargetRevision, judge
 from lbsync.model.records import AgentRecord, RivalRecord, SeenRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.fleet import Census
@@ -127,28 +127,28 @@ def test_a_revision_is_behind_exactly_when_what_agents_follow_has_changed_since(
         return {key: item for key, item in items.items() if fleet.is_followed(key)}
 
     for wanted in source.past:
-        yardstick = Yardstick(source, wanted)
+        target = TargetRevision(source, wanted)
         for revision in source.past:
-            behind = yardstick.behind(revision)
+            behind = target.behind(revision)
             assert (behind == 0) == (revision >= wanted or followed(revision) == followed(wanted))
             assert behind <= max(0, wanted - revision)
             # By the number of keys, where etcd has forgotten the earlier revision.
-            forgetful = Yardstick(Remembering(), wanted, source.past[wanted])
+            forgetful = TargetRevision(Remembering(), wanted, source.past[wanted])
             known = forgetful.behind(revision, len(followed(revision)))
             assert known == behind or not followed(revision)
 
 
 def test_what_is_forgotten_or_still_to_come_is_taken_for_different() -> None:
     source = Remembering()
-    assert Yardstick(source, 50).behind(40) == 10
-    assert Yardstick(source, 50).behind(50) == 0
+    assert TargetRevision(source, 50).behind(40) == 10
+    assert TargetRevision(source, 50).behind(50) == 0
 
 
 def test_the_services_that_a_revision_wrote_are_known() -> None:
     source = Remembering()
     source.put("services/s/old", b"{}")
     source.commit([], [Put("services/s/a", b"{}"), Put("routes/s/b", b"{}"), Put("x", b"")])
-    assert Yardstick(source, source.remember()).written() == {"s/a", "s/b"}
+    assert TargetRevision(source, source.remember()).written() == {"s/a", "s/b"}
 
 
 class Agents(Remembering):
@@ -167,14 +167,14 @@ def test_waiting_ends_with_the_news_that_makes_it_true() -> None:
     agents.say("a", wanted - 1)
     said = threading.Timer(0.05, agents.say, ("a", wanted))
     said.start()
-    verdicts = fleet.wait(agents, Yardstick(history, wanted), (), 20.0)
+    verdicts = fleet.wait(agents, TargetRevision(history, wanted), (), 20.0)
     said.join()
     assert [verdict.verified for verdict in verdicts] == [True]
 
 
 def test_waiting_for_a_fleet_without_agents_is_in_vain() -> None:
     source = Remembering()
-    assert fleet.wait(Agents(), Yardstick(source, source.remember()), (), 0.02) == []
+    assert fleet.wait(Agents(), TargetRevision(source, source.remember()), (), 0.02) == []
 
 
 def test_waiting_fails_in_the_end_when_the_store_stays_away() -> None:
@@ -183,7 +183,7 @@ def test_waiting_fails_in_the_end_when_the_store_stays_away() -> None:
             raise Unavailable("etcd does not answer")
 
     with pytest.raises(Unavailable):
-        fleet.wait(Agents(), Yardstick(Away(), 1), (), 0.1)
+        fleet.wait(Agents(), TargetRevision(Away(), 1), (), 0.1)
 
 
 def test_what_a_host_said_before_it_was_asked_proves_nothing() -> None:
@@ -195,10 +195,10 @@ def test_what_a_host_said_before_it_was_asked_proves_nothing() -> None:
     wanted = history.delete("services/s/b")
     history.remember()
     agents.say("a", before)
-    yardstick = Yardstick(history, wanted)
-    assert yardstick.behind(before) == 0
+    target = TargetRevision(history, wanted)
+    assert target.behind(before) == 0
 
-    late = fleet.wait(agents, yardstick, (), 0.1, beside=beside, keep=lambda: None)
+    late = fleet.wait(agents, target, (), 0.1, beside=beside, keep=lambda: None)
 
     assert [verdict.verified for verdict in late] == [False]
     asked = threading.Event()
@@ -211,6 +211,6 @@ def test_what_a_host_said_before_it_was_asked_proves_nothing() -> None:
                 beside.put("other", b"")
             beside.commit([], [Put("a/report", msgspec.json.encode(told), lease=1)])
 
-    verdicts = fleet.wait(agents, yardstick, (), 20.0, beside=beside, keep=answer)
+    verdicts = fleet.wait(agents, target, (), 20.0, beside=beside, keep=answer)
     assert [verdict.verified for verdict in verdicts] == [True]
-    assert [verdict.verified for verdict in fleet.wait(agents, yardstick, (), 20.0)] == [True]
+    assert [verdict.verified for verdict in fleet.wait(agents, target, (), 20.0)] == [True]

@@ -7,7 +7,7 @@ import pytest
 
 from harness.wait import wait_until
 from lbsync import threads
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 
 class Work:
@@ -37,7 +37,7 @@ def leave() -> None:
 @pytest.mark.parametrize("fault", [fail, leave])
 def test_work_that_fails_is_begun_anew_and_its_owner_is_told(fault: Callable[[], None]) -> None:
     work, told = Work(fault), list[str]()
-    thread = KeptThread(work, "test", on_fault=told.append)
+    thread = SupervisedThread(work, "test", on_fault=told.append)
     thread.start()
     wait_until("a second turn", lambda: work.turns == 2)
     assert [sentence.startswith("thread test failed: unforeseen: ") for sentence in told] == [True]
@@ -53,12 +53,12 @@ def test_a_thread_that_died_all_the_same_is_begun_anew_by_its_keeper(
         raise ValueError("not even that works")
 
     work = Work(fail)
-    thread = KeptThread(work, "test", on_fault=die)
+    thread = SupervisedThread(work, "test", on_fault=die)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     thread.start()
     wait_until("its end", lambda: not thread.is_alive())
     with pytest.raises(ValueError, match="not even"):
-        threads.look_after()
+        threads.restart_ended()
     assert thread.is_alive()
     assert work.turns == 2
     work.end.set()
@@ -66,15 +66,15 @@ def test_a_thread_that_died_all_the_same_is_begun_anew_by_its_keeper(
 
 
 def test_a_thread_whose_work_is_done_or_that_was_stopped_is_not_begun_anew() -> None:
-    done = KeptThread(lambda: None, "done")
+    done = SupervisedThread(lambda: None, "done")
     done.start()
     wait_until("its end", lambda: not done.is_alive())
     work = Work()
-    stopped = KeptThread(work, "stopped")
+    stopped = SupervisedThread(work, "stopped")
     stopped.start()
     stopped.stop()
     work.end.set()
     wait_until("its end", lambda: not stopped.is_alive())
-    threads.look_after()
+    threads.restart_ended()
     assert not done.is_alive()
     assert work.turns == 1

@@ -30,7 +30,7 @@ _LOST_AFTER_S = 0.15
 _UNSEEN_LOST_AFTER_S = 3.0
 """The same where there is no master socket to tell a slow reload from a lost one. Asking again while
 one runs does no harm: the signal waits, and HAProxy reloads once more."""
-_RELOADS_IN_VAIN = 3
+_MOST_ATTEMPTS = 3
 """Reloads that succeeded without the proof: one may have begun before the link moved, two not."""
 _PROBE_S = 0.5
 """How long one question during a reload may be refused before the clock is looked at again."""
@@ -38,7 +38,7 @@ _JUST_S = 0.5
 """For so long after a reload what it broke off may still be on its way to who notices."""
 _MOST_WORDS = 3
 _NOT_TAKEN = "HAProxy did not take the configuration"
-_HOMELESS = "Impossible to retrieve startup directory name"
+_NO_DIRECTORY = "Impossible to retrieve startup directory name"
 
 
 class ReloadProof(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ class Reloader:
         self._options = options
         self._master = sockets.master(options)
         self._worker = sockets.worker(options)
-        self._witness = sockets.through_master(options) or self._worker
+        self._status_socket = sockets.through_master(options) or self._worker
         self._asking_until = 0.0
 
     @property
@@ -90,7 +90,7 @@ class Reloader:
         Through the master where there is one, which knows the worker that it started itself.
         Raises `Unavailable`.
         """
-        return set(self._witness.show_info().get("description", "").split())
+        return set(self._status_socket.show_info().get("description", "").split())
 
     def running(self) -> StateBefore:
         """Return what runs now, and prove that this process may reload it and ask it afterwards.
@@ -107,7 +107,7 @@ class Reloader:
         except Denied:
             raise
         except Unavailable:
-            if not self.is_deaf():
+            if not self.refuses_connections():
                 raise
             worker = ""
         if self._options.reload == "signal":
@@ -117,7 +117,7 @@ class Reloader:
             return StateBefore(None, mark, worker, startup_log.is_in_reach(mark))
         return StateBefore(None, None, worker, is_told=False)
 
-    def is_deaf(self) -> bool:
+    def refuses_connections(self) -> bool:
         """Tell whether HAProxy runs although its stats socket, the only one there is, refuses.
 
         Two failed reloads in a row do that to 3.2 and later (measured); the next good one ends it. A
@@ -222,11 +222,11 @@ class Reloader:
         tried = before.master.reloads if before.master else 0
         if now.failed > 0 and now.reloads != tried:
             raise _failed(self._alerts(before), _no_words(before))
-        if now.reloads >= tried + _RELOADS_IN_VAIN:
-            raise ApplyFailed(f"{_NOT_TAKEN}: {self._in_vain()}")
+        if now.reloads >= tried + _MOST_ATTEMPTS:
+            raise ApplyFailed(f"{_NOT_TAKEN}: {self._failed_attempts()}")
         return _LOST_AFTER_S
 
-    def _in_vain(self) -> str:
+    def _failed_attempts(self) -> str:
         main_file = Path(self._options.state_dir) / "live" / MAIN_FILE
         return (
             "it reloaded more than once and still does not say the new digest; "
@@ -247,7 +247,7 @@ def _no_words(before: StateBefore) -> str:
 
 def _failed(alerts: tuple[Alert, ...], otherwise: str) -> ApplyFailed:
     said = _words(alerts)
-    if _HOMELESS in said:
+    if _NO_DIRECTORY in said:
         return ApplyFailed(
             f"{_NOT_TAKEN}: {said}; the directory its master stood in was removed, and only a restart "
             "of HAProxy helps"

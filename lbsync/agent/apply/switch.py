@@ -150,7 +150,7 @@ class Switcher:
         except Denied as error:
             return _only_live(live, started, error)
         except Unavailable as error:
-            if self._reloader.is_deaf():
+            if self._reloader.refuses_connections():
                 return None  # only a reload makes it answer again
             return _only_live(live, started, error)
 

@@ -24,11 +24,6 @@ T = TypeVar("T")
 _CERTIFICATE = re.compile(rf"{CERTIFICATES}/([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
-def saying(text: str) -> Finding:
-    """Return a finding without a place."""
-    return Finding("", 0, "", text)
-
-
 def section_owners(desired: Desired) -> dict[str, set[Suspect]]:
     """Return the services behind each section name; all that stand on a profile share its faults."""
     owners: dict[str, set[Suspect]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from lbsync import log
 from lbsync.agent.candidate import attribution, failed_digests, line_tracing
-from lbsync.agent.candidate.reasons import first, patience, saying, untried
+from lbsync.agent.candidate.reasons import first, patience, untried
 from lbsync.agent.candidate.validate import Refused
 from lbsync.agent.desired import certificates, raw_layout
 from lbsync.agent.desired.builder import DesiredBuilder
@@ -22,7 +22,7 @@ from lbsync.agent.desired.quarantine import (
     stored,
 )
 from lbsync.agent.desired.states import DesiredState, PassInput, RenderedState
-from lbsync.agent.haproxycfg.lint import Finding
+from lbsync.agent.haproxycfg.lint import Finding, unplaced
 from lbsync.errors import BadKey, ItemsRefused, LbsyncError
 from lbsync.schema.keys import SETTINGS_GLOBAL, service_key
 
@@ -67,7 +67,7 @@ class Culprits:
         if isinstance(error, BadKey) and self._put_key(wanted, error):
             return
         reasons = error.reasons if isinstance(error, ItemsRefused) else {}
-        named = {Suspect("service", name): saying(why) for name, why in reasons.items()}
+        named = {Suspect("service", name): unplaced(why) for name, why in reasons.items()}
         if not self._put_named(wanted, decided, named, error, _TRY_AGAIN_S * patience(error)):
             self._search(wanted, decided, error, tries)
 
@@ -99,7 +99,7 @@ class Culprits:
         """Quarantine what HAProxy would name next, as it names only one certificate at a time: those that
         OpenSSL would not serve either, unless HAProxy accepts them."""
         found = {
-            Suspect("certificate", name): saying(f"OpenSSL says: {why}")
+            Suspect("certificate", name): unplaced(f"OpenSSL says: {why}")
             for name, why in self._builder.certificates.objections()
         }
         suspects = sorted(found.keys() - self._quarantine.entries.keys())
@@ -123,13 +123,13 @@ class Culprits:
         a failed reload may stop all traffic for two seconds.
         """
         owners = attribution.section_owners(state.desired)
-        why = findings[0] if findings else saying("HAProxy did not take it; see its log")
+        why = findings[0] if findings else unplaced("HAProxy did not take it; see its log")
         suspects = self._named(wanted, state, findings)
         new = {suspect for name in binders for suspect in owners.get(name, ())}
         if binders and not suspects and not new:
             return False  # an address of the settings, or of a template
         changed = [suspect for group in self._suspects(wanted, state) for suspect in group]
-        address = saying("HAProxy did not take it, most likely as it cannot bind a new address")
+        address = unplaced("HAProxy did not take it, most likely as it cannot bind a new address")
         for reasons in (suspects, dict.fromkeys(new, address), dict.fromkeys(changed, why)):
             fresh = {suspect: reasons[suspect] for suspect in changed if suspect in reasons}
             if fresh:
@@ -173,7 +173,7 @@ class Culprits:
             identity, error.reason, until=time.monotonic() + _TRY_AGAIN_S, out=out
         )
         self._quarantine.put(suspect, entry)
-        self._tell(wanted, suspect, saying(error.reason))
+        self._tell(wanted, suspect, unplaced(error.reason))
         return True
 
     def _search(self, wanted: PassInput, found: State, error: LbsyncError, tries: Tries) -> None:

@@ -72,7 +72,7 @@ class OccupiedPorts:
             if at > oldest and port not in self.given_away
         }
 
-    def write_anew(self) -> None:
+    def rewrite(self) -> None:
         """Write what is known: the file may be gone."""
         if self._seen:
             self._write(time.time())

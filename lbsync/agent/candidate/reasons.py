@@ -1,25 +1,20 @@
 """The messages about quarantined suspects, and how long they wait for another attempt."""
 
 from lbsync.agent.candidate.validate import Refused
-from lbsync.agent.haproxycfg.lint import Finding
+from lbsync.agent.haproxycfg.lint import Finding, unplaced
 from lbsync.errors import ItemsRefused, LbsyncError, TooCostly
 
 _PATIENCE = 10.0
 
 
-def saying(text: str) -> Finding:
-    """Return a finding without a place."""
-    return Finding("", 0, "", text)
-
-
 def first(error: LbsyncError) -> Finding:
     """Return what an error says first."""
-    return error.findings[0] if isinstance(error, Refused) else saying(str(error))
+    return error.findings[0] if isinstance(error, Refused) else unplaced(str(error))
 
 
 def untried(error: LbsyncError) -> Finding:
     """Return what is said about suspects that may be good but were not tried."""
-    return saying(
+    return unplaced(
         "it was not tried yet, as many changes are refused at once; it is tried again in a few "
         f"seconds ({first(error)})"
     )

@@ -51,7 +51,7 @@ class CandidateSearch:
         return accepted
 
     def _judged(self, wanted: PassInput, judge: Judge[T], tries: Tries) -> T:
-        self._builder.allow_anew()
+        self._builder.restore_allowance()
         self._culprits.begin()
         for attempt in range(_MOST_ROUNDS + 1):
             state = self._printable(wanted)

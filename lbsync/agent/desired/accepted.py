@@ -111,7 +111,7 @@ class AcceptedStore:
                 f"{self._path}: what was accepted cannot be written: {error}"
             ) from error
 
-    def write_anew(self) -> None:
+    def rewrite(self) -> None:
         """Write everything that is accepted, whatever the file holds now. Raises `StateError`.
 
         Writes nothing while `unread`.

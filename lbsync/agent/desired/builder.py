@@ -15,7 +15,7 @@ from lbsync.agent.desired.assemble import Assembler, settings_of
 from lbsync.agent.desired.certificates import Certificates
 from lbsync.agent.desired.decode import Decoder, Entries, Entry, restore_routes
 from lbsync.agent.desired.host_files import HostFiles, HostState
-from lbsync.agent.desired.keeping import Keeper
+from lbsync.agent.desired.keeping import EntryMerger
 from lbsync.agent.desired.quarantine import Quarantine, Suspect
 from lbsync.agent.desired.raw_layout import Raw
 from lbsync.agent.desired.states import DesiredState, PassInput, RenderedState
@@ -64,7 +64,7 @@ class DesiredBuilder:
         """Used beside the other while a removal is held, for what goes on meanwhile."""
         self._guard = guard
         self._spent = Spent()
-        self._keeper = Keeper()
+        self._merger = EntryMerger()
         self.certificates = Certificates(certificates)
         self.raw_keys = raw_keys
         """Templates see raw keys."""
@@ -150,7 +150,7 @@ class DesiredBuilder:
         """Return what goes on while a removal is held."""
         self._guard.baseline = Baseline(hold.total, hold.removed)
         names = {ServiceId.parse(name) for name in hold.removed}
-        return self._keeper.keep(entries, accepted, names, settings=bool(hold.settings))
+        return self._merger.merge(entries, accepted, names, settings=bool(hold.settings))
 
     def _know_what_runs(self, accepted: Entries) -> None:
         """Tell the guard what was accepted before this agent started, as that runs."""
@@ -206,7 +206,7 @@ class DesiredBuilder:
             decided.confirmed,
         )  # fmt: skip
 
-    def allow_anew(self) -> None:
+    def restore_allowance(self) -> None:
         """Give templates their full allowance again."""
         self._renderer.allowance.restore()
 

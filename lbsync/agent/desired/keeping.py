@@ -16,13 +16,13 @@ from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId
 Groups = Mapping[str, Entry]
 
 
-class Keeper:
+class EntryMerger:
     """Merges entries; remembers the results, so that the next pass gets the same objects."""
 
     def __init__(self) -> None:
         self._mixed: dict[str, tuple[Entry, Entry, Entry]] = {}
 
-    def keep(
+    def merge(
         self,
         entries: Entries,
         accepted: Entries,

@@ -33,7 +33,7 @@ class Ownership:
         self._reserved = reserved_ports
         self._owners: dict[str, ServiceId] = {}
         self._twins = False
-        self._losers: frozenset[str] = frozenset()
+        self._disputing: frozenset[str] = frozenset()
         self._disputed: frozenset[str] = frozenset()
         """The keys that were refused to somebody, so that others wait for them."""
         self._is_sorted = True
@@ -66,7 +66,7 @@ class Ownership:
         claimed: dict[str, ServiceId] = {}
         for service, change in changes.items():
             before, routes = _routes(change.old), _routes(change.new)
-            if before is None or routes is None or str(service) in self._losers:
+            if before is None or routes is None or str(service) in self._disputing:
                 return None
             if self._disputed and not self._disputed.isdisjoint({*before} - {*routes}):
                 return None
@@ -114,11 +114,11 @@ class Ownership:
         self.grants, self.conflicts, self._twins = grant(everyone, self._reserved)
         self._is_sorted = True
         self._owners = {key: name for name, each in self.grants.items() for key in each.routes}
-        self._losers = frozenset(problem.service for problem in self.conflicts)
+        self._disputing = frozenset(problem.service for problem in self.conflicts)
         self._disputed = frozenset(
             key
             for claimant in everyone
-            if str(claimant.service) in self._losers and claimant.record.mode != "tcp"
+            if str(claimant.service) in self._disputing and claimant.record.mode != "tcp"
             for key, _ in claims_of(claimant.record)
             if self._owners.get(key) != claimant.service
         )

@@ -58,7 +58,7 @@ class MasterDirectory:
             return False
         return master.uptime_s + _INEXACT_S > age
 
-    def failed_anew(self) -> bool:
+    def has_new_failure(self) -> bool:
         """Tell, once for each failure, that a reload has failed, whoever asked for it."""
         master = self._master()
         if master is None or master.failed <= 0:

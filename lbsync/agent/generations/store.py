@@ -30,7 +30,7 @@ from lbsync.schema import reading
 _META_FILE = "meta.json"
 _NAME = re.compile(r"(\d+)-([0-9a-f]+)")
 _STAGING = ".staging-"
-_DOOMED = ".doomed-"
+_REMOVED = ".doomed-"
 _LEFT = ".left-"
 
 
@@ -120,8 +120,8 @@ class Store:
         """
         if generation.meta.confirmed_at or (generation.seq and generation.name in self._pinned()):
             return
-        self._doom(generation)
-        self._remove(_DOOMED)
+        self._mark_for_removal(generation)
+        self._remove(_REMOVED)
 
     def make_live(self, generation: Generation) -> Generation:
         """Point `live` at a generation, by one rename; return it, numbered if it was staged.
@@ -158,7 +158,7 @@ class Store:
     def note_failure(self, live: Generation) -> Generation:
         """Remember that the reload to a generation failed. Never fails: it is a precaution."""
         if self.master is not None:
-            self.master.failed_anew()  # this one is known now
+            self.master.has_new_failure()  # this one is known now
         return _mark_entered(live)
 
     def look_for_failure(self) -> bool:
@@ -166,7 +166,7 @@ class Store:
 
         To be asked before a reload, since one that succeeds takes the trace away. Never fails.
         """
-        if self.master is None or not self.master.failed_anew():
+        if self.master is None or not self.master.has_new_failure():
             return False
         for found in self.list():
             _mark_entered(found)
@@ -209,13 +209,13 @@ class Store:
         proved = {one.digest: one.seq for one in reversed(every) if one.meta.confirmed_at}
         once = [one.name for one in every if one.seq >= proved.get(one.digest, 0)]
         stay = self._pinned().union(once[: self._keep])
-        doomed = [one for one in every if one.name not in stay]
-        if doomed and self.look_for_failure():
-            doomed = [_load(found.path) for found in doomed]
-        for found in doomed:
-            self._doom(found)
-        self._remove(_DOOMED)
-        return len(doomed)
+        excess = [one for one in every if one.name not in stay]
+        if excess and self.look_for_failure():
+            excess = [_load(found.path) for found in excess]
+        for found in excess:
+            self._mark_for_removal(found)
+        self._remove(_REMOVED)
+        return len(excess)
 
     def sweep(self) -> None:
         """Remove what a killed process left half done. Only while no other process stages.
@@ -223,18 +223,18 @@ class Store:
         Never fails: staging will say what is wrong with the disk.
         """
         self._remove(_STAGING)
-        self._remove(_DOOMED)
+        self._remove(_REMOVED)
         for directory in (self._state, self._state / "control"):
             sweep(directory)
 
     def _pinned(self) -> set[str]:
         return {found.name for found in (self.live(), self.confirmed()) if found}
 
-    def _doom(self, generation: Generation) -> None:
+    def _mark_for_removal(self, generation: Generation) -> None:
         # Renamed first: a removal that is cut short must not leave half a generation behind under
         # a name that promises a whole one.
         entered = generation.meta.entered or self._master_is_in(generation)
-        prefix = _LEFT if entered else _DOOMED
+        prefix = _LEFT if entered else _REMOVED
         with contextlib.suppress(OSError):
             generation.path.rename(self._root / f"{prefix}{generation.name}")
 

@@ -54,12 +54,12 @@ class Window:
         every = list(services)
         self._want(every, now)
         if len(every) < self._wanted:
-            self._forgo([n for n in self._besides(every) if self.rows[n].wanted], now)
+            self._clear_wanted([n for n in self._besides(every) if self.rows[n].wanted], now)
 
     def wants_changes(self, changes: ServiceChanges, now: float) -> None:
         """Note what is wanted now and was not before."""
         self._want(changes.changed, now)
-        self._forgo(changes.gone, now)
+        self._clear_wanted(changes.gone, now)
 
     def runs(self, services: Iterable[Service], now: float) -> None:
         """Note that these run, and no others."""
@@ -87,7 +87,7 @@ class Window:
             if row.wanted is None or row.wanted[0] is not service:
                 self._set(row, service, now)
 
-    def _forgo(self, names: Iterable[str], now: float) -> None:
+    def _clear_wanted(self, names: Iterable[str], now: float) -> None:
         for name in names:
             row = self.rows.get(name)
             if row is not None and row.wanted is not None:
@@ -104,7 +104,7 @@ class Window:
             if known is not None and known.running is not None:
                 self._turn(name, known, None, now)
 
-    def forgive(self, names: Iterable[str]) -> None:
+    def forget_past(self, names: Iterable[str]) -> None:
         """Forget that these services reached more: what runs now is intended."""
         for name in names:
             if (row := self.rows.get(name)) is not None:

@@ -19,7 +19,7 @@ class _Dropped(msgspec.Struct, frozen=True):
     """With which a line begins."""
     told: Release
     """The first release that warns of it, or refuses it, by itself."""
-    fate: str
+    effect: str
     instead: str
 
 
@@ -58,7 +58,7 @@ def sentences(config: Config, version: Release) -> Iterator[str]:
 def _of_line(said: tuple[str, ...], version: Release) -> str:
     for dropped in _DROPPED:
         if said[: len(dropped.words)] == dropped.words and version < dropped.told:
-            return f"'{' '.join(dropped.words)}' is {dropped.fate}: {dropped.instead}"
+            return f"'{' '.join(dropped.words)}' is {dropped.effect}: {dropped.instead}"
     if (
         said[:2] == ("option", "httpchk")
         and any("\n" in word for word in said[2:])

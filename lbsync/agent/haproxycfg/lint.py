@@ -32,6 +32,11 @@ class Finding(msgspec.Struct, frozen=True):
         return f"{place}{section}: {self.text}" if place else f"{self.text}{section}"
 
 
+def unplaced(text: str) -> Finding:
+    """Return a finding that names no place in a file."""
+    return Finding("", 0, "", text)
+
+
 def broken(
     files: Mapping[str, bytes],
     config: Config,
@@ -61,8 +66,8 @@ def _ending(main: bytes) -> Iterator[Finding]:
 
 
 def _description(config: Config, digest: str) -> Iterator[Finding]:
-    spoken = [placed.section.description for placed in config.of("global")]
-    if not any(digest in description.split() for description in spoken):
+    descriptions = [placed.section.description for placed in config.of("global")]
+    if not any(digest in description.split() for description in descriptions):
         yield Finding(
             MAIN_FILE,
             0,

@@ -51,7 +51,7 @@ class Acknowledgement:
         """Tell it if somebody waits for it, and it can be done; else the report does. `reported`: the
         host's report as it stands."""
         awaited = asked(self._source.leased(WATCHERS)).revisions
-        is_awaited = fleet_records.frees(self.said or reported, record, awaited)
+        is_awaited = fleet_records.answers_waiter(self.said or reported, record, awaited)
         if not is_awaited or time.monotonic() < self._not_before:
             return
         try:

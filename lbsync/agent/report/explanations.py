@@ -74,4 +74,4 @@ class Explanations:
         """Return what is to be written; nothing while the mirror has not seen our own last write."""
         if snapshot.revision < self._floor:
             return ()
-        return fleet_records.chores(refused, snapshot.items, self._host, revision)
+        return fleet_records.pending_writes(refused, snapshot.items, self._host, revision)

@@ -136,7 +136,7 @@ def is_pressing(told: AgentRecord, now: AgentRecord, awaited: Iterable[int]) -> 
     return (before, told.draining, told.order) != (after, now.draining, now.order)
 
 
-def frees(told: AgentRecord, now: AgentRecord, awaited: Iterable[int]) -> bool:
+def answers_waiter(told: AgentRecord, now: AgentRecord, awaited: Iterable[int]) -> bool:
     """Tell whether somebody who waits for one of these revisions may stop when `now` is told, and has to go
     on while `told` stands."""
     return any(_says(now, revision) and not _says(told, revision) for revision in awaited)
@@ -172,7 +172,7 @@ def _together(several: list[Refusal]) -> Refusal:
     )
 
 
-def chores(
+def pending_writes(
     refused: Mapping[str, Refusal], items: Mapping[str, Item], host: str, revision: int
 ) -> Iterable[GuardedWrite]:
     """Yield what is to be written below `quarantine/` so that it fits what this host refuses.

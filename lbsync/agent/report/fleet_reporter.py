@@ -19,11 +19,11 @@ from lbsync.agent.generations.store import Store
 from lbsync.agent.orders import Orders
 from lbsync.agent.report import fleet_records
 from lbsync.agent.report.acknowledgement import Acknowledgement
-from lbsync.agent.report.deeds import Deeds
+from lbsync.agent.report.action_recorder import ActionRecorder
 from lbsync.agent.report.explanations import Explanations
 from lbsync.agent.report.fleet_records import PublishedRecord
 from lbsync.agent.report.presence import NameTaken, Presence, instance
-from lbsync.agent.report.trouble import KeptLease, Trouble
+from lbsync.agent.report.trouble import OnDemandLease, Trouble
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.model.orders import OrderAnswer
@@ -35,7 +35,7 @@ from lbsync.schema.orders import ORDERS
 from lbsync.schema.reading import one_line
 from lbsync.settings import Settings
 from lbsync.status import Status
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 from lbsync.timestamps import stamp
 
 #: Between two writes of a record while somebody waits for what is new; else `agent.report_interval`, since
@@ -69,7 +69,7 @@ class Fleet:
         self._presence = Presence(source, self._host, instance(Path(settings.state_dir)))
         self._status: Status | None = None
         self._ahead: tuple[Status | None, int] = None, 0
-        self._lease = KeptLease()
+        self._lease = OnDemandLease()
         self._told: PublishedRecord | None = None
         self._noted_at = time.monotonic()
         self._check_at = 0.0
@@ -79,12 +79,12 @@ class Fleet:
         self._explanations = Explanations(source, self._host)
         self._woken = threading.Event()
         self._stopped = threading.Event()
-        self._thread = KeptThread(self._run, "fleet")
+        self._thread = SupervisedThread(self._run, "fleet")
         state = Path(settings.state_dir)
         store = Store(state, settings.agent.keep_generations)
         self._orders = Orders(source, Control(state), self._host, store)
         self._ack = Acknowledgement(source, self._host)
-        self.deeds = Deeds(source, self._host)
+        self.actions = ActionRecorder(source, self._host)
         self._order: OrderAnswer | UnsetType = UNSET
         for folder in (WATCHERS, ORDERS):
             source.listen(folder, self._woken.set)
@@ -193,7 +193,7 @@ class Fleet:
         if self._told is not None and (lease := self._lease.current) is not None:
             self._ack.say(self._told.record, record, lease)
         self._speak(record)
-        self.deeds.write()
+        self.actions.write()
 
     def _record(self, status: Status) -> AgentRecord:
         record = fleet_records.record_of(status)
@@ -245,7 +245,7 @@ class Fleet:
             return 0.0
         there = self._source.leased(WATCHERS)
         awaited = asked(there).revisions
-        if fleet_records.frees(self._ack.said or self._told.record, record, awaited):
+        if fleet_records.answers_waiter(self._ack.said or self._told.record, record, awaited):
             return self._told.at + _AWAITED_APART_S
         kind = fleet_records.news(self._told.record, record, there.followed_revision)
         if kind == "none":

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync.agent.report.health_reader import HealthReader
-from lbsync.agent.report.trouble import KeptLease, Trouble
+from lbsync.agent.report.trouble import OnDemandLease, Trouble
 from lbsync.clients.source import Put, Source
 from lbsync.errors import Unavailable
 from lbsync.model.health import HealthRecord
@@ -21,7 +21,7 @@ from lbsync.schema.decode import encode
 from lbsync.schema.fleet import AGENTS
 from lbsync.schema.health import STALE_S, WATCHERS, Asked, asked
 from lbsync.settings import Settings
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _EVERY_S = 1.0
 #: Bytes a second of all hosts' answers together. etcd keeps each revision until it is compacted: with the
@@ -48,7 +48,7 @@ class Health:
         self._open = open_answers
         self._host = str(settings.host)
         self._answers: Source | None = None
-        self._lease = KeptLease()
+        self._lease = OnDemandLease()
         self._told: HealthRecord | None = None
         self._told_at = float("-inf")
         self._every = _EVERY_S
@@ -58,7 +58,7 @@ class Health:
         self._trouble = Trouble("tell who watches how services do")
         self._woken = threading.Event()
         self._stopped = threading.Event()
-        self._thread = KeptThread(self._run, "health")
+        self._thread = SupervisedThread(self._run, "health")
         source.listen(WATCHERS, self._woken.set)
         self.follow(settings)
 

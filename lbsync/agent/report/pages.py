@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync.agent.report.judgement import Judgement
-from lbsync.agent.report.status import StatusKeeper
+from lbsync.agent.report.status import StatusReporter
 from lbsync.errors import Unavailable
 from lbsync.http import JSON, METRICS, Answer, Pages
 from lbsync.log import span
@@ -17,7 +17,7 @@ Silence = Callable[[], tuple[float, float]]
 """For how many seconds the loop was silent, and how many are allowed."""
 
 
-def pages(keeper: StatusKeeper, silence: Silence) -> Pages:
+def pages(reporter: StatusReporter, silence: Silence) -> Pages:
     """Return the agent's pages."""
     asking = threading.Lock()
 
@@ -26,7 +26,7 @@ def pages(keeper: StatusKeeper, silence: Silence) -> Pages:
         if not asking.acquire(blocking=False):
             raise Unavailable("HAProxy is being asked for somebody else; ask again in a second")
         try:
-            judged = Judgement.of(keeper.settings, keeper.status).document()
+            judged = Judgement.of(reporter.settings, reporter.status).document()
         finally:
             asking.release()
         document = msgspec.json.format(msgspec.json.encode(judged, enc_hook=str), indent=2)
@@ -34,9 +34,9 @@ def pages(keeper: StatusKeeper, silence: Silence) -> Pages:
 
     return Pages(
         {
-            "/metrics": lambda: Answer(keeper.metrics.text(), media_type=METRICS),
+            "/metrics": lambda: Answer(reporter.metrics.text(), media_type=METRICS),
             "/healthz": lambda: alive(*silence()),
-            "/readyz": lambda: ready(keeper.status),
+            "/readyz": lambda: ready(reporter.status),
             "/status": status,
         }
     )

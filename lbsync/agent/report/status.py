@@ -34,7 +34,7 @@ _NOTHING_JUDGED: dict[str, object] = {
 }  # fmt: skip
 
 
-class StatusKeeper:
+class StatusReporter:
     """Writes `<state_dir>/status.json`."""
 
     def __init__(self, settings: Settings, state_files: StateFiles, source: Source) -> None:

@@ -13,7 +13,7 @@ _FIRST_PAUSE_S = 0.5
 _LAST_PAUSE_S = 30.0
 
 
-class KeptLease:
+class OnDemandLease:
     """A lease that is asked for when it is first needed, and anew once it has run out."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Trouble:
         """When to try again; monotonic clock."""
 
     @contextlib.contextmanager
-    def trying(self, source: Source, lease: KeptLease) -> Iterator[None]:
+    def trying(self, source: Source, lease: OnDemandLease) -> Iterator[None]:
         """Take note of how a write under a lease ends, within this block; `LbsyncError` goes no further."""
         try:
             yield

@@ -281,9 +281,9 @@ def _certificates(
             continue
         draft = PlanBuilder()
         for path in lines.keys() - set(now_listed):
-            draft.do(Phase.LEAD, ListCertificate(name, path, lines[path]))
+            draft.do(Phase.ROUTE, ListCertificate(name, path, lines[path]))
         for path in set(now_listed) - lines.keys():
-            draft.do(Phase.UNLEAD, UnlistCertificate(name, path))
+            draft.do(Phase.UNROUTE, UnlistCertificate(name, path))
         mismatch = Mismatch(name, "certificates", str(len(lines)), str(len(now_listed)))
         yield Drift(mismatch, heal=draft.finish())
 

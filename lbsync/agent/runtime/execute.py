@@ -59,7 +59,7 @@ class Executor:
         (`first_checks`). `payload_bytes`: what a command may carry (`Capabilities.payload_bytes`).
         """
         self._payload_bytes = payload_bytes
-        wait = self._newcomers(plan.steps)
+        wait = self._new_servers(plan.steps)
         for stage in plan.stages:
             self.run_steps(stage.steps, wait)
 
@@ -84,7 +84,7 @@ class Executor:
                     waiting.append((step, command))
         self._send(waiting)
 
-    def _newcomers(self, steps: Sequence[Step]) -> frozenset[Name]:
+    def _new_servers(self, steps: Sequence[Step]) -> frozenset[Name]:
         """Return which servers have to wait, by what the others of their backends do now."""
         coming = [step for step in steps if first_checks.may_wait(step)]
         # One that is only made by these steps has no server that serves yet.

@@ -54,7 +54,7 @@ class Journal:
             replace_file(self._path, _lines(lines), durable=False)
             self._written = wanted
 
-    def write_anew(self, pid: str, touched: Iterable[Touch]) -> None:
+    def rewrite(self, pid: str, touched: Iterable[Touch]) -> None:
         """Write it even if nothing changed: the file may be gone."""
         self._written = None
         self.begin(pid, touched)

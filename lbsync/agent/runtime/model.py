@@ -220,7 +220,7 @@ class RuntimeConfig:
         before = {server.name: server for server in old.servers}
         for server in new.servers:
             known = before.get(server.name)
-            if known is not None and wish(known) != wish(server):
+            if known is not None and runtime_settings(known) != runtime_settings(server):
                 self.touched |= {(new.name, server.name, f) for f in ("weight", "state")}
 
     def _put(self, section: Section) -> None:
@@ -289,7 +289,7 @@ class RuntimeConfig:
         self._note_leaving(steps)
 
 
-def wish(server: Server) -> tuple[object, ...]:
+def runtime_settings(server: Server) -> tuple[object, ...]:
     """Return a server's address and what is wanted of it that may also be set by hand."""
     return server.address, server.port, server.weight, server.disabled
 

@@ -101,10 +101,10 @@ class HaproxyRuntime:
             self.forget()
         return self.known
 
-    def note_anew(self) -> None:
+    def rewrite_journal(self) -> None:
         """Write the journal of changes again: the file may be gone."""
         if self._running is not None:
-            self._journal.write_anew(self.worker, self._running.touched)
+            self._journal.rewrite(self.worker, self._running.touched)
 
     def forget(self) -> None:
         """Forget what runs: only a proof or a reload can tell."""

@@ -23,7 +23,7 @@ from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.haproxycfg.server_options import options
 from lbsync.agent.runtime import readback
 from lbsync.agent.runtime.changes.server_words import proves
-from lbsync.agent.runtime.model import RuntimeConfig, wish
+from lbsync.agent.runtime.model import RuntimeConfig, runtime_settings
 from lbsync.clients.haproxy.answers import (
     STATE_ADDRESS,
     STATE_BACKEND,
@@ -282,7 +282,7 @@ def _settle(
     before = asked.find(backend, name)
     if before is None or readback.is_disabled(before[0], before[1]):
         return False  # our own maintenance: checks have not run meanwhile
-    if wish(before[0]) != wish(server):
+    if runtime_settings(before[0]) != runtime_settings(server):
         row[_WEIGHT] = row[_CONFIGURED_WEIGHT] = str(weight)
         return row[_ADMIN] == "0"  # what a person set has ended; no checks have run in it
     old = readback.weight_of(before[0], before[1])

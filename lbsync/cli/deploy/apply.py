@@ -9,10 +9,10 @@ from msgspec import UNSET
 
 from lbsync.cli.context import settings_of, source_opened, whoami
 from lbsync.cli.deploy import following
-from lbsync.cli.deploy.desk import Desk
+from lbsync.cli.deploy.deploy_context import DeployContext
 from lbsync.cli.deploy.switch import begin, show_steps
 from lbsync.cli.terminal import Terminal, to_json
-from lbsync.clients.files.handed import bytes_of
+from lbsync.clients.files.input_documents import bytes_of
 from lbsync.clients.source import Put
 from lbsync.deployer.beginning import Begun
 from lbsync.deployer.ledger import new_id
@@ -63,19 +63,19 @@ def configure_apply(actions: Any) -> None:
     parser.set_defaults(action=apply)
 
 
-def apply(args: argparse.Namespace, desk: Desk) -> Exit:
+def apply(args: argparse.Namespace, context: DeployContext) -> Exit:
     """Judge the document, begin its deployment, and with --wait carry it out."""
     from lbsync.deployer.kubernetes import document  # noqa: PLC0415 - other actions do not need it
     from lbsync.deployer.versions.next_version import deploy  # noqa: PLC0415 - costs 0.2 s
 
     app = document.read(bytes_of(args.file), args.image)
-    page = desk.ledger.page(app.id)
+    page = context.ledger.page(app.id)
     begun = Begun(new_id(), whoami(), time.time())
     beginning = deploy(page, app, begun)
-    provider = desk.tools.providers["kubernetes"]()
+    provider = context.tools.providers["kubernetes"]()
     with source_opened(settings_of(args)) as source:
         snapshot = source.snapshot()
-    wanted, coming = beginning.record.version.document, desk.ledger.coming()
+    wanted, coming = beginning.record.version.document, context.ledger.coming()
     told = provider.check(app.id, wanted, snapshot, coming)
     terminal = Terminal(sys.stderr)
     for warning in told:
@@ -85,19 +85,19 @@ def apply(args: argparse.Namespace, desk: Desk) -> Exit:
         return Exit.CHANGED
     version = beginning.record.version
     code = begin(
-        desk, page, beginning.record, f"version {version.number}: {_what(version)}", wait=args.wait,
+        context, page, beginning.record, f"version {version.number}: {_what(version)}", wait=args.wait,
         versions=beginning.versions, extra=[Put(app_key(app.id), encode(beginning.app))],
     )  # fmt: skip
     if args.wait:
-        _end_old_versions(desk, app.id)
+        _end_old_versions(context, app.id)
     return code
 
 
-def _end_old_versions(desk: Desk, app: ServiceId) -> None:
+def _end_old_versions(context: DeployContext, app: ServiceId) -> None:
     """See to old versions whose time is up, also those of earlier commands: with no server running nobody else does.
     What comes of it does not change how the deployment ended."""
     deadline = time.monotonic() + _ENDING_S
-    tools, terminal = desk.tools, Terminal(sys.stderr)
+    tools, terminal = context.tools, Terminal(sys.stderr)
     try:
         while end_old_versions(tools.ledger, tools.providers, app, tools.ttl):
             if time.monotonic() >= deadline:

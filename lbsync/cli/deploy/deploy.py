@@ -10,7 +10,7 @@ import msgspec
 from lbsync.cli.context import add_output, service_id, settings_of, whoami
 from lbsync.cli.deploy import following
 from lbsync.cli.deploy.apply import configure_apply
-from lbsync.cli.deploy.desk import Desk, desk_opened
+from lbsync.cli.deploy.deploy_context import DeployContext, deploy_context
 from lbsync.cli.deploy.promote import add_environment, promote
 from lbsync.cli.deploy.remove import configure_remove
 from lbsync.cli.deploy.strategy import add_strategy, strategy_of
@@ -99,13 +99,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Exit:
     """Carry out the action."""
-    with desk_opened(settings_of(args)) as desk:
-        code: Exit = args.action(args, desk)
+    with deploy_context(settings_of(args)) as context:
+        code: Exit = args.action(args, context)
         return code
 
 
-def _list(args: argparse.Namespace, desk: Desk) -> Exit:
-    apps, faults = desk.ledger.apps()
+def _list(args: argparse.Namespace, context: DeployContext) -> Exit:
+    apps, faults = context.ledger.apps()
     for fault in faults:
         Terminal(sys.stderr).line(f"not shown: {fault}")
     if args.output == "json":
@@ -117,20 +117,20 @@ def _list(args: argparse.Namespace, desk: Desk) -> Exit:
         warm = ", ".join(f"{one.version.group} until {one.until[11:16]}" for one in record.warm)
         under_way = ""
         if record.active:
-            active = desk.ledger.deployment(app, record.active)
+            active = context.ledger.deployment(app, record.active)
             under_way = f"{_short(active)}: {_phase(active)}" if active else record.active
         rows.append((str(app), live, warm, under_way))
     Terminal().table(("APP", "LIVE", "KEPT WARM", "UNDER WAY"), rows)
     return Exit.OK
 
 
-def _show(args: argparse.Namespace, desk: Desk) -> Exit:
-    record = _one(desk, args.app, args.id)
+def _show(args: argparse.Namespace, context: DeployContext) -> Exit:
+    record = _one(context, args.app, args.id)
     terminal = Terminal()
     if args.output == "json":
         terminal.block(to_json(record))
         return Exit.OK
-    lock = desk.ledger.lock(args.app)
+    lock = context.ledger.lock(args.app)
     holder = lock.holder if lock is not None and not record.is_ended else ""
     rows = [
         ("deployment", record.id),
@@ -145,16 +145,16 @@ def _show(args: argparse.Namespace, desk: Desk) -> Exit:
     for name, text in rows:
         if text:
             terminal.line(f"{name:<15}{text}")
-    for event in desk.ledger.events(args.app, record.id):
+    for event in context.ledger.events(args.app, record.id):
         terminal.line(following.event_line(event))
     return Exit.OK
 
 
-def _logs(args: argparse.Namespace, desk: Desk) -> Exit:
-    record = _one(desk, args.app, args.id)
+def _logs(args: argparse.Namespace, context: DeployContext) -> Exit:
+    record = _one(context, args.app, args.id)
     shown = 0
     while True:
-        events = desk.ledger.events(args.app, record.id)
+        events = context.ledger.events(args.app, record.id)
         for event in events[shown:]:
             Terminal().line(following.event_line(event))
         Terminal().flush()
@@ -164,14 +164,14 @@ def _logs(args: argparse.Namespace, desk: Desk) -> Exit:
         if record.is_ended:
             return following.CODES[record.phase]
         time.sleep(_LOOK_S)
-        record = _one(desk, args.app, record.id)
+        record = _one(context, args.app, record.id)
 
 
 _LOOK_S = 0.25
 
 
-def _history(args: argparse.Namespace, desk: Desk) -> Exit:
-    records = desk.ledger.deployments(args.app)
+def _history(args: argparse.Namespace, context: DeployContext) -> Exit:
+    records = context.ledger.deployments(args.app)
     if args.output == "json":
         Terminal().block(to_json(records))
         return Exit.OK
@@ -183,50 +183,50 @@ def _history(args: argparse.Namespace, desk: Desk) -> Exit:
     return Exit.OK
 
 
-def _command(args: argparse.Namespace, desk: Desk) -> Exit:
+def _command(args: argparse.Namespace, context: DeployContext) -> Exit:
     if args.to:
-        return promote(args, desk, _one(desk, args.app, args.id) if args.id else None)
-    record = _one(desk, args.app, args.id)
+        return promote(args, context, _one(context, args.app, args.id) if args.id else None)
+    record = _one(context, args.app, args.id)
     goes_on = args.command == "resume" and args.wait and not record.paused and not record.is_ended
     if not goes_on:
-        record = requests.command(desk.ledger, args.app, record.id, args.command, whoami())
+        record = requests.command(context.ledger, args.app, record.id, args.command, whoami())
     if args.wait:
-        return following.follow(desk, args.app, record.id)
+        return following.follow(context, args.app, record.id)
     Terminal().line(f"{args.app}: {args.command} is written for deployment {record.id}")
     return Exit.OK
 
 
-def _rollback(args: argparse.Namespace, desk: Desk) -> Exit:
+def _rollback(args: argparse.Namespace, context: DeployContext) -> Exit:
     """Turn back a deployment that is in progress, or begin one to the version before."""
     app = args.app
-    page = desk.ledger.page(app)
+    page = context.ledger.page(app)
     versions = page.versions()
     if versions.active:
-        requests.command(desk.ledger, app, versions.active, "rollback", whoami())
+        requests.command(context.ledger, app, versions.active, "rollback", whoami())
         if args.wait:
-            return following.follow(desk, app, versions.active)
+            return following.follow(context, app, versions.active)
         Terminal().line(f"{app}: rollback is written for deployment {versions.active}")
         return Exit.OK
     begun = Begun(new_id(), whoami(), time.time())
     record = beginning.way_back(
-        page, desk.ledger.deployments(app), begun, lambda last: strategy_of(args, last)
+        page, context.ledger.deployments(app), begun, lambda last: strategy_of(args, last)
     )
-    return begin(desk, page, record, f"rollback to {record.version.group}", wait=args.wait)
+    return begin(context, page, record, f"rollback to {record.version.group}", wait=args.wait)
 
 
-def _one(desk: Desk, app: ServiceId, deployment: str) -> DeploymentRecord:
+def _one(context: DeployContext, app: ServiceId, deployment: str) -> DeploymentRecord:
     """Return a deployment; without an id the newest one. Raises `Rejected` if there is none."""
     if deployment and not deploying.is_id(deployment):
         raise Rejected(f"{deployment!r} is no id of a deployment: 'lbsync deploy history {app}'")
     name, record = deployment, None
     if deployment:
-        record = desk.ledger.deployment(app, deployment)
+        record = context.ledger.deployment(app, deployment)
     else:
-        page = desk.ledger.page(app)
+        page = context.ledger.page(app)
         name = page.versions().active
         if name:
             record = page.deployment(name)
-        elif records := desk.ledger.deployments(app):
+        elif records := context.ledger.deployments(app):
             return records[0]
         else:
             raise Rejected(f"{app}: it was never deployed; 'lbsync deploy ls' shows what was")

@@ -5,7 +5,7 @@ import re
 import sys
 import time
 
-from lbsync.cli.deploy.desk import Desk
+from lbsync.cli.deploy.deploy_context import DeployContext
 from lbsync.cli.terminal import Terminal
 from lbsync.deployer.engine import carry_out
 from lbsync.deployer.ledger import Hold
@@ -34,16 +34,18 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def follow(desk: Desk, app: ServiceId, deployment: str, hold: Hold | None = None) -> Exit:
+def follow(
+    context: DeployContext, app: ServiceId, deployment: str, hold: Hold | None = None
+) -> Exit:
     """Carry a deployment out until it has ended; return the code for its end. `hold`: where this process has it.
 
     Raises `LbsyncError`; at Ctrl-C it says how the deployment stands.
     """
-    desk.start()
-    run = Run(desk.tools, app, deployment, hold)
-    screen = _Screen(desk, app, deployment)
+    context.start()
+    run = Run(context.tools, app, deployment, hold)
+    screen = _Screen(context, app, deployment)
     try:
-        carry_out(run, desk.news, lambda: screen.show(run), lambda: False)
+        carry_out(run, context.news, lambda: screen.show(run), lambda: False)
     except KeyboardInterrupt:
         screen.interrupted(run)
         raise
@@ -59,8 +61,8 @@ def follow(desk: Desk, app: ServiceId, deployment: str, hold: Hold | None = None
 class _Screen:
     """A line for each event; at a terminal, below them, a line with a bar and what is waited for."""
 
-    def __init__(self, desk: Desk, app: ServiceId, deployment: str) -> None:
-        self._desk, self._app, self._id = desk, app, deployment
+    def __init__(self, context: DeployContext, app: ServiceId, deployment: str) -> None:
+        self._context, self._app, self._id = context, app, deployment
         self._terminal = Terminal()
         self._shown = 0
         self._waits = ""
@@ -71,7 +73,7 @@ class _Screen:
         if record is None:
             return
         if record.events > self._shown:
-            events = self._desk.ledger.events(self._app, self._id)
+            events = self._context.ledger.events(self._app, self._id)
             self._terminal.over("")
             for event in events[self._shown :]:
                 self._terminal.line(event_line(event))

@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from lbsync.cli.context import settings_of
 from lbsync.cli.deploy import following
-from lbsync.cli.deploy.desk import Desk
+from lbsync.cli.deploy.deploy_context import DeployContext
 from lbsync.cli.terminal import Terminal
 from lbsync.decoders import decode
 from lbsync.errors import Exit, Rejected, Unavailable
@@ -61,11 +61,13 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def promote(args: argparse.Namespace, desk: Desk, record: DeploymentRecord | None) -> Exit:
+def promote(
+    args: argparse.Namespace, context: DeployContext, record: DeploymentRecord | None
+) -> Exit:
     """Have it deployed there. `record`: the deployment whose version is meant; None: what is live."""
     app: ServiceId = args.app
     with contextlib.closing(_environment(settings_of(args), args.to)) as there:
-        version, image = _what_runs(desk, app, record)
+        version, image = _what_runs(context, app, record)
         terminal = Terminal()
         terminal.line(f"{app}: version {version.number} runs {image}, by the word of its pods")
         order = {"image": str(image)}
@@ -93,19 +95,19 @@ def _environment(settings: Settings, name: str) -> "ConsoleApi":
 
 
 def _what_runs(
-    desk: Desk, app: ServiceId, record: DeploymentRecord | None
+    context: DeployContext, app: ServiceId, record: DeploymentRecord | None
 ) -> tuple[VersionRecord, str]:
     """Return a version and its image. Raises `Rejected`."""
     if record is not None:
         if record.phase != "deployed":
             raise Rejected(f"{app}: deployment {record.id} is {record.phase}, not deployed")
-        provider = desk.tools.providers[record.provider]()
+        provider = context.tools.providers[record.provider]()
         return record.version, provider.image(app, record.version)
-    page = desk.ledger.page(app)
+    page = context.ledger.page(app)
     live, wanted = page.versions().live, page.wanted
     if live is UNSET:
         raise Rejected(f"{app}: nothing of it is live; deploy it here first")
-    provider = desk.tools.providers["groups" if wanted is None else wanted.provider]()
+    provider = context.tools.providers["groups" if wanted is None else wanted.provider]()
     return live, provider.image(app, live)
 
 

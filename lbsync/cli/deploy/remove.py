@@ -6,7 +6,7 @@ from typing import Any
 
 from lbsync.cli.context import service_id, whoami
 from lbsync.cli.deploy import following
-from lbsync.cli.deploy.desk import Desk
+from lbsync.cli.deploy.deploy_context import DeployContext
 from lbsync.cli.deploy.switch import begin
 from lbsync.cli.terminal import Terminal, may_ask, said_yes
 from lbsync.deployer.beginning import Begun
@@ -41,15 +41,15 @@ def configure_remove(actions: Any) -> None:
     parser.set_defaults(action=remove)
 
 
-def remove(args: argparse.Namespace, desk: Desk) -> Exit:
+def remove(args: argparse.Namespace, context: DeployContext) -> Exit:
     """Ask, and take it away; where that is in progress already, go on with it."""
     app: ServiceId = args.app
-    page = desk.ledger.page(app)
+    page = context.ledger.page(app)
     if (going := removal.under_way(page)) is not None:
         if args.dry_run:
             Terminal().line(f"{app}: its removal is under way, deployment {going.id}")
             return Exit.CHANGED
-        return following.follow(desk, app, going.id)
+        return following.follow(context, app, going.id)
     record = removal.remove(page, Begun(new_id(), whoami(), time.time()))
     told = f"{app}: {removal.what_goes(page)} would go, with its Service and route"
     if args.dry_run:
@@ -61,4 +61,4 @@ def remove(args: argparse.Namespace, desk: Desk) -> Exit:
         Terminal().line(told)
         if not said_yes("take it away?"):
             raise Rejected("nothing was done")
-    return begin(desk, page, record, record.purpose, wait=True)
+    return begin(context, page, record, record.purpose, wait=True)

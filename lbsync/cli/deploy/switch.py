@@ -5,7 +5,7 @@ import time
 
 from lbsync.cli.context import service_id, settings_of, whoami
 from lbsync.cli.deploy import following
-from lbsync.cli.deploy.desk import Desk, desk_opened
+from lbsync.cli.deploy.deploy_context import DeployContext, deploy_context
 from lbsync.cli.deploy.strategy import add_strategy, strategy_of
 from lbsync.cli.terminal import Terminal
 from lbsync.deployer import beginning, requests
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> Exit:
     """Begin it, and with --wait carry it out."""
     settings = settings_of(args)
     strategy = strategy_of(args)
-    with desk_opened(settings) as desk:
-        page = desk.ledger.page(args.service)
+    with deploy_context(settings) as context:
+        page = context.ledger.page(args.service)
         begun = Begun(new_id(), whoami(), time.time())
         record = beginning.switch(page, args.group, strategy, begun, force=args.force)
         if record is None:
@@ -65,11 +65,11 @@ def run(args: argparse.Namespace) -> Exit:
         if args.dry_run:
             show_steps(args.service, record)
             return Exit.CHANGED
-        return begin(desk, page, record, f"switch to {args.group}", wait=args.wait)
+        return begin(context, page, record, f"switch to {args.group}", wait=args.wait)
 
 
 def begin(
-    desk: Desk,
+    context: DeployContext,
     page: Page,
     record: DeploymentRecord,
     told: str,
@@ -81,16 +81,18 @@ def begin(
     """Write a deployment, and carry it out where `wait` says so; `versions`, `extra`: as `requests.begin`. Raises
     `Rejected` where nobody would."""
     app = page.keys.app
-    if not wait and not desk.ledger.servers():
+    if not wait and not context.ledger.servers():
         raise Rejected(
             f"{app}: nothing was begun, as nobody would carry it out: say --wait, or have 'lbsync console' running"
         )
     if wait:
-        desk.start()
-    ttl = desk.tools.ttl if wait else 0.0
-    hold = requests.begin(desk.ledger, page, record, told, ttl=ttl, versions=versions, extra=extra)
+        context.start()
+    ttl = context.tools.ttl if wait else 0.0
+    hold = requests.begin(
+        context.ledger, page, record, told, ttl=ttl, versions=versions, extra=extra
+    )
     if wait:
-        return following.follow(desk, app, record.id, hold)
+        return following.follow(context, app, record.id, hold)
     Terminal().line(
         f"{app}: deployment {record.id} is begun; 'lbsync deploy logs -f {app}' follows it"
     )

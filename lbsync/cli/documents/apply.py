@@ -11,7 +11,7 @@ from lbsync.cli.fleet.wait import add_wait, history_of
 from lbsync.cli.progress import Progress
 from lbsync.cli.service.writing import demand_contract, show, wait_for
 from lbsync.cli.terminal import Terminal, may_ask, said_yes
-from lbsync.clients.files import handed
+from lbsync.clients.files import input_documents
 from lbsync.errors import Exit, ManyRejected, Rejected
 from lbsync.schema.applying import Plan, plan, service_of
 from lbsync.schema.service_document import Change
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> Exit:
     demand_contract(settings)
     if args.prune and not args.tree:
         raise Rejected("--prune: say whose keys may go with --tree NAME")
-    found = handed.read(args.file)
+    found = input_documents.read(args.file)
     if not found.values and not found.problems:
         raise Rejected(f"{args.file}: there is no document, so there is nothing to apply")
     terminal, progress = Terminal(), Progress()

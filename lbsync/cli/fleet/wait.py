@@ -13,7 +13,7 @@ from lbsync.cli.progress import Progress
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import History, Source
 from lbsync.errors import Exit, Rejected, Unavailable
-from lbsync.fleet import Verdict, Yardstick
+from lbsync.fleet import TargetRevision, Verdict
 from lbsync.fleet.watching import question
 from lbsync.log.stream import harmless
 from lbsync.model.records import AgentRecord
@@ -124,7 +124,7 @@ def until_verified(
     """Wait, and return how that ended. `services` are looked at in any case, besides those that the
     revision wrote. Raises `Rejected` for a source without a fleet, and `Unavailable`."""
     log.setup("warning", settings.log.format)  # the watch logs more than anybody asked for
-    yardstick = Yardstick(history_of(source), revision)
+    target = TargetRevision(history_of(source), revision)
     with (
         awaiting(source, revision) as keep,
         source_opened(settings, below=schema.AGENTS) as agents,
@@ -132,14 +132,14 @@ def until_verified(
     ):
         progress = Progress()
         verdicts = fleet.wait(
-            agents, yardstick, hosts, timeout.seconds, beside=beside, keep=keep,
+            agents, target, hosts, timeout.seconds, beside=beside, keep=keep,
             tell=lambda now: progress.say(_so_far(now)),
         )  # fmt: skip
         progress.over()
         records = schema.census(fleet.newest(agents, beside), root="").live
-    concerned = yardstick.written() | {*services}
+    concerned = target.written() | {*services}
     if any(record is not None and record.hold is not UNSET for record in records.values()):
-        concerned |= yardstick.removed()
+        concerned |= target.removed()
     return Ended(
         revision,
         tuple(verdict.host for verdict in verdicts if verdict.verified),

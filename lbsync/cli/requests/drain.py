@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> Exit:
     refuse_fleet_words(args)
     become(settings)
     request.make(Path(settings.state_dir), "drain", args.reason or "by hand")
-    how = see_to_it(settings, args.wait)
+    how = await_drain(settings, args.wait)
     Terminal().line(
         f"drained{how}: the health path answers 503 since now; everything else is served"
     )
@@ -69,7 +69,7 @@ def become(settings: Settings) -> None:
     drop_privileges(Path(settings.state_dir), sockets=(haproxy.stats_socket, haproxy.master_socket))
 
 
-def see_to_it(settings: Settings, wait: Duration) -> str:
+def await_drain(settings: Settings, wait: Duration) -> str:
     """Wait until HAProxy was proved to be drained, or not, as the request says; return who did it.
 
     Raises `Unavailable` when nobody could, with what is left to do by hand.

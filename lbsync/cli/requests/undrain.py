@@ -30,6 +30,6 @@ def run(args: argparse.Namespace) -> Exit:
     if not Control(Path(settings.state_dir)).withdraw("drain", invoker()):
         Terminal().line("this host was not drained")
         return Exit.OK
-    how = drain.see_to_it(settings, args.wait)
+    how = drain.await_drain(settings, args.wait)
     Terminal().line(f"undrained{how}: the health path answers 200 again")
     return Exit.OK

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lbsync.clients.files.contents import parse_yaml
-from lbsync.clients.files.handed import bytes_of
+from lbsync.clients.files.input_documents import bytes_of
 from lbsync.errors import Rejected
 from lbsync.model.snapshot import Item
 from lbsync.schema import reading

@@ -14,7 +14,7 @@ from lbsync.cli.fleet.wait import history_of
 from lbsync.cli.terminal import Terminal, to_json
 from lbsync.clients.source import Source
 from lbsync.errors import Exit, Unavailable
-from lbsync.fleet import TWO_AGENTS, Yardstick, absence
+from lbsync.fleet import TWO_AGENTS, TargetRevision, absence
 from lbsync.log import span
 from lbsync.model.records import AgentRecord, QuarantineRecord
 from lbsync.schema import fleet as schema
@@ -123,12 +123,12 @@ def _report(source: Source, beside: Source, hosts: Collection[str]) -> Report:
     snapshot = source.snapshot()
     with contextlib.suppress(Unavailable):
         snapshot = schema.with_acknowledgements(snapshot, beside.snapshot())
-    yardstick = Yardstick(history_of(source), snapshot.revision, snapshot)
+    target = TargetRevision(history_of(source), snapshot.revision, snapshot)
     census = schema.census(snapshot)
     members = tuple(
         Member(
             host,
-            yardstick.behind(max(record.revision, record.up_to), record.keys) if record else 0,
+            target.behind(max(record.revision, record.up_to), record.keys) if record else 0,
             record,
         )
         for host, record in census.live.items()

@@ -8,7 +8,7 @@ from lbsync import log
 from lbsync.clients.etcd.connections import Connections
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.errors import Unavailable
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _RENEWALS = 3
 """Renewals within one time to live, so that two may fail."""
@@ -30,7 +30,7 @@ class EtcdLease:
         self._id = int(granted.ID)
         self._ttl = float(granted.TTL)
         self._until = began + self._ttl
-        self._thread = KeptThread(self._run, "etcd-lease")
+        self._thread = SupervisedThread(self._run, "etcd-lease")
         self._thread.start()
 
     @property

@@ -18,7 +18,7 @@ from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.clients.etcd.watch import Relist, Watch
 from lbsync.errors import Unavailable
 from lbsync.model.snapshot import Item
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _EVERY = 5.0
 _DEADLINE = 3.0
@@ -55,7 +55,7 @@ class Probe:
         self._suspects: dict[str, tuple[Item | None, Item | None]] = {}
         self._compare_at = self._next_comparison()
         self._turned_at = time.monotonic()
-        self._thread = KeptThread(self._run, "etcd-probe")
+        self._thread = SupervisedThread(self._run, "etcd-probe")
         self.differences = 0
         """Keys that full comparisons found to be wrong in the mirror, since the start."""
 

@@ -24,7 +24,7 @@ from lbsync.clients.etcd.mirror import Change, Mirror
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.clients.source import Health
 from lbsync.errors import LbsyncError, Unavailable
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 1.0
@@ -59,7 +59,7 @@ class Watch:
         self._proven = False
         self._health = Health(False, _NOT_YET, time.time())
         self._interrupted_at = math.inf
-        self._thread = KeptThread(self._run, "etcd-watch", on_fault=self._failed)
+        self._thread = SupervisedThread(self._run, "etcd-watch", on_fault=self._failed)
 
     def start(self) -> None:
         """Begin in a thread of its own. Once only."""

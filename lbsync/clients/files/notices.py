@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lbsync import log
 from lbsync.clients.files.contents import Names
 from lbsync.deferred import Deferred
-from lbsync.threads import keep
+from lbsync.threads import supervise
 
 if TYPE_CHECKING:
     from watchdog import events, observers
@@ -74,9 +74,9 @@ class Notices:
         self._outdated = False
         self._asked: dict[Path, tuple[Names, bool]] = {}
         self._lock = threading.Lock()
-        keep(self)
+        supervise(self)
 
-    def look_after(self) -> None:
+    def restart_ended(self) -> None:
         """Watch anew where a thread of watchdog has ended, or a directory has come back."""
         with self._lock:
             is_new = bool(self._asked) and self._watch(self._asked)

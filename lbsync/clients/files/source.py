@@ -15,7 +15,7 @@ from lbsync.clients.files.tree import Tree
 from lbsync.clients.source import Delete, Expect, ExpectBelow, Guard, Health, Put
 from lbsync.errors import Conflict, Rejected, Unavailable
 from lbsync.model.snapshot import Item, Snapshot
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _QUIET = 0.05
 _QUIET_AT_MOST = 0.5
@@ -68,7 +68,7 @@ class FileSource:
         self._noticed = threading.Event()
         self._stopped = threading.Event()
         self._wake: Callable[[], None] | None = None
-        self._thread: KeptThread | None = None
+        self._thread: SupervisedThread | None = None
         self._fault: Unavailable | Rejected | None = None
         self._problems: tuple[str, ...] = ()
         self._since = time.time()
@@ -101,7 +101,7 @@ class FileSource:
         """Begin to watch; see `Source.start`."""
         if self._thread is None:
             self._wake = wake
-            self._thread = KeptThread(self._run, "file-watch", on_fault=self._thread_failed)
+            self._thread = SupervisedThread(self._run, "file-watch", on_fault=self._thread_failed)
             self._thread.start()
 
     def tell(self, key: str, value: bytes, lease: int) -> None:

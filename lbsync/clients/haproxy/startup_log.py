@@ -87,10 +87,10 @@ def said_by(master: int, log: str) -> str:
     """
     kept: list[str] = []
     ours = False
-    speakers = {master, *failed_workers(master, log)}
+    writers = {master, *failed_workers(master, log)}
     for line in log.splitlines():
-        if speaker := _SPEAKER.match(line):
-            ours = int(speaker[1]) in speakers
+        if logged_by := _LOGGED_BY.match(line):
+            ours = int(logged_by[1]) in writers
         if ours:
             kept.append(line)
     return "\n".join(kept)
@@ -105,7 +105,7 @@ def failed_workers(master: int, log: str) -> set[int]:
 _FAILED = re.compile(r"Loading failure|Failed to load worker")
 """The master's words up to 3.0, and since 3.1."""
 _FAILED_WORKER = re.compile(r"^\[WARNING\]\s+\((\d+)\) : Failed to load worker \((\d+)\)")
-_SPEAKER = re.compile(r"^\[[A-Z]+\]\s+\((\d+)\)")
+_LOGGED_BY = re.compile(r"^\[[A-Z]+\]\s+\((\d+)\)")
 
 
 def _stderr(pid: int) -> Path:

@@ -10,7 +10,7 @@ import msgspec
 from lbsync.clients.kube.auth.access import ClusterConfig
 from lbsync.clients.kube.errors import Expired, NotFound
 from lbsync.clients.kube.kinds import Entry, Kind, Page
-from lbsync.clients.kube.pulse import Pulse
+from lbsync.clients.kube.last_contact import LastContact
 from lbsync.clients.kube.stream import WatchStream
 from lbsync.clients.kube.timing import Timing
 from lbsync.clients.kube.transport import Request, Transport
@@ -43,13 +43,13 @@ class Client:
     """
 
     def __init__(
-        self, config: ClusterConfig, timing: Timing | None = None, shared: Pulse | None = None
+        self, config: ClusterConfig, timing: Timing | None = None, shared: LastContact | None = None
     ) -> None:
         """`shared` is told, too, whenever something comes from the server."""
         self.config = config
-        self.pulse = Pulse()
+        self.last_contact = LastContact()
         """When this client last heard the server."""
-        self._shared = shared or Pulse()
+        self._shared = shared or LastContact()
         self._timing = timing or Timing()
         self._transport = Transport(config, self._timing, self._heard)
         self._served: dict[str, str] = {}
@@ -63,8 +63,8 @@ class Client:
         self._transport.drop()
 
     def _heard(self) -> None:
-        self.pulse.beat()
-        self._shared.beat()
+        self.last_contact.note()
+        self._shared.note()
 
     def list_all(
         self,

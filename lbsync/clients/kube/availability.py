@@ -8,7 +8,7 @@ import threading
 import time
 
 from lbsync import log
-from lbsync.clients.kube.pulse import Pulse
+from lbsync.clients.kube.last_contact import LastContact
 from lbsync.clients.kube.timing import Timing
 
 
@@ -17,7 +17,7 @@ class Availability:
 
     def __init__(self, server: str, timing: Timing) -> None:
         self._server = server
-        self.pulse = Pulse()
+        self.last_contact = LastContact()
         """When the server was last heard by anybody."""
         self._timing = timing
         self._changed = threading.Condition()

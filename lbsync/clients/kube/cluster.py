@@ -12,7 +12,7 @@ from lbsync.clients.kube.auth.access import ClusterConfig
 from lbsync.clients.kube.availability import Availability
 from lbsync.clients.kube.health import Health
 from lbsync.clients.kube.kinds import Key, Kind
-from lbsync.clients.kube.life import Life
+from lbsync.clients.kube.liveness_probe import LivenessProbe
 from lbsync.clients.kube.reflector import Reflector
 from lbsync.clients.kube.resource_version import Stats
 from lbsync.clients.kube.store import Change
@@ -50,20 +50,20 @@ class Cluster:
         self._timing = timing or Timing()
         self._since = time.time()
         self._availability = Availability(config.server, self._timing)
-        self._client = Client(config, self._timing, self._availability.pulse)
+        self._client = Client(config, self._timing, self._availability.last_contact)
         self._on_change = on_change
         self._on_state = on_state
         self._started = False
         self.config = config
         self.reflectors: list[Reflector[Any]] = []
-        self._life = Life(config, self._availability, self.reflectors, self._timing)
+        self._liveness = LivenessProbe(config, self._availability, self.reflectors, self._timing)
         for watch in watches:
             self.add(watch)
 
     def add(self, watch: Watch[T]) -> Reflector[T]:
         """Watch something more, from now on or from `start` on. One thread may do this."""
         reflector = Reflector(
-            Client(self.config, self._timing, self._availability.pulse),
+            Client(self.config, self._timing, self._availability.last_contact),
             watch.kind,
             self._on_change,
             namespace=watch.namespace,
@@ -83,7 +83,7 @@ class Cluster:
         self._started = True
         for reflector in self.reflectors:
             reflector.start()
-        self._life.start()
+        self._liveness.start()
 
     @property
     def synced(self) -> bool:
@@ -107,7 +107,7 @@ class Cluster:
             )
         states = [found.health() for found in reflectors]
         since = max((state.since for state in states), default=self._since)
-        silence = self._availability.pulse.silence
+        silence = self._availability.last_contact.silence
         if states and silence > self._timing.silent:
             detail = f"{self.config.server} has given no sign of life for {log.span(silence)}"
             return Health(ok=False, detail=detail, since=time.time() - silence)
@@ -144,7 +144,7 @@ class Cluster:
 
     def close(self) -> None:
         """End all watches and their threads. May be called twice."""
-        self._life.close()
+        self._liveness.close()
         self._client.close()
         for reflector in self.reflectors:
             reflector.stop()

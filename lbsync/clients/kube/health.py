@@ -11,7 +11,7 @@ from lbsync.clients.kube.errors import Unauthorized
 from lbsync.clients.kube.timing import Timing
 from lbsync.errors import Rejected
 
-_IN_VAIN = 3
+_MOST_EMPTY = 3
 """Streams in a row that ended at once and without an event, until they are not believed."""
 
 
@@ -44,7 +44,7 @@ class WatchHealth:
         """Why the server refuses this account (403), or has nothing of the kind (404), said twice in a
         row; empty: it does not. What is known stays in the store meanwhile."""
         self._refusals = 0
-        self._in_vain = 0
+        self._empty_in_a_row = 0
         level = logging.ERROR if is_needed else logging.DEBUG
         first, last = timing.refused, timing.away_reminder
         self._failing = log.Failing(
@@ -92,11 +92,11 @@ class WatchHealth:
 
         A server that ends each stream at once, without an event, teaches nothing by them.
         """
-        in_vain = lived_s < self._timing.ended_early and not events
-        self._in_vain = self._in_vain + 1 if in_vain else 0
-        if not in_vain:
+        is_empty = lived_s < self._timing.ended_early and not events
+        self._empty_in_a_row = self._empty_in_a_row + 1 if is_empty else 0
+        if not is_empty:
             self._useless.recovered(resource=self._resource)
-        if self._in_vain < _IN_VAIN:
+        if self._empty_in_a_row < _MOST_EMPTY:
             return True
         self.useless(f"{self._resource}: the server ends each watch at once")
         return False

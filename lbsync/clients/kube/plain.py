@@ -14,7 +14,7 @@ _RESOLVE = re.compile(r"Failed to resolve '([^']+)'")
 
 def plain(error: BaseException) -> str:
     """Return one clause that says what went wrong between us and a server."""
-    for kind, say in _SAYINGS:
+    for kind, say in _SENTENCES:
         if isinstance(error, kind):
             return say if isinstance(say, str) else say(error)
     return _cleaned(str(error)) or _FAILED
@@ -76,7 +76,7 @@ def _cleaned(text: str) -> str:
 
 
 #: The first kind that fits: some are kinds of others below them.
-_SAYINGS: tuple[tuple[type[BaseException], str | Callable[[BaseException], str]], ...] = (
+_SENTENCES: tuple[tuple[type[BaseException], str | Callable[[BaseException], str]], ...] = (
     (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
     (urllib3.exceptions.NameResolutionError, _resolution),
     (urllib3.exceptions.NewConnectionError, _connection),

@@ -24,13 +24,13 @@ from lbsync.clients.kube.errors import (
 )
 from lbsync.clients.kube.health import Health, WatchHealth
 from lbsync.clients.kube.kinds import Kind
+from lbsync.clients.kube.last_contact import LastContact
 from lbsync.clients.kube.list_watch import ListWatch
-from lbsync.clients.kube.pulse import Pulse
 from lbsync.clients.kube.resource_version import Stats
 from lbsync.clients.kube.store import Change, Store
 from lbsync.clients.kube.timing import Timing
 from lbsync.errors import LbsyncError, Rejected
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class Reflector(Generic[T]):
         self._must_list = True
         self._check_at = 0.0
         self._dropped = ""
-        self._thread = KeptThread(self._run, f"watch {self.name}", on_fault=self._failed)
+        self._thread = SupervisedThread(self._run, f"watch {self.name}", on_fault=self._failed)
 
     @property
     def name(self) -> str:
@@ -111,9 +111,9 @@ class Reflector(Generic[T]):
         return self._condition.refusal
 
     @property
-    def pulse(self) -> Pulse:
+    def last_contact(self) -> LastContact:
         """When the server was last heard here."""
-        return self._client.pulse
+        return self._client.last_contact
 
     @property
     def has_bookmarks(self) -> bool:

@@ -94,8 +94,8 @@ def cluster_view(
     bad = sum(pod.degree != "ok" for pod in pods)
     parts = [
         f"{count(len(pods), 'pod')}, {bad} of which need attention" if pods else "",
-        _ill("node", [n.degree for n in nodes]),
-        _ill("data store", [s.degree for s in stores]),
+        _not_well("node", [n.degree for n in nodes]),
+        _not_well("data store", [s.degree for s in stores]),
     ]
     return ClusterView(
         is_configured, seen.at, seen.error, "; ".join(filter(None, parts)) or "There is nothing.",
@@ -103,9 +103,9 @@ def cluster_view(
     )  # fmt: skip
 
 
-def _ill(what: str, degrees: Sequence[str]) -> str:
-    ill = sum(degree != "ok" for degree in degrees)
-    return f"{count(len(degrees), what)}, {ill} not well" if degrees else ""
+def _not_well(what: str, degrees: Sequence[str]) -> str:
+    unwell = sum(degree != "ok" for degree in degrees)
+    return f"{count(len(degrees), what)}, {unwell} not well" if degrees else ""
 
 
 def _rank(degree: str) -> int:

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.desired.decode import Decoder, restore_routes
-from lbsync.fleet import Yardstick
+from lbsync.fleet import TargetRevision
 from lbsync.model.desired import Desired, Service
 from lbsync.model.publishing import HeartbeatRecord
 from lbsync.model.records import HoldRecord, QuarantineRecord
@@ -128,8 +128,8 @@ def _holds(census: Census, publishers: Mapping[str, Known]) -> dict[str, Hold]:
 
 
 def _lags(census: Census, snapshot: Snapshot) -> dict[str, int]:
-    yardstick = Yardstick(_NoHistory(), snapshot.revision, snapshot)
+    target = TargetRevision(_NoHistory(), snapshot.revision, snapshot)
     return {
-        host: yardstick.behind(record.revision, record.keys) if record is not None else 0
+        host: target.behind(record.revision, record.keys) if record is not None else 0
         for host, record in census.live.items()
     }

@@ -51,7 +51,7 @@ async def _confirm(request: AnyRequest, hold_id: str) -> Hold:
     hold = await _hold(request, hold_id)
     context = context_of(request)
     await asyncio.to_thread(context.operations.confirm, hold, str(visitor))
-    context.board.hurry()
+    context.board.skip_pause()
     log.get().info(
         f"a removal from {count(len(hold.services), 'service')} is confirmed",
         hold=hold.id,

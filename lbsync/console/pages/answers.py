@@ -93,7 +93,7 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
         """
         board, ends = self.context.board, time.monotonic() + LONGEST_S
         since = -1
-        while time.monotonic() < ends and self.context.is_welcome(self.visitor):
+        while time.monotonic() < ends and self.context.is_still_admitted(self.visitor):
             if main.digest != known:
                 known = main.digest
                 await tell(send, event("page", main.html, known))

@@ -165,7 +165,7 @@ class _Followed(msgspec.Struct, frozen=True, eq=False):
     async def follow(self, after: int, send: Send, gone: asyncio.Task[None]) -> None:
         """Send events as they happen, until the deployment ends, or the client disconnects or must reconnect."""
         board, ends = self.context.board, time.monotonic() + LONGEST_S
-        while time.monotonic() < ends and self.context.is_welcome(self.visitor):
+        while time.monotonic() < ends and self.context.is_still_admitted(self.visitor):
             # Before it is looked at: what comes meanwhile is news again.
             since, known = board.news_count, board.deployments()
             record = known.deployment(self.app, self.deployment) if known is not None else None

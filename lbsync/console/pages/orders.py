@@ -129,7 +129,7 @@ async def _order(request: AnyRequest, host: str, action: str, reason: str, gener
     why = await asyncio.to_thread(
         context.operations.order, deed.action, host, str(visitor), said, generation
     )
-    context.board.hurry()
+    context.board.skip_pause()
     if why:
         raise RequestProblem(
             Problem(504, f"{host} has not done it", f"{why}. The order is taken back.")

@@ -14,7 +14,7 @@ from lbsync.clients.kube import SERVICES, Client, Entry
 from lbsync.errors import LbsyncError
 from lbsync.kube_objects import Service
 from lbsync.publisher.translate.options import PUBLISH_LABEL
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _AT_LEAST_S = 300.0
 """Between two looks."""
@@ -42,7 +42,7 @@ class Unlabelled:
         self._is_closed = False
         self.found: Mapping[str, Service] = {}
         """By `<ns>/<name>`; of what a Service is, only its metadata are right."""
-        self._thread = KeptThread(self._run, "kubernetes-unlabelled")
+        self._thread = SupervisedThread(self._run, "kubernetes-unlabelled")
 
     def start(self) -> None:
         """Start the thread that looks for them. Once only."""

@@ -13,7 +13,7 @@ from lbsync.errors import LbsyncError
 from lbsync.publisher.cluster.lister import Lister
 from lbsync.publisher.service_changes import ServiceChanges
 from lbsync.publisher.store.reports import Said, news
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _MOST = 500
 _MOST_SENTENCES = 5
@@ -28,7 +28,7 @@ class EventRecorder:
             _MOST
         )
         self._failing = log.Failing("events cannot be written", "events are written again")
-        self._thread = KeptThread(self._run, "kubernetes-events")
+        self._thread = SupervisedThread(self._run, "kubernetes-events")
         self._thread.start()
 
     def tell(self, units: Iterable[ServiceChanges], lister: Lister) -> None:

@@ -143,7 +143,7 @@ def _left(me: Identity, key: str, records: Records, stored: Keys) -> tuple[Guard
     return (_unchanged(leading, held),)
 
 
-def mine(me: Identity, stored: Keys) -> dict[str, ServiceRecord | EndpointsRecord]:
+def own_records(me: Identity, stored: Keys) -> dict[str, ServiceRecord | EndpointsRecord]:
     """Return the records among `stored` that are this publisher's; unreadable ones left out."""
     found: dict[str, ServiceRecord | EndpointsRecord] = {}
     for key, held in stored.items():

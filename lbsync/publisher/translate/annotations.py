@@ -27,7 +27,7 @@ from lbsync.publisher.translate.vendors.foreign import (
     asks,
     controller_of,
     is_raw_protection,
-    lets_in_some,
+    is_restrictive,
     protects,
 )
 from lbsync.publisher.translate.vendors.policies import REWRITE_TARGET
@@ -255,7 +255,7 @@ class _Reader(msgspec.Struct, frozen=True):
         if not ranges and note is not None:
             ranges = tuple(filter(None, (part.strip() for part in note.text.split(","))))
             origin = note.name
-        if not lets_in_some(ranges):
+        if not is_restrictive(ranges):
             return
         allow = [_network(text) for text in ranges]
         before = self.values.origins.get(("allow",))

@@ -141,14 +141,14 @@ def _require_node_port(context: ServerContext) -> None:
 def _count(context: ServerContext) -> Counter[tuple[str, Family, str]]:
     """Count the members up and all, by family, per node and (node "") altogether."""
     count: Counter[tuple[str, Family, str]] = Counter()
-    homeless = False
+    is_node_unknown = False
     for members in context.members.values():
         for member in members:
-            homeless = homeless or not member.node
+            is_node_unknown = is_node_unknown or not member.node
             for place in {"", member.node}:
                 count["any", member.family, place] += 1
                 count["up", member.family, place] += member.state == "up"
-    if homeless and context.service.external_traffic_policy == "Local":
+    if is_node_unknown and context.service.external_traffic_policy == "Local":
         context.report.warn(
             "an endpoint names no node, and externalTrafficPolicy is Local",
             "set nodeName in its EndpointSlice, or externalTrafficPolicy: Cluster",

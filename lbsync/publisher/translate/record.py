@@ -24,7 +24,7 @@ from lbsync.settings.publisher import AddressMode
 _STEP = re.compile(r"[a-z_]+")
 _PLAIN = frozenset({"", "http", "ws", "kubernetes.io/ws"})
 #: Fields by which somebody has said in what servers are spoken to.
-_SPOKEN = {"backend_tls", "backend_protocol"}
+_PROTOCOL_FIELDS = {"backend_tls", "backend_protocol"}
 _TELLS_CHECK = frozenset({"type", "path", "port", "status", "method"})
 _NAME_OF: dict[Path, str] = {field.path: PREFIX + field.name for field in FIELDS.values()}
 
@@ -68,7 +68,7 @@ def _affinity(service: Service, draft: dict[str, Any], mode: AddressMode, report
 def warn_of_protocol(shape: Shape, draft: Mapping[str, Any], report: Report) -> None:
     """Report a port that does not speak what servers are spoken to in."""
     protocol = shape.port.app_protocol.lower()
-    if draft["mode"] == "http" and protocol not in _PLAIN and not draft.keys() & _SPOKEN:
+    if draft["mode"] == "http" and protocol not in _PLAIN and not draft.keys() & _PROTOCOL_FIELDS:
         report.warn(
             f"its port says appProtocol {protocol}, and servers are spoken to in plain HTTP/1.1",
             "set annotation lbsync.io/backend-tls, lbsync.io/backend-protocol: h2c or lbsync.io/mode: "

@@ -10,7 +10,7 @@ from lbsync.agent.control import Control, Request
 from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.guard.guard import Hold
 from lbsync.agent.haproxycfg.config import Parser
-from lbsync.agent.removal_hold import RemovalHold, takers
+from lbsync.agent.removal_hold import RemovalHold, receiving_servers
 from lbsync.model.records import ConfirmationRecord
 from lbsync.schema.confirming import Confirmations
 from lbsync.settings import Duration, Settings
@@ -110,7 +110,9 @@ def test_in_files_a_server_without_requests_counts_as_gone() -> None:
         lines = [f"    server s{number} 10.0.0.{number}:80 {words}" for number in range(1, 4)]
         return "\n".join(["backend a", *lines, "    server last 10.0.0.9:80", ""])
 
-    found = [takers(Parser().parse(text(words))) for words in ("", "weight 0", "disabled")]
+    found = [
+        receiving_servers(Parser().parse(text(words))) for words in ("", "weight 0", "disabled")
+    ]
     assert found == [4, 1, 1]
     default = "backend a\n    default-server disabled\n    server s 10.0.0.1:80\n"
-    assert takers(Parser().parse(default)) == 0
+    assert receiving_servers(Parser().parse(default)) == 0

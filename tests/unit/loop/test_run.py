@@ -141,10 +141,10 @@ def test_the_other_threads_are_looked_after_by_the_clock_and_not_at_each_change(
     bench = Bench([CONFIRMED], [])
 
     class Kept:
-        def look_after(self) -> None:
+        def restart_ended(self) -> None:
             looks.append(round(bench.world.now, 3))
 
-    threads.keep(kept := Kept())
+    threads.supervise(kept := Kept())
     bench.world.events = [*((10 + n / 100, bench.world.wake) for n in range(100)), (16.0, STOP)]
     bench.fast_path = lambda: True
     bench.run()

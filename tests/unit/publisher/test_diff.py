@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lbsync.clients.source import Delete, Put
 from lbsync.model.records import EndpointsRecord, ServiceRecord
-from lbsync.publisher.store.diff import Identity, Records, arrange, changes, mine
+from lbsync.publisher.store.diff import Identity, Records, arrange, changes, own_records
 from lbsync.schema.decode import encode
 from tests.fakes import FakeSource
 from tests.publishing import ME, OTHER, commit, endpoints, service_record, stored_in
@@ -212,7 +212,7 @@ def test_whatever_was_stored_ours_follows_and_others_stays(
     assert {key: after.get(key) for key in untouched} == untouched
     keys = stored_in(store).of("shop/cart")
     arranged = arrange(ME, wanted, keys)
-    assert mine(ME, keys) == arranged.records
+    assert own_records(ME, keys) == arranged.records
     assert changes(ME, arranged.records, keys, 0) == (), "a second time there is nothing to do"
 
 

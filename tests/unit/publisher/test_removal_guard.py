@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbsync.model.records import ConfirmationRecord
-from lbsync.publisher.removal_guard import Around, Limits, Loss, Records, RemovalGuard, count, kept
+from lbsync.publisher.removal_guard import (
+    GuardContext,
+    Limits,
+    Loss,
+    Records,
+    RemovalGuard,
+    count,
+    kept,
+)
 from lbsync.schema.confirming import Confirmations
 from tests.publishing import LIMITS, endpoints, service_record
 
@@ -87,9 +95,9 @@ def test_what_would_leave_nothing_anywhere_is_held_until_it_is_confirmed(
     assert brake.due(10_000.0) is None
     assert brake.hold is not None
     other = confirmed("0123456789ab")
-    assert brake.decide(losses, 5, 10_001.0, Around(confirmed=other))
+    assert brake.decide(losses, 5, 10_001.0, GuardContext(confirmed=other))
     named = confirmed(brake.hold.id)
-    assert brake.decide(losses, 5, 10_002.0, Around(confirmed=named)) == {}
+    assert brake.decide(losses, 5, 10_002.0, GuardContext(confirmed=named)) == {}
     assert set(brake.confirmed) == set(losses)
 
 
@@ -97,7 +105,7 @@ def test_a_confirmation_holds_for_what_was_held_when_it_was_given() -> None:
     brake = RemovalGuard(LIMITS)
     brake.decide({"shop/a": Loss(4, 1)}, 100, 0.0)
     assert brake.hold is not None
-    given_ = Around(confirmed=confirmed(brake.hold.id))
+    given_ = GuardContext(confirmed=confirmed(brake.hold.id))
     more = {"shop/a": Loss(4, 1), "shop/b": Loss(9, 0)}
     assert set(brake.decide(more, 100, 1.0, given_)) == {"shop/a", "shop/b"}
     fewer = {"shop/a": Loss(4, 0)}
@@ -106,7 +114,7 @@ def test_a_confirmation_holds_for_what_was_held_when_it_was_given() -> None:
 
 def test_a_removal_that_was_named_beforehand_is_not_held() -> None:
     said = Confirmations({"x": (7, ConfirmationRecord(services={"shop/a": 1}))})
-    around = Around(confirmed=said)
+    around = GuardContext(confirmed=said)
     assert RemovalGuard(LIMITS).decide({"shop/a": loss_of_a(4, 1)}, 100, 0.0, around) == {}
     assert RemovalGuard(LIMITS).decide({"shop/a": loss_of_a(4, 0)}, 100, 0.0, around)
 
@@ -120,10 +128,10 @@ def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
     brake.decide({"shop/a": Loss(4, 1, revision=5)}, 100, 0.0)
     assert brake.hold is not None
     hold_id = brake.hold.id
-    said = Around(confirmed=confirmed(hold_id, 7, named))
+    said = GuardContext(confirmed=confirmed(hold_id, 7, named))
     assert brake.decide({"shop/a": Loss(4, 1, revision=5)}, 100, 1.0, said) == {}
     # With the removal at 8 the publisher tells the agents, under the same key.
-    said = Around(confirmed=confirmed(hold_id, 8, {"shop/a": 1}))
+    said = GuardContext(confirmed=confirmed(hold_id, 8, {"shop/a": 1}))
     assert brake.decide({"shop/a": Loss(1, 1, revision=8)}, 100, 2.0, said) == {}
     assert brake.decide({"shop/a": Loss(1, 4, revision=8)}, 100, 3.0, said) == {}
     if restarted:
@@ -132,7 +140,7 @@ def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
     assert set(brake.decide(again, 100, 4.0, said)) == {"shop/a"}
     assert brake.hold is not None
     assert brake.hold.id == hold_id
-    said = Around(confirmed=confirmed(hold_id, 10, {"shop/a": 1}))
+    said = GuardContext(confirmed=confirmed(hold_id, 10, {"shop/a": 1}))
     assert brake.decide(again, 100, 5.0, said) == {}
 
 
@@ -145,7 +153,7 @@ def test_pods_that_roll_while_a_removal_is_held_do_not_use_up_its_confirmation(
     brake.decide({"shop/a": Loss(4, 1, revision=5)}, 100, 0.0)
     brake.decide({"shop/a": Loss(5, 1, revision=6)}, 100, 1.0)
     assert brake.hold is not None
-    said = Around(confirmed=confirmed(brake.hold.id, 7, named))
+    said = GuardContext(confirmed=confirmed(brake.hold.id, 7, named))
     assert brake.decide({"shop/a": Loss(6, 1, revision=8)}, 100, 2.0, said) == {}
 
 
@@ -153,7 +161,7 @@ def test_a_pod_that_is_ready_for_a_moment_does_not_use_up_a_confirmation_on_its_
     brake = RemovalGuard(LIMITS)
     brake.decide({"shop/a": loss_of_a(4, 0, revision=5)}, 4, 0.0)
     assert brake.hold is not None
-    said = Around(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
+    said = GuardContext(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
     assert brake.decide({"shop/a": loss_of_a(4, 1, revision=5)}, 4, 1.0, said) == {}
     assert brake.decide({"shop/a": loss_of_a(1, 1, revision=8)}, 1, 2.0, said) == {}
     assert brake.decide({"shop/a": loss_of_a(1, 0, revision=8)}, 1, 3.0, said) == {}
@@ -166,7 +174,7 @@ def test_a_server_that_comes_back_on_the_way_down_uses_a_confirmation_up() -> No
     brake = RemovalGuard(LIMITS)
     brake.decide({"shop/a": loss_of_a(8, 0, revision=5)}, 100, 0.0)
     assert brake.hold is not None
-    said = Around(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
+    said = GuardContext(confirmed=confirmed(brake.hold.id, 7, {"shop/a": 0}))
     assert brake.decide({"shop/a": loss_of_a(8, 2, revision=5)}, 100, 1.0, said) == {}
     assert brake.decide({"shop/a": loss_of_a(2, 2, revision=8)}, 100, 1.5, said) == {}
     assert brake.decide({"shop/a": loss_of_a(2, 1, revision=8)}, 100, 2.0, said) == {}
@@ -180,13 +188,13 @@ def test_a_hold_from_before_etcd_was_restored_can_be_confirmed() -> None:
     brake.decide({"shop/a": Loss(4, 1, revision=5000)}, 100, 0.0)
     brake.decide({"shop/a": Loss(4, 1, revision=30)}, 100, 1.0)
     assert brake.hold is not None
-    said = Around(confirmed=confirmed(brake.hold.id, 31))
+    said = GuardContext(confirmed=confirmed(brake.hold.id, 31))
     assert brake.decide({"shop/a": Loss(4, 1, revision=30)}, 100, 2.0, said) == {}
 
 
 def test_while_no_node_is_ready_nothing_goes_however_slowly() -> None:
     brake = RemovalGuard(LIMITS)
-    blind = Around(nodes_lost=True)
+    blind = GuardContext(nodes_lost=True)
     little = {"shop/a": Loss(10, 9)}
     assert "no node of the cluster is ready" in brake.decide(little, 100, 0.0, blind)["shop/a"]
     assert brake.decide(little, 100, 1000.0, blind)

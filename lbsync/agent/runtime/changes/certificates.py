@@ -167,11 +167,11 @@ def _plan_list(draft: PlanBuilder, known: Certificates, name: str) -> set[str | 
             f"{name}: {path} is new, and shares names with {other}, which would go on answering"
         )
         return set()
-    draft.do(Phase.LEAD, *(ListCertificate(name, path, line) for path, line in come.items()))
-    draft.do(Phase.UNLEAD, *(UnlistCertificate(name, path) for path in gone))
+    draft.do(Phase.ROUTE, *(ListCertificate(name, path, line) for path, line in come.items()))
+    draft.do(Phase.UNROUTE, *(UnlistCertificate(name, path) for path in gone))
     for path in behind.moved:
         draft.do(
-            Phase.UNLEAD, UnlistCertificate(name, path), ListCertificate(name, path, new[path])
+            Phase.UNROUTE, UnlistCertificate(name, path), ListCertificate(name, path, new[path])
         )
     return {*come, *gone}
 

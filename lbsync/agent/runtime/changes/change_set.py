@@ -18,7 +18,7 @@ class Phase(IntEnum):
     """New backends, each with its servers."""
     ADD = 1
     """New servers and certificates."""
-    LEAD = 2
+    ROUTE = 2
     """New entries of maps whose values name backends."""
     RAISE = 3
     """New addresses, higher weights, servers out of maintenance; new values of map entries."""
@@ -31,7 +31,7 @@ class Phase(IntEnum):
     WITHDRAW = 7
     """Removed entries of the other maps; before them, checks that read these end. Checks of a backend
     that is back begin, as what they read is there."""
-    UNLEAD = 8
+    UNROUTE = 8
     """Removed entries of maps whose values name backends; removed certificates."""
     RETIRE = 9
     """Removed servers and backends: from here on they get no new sessions."""

@@ -165,7 +165,7 @@ def plan_whole(draft: PlanBuilder, change: Change, old: Entries, new: Entries) -
 
 
 def _first_and_last(leads: bool) -> tuple[Phase, Phase]:
-    return (Phase.LEAD, Phase.UNLEAD) if leads else (Phase.OFFER, Phase.WITHDRAW)
+    return (Phase.ROUTE, Phase.UNROUTE) if leads else (Phase.OFFER, Phase.WITHDRAW)
 
 
 def plan_changes(

@@ -125,10 +125,10 @@ def protects(name: str, text: str) -> bool:
         return True
     if not _PROTECTING.search(words):
         return is_raw_protection(name, text)
-    return bool(_KEEPS_OUT.search(words)) or lets_in_some(re.split(r"[\s,]+", value))
+    return bool(_KEEPS_OUT.search(words)) or is_restrictive(re.split(r"[\s,]+", value))
 
 
-def lets_in_some(networks: Iterable[str]) -> bool:
+def is_restrictive(networks: Iterable[str]) -> bool:
     """Tell whether a list of those who are let in keeps anybody out."""
     found = {network.strip() for network in networks} - {""}
     return bool(found) and not found & _EVERYBODY

@@ -85,7 +85,7 @@ def test_a_file_that_was_removed_or_exchanged_is_written_anew_from_memory(tmp_pa
     store.replace(entries, {"shop/raw": b"1"})
     path.unlink()
     assert store.is_gone
-    store.write_anew()
+    store.rewrite()
     assert not store.is_gone
     assert (stored(AcceptedStore(path)), AcceptedStore(path).raw) == (
         stored(store),
@@ -96,5 +96,5 @@ def test_a_file_that_was_removed_or_exchanged_is_written_anew_from_memory(tmp_pa
         entries_of({"services/old/old": a_shop()["services/shop/web"]}), {}
     )
     other.replace(path)
-    store.write_anew()
+    store.rewrite()
     assert stored(AcceptedStore(path)) == stored(store)

@@ -4,7 +4,7 @@ import pytest
 
 from lbsync.agent.desired.assemble import Assembler, settings_of
 from lbsync.agent.desired.decode import Entries
-from lbsync.agent.desired.keeping import Keeper
+from lbsync.agent.desired.keeping import EntryMerger
 from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.schema.keys import ServiceId
 from tests.builders import a_shop, entries_of, servers
@@ -23,7 +23,7 @@ def check(
 
 def kept(wanted: Entries, accepted: Entries, hold: Hold) -> Entries:
     """What goes on while the removal is held."""
-    return Keeper().keep(wanted, accepted, {ServiceId.parse(name) for name in hold.losses})
+    return EntryMerger().merge(wanted, accepted, {ServiceId.parse(name) for name in hold.losses})
 
 
 def test_an_emptied_prefix_is_held() -> None:
@@ -151,7 +151,7 @@ def test_settings_for_all_that_cut_most_services_off_are_held(
     assert (hold is not None) == is_held
     if hold is not None:
         assert str(hold).startswith("by settings/global 4 of 5 servers would go at once")
-        stays = Keeper().keep(wanted, accepted, set(), settings=True)
+        stays = EntryMerger().merge(wanted, accepted, set(), settings=True)
         assert stays.keys() == accepted.keys()
         assert guard.cut_off(None, desired, settings_of(wanted), ends_tls=ends_tls) is None
         removal = check(accepted, {}, 50)

@@ -12,7 +12,7 @@ from lbsync.agent import boot
 from lbsync.agent.desired.accepted import AcceptedStore
 from lbsync.agent.desired.assemble import Assembler
 from lbsync.agent.desired.decode import Entries
-from lbsync.agent.desired.keeping import Keeper
+from lbsync.agent.desired.keeping import EntryMerger
 from lbsync.agent.guard.guard import Baseline, Guard, Hold
 from lbsync.agent.guard.reach import Place, reach
 from lbsync.agent.guard.row import SavedReach
@@ -29,7 +29,11 @@ class Scene:
     """A host: what runs, and an agent's guard that is asked before anything changes."""
 
     def __init__(self, values: Values, percent: int = 50) -> None:
-        self.guard, self.assembler, self.keeper = Guard(percent, _WINDOW_S), Assembler(), Keeper()
+        self.guard, self.assembler, self.merger = (
+            Guard(percent, _WINDOW_S),
+            Assembler(),
+            EntryMerger(),
+        )
         self.beside = Assembler()
         self.confirmed: set[str] = set()
         self.running = entries_of(values)
@@ -45,7 +49,7 @@ class Scene:
         )
         self.guard.baseline = Baseline(hold.total, frozenset(hold.losses)) if hold else None
         held = {ServiceId.parse(name) for name in hold.losses} if hold else set()
-        self.running = self.keeper.keep(wanted, self.running, held)
+        self.running = self.merger.merge(wanted, self.running, held)
         self._serve(self.running, now)
         return hold
 

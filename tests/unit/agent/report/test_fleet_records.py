@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from lbsync.agent.report.fleet_records import (
     GuardedWrite,
     Refusal,
-    chores,
-    frees,
+    answers_waiter,
     is_pressing,
     news,
+    pending_writes,
     record_of,
     refusals,
 )
@@ -93,18 +93,18 @@ def test_a_revision_that_others_moved_is_no_news() -> None:
 def test_a_record_is_awaited_if_it_lets_somebody_stop_waiting() -> None:
     old, new = record_of(a_status(revision=40)), record_of(a_status(revision=43))
     failing = record_of(a_status(revision=43, state="failing"))
-    assert frees(old, new, [43])
-    assert frees(old, new, [1, 42])
-    assert not frees(old, new, [])
-    assert not frees(old, new, [40]), "the old one says so already"
-    assert not frees(old, new, [44]), "it does not serve that yet"
+    assert answers_waiter(old, new, [43])
+    assert answers_waiter(old, new, [1, 42])
+    assert not answers_waiter(old, new, [])
+    assert not answers_waiter(old, new, [40]), "the old one says so already"
+    assert not answers_waiter(old, new, [44]), "it does not serve that yet"
     heard = msgspec.structs.replace(new, up_to=44)
-    assert frees(old, heard, [44]), "only others wrote since"
-    assert frees(new, heard, [44]), "what it said before did not tell so"
-    assert not frees(heard, heard, [44])
-    assert not frees(old, failing, [43])
-    assert frees(failing, new, [43])
-    assert not frees(new, failing, [43])
+    assert answers_waiter(old, heard, [44]), "only others wrote since"
+    assert answers_waiter(new, heard, [44]), "what it said before did not tell so"
+    assert not answers_waiter(heard, heard, [44])
+    assert not answers_waiter(old, failing, [43])
+    assert answers_waiter(failing, new, [43])
+    assert not answers_waiter(new, failing, [43])
 
 
 def test_what_somebody_has_to_act_on_or_waits_for_is_pressing() -> None:
@@ -130,38 +130,38 @@ def test_the_reasons_for_one_service_are_one_and_name_the_other_keys() -> None:
 
 
 def test_who_finds_no_word_writes_one() -> None:
-    chore = one(chores({"shop/a": WHY}, {}, "lb-1", 8))
-    assert [(g.key, g.mod_revision) for g in chore.guards] == [("quarantine/shop/a", 0)]
-    assert isinstance(chore.op, Put)
-    assert json.loads(chore.op.value) == {
+    write = one(pending_writes({"shop/a": WHY}, {}, "lb-1", 8))
+    assert [(g.key, g.mod_revision) for g in write.guards] == [("quarantine/shop/a", 0)]
+    assert isinstance(write.op, Put)
+    assert json.loads(write.op.value) == {
         "reason": WHY.reason, "revision": 8, "host": "lb-1", "since": "1970-01-01T00:00:05.000Z",
     }  # fmt: skip
 
 
 def test_the_own_word_is_left_corrected_or_taken_back() -> None:
     mine = stored(quarantine__shop__a=told("lb-1"))
-    assert list(chores({"shop/a": WHY}, mine, "lb-1", 8)) == []
-    changed = one(chores({"shop/a": Refusal("other", 4, 5.0)}, mine, "lb-1", 8))
+    assert list(pending_writes({"shop/a": WHY}, mine, "lb-1", 8)) == []
+    changed = one(pending_writes({"shop/a": Refusal("other", 4, 5.0)}, mine, "lb-1", 8))
     assert isinstance(changed.op, Put)
     record = json.loads(changed.op.value)
     assert (record["reason"], record["line"], record["since"]) == ("other", 4, "long ago")
-    cured = one(chores({}, mine, "lb-1", 8))
+    cured = one(pending_writes({}, mine, "lb-1", 8))
     assert not isinstance(cured.op, Put)
     assert [guard.mod_revision for guard in cured.guards] == [9]
 
 
 def test_the_word_of_a_live_host_is_let_alone() -> None:
     live = stored(quarantine__shop__a=told("lb-2"), agents__lb_2={})
-    assert list(chores({"shop/a": WHY}, live, "lb-1", 8)) == []
-    assert list(chores({}, live, "lb-1", 8)) == []
+    assert list(pending_writes({"shop/a": WHY}, live, "lb-1", 8)) == []
+    assert list(pending_writes({}, live, "lb-1", 8)) == []
 
 
 def test_the_word_of_a_dead_host_is_taken_over_or_back_while_it_stays_dead() -> None:
     dead = stored(quarantine__shop__a=told("lb-2"))
     for refused in ({"shop/a": WHY}, {}):
-        chore = one(chores(refused, dead, "lb-1", 8))
-        assert isinstance(chore.op, Put) == bool(refused)
-        assert [(g.key, g.mod_revision, g.create_revision) for g in chore.guards] == [
+        write = one(pending_writes(refused, dead, "lb-1", 8))
+        assert isinstance(write.op, Put) == bool(refused)
+        assert [(g.key, g.mod_revision, g.create_revision) for g in write.guards] == [
             ("quarantine/shop/a", 9, None),
             ("agents/lb-2", None, 0),
         ]
@@ -169,12 +169,12 @@ def test_the_word_of_a_dead_host_is_taken_over_or_back_while_it_stays_dead() -> 
 
 def test_a_word_that_cannot_be_read_is_overwritten_only_by_who_has_one() -> None:
     odd = {"quarantine/shop/a": Item("quarantine/shop/a", b"\xff{", 1, 9)}
-    assert list(chores({}, odd, "lb-1", 8)) == []
-    assert isinstance(one(chores({"shop/a": WHY}, odd, "lb-1", 8)).op, Put)
+    assert list(pending_writes({}, odd, "lb-1", 8)) == []
+    assert isinstance(one(pending_writes({"shop/a": WHY}, odd, "lb-1", 8)).op, Put)
 
 
 class Fleet:
-    """Hosts that do their chores on one store."""
+    """Hosts that do their pending_writes on one store."""
 
     def __init__(self) -> None:
         self.source = FakeSource()
@@ -195,8 +195,10 @@ class Fleet:
         if host not in self.live:
             self.source.put(f"agents/{host}", b"{}")
             self.live.add(host)
-        for chore in list(chores(self.refused[host], self.source.snapshot().items, host, 1)):
-            self.source.commit(chore.guards, [chore.op])
+        for write in list(
+            pending_writes(self.refused[host], self.source.snapshot().items, host, 1)
+        ):
+            self.source.commit(write.guards, [write.op])
 
     def all_work(self) -> int:
         for host in sorted(self.live):

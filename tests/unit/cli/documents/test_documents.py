@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lbsync.cli import main
 from lbsync.cli.documents.export import text_of
 from lbsync.cli.documents.stepwise import write_all
-from lbsync.clients.files import handed
+from lbsync.clients.files import input_documents
 from lbsync.clients.source import Delete, Guard, Put
 from lbsync.errors import Conflict, Exit, Unavailable
 from lbsync.log.stream import harmless
@@ -232,7 +232,7 @@ def test_whatever_is_stored_is_exported_to_no_change(
     file = tmp_path / "export"
     file.write_text(shown)
 
-    found = handed.read(str(file))
+    found = input_documents.read(str(file))
 
     assert not found.problems
     assert found.values.keys() == stored.keys() - exported.left_out.keys()

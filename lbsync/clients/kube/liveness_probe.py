@@ -22,10 +22,10 @@ from lbsync.clients.kube.errors import ApiUnavailable
 from lbsync.clients.kube.reflector import Reflector
 from lbsync.clients.kube.timing import Timing
 from lbsync.errors import LbsyncError
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 
-class Life:
+class LivenessProbe:
     """Looks after the streams of one cluster, in a thread of its own."""
 
     def __init__(
@@ -40,9 +40,9 @@ class Life:
         self._availability = availability
         self._timing = timing
         patience = msgspec.structs.replace(timing, read=timing.probe, page=timing.probe)
-        self._client = Client(config, patience, availability.pulse)
+        self._client = Client(config, patience, availability.last_contact)
         self._stop = threading.Event()
-        self._thread = KeptThread(self._run, "kubernetes-life")
+        self._thread = SupervisedThread(self._run, "kubernetes-life")
 
     def start(self) -> None:
         """Start the thread. Once only."""
@@ -58,11 +58,14 @@ class Life:
         while not self._stop.wait(self._timing.look):
             watched = [found for found in self._reflectors if found.health().ok]
             for reflector in watched:
-                if reflector.pulse.silence >= self._timing.bookmarks and reflector.has_bookmarks:
+                if (
+                    reflector.last_contact.silence >= self._timing.bookmarks
+                    and reflector.has_bookmarks
+                ):
                     reflector.drop(
                         f"nothing came for {self._timing.bookmarks:g} s, not even a bookmark"
                     )
-            if watched and self._availability.pulse.silence >= self._timing.quiet:
+            if watched and self._availability.last_contact.silence >= self._timing.quiet:
                 self._ask(watched)
 
     def _ask(self, watched: Sequence[Reflector[Any]]) -> None:

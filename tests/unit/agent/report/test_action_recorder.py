@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lbsync.agent.control import Control, Request
-from lbsync.agent.report.deeds import Deeds
+from lbsync.agent.report.action_recorder import ActionRecorder
 from lbsync.model.orders import HistoryRecord
 from lbsync.schema.orders import history
 from tests.fakes import FakeSource
@@ -15,9 +15,9 @@ def kept(source: FakeSource) -> list[HistoryRecord]:
     return history(source.below("history/"))
 
 
-def started(source: FakeSource, directory: Path) -> tuple[Control, Deeds]:
-    control, deeds = Control(directory), Deeds(source, "lb-1")
-    control.on_deed = deeds.note
+def started(source: FakeSource, directory: Path) -> tuple[Control, ActionRecorder]:
+    control, deeds = Control(directory), ActionRecorder(source, "lb-1")
+    control.on_action = deeds.note
     return control, deeds
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from lbsync.backoff import Backoff
-from lbsync.threads import KeptThread
+from lbsync.threads import SupervisedThread
 
 _LOOK_S = 0.5
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
@@ -23,7 +23,7 @@ _BACK_WITHIN_S = 1.0
 """A master that reloads listens again within milliseconds; one that takes longer has ended."""
 
 
-class Vigil:
+class MasterWatch:
     """Wakes somebody when the master goes, and again when there is one."""
 
     def __init__(self, wake: Callable[[], None], is_own: Callable[[], bool]) -> None:
@@ -34,7 +34,7 @@ class Vigil:
         self._expected_until = 0.0
         self._path = ""
         self._ended = threading.Event()
-        self._thread = KeptThread(self._watch, "haproxy")
+        self._thread = SupervisedThread(self._watch, "haproxy")
 
     def follow(self, path: str) -> None:
         """Hold a connection to this master socket from now on; empty: there is none to hold."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from lbsync.agent.control import Deed
+from lbsync.agent.control import OperatorAction
 from lbsync.clients.source import Put, Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.fleet import history
@@ -12,23 +12,23 @@ from lbsync.schema.orders import HISTORY
 from lbsync.schema.reading import one_line
 
 _MOST = 100
-"""Deeds that wait for an etcd that is away."""
+"""Actions that wait for an etcd that is away."""
 _MOST_DETAIL = 300
 
 
-class Deeds:
+class ActionRecorder:
     """Noted by the thread of the passes, written by that of the reports."""
 
     def __init__(self, source: Source, host: str) -> None:
         """Nothing is written yet."""
         self._source = source
         self._host = host
-        self._waiting: deque[Deed] = deque(maxlen=_MOST)
+        self._waiting: deque[OperatorAction] = deque(maxlen=_MOST)
 
-    def note(self, deed: Deed) -> None:
-        """Take note; see `Control.on_deed`."""
-        if not deed.request.ordered:
-            self._waiting.append(deed)
+    def note(self, action: OperatorAction) -> None:
+        """Take note; see `Control.on_action`."""
+        if not action.request.ordered:
+            self._waiting.append(action)
 
     def write(self) -> None:
         """Write what was noted. What etcd does not let this host write is dropped, the rest waits."""
@@ -42,17 +42,17 @@ class Deeds:
                 pass  # etcd refuses this one, as it will the next time
             self._waiting.popleft()
 
-    def _write(self, deed: Deed) -> None:
-        request = deed.request
+    def _write(self, action: OperatorAction) -> None:
+        request = action.request
         by = f"{request.by or 'somebody'} on {self._host}"
         detail = (
             one_line(request.value, _MOST_DETAIL)
-            if deed.action in ("drain", "rollback", "confirm")
+            if action.command in ("drain", "rollback", "confirm")
             else ""
         )
-        record = HistoryRecord(request.since, by, deed.action, self._host, detail, self._host)
+        record = HistoryRecord(request.since, by, action.command, self._host, detail, self._host)
         # The same name each time: an agent that was restarted tells again what stands.
-        key = f"{HISTORY}{request.since}-{self._host}-{deed.action.replace(' ', '')}"
+        key = f"{HISTORY}{request.since}-{self._host}-{action.command.replace(' ', '')}"
         if self._source.get(key) is None:
             old = history.too_many(self._source)
             self._source.commit([], [Put(key, encode(record)), *old])

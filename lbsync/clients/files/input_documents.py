@@ -26,7 +26,7 @@ _STDIN = "standard input"
 _SHAPE = "a document holds keys and their values, like `services/shop/cart: {mode: http}`"
 
 
-class Handed(msgspec.Struct):
+class InputDocuments(msgspec.Struct):
     """What was read."""
 
     values: dict[str, bytes] = msgspec.field(default_factory=dict)
@@ -48,10 +48,10 @@ class Handed(msgspec.Struct):
         self.values[key], self.places[key] = value, place
 
 
-def read(name: str) -> Handed:
+def read(name: str) -> InputDocuments:
     """Read a directory, a file, or standard input (`-`). Raises `Rejected` if there is nothing to read,
     `Unavailable` for a directory that cannot be looked through."""
-    found = Handed()
+    found = InputDocuments()
     path = Path(name)
     if name == "-":
         _take_document(found, _STDIN, standard_input())
@@ -63,7 +63,7 @@ def read(name: str) -> Handed:
     return found
 
 
-def _take_file(found: Handed, key: str, file: str) -> None:
+def _take_file(found: InputDocuments, key: str, file: str) -> None:
     try:
         data = bytes_of(file)
         parsed = _parsed(data, file)
@@ -80,14 +80,14 @@ def _take_file(found: Handed, key: str, file: str) -> None:
         found.problems.append(f"{file}: {_why_no_key(key, parsed)}")
 
 
-def _take_document(found: Handed, place: str, data: bytes) -> None:
+def _take_document(found: InputDocuments, place: str, data: bytes) -> None:
     try:
         _take_documents(found, place, _parsed(data, place))
     except ValueError as error:
         found.problems.append(f"{place}: {error}")
 
 
-def _take_documents(found: Handed, place: str, parsed: list[Any]) -> None:
+def _take_documents(found: InputDocuments, place: str, parsed: list[Any]) -> None:
     """Take in the documents of one file, of which YAML may have several."""
     for each in parsed:
         if each is None:
@@ -102,7 +102,7 @@ def _take_documents(found: Handed, place: str, parsed: list[Any]) -> None:
             found.problems.append(f"{place}: {error}")
 
 
-def _take_value(found: Handed, key: str, parsed: list[Any], place: str) -> None:
+def _take_value(found: InputDocuments, key: str, parsed: list[Any], place: str) -> None:
     if len(parsed) != 1:
         found.problems.append(f"{place}: {key} has {len(parsed)} values; keep one of them")
         return

@@ -17,7 +17,7 @@ from lbsync.errors import Rejected
 from lbsync.settings import Settings
 
 
-class Desk(msgspec.Struct, frozen=True, eq=False):
+class DeployContext(msgspec.Struct, frozen=True, eq=False):
     """The store, and what it takes to carry out a deployment here."""
 
     ledger: Ledger
@@ -31,7 +31,7 @@ class Desk(msgspec.Struct, frozen=True, eq=False):
 
 
 @contextlib.contextmanager
-def desk_opened(settings: Settings) -> Iterator[Desk]:
+def deploy_context(settings: Settings) -> Iterator[DeployContext]:
     """Open the store of deployments for one command. Raises `Rejected` for a source without a fleet."""
     with (
         source_opened(settings, deployments=True) as store,
@@ -42,4 +42,4 @@ def desk_opened(settings: Settings) -> Iterator[Desk]:
         log.setup("error", settings.log.format)  # the watch logs more than anybody asked for
         ledger = Ledger(store, settings.prefix, f"{whoami()}, process {os.getpid()}")
         tools = Tools(ledger, answers, providers(settings), settings.deployer.lease_ttl.seconds)
-        yield Desk(ledger, tools, threading.Event())
+        yield DeployContext(ledger, tools, threading.Event())

@@ -3,13 +3,13 @@
 import time
 
 
-class Pulse:
+class LastContact:
     """The last sign of life of whoever is spoken to."""
 
     def __init__(self) -> None:
         self._at = float("-inf")
 
-    def beat(self) -> None:
+    def note(self) -> None:
         """Something came just now."""
         self._at = time.monotonic()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.wait import wait_until
-from lbsync.clients.haproxy.vigil import Vigil
+from lbsync.clients.haproxy.master_watch import MasterWatch
 
 
 class Master:
@@ -52,7 +52,7 @@ class Watched:
         self.wakes = 0
         self.own = False
         self.asked = 0
-        self.vigil = Vigil(self.wake, self.is_own)
+        self.vigil = MasterWatch(self.wake, self.is_own)
         self.vigil.follow(str(path))
         self.wait_until_held()
 
