@@ -8,11 +8,11 @@ known here counts as an expression in every word: too much is then reloaded, nev
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from lbsync.agent.haproxycfg.server_options import options
+from lbsync.agent.haproxycfg.server_options import Option, options
 
 _TEXT, _FORMAT, _EXPRESSION = "t", "f", "e"
 
@@ -170,6 +170,17 @@ def evaluated(keyword: str, rest: Sequence[str]) -> Value | None:
     """Return what a line of a proxy's section lets HAProxy evaluate; None if that is nothing."""
     reader = _Reader()
     _read(reader, keyword, rest)
+    return _found(reader)
+
+
+def of_server(cut: Iterable[Option]) -> Value | None:
+    """Return what the options of a server let HAProxy evaluate; None if that is nothing."""
+    reader = _Reader()
+    _read_options(reader, cut)
+    return _found(reader)
+
+
+def _found(reader: _Reader) -> Value | None:
     maps = reader.maps
     for expression in reader.expressions:
         maps += loaded(expression)
@@ -206,7 +217,7 @@ def _read(reader: _Reader, keyword: str, rest: Sequence[str]) -> None:  # noqa: 
     elif keyword in ("http-check", "tcp-check"):
         _read_check(reader, rest)
     elif keyword in _NAMED_WORDS:
-        _read_server(reader, rest[_NAMED_WORDS[keyword] :])
+        _read_options(reader, options(rest[_NAMED_WORDS[keyword] :]))
     else:
         reader.anything(rest)
 
@@ -223,8 +234,8 @@ def _read_check(reader: _Reader, rest: Sequence[str]) -> None:
         reader.anything(rest)
 
 
-def _read_server(reader: _Reader, words: Sequence[str]) -> None:
-    for option in options(words):
+def _read_options(reader: _Reader, cut: Iterable[Option]) -> None:
+    for option in cut:
         if option[0] in ("sni", "pool-conn-name"):
             reader.expressions += option[1:]
         elif option[0].startswith("set-proxy-v2-tlv-fmt("):

@@ -6,13 +6,14 @@ Sources of the rules: configuration manual, sections 4 (proxies), 5.1 (bind), 5.
 
 import itertools
 import re
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
-from lbsync.agent.haproxycfg.expressions import evaluated
+from lbsync.agent.haproxycfg import expressions
+from lbsync.agent.haproxycfg.expressions import Value
 from lbsync.agent.haproxycfg.lexer import UNKNOWN, words
+from lbsync.agent.haproxycfg.server_facts import Facts, facts, is_disabled, weight_of
 from lbsync.agent.haproxycfg.server_options import options
 from lbsync.agent.section_kinds import KINDS
 
@@ -119,8 +120,16 @@ class _Draft:
         self.globals: dict[str, str] = {}
         self.conditional = False
 
+    def evaluates(self, found: Value | None) -> None:
+        """Note what a line lets HAProxy evaluate."""
+        if found is not None:
+            self.maps.update(pair for pair in found.maps if UNKNOWN not in pair[0])
+            self.lists.update(file for file in found.lists if UNKNOWN not in file)
+            self.keys_of_maps |= found.keys_of_maps
+
     def finish(self) -> Section:
         """Return what was read."""
+        defaults = tuple(options(self.default_server))
         return Section(
             kind=self.kind,
             name=self.name,
@@ -128,8 +137,8 @@ class _Draft:
             inherits=self.inherits,
             binds=tuple(self.binds),
             servers=tuple(self.servers),
-            weight=_weight(self.default_server),
-            disabled_servers=_disabled(self.default_server),
+            weight=weight_of(defaults),
+            disabled_servers=is_disabled(defaults),
             disabled=self.disabled,
             maps=tuple(sorted(self.maps)),
             lists=tuple(sorted(self.lists)),
@@ -149,6 +158,7 @@ _PROXIES = {"defaults", "frontend", "backend", "listen"}
 _BIND_APART = {"thread", "process", "interface", "namespace"}
 _MOST_PORTS = 1000
 _MOST_SERVERS = 10_000
+_FAMILY = re.compile(r"(?:ipv4|ipv6|tcp4|tcp6|tcp)@")
 
 
 def read_sections(piece: str) -> Iterator[tuple[int, Section]]:
@@ -185,8 +195,12 @@ def _read(draft: _Draft, line: list[str], number: int) -> None:
 
 def _read_proxy(draft: _Draft, keyword: str, rest: list[str], number: int) -> None:
     if keyword == "server":
-        draft.servers += _servers(rest, number, draft.default_server)
-    elif keyword == "bind" and rest:
+        if rest[1:]:
+            found = facts(tuple(draft.default_server), tuple(rest[2:]))
+            draft.servers.append(_server(rest, number, found))
+            draft.evaluates(found.evaluated)
+        return
+    if keyword == "bind" and rest:
         draft.binds += _binds(rest, number)
     elif keyword == "default-server":
         draft.default_server += rest
@@ -199,28 +213,12 @@ def _read_proxy(draft: _Draft, keyword: str, rest: list[str], number: int) -> No
             draft.backends.add(rest[0])
     elif keyword == "errorfile" and len(rest) > 1:
         draft.errorfiles.add(rest[1])
-    if (found := evaluated(keyword, rest)) is not None:
-        draft.maps.update(pair for pair in found.maps if UNKNOWN not in pair[0])
-        draft.lists.update(file for file in found.lists if UNKNOWN not in file)
-        draft.keys_of_maps |= found.keys_of_maps
+    draft.evaluates(expressions.evaluated(keyword, rest))
 
 
-def _servers(line: list[str], number: int, defaults: list[str]) -> list[Server]:
-    if len(line) < 2:
-        return []
+def _server(line: list[str], number: int, found: Facts) -> Server:
     address, port = _server_address(line[1])
-    every = [*defaults, *line[2:]]
-    return [
-        Server(
-            line[0],
-            address,
-            port,
-            number,
-            _weight(every),
-            _disabled(every),
-            tuple(map(sys.intern, line[2:])),
-        )
-    ]
+    return Server(line[0], address, port, number, found.weight, found.disabled, found.words)
 
 
 def _template(line: list[str], number: int, defaults: list[str]) -> list[Server]:
@@ -228,32 +226,21 @@ def _template(line: list[str], number: int, defaults: list[str]) -> list[Server]
     if len(line) < 3 or not (span := re.fullmatch(r"(?:(\d+)-)?(\d+)", line[1])):
         return []
     first, last = int(span[1] or 1), min(int(span[2]), _MOST_SERVERS)
-    made = _servers([line[0], *line[2:]], number, defaults)
+    made = _server([line[0], *line[2:]], number, facts(tuple(defaults), tuple(line[3:])))
     return [
-        msgspec.structs.replace(server, name=f"{line[0]}{index}")
-        for server in made
-        for index in range(first, last + 1)
+        msgspec.structs.replace(made, name=f"{line[0]}{index}") for index in range(first, last + 1)
     ]
 
 
 def _server_address(word: str) -> tuple[str, int]:
-    bare = re.sub(r"^(?:ipv4|ipv6|tcp4|tcp6|tcp)@", "", word)
+    family = _FAMILY.match(word)
+    bare = word[family.end() :] if family else word
     if "@" in bare or bare.startswith("/") or UNKNOWN in bare:
         return "", 0
     host, colon, port = bare.rpartition(":")
     if not colon:
         host, port = bare, ""
     return host.removeprefix("[").removesuffix("]"), int(port) if port.isdecimal() else 0
-
-
-def _weight(words: Iterable[str]) -> int | None:
-    stated = [option[1] for option in options(words) if option[0] == "weight" and option[1:]]
-    return int(stated[-1]) if stated and stated[-1].isdecimal() else None
-
-
-def _disabled(words: Iterable[str]) -> bool | None:
-    stated = [option[0] for option in options(words) if option[0] in ("disabled", "enabled")]
-    return stated[-1] == "disabled" if stated else None
 
 
 def _binds(line: list[str], number: int) -> Iterator[Bind]:

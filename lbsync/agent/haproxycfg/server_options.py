@@ -41,9 +41,12 @@ Option = tuple[str, ...]
 """A keyword with its value, if it takes one; `source` with what it takes behind its address, too."""
 
 
+_TAKE_VALUE = VALUED | ONLY_FOR_NAMES
+
+
 def takes_value(keyword: str) -> bool:
     """Tell whether the word behind a keyword is its value."""
-    return keyword in VALUED or keyword in ONLY_FOR_NAMES or keyword.startswith(_TLV)
+    return keyword in _TAKE_VALUE or keyword.startswith(_TLV)
 
 
 def is_known(keyword: str) -> bool:
@@ -53,19 +56,12 @@ def is_known(keyword: str) -> bool:
 
 def options(words: Iterable[str]) -> Iterator[Option]:
     """Cut the words of a `server` line into options; an unknown keyword stands alone."""
-    option: list[str] = []
-    missing = 0
-    for word in words:
-        if missing:
-            option.append(word)
-            missing -= 1
-            continue
-        if option[:1] == ["source"] and word in _OF_SOURCE:
-            option.append(word)
-            missing = 1
-            continue
-        if option:
-            yield tuple(option)
-        option, missing = [word], int(takes_value(word))
-    if option:
-        yield tuple(option)
+    every = tuple(words)
+    at = 0
+    while at < len(every):
+        end = at + 2 if takes_value(every[at]) else at + 1
+        if every[at] == "source":
+            while end < len(every) and every[end] in _OF_SOURCE:
+                end += 2
+        yield every[at:end]
+        at = end

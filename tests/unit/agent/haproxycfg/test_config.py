@@ -116,6 +116,13 @@ def test_servers_carry_what_default_server_gives_them() -> None:
     ]
 
 
+def test_the_same_words_mean_something_else_after_another_default_server() -> None:
+    line = "server s 10.0.0.1:80 check"
+    text = f"backend one\n{line}\nbackend two\ndefault-server weight 9 disabled\n{line}\n"
+    told = [(s.weight, s.disabled) for name in ("one", "two") for s in section(text, name).servers]
+    assert told == [(None, None), (9, True)]
+
+
 def test_what_a_section_refers_to_is_known() -> None:
     frontend = section(TEXT, "fe_http")
     assert frontend.inherits == "plain"
