@@ -9,10 +9,10 @@ import msgspec
 from lbsync.errors import BadKey
 from lbsync.kube_objects import Service
 from lbsync.model.records import ServiceRecord
-from lbsync.publisher.translate.annotations import AnnotationValues
 from lbsync.publisher.translate.fields import FIELDS, Path
 from lbsync.publisher.translate.modes import local_check
 from lbsync.publisher.translate.options import PREFIX
+from lbsync.publisher.translate.reader import AnnotationValues
 from lbsync.publisher.translate.report import Refused, Report
 from lbsync.publisher.translate.shapes import Shape, require_hosts
 from lbsync.publisher.translate.vendors.aliases import PLACE

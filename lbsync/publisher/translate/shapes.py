@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from lbsync.kube_objects import Ingress, Service
-from lbsync.publisher.translate.annotations import AnnotationValues
+from lbsync.publisher.translate.annotations import set_aside
 from lbsync.publisher.translate.ingress import Rule, label_of, rules_for
 from lbsync.publisher.translate.options import EVERY_HOST, HOSTS
 from lbsync.publisher.translate.ports import PortChoice, choose_port
+from lbsync.publisher.translate.reader import AnnotationValues
 from lbsync.publisher.translate.report import Refused, Report
 from lbsync.values.names import Host, PathPrefix, is_name
 
@@ -41,7 +42,7 @@ def shapes(
     """
     ingresses = list(ingresses)
     rules = [rule for ingress in ingresses for rule in rules_for(service, ingress, report)]
-    if why := _set_aside(values):
+    if why := set_aside(values):
         for ingress in ingresses:
             report.warn(f"its rules for Service {service.namespace}/{service.name} are not used: {why}",
                         "say it in one place", label_of(ingress))  # fmt: skip
@@ -79,16 +80,6 @@ def require_hosts(draft: Mapping[str, Any]) -> None:
 
 def _asked(values: AnnotationValues) -> str:
     return "annotation lbsync.io/port" if values.placement.port else "the Service"
-
-
-def _set_aside(values: AnnotationValues) -> str:
-    """Return why Ingress rules do not count, or nothing where they do."""
-    if values.draft.get("mode") == "tcp":
-        return "a tcp service has no hosts and paths"
-    for field in ("hosts", "paths"):
-        if origin := values.origins.get((field,)):
-            return f"annotation {origin} says it"
-    return ""
 
 
 def _with_ports(

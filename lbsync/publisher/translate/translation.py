@@ -6,7 +6,7 @@ import msgspec
 
 from lbsync.kube_objects import EndpointSlice, Ingress, Service
 from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
-from lbsync.publisher.translate.annotations import AnnotationValues, read_annotations
+from lbsync.publisher.translate.annotations import read_annotations
 from lbsync.publisher.translate.families import Family, choose_families
 from lbsync.publisher.translate.ingress import leading_to
 from lbsync.publisher.translate.modes import MODES, ServerContext
@@ -15,6 +15,7 @@ from lbsync.publisher.translate.nodes import NodePool
 from lbsync.publisher.translate.options import PUBLISH_LABEL, Options
 from lbsync.publisher.translate.placement import Placement
 from lbsync.publisher.translate.ports import PortChoice
+from lbsync.publisher.translate.reader import AnnotationValues
 from lbsync.publisher.translate.record import complete, service_record, warn_of_protocol
 from lbsync.publisher.translate.report import Notice, Refusal, Refused, Report, one_line, shown
 from lbsync.publisher.translate.shapes import Shape, shapes

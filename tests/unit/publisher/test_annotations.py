@@ -157,7 +157,7 @@ def test_a_value_that_cannot_be_meant_refuses_the_service_and_names_the_annotati
         (own(publish="true"), "lbsync.io/publish is a label, not an annotation"),
         ({"haproxy.org/chek": "x"}, "annotation 'haproxy.org/chek' is not known"),
         ({"haproxy.org/load-balance": "hdr(Host)"}, "balancing by 'hdr(Host)' is not offered"),
-        ({"haproxy.org/route-acl": "x"}, "write the weights into the key routes/"),
+        ({"haproxy.org/route-acl": "rand(100) lt 25"}, "write the weights into the key routes/"),
         ({"haproxy-ingress.github.io/affinity": "ip"}, "cookie is the one affinity there is"),
         (
             {"haproxy-ingress.github.io/session-cookie-name": "S"},

@@ -48,7 +48,6 @@ PROTECTING = {
     "traefik.ingress.kubernetes.io/router.tls.options": "shop-mtls@kubernetescrd",
     "traefik.ingress.kubernetes.io/whitelist-source-range": "10.0.0.0/8",
     "alb.ingress.kubernetes.io/scheme": "internal",
-    "alb.ingress.kubernetes.io/inbound-cidrs": "10.0.0.0/8",
     "alb.ingress.kubernetes.io/security-groups": "sg-1",
     "alb.ingress.kubernetes.io/wafv2-acl-arn": "arn:aws:wafv2:x",
     "alb.ingress.kubernetes.io/auth-type": "oidc",
@@ -88,7 +87,40 @@ PROTECTING = {
     "ingress.corp.example/allowedSourceRanges": "10.0.0.0/8",
     "ingress.corp.example/whitelistSourceRange": "10.0.0.0/8",
     "my-gateway.example.com/jwt.provider": "x",
+    "alb.ingress.kubernetes.io/inbound-cidrs": "10.0.0.0/8, ::/0",
+    "alb.ingress.kubernetes.io/actions.login": '{"Type": "authenticate-oidc"}',
+    "alb.ingress.kubernetes.io/actions.stop": '{"type": "fixed-response"}',
+    "haproxy.org/route-acl": "hdr(x-team) -m found",
+    "load-balancer.hetzner.cloud/disable-public-network": "true",
+    "service.beta.kubernetes.io/do-loadbalancer-network": "INTERNAL",
+    "service.beta.kubernetes.io/upcloud-load-balancer-config": '{"networks": [{"type": "private"}]}',
+    "kubernetes.io/elb.acl-id": "x",
+    "kubernetes.io/ingress.allow-http": "false",
+    "kubernetes.civo.com/firewall-id": "x",
+    "yawol.stackit.cloud/internalLB": "true",
+    "virtual-server.f5.com/allowSourceRange": "10.0.0.0/8",
+    "route.openshift.io/destination-ca-certificate-secret": "x",
+    "ncp/whitelist-source-range": "10.0.0.0/8",
+    "nobody.knows.example/ip-allowlist": "10.0.0.0/8",
+    "whitelist-source-range": "10.0.0.0/8",
+    "balancers.corp.example/lb-scheme": "internal",
+    f"{NGINX}wallarm-mode": "block",
 }
+
+RAW = {
+    f"{NGINX}configuration-snippet": [
+        "deny all;", "internal;", "proxy_ssl_verify on;", "if ($arg_x) { return 444; }",
+        "more_set_headers 'X: y';\nsatisfy any;", "rewrite_by_lua_block { ngx.exit(403) }",
+        'add_header X "a #1"; deny all;', "# don't\ndeny all; # it's",
+        "# harmless\nadd_header X 'a';error_page 418 = @login; return 418;",
+    ],
+    "haproxy.org/backend-config-snippet": [
+        "http-request return status 403 if { path_beg /admin }", "http-request silent-drop",
+        "option forwardfor\nhttp-request redirect location /login unless { req.cook(s) -m found }",
+    ],
+    "haproxy-ingress.github.io/config-backend": ["http-request lua.check", "tcp-request content x"],
+    "nginx.org/location-snippets": ["auth_request /check;", "limit_except GET { }"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(PROTECTING))
@@ -107,6 +139,13 @@ def test_what_protects_at_another_controller_refuses_the_service(name: str) -> N
     assert f"annotation {name} of Ingress shop/web protects" in str(led.refusal)
 
 
+@pytest.mark.parametrize(("name", "text"), [(n, text) for n, ts in RAW.items() for text in ts])
+def test_raw_configuration_of_which_it_is_not_known_that_it_lets_in_everybody_refuses(
+    name: str, text: str
+) -> None:
+    assert f"annotation {name} protects" in str(run({name: text}).refusal)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -117,7 +156,16 @@ def test_what_protects_at_another_controller_refuses_the_service(name: str) -> N
         (f"{NGINX}proxy-ssl-verify", "off"),
         (f"{NGINX}auth-type", ""),
         (f"{NGINX}configuration-snippet", "more_set_headers 'X-A: b';"),
+        (f"{NGINX}configuration-snippet", "# no robots\nadd_header X-Robots-Tag 'none; x' always;\n"
+         "proxy_set_header X-A $host;gzip on;"),
+        ("haproxy.org/backend-config-snippet", "option http-server-close\n  timeout server 5s\n"
+         "http-request set-header X-A b if { path /x }\nno option httplog"),
+        ("haproxy.org/route-acl", "rand(100) lt 25"),
         (f"{NGINX}cors-allow-private-network", "true"),
+        ("kubernetes.io/ingress.allow-http", "true"),
+        ("kubernetes.io/ingress.global-static-ip-name", "web"),
+        ("alb.ingress.kubernetes.io/actions.ssl-redirect", '{"Type": "redirect"}'),
+        ("service.beta.kubernetes.io/do-loadbalancer-network", "EXTERNAL"),
         ("alb.ingress.kubernetes.io/scheme", "internet-facing"),
         ("alb.ingress.kubernetes.io/inbound-cidrs", "0.0.0.0/0, ::/0"),
         ("alb.ingress.kubernetes.io/ssl-policy", "ELBSecurityPolicy-TLS13-1-2-2021-06"),
@@ -127,7 +175,7 @@ def test_what_protects_at_another_controller_refuses_the_service(name: str) -> N
         ("konghq.com/strip-path", "true"),
         ("ingress.corp.example/colour", "blue"),
     ],
-)
+)  # fmt: skip
 def test_what_does_not_protect_there_is_a_warning(name: str, text: str) -> None:
     found = run({name: text})
     assert record(found).mode == "http"
@@ -198,6 +246,10 @@ def test_annotations_of_nginx_with_an_equal_count_and_own_ones_win() -> None:
         ({"source_ranges": ("10.0.0.0/8",)}, {RANGES: "0.0.0.0/0"}, ("10.0.0.0/8",)),
         ({"source_ranges": ("10.0.0.0/8",)}, {"lbsync.io/allow": "172.16.0.0/12"}, ("172.16.0.0/12",)),
         ({"source_ranges": ("0.0.0.0/0",)}, {}, ()),
+        ({"source_ranges": ("10.0.0.0/8", "::/0")}, {}, ("10.0.0.0/8", "::/0")),
+        ({}, {RANGES: "0.0.0.0/0,2001:db8::/32"}, ("0.0.0.0/0", "2001:db8::/32")),
+        ({"source_ranges": ("192.0.2.7/32", "10.1.0.0/8")},
+         {f"{NGINX}whitelist-source-range": "10.0.0.0/8, 192.0.2.7"}, ("10.0.0.0/8", "192.0.2.7/32")),
         ({"source_ranges": ("10.0.0.0/8",)}, {f"{NGINX}whitelist-source-range": "10.0.0.0/8"},
          ("10.0.0.0/8",)),
         ({"source_ranges": ("10.0.0.0/8",)}, {"lbsync.io/mode": "tcp", "lbsync.io/listen": "5432",

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from lbsync.publisher.translate import node_pool
-from lbsync.publisher.translate.annotations import ACCEPT
 from lbsync.publisher.translate.fields import FIELDS
 from lbsync.publisher.translate.placement import PLACE_NAMES
+from lbsync.publisher.translate.reader import ACCEPT
 from lbsync.publisher.translate.vendors.tables import VENDORS
 from tests.kube_objects import endpoint, service, slice_
 from tests.publishing import translate, usual_options

@@ -32,6 +32,10 @@ class NoCounterpart(Exception):
     """Raised where a value means something to its own controller that lbsync cannot do."""
 
 
+class Unprotected(NoCounterpart):
+    """Raised where a value keeps somebody out that lbsync cannot keep out."""
+
+
 class Vendor(msgspec.Struct, frozen=True):
     """One controller: its prefixes, the first of them preferred, and its annotations."""
 
@@ -121,6 +125,14 @@ def tcp_port(text: str, siblings: Siblings) -> Sets:
     """Serve the Service as plain TCP on a port of its own."""
     del siblings
     return {("mode",): "tcp", ("listen",): read_number(text)}
+
+
+def route_acl(text: str, siblings: Siblings) -> Sets:
+    """Which requests a service is for; `rand(100) lt 25` is how canaries are given a share."""
+    del siblings
+    if text.strip().startswith("rand("):
+        raise NoCounterpart("write the weights into the key routes/<namespace>/<name> instead")
+    raise Unprotected("say who may come in annotations lbsync.io/allow, -deny or -auth-users")
 
 
 def check_switch(text: str, siblings: Siblings) -> Sets:

@@ -18,19 +18,28 @@ _CONTROLLERS = {
     "AWS Load Balancer Controller": ("alb.ingress.kubernetes.io/",),
     "a cloud's load balancer": (
         *("service.beta.kubernetes.io/", "service.kubernetes.io/", "cloud.google.com/"),
+        *("kubernetes.io/ingress.", "kubernetes.io/elb.", "kubernetes.civo.com/"),
+        *("lb.stackit.cloud/", "yawol.stackit.cloud/", "vks.vngcloud.vn/"),
         *("beta.cloud.google.com/", "networking.gke.io/", "ingress.gcp.kubernetes.io/"),
         *("load-balancer.hetzner.cloud/", "kubernetes.digitalocean.com/", "oci.oraclecloud.com/"),
         *("oci-network-load-balancer.oraclecloud.com/", "loadbalancer.openstack.org/"),
         *("ingress.bluemix.net/", "lb.kubernetes.io/", "k8s.scaleway.com/", "yandex.cloud/"),
         *("service.cilium.io/", "ingress.cilium.io/", "io.cilium/", "lbipam.cilium.io/"),
-        *("metallb.io/", "metallb.universe.tf/", "kube-vip.io/", "loxilb.io/"),
+        *("metallb.io/", "metallb.universe.tf/", "kube-vip.io/", "loxilb.io/", "purelb.io/"),
+        *("lb.kubesphere.io/", "eip.openelb.kubesphere.io/"),
     ),
     "Application Gateway": ("appgw.ingress.kubernetes.io/", "alb.networking.azure.io/"),
     "Kong": ("konghq.com/", "configuration.konghq.com/"),
     "Contour": ("projectcontour.io/", "contour.heptio.com/"),
     "Istio": ("networking.istio.io/", "security.istio.io/", "auth.istio.io/", "istio.io/"),
     "Ambassador": ("getambassador.io/",),
-    "OpenShift": ("haproxy.router.openshift.io/", "router.openshift.io/"),
+    "OpenShift": (
+        *("haproxy.router.openshift.io/", "router.openshift.io/", "route.openshift.io/"),
+    ),
+    "F5": ("virtual-server.f5.com/", "cis.f5.com/"),
+    "Avi": ("ako.vmware.com/", "aviinfrasetting.ako.vmware.com/", "passthrough.ako.vmware.com/"),
+    "NSX": ("ncp/", "nsx.vmware.com/"),
+    "Linkerd": ("policy.linkerd.io/",),
     "APISIX": ("k8s.apisix.apache.org/",),
     "Skipper": ("zalando.org/",),
     "Gloo": ("gloo.solo.io/", "gateway.solo.io/"),
@@ -48,6 +57,7 @@ _LIKE_ONE = re.compile(r"[^/]*(?:ingress(?!class)|gateway|router|load-?balancer)
 
 _WRITTEN = frozenset(
     {
+        "kubernetes.io/ingress.class",
         *("cloud.google.com/neg", "cloud.google.com/neg-status"),
         *("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"),
         *("metallb.io/ip-allocated-from-pool", "metallb.universe.tf/ip-allocated-from-pool"),
@@ -70,14 +80,35 @@ _PROTECTING = re.compile(
     r"|security(?:group|rule)?s?|mtls|client-(?:certs?|ca|cas|certificates?|tls)|clientca|trusted"
     r"|(?:ssl|tls|peer|proxy-ssl|server)-(?:verify|verification|secret|profile|options|ca)"
     r"|verify|verification|backend-config|override"
+    r"|(?:wallarm|coraza|crowdsec|naxsi|fail2ban|hmac|csrf|geo-?(?:ip|block\w*|fenc\w*))[\w-]*"
     r")(?:-|$)"
 )
+_CERTAIN = re.compile(
+    r"(?:^|-)(?:"
+    r"(?:allow|deny|white|black|block|safe)-?list(?:ed|s)?"
+    r"|(?:source|src)-?(?:ranges?|ips?|cidrs?)"
+    r"|(?:allow|deny|block)(?:ed)?-(?:ips?|cidrs?|source\w*|ranges?|networks?|clients?)"
+    r"|(?:inbound|client)-(?:ips?|cidrs?|ranges?|networks?)|ip-?(?:filter|restriction)\w*"
+    r"|(?:basic|forward|ext|external)-?auth\w*|auth-(?:url|type|basic|realm|signin|proxy|tls\w*)"
+    r"|oauth2?-proxy|oidc|jwt|mtls|client-(?:certs?|ca)|middlewares?"
+    r"|rate-?limit\w*|limit-(?:rps|rpm|conn\w*|req\w*)|acls?|waf\w*|modsecurity|firewalls?"
+    r"|security-?groups?"
+    r")(?:-|$)"
+)
+"""Of whatever controller: the words that hardly stand in a name that keeps nobody out."""
 _HARMLESS = re.compile(
     r"(?:^|-)cors-|enable-cors|(?:ssl|tls|ip-?family|traffic|negotiation|affinity|session|restart)-policy"
     r"|^manage-backend-security-group-rules$|shared-securityrule|allow-(?:http2?|global-access|auto)"
     r"|allow-(?:snippet|port|empty)|session-cookie|limit-rate-after"
 )
 _PRIVATE = re.compile(r"(?:^|-)(?:internal|private|scheme|visibility|type|expose|exposure)(?:-|$)")
+_BALANCER = re.compile(r"(?:^|-)(?:scheme|lb|load-?balancer|exposure|visibility)(?:-|$)")
+_TO_ALL = re.compile(
+    r"(?:^|-)(?:public|internet|anonymous|unauthenticated|exposed?|allow-http)(?:-|$)"
+)
+_NOT_TO_ALL = re.compile(
+    r"(?:^|-)(?:disable|no|without|block)-(?:[a-z0-9]+-)*(?:public|internet)(?:-|$)"
+)
 _KEEPS_OUT = re.compile(r"den|black|block")
 _IS_PRIVATE = frozenset(
     {"internal", "intranet", "private", "internal-only", "cluster-local", "local"}
@@ -88,12 +119,31 @@ _EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
 _RAW = re.compile(
     r"snippets?|template|(?:^|-)config(?:uration)?(?:-|$)|lua|^config-", re.IGNORECASE
 )
+_REFERENCE = re.compile(r"[\w./@:-]+")
+"""A raw annotation that only names where its text is: what it does is told by these words alone."""
 _RAW_PROTECTS = re.compile(
-    r"\b(?:deny|allow|auth\w*|reject|tarpit|forbid\w*|limit\w*|acl|acls|satisfy|secure_link\w*|block"
-    r"|modsecurity\w*|access_by_lua\w*|return\s+4\d\d|ssl_verify\w*|ssl_client\w*|valid_referers"
-    r"|ratelimit\w*|rate_limit\w*|src|jwt\w*|oidc\w*|waf\w*)\b",
+    r"deny|allow|auth|reject|forbid|limit|acl|block|waf|modsecurity|ssl[_-]|mtls|jwt|oidc|internal"
+    r"|private|secur|protect",
     re.IGNORECASE,
 )
+_ACTION = re.compile(r"(?:^|-)actions?(?:-|$)")
+_ACTION_PROTECTS = re.compile(r"fixed-?response|authenticat|jwt", re.IGNORECASE)
+_TEXT = re.compile(r"(?<![^\s{;(])(?:\"[^\"]*\"|'[^']*'|#.*)")
+"""Quoted words and comments: whichever begins first."""
+_CONDITION = re.compile(r"(?m)^(\s*http-\S+\s.*?)\s(?:if|unless)\s.*$")
+"""When HAProxy does it (manual 7.2), which is the rest of the line."""
+_DECORATES = re.compile(
+    r"(?:more_(?:set|clear)_headers|add_header|proxy_(?:set|hide|pass)_header|proxy_\w*timeout"
+    r"|proxy_\w*buffer\w*|proxy_http_version|proxy_cookie_\w+|proxy_next_upstream\w*"
+    r"|proxy_max_temp_file_size|client_(?:max_body_size|body_\w+|header_\w+)"
+    r"|large_client_header_buffers|g?zip\w*|gunzip|brotli\w*|expires|etag|charset\w*|sub_filter\w*"
+    r"|server_tokens|keepalive_\w+|send_timeout|chunked_transfer_encoding|access_log|error_log"
+    r"|default_type|tcp_nodelay|tcp_nopush|sendfile|port_in_redirect|absolute_redirect|opentracing\w*"
+    r"|http-(?:request|response|after-response)\s+(?:(?:set|add|del|replace)-(?:header|value)|capture"
+    r"|set-log-level)|(?:no\s+)?option|timeout|compression|retries|retry-on|balance|hash-type|fullconn"
+    r"|http-reuse|log|capture)(?:\s|$)"
+)
+"""Directives of nginx and HAProxy that decide about headers, times and sizes, never about who is let in."""
 
 
 def controller_of(name: str) -> str:
@@ -105,6 +155,24 @@ def controller_of(name: str) -> str:
         if name.startswith(prefix):
             return controller
     return "another controller" if _LIKE_ONE.match(name) else ""
+
+
+def concerns(name: str, text: str) -> bool:
+    """Tell whether an annotation is of a controller, or protects whosever it is: nobody knows them all,
+    and a prefix is easily forgotten."""
+    if name in _WRITTEN:
+        return False
+    if controller_of(name):
+        return True
+    words, value = _as_words(bare(name)), text.strip().lower()
+    if _BALANCER.search(words) and _keeps_inside(words, value):
+        return True
+    return asks(text) and bool(_CERTAIN.search(words)) and not _HARMLESS.search(words)
+
+
+def bare(name: str) -> str:
+    """Return a name without its prefix, where it has one."""
+    return name.rpartition("/")[2]
 
 
 def asks(text: str) -> bool:
@@ -119,32 +187,51 @@ def protects(name: str, text: str) -> bool:
     """
     value = text.strip().lower()
     words = _as_words(name)
-    if not asks(text) or _HARMLESS.search(words):
+    if value and not asks(text):
+        return bool(_TO_ALL.search(words)) and "cors-" not in words
+    if not value or _HARMLESS.search(words):
         return False
     if _keeps_inside(words, value):
         return True
     if not _PROTECTING.search(words):
         return is_raw_protection(name, text)
-    return bool(_KEEPS_OUT.search(words)) or is_restrictive(re.split(r"[\s,]+", value))
+    return bool(_KEEPS_OUT.search(words)) or is_restrictive(re.split(r"[\s,\[\]\"']+", value))
 
 
 def is_restrictive(networks: Iterable[str]) -> bool:
-    """Tell whether a list of those who are let in keeps anybody out."""
-    found = {network.strip() for network in networks} - {""}
-    return bool(found) and not found & _EVERYBODY
+    """Tell whether a list of those who are let in keeps anybody out. One that holds everybody of one
+    family beside some of the other does."""
+    return bool({network.strip() for network in networks} - {"", *_EVERYBODY})
 
 
 def _keeps_inside(words: str, value: str) -> bool:
     """Tell whether a load balancer is asked to be reachable from inside only."""
+    if value in _IS_PRIVATE and (value != "local" or _PRIVATE.search(words)):
+        return True
+    if value in _YES and _NOT_TO_ALL.search(words):
+        return True
     if not _PRIVATE.search(words):
         return False
     is_switch = "internal" in words or "private" in words
-    return value in _IS_PRIVATE or (is_switch and value in _YES) or "internal-subnet" in words
+    return (is_switch and value in _YES) or "internal-subnet" in words
 
 
 def is_raw_protection(name: str, text: str) -> bool:
-    """Tell whether an annotation holds raw configuration that looks as if it kept somebody out."""
-    return bool(_RAW.search(_as_words(name)) and _RAW_PROTECTS.search(text))
+    """Tell whether an annotation holds raw configuration that may keep somebody out.
+
+    There are more ways to do that than anybody lists (`return`, `silent-drop`, Lua, a redirect to a
+    login), so what counts is that each directive is known to do something else.
+    """
+    words = _as_words(name)
+    if _ACTION.search(words) and _ACTION_PROTECTS.search(text):
+        return True
+    if not _RAW.search(words) or not asks(text):
+        return False
+    if _REFERENCE.fullmatch(text.strip()):
+        return bool(_RAW_PROTECTS.search(text))
+    plain = _CONDITION.sub(r"\1", _TEXT.sub("", text))
+    statements = filter(None, (part.strip() for part in re.split(r"[;{}\n]+", plain)))
+    return not all(map(_DECORATES.match, statements))
 
 
 def _as_words(name: str) -> str:
