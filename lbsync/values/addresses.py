@@ -16,7 +16,9 @@ _ZONE = re.compile(r"25[A-Za-z0-9._~-]+")
 """RFC 6874, section 2: the percent sign itself is escaped."""
 
 
-_FORMS_OF_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "2002::/16")))
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""IPv4 addresses as a socket for both families spells them (RFC 4291, 2.5.5.2)."""
+_FORMS_OF_IPV4 = (*map(ipaddress.IPv6Network, ("::/96", "2002::/16")), _MAPPED)
 
 
 class IpAddress(str):
@@ -114,16 +116,32 @@ class Network(str):
 
     @classmethod
     def parse(cls, raw: object) -> "Network":
-        """Return the network in canonical form."""
+        """Return the network in canonical form: `::ffff:10.0.0.0/104` is 10.0.0.0/8."""
         text = text_of(raw, "network")
         if "%" in text:
             raise ValueError(f"{text!r} is no network: leave the zone out, it belongs to one host")
         try:
-            return cls(str(ipaddress.ip_network(text)))
+            network = ipaddress.ip_network(text)
         except ValueError as error:
             raise ValueError(
                 f"{text!r} is no network ({error}): write one like 10.0.0.0/8"
             ) from None
+        if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+            last = int(network.network_address) & 0xFFFFFFFF
+            network = ipaddress.IPv4Network((last, network.prefixlen - 96))
+        return cls(str(network))
+
+    @property
+    def patterns(self) -> list[str]:
+        """The networks that mean this one to HAProxy.
+
+        It looks for an IPv4 address in IPv6 networks, too, as `::ffff:a.b.c.d` (measured on 2.6 to 3.4), so that
+        every IPv4 client would be in `::/0`: that part is left out.
+        """
+        network = ipaddress.ip_network(self)
+        if isinstance(network, ipaddress.IPv4Network) or not _MAPPED.subnet_of(network):
+            return [self]
+        return [str(part) for part in sorted(network.address_exclude(_MAPPED))]
 
     @property
     def is_never_told(self) -> bool:

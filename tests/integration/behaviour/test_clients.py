@@ -11,18 +11,22 @@ from tests.site import Site
 
 Web = Callable[[str], WebServer]
 BALANCER = "127.0.0.7"
+TELLER = "127.0.0.9"
+"""Sends the PROXY protocol."""
 NETWORKS = ["203.0.113.0/24", "2001:db8::/32"]
 
 
 @pytest.fixture(scope="module")
 def site(build: Callable[..., Site], web: Web) -> Site:
-    site = build(proxy=f'trusted_proxies = ["{BALANCER}"]')
+    site = build(proxy=f'trusted_proxies = ["{BALANCER}"]\naccept_proxy = ["{TELLER}"]')
     one, two = web("front"), web("two")
     site.service("allow", one, allow=NETWORKS)
     site.service("deny", one, deny=NETWORKS)
     # What a network that holds the balancer's own address lets in must be the balancer alone.
     site.service("near", one, allow=["127.0.0.0/8", "0.0.0.0/0", "::/0"])
     site.service("far", one, deny=["192.0.2.1"])
+    site.service("six", one, allow=["198.51.100.0/24", "::/0"])
+    site.service("four", one, deny=["::/1", "8000::/1", "::ffff:198.51.100.0/120"])
     limit = {"requests": 2, "period": "1h", "exempt": ["127.0.0.0/8"]}
     site.service("limited", one, rate_limit=limit)
     site.service("hashed", one, two, balance="source")
@@ -89,6 +93,34 @@ def test_nothing_in_the_header_makes_a_client_of_the_balancer(site: Site, last: 
         site.service("allow-balancer", allow=[BALANCER])
         site.run_pass()
     assert told(site, "allow-balancer", last) in (403, 400)
+
+
+@pytest.mark.parametrize(
+    ("last", "six", "four"),
+    [
+        ("203.0.113.9", 403, 200),
+        ("::ffff:203.0.113.9", 403, 200),
+        ("198.51.100.1", 200, 403),
+        ("2001:db8::7", 200, 403),
+        ("::1", 200, 403),
+        ("::fffe:0:1", 200, 403),
+    ],
+)
+def test_a_network_of_ipv6_holds_no_ipv4_address(
+    site: Site, last: str, six: int, four: int
+) -> None:
+    assert (told(site, "six", last), told(site, "four", last)) == (six, four)
+
+
+@pytest.mark.parametrize("source", ["2002:7f00:7::1", "::127.0.0.7", "::1", "2001:db8::1"])
+def test_nobody_is_trusted_for_the_ipv4_address_in_his_own(site: Site, source: str) -> None:
+    header = f"PROXY TCP6 {source} ::1 40000 80\r\n".encode()
+    headers = {"X-Forwarded-For": "203.0.113.9"}
+    for host in ("allow", "near"):
+        answer = site.get(f"{host}.test", headers=headers, client=TELLER, before=header)
+        is_in = host == "near" and source in ("::1", "2001:db8::1")
+        is_in |= host == "allow" and source == "2001:db8::1"
+        assert answer.status == (200 if is_in else 403)
 
 
 def test_who_cannot_be_told_is_counted_as_one_client_and_as_nobody_elses(site: Site) -> None:

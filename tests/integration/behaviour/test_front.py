@@ -284,6 +284,13 @@ def test_a_request_has_one_id_for_servers_and_log_and_only_a_balancers_is_kept(
     for given, kept in (("abc-1.2:3", True), ("x" * 129, False), ('"quoted"', False)):
         trusting.get("page.test", "/given", client="127.0.0.7", headers={"X-Request-ID": given})
         assert (trusting.logged(b"/given")["request_id"] == given) is kept
+    # Of two the last one counts, of which the balancer may have passed on both.
+    twice = b"GET /twice HTTP/1.1\r\nHost: page.test\r\nConnection: close\r\n"
+    twice += b'X-Request-ID: plain\r\nX-Request-ID: x","client":"203.0.113.9\r\n\r\n'
+    trusting.send(twice, client="127.0.0.7")
+    line = trusting.logged(b"/twice")
+    assert re.fullmatch(r"[0-9a-f-]{36}", line["request_id"])
+    assert line["client"] == "127.0.0.7"
 
 
 def test_the_log_has_the_fields_that_are_asked_for(behind: Site) -> None:

@@ -110,12 +110,9 @@ def test_the_longest_path_wins_and_is_cut_at_slashes(site: Site, path: str, serv
     assert site.get("shop.test", path).body == served
 
 
-@pytest.mark.parametrize("path", ["/%00/api", "/" + "(" * 8000])
-def test_a_path_that_cannot_be_written_anew_is_refused_or_led_by_its_beginning(
-    site: Site, path: str
-) -> None:
-    """HAProxy 3.2 and later do not decode %00, and no longer cut what outgrows a buffer once it is encoded."""
-    answer = site.get("shop.test", path)
+def test_a_path_that_cannot_be_written_anew_is_refused_or_led_by_its_beginning(site: Site) -> None:
+    """HAProxy 3.2 and later no longer cut what outgrows a buffer once it is encoded."""
+    answer = site.get("shop.test", "/" + "(" * 8000)
     assert answer.status == 400 or answer.body == "shop"
 
 
@@ -142,7 +139,8 @@ def spelled(path: str, chance: random.Random) -> str:
 @pytest.mark.parametrize(
     "path",
     ["/../api", "/api/..", "/apis/../api", "/./api", "/api/.", "/%2e/api", "/x/.%2E/api", "/x%2f..%2fapi",
-     "/%00/../api", "/" + "(" * 8000 + "/../../api", "/100%", "/%zz/api", "/api%2"],
+     "/%00/../api", "/%00/api", "/api%00", "/api%00.png", "/" + "(" * 8000 + "/../../api", "/100%",
+     "/%zz/api", "/api%2"],
 )  # fmt: skip
 def test_a_path_that_servers_read_in_several_ways_is_refused(site: Site, path: str) -> None:
     assert site.get("shop.test", path).status == 400

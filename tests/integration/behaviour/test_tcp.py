@@ -16,13 +16,17 @@ Web = Callable[[str], WebServer]
 
 @pytest.fixture(scope="module")
 def ports() -> dict[str, int]:
-    return {name: free_port() for name in ("plain", "split", "allow", "deny", "empty")}
+    return {name: free_port() for name in ("plain", "split", "allow", "deny", "six", "empty")}
 
 
 @pytest.fixture(scope="module")
 def site(build: Callable[..., Site], web: Web, ports: dict[str, int]) -> Site:
     site = build()
-    policies = {"allow": {"allow": ["127.0.0.2"]}, "deny": {"deny": ["127.0.0.2"]}}
+    policies = {
+        "allow": {"allow": ["127.0.0.2"]},
+        "deny": {"deny": ["127.0.0.2"]},
+        "six": {"allow": ["127.0.0.2", "::/0"]},
+    }
     for name, port in ports.items():
         backends = () if name == "empty" else (web("blue"),)
         fields = policies.get(name, {})
@@ -53,7 +57,7 @@ def test_a_route_moves_all_connections(site: Site, ports: dict[str, int]) -> Non
     assert {site.get("any", port=ports["split"]).body for _ in range(8)} == {"green"}
 
 
-@pytest.mark.parametrize(("name", "good", "bad"), [("allow", 2, 1), ("deny", 1, 2)])
+@pytest.mark.parametrize(("name", "good", "bad"), [("allow", 2, 1), ("deny", 1, 2), ("six", 2, 1)])
 def test_networks_are_let_in_or_refused(
     site: Site, ports: dict[str, int], name: str, good: int, bad: int
 ) -> None:

@@ -4,7 +4,7 @@ import ipaddress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lbsync.values.addresses import (
@@ -116,13 +116,16 @@ def test_all_else_is_refused_with_the_cure(
 
 @st.composite
 def networks_and_addresses(draw: st.DrawFn) -> tuple[Any, Any]:
-    """A network, and an address that is near it as likely as not."""
+    """A network, and an address that is near it as likely as not; none is another spelling of IPv4."""
     base = draw(st.ip_addresses())
+    assume(getattr(base, "ipv4_mapped", None) is None)
     network = ipaddress.ip_network((base, draw(st.integers(0, base.max_prefixlen))), strict=False)
     near = st.integers(0, base.max_prefixlen - 1).map(
         lambda bit: type(base)(int(base) ^ (1 << bit))
     )
-    return network, draw(near | st.ip_addresses())
+    address = draw(near | st.ip_addresses())
+    assume(getattr(address, "ipv4_mapped", None) is None)
+    return network, address
 
 
 @given(networks_and_addresses())
@@ -134,3 +137,26 @@ def test_an_address_begins_like_those_of_its_networks_and_of_no_other(
     starts = Network.parse(str(network)).beginnings
     assert len(starts) <= 8
     assert any(map(told.startswith, starts)) == (address in network)
+
+
+@given(networks_and_addresses())
+def test_its_patterns_hold_its_addresses_and_none_of_the_other_family(
+    pair: tuple[Any, Any],
+) -> None:
+    """As HAProxy reads them: an IPv4 address is looked for in IPv6 networks as `::ffff:a.b.c.d`, too."""
+    network, address = pair
+    seen = ipaddress.ip_address(f"::ffff:{address}") if address.version == 4 else address
+    patterns = map(ipaddress.ip_network, Network.parse(str(network)).patterns)
+    found = any(address in each or seen in each for each in patterns)
+    assert found == (address in network)
+
+
+def test_an_ipv4_network_that_is_spelled_as_ipv6_is_that_network() -> None:
+    for spelled, meant in (
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:10.1.2.3", "10.1.2.3/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::fffe:0:0/95", "::fffe:0:0/95"),
+    ):
+        assert Network.parse(spelled) == meant
+    assert len(Network.parse("::/0").patterns) == 96
