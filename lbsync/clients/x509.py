@@ -42,6 +42,13 @@ class Facts(msgspec.Struct, frozen=True):
     not_before: float
     """Seconds since 1970, as is `not_after`."""
     not_after: float
+    common_names: tuple[str, ...] = ()
+    """In lower case. HAProxy answers for them, too; clients go by the list of names where there is one."""
+
+    @property
+    def answers_for(self) -> frozenset[str]:
+        """The names for which HAProxy serves it."""
+        return frozenset((*self.names, *self.common_names))
 
     def valid(self, now: float) -> bool:
         """Tell whether it is valid at a time."""
@@ -136,17 +143,19 @@ def _read_once(path: str, *_mark: int) -> list[Facts]:
 
 
 def _facts(certificate: x509.Certificate) -> Facts:
+    common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    common_names = tuple(str(name.value).lower() for name in common)
     return Facts(
-        _names(certificate),
+        _names(certificate, common_names),
         certificate.not_valid_before_utc.timestamp(),
         certificate.not_valid_after_utc.timestamp(),
+        common_names,
     )
 
 
-def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+def _names(certificate: x509.Certificate, common_names: tuple[str, ...]) -> tuple[str, ...]:
     try:
         listed = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
-        common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        return tuple(str(name.value).lower() for name in common)
+        return common_names
     return tuple(name.lower() for name in listed.value.get_values_for_type(x509.DNSName))

@@ -10,9 +10,8 @@ import msgspec
 
 from lbsync.agent.haproxycfg.inheritance import proxy
 from lbsync.agent.haproxycfg.parser import Section, Server
-from lbsync.agent.runtime import backend_drift, corrections, readback
+from lbsync.agent.runtime import backend_drift, certificate_drift, corrections, readback
 from lbsync.agent.runtime.changes import maps
-from lbsync.agent.runtime.changes.certificates import Certificates, fingerprint, set_certificate
 from lbsync.agent.runtime.changes.change_set import Phase, Plan, PlanBuilder, Stage
 from lbsync.agent.runtime.changes.maps import Change
 from lbsync.agent.runtime.changes.section_diff import Pair
@@ -20,12 +19,10 @@ from lbsync.agent.runtime.changes.server_words import Unfit, proves
 from lbsync.agent.runtime.changes.servers import ServerSections, addition, plain
 from lbsync.agent.runtime.changes.steps import (
     Correct,
-    ListCertificate,
     RetireServer,
     SetAddress,
     SetState,
     SetWeight,
-    UnlistCertificate,
 )
 from lbsync.agent.runtime.corrections import Correction
 from lbsync.agent.runtime.model import RuntimeConfig
@@ -69,7 +66,10 @@ def compare(running: RuntimeConfig, observed: ObservedState, can: Capabilities) 
         *_limits(running, observed),
         *_server_limits(running, observed),
         *_trust(running, observed),
-        *_certificates(running, observed, can.payload_bytes),
+        *(
+            Drift(mismatch, heal=heal)
+            for mismatch, heal in certificate_drift.compare(running, observed, can)
+        ),
     ]
 
 
@@ -262,30 +262,6 @@ def _maps(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
         count = len(running.entries(path))
         if observed.counts[path] != count:
             yield Drift(Mismatch(path, "entries", str(count), str(observed.counts[path])))
-
-
-def _certificates(
-    running: RuntimeConfig, observed: ObservedState, payload_bytes: int
-) -> Iterator[Drift]:
-    known = Certificates(running.uses, running.files, running.files, payload_bytes)
-    for path, now in observed.fingerprints.items():
-        wanted = fingerprint(running.files.get(path, b""))
-        if now != wanted and wanted:
-            draft = PlanBuilder()
-            set_certificate(draft, known, path, new=not now)
-            mismatch = Mismatch(path, "certificate", wanted, now or "absent")
-            yield Drift(mismatch, heal=draft.finish())
-    for name, now_listed in observed.listed.items():
-        lines = known.lists.get(name, (None, None))[1]
-        if lines is None or set(lines) == set(now_listed):
-            continue
-        draft = PlanBuilder()
-        for path in lines.keys() - set(now_listed):
-            draft.do(Phase.ROUTE, ListCertificate(name, path, lines[path]))
-        for path in set(now_listed) - lines.keys():
-            draft.do(Phase.UNROUTE, UnlistCertificate(name, path))
-        mismatch = Mismatch(name, "certificates", str(len(lines)), str(len(now_listed)))
-        yield Drift(mismatch, heal=draft.finish())
 
 
 def some(findings: list[Drift]) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from lbsync import measure
+from lbsync.agent.runtime.changes import certificate_order
+from lbsync.agent.runtime.changes.certificates import Certificates
 from lbsync.agent.runtime.changes.maps import Lookup
 from lbsync.agent.runtime.changes.server_words import sendable
 from lbsync.agent.runtime.model import RuntimeConfig
-from lbsync.clients.haproxy import answers
+from lbsync.clients.haproxy import answers, sni
 from lbsync.clients.haproxy.answers import Frontend, ServerLimit, ServerState
 from lbsync.clients.haproxy.sockets import WorkerSocket
 
@@ -36,6 +38,8 @@ class ObservedState(msgspec.Struct, frozen=True, eq=False):
     """Certificate to the SHA-1 of what is loaded; empty: it is not."""
     listed: Mapping[str, tuple[str, ...]] = {}
     """crt-list to its certificates, in HAProxy's order."""
+    answering: Mapping[str, tuple[tuple[str, ...], ...]] = {}
+    """Name to the certificates that have it, the one that answers first, for each bind; empty: not asked for."""
     raw: Mapping[str, str] = {}
     """Map or list file to HAProxy's answer, of those in `entries`."""
     info: Mapping[str, str] = {}
@@ -63,12 +67,14 @@ def observe(
     contents: Iterable[str] | None = None,
     certificates: bool = True,
     backends: bool = False,
+    names: bool = False,
     only: frozenset[str] | None = None,
 ) -> ObservedState:
     """Read the servers, the sizes of all maps and lists, the content of some, the certificates.
 
     `contents`: the maps and lists to read whole; None: all. A file of unexpected size is always read
-    whole. `backends`: also which backends there are. `only`: of these the servers; None: of all. Raises
+    whole. `backends`: also which backends there are. `names`: also which certificate answers for which name
+    (from 3.2 on), where several have one. `only`: of these the servers; None: of all. Raises
     `Unavailable`.
     """
     there = answers.parse_backends(worker.run([_NAMES])) if backends else None
@@ -90,6 +96,7 @@ def observe(
         entries,
         _fingerprints(worker, running.certificates()),
         {name: _listed(worker, name) for name in sorted(running.uses.lists)},
+        _answering(worker) if names and _share_names(running) else {},
         raw,
         worker.show_info(),
         tuple(answers.parse_frontends(worker.run([_FRONTENDS]))),
@@ -124,6 +131,22 @@ def _fingerprints(worker: WorkerSocket, paths: Iterable[str]) -> dict[str, str]:
     found = dict.fromkeys(paths, "")
     for batch in worker.batches([f"show ssl cert {path}" for path in sorted(found)]):
         found.update(_FINGERPRINTS.findall(worker.run(batch)))
+    return found
+
+
+def _share_names(running: RuntimeConfig) -> bool:
+    """Tell whether several certificates of a list have one name, so that their order matters."""
+    known = Certificates(running.uses, running.files, running.files)
+    return any(certificate_order.shared(known.answering(name)) for name in known.lists)
+
+
+def _answering(worker: WorkerSocket) -> dict[str, tuple[tuple[str, ...], ...]]:
+    binds: dict[tuple[str, str], dict[str, None]] = {}
+    for row in sni.parse(worker.run(["show ssl sni"])):
+        binds.setdefault((row.name, row.bind), {})[row.file] = None
+    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for (name, _), files in binds.items():
+        found[name] = (*found.get(name, ()), tuple(files))
     return found
 
 

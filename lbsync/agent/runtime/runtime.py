@@ -229,6 +229,7 @@ class HaproxyRuntime:
                 contents=contents,
                 certificates=not quick,
                 backends=self.can.backends,
+                names=self.can.has("show ssl sni"),
                 only=only,
             )
             found = compare(running, observed, self.can)

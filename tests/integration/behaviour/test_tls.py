@@ -180,11 +180,13 @@ def test_of_two_valid_ones_the_newer_answers_at_once(
     assert {served_name(site, f"{name}.test") for name in ("two", "both", "more")} == {
         "made-pair-2"
     }
-    # While the older one is moved behind it, nothing else would answer for its further names.
-    assert "reloaded" in put(3, "two.test")
+    assert "without a reload" in put(3, "two.test")
     assert [served_name(site, f"{name}.test") for name in ("two", "both", "more")] == [
         *("made-pair-3", "made-pair-2", "made-pair-2")
     ]
+    # HAProxy puts the renewed one behind the others.
+    assert "without a reload" in put(3, "two.test", "later.test")
+    assert served_name(site, "two.test") == "made-pair-3"
     assert not site.run_pass().changed
 
 

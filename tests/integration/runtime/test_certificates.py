@@ -20,10 +20,10 @@ Beds = Callable[..., Bed]
 
 @pytest.fixture(scope="module")
 def pems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
-    """Return names to certificate and key; `b` and `new-b` are for one name."""
+    """Return names to certificate and key; three are for one name."""
     authority = Authority(tmp_path_factory.mktemp("ca"))
     found = {}
-    for name, subject in {"a": "a", "b": "b", "c": "c", "new-b": "b"}.items():
+    for name, subject in {"a": "a", "b": "b", "c": "c", "new-b": "b", "third-b": "b"}.items():
         certificate, key = authority.sign(f"{subject}.test")
         found[name] = (certificate.read_text(), key.read_text())
     return found
@@ -54,7 +54,8 @@ def a_world(pems: dict[str, tuple[str, str]]) -> World:
 
 
 def agrees(bed: Bed) -> None:
-    assert compare(bed.running, observe(bed.worker, bed.running), bed.can) == []
+    names = bed.can.has("show ssl sni")
+    assert compare(bed.running, observe(bed.worker, bed.running, names=names), bed.can) == []
 
 
 @pytest.mark.parametrize("master", [False, True])
@@ -143,4 +144,67 @@ def test_certificates_that_were_changed_by_hand_are_put_right(
     made = healing(found)
     assert made.reasons == ()
     bed.executor.run(made)
+    agrees(bed)
+
+
+def in_this_order(
+    pems: dict[str, tuple[str, str]], *order: str, renewed: str = ""
+) -> tuple[World, str]:
+    """Return a world with several certificates for `b.test`, and which of them should answer."""
+    world = World({"be_a": {"s1": Spot()}}, tls=" ssl crt-list certs.list")
+    content = {"b": "b", "other": "new-b", renewed: "third-b", "a": "a"}
+    for name in ("a", *order):
+        world.files[f"certs/{name}.pem"] = "".join(pems[content[name]])
+    world.files["certs.list"] = "".join(f"certs/{name}.pem\n" for name in ("a", *order))
+    return world, fingerprint(pems[content[order[0]]][0].encode())
+
+
+def test_of_several_certificates_for_a_name_the_first_answers_whatever_is_renewed(
+    beds: Beds, pems: dict[str, tuple[str, str]]
+) -> None:
+    world, first = in_this_order(pems, "b", "other")
+    bed = beds(world)
+    assert served(bed, "b.test") == first
+    for changed in (
+        in_this_order(pems, "b", "other", renewed="b"),
+        in_this_order(pems, "b", "other", renewed="other"),
+        in_this_order(pems, "other", "b", renewed="other"),
+        in_this_order(pems, "b", "other"),
+    ):
+        bed.apply(changed[0])
+        assert served(bed, "b.test") == changed[1]
+        agrees(bed)
+
+
+def test_which_certificate_answers_for_a_name_is_read_back(
+    beds: Beds, pems: dict[str, tuple[str, str]]
+) -> None:
+    world, first = in_this_order(pems, "b", "other")
+    bed = beds(world)
+    bed.executor.run_steps([_set("certs/b.pem", "".join(pems["b"]))])
+    assert served(bed, "b.test") != first, "what is renewed goes behind the others"
+    found = compare(
+        bed.running, observe(bed.worker, bed.running, names=bed.can.has("show ssl sni")), bed.can
+    )
+    if not bed.can.has("show ssl sni"):
+        assert found == []
+        return
+    assert [str(one.mismatch) for one in found] == [
+        "certs.list: b.test: certificate is certs/other.pem, wanted certs/b.pem"
+    ]
+    bed.executor.run(healing(found))
+    assert served(bed, "b.test") == first
+    agrees(bed)
+
+
+def test_a_certificate_that_was_taken_out_by_hand_comes_back_to_its_place(
+    beds: Beds, pems: dict[str, tuple[str, str]]
+) -> None:
+    world, first = in_this_order(pems, "b", "other")
+    bed = beds(world)
+    bed.ask("del ssl crt-list certs.list certs/b.pem")
+    found = compare(bed.running, observe(bed.worker, bed.running), bed.can)
+    assert [one.mismatch.where for one in found] == ["certs.list"]
+    bed.executor.run(healing(found))
+    assert served(bed, "b.test") == first
     agrees(bed)

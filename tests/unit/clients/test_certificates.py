@@ -99,7 +99,8 @@ def test_odd_bytes_are_no_certificate_and_raise_nothing(data: bytes, at: int) ->
 
 def test_a_certificate_says_its_names_and_its_end() -> None:
     (found,) = x509.certificates(pem("A.x", "*.b.x", start=DAY, end=2 * DAY))
-    assert found == x509.Facts(("a.x", "*.b.x"), DAY, 2 * DAY)
+    assert found.answers_for == {"a.x", "*.b.x", "made"}
+    assert found == x509.Facts(("a.x", "*.b.x"), DAY, 2 * DAY, ("made",))
     (named,) = x509.certificates(certificate_pem(start=0, end=DAY, common="Old.Style"))
     assert named.names == ("old.style",)
 

@@ -21,5 +21,5 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_a_certificate_out_of_date_says_since_when(begins: str, ends: str, said: str) -> None:
-    dates = (datetime.fromisoformat(f"{day}+00:00").timestamp() for day in (begins, ends))
-    assert out_of_date(Facts((), *dates), NOW.timestamp()) == said
+    start, end = (datetime.fromisoformat(f"{day}+00:00").timestamp() for day in (begins, ends))
+    assert out_of_date(Facts((), start, end), NOW.timestamp()) == said

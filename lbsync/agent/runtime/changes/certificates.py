@@ -9,12 +9,14 @@ import binascii
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from lbsync.agent.haproxycfg.lexer import words
 from lbsync.agent.haproxycfg.parser import Section
+from lbsync.agent.runtime.changes import certificate_order
+from lbsync.agent.runtime.changes.certificate_order import names
 from lbsync.agent.runtime.changes.change_set import Phase, PlanBuilder
 from lbsync.agent.runtime.changes.steps import (
     CertificatePart,
@@ -23,7 +25,6 @@ from lbsync.agent.runtime.changes.steps import (
     SetCertificate,
     UnlistCertificate,
 )
-from lbsync.clients import x509
 from lbsync.clients.haproxy.capabilities import PAYLOAD_BYTES
 
 BESIDE = (".key", ".ocsp", ".issuer", ".sctl")
@@ -119,6 +120,17 @@ class Certificates:
                 return base
         return None
 
+    def answering(self, name: str) -> dict[str, frozenset[str]]:
+        """Return the certificates of a crt-list as it is now, in its order, with their names."""
+        lines = self.lists[name][1] or {}
+        return {path: names(line, self.new.get(path, b"")) for path, line in lines.items()}
+
+    def namesake(self, path: str) -> str:
+        """Return another certificate that a bind itself names and that shares names with one; empty: none."""
+        others = (each for each in sorted(self.new) if each != path and self.named(each))
+        mine = names(path, self.new.get(path, b""))
+        return next((each for each in others if mine & names(each, self.new[each])), "")
+
     def concerns(self, path: str) -> bool:
         """Tell whether a file is a certificate, a part of one, or a list of them."""
         return path in self.uses.lists or self.certificate_of(path) is not None
@@ -136,6 +148,8 @@ def plan_certificates(draft: PlanBuilder, known: Certificates, changed: Iterable
         touched |= _plan_list(steps, known, name)
     for path in sorted(path for path in touched if path is not None):
         _plan_certificate(steps, known, path)
+    if not steps.reasons:
+        _plan_order(steps, known)
     draft.merge(steps)
 
 
@@ -149,10 +163,6 @@ def _plan_list(draft: PlanBuilder, known: Certificates, name: str) -> set[str | 
         # The first answers clients that ask for no known name, and cannot be taken out.
         draft.reload(f"{name}: the first certificate, which serves unknown names, is another")
         return set()
-    if [path for path in old if path in new] != [path for path in new if path in old]:
-        # The first that has a name answers: one that is not valid any more now stands behind others.
-        draft.reload(f"{name}: the order of the certificates is another")
-        return set()
     changed = [path for path in new if path in old and old[path] != new[path]]
     odd = [path for path, line in new.items() if not line.isprintable()]
     if changed or odd:
@@ -160,60 +170,40 @@ def _plan_list(draft: PlanBuilder, known: Certificates, name: str) -> set[str | 
         return set()
     come = {path: line for path, line in new.items() if path not in old}
     gone = [path for path in old if path not in new]
-    behind = _Behind(known, old, new, come)
-    if behind.stuck:
-        path, other = behind.stuck
-        draft.reload(
-            f"{name}: {path} is new, and shares names with {other}, which would go on answering"
-        )
-        return set()
     draft.do(Phase.ROUTE, *(ListCertificate(name, path, line) for path, line in come.items()))
     draft.do(Phase.UNROUTE, *(UnlistCertificate(name, path) for path in gone))
-    for path in behind.moved:
-        draft.do(
-            Phase.UNROUTE, UnlistCertificate(name, path), ListCertificate(name, path, new[path])
-        )
     return {*come, *gone}
 
 
-class _Behind:
-    """Certificates that have to go behind new ones: HAProxy puts a new line at the end of a list, and
-    the first with a name answers for it."""
+def _plan_order(draft: PlanBuilder, known: Certificates) -> None:
+    """Plan that of several certificates with one name the first in the list answers in the end.
 
-    def __init__(
-        self,
-        known: Certificates,
-        old: Mapping[str, str],
-        new: Mapping[str, str],
-        come: Mapping[str, str],
-    ) -> None:
-        self.moved: list[str] = []
-        """In their order: taken out of the list and put at its end."""
-        self.stuck: tuple[str, str] | None = None
-        """A new certificate, and one that cannot go behind it: the first of a list never leaves it, and
-        one with further names would be missed meanwhile."""
-        ahead: dict[str, frozenset[str]] = {}
-        """What is at the end already, with its names."""
-        covered: frozenset[str] = frozenset()
-        for path, line in new.items() if come else ():
-            names = _names(line, known.new.get(path, b""))
-            if path in come:
-                ahead[path] = names
-                covered |= names
-            elif before := [other for other, shared in ahead.items() if shared & names]:
-                if path == next(iter(old)) or not names <= covered:
-                    self.stuck = before[0], path
-                    return
-                self.moved.append(path)
-                ahead[path] = names
+    The others are loaded again as they are, which puts them behind it; all answer meanwhile.
+    """
+    loaded = [step for step in draft.finish().steps if isinstance(step, SetCertificate)]
+    renewed = [step.path for step in loaded if not step.new]
+    again: list[str] = []
+    for name in known.lists:
+        again += _misplaced(known, name, [*renewed, *again])
+    for path in again:
+        set_certificate(draft, known, path, new=False)
+    wrong = [name for name in known.lists if _misplaced(known, name, [*renewed, *again])]
+    if wrong:
+        draft.reload(f"{wrong[0]}: certificates of several lists share names")
+    for path in filter(known.named, renewed):
+        if other := known.namesake(path):
+            draft.reload(f"{path}: it shares names with {other}, which would answer in its place")
 
 
-def _names(line: str, pem: bytes) -> frozenset[str]:
-    """Return the names for which a line of a crt-list answers: its own, else the certificate's."""
-    _, *said = re.sub(r"\[[^]]*\]", "", line).split()
-    if said:
-        return frozenset(said)
-    return frozenset(name for facts in x509.certificates(pem)[:1] for name in facts.names)
+def _misplaced(known: Certificates, name: str, last: Sequence[str]) -> list[str]:
+    """Return the certificates of a list that would answer before one that stands above them, if those of
+    `last` were the last to be loaded."""
+    old, new = known.lists[name]
+    if old is None or new is None:
+        return []
+    stays = [path for path in old if path in new]
+    come = [path for path in new if path not in old]
+    return certificate_order.misplaced(known.answering(name), [*stays, *come, *last])
 
 
 def _plan_certificate(draft: PlanBuilder, known: Certificates, path: str) -> None:

@@ -15,6 +15,7 @@ from lbsync.agent.runtime.changes.steps import (
 from lbsync.agent.runtime.model import RuntimeConfig
 from lbsync.agent.runtime.plan import plan
 from lbsync.clients.haproxy.capabilities import of_release
+from tests.pems import DAY, pem
 
 PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n"
@@ -80,23 +81,85 @@ def test_a_new_certificate_is_there_before_its_line() -> None:
     [
         (
             "c.pem b.test\nb.pem [alpn h2] b.test",
-            ["+c.pem b.test", "-b.pem", "+b.pem [alpn h2] b.test"],
+            ["+c.pem b.test", "=b.pem"],
         ),
         ("b.pem [alpn h2] b.test\nc.pem b.test", ["+c.pem b.test"]),
         ("c.pem other.test\nb.pem [alpn h2] b.test", ["+c.pem other.test"]),
     ],
 )
 def test_one_that_is_new_comes_before_those_with_its_names(lines: str, steps: list[str]) -> None:
-    """HAProxy puts it at the end of the list, and the first with a name answers."""
+    """HAProxy puts it behind all others, and the first with a name answers."""
     text = "".join(f"certs/{line}\n" for line in ("a.pem", *lines.split("\n")))
     found, reasons = planned({"certs.list": text, "certs/c.pem": PEM.format("Yw==")})
-    told = [
-        f"+{step.line}" if isinstance(step, ListCertificate) else f"-{step.path}"
-        for step in found
-        if isinstance(step, ListCertificate | UnlistCertificate)
-    ]
     assert reasons == []
-    assert [step.replace("certs/", "") for step in told] == steps
+    assert _told(found) == steps
+
+
+def _told(steps: list[Step]) -> list[str]:
+    """Return `+` with a new line of a list, `=` with a certificate that is loaded again."""
+    told = []
+    for step in steps:
+        if isinstance(step, ListCertificate):
+            told.append(f"+{step.line}")
+        elif isinstance(step, SetCertificate) and not step.new:
+            told.append(f"={step.path}")
+    return [each.replace("certs/", "") for each in told]
+
+
+THREE = "certs/a.pem\ncerts/b.pem b.test\ncerts/c.pem b.test x.test\ncerts/d.pem x.test\n"
+
+
+@pytest.mark.parametrize(
+    ("renewed", "order", "steps"),
+    [
+        ("b", "abcd", ["=b.pem", "=c.pem", "=d.pem"]),
+        ("c", "abcd", ["=c.pem", "=d.pem"]),
+        ("d", "abcd", ["=d.pem"]),
+        ("a", "abcd", ["=a.pem"]),
+        ("", "acbd", ["=b.pem"]),
+        ("b", "abdc", ["=b.pem", "=c.pem"]),
+        ("", "abdc", ["=c.pem"]),
+        ("", "adbc", ["=c.pem"]),
+    ],
+)
+def test_one_that_is_loaded_again_takes_those_behind_it_along(
+    renewed: str, order: str, steps: list[str]
+) -> None:
+    """What is renewed goes behind all others that HAProxy has for its names."""
+    lines = dict(zip("abcd", THREE.splitlines(), strict=True))
+    files = {f"certs/{name}.pem": PEM.format("Yw==") for name in "abcd"}
+    old = {**files, "certs.list": THREE}
+    new = {**files, "certs.list": "".join(f"{lines[name]}\n" for name in order)}
+    if renewed:
+        new[f"certs/{renewed}.pem"] = PEM.format("Wg==")
+    config = Parser().parse("frontend fe\n    bind :443 ssl crt-list certs.list\n")
+    running = RuntimeConfig(config, {path: text.encode() for path, text in old.items()})
+    wanted = {path: text.encode() for path, text in new.items()}
+    made = plan(running, config, wanted, of_release((2, 6, 12)))
+    assert made.reasons == ()
+    assert _told(list(made.steps)) == steps
+
+
+def test_names_that_several_lists_or_binds_share_are_a_reload() -> None:
+    """The order of one list would be mended at the cost of the other's; a bind has no order to mend."""
+    config = Parser().parse(
+        "frontend fe\n"
+        "    bind :443 ssl crt-list one\n    bind :444 ssl crt-list two\n    bind :445 ssl crt folder\n"
+    )
+    old = {
+        "one": b"a.pem\nb.pem x\nc.pem x\n",
+        "two": b"a.pem\nc.pem x\nb.pem x\n",
+        "folder/x.pem": pem("x", start=0, end=DAY),
+        "folder/y.pem": pem("x", start=0, end=DAY),
+    }
+    old |= {f"{name}.pem": PEM.format("YQ==").encode() for name in "abc"}
+    for path, words in (
+        ("b.pem", "certificates of several lists share names"),
+        ("folder/x.pem", "it shares names with folder/y.pem"),
+    ):
+        wanted = {**old, path: pem("x", start=0, end=2 * DAY)}
+        made = plan(RuntimeConfig(config, old), config, wanted, of_release((2, 6, 12)))
+        assert len(made.reasons) == 1 and words in made.reasons[0]
 
 
 @pytest.mark.parametrize("stays", [True, False])
