@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -68,6 +69,7 @@ class Planned(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     versions: VersionsRecord | None = None
     extra: Ops = ()
+    judge: requests.Judge | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -203,7 +205,7 @@ class Deploying:
         with self._remembered(app, asked, record.id, planned.warnings) as more:
             requests.begin(
                 self._ledger, page, record, planned.told, versions=planned.versions,
-                extra=[*planned.extra, *more],
+                extra=[*planned.extra, *more], judge=planned.judge,
             )  # fmt: skip
         return Outcome(record.id, planned.warnings)
 
@@ -261,8 +263,8 @@ class Deploying:
         begins = next_version.deploy(page, made, begun)
         provider = self._providers["kubernetes"]()
         document_of = begins.record.version.document
-        coming = self._ledger.coming()
-        warnings = provider.check(app, document_of, self._source.snapshot(), coming)
+        snapshot, coming = self._source.snapshot(), self._ledger.coming()
+        warnings = provider.check(app, document_of, snapshot, coming.documents)
         image = document_of.get("image", "a template of its own")
         return Planned(
             begins.record,
@@ -270,6 +272,7 @@ class Deploying:
             tuple(warnings),
             begins.versions,
             (Put(deploying.app_key(app), encode(begins.app)),),
+            partial(provider.refuse_claimed, app, document_of, snapshot),
         )
 
 

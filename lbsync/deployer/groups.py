@@ -36,6 +36,16 @@ class Groups:
         """Return no warnings: there is no document."""
         return []
 
+    def refuse_claimed(
+        self,
+        _app: ServiceId,
+        _document: Mapping[str, Any],
+        _snapshot: Snapshot,
+        _coming: Mapping[ServiceId, Mapping[str, Any]],
+        /,
+    ) -> None:
+        """Do nothing: the service is there already."""
+
     def provision(
         self,
         _app: ServiceId,

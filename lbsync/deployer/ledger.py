@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from lbsync.clients.source import Delete, Expect, Guard, Lease, Put, Transactional
+from lbsync.clients.source import Delete, Expect, ExpectBelow, Guard, Lease, Put, Transactional
 from lbsync.deployer.page import Keys, Page
 from lbsync.errors import BadKey, Conflict, Unavailable
 from lbsync.fleet import history
@@ -52,6 +52,20 @@ class Hold(msgspec.Struct):
     def is_sure(self) -> bool:
         """Whether etcd still holds the lease for certain."""
         return self.lease.remaining() > 0.0
+
+
+class Coming(msgspec.Struct, frozen=True):
+    """The apps that are being deployed, whose services may not be published yet."""
+
+    documents: Mapping[ServiceId, Mapping[str, Any]]
+    """As far as they can be read."""
+    revision: int
+    """At which this was so."""
+
+    @property
+    def guard(self) -> Guard:
+        """That no other deployment of an app has begun since."""
+        return ExpectBelow(deploying.APPS, self.revision)
 
 
 class HoldFence(msgspec.Struct, frozen=True, eq=False):
@@ -106,6 +120,12 @@ class Ledger:
         if deployment:
             names.append(deploying.deployment_key(app, deployment))
         return Page(keys, self.store.read(names, [keys.groups, keys.agents]))
+
+    def is_as_read(self, page: Page) -> bool:
+        """Tell whether what a new deployment rests on is still as on this page. Raises `Unavailable`."""
+        now, app = self._read(page.keys.app, ""), page.keys.app
+        rests_on = deploying.versions_key(app), deploying.lock_key(app), page.keys.route
+        return all(now.revision_of(key) == page.revision_of(key) for key in rests_on)
 
     def hold(self, app: ServiceId, deployment: str, ttl: int) -> tuple[Hold, list[Guard], Ops]:
         """Create a lease, and return what together with it makes this process the app's deployer: guards and
@@ -184,17 +204,18 @@ class Ledger:
         `Unavailable`."""
         return self._page_of(app, deploying.app_key(app)).wanted
 
-    def coming(self) -> dict[ServiceId, Mapping[str, Any]]:
-        """Return the documents of all apps that are being deployed now, as far as they can be read. Raises
-        `Unavailable`."""
-        items = self.store.read([], [deploying.APPS, deploying.VERSIONS]).items
+    def coming(self) -> Coming:
+        """Return the apps that are being deployed now. Raises `Unavailable`."""
+        snapshot = self.store.read([], [deploying.APPS, deploying.VERSIONS])
+        items = snapshot.items
         wanted = deploying.readable(AppRecord, items, deploying.APPS)
         versions = deploying.readable(VersionsRecord, items, deploying.VERSIONS)
-        return {
+        documents = {
             ServiceId.parse(name): record.document
             for name, record in wanted.items()
             if record.document and name in versions and versions[name].active
         }
+        return Coming(documents, snapshot.revision)
 
     def _page_of(self, app: ServiceId, key: str) -> Page:
         return Page(self.keys(app), self.store.read([key]))

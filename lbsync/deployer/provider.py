@@ -80,6 +80,18 @@ class Provider(Protocol):
         anything begins. `coming`: documents of apps that are being deployed, and may not be published yet."""
         ...
 
+    def refuse_claimed(
+        self,
+        app: ServiceId,
+        document: Mapping[str, Any],
+        snapshot: Snapshot,
+        coming: Mapping[ServiceId, Mapping[str, Any]],
+        /,
+    ) -> None:
+        """Raise `Rejected` where what a document claims belongs to another service; the part of `check` that other
+        deployments may change."""
+        ...
+
     def provision(
         self,
         app: ServiceId,

@@ -1,6 +1,8 @@
 """Requests of people for deployments, written to etcd: to start one, or to control one in progress."""
 
 import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -18,6 +20,10 @@ from lbsync.schema.keys import ServiceId
 from lbsync.timestamps import stamp
 
 _TRIES = 5
+_RACES = 100
+"""Each one lost means that another deployment was begun in between."""
+Judge = Callable[[Mapping[ServiceId, Mapping[str, Any]]], None]
+"""Raises `Rejected` where what an app claims belongs to one of those that are being deployed."""
 
 
 def begin(
@@ -29,12 +35,14 @@ def begin(
     ttl: float = 0.0,
     versions: VersionsRecord | None = None,
     extra: Ops = (),
+    judge: Judge | None = None,
 ) -> Hold | None:
     """Write the first record of a deployment, as decided on a page; return the hold on the app if this process
     is to carry it out (`ttl` above 0: seconds after which another one may).
 
-    `told`: its first event; `versions`: if more than the active one changes in it; `extra`: further writes.
-    Raises `Conflict` if somebody else was faster, and `Unavailable`; nothing is written then.
+    `told`: its first event; `versions`: if more than the active one changes in it; `extra`: further writes;
+    `judge`: of two apps that claim the same and are begun at the same moment, only one is. Raises `Conflict` if
+    somebody else was faster, `Rejected` by `judge`, and `Unavailable`; nothing is written then.
     """
     app = page.keys.app
     names = deploying.versions_key(app), deploying.deployment_key(app, record.id)
@@ -57,7 +65,7 @@ def begin(
         ops += more
     try:
         noted = [ledger.history_put(record.by, record.action, app, told)]
-        revision = history.commit(ledger.store, expect, ops, noted)
+        revision = _commit(ledger, page, expect, [ops, noted], judge)
     except Conflict as error:
         released(hold)
         raise Conflict(
@@ -69,6 +77,24 @@ def begin(
     if hold is not None:
         hold.revision = hold.asked = revision
     return hold
+
+
+def _commit(
+    ledger: Ledger, page: Page, expect: list[Guard], ops: Sequence[Ops], judge: Judge | None
+) -> int:
+    """Write the start of a deployment; with a `judge`, only on top of those deployments that it has seen."""
+    for _ in range(_RACES):
+        guards = []
+        if judge is not None:
+            coming = ledger.coming()
+            judge(coming.documents)
+            guards = [coming.guard]
+        try:
+            return history.commit(ledger.store, [*expect, *guards], *ops)
+        except Conflict:
+            if judge is None or not ledger.is_as_read(page):
+                raise
+    raise Conflict("other deployments begin too fast; try again")
 
 
 def command(

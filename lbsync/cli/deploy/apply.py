@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -75,8 +76,8 @@ def apply(args: argparse.Namespace, context: DeployContext) -> Exit:
     provider = context.tools.providers["kubernetes"]()
     with source_opened(settings_of(args)) as source:
         snapshot = source.snapshot()
-    wanted, coming = beginning.record.version.document, context.ledger.coming()
-    told = provider.check(app.id, wanted, snapshot, coming)
+    wanted = beginning.record.version.document
+    told = provider.check(app.id, wanted, snapshot, context.ledger.coming().documents)
     terminal = Terminal(sys.stderr)
     for warning in told:
         terminal.line(terminal.paint(f"warning: {warning}", "yellow"))
@@ -87,6 +88,7 @@ def apply(args: argparse.Namespace, context: DeployContext) -> Exit:
     code = begin(
         context, page, beginning.record, f"version {version.number}: {_what(version)}", wait=args.wait,
         versions=beginning.versions, extra=[Put(app_key(app.id), encode(beginning.app))],
+        judge=partial(provider.refuse_claimed, app.id, wanted, snapshot),
     )  # fmt: skip
     if args.wait:
         _end_old_versions(context, app.id)

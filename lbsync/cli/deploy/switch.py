@@ -77,8 +77,9 @@ def begin(
     wait: bool,
     versions: VersionsRecord | None = None,
     extra: Ops = (),
+    judge: requests.Judge | None = None,
 ) -> Exit:
-    """Write a deployment, and carry it out where `wait` says so; `versions`, `extra`: as `requests.begin`. Raises
+    """Write a deployment, and carry it out where `wait` says so; the rest as in `requests.begin`. Raises
     `Rejected` where nobody would."""
     app = page.keys.app
     if not wait and not context.ledger.servers():
@@ -89,7 +90,7 @@ def begin(
         context.start()
     ttl = context.tools.ttl if wait else 0.0
     hold = requests.begin(
-        context.ledger, page, record, told, ttl=ttl, versions=versions, extra=extra
+        context.ledger, page, record, told, ttl=ttl, versions=versions, extra=extra, judge=judge
     )
     if wait:
         return following.follow(context, app, record.id, hold)

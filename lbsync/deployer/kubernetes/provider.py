@@ -56,10 +56,21 @@ class Kubernetes:
                 f"the document is of {made.id}, not of {app}; correct namespace and name"
             )
         told = warnings(made)
-        others = {name: plain for name, plain in (coming or {}).items() if name != app}
-        self._refuse_taken(made, with_coming(snapshot, others))
+        self.refuse_claimed(app, found, snapshot, coming or {})
         self._try(made)
         return told
+
+    def refuse_claimed(
+        self,
+        app: ServiceId,
+        found: Mapping[str, Any],
+        snapshot: Snapshot,
+        coming: Mapping[ServiceId, Mapping[str, Any]],
+        /,
+    ) -> None:
+        """Raise `Rejected` where the service's key, hosts, paths or port are those of another one."""
+        others = {name: plain for name, plain in coming.items() if name != app}
+        self._refuse_taken(document.from_plain(dict(found)), with_coming(snapshot, others))
 
     def provision(
         self,
