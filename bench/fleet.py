@@ -30,7 +30,7 @@ from bench.waiting import awaited
 from harness.etcd import Etcd, etcd_settings, open_etcd
 from harness.wait import wait_until
 from lbsync import log
-from lbsync.agent.report.fleet_reporter import Fleet
+from lbsync.agent.report.fleet_reporter import FleetReporter
 from lbsync.clients.etcd.source import EtcdSource
 from lbsync.clients.source import Put, Source
 from lbsync.model.snapshot import Snapshot
@@ -75,7 +75,7 @@ class Host:
             "agent.report_interval": "10s",
         }
         self.source = Telling(urls, self._note_told)
-        self.fleet = Fleet(load(flags=flags, environ={}), self.source)
+        self.fleet = FleetReporter(load(flags=flags, environ={}), self.source)
         self.source.start(self._due.set)
         self.fleet.start()
         self._thread = threading.Thread(target=self._run, daemon=True)

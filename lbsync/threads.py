@@ -125,3 +125,46 @@ class SupervisedThread:
         self._failing.failed(what, exc_info=fault)
         if self._on_fault is not None:
             self._on_fault(f"thread {self.name} failed: {what}")
+
+
+class PeriodicThread:
+    """A supervised thread that takes turns: one when it is woken, and one when the last turn asked for it."""
+
+    def __init__(
+        self, turn: Callable[[], float], name: str, *, finish: Callable[[], None] = lambda: None
+    ) -> None:
+        """`turn` returns after how many seconds at the most to call it again. `finish` is called in the
+        thread when it ends, and after a fault before it starts again."""
+        self._turn = turn
+        self._finish = finish
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = SupervisedThread(self._run, name)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `close` was called."""
+        return self._stopped.is_set()
+
+    def start(self) -> None:
+        """Start the thread. Once only."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have it take another turn now, or after the current one. From any thread; never blocks."""
+        self._woken.set()
+
+    def close(self, timeout_s: float) -> None:
+        """End it after the current turn; wait for that at most `timeout_s` seconds."""
+        self._stopped.set()
+        self._woken.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._woken.wait(max(0.0, self._turn()))
+                # Not before the turn, where it would lose the wake of a `close` that comes just now.
+                self._woken.clear()
+        finally:
+            self._finish()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lbsync import gelf, log, measure
 from lbsync.agent.agent import Agent
-from lbsync.agent.report.fleet_reporter import Fleet
-from lbsync.agent.report.health_reporter import Health
+from lbsync.agent.report.fleet_reporter import FleetReporter
+from lbsync.agent.report.health_reporter import HealthReporter
 from lbsync.agent.report.pages import pages
 from lbsync.agent.report.status import StatusReporter
 from lbsync.agent.watches import Watches
@@ -47,15 +47,15 @@ class Daemon:
         self._settings = settings
         self._load = load
         self._status_reporter = reporter
-        self._fleet = Fleet(settings, source)
+        self._fleet = FleetReporter(settings, source)
         agent.control.on_action = self._fleet.actions.note
-        self._health = Health(settings, source, open_answers)
+        self._health = HealthReporter(settings, source, open_answers)
         self._loop = Loop(
             self._pass,
             Pace.of(settings.agent),
             waker=Waker(),
             fast_path=self._change_at_once,
-            is_awaited=self._fleet.is_awaited,
+            is_awaited=self._fleet.current.is_awaited,
             reload=self._reload,
             on_report=self._note,
             notifier=Notifier(),
@@ -123,13 +123,13 @@ class Daemon:
             self._measure("runtime")
         self._is_ahead = done
         # Nothing is read back for nobody: the pass will do it.
-        if done and self._fleet.is_awaited():
+        if done and self._fleet.current.is_awaited():
             self._fleet.note_ahead(self._agent.proved_ahead())
         return done
 
     def _asked(self) -> None:
         """Read back what was made ahead of a pass that has yet to begin, if somebody asks for it only now."""
-        if self._is_ahead and self._fleet.is_awaited():
+        if self._is_ahead and self._fleet.current.is_awaited():
             self._loop.wake()
 
     def _measure(self, by: measure.How) -> None:

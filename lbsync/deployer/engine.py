@@ -17,7 +17,7 @@ from lbsync.errors import LbsyncError, Rejected, Unavailable
 from lbsync.model.deploying import VersionsRecord
 from lbsync.schema import deploying
 from lbsync.schema.keys import ServiceId
-from lbsync.threads import SupervisedThread
+from lbsync.threads import PeriodicThread, SupervisedThread
 
 _JOIN_S = 5.0
 
@@ -48,13 +48,11 @@ class Engine:
         called every few seconds, and says whether deployments can be carried out here."""
         self._tools, self._versions, self._may_work = tools, versions, may_work
         self._workers: dict[str, _Worker] = {}
-        self._news = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = SupervisedThread(self._keep, "deployer")
+        self._thread = PeriodicThread(self._turn, "deployer")
 
     def start(self) -> None:
-        """Begin, in threads of its own. Once only."""
-        self._versions.start(self._news.set)
+        """Start, in threads of its own. Once only."""
+        self._versions.start(self._thread.wake)
         self._thread.start()
 
     def answered(self) -> None:
@@ -64,21 +62,17 @@ class Engine:
 
     def close(self) -> None:
         """Release all deployments, so that other processes continue them at once."""
-        self._stopped.set()
-        self._news.set()
-        self._thread.join(_JOIN_S)
+        self._thread.close(_JOIN_S)
         workers = list(self._workers.values())
         for worker in workers:
             worker.stop()
         for worker in workers:
             worker.join()
 
-    def _keep(self) -> None:
-        while not self._stopped.is_set():
-            self._news.clear()
-            if self._may_work():
-                self._look()
-            self._news.wait(LOOK_S * 3)
+    def _turn(self) -> float:
+        if self._may_work():
+            self._look()
+        return LOOK_S * 3
 
     def _look(self) -> None:
         """Have a thread for each deployment that is in progress."""
@@ -99,7 +93,7 @@ class Engine:
                 self._begin(name, f"end {name}", partial(self._end_old_versions, name))
 
     def _begin(self, name: str, title: str, work: "Callable[[_Worker], None]") -> None:
-        if name not in self._workers and not self._stopped.is_set():
+        if name not in self._workers and not self._thread.is_stopped:
             self._workers[name] = _Worker(title, work)
 
     def _carry_out(self, name: str, deployment: str, worker: "_Worker") -> None:
@@ -114,7 +108,7 @@ class Engine:
             worker.stopped.wait(LOOK_S)
         finally:
             run.end()
-            self._news.set()
+            self._thread.wake()
 
     def _end_old_versions(self, name: str, worker: "_Worker") -> None:
         tools, app = self._tools, ServiceId.parse(name)

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from harness.etcd import Etcd, open_etcd
 from harness.wait import wait_until
-from lbsync.agent.report.fleet_reporter import Fleet
+from lbsync.agent.report.fleet_reporter import FleetReporter
 from lbsync.clients.source import Delete, Put
 from lbsync.fleet.watching import question
 from lbsync.schema import fleet as schema
@@ -54,7 +54,7 @@ class Host:
         self.source.start(self._wake)
         wait_until("the watch", lambda: self.source.health().ok)
         self._state = tempfile.TemporaryDirectory()
-        self.fleet = Fleet(
+        self.fleet = FleetReporter(
             settings(
                 name,
                 state_dir=self._state.name,
@@ -374,7 +374,7 @@ def test_a_write_of_its_own_whose_answer_was_lost_is_no_other_agent(
     host.note(revision=5)
     host.wait_for(5)
     with capture_logs() as logs:
-        lease = host.fleet._lease.current
+        lease = host.fleet._record._lease.current
         assert lease is not None
         late = json.dumps({**host.told(), "revision": 6}).encode()
         host.source.commit([], [Put(host.key, late, lease.id)])
@@ -391,7 +391,7 @@ def test_an_agent_that_comes_back_after_a_crash_is_no_rival_of_itself(
     crashed.wait_for(5)
     crashed.source.close()  # the record outlives it until the lease ends
     fresh = opened(etcd)
-    fresh.fleet._presence.instance = crashed.fleet._presence.instance
+    fresh.fleet.current._presence.instance = crashed.fleet.current._presence.instance
     fresh.note(revision=6)
     fresh.wait_for(6)
 

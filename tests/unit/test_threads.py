@@ -7,7 +7,7 @@ import pytest
 
 from harness.wait import wait_until
 from lbsync import threads
-from lbsync.threads import SupervisedThread
+from lbsync.threads import PeriodicThread, SupervisedThread
 
 
 class Work:
@@ -78,3 +78,37 @@ def test_a_thread_whose_work_is_done_or_that_was_stopped_is_not_begun_anew() -> 
     threads.restart_ended()
     assert not done.is_alive()
     assert work.turns == 1
+
+
+def test_a_periodic_thread_takes_a_turn_when_it_is_woken_and_finishes_when_it_is_closed() -> None:
+    turns, ended = list[int](), threading.Event()
+
+    def turn() -> float:
+        turns.append(1)
+        return 3600.0 if len(turns) > 1 else 0.0
+
+    thread = PeriodicThread(turn, "test", finish=ended.set)
+    thread.start()
+    wait_until("the turn that the first one asked for", lambda: len(turns) == 2)
+    thread.wake()
+    wait_until("the turn that a wake asks for", lambda: len(turns) == 3)
+    assert not ended.is_set()
+    thread.close(30)
+    assert thread.is_stopped
+    assert ended.is_set()
+
+
+def test_a_periodic_thread_that_fails_finishes_before_it_starts_again() -> None:
+    said = list[str]()
+
+    def turn() -> float:
+        said.append("turn")
+        if len(said) == 1:
+            raise ValueError("no")
+        return 3600.0
+
+    thread = PeriodicThread(turn, "test", finish=lambda: said.append("finish"))
+    thread.start()
+    wait_until("a second turn", lambda: len(said) == 3)
+    thread.close(30)
+    assert said == ["turn", "finish", "turn", "finish"]

@@ -8,7 +8,7 @@ from itertools import islice
 
 from lbsync.agent.report import fleet_records
 from lbsync.agent.report.fleet_records import GuardedWrite, Refusal
-from lbsync.agent.report.trouble import Trouble
+from lbsync.agent.report.lease_writes import WriteRetry
 from lbsync.clients.source import Source
 from lbsync.errors import Conflict, LbsyncError
 from lbsync.model.snapshot import Snapshot
@@ -30,12 +30,12 @@ class Explanations:
         self._look_at = 0.0
         self._floor = 0
         """Revision of our own last write."""
-        self._trouble = Trouble("tell the owners of services why they are quarantined")
+        self._retry = WriteRetry("tell the owners of services why they are quarantined")
 
     @property
     def due(self) -> float:
         """When there may be something to do although nothing is heard; monotonic clock."""
-        return max(self._look_at, self._trouble.until)
+        return max(self._look_at, self._retry.until)
 
     def look_again(self) -> None:
         """Compare with what is stored at the next chance, whatever was written."""
@@ -43,7 +43,7 @@ class Explanations:
 
     def retry(self) -> None:
         """Try again at once what has failed: etcd is back."""
-        self._trouble.until = 0.0
+        self._retry.until = 0.0
 
     def update(self, refused: dict[str, Refusal], revision: int, look_at: float) -> None:
         """Bring `quarantine/` to what this host refuses at a revision; the rest comes in further rounds.
@@ -51,7 +51,7 @@ class Explanations:
         `look_at`: when to compare again if nothing changes.
         """
         now = time.monotonic()
-        if now < self._trouble.until or (refused == self._told and now < self._look_at):
+        if now < self._retry.until or (refused == self._told and now < self._look_at):
             return
         self._told, self._look_at = refused, look_at
         try:
@@ -62,9 +62,9 @@ class Explanations:
                     self._floor = self._source.commit(write.guards, [write.op])
         except LbsyncError as error:
             self._told = None
-            self._trouble.failed(error, worth_saying=self._source.health().ok)
+            self._retry.failed(error, is_logged=self._source.health().ok)
             return
-        self._trouble.over()
+        self._retry.succeeded()
         if len(todo) > _MOST_AT_ONCE or snapshot.revision < self._floor:
             self._look_at = now + _AGAIN_S
 

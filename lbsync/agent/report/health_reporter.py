@@ -6,14 +6,13 @@ written less often if the answers are large, the hosts many, or HAProxy slow, so
 fills the store nor occupies a core.
 """
 
-import threading
 import time
 from collections.abc import Callable
 
 import msgspec
 
 from lbsync.agent.report.health_reader import HealthReader
-from lbsync.agent.report.trouble import OnDemandLease, Trouble
+from lbsync.agent.report.lease_writes import OnDemandLease, WriteRetry
 from lbsync.clients.source import Put, Source
 from lbsync.errors import Unavailable
 from lbsync.model.health import HealthRecord
@@ -21,7 +20,7 @@ from lbsync.schema.decode import encode
 from lbsync.schema.fleet import AGENTS
 from lbsync.schema.health import STALE_S, WATCHERS, Asked, asked
 from lbsync.settings import Settings
-from lbsync.threads import SupervisedThread
+from lbsync.threads import PeriodicThread
 
 _EVERY_S = 1.0
 #: Bytes a second of all hosts' answers together. etcd keeps each revision until it is compacted: with the
@@ -37,29 +36,66 @@ _JOIN_S = 3.0
 _LOOK_S = 30.0
 
 
-class Health:
-    """The answers of this host."""
+class _Answer:
+    """The answer of this host as it is stored, beside the prefix and on a lease. Used by one thread."""
+
+    def __init__(self, host: str, source: Source, open_answers: Callable[[], Source]) -> None:
+        """`open_answers` opens the store of answers, when one is written."""
+        self._host = host
+        self._source = source
+        self._open = open_answers
+        self._store: Source | None = None
+        self._lease = OnDemandLease()
+        self._retry = WriteRetry("tell who watches how services do")
+        self._written: HealthRecord | None = None
+        self.written_at = float("-inf")
+        """Monotonic clock."""
+
+    @property
+    def retry_at(self) -> float:
+        """When a failed write is to be tried again; monotonic clock."""
+        return self._retry.until
+
+    def write(self, record: HealthRecord, value: bytes, ttl_s: float) -> None:
+        """Write an answer that differs from the last one, or replaces one that becomes stale."""
+        now = time.monotonic()
+        is_same = self._written is not None and _without_time(self._written) == _without_time(
+            record
+        )
+        if is_same and self._lease.current and now - self.written_at < STALE_S - _EVERY_S:
+            return
+        with self._retry.attempt(self._source, self._lease):
+            store = self._store = self._store or self._open()
+            lease = self._lease.of(store, ttl_s)
+            store.commit([], [Put(self._host, value, lease.id)])
+            self._written, self.written_at = record, now
+
+    def withdraw(self) -> None:
+        """Remove the answer, and close the connection."""
+        store, lease = self._store, self._lease.forget()
+        self._store = self._written = None
+        self.written_at = float("-inf")
+        if lease is not None:
+            lease.end()
+        if store is not None:
+            store.close()
+
+
+class HealthReporter:
+    """Answers clients that watch services, in a thread of its own."""
 
     def __init__(
         self, settings: Settings, source: Source, open_answers: Callable[[], Source]
     ) -> None:
         """Nothing is done before `start`. `open_answers` opens the store of answers for writing."""
         self._source = source
-        self._open = open_answers
-        self._host = str(settings.host)
-        self._answers: Source | None = None
-        self._lease = OnDemandLease()
-        self._told: HealthRecord | None = None
-        self._told_at = float("-inf")
+        self._answer = _Answer(str(settings.host), source, open_answers)
+        self._reader = HealthReader(settings, source)
         self._every = _EVERY_S
         self._due_at = 0.0
-        self._reader = HealthReader(settings, source)
         self._was_asked = Asked()
-        self._trouble = Trouble("tell who watches how services do")
-        self._woken = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = SupervisedThread(self._run, "health")
-        source.listen(WATCHERS, self._woken.set)
+        self._thread = PeriodicThread(self._turn, "health", finish=self._withdraw)
+        source.listen(WATCHERS, self._thread.wake)
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:
@@ -67,25 +103,15 @@ class Health:
         self._wanted = settings.agent.report and self._source.shared
         self._ttl = settings.agent.report_ttl.seconds
         self._reader.follow(settings)
-        self._woken.set()
+        self._thread.wake()
 
     def start(self) -> None:
-        """Begin, in a thread of its own. Once only."""
+        """Start the thread. Once only."""
         self._thread.start()
 
     def close(self) -> None:
-        """Take the answer back and end the thread, as far as etcd answers in time."""
-        self._stopped.set()
-        self._woken.set()
-        self._thread.join(_JOIN_S)
-
-    def _run(self) -> None:
-        try:
-            while not self._stopped.is_set():
-                self._woken.clear()
-                self._woken.wait(self._turn())
-        finally:
-            self._fall_silent()
+        """Remove the answer and end the thread, as far as etcd answers in time."""
+        self._thread.close(_JOIN_S)
 
     def _turn(self) -> float:
         """Answer if that is due; return in how many seconds to look again."""
@@ -95,21 +121,21 @@ class Health:
             return _LOOK_S
         questions = asked(there) if self._wanted else Asked()
         if not questions.health:
-            self._fall_silent()
+            self._withdraw()
             return _LOOK_S
         now = time.monotonic()
         if questions != self._was_asked:
-            # Who asks first, or for something else, need not wait for what the last answer cost.
-            self._due_at = min(self._due_at, self._told_at + _EVERY_S)
+            # A new question need not wait for what the last answer cost.
+            self._due_at = min(self._due_at, self._answer.written_at + _EVERY_S)
             self._was_asked = questions
-        due_at = max(self._due_at, self._trouble.until)
+        due_at = max(self._due_at, self._answer.retry_at)
         if now < due_at:
             return due_at - now
         began = time.thread_time()
         record = self._reader.record(questions, self._every)
         value = encode(record)
         hosts = len(self._source.leased(AGENTS).items)
-        self._write(record, value)
+        self._answer.write(record, value, self._ttl)
         every = max(
             _EVERY_S,
             len(value) * hosts / _FLEET_BYTES_S,
@@ -120,28 +146,11 @@ class Health:
         self._due_at = now + self._every
         return self._every
 
-    def _write(self, record: HealthRecord, value: bytes) -> None:
-        """Write an answer that says something else than the last one, or replaces one that grows old."""
-        now = time.monotonic()
-        is_same = self._told is not None and _without_time(self._told) == _without_time(record)
-        if is_same and self._lease.current and now - self._told_at < STALE_S - _EVERY_S:
-            return
-        with self._trouble.trying(self._source, self._lease):
-            answers = self._answers = self._answers or self._open()
-            lease = self._lease.of(answers, self._ttl)
-            answers.commit([], [Put(self._host, value, lease.id)])
-            self._told, self._told_at = record, now
-
-    def _fall_silent(self) -> None:
-        """Take the answer back, and let go of everything."""
-        answers, lease = self._answers, self._lease.forget()
-        self._answers = self._told = None
-        self._told_at, self._was_asked = float("-inf"), Asked()
+    def _withdraw(self) -> None:
+        """Remove the answer, and forget what was asked."""
+        self._was_asked = Asked()
         self._reader.forget()
-        if lease is not None:
-            lease.end()
-        if answers is not None:
-            answers.close()
+        self._answer.withdraw()
 
 
 def _without_time(record: HealthRecord) -> HealthRecord:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.wait import wait_until
 from lbsync.agent.report import health_reading
-from lbsync.agent.report.health_reporter import Health
+from lbsync.agent.report.health_reporter import HealthReporter
 from lbsync.clients.haproxy.answers import ServerState
 from lbsync.clients.haproxy.stat import StatRow
 from lbsync.clients.source import Put
@@ -31,7 +31,7 @@ class Asked:
         self.source, self.answers = FakeSource(), FakeSource()
         self.source.start(lambda: None)
         self.opened = self.closed = 0
-        self.health = Health(load(flags=flags, environ={}), self.source, self._open)
+        self.health = HealthReporter(load(flags=flags, environ={}), self.source, self._open)
         self.health.start()
 
     def _open(self) -> FakeSource:

@@ -1,4 +1,5 @@
-"""Handles failed writes of what this host reports on a lease: retried with growing pauses, and logged once."""
+"""Writes on a lease: the lease is requested when it is needed, and failed writes are retried with growing pauses and
+logged once."""
 
 import contextlib
 import time
@@ -14,30 +15,30 @@ _LAST_PAUSE_S = 30.0
 
 
 class OnDemandLease:
-    """A lease that is asked for when it is first needed, and anew once it has run out."""
+    """A lease that is requested when it is first needed, and again once it has expired."""
 
     def __init__(self) -> None:
         self._lease: Lease | None = None
 
     @property
     def current(self) -> Lease | None:
-        """The lease, as long as it holds."""
+        """The lease; None before the first one, and once it has expired."""
         holds = self._lease is not None and self._lease.remaining() > 0.0
         return self._lease if holds else None
 
     def of(self, source: Source, ttl_s: float) -> Lease:
-        """Return the lease that holds, or a new one. Raises `Unavailable`."""
+        """Return the current lease, or a new one of `ttl_s` seconds. Raises `Unavailable`."""
         lease = self._lease = self.current or source.lease(round(ttl_s))
         return lease
 
     def forget(self) -> Lease | None:
-        """Ask for another one next time; return the one so far."""
+        """Return the current lease, if any, and request another one next time."""
         lease, self._lease = self._lease, None
         return lease
 
 
-class Trouble:
-    """What is known of one kind of write."""
+class WriteRetry:
+    """Whether one kind of write works, and when to try it again."""
 
     def __init__(self, what: str) -> None:
         """`what` completes "cannot …"."""
@@ -48,27 +49,28 @@ class Trouble:
         """When to try again; monotonic clock."""
 
     @contextlib.contextmanager
-    def trying(self, source: Source, lease: OnDemandLease) -> Iterator[None]:
-        """Take note of how a write under a lease ends, within this block; `LbsyncError` goes no further."""
+    def attempt(self, source: Source, lease: OnDemandLease) -> Iterator[None]:
+        """Note whether the write in this block succeeds; an `LbsyncError` is handled here. `lease`: forgotten where
+        etcd does not know it any more."""
         try:
             yield
         except Conflict as error:
             lease.forget()  # etcd was wiped, or was away for too long
-            self.failed(error, worth_saying=False)
+            self.failed(error, is_logged=False)
         except LbsyncError as error:
-            self.failed(error, worth_saying=source.health().ok)
+            self.failed(error, is_logged=source.health().ok)
         else:
-            self.over()
+            self.succeeded()
 
-    def over(self) -> None:
-        """Take note of a success: one line if the failure had been told, and no pause any more."""
+    def succeeded(self) -> None:
+        """Note a success; log it if the failure was logged."""
         if self._said.keep(()):
             log.get().info(f"can {self._what} again")
         self.until = 0.0
         self._backoff.reset()
 
-    def failed(self, error: LbsyncError, *, worth_saying: bool) -> None:
-        """It does not. The first failure is only tried again: most are a connection that broke."""
+    def failed(self, error: LbsyncError, *, is_logged: bool) -> None:
+        """Note a failure. The first one is not logged: most are a connection that broke."""
         self.until = time.monotonic() + self._backoff.pause()
-        if worth_saying and self._backoff.failures > 1 and self._said.is_new("", str(error)):
+        if is_logged and self._backoff.failures > 1 and self._said.is_new("", str(error)):
             log.get().warning(f"cannot {self._what}: {error}; HAProxy is served all the same")
