@@ -127,6 +127,10 @@ class Conflict(LbsyncError):
     exit_code = Exit.CONFLICT
 
 
+class Stuck(LbsyncError):
+    """Raised when a part of this process does not work any more, and only a new process can: end at once."""
+
+
 class Superseded(Conflict):
     """Raised when this process lost its place to another one: end at once, and write nothing more."""
 

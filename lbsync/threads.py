@@ -25,7 +25,8 @@ class Supervised(Protocol):
     """What `supervise` takes."""
 
     def restart_ended(self) -> None:
-        """Start again what should run and does not. Called from the loop's thread; never blocks."""
+        """Start again what should run and does not. Called from the loop's thread; never blocks. Raises `Stuck`
+        if only a new process helps."""
         ...
 
 
@@ -40,7 +41,7 @@ def supervise(one: Supervised) -> None:
 
 
 def restart_ended() -> None:
-    """Start every supervised thread again that should run and does not."""
+    """Start every supervised thread again that should run and does not. Raises `Stuck` if that is impossible."""
     with _lock:
         supervised = list(_supervised)
     for one in supervised:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Protocol, TypeVar
 
 from lbsync import log, measure, threads
-from lbsync.errors import LbsyncError, Superseded
+from lbsync.errors import LbsyncError, Stuck, Superseded
 from lbsync.loop.notify import Notifier
 from lbsync.loop.outcome import Outcome, Report
 from lbsync.loop.schedule import Pace, Schedule
@@ -129,7 +129,8 @@ class Loop:
     def run(self) -> None:
         """Run passes until `stop` or a signal. Must be called in the main thread.
 
-        Raises `Superseded` when a pass does: another process has taken this one's place.
+        Raises `Superseded` when a pass does: another process has taken this one's place; and `Stuck`
+        when a thread has ended in a way that only a new process can mend.
         """
         with self._signals():
             while not self._stop:
@@ -184,13 +185,13 @@ class Loop:
         self._tell(outcome, error, ended - began)
 
     def _attempt(self, kind: str, work: Callable[[], T]) -> tuple[T | None, str]:
-        """Return what `work` returns, or None and why it failed. Lets `Superseded` through alone.
+        """Return what `work` returns, or None and why it failed. Lets `Superseded` and `Stuck` through alone.
 
         A fault shows its traceback once, and again when work of this `kind` has succeeded in between.
         """
         try:
             done = work()
-        except Superseded:
+        except (Superseded, Stuck):
             raise
         except LbsyncError as problem:
             return None, str(problem)

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from harness import etcd as etcd_harness
+from harness import launch
 from harness.etcd import Etcd, open_etcd
 from harness.ports import free_port
 from harness.proxy import Proxy
@@ -24,6 +26,7 @@ from lbsync.clients.source import Delete, Put
 from lbsync.errors import Unavailable
 from tests.conftest import demand
 
+DEAF = Path(__file__).with_name("deaf_watch.py")
 Clusters = Callable[..., Etcd]
 Watching = Callable[..., EtcdSource]
 
@@ -335,3 +338,12 @@ def test_two_hundred_watches_leave_no_thread_and_no_file_open(etcd: Etcd) -> Non
         once()
     wait_until("gRPC to end its threads", lambda: threading.active_count() <= threads)
     wait_until("gRPC to close its sockets", lambda: me.num_fds() <= files + 2)
+
+
+def test_a_watch_that_nobody_hands_on_ends_its_process_with_the_reason(etcd: Etcd) -> None:
+    ended = launch.run([str(etcd.urls[0]), "/deaf/"], code=DEAF.read_text())
+    assert ended.returncode == 0, ended.stderr
+    health, stuck, closed = ended.stdout.splitlines()
+    assert health.startswith("health: a watch that was given up does not end")
+    assert stuck.startswith("stuck: the watch of etcd was given up (etcd: no answer is heard")
+    assert closed == "closed"

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from typing import Any
+
+import grpc
 
 from lbsync import log
 from lbsync.clients.etcd.connections import Connections
@@ -87,18 +88,18 @@ class EtcdLease:
 
     def _renew(self) -> int:
         request = etcdrpc.LeaseKeepAliveRequest(ID=self._id)
-        answer = self._connections.call(_keep_alive, request)
+        answer = self._connections.call(lambda client: renewal(client.channel), request)
         return int(answer.TTL)
 
 
-def _keep_alive(client: Any) -> Any:
-    """Dress etcd's stream of renewals as a single call: one request, one answer."""
+def renewal(channel: grpc.Channel) -> grpc.UnaryUnaryMultiCallable:
+    """Return etcd's stream of renewals as a single call: one request, one answer.
 
-    def call(request: Any, **arguments: Any) -> Any:
-        stream = client.leasestub.LeaseKeepAlive(iter((request,)), **arguments)
-        try:
-            return next(stream, etcdrpc.LeaseKeepAliveResponse())
-        finally:
-            stream.cancel()
-
-    return call
+    Its bytes on the wire are those of a stream that ends after the first request. It waits in the calling thread; a
+    stream would depend on a thread of gRPC's, without which not even its time limit would end it.
+    """
+    return channel.unary_unary(
+        "/etcdserverpb.Lease/LeaseKeepAlive",
+        request_serializer=etcdrpc.LeaseKeepAliveRequest.SerializeToString,
+        response_deserializer=etcdrpc.LeaseKeepAliveResponse.FromString,
+    )

@@ -3,15 +3,22 @@
 A watch says nothing while nothing changes, whether its member is quiet, frozen or unplugged. So a
 small linearizable read goes over the same connection every few seconds. etcd's own progress
 request is not used for this: its answer is not synchronised with the events (etcd#15220).
+
+What comes on the connection's streams is handed on by one thread of gRPC's, and the answer to this read is, too:
+without that thread a watch would be silent for ever, and not even its time limit would end it.
 """
 
 import random
 import threading
 import time
+from typing import Any
+
+import grpc
 
 from lbsync import log
+from lbsync.clients.etcd.auth import Metadata
 from lbsync.clients.etcd.connections import Connection, Connections
-from lbsync.clients.etcd.failures import RpcFailure
+from lbsync.clients.etcd.failures import Kind, RpcFailure
 from lbsync.clients.etcd.kv import Kv
 from lbsync.clients.etcd.mirror import Mirror, differences
 from lbsync.clients.etcd.protobuf import etcdrpc
@@ -22,6 +29,8 @@ from lbsync.threads import SupervisedThread
 
 _EVERY = 5.0
 _DEADLINE = 3.0
+#: By when after its time limit a call has ended that anybody hears of.
+_SLACK = 0.5
 _FAILURES = 2
 _JITTER = 0.1
 _JOIN = 10.0
@@ -92,9 +101,7 @@ class Probe:
             key=self._kv.prefix, range_end=self._kv.range_end, limit=1, keys_only=True
         )
         try:
-            header = self._connections.once(
-                connection, lambda client: client.kvstub.Range, request, _DEADLINE
-            ).header
+            header = self._connections.once(connection, _through_streams, request, _DEADLINE).header
         except Unavailable as error:
             self._failures += 1
             known = error if isinstance(error, RpcFailure) else None
@@ -132,3 +139,18 @@ class Probe:
 
     def _next_comparison(self) -> float:
         return time.monotonic() + self._resync * (1 + random.uniform(0, _JITTER))
+
+
+def _through_streams(client: Any) -> Any:
+    """Return a read whose answer comes the way that those of streams come."""
+
+    def call(request: Any, *, timeout: float, metadata: Metadata) -> Any:
+        pending = client.kvstub.Range.future(request, timeout=timeout, metadata=metadata)
+        try:
+            return pending.result(timeout + _SLACK)
+        except grpc.FutureTimeoutError as error:
+            late = RpcFailure("etcd", Kind.ELSEWHERE, "no answer is heard, not even in time")
+            late.timed_out = True
+            raise late from error
+
+    return call

@@ -23,8 +23,8 @@ from lbsync.clients.etcd.kv import Kv
 from lbsync.clients.etcd.mirror import Change, Mirror
 from lbsync.clients.etcd.protobuf import etcdrpc
 from lbsync.clients.source import Health
-from lbsync.errors import LbsyncError, Unavailable
-from lbsync.threads import SupervisedThread
+from lbsync.errors import LbsyncError, Stuck, Unavailable
+from lbsync.threads import SupervisedThread, supervise
 
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 1.0
@@ -32,7 +32,9 @@ _REFUSED_PAUSE = 5.0
 _SETTLED_AFTER = 2.0
 _JOIN = 10.0
 #: A stream that was given up ends in milliseconds; one that does not is read by nobody.
-_GIVEN_UP_AFTER = 15.0
+_GIVEN_UP_AFTER = 8.0
+#: A process that was stopped (SIGSTOP) has let its threads do nothing meanwhile: one look is too few.
+_LATE_LOOKS = 2
 _NOT_YET = "etcd was not listed yet"
 
 
@@ -59,11 +61,28 @@ class Watch:
         self._proven = False
         self._health = Health(False, _NOT_YET, time.time())
         self._interrupted_at = math.inf
+        self._late_looks = 0
         self._thread = SupervisedThread(self._run, "etcd-watch", on_fault=self._failed)
 
     def start(self) -> None:
         """Begin in a thread of its own. Once only."""
         self._thread.start()
+        supervise(self)
+
+    def restart_ended(self) -> None:
+        """Raise `Stuck` for a stream that was given up and does not end, as when the thread of gRPC's that
+        hands on what comes has died: nothing that comes on this connection is heard any more."""
+        if self._stopped.is_set() or not self._is_late():
+            self._late_looks = 0
+            return
+        self._late_looks += 1
+        if self._late_looks >= _LATE_LOOKS:
+            raise Stuck(
+                f"the watch of etcd was given up ({self._interrupt}) and does not end; only a new process can watch"
+            )
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._interrupted_at > _GIVEN_UP_AFTER
 
     def stop(self) -> None:
         """End the stream and ask the thread to end; `join` waits for it."""
@@ -74,15 +93,15 @@ class Watch:
                 self._call.cancel()
 
     def join(self) -> None:
-        """Wait until the thread has ended, which a call in progress may delay."""
-        self._thread.join(_JOIN)
+        """Wait until the thread has ended, which a call in progress may delay; not for one that was given up."""
+        self._thread.join(0.0 if self._is_late() else _JOIN)
 
     def health(self) -> Health:
         """Return whether the watch is open, or why not and since when."""
         health = self._health
         if health.ok and not self._thread.is_alive():
             return Health(False, "the thread that watches etcd has ended", health.since)
-        if health.ok and time.monotonic() - self._interrupted_at > _GIVEN_UP_AFTER:
+        if health.ok and self._is_late():
             return Health(
                 False, "a watch that was given up does not end; restart lbsync", health.since
             )

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from lbsync import log, threads
-from lbsync.errors import SettingsError, Unavailable
+from lbsync.errors import SettingsError, Stuck, Unavailable
 from lbsync.loop import Loop, Notifier, Outcome, Pace, Report
 
 PACE = Pace(debounce=0.05, debounce_max=0.5, retry_min=1.0, retry_max=30.0, resync=300.0)
@@ -153,6 +153,22 @@ def test_the_other_threads_are_looked_after_by_the_clock_and_not_at_each_change(
     assert len(during) <= 1
     pauses = [after - before for before, after in itertools.pairwise([0.0, *looks, 16.0])]
     assert max(pauses) <= 6.0
+
+
+def test_a_thread_that_only_a_new_process_can_replace_ends_this_one() -> None:
+    bench = Bench([CONFIRMED], [])
+
+    class Kept:
+        def restart_ended(self) -> None:
+            if bench.world.now > 10.0:
+                raise Stuck("the watch is deaf")
+
+    threads.supervise(kept := Kept())
+    bench.world.events = [(1000.0, STOP)]
+    with pytest.raises(Stuck, match="the watch is deaf"):
+        bench.run()
+    assert kept is not None
+    assert bench.world.now < 20.0
 
 
 def test_changes_that_never_pause_do_not_keep_a_pass_waiting() -> None:
