@@ -185,7 +185,7 @@ def _settled(stage: Stage, emptied: str) -> bool:
 def count_lost(crowd: Crowd, tell: Terminal) -> None:
     """Two clients asked all the while; not one request may be lost."""
     tell.step("And all the while")
-    require(crowd.answered > 0, "two clients asked without a pause")
+    require(crowd.answered > 0, "two clients asked all the while")
     if crowd.lost:
         tell.heard("\n".join(crowd.lost[:5]))
     require(not crowd.lost, f"no request is lost, but {len(crowd.lost)} of {crowd.answered} were")
