@@ -38,6 +38,8 @@ class Controllers:
         self.kubelet = Kubelet(fake, start_pod, stop_pod, ready=ready, grace=grace)
         self.refused = ""
         """Why no pod can be made: a quota, an admission; "": they can."""
+        self._told = 0
+        """How often somebody said what pods are to be like."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fake-controllers")
 
@@ -57,43 +59,49 @@ class Controllers:
         """Let the kubelet report a pod ready, or not, from now on."""
         with self.fake.storage.changed:
             self.kubelet.switches[namespace, name] = ready
-            self.fake.storage.changed.notify_all()
+            self._tell()
 
     def trouble(self, image: str, trouble: Trouble | None) -> None:
         """Let all pods of an image have this trouble from now on; None: none any more."""
         with self.fake.storage.changed:
             self.kubelet.troubles[image] = trouble or WELL
-            self.fake.storage.changed.notify_all()
+            self._tell()
 
     def refuse_pods(self, why: str) -> None:
         """Let no pod be made from now on, for this reason; "": let them."""
         with self.fake.storage.changed:
             self.refused = why
-            self.fake.storage.changed.notify_all()
+            self._tell()
 
-    def settle(self) -> None:
-        """Look at everything until there is nothing left to do."""
-        while self._step():
+    def _tell(self) -> None:
+        self._told += 1
+        self.fake.storage.changed.notify_all()
+
+    def settle(self) -> tuple[int, int]:
+        """Look at everything until there is nothing left to do; return the state in which that is so."""
+        while (seen := self._step()) != self._state():
             pass
+        return seen
 
     def _run(self) -> None:
-        seen = -1
         while not self._stop.is_set():
-            self.settle()
+            seen = self.settle()
             with self.fake.storage.changed:
-                if seen != self.fake.storage.version:
-                    seen = self.fake.storage.version
+                if seen != self._state():
                     continue
                 wait = min(
                     (at - time.monotonic() for at in self.kubelet.ending.values()), default=1.0
                 )
                 if not self._stop.is_set():
                     self.fake.storage.changed.wait(max(0.001, min(wait, 1.0)))
-                seen = -1
 
-    def _step(self) -> bool:
-        """Let every controller look once; say whether anything was written."""
-        before = self.fake.storage.version
+    def _state(self) -> tuple[int, int]:
+        """What all that is done depends on, but for the time."""
+        return self.fake.storage.version, self._told
+
+    def _step(self) -> tuple[int, int]:
+        """Let every controller look once; return the state before that."""
+        before = self._state()
         workloads.collect(self.fake)
         workloads.deployments(self.fake)
         workloads.replica_sets(self.fake, self.refused)
@@ -101,4 +109,4 @@ class Controllers:
         for service in self.fake.objects("Service"):
             slices.sync(self.fake, service, self.slice_size)
         slices.sweep(self.fake)
-        return self.fake.storage.version != before
+        return before

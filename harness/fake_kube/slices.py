@@ -28,10 +28,10 @@ def sync(fake: "FakeKube", service: Json, size: int) -> None:
     for ports, endpoints in _endpoints(fake, service):
         fitting = {name: s for name, s in have.items() if s.get("ports") == ports}
         for name, kept in _spread(endpoints, fitting, size):
-            wanted[name or f"{service['metadata']['name']}-{_suffix()}"] = (ports, kept)
+            wanted[name or _new_name(service)] = (ports, kept)
     if not wanted:
         # That there are no endpoints is a statement too: one slice stays.
-        wanted[next(iter(have), f"{service['metadata']['name']}-{_suffix()}")] = (None, [])
+        wanted[next(iter(have), "") or _new_name(service)] = (None, [])
     for name, content in wanted.items():
         fake.put(_slice(service, name, content))
     for name in have.keys() - wanted.keys():
@@ -160,5 +160,5 @@ def _target(endpoint: Json) -> str:
     return str(endpoint["targetRef"]["uid"])
 
 
-def _suffix() -> str:
-    return secrets.token_hex(3)[:5]
+def _new_name(service: Json) -> str:
+    return f"{service['metadata']['name']}-{secrets.token_hex(3)[:5]}"
