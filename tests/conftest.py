@@ -18,6 +18,10 @@ from harness.haproxy import one_branch
 
 TESTS = Path(__file__).parent
 
+# Images set this to stay small; here it would have each run, and each process of it, compile all modules anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A property test passes or fails by what it tests: not by how slow the machine is, nor by what was drawn
 # today. Whoever searches for more says `--hypothesis-profile=search`.
 for name, drawn_anew in {"lbsync": False, "search": True}.items():
