@@ -118,6 +118,20 @@ def test_where_all_servers_are_new_the_good_ones_serve_at_once(host: Host) -> No
     assert {host.stack.get("shop.example").body for _ in range(4)} == {"one", "two"}
 
 
+def test_the_first_good_check_is_enough(host: Host) -> None:
+    """`rise` is for one that was down; the second check would be an hour later."""
+    slow = {**CHECKED, "check": {"path": "/health", "interval": "1h", "rise": 3}}
+    good = host.stack._webs[0]
+    host.stack.put({"services/shop/web": slow})
+    assert host.agent.run_pass().confirmed
+    new = host.stack.web("new")
+    host.stack.put({GOOD: servers(good, new)})
+    host.agent.run_fast_path()
+    wait_until("its turn", lambda: host.stack.get("shop.example").body == "new")
+    assert new.requests["/health"] == 1
+    assert host.agent.run_pass().fields.get("healed", 0) == 0
+
+
 def test_without_a_declared_check_a_new_server_serves_at_once(host: Host) -> None:
     host.stack.put({GOOD: servers(host.stack._webs[0], host.stack.web("two"))})
     assert host.agent.run_fast_path()

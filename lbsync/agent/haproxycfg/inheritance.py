@@ -30,6 +30,8 @@ class Common(msgspec.Struct, frozen=True):
     """`dynamic-cookie-key`: cookies are made from addresses."""
     cookie: tuple[str, ...] = ()
     """The words of `cookie`."""
+    persistent: bool = False
+    """Some clients are sent to a certain server, by a cookie, a table or a rule."""
 
     def before(self, line: int) -> tuple[str, ...]:
         """Return the `default-server` words in force at a line of the section."""
@@ -37,7 +39,8 @@ class Common(msgspec.Struct, frozen=True):
 
 
 NOTHING = Common()
-_FIRST_WORDS = ("balance", "hash-type", "default-server", "dynamic-cookie-key", "cookie")
+_PERSISTENT = frozenset(("cookie", "stick", "use-server", "persist", "force-persist"))
+_FIRST_WORDS = ("balance", "hash-type", "default-server", "dynamic-cookie-key", *_PERSISTENT)
 
 
 def common(section: Section | None) -> Common:
@@ -48,10 +51,12 @@ def common(section: Section | None) -> Common:
     default_server: list[tuple[int, tuple[str, ...]]] = []
     dynamic_cookies = False
     cookie: tuple[str, ...] = ()
+    persistent = False
     for number, line in enumerate(section.text.split("\n")):
         if not line.lstrip().startswith(_FIRST_WORDS):
             continue
         keyword, *rest = words(line)
+        persistent = persistent or keyword in _PERSISTENT
         if keyword == "balance" and rest:
             balance = rest[0].partition("(")[0]
         elif keyword == "hash-type" and rest:
@@ -62,7 +67,7 @@ def common(section: Section | None) -> Common:
             dynamic_cookies = True
         elif keyword == "cookie":
             cookie = tuple(rest)
-    return Common(balance, hash_type, tuple(default_server), dynamic_cookies, cookie)
+    return Common(balance, hash_type, tuple(default_server), dynamic_cookies, cookie, persistent)
 
 
 class Proxy(msgspec.Struct, frozen=True):
@@ -86,6 +91,11 @@ class Proxy(msgspec.Struct, frozen=True):
     def dynamic_cookies(self) -> bool:
         """Cookies are made from addresses."""
         return self.own.dynamic_cookies or self.base.dynamic_cookies
+
+    @property
+    def persistent(self) -> bool:
+        """Some clients are sent to a certain server."""
+        return self.own.persistent or self.base.persistent
 
     @property
     def computes_cookies(self) -> bool:

@@ -19,6 +19,7 @@ from lbsync.agent.runtime.changes.steps import (
     DeleteServer,
     DropCertificate,
     ListCertificate,
+    Proof,
     PublishBackend,
     ReplaceEntries,
     RetireBackend,
@@ -121,26 +122,32 @@ def _add_server(step: AddServer, *, waits: bool) -> Iterator[Command]:
     if "agent-check" in keywords:
         yield Command(f"enable agent {name}", NOTHING)
     if "disabled" not in keywords:
-        yield from _ready_when_good(name) if waits else [Command(f"enable server {name}", NOTHING)]
+        ready = [Command(f"enable server {name}", NOTHING)]
+        yield from _ready_when_good(name, step.proved) if waits else ready
 
 
 def _until_good(step: SetAddress | SetState) -> Iterator[Command]:
     name = f"{step.backend}/{step.name}"
     if isinstance(step, SetState):
-        yield from _ready_when_good(name)
+        yield from _ready_when_good(name, step.proved)
         return
-    yield Command(f"set server {name} health down", NOTHING)
+    yield Command(f"set server {name} health {_until(step.proved)}", NOTHING)
     yield from _server(step)
 
 
-def _ready_when_good(name: str) -> Iterator[Command]:
-    """End a maintenance as DOWN, for the next good checks to bring it up.
+def _ready_when_good(name: str, proved: Proof) -> Iterator[Command]:
+    """End a maintenance without being up, for the next good checks to bring it up.
 
-    A server leaves maintenance as UP, whatever its health was, and only then can be called DOWN.
+    A server leaves maintenance as UP, whatever its health was, and only then can be called anything else.
     In between it drains, so that no request finds it (2.6 to 3.4, measured).
     """
-    for words in ("state drain", "health down", "state ready"):
+    for words in ("state drain", f"health {_until(proved)}", "state ready"):
         yield Command(f"set server {name} {words}", NOTHING)
+
+
+def _until(proved: Proof) -> str:
+    """Return the health from which good checks bring a server up."""
+    return "stopping" if proved == "first" else "down"
 
 
 def _server(

@@ -15,7 +15,7 @@ from lbsync.agent.runtime.changes import maps
 from lbsync.agent.runtime.changes.change_set import Phase, Plan, PlanBuilder, Stage
 from lbsync.agent.runtime.changes.maps import Change
 from lbsync.agent.runtime.changes.section_diff import Pair
-from lbsync.agent.runtime.changes.server_words import Unfit, proves
+from lbsync.agent.runtime.changes.server_words import Unfit, proof
 from lbsync.agent.runtime.changes.servers import ServerSections, addition, plain
 from lbsync.agent.runtime.changes.steps import (
     Correct,
@@ -244,8 +244,10 @@ def _differing(
             out = readback.is_disabled(server, base)
             # A server that the configuration disables but that works is drift.
             by_hand = not out and (*name, "state") not in running.touched
-            words = (*proxy(section, base).inherited(server), *server.options)
-            draft.do(Phase.RAISE, SetState(*name, "maint" if out else "ready", proves(words)))
+            inherits = proxy(section, base)
+            words = (*inherits.inherited(server), *server.options)
+            proved = proof(words, persistent=inherits.persistent)
+            draft.do(Phase.RAISE, SetState(*name, "maint" if out else "ready", proved))
         yield Drift(mismatch, by_hand, draft.finish(), name)
 
 

@@ -33,9 +33,9 @@ def may_wait(step: Step) -> bool:
         case AddServer():
             return proves(step.options) and "disabled" not in step.options
         case SetAddress():
-            return step.proved
+            return bool(step.proved)
         case SetState():
-            return step.proved and step.state == "ready"
+            return bool(step.proved) and step.state == "ready"
         case _:
             return False
 

@@ -11,7 +11,7 @@ written anew for each configuration, of rows that can only mean what is wanted. 
 go, hold from the row against the configuration, too: the rows end before these columns, which HAProxy
 takes from nowhere but the configuration then.
 
-A server that was never found good begins as down where another one of its backend is up: else it
+A server that was never found good does not begin as up where another one of its backend is: else it
 would get its share of requests until its checks have failed.
 """
 
@@ -22,7 +22,7 @@ from lbsync.agent.haproxycfg.inheritance import Bases, proxy
 from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.haproxycfg.server_options import options
 from lbsync.agent.runtime import readback
-from lbsync.agent.runtime.changes.server_words import proves
+from lbsync.agent.runtime.changes.server_words import health_before_first, proves
 from lbsync.agent.runtime.model import RuntimeConfig, runtime_settings
 from lbsync.clients.haproxy.answers import (
     STATE_ADDRESS,
@@ -38,7 +38,7 @@ _STATE = slice(STATE_ADDRESS, _CONFIGURED_WEIGHT + 1)
 _COLUMNS = STATE_PORT + 2
 """Those that HAProxy demands: up to the SRV record."""
 _MAINT, _CONFIGURED_MAINT, _DRAIN = 1, 4, 8
-_STOPPED, _RUNNING = "0", "2"
+_STOPPED, _RUNNING, _STOPPING = "0", "2", "3"
 _SERVING = frozenset(("1", "2"))
 _UNKNOWN, _NEW = "0", "1"
 """Check states of a server that no check has looked at yet; of one without checks, too."""
@@ -183,10 +183,10 @@ def _unproved(known: _Known, wanted: _Side) -> Iterator[str]:
             if not proves(words) or not server.port or readback.is_disabled(server, base):
                 continue
             weight = readback.weight_of(server, base)
-            # As HAProxy writes it of a server that is down before its first check.
+            health = health_before_first(words, persistent=proxy(section, base).persistent)
             yield (
-                f"{be_id} {backend} 0 {server.name} - {_STOPPED} 0 {weight} {weight} 0 "
-                f"{_NEW} 0 0 {_CONFIGURED | _ENABLED} 0 0 0 - {server.port} -"
+                f"{be_id} {backend} 0 {server.name} - {_STOPPING if health else _STOPPED} 0 {weight} {weight} 0 "
+                f"{_NEW} 0 {health} {_CONFIGURED | _ENABLED} 0 0 0 - {server.port} -"
             )
 
 
@@ -248,10 +248,9 @@ def _same_place(row: list[str], server: Server) -> bool:
 
 
 def _believable(row: list[str], words: tuple[str, ...]) -> bool:
-    """Tell whether something will find out when a server that is down comes up again."""
-    if row[_OP] != _STOPPED or _admin(row):
-        return True
-    return any(option[0] in ("check", "agent-check", "track") for option in options(words))
+    """Tell whether something will find out when a server that is down, or stops, comes up again."""
+    is_up = row[_OP] not in (_STOPPED, _STOPPING) or _admin(row) != 0
+    return is_up or any(said[0] in ("check", "agent-check", "track") for said in options(words))
 
 
 def _enabled(state: str) -> str:

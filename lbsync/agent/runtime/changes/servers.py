@@ -17,13 +17,14 @@ from lbsync.agent.runtime.changes.server_words import (
     files_of,
     for_add,
     lasting,
-    proves,
+    proof,
     same_options,
     sendable,
 )
 from lbsync.agent.runtime.changes.steps import (
     AddServer,
     DeleteServer,
+    Proof,
     RetireServer,
     SetAddress,
     SetState,
@@ -99,9 +100,10 @@ class ServerSections:
         texts = (self.pair.new.text, self.pair.base.text if self.pair.base else "")
         return any("first" in text for text in texts) and self.now.balance == "first"
 
-    def proves(self, server: Server) -> bool:
-        """Tell whether a check finds out soon if a server of the new section is good."""
-        return proves((*self.now.inherited(server), *server.options))
+    def proof(self, server: Server) -> Proof:
+        """Return what brings a new server of the new section up."""
+        words = (*self.now.inherited(server), *server.options)
+        return proof(words, persistent=self.now.persistent)
 
     def checks(self, server: Server) -> bool:
         """Tell whether a server of the new section has health checks of its own."""
@@ -133,7 +135,7 @@ def _change(draft: PlanBuilder, both: ServerSections, old: Server, new: Server) 
             return
     if (old.address, old.port) != (new.address, new.port) or not (new.address and new.port):
         if plain(old) and plain(new):
-            proved = both.proves(new)
+            proved = both.proof(new)
             draft.do(Phase.RAISE, SetAddress(both.backend, name, new.address, new.port, proved))
         elif _address_word(pair.old_lines, old) != _address_word(pair.new_lines, new):
             draft.reload(
@@ -162,7 +164,7 @@ def _place(draft: PlanBuilder, both: ServerSections, was_out: bool, server: Serv
     if out and not was_out:
         draft.do(Phase.LOWER, SetState(both.backend, server.name, "maint"))
     elif was_out and not out:
-        draft.do(Phase.RAISE, SetState(both.backend, server.name, "ready", both.proves(server)))
+        draft.do(Phase.RAISE, SetState(both.backend, server.name, "ready", both.proof(server)))
 
 
 def _words(inherits: Proxy, server: Server) -> tuple[Option, ...]:
@@ -205,7 +207,8 @@ def addition(
     if files_of((*inherited, *server.options)):
         files = both.loaded if loaded is None else loaded()
     said = for_add(inherited, server.options, both.can, files)
-    return AddServer(both.backend, server.name, server.address, server.port, said)
+    proved = both.proof(server)
+    return AddServer(both.backend, server.name, server.address, server.port, said, proved)
 
 
 def _bring_back(
@@ -228,7 +231,7 @@ def _bring_back(
         draft.do(Phase.ADD, DeleteServer(both.backend, server.name))
         _add(draft, both, server)
         return
-    proved = both.proves(server)
+    proved = both.proof(server)
     draft.do(Phase.ADD, SetAddress(both.backend, server.name, server.address, server.port, proved))
     draft.do(Phase.ADD, SetWeight(both.backend, server.name, weight_of(server, pair.base)))
     out = is_disabled(server, pair.base)

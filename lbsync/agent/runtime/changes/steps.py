@@ -7,6 +7,10 @@ from typing import Literal
 
 import msgspec
 
+Proof = Literal["", "rise", "first"]
+"""What brings a server up that no check has found good: nothing, as no check of its own will tell soon;
+`rise` good checks; the first good one (`server_words.proof`)."""
+
 
 class AddServer(msgspec.Struct, frozen=True):
     """A server that HAProxy does not have yet."""
@@ -18,6 +22,7 @@ class AddServer(msgspec.Struct, frozen=True):
     port: int
     options: tuple[str, ...]
     """All words after the address, defaults included: `add server` inherits nothing."""
+    proved: Proof = ""
 
     def __str__(self) -> str:
         return f"add server {self.backend}/{self.name} at {self.address} port {self.port}"
@@ -74,8 +79,7 @@ class SetAddress(msgspec.Struct, frozen=True):
     name: str
     address: str
     port: int
-    proved: bool = False
-    """A check finds out soon whether it is good (`options.proves`)."""
+    proved: Proof = ""
 
     def __str__(self) -> str:
         return f"move server {self.backend}/{self.name} to {self.address} port {self.port}"
@@ -98,8 +102,8 @@ class SetState(msgspec.Struct, frozen=True):
     backend: str
     name: str
     state: Literal["ready", "drain", "maint"]
-    proved: bool = False
-    """For `ready`: a check finds out soon whether it is good (`options.proves`)."""
+    proved: Proof = ""
+    """For `ready`."""
 
     def __str__(self) -> str:
         return f"state {self.state} for server {self.backend}/{self.name}"

@@ -55,7 +55,10 @@ def test_a_server_that_is_another_now_begins_anew(new: str) -> None:
 def test_health_is_kept_where_something_will_notice_a_recovery() -> None:
     down = row(op=0)
     assert kept(down, S, S) == down
-    assert kept(down, S, " server s 10.0.0.1:80") == "", "it would be down for ever"
+    stopping = row(op=3)
+    assert kept(stopping, S, S) == stopping
+    for one in (down, stopping):
+        assert kept(one, S, " server s 10.0.0.1:80") == "", "it would be so for ever"
     assert kept(row(), S, " server s 10.0.0.1:80") == row()
     inherited = " default-server check\n server s 10.0.0.1:80"
     assert kept(down, S, inherited) == down
@@ -104,15 +107,20 @@ CHECKED = " server s 10.0.0.1:80 check downinter 250ms"
 NEXT = f"{CHECKED}\n server t 10.0.0.2:81 weight 7 check downinter 250ms"
 
 
-def new_row() -> str:
-    return "3 be 0 t - 0 0 7 7 0 1 0 0 6 0 0 0 - 81 -"
+def new_row(op: int = 3, health: int = 3) -> str:
+    """One good check brings it up: HAProxy calls that stopping."""
+    return f"3 be 0 t - {op} 0 7 7 0 1 0 {health} 6 0 0 0 - 81 -"
 
 
-def test_a_server_that_comes_with_a_reload_begins_as_down_while_another_one_serves() -> None:
+def test_a_server_that_comes_with_a_reload_does_not_begin_as_up_while_another_one_serves() -> None:
     assert kept(row(), CHECKED, NEXT) == f"{row()}\n{new_row()}"
     assert kept(row(), None, NEXT) == f"{row()}\n{new_row()}"
     assert kept(row(), CHECKED, f"{NEXT} ssl verify none") == f"{row()}\n{new_row()}"
     assert kept(row(op=0), CHECKED, NEXT) == row(op=0), "else nobody would serve"
+    for more, health in ((" rise 4 fall 2", 4), (" fall 9", 9)):
+        assert kept(row(), CHECKED, NEXT + more) == f"{row()}\n{new_row(3, health)}"
+    for more in (" rise 1", " fall 1", "\n cookie x insert", "\n stick on src"):
+        assert kept(row(), CHECKED, NEXT + more) == f"{row()}\n{new_row(0, 0)}"
     for down in (row(admin=8), row(weight=0)):
         assert kept(down, CHECKED, NEXT).count("\n") == 0
     for unchecked in (" server t 10.0.0.2:81", " server t 10.0.0.2:81 check", f"{NEXT} disabled"):
@@ -120,7 +128,7 @@ def test_a_server_that_comes_with_a_reload_begins_as_down_while_another_one_serv
         assert kept(row(), CHECKED, after) == row()
 
 
-def test_another_address_or_the_end_of_a_maintenance_begins_as_down() -> None:
+def test_another_address_or_the_end_of_a_maintenance_does_not_begin_as_up() -> None:
     other = row().replace(" 1 s ", " 2 t ").replace("10.0.0.1", "10.0.0.9").replace(" 80 ", " 81 ")
     assert kept(f"{row()}\n{other}", NEXT.replace("0.2:", "0.9:"), NEXT) == f"{row()}\n{new_row()}"
     out = row(op=0, admin=1).replace(" 1 s ", " 2 t ").replace("10.0.0.1", "10.0.0.2")
