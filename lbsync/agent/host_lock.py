@@ -17,9 +17,12 @@ class HostLock:
     the directory itself survives the removal of everything in it.
     """
 
-    def __init__(self, state_dir: Path) -> None:
-        """`state_dir`: the agent's state directory; nothing is locked before `with`."""
+    def __init__(self, state_dir: Path, patience_s: float = 0.0) -> None:
+        """`state_dir`: the agent's state directory; nothing is locked before `with`. `patience_s`: so long it is
+        waited for there, since a program that an agent was just starting when it was killed holds its lock on
+        for a moment."""
         self._state = state_dir
+        self._patience_s = patience_s
         self._path = state_dir / "agent.lock"
         self._directory: int | None = None
         self._file: int | None = None
@@ -31,6 +34,7 @@ class HostLock:
         except BaseException:
             self._close()
             raise
+        self._patience_s = 0.0
         return self
 
     def __exit__(
@@ -79,7 +83,7 @@ class HostLock:
         `optional`: one that cannot be locked at all is held open without.
         """
         try:
-            if not filelock.take(fresh):
+            if not filelock.take(fresh, self._patience_s):
                 raise Conflict(
                     f"another agent runs on this host with {self._state} ('lbsync status' shows it)"
                 )

@@ -33,6 +33,8 @@ exit codes of --once: 0 already confirmed, 3 a change was applied, 4 settings or
 5 something was refused (the rest is served), 6 source or HAProxy does not answer, 7 HAProxy refused
 it (the last good generation is restored), 8 another agent runs on this host, 9 a reload is deferred.
 """
+#: A predecessor that was killed is gone by then, with all that it started.
+_LOCK_WITHIN_S = 2.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> Exit:
     if user := drop_privileges(state):
         log.get().info(f"runs as {user}, who owns {state}")
     with (
-        HostLock(state) as lock,
+        HostLock(state, _LOCK_WITHIN_S) as lock,
         source_opened(settings, quiet=FOREIGN) as source,
         contextlib.closing(Agent(settings, source)) as agent,
     ):
