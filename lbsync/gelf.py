@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 
 from lbsync import log
 from lbsync.backoff import Backoff
+from lbsync.clients.http_probe import UNREACHED
 from lbsync.settings import Log
 from lbsync.threads import SupervisedThread
 from lbsync.values.addresses import GelfTarget
@@ -87,7 +88,7 @@ class GelfSender:
                 with self._connected() as connection:
                     self._backoff.reset()
                     self._empty_into(connection)
-            except OSError as error:  # ssl.SSLError and socket.gaierror are
+            except UNREACHED as error:  # ssl.SSLError and socket.gaierror are OSError
                 self._failing.failed(_why(error))
                 with self._news:
                     if self._ending:
@@ -208,8 +209,8 @@ def _is_closed(connection: socket.socket) -> bool:
         connection.settimeout(_WITHIN_S)
 
 
-def _why(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+def _why(error: OSError | UnicodeError) -> str:
+    return getattr(error, "strerror", "") or str(error) or type(error).__name__
 
 
 _senders: list[tuple[Log, GelfSender]] = []

@@ -21,8 +21,9 @@ docs/console.md.
 
 signals: SIGHUP reads the certificate again; SIGTERM and SIGINT end it.
 
-exit codes: 0 ended by a signal; 1 the address is in use; 4 settings are wrong, there is no token although other
-hosts are served, or Litestar is not installed; 5 the token file cannot be read, or the source is not etcd.
+exit codes: 0 ended by a signal; 1 the address is in use, or a part of it failed so that only a new process helps;
+4 settings are wrong, there is no token although other hosts are served, or Litestar is not installed; 5 the
+token file cannot be read, or the source is not etcd.
 """
 _MISSING = (
     "lbsync console needs Litestar and uvicorn, which are not installed here: "

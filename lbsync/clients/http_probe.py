@@ -9,6 +9,8 @@ import time
 
 import msgspec
 
+UNREACHED = (OSError, UnicodeError)
+"""What connecting can raise: Python refuses some names before DNS is asked."""
 _MOST_HEAD = 16_384
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r\n]")
 
@@ -43,7 +45,7 @@ def ask(address: str, port: int, question: Question) -> Answer:
             connection.settimeout(_left(deadline))
             connection.sendall(_request(address, port, question))
             return _status(connection, deadline)
-    except OSError as error:
+    except UNREACHED as error:
         return _fault(error, f"no answer in {question.timeout:g} s")
 
 
@@ -52,16 +54,20 @@ def connects(address: str, port: int, timeout: float) -> Answer:
     try:
         with socket.create_connection((address, port), timeout=timeout):
             return Answer(200)
-    except OSError as error:
+    except UNREACHED as error:
         return _fault(error, f"no connection in {timeout:g} s")
 
 
-def _fault(error: OSError, late: str) -> Answer:
+def _fault(error: OSError | UnicodeError, late: str) -> Answer:
     """Return what an error of the connection says. `late`: what a time-out is called."""
     if isinstance(error, TimeoutError):
         return Answer(problem=late)
     if isinstance(error, ConnectionRefusedError):
         return Answer(problem="nothing listens there", refused=True)
+    if isinstance(error, UnicodeError):
+        return Answer(
+            problem="its name is no name of DNS: an empty part, or one of more than 63 characters"
+        )
     return Answer(problem=(error.strerror or "the connection failed").lower())
 
 

@@ -60,6 +60,11 @@ class ClusterWatch:
             else:
                 await self._news.wait()
 
+    def failed(self, why: str) -> None:
+        """Take note that `run` failed, and why: what was found before is not shown as what is so now."""
+        self.seen = Seen(stamp(), error=why)
+        self._changed()
+
     def close(self) -> None:
         """End all requests."""
         if self._client is not None:

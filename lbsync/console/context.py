@@ -80,7 +80,9 @@ def demand(request: AnyRequest, right: Right) -> Visitor:
     return visitor
 
 
-def confine(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def confine(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
     """Limit a token with namespaces to these. Raises `RequestProblem`.
 
     Runs before every handler, so that none can forget it: a request without a namespace in its path, as `{ns}`,

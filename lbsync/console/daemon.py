@@ -9,6 +9,7 @@ from collections.abc import Callable
 from lbsync import gelf, log
 from lbsync.clients.source import Source
 from lbsync.console import app, server
+from lbsync.console.background import Workers, run_task
 from lbsync.console.board import Board
 from lbsync.console.cluster_watch import ClusterWatch
 from lbsync.console.context import Context
@@ -111,21 +112,34 @@ class _Service:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         scheme = "https" if console.tls_cert else "http"
         log.get().info(f"the console listens on {scheme}://{console.bind}/")
-        beating = asyncio.create_task(self._beat())
-        asking = asyncio.create_task(self._context.health.run())
-        looking = asyncio.create_task(self._context.cluster.run())
+        workers = Workers()
+        loop.set_default_executor(workers.executor)
+        health, cluster = self._context.health, self._context.cluster
+        beating = asyncio.create_task(run_task("upkeep", self._beat, lambda _: None))
+        tasks = {
+            beating,
+            asyncio.create_task(run_task("health", health.run, health.failed)),
+            asyncio.create_task(run_task("cluster", cluster.run, cluster.failed)),
+        }
+        beating.add_done_callback(lambda _: self._end())
         try:
             await self._server.serve(sockets=[listener])
         finally:
-            beating.cancel()
-            asking.cancel()
-            looking.cancel()
-            self._context.cluster.close()
-            await asyncio.wait({asking, looking})
+            stuck = beating.exception() if beating.done() else None
+            for task in tasks:
+                task.cancel()
+            cluster.close()
+            await asyncio.wait(tasks)
             self._notifier.stopping()
+        if stuck is not None:
+            raise stuck
+
+    def _end(self) -> None:
+        self._board.close()
+        self._server.should_exit = True
 
     async def _beat(self) -> None:
-        """Tell systemd that the loop turns, and look after the threads of the watch."""
+        """Tell systemd that the loop turns, and restart threads that have ended. Raises `Stuck`."""
         while True:
             self._notifier.watchdog_ping()
             restart_ended()

@@ -45,6 +45,10 @@ class HealthWatch:
         if is_new:
             self._news.set()
 
+    def failed(self, why: str) -> None:
+        """Take note that `run` failed, and why."""
+        self.error = why
+
     async def run(self) -> None:
         """Keep the question until cancelled; then ask no more."""
         try:

@@ -108,3 +108,9 @@ def test_a_status_is_good_within_any_of_the_ranges() -> None:
     assert is_good(204, "200,204,300-399")
     assert not is_good(400, "200-399")
     assert not is_good(0, "200-399")
+
+
+@pytest.mark.parametrize("name", ["a..b", f"{'a' * 64}.example"])
+def test_a_name_that_is_none_is_an_answer(name: str) -> None:
+    for answer in (connects(name, 80, 1.0), ask(name, 80, Question(path="/"))):
+        assert "no name of DNS" in answer.problem
