@@ -9,15 +9,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from lbsync import log
 from lbsync.agent.apply import access_loss
-from lbsync.agent.apply.converge import DeferredReload
+from lbsync.agent.apply.change import DeferredReload
 from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.candidate.candidates import Candidate
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.control import Request, Requests
-from lbsync.agent.desired import template_context
-from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.states import PassInput
 from lbsync.agent.generations.read import LoadedGeneration, chosen
 from lbsync.agent.generations.store import Generation
@@ -26,17 +23,11 @@ from lbsync.agent.report import pass_report
 from lbsync.agent.report.pass_result import PassResult
 from lbsync.agent.report.problem_log import ProblemLog
 from lbsync.agent.stages import Memory, Stages
+from lbsync.agent.unfinished import UnfinishedPass
 from lbsync.clients.source import Source
 from lbsync.errors import LbsyncError, Unavailable
 from lbsync.loop.outcome import Outcome
-from lbsync.model.snapshot import Snapshot
 from lbsync.settings import Settings
-
-#: How soon to check whether a retired server has ended its sessions.
-_REAP_AGAIN_S = 1.0
-#: How soon to notice that HAProxy is gone or was restarted: one question on its socket.
-_SAME_WORKER_EVERY_S = 10.0
-_NOTHING: Entries = {}
 
 
 class Agent:
@@ -56,11 +47,10 @@ class Agent:
         self._confirmed: LoadedGeneration | None = None
         self._prebuilt: Candidate | None = None
         self._has_prebuilt = False
+        self._unfinished: UnfinishedPass | None = None
+        self._is_whole = False
         self.result = PassResult()
         """Of the last pass."""
-        self._memory.store.sweep()
-        if self._memory.accepted.lost:
-            log.get().warning(self._memory.accepted.lost)
 
     def configure(self, settings: Settings) -> None:
         """Take over settings and templates; raises `LbsyncError`, having changed nothing.
@@ -96,22 +86,39 @@ class Agent:
 
     def close(self) -> None:
         """End what runs beside the passes; see `Outputs.close`."""
+        self._abandon()
         self._memory.outputs.close()
 
     def verify_all_next(self) -> None:
         """Let the next pass read everything back, even if that was just done."""
         self._stages.converger.verify_all_next()
 
-    def run_pass(self) -> Outcome:
+    def run_pass(self, *, whole: bool = False) -> Outcome:
         """Make HAProxy serve what is wanted, or say why not. Raises `LbsyncError`."""
+        done = self.begin_pass(whole=whole)
+        return done.finish() if isinstance(done, UnfinishedPass) else done
+
+    def begin_pass(self, *, whole: bool = False) -> Outcome | UnfinishedPass:
+        """As `run_pass`, up to where it has only to wait for `haproxy -c`: changes may go on until it is finished.
+
+        `whole`: wait in any case.
+        """
+        self._is_whole |= whole
         self.state_files.restore(self._stages.runtime)
         asked = self._memory.control.asked()
         self.result = msgspec.structs.replace(self.result, asked=asked)
-        outcome = self._pass(asked, self._pop_prebuilt()).within(self._next_passes())
+        done = self._pass(asked, self._pop_prebuilt())
+        self._is_whole = False
+        return done if isinstance(done, UnfinishedPass) else self._ended(done)
+
+    def _ended(self, outcome: Outcome) -> Outcome:
+        outcome = outcome.within(self._stages.next_passes())
         self._note(outcome=outcome)
         return outcome
 
-    def _pass(self, asked: Requests, prebuilt: Candidate | None, *, again: bool = False) -> Outcome:
+    def _pass(
+        self, asked: Requests, prebuilt: Candidate | None, *, again: bool = False
+    ) -> Outcome | UnfinishedPass:
         """From what the source says to what HAProxy is proved to serve: the picture in the manual.
 
         `prebuilt`: a candidate that the fast path has built. `again`: a reload has failed in this pass,
@@ -124,17 +131,34 @@ class Agent:
             snapshot = self._source.snapshot()
         except Unavailable as error:
             return self._without_source(error, prebuilt)
-        wanted = self._wanted(snapshot, asked)
-        candidate = stages.candidates.build(wanted, self._confirmed, prebuilt)
+        wanted = stages.wanted(memory, snapshot, asked)
+        candidate = stages.candidates.build(
+            wanted, self._confirmed, prebuilt, may_be_unchecked=self._may_finish_later
+        )
         hold = self._hold(candidate)
         self._problems.update(candidate.state.desired.problems)
         if hold is not None and candidate.state.hold is None:
             return self._all_held(candidate, hold)
+        if candidate.check is None:
+            return self._apply(candidate, wanted, began, again=again)
+        if (proof := stages.proved(memory, candidate)) is None:
+            self._is_whole = True
+            return self._pass(asked, None)
+        self._unfinished = UnfinishedPass(candidate, proof, began, self._finish, self._abandon)
+        return self._unfinished
+
+    def _may_finish_later(self, candidate: Candidate) -> bool:
+        return not self._is_whole and self._stages.runs(self._memory, candidate)
+
+    def _apply(
+        self, candidate: Candidate, wanted: PassInput, began: float, *, again: bool
+    ) -> Outcome | UnfinishedPass:
+        stages, memory = self._stages, self._memory
         memory.outputs.update(candidate.state.outside)
-        self._release()
+        stages.release(memory)
         change = stages.converger.plan(candidate)
         reasons = change.plan.reasons
-        less = access_loss.less_access(self._known, candidate.state.entries, reasons)
+        less = access_loss.less_access(stages.known(memory), candidate.state.entries, reasons)
         try:
             applied = stages.converger.apply(candidate, change, urgent=bool(less))
         except LoadFailed as failure:
@@ -142,31 +166,16 @@ class Agent:
                 wanted, candidate, failure, self._confirmed
             ):
                 raise
-            return self._pass(asked, None, again=True)  # the others need not wait
+            return self._pass(self.result.asked, None, again=True)  # the others need not wait
         if isinstance(applied, DeferredReload):
             return self._deferred(candidate, applied)
         return self._accept(candidate, applied, began)
-
-    def _wanted(self, snapshot: Snapshot, asked: Requests) -> PassInput:
-        memory = self._memory
-        if memory.accepted.unread:
-            memory.accepted.read()
-            self._stages.builder.good_raw = memory.accepted.raw
-        return PassInput(
-            snapshot, self._known, asked.drain is not None, memory.removal_hold.is_approved
-        )
-
-    @property
-    def _known(self) -> Entries:
-        """What was accepted, as far as it still counts."""
-        counts = self._stages.settings.templates.contract
-        return self._memory.accepted.entries if counts else _NOTHING
 
     def _hold(self, candidate: Candidate) -> Hold | None:
         """Return the removal that has to wait, if one does."""
         memory = self._memory
         # Entries say nothing about servers that templates make of raw keys.
-        blind = not self._known or not self._stages.settings.templates.packaged
+        blind = not self._stages.known(memory) or not self._stages.settings.templates.packaged
         hold = memory.removal_hold.judge(candidate, memory.store, memory.parser, blind=blind)
         self._note(state=candidate.state, hold=hold)
         return hold
@@ -180,8 +189,7 @@ class Agent:
     def _without_source(self, error: Unavailable, prebuilt: Candidate | None) -> Outcome:
         """End a pass that has no source, only an earlier generation."""
         self._stages.candidates.forget(prebuilt)
-        live = self._memory.store.live()
-        if live is None:
+        if (live := self._memory.store.live()) is None:
             raise error
         # Nobody ever wanted what `lbsync prepare` left for HAProxy's first start.
         wanted_once = live.meta.confirmed_at is not None
@@ -191,8 +199,7 @@ class Agent:
         """End a pass that holds everything, as no entry says which part is the removal."""
         memory = self._memory
         self._stages.candidates.forget(candidate)
-        live = memory.store.live()
-        if live is None:
+        if (live := memory.store.live()) is None:
             raise LbsyncError(f"{memory.store.live_link}: is gone; the next pass writes it anew")
         applied = self._serve(live)
         memory.outputs.retry()
@@ -205,21 +212,34 @@ class Agent:
         installed = self._memory.outputs.result()
         return self._followed(pass_report.deferred(candidate.state, wait, installed))
 
-    def _accept(self, candidate: Candidate, applied: ApplyResult, began: float) -> Outcome:
-        """Accept what was proved as the last good version of everything."""
-        before, state, memory = self._known, candidate.state, self._memory
+    def _finish(self, unfinished: UnfinishedPass) -> Outcome:
+        stages, memory = self._stages, self._memory
+        is_wanted, self._unfinished = unfinished is self._unfinished, None
+        candidate = stages.checked(memory, unfinished.candidate) if is_wanted else None
+        if candidate is None:
+            return self.run_pass(whole=True)
+        memory.outputs.update(candidate.state.outside)
+        applied = stages.converger.adopt(candidate, unfinished.proof)
+        return self._ended(self._accept(candidate, applied, unfinished.began, noted=True))
+
+    def _abandon(self) -> None:
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is not None:
+            self._is_whole = True
+            self._stages.candidates.forget(unfinished.candidate)
+
+    def _accept(
+        self, candidate: Candidate, applied: ApplyResult, began: float, *, noted: bool = False
+    ) -> Outcome:
+        """Accept what was proved as the last good version of everything. `noted`: that it is served."""
+        state, memory = candidate.state, self._memory
+        before = self._stages.known(memory)
         if applied.outcome == "confirmed":
-            memory.accepted.replace(state.entries, state.raw)
+            if not noted:
+                self._stages.note_served(memory, candidate)
+            self._stages.note_accepted(memory, candidate)
             self._confirmed = LoadedGeneration(applied.generation, state.rendered, candidate.config)
             self.state_files.note_served(applied.generation, state.rendered)
-            self._stages.fast_path.start_from(state.desired.services, candidate.config)
-            memory.removal_hold.served(state)
-            builder = self._stages.builder
-            builder.good_raw = memory.accepted.raw
-            builder.certificates.last = template_context.certificates_in(state.rendered)
-            memory.store.prune()
-            if state.hold is None:
-                memory.control.forget("confirm")
         self._note(applied=applied, revision=state.desired.revision)
         installed = memory.outputs.result()
         seconds = time.monotonic() - began
@@ -235,21 +255,9 @@ class Agent:
     def _serve(self, wanted: Generation) -> ApplyResult:
         """Make HAProxy serve an earlier generation."""
         draining = self.result.asked.drain is not None
-        applied = self._stages.converger.serve(wanted, draining=draining)
-        if self._release():
-            applied = self._stages.converger.serve(wanted, draining=draining)
-        self.state_files.note_served(wanted)
-        self._stages.fast_path.start_from(())
+        applied = self._stages.serve(self._memory, wanted, draining=draining)
         self._note(applied=applied, revision=0)
         return applied
-
-    def _release(self) -> bool:
-        """Undo what was set by hand if an operator asked for it; tell whether that was done."""
-        control = self._memory.control
-        if control.get("release") is None or not self._stages.converger.release():
-            return False
-        control.carried_out("release")
-        return True
 
     def run_fast_path(self) -> bool:
         """Do at once what need not wait for the debounce; called right after each wake.
@@ -260,8 +268,10 @@ class Agent:
         asked = self._memory.control.asked()
         if self._confirmed is None or asked.rollback:
             return False
-        wanted = self._wanted(self._source.snapshot(), asked)
+        wanted = self._stages.wanted(self._memory, self._source.snapshot(), asked)
         left = self._stages.fast_path.change(wanted)
+        if left:
+            self._abandon()
         if left and not self._has_prebuilt:
             self._has_prebuilt = True
             self._prebuilt = self._stages.candidates.build(wanted, self._confirmed)
@@ -274,15 +284,6 @@ class Agent:
     def _pop_prebuilt(self) -> Candidate | None:
         prebuilt, self._prebuilt, self._has_prebuilt = self._prebuilt, None, False
         return prebuilt
-
-    def _next_passes(self) -> list[float]:
-        """Return in how many seconds a pass is due even if nothing changes."""
-        try:
-            leaving = self._stages.runtime.reap_retired()
-        except Unavailable:
-            leaving = False
-        waits = [self._stages.settings.agent.verify.seconds, _SAME_WORKER_EVERY_S]
-        return [*waits, _REAP_AGAIN_S] if leaving else waits
 
     def _note(self, **known: object) -> None:
         memory = self._memory

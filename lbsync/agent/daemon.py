@@ -10,6 +10,7 @@ from lbsync.agent.report.fleet_reporter import FleetReporter
 from lbsync.agent.report.health_reporter import HealthReporter
 from lbsync.agent.report.pages import pages
 from lbsync.agent.report.status import StatusReporter
+from lbsync.agent.unfinished import UnfinishedPass
 from lbsync.agent.watches import Watches
 from lbsync.clients.source import Source
 from lbsync.errors import SettingsError
@@ -62,7 +63,7 @@ class Daemon:
             patience=_PATIENCE_S,
         )
         source.listen(WATCHERS, self._asked)
-        self._changed_at_once = False
+        self._changed_at_once = self._pass_changed = False
         self._is_ahead = False
         self._http = HttpServer(pages(reporter, lambda: self._loop.silence), "[agent] http_bind")
         self._watches = Watches(
@@ -111,9 +112,10 @@ class Daemon:
         self._health.follow(fresh)
         return Pace.of(fresh.agent)
 
-    def _pass(self) -> Outcome:
+    def _pass(self) -> Outcome | UnfinishedPass:
         self._is_ahead = False
-        return self._agent.run_pass()
+        self._pass_changed, self._changed_at_once = self._changed_at_once, False
+        return self._agent.begin_pass()
 
     def _change_at_once(self) -> bool:
         before = self._agent.steps
@@ -122,10 +124,13 @@ class Daemon:
             self._changed_at_once = True
             self._measure("runtime")
         self._is_ahead = done
-        # Nothing is read back for nobody: the pass will do it.
-        if done and self._fleet.current.is_awaited():
-            self._fleet.note_ahead(self._agent.proved_ahead())
+        self._prove_ahead()
         return done
+
+    def _prove_ahead(self) -> None:
+        """Read back what was changed at once, if somebody waits for it; for nobody, the pass will do it."""
+        if self._is_ahead and self._fleet.current.is_awaited():
+            self._fleet.note_ahead(self._agent.proved_ahead())
 
     def _asked(self) -> None:
         """Read back what was made ahead of a pass that has yet to begin, if somebody asks for it only now."""
@@ -137,8 +142,7 @@ class Daemon:
             measure.observe("change_served", by, time.monotonic() - since)
 
     def _measure_pass(self, report: Report) -> None:
-        applied, changed_at_once = self._agent.result.applied, self._changed_at_once
-        self._changed_at_once = False
+        applied, changed_at_once = self._agent.result.applied, self._pass_changed
         if report.outcome is None or applied is None:
             return
         if not (report.outcome.confirmed and report.outcome.changed):
@@ -157,6 +161,7 @@ class Daemon:
                 memory.give_back()
         finally:
             self._fleet.note(self._status_reporter.status)
+            self._prove_ahead()  # what changed while the pass had to wait
             if self._watches.overlooked():
                 self._loop.reread()
 

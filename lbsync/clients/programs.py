@@ -94,14 +94,20 @@ class Running:
         """Use `start`."""
         self._argv = argv
         self._process = process
+        self._output = _Output(process)
         self._started = time.monotonic()
         self.pid = process.pid
 
+    def has_ended(self) -> bool:
+        """Take in what it has printed so far, and tell whether it has ended. Never blocks."""
+        self._output.take_all()
+        return self._process.poll() is not None
+
     def outcome(self, timeout: float, input: bytes = b"") -> Outcome:
-        """Wait at most `timeout` seconds from now for its end; see `run`. Once only."""
+        """Wait for its end, at most until `timeout` seconds after its start; see `run`. Once only."""
         with self._process as process:
-            output = _Output(process)
-            if not output.communicate(input, time.monotonic() + timeout):
+            output = self._output
+            if not output.communicate(input, self._started + timeout):
                 _end_group(process)
                 output.communicate(b"", time.monotonic())
                 said = output.text(process.stderr).strip()[-500:]
@@ -118,8 +124,8 @@ class Running:
 
     def end(self) -> None:
         """End it at once with its children, if its outcome was not asked for: nobody wants it any more."""
-        if self._process.returncode is None:
-            with self._process as process, contextlib.suppress(ProcessLookupError):
+        with self._process as process, contextlib.suppress(ProcessLookupError):
+            if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
@@ -168,6 +174,13 @@ class _Output:
         """Return what was kept of one stream."""
         return self._kept[stream].decode(errors="replace") if stream else ""
 
+    def take_all(self) -> None:
+        """Keep what the program has printed so far; never blocks."""
+        for stream in self._kept:
+            with contextlib.suppress(BlockingIOError):
+                while self._keep(stream):
+                    pass
+
     def communicate(self, data: bytes, deadline: float) -> bool:
         """Move bytes until the program ended; return False when the deadline came first."""
         pending = memoryview(data)
@@ -213,9 +226,12 @@ class _Output:
         return pending
 
     def _take(self, selector: selectors.BaseSelector, stream: IO[bytes]) -> None:
-        data = os.read(stream.fileno(), _CHUNK)
-        if not data:
+        if not self._keep(stream):
             selector.unregister(stream)
-            return
+
+    def _keep(self, stream: IO[bytes]) -> bool:
+        """Keep what is there to be read; tell whether more may come. Raises `BlockingIOError` if nothing is there."""
+        data = os.read(stream.fileno(), _CHUNK)
         kept = self._kept[stream]
         kept += data[: max(0, OUTPUT_LIMIT - len(kept))]
+        return bool(data)

@@ -1,6 +1,7 @@
 """The outcome of a pass, and the loop's report of it."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +38,22 @@ class Outcome(msgspec.Struct, frozen=True):
         """Return the same with a pass due at the latest after the shortest of `waits` (seconds)."""
         known = () if self.again_in is None else (self.again_in,)
         return msgspec.structs.replace(self, again_in=min((*waits, *known), default=None))
+
+
+class Unfinished(Protocol):
+    """A pass that waits for something beside which changes may go on."""
+
+    def is_ready(self) -> bool:
+        """Tell whether `finish` has nothing to wait for. Never blocks."""
+        ...
+
+    def finish(self) -> Outcome:
+        """Return how it ended. Once only. Raises as the pass does."""
+        ...
+
+    def abandon(self) -> None:
+        """End it without a result: the pass that comes next does all of it."""
+        ...
 
 
 def some(names: list[str], verb: str, verb_of_many: str = "") -> str:

@@ -1,18 +1,16 @@
 """The loop. It knows when to run a pass and what to do when one fails, not what a pass does."""
 
-import contextlib
 import math
 import secrets
-import signal
 import time
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from lbsync import log, measure, threads
 from lbsync.errors import LbsyncError, Stuck, Superseded
+from lbsync.loop import signals
 from lbsync.loop.notify import Notifier
-from lbsync.loop.outcome import Outcome, Report
+from lbsync.loop.outcome import Outcome, Report, Unfinished
 from lbsync.loop.schedule import Pace, Schedule
 
 T = TypeVar("T")
@@ -20,8 +18,10 @@ T = TypeVar("T")
 #: hundreds a second.
 _LOOK_AFTER_S = 5.0
 _LOOK_AFTER_LEAST_S = 1.0
-Pass = Callable[[], Outcome]
-"""One pass over the current state; may run at any time, and twice."""
+#: How often an unfinished pass is looked at.
+_LOOK_AT_PASS_S = 0.01
+Pass = Callable[[], Outcome | Unfinished]
+"""One pass over the current state; may run at any time, and twice. No other one begins before it is finished."""
 
 
 class Wakeable(Protocol):
@@ -86,10 +86,14 @@ class Loop:
         self._beat_at = clock()
         self._looked_at = -math.inf
         self.unanswered_since: float | None = None
-        """When the first wake came since the last confirmed pass, as `time.monotonic` counts; None: none did."""
+        """When the first wake came that no confirmed pass answers, nor one under way, as `time.monotonic` counts; None:
+        none did."""
         self._reload_asked = False
         self._ready = False
         self._last_result: tuple[bool, str, object] | None = None
+        self._unfinished: Unfinished | None = None
+        self._began = clock()
+        self._began_since: float | None = None
         self._faults: dict[str, str] = {}
         """By kind of work the fault that its last attempts ended with."""
         self._reload_error = ""
@@ -132,7 +136,7 @@ class Loop:
         Raises `Superseded` when a pass does: another process has taken this one's place; and `Stuck`
         when a thread has ended in a way that only a new process can mend.
         """
-        with self._signals():
+        with signals.heard(self.stop, self.reread):
             while not self._stop:
                 self.watchdog_ping()
                 self._look_after()
@@ -146,10 +150,16 @@ class Loop:
                         self._schedule.looked_ahead(
                             done=bool(done), awaited=bool(done) and self._is_awaited()
                         )
+                        if not done:
+                            self._abandon()
+                elif self._unfinished is not None:
+                    if self._unfinished.is_ready():
+                        self._finish(self._unfinished)
                 elif self._schedule.due() <= self._clock():
                     with log.bound(pass_id=self.pass_id):
                         self._one_pass()
-                    self._number += 1
+            if self._unfinished is not None:
+                self._finish(self._unfinished)
         self._notifier.stopping()
 
     def _look_after(self) -> None:
@@ -163,6 +173,8 @@ class Loop:
         A pass that is due only because changes have paused lets one more go first that came while the
         last was looked at ahead: that takes milliseconds, a pass on thousands of servers half a second.
         """
+        if self._unfinished is not None:
+            return self._waker.wait(_LOOK_AT_PASS_S)
         now = self._clock()
         pause = self._schedule.due() - now
         if pause <= 0 and not (self._fast_path and self._schedule.can_wait(now)):
@@ -173,16 +185,40 @@ class Loop:
     def _one_pass(self) -> None:
         if self._reload_asked:
             self._take_new_settings()
-        began = self._clock()
+        self._began = self._clock()
         self._schedule.begun()
-        outcome, error = self._attempt("pass", self._run_pass)
+        done, error = self._attempt("pass", self._run_pass)
+        if done is None or isinstance(done, Outcome):
+            self._end_pass(done, error)
+            return
+        self._unfinished = done
+        self._began_since, self.unanswered_since = self.unanswered_since, None
+
+    def _finish(self, unfinished: Unfinished) -> None:
+        self._unfinished = None
+        later, self.unanswered_since = self.unanswered_since, self._began_since
+        with log.bound(pass_id=self.pass_id):
+            outcome, error = self._attempt("pass", unfinished.finish)
+            self._end_pass(outcome, error)
+        if self.unanswered_since is None:
+            self.unanswered_since = later
+
+    def _abandon(self) -> None:
+        """End a pass that is out of date before it is finished: more than its file is left for the next one."""
+        if self._unfinished is not None:
+            self._unfinished.abandon()
+            self._unfinished = None
+            self.unanswered_since = self._began_since or self.unanswered_since
+
+    def _end_pass(self, outcome: Outcome | None, error: str) -> None:
         ended = self._clock()
         if outcome is None:
             self._schedule.ended(ended, retry=True)
         else:
             error = outcome.error
             self._schedule.ended(ended, retry=outcome.retry, again_in=outcome.again_in)
-        self._tell(outcome, error, ended - began)
+        self._tell(outcome, error, ended - self._began)
+        self._number += 1
 
     def _attempt(self, kind: str, work: Callable[[], T]) -> tuple[T | None, str]:
         """Return what `work` returns, or None and why it failed. Lets `Superseded` and `Stuck` through alone.
@@ -252,27 +288,3 @@ class Loop:
             log.get().error(f"settings were not taken over, the old ones hold: {problem}")
         if self._ready:
             self._notifier.ready()
-
-    def _on_stop_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop()
-        # Somebody at a terminal who insists gets their way.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
-        self.reread()
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        handlers = {
-            signal.SIGTERM: self._on_stop_signal,
-            signal.SIGINT: self._on_stop_signal,
-            signal.SIGHUP: self._on_hangup,
-        }
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        # One that came while the process began was kept waiting: now it is heard.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers.keys())
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

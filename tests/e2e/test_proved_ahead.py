@@ -66,9 +66,11 @@ def test_a_switch_is_verified_while_its_file_is_still_being_checked(
         revision = stack.client.commit([], [route, asked])
         wait_until("the host to say so", lambda: told(stack) >= revision, timeout=30)
         assert stack.get("shop.example").body == "green"
+        later = stack.put({"endpoints/shop/web/green": servers(stack.web("newer"))})
+        wait_until("the next change", lambda: stack.get("shop.example").body == "newer", timeout=30)
         assert agent.status()["revision"] < revision
         block.unlink()
-        agent.wait_for_revision(revision)
+        agent.wait_for_revision(later)
     finally:
         block.unlink(missing_ok=True)
         agent.stop()

@@ -1,8 +1,11 @@
 """What was changed right after a wake is read back before its file is written, for whoever waits for it."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.stack import servers
+from lbsync.agent.unfinished import UnfinishedPass
 from tests.pass_host import Host
 
 MAP = "maps/backends.map"
@@ -115,3 +118,53 @@ def test_services_that_came_and_went_are_proved_where_haproxy_makes_backends(hos
     assert host.agent.proved_ahead() == 0
     ask(host, "unpublish backend be_shop_new_default")
     assert host.agent.proved_ahead() >= gone > come
+
+
+def test_changes_go_on_while_a_file_is_checked(switched: tuple[Host, int]) -> None:
+    host, revision = switched
+    begun = host.agent.begin_pass()
+    assert isinstance(begun, UnfinishedPass), begun
+    before = host.text()
+    later = host.stack.put({"endpoints/shop/web/green": servers(host.stack.web("newer"))})
+    assert host.agent.run_fast_path()
+    assert host.stack.get("shop.example").body == "newer"
+    assert host.text() == before
+    assert host.agent.proved_ahead() >= later
+    outcome = begun.finish()
+    assert (outcome.confirmed, outcome.error) == (True, "")
+    assert revision <= int(str(outcome.fields["revision"])) < later
+    assert "server green " in host.text()
+    assert host.agent.proved_ahead() >= later
+    outcome = host.agent.run_pass()
+    assert (outcome.confirmed, outcome.error) == (True, "")
+    assert "server newer " in host.text()
+    assert not {"healed", "reload"} & outcome.fields.keys()
+    assert host.stack.get("shop.example").body == "newer"
+
+
+def test_a_change_whose_file_is_refused_later_is_taken_back(host: Host, tmp_path: Path) -> None:
+    refuse, program, binary = tmp_path / "refuse", tmp_path / "haproxy", host.stack.haproxy.binary
+    program.write_text(
+        f"""#!/bin/sh
+case " $* " in *" -c "*) if grep -q 'server better ' "$3" && [ -e '{refuse}' ]; then
+echo "[ALERT] (1) : config : backend 'be_shop_web_default': not this one" >&2; exit 1; fi;; esac
+exec '{binary}' "$@"
+"""
+    )
+    program.chmod(0o755)
+    settings = host.stack.config_file.read_text()
+    host.stack.config_file.write_text(settings.replace(f'"{binary}"', f'"{program}"'))
+    host.restart_agent()
+    assert host.agent.run_pass().confirmed
+    refuse.touch()
+    host.stack.put({"endpoints/shop/web/default": servers(host.stack.web("better"))})
+    assert host.agent.run_fast_path()
+    assert host.stack.get("shop.example").body == "better"
+    begun = host.agent.begin_pass()
+    assert isinstance(begun, UnfinishedPass), begun
+    outcome = begun.finish()
+    assert outcome.confirmed
+    assert "not this one" in outcome.error
+    assert not begun.candidate.generation.path.exists()
+    assert host.stack.get("shop.example").body == "web"
+    assert "server web " in host.text()

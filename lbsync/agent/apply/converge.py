@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync import log
+from lbsync.agent.apply.change import Change, DeferredReload, NotProved, Proof, Reasons
 from lbsync.agent.apply.reload_limiter import Cause, Delay, ReloadLimiter
 from lbsync.agent.apply.switch import ApplyResult, Switcher
 from lbsync.agent.candidate.candidates import Candidate
@@ -17,38 +18,13 @@ from lbsync.agent.candidate.failed_digests import FailedDigests, LoadFailed
 from lbsync.agent.generations import host_map as stored_host_map
 from lbsync.agent.generations.read import LoadedGeneration, parsed
 from lbsync.agent.generations.store import Generation, Store
-from lbsync.agent.haproxycfg.config import Config, Parser
+from lbsync.agent.haproxycfg.config import Parser
 from lbsync.agent.runtime import host_map
 from lbsync.agent.runtime.changes.change_set import Plan
 from lbsync.agent.runtime.drift import FEW, Drift, some
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime, files_of
 from lbsync.errors import ApplyFailed, Unavailable
-
-Reasons = tuple[str, ...]
-
-
-class Change(msgspec.Struct, frozen=True, eq=False):
-    """How HAProxy gets from what it runs to a candidate."""
-
-    plan: Plan
-    """Runtime steps, or the reasons for a reload; empty if the candidate is already live."""
-    cause: Cause
-    """Why there is a reload, if there is one."""
-
-
-class DeferredReload(msgspec.Struct, frozen=True):
-    """A reload is needed but has to wait; nothing was changed, nothing is lost."""
-
-    delay: Delay
-    reasons: Reasons
-    """Why it takes a reload."""
-    applied: ApplyResult
-    """What is served meanwhile, as it was read back."""
-
-    def __str__(self) -> str:
-        """One sentence."""
-        return f"a reload waits: {self.delay.reason}"
 
 
 class Converger:
@@ -102,9 +78,9 @@ class Converger:
         reasons, cause = change.plan.reasons, change.cause
         if not change.plan.reload:
             try:
-                self._runtime.carry_out(change.plan, config, rendered)
-                return self._verify_and_adopt(candidate.generation, config)
-            except (Deviated, Unavailable, _Drifted) as error:
+                proof = self.prove(candidate, change)
+                return self.adopt(candidate, proof)
+            except (Deviated, Unavailable, NotProved) as error:
                 reasons, cause = (str(error),), "heal"
             log.get().warning(f"runtime changes did not do; reloading: {reasons[0]}")
         target = LoadedGeneration(self._staged_or_live(candidate.generation), rendered, config)
@@ -138,18 +114,26 @@ class Converger:
         self.verify_all_next()
         return True
 
-    def _verify_and_adopt(self, staged: Generation, config: Config) -> ApplyResult:
-        """Read back after runtime changes, and make their file live; read all where that is due."""
+    def prove(self, candidate: Candidate, change: Change) -> Proof:
+        """Make the runtime changes, and read back that HAProxy serves the candidate; read all where that is due.
+
+        Raises `NotProved`, and `Deviated` or `Unavailable`; what runs is in doubt then.
+        """
+        self._runtime.carry_out(change.plan, candidate.config, candidate.rendered)
         due = time.monotonic() - self._verified_at >= self._verify_every_s
         found, well = self._runtime.verify(quick=not due)
         if not well:
-            raise _Drifted([finding for finding in found if not finding.by_hand])
+            raise NotProved([finding for finding in found if not finding.by_hand])
         if due:
             self._verified_at = time.monotonic()
-        applied = self._switcher.adopt(staged, config, self._runtime.base)
-        self._runtime.note_stored()
+        return Proof(found, self._runtime.pop_step_count(), self._runtime.dropped)
+
+    def adopt(self, candidate: Candidate, proof: Proof) -> ApplyResult:
+        """Make the file of a candidate live that HAProxy was proved to serve. Raises `ApplyFailed`."""
+        applied = self._switcher.adopt(candidate.generation, candidate.config, self._runtime.base)
+        self._runtime.note_stored(proof.dropped)
         self._limiter.drop_request()
-        return self._note(applied, found, self._runtime.pop_step_count())
+        return self._note(applied, proof.found, proof.steps)
 
     def _prove(self, target: LoadedGeneration) -> ApplyResult:
         """Prove that the live generation is served; read everything back where that is due."""
@@ -291,10 +275,3 @@ class Converger:
         """Return the generation to reload: it may have been made live already."""
         live = self._store.live()
         return live if live is not None and not staged.path.exists() else staged
-
-
-class _Drifted(Exception):
-    """Raised when HAProxy acknowledged all runtime changes, but runs something else."""
-
-    def __init__(self, drift: list[Drift]) -> None:
-        super().__init__(some(drift))

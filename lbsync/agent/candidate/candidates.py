@@ -10,7 +10,7 @@ from lbsync.agent.candidate.bind_probe import Ports
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.candidate.occupied_ports import OccupiedPorts
 from lbsync.agent.candidate.search import CandidateSearch
-from lbsync.agent.candidate.validate import Refused, alike, finding, validate
+from lbsync.agent.candidate.validate import Refused, Validation, alike, begin, finding
 from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.states import PassInput, RenderedState
 from lbsync.agent.file_names import HOST_MAP, MAIN_FILE
@@ -30,7 +30,7 @@ from lbsync.model.rendered import Rendered
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False):
-    """A rendered set that HAProxy accepts, and what it was made from."""
+    """A rendered set that HAProxy accepts, or is about to judge, and what it was made from."""
 
     state: RenderedState
     config: Config
@@ -39,6 +39,8 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
     """Where the set is on disk."""
     is_live: bool
     """The live generation is already the desired state; else `generation` is staged beside it."""
+    check: Validation | None = None
+    """Whose verdict is yet to come; None: HAProxy accepts the set."""
 
     @property
     def rendered(self) -> Rendered:
@@ -71,11 +73,17 @@ class CandidateBuilder:
         self._loops: Loops | None = None
 
     def build(
-        self, wanted: PassInput, confirmed: LoadedGeneration | None, ready: Candidate | None = None
+        self,
+        wanted: PassInput,
+        confirmed: LoadedGeneration | None,
+        ready: Candidate | None = None,
+        *,
+        may_be_unchecked: Callable[[Candidate], bool] = lambda _: False,
     ) -> Candidate:
         """Return a set that HAProxy accepts, as close to the desired state as possible.
 
-        `ready`: a prebuilt candidate, used if it is still wanted, else removed. Raises `Refused` when
+        `ready`: a prebuilt candidate, used if it is still wanted, else removed. `may_be_unchecked`: for which
+        candidates the verdict of `haproxy -c` is not waited for; ask `checked` for it. Raises `Refused` when
         no service is at fault, or too many would be; `TemplateError` and `Rejected` when nothing can be
         rendered; `ApplyFailed` when the disk refuses a generation; `Unavailable` when `haproxy -c`
         cannot run.
@@ -92,9 +100,30 @@ class CandidateBuilder:
                 return msgspec.structs.replace(ready, state=state)
             self.forget(ready)
             ready = None
-            return self._stage(state, known)
+            begun = self._stage(state, known)
+            return begun if may_be_unchecked(begun) else self.checked(begun)
 
-        return self._search.run(wanted, judge, lambda state: self.forget(self._stage(state, known)))
+        def try_out(state: RenderedState) -> None:
+            self.forget(self.checked(self._stage(state, known)))
+
+        return self._search.run(wanted, judge, try_out)
+
+    def checked(self, candidate: Candidate) -> Candidate:
+        """Return the candidate once HAProxy has accepted it; it is removed if that refuses it.
+
+        Raises `Refused`, and `Unavailable` when `haproxy -c` takes too long.
+        """
+        if candidate.check is None:
+            return candidate
+        try:
+            verdict = candidate.check.verdict()
+        except LbsyncError:
+            self._store.discard(candidate.generation)
+            raise
+        for what, warnings in alike(verdict.warnings).items():
+            if self._warned.is_new(what):
+                log.get().warning(f"HAProxy warns: {warnings[0]}")
+        return msgspec.structs.replace(candidate, check=None)
 
     def load_failed(
         self,
@@ -112,7 +141,9 @@ class CandidateBuilder:
         return self._search.load_failed(wanted, candidate.state, findings, binders)
 
     def forget(self, candidate: Candidate | None) -> None:
-        """Remove a prebuilt candidate that is no longer wanted from disk."""
+        """Remove a candidate that is no longer wanted from disk."""
+        if candidate is not None and candidate.check is not None:
+            candidate.check.end()
         if candidate is not None and not candidate.is_live:
             self._store.discard(candidate.generation)
 
@@ -135,7 +166,7 @@ class CandidateBuilder:
         self._watchdog_ping()
         staged = self._again(state) or self._store.stage(state.rendered, state.desired.revision)
         try:
-            verdict = validate(
+            check = begin(
                 staged,
                 state.rendered,
                 self._parser,
@@ -143,14 +174,16 @@ class CandidateBuilder:
                 known_binds=known,
                 ports=self._ports,
             )
-            self._refuse_loops(state, verdict.config)
         except LbsyncError:
             self._store.discard(staged)
             raise
-        for what, warnings in alike(verdict.warnings).items():
-            if self._warned.is_new(what):
-                log.get().warning(f"HAProxy warns: {warnings[0]}")
-        return Candidate(state, verdict.config, staged, is_live=False)
+        candidate = Candidate(state, check.config, staged, is_live=False, check=check)
+        try:
+            self._refuse_loops(state, check.config)
+        except LbsyncError:
+            self.forget(candidate)
+            raise
+        return candidate
 
     def _again(self, state: RenderedState) -> Generation | None:
         """Return the newest generation if exactly that is wanted again, as after a rollback: it keeps its

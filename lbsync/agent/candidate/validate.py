@@ -6,6 +6,7 @@ since the root configuration says `default-path config`.
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import msgspec
 from lbsync import measure
 from lbsync.agent.candidate import bind_probe
 from lbsync.agent.candidate.bind_probe import Ports
-from lbsync.agent.file_names import BACKEND_MAPS, MAIN_FILE
+from lbsync.agent.file_names import MAIN_FILE
 from lbsync.agent.generations.store import Generation
 from lbsync.agent.haproxycfg import lint
 from lbsync.agent.haproxycfg.config import Config, Parser
@@ -60,6 +61,52 @@ class Refused(Rejected):
         self.findings = tuple(findings)
 
 
+class Validation:
+    """A staged generation that our own rules accept, while `haproxy -c` is at work on it. Whoever began it asks for
+    its `verdict`, or ends it."""
+
+    def __init__(
+        self,
+        running: binary.RunningCheck,
+        timeout: float,
+        staged: Generation,
+        config: Config,
+        taken: Callable[[], Iterable[Finding]],
+    ) -> None:
+        """Use `begin`. `timeout`: seconds that `haproxy -c` may take; `taken` looks for new binds that it could not
+        have."""
+        self._running = running
+        self._ends_at = time.monotonic() + timeout
+        self._timeout = timeout
+        self._staged = staged
+        self._taken = taken
+        self.config = config
+        """The parsed configuration."""
+
+    def is_over(self) -> bool:
+        """Tell whether `verdict` has nothing to wait for: `haproxy -c` has ended, or taken too long."""
+        return self._running.has_ended() or time.monotonic() >= self._ends_at
+
+    def verdict(self) -> ValidConfig:
+        """Wait for `haproxy -c`, then look at the new binds. Once only. Raises as `validate` does."""
+        try:
+            verdict = _verdict(self._running, self._timeout)
+        finally:
+            self._running.end()
+        if verdict.alerts:
+            raise Refused([finding(a, self._staged.path, self.config) for a in verdict.alerts])
+        if found := list(self._taken()):
+            raise Refused(found)
+        # Before its first reload a host has no states and no counters to load.
+        told = (text.replace(f"{self._staged.path}/", "") for text in verdict.warnings)
+        warnings = (text for text in told if not any(words in text for words in _NOTHING_CARRIED))
+        return ValidConfig(self.config, tuple(warnings))
+
+    def end(self) -> None:
+        """End `haproxy -c`: nobody wants its verdict any more."""
+        self._running.end()
+
+
 def validate(
     staged: Generation,
     rendered: Rendered,
@@ -67,34 +114,48 @@ def validate(
     options: HaproxyOptions,
     *,
     known_binds: Iterable[Bind] = (),
-    ports: Callable[[], Ports] = Ports,
-    backend_maps: frozenset[str] = BACKEND_MAPS,
 ) -> ValidConfig:
-    """Return the parsed configuration of a staged generation that may go live.
+    """Return the parsed configuration of a staged generation that may go live; the arguments are those of `begin`.
+
+    Raises `Refused` with all findings of the first of the three steps that has any, and `Unavailable` when
+    `haproxy -c` cannot be run or takes too long.
+    """
+    return begin(staged, rendered, parser, options, known_binds=known_binds).verdict()
+
+
+def begin(
+    staged: Generation,
+    rendered: Rendered,
+    parser: Parser,
+    options: HaproxyOptions,
+    *,
+    known_binds: Iterable[Bind] = (),
+    ports: Callable[[], Ports] = Ports,
+) -> Validation:
+    """Let `haproxy -c` begin to judge a staged generation, and judge it by our own rules meanwhile.
 
     `known_binds` are those of the generations that HAProxy may serve now: these are not probed.
-    `ports` gives what is known of the host's ports. `backend_maps` are the map files whose values name
-    backends. Raises `Refused` with all findings of the first of the three steps that has any, and
-    `Unavailable` when `haproxy -c` cannot be run or takes too long.
+    `ports` gives what is known of the host's ports. Raises `Refused` by our own rules, and `Unavailable` when
+    `haproxy -c` cannot be run.
     """
     running = binary.begin_check(options.binary, staged.main_file)
     try:
         # Beside it: with ten thousand services either takes half a second, and there may be a second core.
         files = {file.path: file.data for file in rendered.files}
         config = parser.read(files[MAIN_FILE])
-        if found := list(lint.broken(files, config, rendered.digest, backend_maps)):
+        if found := list(lint.broken(files, config, rendered.digest)):
             raise Refused(found)
-        verdict = _verdict(running, options.check_timeout_s)
-    finally:
+    except BaseException:
         running.end()
-    if verdict.alerts:
-        raise Refused([finding(alert, staged.path, config) for alert in verdict.alerts])
-    if found := list(taken_binds(config, tuple(known_binds), ports)):
-        raise Refused(found)
-    # Before its first reload a host has no states and no counters to load.
-    told = (text.replace(f"{staged.path}/", "") for text in verdict.warnings)
-    warnings = tuple(text for text in told if not any(words in text for words in _NOTHING_CARRIED))
-    return ValidConfig(config, warnings)
+        raise
+    known = tuple(known_binds)
+    return Validation(
+        running,
+        options.check_timeout_s,
+        staged,
+        config,
+        lambda: taken_binds(config, known, ports),
+    )
 
 
 def _verdict(running: binary.RunningCheck, timeout: float) -> binary.Check:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from lbsync.agent.apply.converge import DeferredReload
+from lbsync.agent.apply.change import DeferredReload
 from lbsync.agent.apply.switch import ApplyResult
 from lbsync.agent.candidate import attribution
 from lbsync.agent.desired.decode import Entries

@@ -1,6 +1,6 @@
 """The running HAProxy as the agent knows it, and changes to it without a reload."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lbsync import log
@@ -117,10 +117,16 @@ class HaproxyRuntime:
             return Plan((), ("what HAProxy runs is not known",))
         return self._within_limits(plan(self._running, config, files_of(rendered), self.can))
 
-    def note_stored(self) -> None:
-        """Note that the live file is that of what runs."""
+    @property
+    def dropped(self) -> frozenset[str]:
+        """The backends that do not run any more, but are in the live file."""
+        return frozenset(self._running.leaving.dropped if self._running is not None else ())
+
+    def note_stored(self, dropped: Iterable[str]) -> None:
+        """Note that the live file is one without the backends that were `dropped`."""
         if self._running is not None:
-            self._running.leaving.dropped.clear()
+            for name in dropped:
+                self._running.leaving.dropped.pop(name, None)
 
     def _sure(self) -> RuntimeConfig:
         """Return what runs. Raises `Unavailable` where that is not known."""

@@ -90,8 +90,13 @@ class RunningCheck:
         self._running = running
         self._config = config
 
+    def has_ended(self) -> bool:
+        """Tell whether `verdict` has nothing to wait for. Never blocks."""
+        return self._running.has_ended()
+
     def verdict(self, timeout: float) -> Check:
-        """Wait for it, at most `timeout` seconds from now. Once only. Raises `Unavailable` when it is too slow.
+        """Wait for it, at most until `timeout` seconds after it began. Once only. Raises `Unavailable` when it is
+        too slow.
 
         Accepted is exit code 0 *and* no `[ALERT]`: some releases print an alert and still exit 0
         (3.4.0, invalid backend name; measured). A file without any listener exits 2 without an alert.

@@ -503,3 +503,85 @@ def test_a_change_is_unanswered_until_it_is_confirmed() -> None:
     loops[0].run()
     assert seen == [None, 10.0, 10.0, 10.0, 200.0]
     assert loops[0].unanswered_since is None
+
+
+class Halves:
+    """Passes that have to wait for something for `takes` seconds each."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.takes, self._ready_at = 0.6, 0.0
+        self.did: list[tuple[str, float]] = []
+
+    def note(self, what: str) -> None:
+        self.did.append((what, round(self.bench.world.now, 2)))
+
+    def since(self, began: float) -> list[str]:
+        return [what for what, at in self.did if at >= began]
+
+    def begin(self) -> "Halves":
+        self.note("begins")
+        self._ready_at = self.bench.world.now + self.takes
+        return self
+
+    def is_ready(self) -> bool:
+        return self.bench.world.now >= self._ready_at
+
+    def finish(self) -> Outcome:
+        self.note("ends")
+        return CONFIRMED
+
+    def abandon(self) -> None:
+        self.note("abandoned")
+
+
+@pytest.fixture
+def halves() -> Halves:
+    bench = Bench([CONFIRMED], [])
+    wake = bench.world.wake
+    bench.world.events = [(10.0, wake), (10.3, wake), (30.0, STOP)]
+    halves = Halves(bench)
+    bench.one_pass = halves.begin  # type: ignore[assignment, method-assign]
+    return halves
+
+
+def changes(halves: Halves, *done: bool) -> Callable[[], bool]:
+    answers = iter(done)
+
+    def change() -> bool:
+        halves.note("change")
+        return next(answers)
+
+    return change
+
+
+def test_changes_go_on_while_a_pass_waits_and_no_other_begins(halves: Halves) -> None:
+    halves.bench.fast_path = changes(halves, True, True)
+    halves.bench.run()
+    assert halves.since(10) == ["change", "begins", "change", "ends", "begins", "ends"]
+    assert ("change", 10.3) in halves.did
+    assert len(halves.bench.reports) == 3
+
+
+def test_a_pass_that_waits_ends_for_a_change_that_takes_a_pass(halves: Halves) -> None:
+    halves.bench.fast_path = changes(halves, True, False)
+    halves.bench.run()
+    assert halves.since(10) == ["change", "begins", "change", "abandoned", "begins", "ends"]
+    assert len(halves.bench.reports) == 2
+
+
+def test_a_pass_that_waits_is_finished_before_the_end(halves: Halves) -> None:
+    halves.takes = 1000.0
+    halves.bench.world.events = [(1.0, STOP)]
+    halves.bench.run()
+    assert halves.since(0) == ["begins", "ends"]
+    assert "STOPPING=1" in halves.bench.systemd.heard
+
+
+def test_a_change_is_unanswered_by_a_pass_that_began_before_it(halves: Halves) -> None:
+    seen: list[float | None] = []
+    world = halves.bench.world
+    loop = Loop(halves.begin, PACE, waker=world, fast_path=lambda: True, notifier=Systemd(),
+                clock=world.clock, on_report=lambda _: seen.append(loop.unanswered_since))  # fmt: skip
+    loop.run()
+    assert seen == [None, 10.0, 10.3]
