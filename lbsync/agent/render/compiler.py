@@ -4,6 +4,7 @@ Stock Jinja knows one kind of escaping, HTML, and has output paths that skip `fi
 autoescape is off permanently, and the few places that write to the output, or join text, are replaced.
 """
 
+import keyword
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,20 @@ class PrintingCodeGenerator(CodeGenerator):
             self.visit(part, frame)
             self.write(", ")
         self.write("))")
+
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:
+        """Read what our own records show without a call: ten thousand services are a million reads.
+
+        `shows` has, by name, the kinds of which the environment's `getattr` found that it may be read.
+        """
+        if node.attr.startswith("_") or keyword.iskeyword(node.attr) or not node.attr.isascii():
+            super().visit_Getattr(node, frame)
+            return
+        read = self.temporary_identifier()
+        self.write(f"({read}.{node.attr} if type({read} := ")
+        self.visit(node.node, frame)
+        self.write(f") in environment.shows[{node.attr!r}] else ")
+        self.write(f"environment.getattr({read}, {node.attr!r}))")
 
     def visit_MarkSafe(self, node: nodes.MarkSafe, frame: Frame) -> None:
         """Write a string of the template's author as `Literal`; see `prepare`."""

@@ -1,6 +1,7 @@
 """The Jinja environment of one kind of output: sandboxed, strict, quoting by default."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import CodeType
@@ -126,7 +127,8 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         self.globals |= constants or {}
         self._backslash_escapes = style == "haproxy"
         self._references: dict[str, list[str]] = {}
-        self._shown: set[tuple[type, str]] = set()
+        self.shows: defaultdict[str, set[type]] = defaultdict(set)
+        """Name of an attribute to the kinds of our own that show it; see `compiler`."""
 
     def load(self, name: str) -> set[str]:
         """Compile `name` and all that it refers to by plain names, so that faults show now; return them.
@@ -177,15 +179,15 @@ class ConfigEnvironment(ImmutableSandboxedEnvironment):
         """Return an attribute or member; what our own records show, and macros of an imported template, skip
         the sandbox's checks."""
         kind = type(obj)
+        if kind in self.shows.get(attribute, ()):
+            return getattr(obj, attribute)
         if kind is TemplateModule and attribute[:1] != "_":
             macro = vars(obj).get(attribute)
             if type(macro) is Macro:
                 return macro
-        known = (kind, attribute)
-        if known not in self._shown:
-            if not _is_shown(*known):
-                return super().getattr(obj, attribute)
-            self._shown.add(known)
+        if not _is_shown(kind, attribute):
+            return super().getattr(obj, attribute)
+        self.shows[attribute].add(kind)
         return getattr(obj, attribute)
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:

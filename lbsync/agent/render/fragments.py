@@ -39,7 +39,8 @@ class Fragments:
         self._early: dict[tuple[str, int], tuple[object, str]] = {}
         """What was rendered since the latest render, by template and identity."""
         self._frozen: dict[type, bool] = {}
-        self._globals: dict[str, object] = {}
+        self._ready: dict[str, tuple[Template, Context]] = {}
+        """Templates and contexts that no rendering uses now, by name."""
 
     def begin(self) -> None:
         """Start a render: nothing is used yet."""
@@ -108,11 +109,11 @@ class Fragments:
         return texts
 
     def _render(self, name: str, item: object) -> str:
-        template: Template = self._environment.get_template(name)
-        # `template.new_context` would walk through all global names several times, for each item.
-        self._globals = self._globals or dict(self._environment.globals)
-        names = {**self._globals, "item": item}
-        context = Context(self._environment, names, template.name, template.blocks)
+        # Taken out meanwhile: an item may render others by the same template.
+        known = self._ready.pop(name, None)
+        ready = template, context = self._prepared(name) if known is None else known
+        context.parent["item"] = item
+        context.blocks = {block: [function] for block, function in template.blocks.items()}
         try:
             self._allowance.begin_item()
             return self._finish("".join(template.root_render_func(context)))
@@ -120,6 +121,16 @@ class Fragments:
             raise _about(item, located(error, name)) from error
         finally:
             self._allowance.end_item()
+            context.vars.clear()
+            context.exported_vars.clear()
+            self._ready[name] = ready
+
+    def _prepared(self, name: str) -> tuple[Template, Context]:
+        """Return a template and a context for one item after the other: to make one for each of ten thousand, with
+        all global names in it, takes as long as to print a line of a map."""
+        template: Template = self._environment.get_template(name)
+        names = dict(self._environment.globals)
+        return template, Context(self._environment, names, template.name, {})
 
     def _is_frozen(self, kind: type) -> bool:
         """Tell whether items of `kind` cannot change, so that identity stands for content."""

@@ -92,8 +92,10 @@ def quote(value: str) -> str:
 
 def deferred_haproxy(value: str) -> str:
     """Return `value` bare when that is safe anywhere in a line, else as a hole. See `quote`."""
+    if _SAFE(value) and value != "}":
+        return value
     _check_word(value)
-    return value if _SAFE(value) else f"{OPEN}{body(value)}{CLOSE}"
+    return f"{OPEN}{body(value)}{CLOSE}"
 
 
 def logformat(value: str) -> str:
@@ -110,6 +112,8 @@ def map_key(value: str) -> str:
     Raises `Rejected` for white space (ends the key), a leading `#` (the line would be a comment),
     control characters and an empty value.
     """
+    if _SAFE(value):
+        return value
     _check(value)
     if value.startswith("#"):
         raise _refused(value, "starts with '#', which makes the line of a map file a comment")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,41 @@ def test_numbers_without_a_written_form_are_refused(render: Render, number: floa
 def test_what_is_not_defined_is_an_error_with_template_and_line(render: Render) -> None:
     with pytest.raises(TemplateError, match=r"main\.j2:3: 'nothing' is undefined"):
         render("one\ntwo\nx {{ nothing }}\n")
+
+
+class Shown(msgspec.Struct, frozen=True):
+    name: str
+
+    @property
+    def upper(self) -> str:
+        return self.name.upper()
+
+    def method(self) -> str:
+        return self.name
+
+
+class Hidden(msgspec.Struct, frozen=True):
+    method: str
+
+    def name(self) -> str:
+        return "called"
+
+
+def test_an_attribute_is_read_of_the_kinds_that_show_it_alone(render: Render) -> None:
+    loop = "{% for item in items %}x {{ item.name }} {{ item.upper }}\n{% endfor %}"
+    assert render(loop, {"items": [Shown("a"), {"name": "b", "upper": "c"}]}) == "x a A\nx b c\n"
+    with pytest.raises(TemplateError, match="cannot be printed"):
+        render(loop, {"items": [Shown("a"), Hidden("b")]})
+    for denied in ("_name", "__class__", "__struct_fields__"):
+        with pytest.raises(TemplateError):
+            render(f"x {{{{ item.name }}}} {{{{ item.{denied} }}}}\n", {"item": Shown("a")})
+
+
+def test_an_attribute_may_be_called_like_a_word_of_python(render: Render) -> None:
+    assert (
+        render("x {{ item.from }} {{ item.größe }}\n", {"item": {"from": "a", "größe": 1}})
+        == "x a 1\n"
+    )
 
 
 def test_an_error_names_the_innermost_template(render: Render) -> None:

@@ -48,6 +48,36 @@ def test_an_item_that_stayed_is_not_rendered_again(tmp_path: Path) -> None:
     assert count.asked == 3
 
 
+def test_what_an_item_sets_is_gone_for_the_next(tmp_path: Path) -> None:
+    fragment = (
+        "{% if item.name == 'a' %}{% set mark = 'm' %}{% endif %}x {{ mark|default('none') }}\n"
+    )
+    assert text(a_renderer(tmp_path, fragment), Thing("a"), Thing("b")) == "x m\nx none\n"
+
+
+def test_each_item_begins_with_the_blocks_of_its_own_template(tmp_path: Path) -> None:
+    (tmp_path / "base.j2").write_text("{% block b %}base {{ item.name }}\n{% endblock %}")
+    fragment = "{% extends 'base.j2' %}{% block b %}x {{ item.name }}\n{{ super() }}{% endblock %}"
+    wanted = "".join(f"x {name}\nbase {name}\n" for name in "abc")
+    assert text(a_renderer(tmp_path, fragment), *map(Thing, "abc")) == wanted
+
+
+def test_an_item_renders_others_by_its_own_template(tmp_path: Path) -> None:
+    fragment = "x {{ item[0] }}\n{{ each('f.j2', item[1]) }}x {{ item[0] }} ends\n"
+    tree = ("a", (("b", (("c", ()),)), ("d", ())))
+    wanted = "".join(
+        f"x {line}\n" for line in ["a", "b", "c", "c ends", "b ends", "d", "d ends", "a ends"]
+    )
+    assert text(a_renderer(tmp_path, fragment), tree) == wanted
+
+
+def test_after_an_item_that_fails_the_next_is_rendered(tmp_path: Path) -> None:
+    renderer = a_renderer(tmp_path, "{% set name = item.name %}x {{ name }}\n")
+    with pytest.raises(Rejected):
+        text(renderer, Thing("b\n"))
+    assert text(renderer, Thing("a")) == "x a\n"
+
+
 def test_what_the_latest_render_did_not_use_is_forgotten(tmp_path: Path) -> None:
     count = Counter()
     renderer = a_renderer(tmp_path, "x {{ item.name }}{{ count() }}\n", count=count)
