@@ -108,7 +108,8 @@ def test_the_readme_names_every_step_that_the_installer_names_in_the_same_order(
 class Host:
     """A place to install into, with a Python that stands in for venv and pip."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, pages: Path) -> None:
+        """`pages`: where completion and manual are kept, once they were written."""
         self.root = root / "root"
         self.tree = root / "tree"
         for name in ("systemd", "examples"):
@@ -124,9 +125,13 @@ class Host:
 "-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
 *" pip install "*) [ -z "$PIP" ] || { [ "$PIP" = wait ] && kill -TERM $PPID && sleep 1; exit 1; } ;;
 *"-m lbsync version") [ -z "$BROKEN" ] ;;
-*"-m lbsync.cli.reference "*) PYTHONPATH=@ROOT@ exec @PYTHON@ -m lbsync.cli.reference "$4" ;;
+*"-m lbsync.cli.reference "*)
+    [ -d @PAGES@ ] || PYTHONPATH=@ROOT@ @PYTHON@ -m lbsync.cli.reference @PAGES@ || exit
+    mkdir -p "$4" && cp -R @PAGES@/. "$4" ;;
 *) echo "$(dirname "$0")" ;;
-esac""".replace("@ROOT@", str(ROOT)).replace("@PYTHON@", sys.executable),
+esac""".replace("@ROOT@", str(ROOT))
+            .replace("@PYTHON@", sys.executable)
+            .replace("@PAGES@", str(pages)),
         )
 
     def run(self, script: str = "install", **more: str) -> subprocess.CompletedProcess[str]:
@@ -152,9 +157,14 @@ esac""".replace("@ROOT@", str(ROOT)).replace("@PYTHON@", sys.executable),
         return str((self.root / "usr/lib/lbsync/current").readlink())
 
 
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pages") / "share"
+
+
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
+def host(tmp_path: Path, pages: Path) -> Host:
+    return Host(tmp_path, pages)
 
 
 def test_an_upgrade_keeps_the_release_before_and_tells_nobody_to_restart_haproxy(

@@ -60,7 +60,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "bin/python"
     run(
         *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet"),
-        *("--no-index", "--no-deps", "--disable-pip-version-check", wheel),
+        *("--no-index", "--no-deps", "--no-compile", "--disable-pip-version-check", wheel),
         cwd=folder,
     )
     site = run(
