@@ -1,4 +1,5 @@
-"""One thing in the place of another in one step: readers see the old or the new, and it whole."""
+"""One thing in the place of another in one step: readers see the old or the new, and it whole; and how a reader sees
+that it is another."""
 
 import os
 import tempfile
@@ -13,6 +14,19 @@ takes it (255 bytes)."""
 _ENDING = ".lbsync"
 _AT_WORK_S = 120.0
 """For so long a draft may wait for its place: the check of an output takes up to a minute."""
+FileMark = tuple[int, ...]
+"""Differs whenever the file was replaced, written to, or given other rights."""
+
+
+def mark(found: os.stat_result) -> FileMark:
+    """Return the mark of a file.
+
+    The time of its content says little alone: `cp -p` and archives keep it, Nix and ostree set it to the same for
+    every file, and rights that are corrected leave it as it is. The time of its inode (ctime) cannot be chosen.
+    """
+    return (
+        found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns,
+    )  # fmt: skip
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:

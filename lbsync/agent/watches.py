@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from lbsync.atomic import FileMark, mark
 from lbsync.clients.files.contents import Names
 from lbsync.clients.files.notices import Notices
 from lbsync.clients.haproxy.master_watch import MasterWatch
 from lbsync.settings import DEFAULT_FILE, Settings
 
-Marks = frozenset[tuple[str, int, int]]
-"""Path, time and size of each file."""
+Marks = frozenset[tuple[str, FileMark]]
+"""Path and mark of each file."""
 
 
 def _marks(files: Iterable[Path], templates: str | None) -> Marks:
@@ -19,8 +20,7 @@ def _marks(files: Iterable[Path], templates: str | None) -> Marks:
     found = set()
     for path in [*files, *(Path(templates).rglob("*") if templates else ())]:
         with contextlib.suppress(OSError):
-            stat = path.stat()
-            found.add((str(path), stat.st_mtime_ns, stat.st_size))
+            found.add((str(path), mark(path.stat())))
     return frozenset(found)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from lbsync.atomic import FileMark, mark
 from lbsync.clients import x509
 from lbsync.errors import Rejected
 
@@ -45,7 +46,7 @@ class CertificateDirectory:
     def __init__(self, path: Path) -> None:
         """`path`: the directory."""
         self.path = path
-        self._known: dict[str, tuple[tuple[int, int, int], bytes]] = {}
+        self._known: dict[str, tuple[FileMark, bytes]] = {}
         self._files: tuple[CertificateFile, ...] = ()
         self._marked: object = None
 
@@ -69,14 +70,14 @@ class CertificateDirectory:
         """Return what differs whenever an entry came, went or changed; None: it cannot be told."""
         try:
             with os.scandir(self.path) as entries:
-                return [(entry.name, _mark(entry.stat())) for entry in entries]
+                return [(entry.name, mark(entry.stat())) for entry in entries]
         except OSError:
             return None  # reading says what is wrong
 
     def _read(self) -> tuple[list[CertificateFile], list[str]]:
         left_out: list[str] = []
         found: dict[str, bytes] = {}
-        known: dict[str, tuple[tuple[int, int, int], bytes]] = {}
+        known: dict[str, tuple[FileMark, bytes]] = {}
         try:
             paths = sorted(self.path.iterdir())
         except OSError as error:
@@ -101,7 +102,7 @@ class CertificateDirectory:
     def _data(
         self,
         path: Path,
-        known: dict[str, tuple[tuple[int, int, int], bytes]],
+        known: dict[str, tuple[FileMark, bytes]],
         left_out: list[str],
     ) -> bytes | None:
         """Return a file's content; None if it is not to be served."""
@@ -114,10 +115,10 @@ class CertificateDirectory:
             if is_called_so:
                 left_out.append(f"{path}: no file of at most 1 MiB; take it out")
             return None
-        mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        seen = mark(stat)
         old = self._known.get(name)
-        data = old[1] if old and old[0] == mark else path.read_bytes()
-        known[name] = mark, data
+        data = old[1] if old and old[0] == seen else path.read_bytes()
+        known[name] = seen, data
         if not is_called_so:
             is_one = x509.has_certificate(data) or x509.has_key(data)
             if is_one or name.lower().endswith(_OTHER):
@@ -152,10 +153,6 @@ class CertificateDirectory:
             if not owners:
                 left_out.append(f"{self.path / name}: there is no certificate that it belongs to")
         return [files[name] for name in sorted(files)]
-
-
-def _mark(stat: os.stat_result) -> tuple[int, ...]:
-    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_mode
 
 
 def _is_called_so(name: str) -> bool:

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from lbsync.atomic import FileMark, mark
 from lbsync.errors import Rejected
 from lbsync.values.policies import PasswordHash, UserName, users_of
 
@@ -60,10 +61,10 @@ def users(path: Path) -> dict[UserName, PasswordHash]:
 
 
 class SystemAuthorities:
-    """Reads the bundle of the system; again only when its time, size or inode changed."""
+    """Reads the bundle of the system; again only when its mark changed."""
 
     def __init__(self) -> None:
-        self._mark: tuple[str, int, int, int] | None = None
+        self._mark: tuple[str, FileMark] | None = None
         self._text = b""
 
     def read(self) -> bytes:
@@ -73,13 +74,13 @@ class SystemAuthorities:
             path = Path(place)
             try:
                 stat = path.stat()
-                mark = (place, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-                if mark == self._mark:
+                seen = place, mark(stat)
+                if seen == self._mark:
                     return self._text
                 text = path.read_bytes() if stat.st_size < _MOST_BYTES else b""
             except OSError:
                 continue
             if _BEGIN in text:
-                self._mark, self._text = mark, text
+                self._mark, self._text = seen, text
                 return text
         return b""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lbsync.atomic import FileMark, mark
 from lbsync.deferred import Deferred
 
 if TYPE_CHECKING:
@@ -131,14 +132,13 @@ def ends(
 
 def _read(path: str) -> list[Facts]:
     try:
-        stat = Path(path).stat()
-        return _read_once(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        return _read_once(path, mark(Path(path).stat()))
     except OSError:
         return []
 
 
 @functools.lru_cache(maxsize=16)
-def _read_once(path: str, *_mark: int) -> list[Facts]:
+def _read_once(path: str, _mark: FileMark) -> list[Facts]:
     return certificates(Path(path).read_bytes())
 
 

@@ -4,19 +4,18 @@ The running HAProxy is not affected, but its next start would be.
 """
 
 from lbsync.agent.generations.store import Generation
+from lbsync.atomic import FileMark, mark
 from lbsync.model.rendered import Rendered
-
-_Mark = tuple[int, int, int]
 
 
 class IntegrityCheck:
-    """Compares files; one is read again only when its time, size or inode is another than before."""
+    """Compares files; one is read again only when its mark is another than before."""
 
     def __init__(self, but: str) -> None:
         """`but`: a file that is changed on purpose."""
         self._but = but
         self._generation = ""
-        self._found_right: dict[str, _Mark] = {}
+        self._found_right: dict[str, FileMark] = {}
 
     def damaged(self, generation: Generation, rendered: Rendered) -> str:
         """Return the first file that is not as rendered any more; empty: all are."""
@@ -27,13 +26,12 @@ class IntegrityCheck:
                 continue
             path = generation.path / file.path
             try:
-                stat = path.stat()
-                mark = stat.st_mtime_ns, stat.st_size, stat.st_ino
-                if self._found_right.get(file.path) == mark:
+                seen = mark(path.stat())
+                if self._found_right.get(file.path) == seen:
                     continue
                 if path.read_bytes() != file.data:
                     return file.path
             except OSError:
                 return file.path
-            self._found_right[file.path] = mark
+            self._found_right[file.path] = seen
         return ""

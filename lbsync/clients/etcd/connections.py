@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc._common
 
+from lbsync.atomic import FileMark, mark
 from lbsync.clients.etcd.auth import Metadata, Tokens
 from lbsync.clients.etcd.credentials import system_ca
 from lbsync.clients.etcd.failures import CALL_ERRORS, Kind, OutcomeUnknown, RpcFailure, failure
@@ -205,14 +206,14 @@ class Connections:
         return token
 
 
-def _stamp(settings: Etcd) -> tuple[int, ...]:
+def _stamp(settings: Etcd) -> tuple[FileMark, ...]:
     """Return what changes when one of the certificate files is replaced."""
-    return tuple(_changed_at(path) for path in (settings.ca, settings.cert, settings.key) if path)
+    return tuple(_mark(path) for path in (settings.ca, settings.cert, settings.key) if path)
 
 
-def _changed_at(path: str) -> int:
-    """Return when a file was changed, in ns; 0 for one that cannot be looked at just now."""
+def _mark(path: str) -> FileMark:
+    """Return a file's mark; empty for one that cannot be looked at just now."""
     try:
-        return Path(path).stat().st_mtime_ns
+        return mark(Path(path).stat())
     except OSError:
-        return 0
+        return ()

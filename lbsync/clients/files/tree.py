@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from lbsync.atomic import FileMark, mark
 from lbsync.clients.files.contents import (
     YAML,
     Names,
@@ -35,7 +36,7 @@ _YOUNG_NS = 2_000_000_000
 class _Known(msgspec.Struct, frozen=True):
     """A file that was read before, and by what to tell that it is still the same."""
 
-    stamp: tuple[int, int, int, int]
+    stamp: FileMark
     value: bytes
     problem: str | None
     settled: bool
@@ -131,7 +132,7 @@ class Tree:
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - as above
                 status = os.fstat(file.fileno())
-                stamp = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+                stamp = mark(status)
                 known = self._known.get(path)
                 if known is not None and known.settled and known.stamp == stamp:
                     return known
@@ -140,7 +141,7 @@ class Tree:
             return None
         except OSError as error:
             raise Unavailable(f"{path}: cannot be read: {error.strerror}") from error
-        settled = time.time_ns() - status.st_mtime_ns > _YOUNG_NS
+        settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _YOUNG_NS
         if not path.endswith(YAML):
             return _Known(stamp, data, None, settled)
         try:

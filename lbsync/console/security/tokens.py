@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import msgspec
 
 from lbsync import log
-from lbsync.atomic import replace_file
+from lbsync.atomic import FileMark, mark, replace_file
 from lbsync.errors import LbsyncError, Rejected, cannot
 from lbsync.schema import reading
 from lbsync.timestamps import stamp
@@ -64,7 +64,7 @@ class Tokens:
     def __init__(self, path: Path) -> None:
         """`path` need not exist: then there are none."""
         self.path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: FileMark | None = None
         self._by_hash: dict[str, Token] = {}
         self._failing = log.Failing(
             "tokens cannot be read, the last ones hold", "tokens are read again"
@@ -88,8 +88,7 @@ class Tokens:
     def refresh(self) -> None:
         """Read the file if it is another one than before; a bad one leaves what was known."""
         try:
-            found = self.path.stat()
-            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            seen = mark(self.path.stat())
         except OSError:
             seen = None
         if seen == self._seen and (seen is not None or not self._by_hash):
@@ -98,9 +97,10 @@ class Tokens:
             self._by_hash = {token.hash: token for token in self.load()}
         except Rejected as error:
             self._failing.failed(str(error))
+            self._seen = None  # it is tried again at each request: who was removed is still let in
         else:
             self._failing.recovered()
-        self._seen = seen
+            self._seen = seen
 
     def __len__(self) -> int:
         """How many there are."""

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from lbsync.atomic import FileMark, mark
 from lbsync.errors import Unavailable
 
 EVERY = 60.0
@@ -17,7 +18,7 @@ class RotatedFile:
         self.path = path
         self._every = every
         self._look_at = float("-inf")
-        self._stamp: tuple[int, int, int, int] | None = None
+        self._stamp: FileMark | None = None
         self._content: bytes | None = None
 
     def read(self) -> bytes:
@@ -31,10 +32,7 @@ class RotatedFile:
         if self._content is not None and now < self._look_at:
             return self._content
         try:
-            # A projected volume swaps a symbolic link, and a copy may keep the old mtime: inode
-            # and ctime tell what an equal mtime would hide.
-            stat = self.path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+            stamp = mark(self.path.stat())
             if self._content is None or stamp != self._stamp:
                 content = self.path.read_bytes()
                 if not content:
