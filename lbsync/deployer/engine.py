@@ -47,7 +47,7 @@ class Engine:
         """`versions`: the store below `versions/` alone, not started yet: it tells what is in progress. `may_work`: is
         called every few seconds, and says whether deployments can be carried out here."""
         self._tools, self._versions, self._may_work = tools, versions, may_work
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[ServiceId, _Worker] = {}
         self._thread = PeriodicThread(self._turn, "deployer")
 
     def start(self) -> None:
@@ -80,44 +80,44 @@ class Engine:
             items = self._versions.snapshot().items
         except Unavailable:
             return
-        found = deploying.readable(VersionsRecord, items, "")
-        active = {name: record.active for name, record in found.items() if record.active}
-        for name, worker in list(self._workers.items()):
+        found = deploying.by_app(VersionsRecord, items, "")
+        active = {app: record.active for app, record in found.items() if record.active}
+        for app, worker in list(self._workers.items()):
             if not worker.is_alive():
-                del self._workers[name]
-        for name, deployment in active.items():
-            self._begin(name, f"deploy {name}", partial(self._carry_out, name, deployment))
+                del self._workers[app]
+        for app, deployment in active.items():
+            self._begin(app, f"deploy {app}", partial(self._carry_out, app, deployment))
         now = time.time()
-        for name, record in found.items():
+        for app, record in found.items():
             if is_due(record, now):
-                self._begin(name, f"end {name}", partial(self._end_old_versions, name))
+                self._begin(app, f"end {app}", partial(self._end_old_versions, app))
 
-    def _begin(self, name: str, title: str, work: "Callable[[_Worker], None]") -> None:
-        if name not in self._workers and not self._thread.is_stopped:
-            self._workers[name] = _Worker(title, work)
+    def _begin(self, app: ServiceId, title: str, work: "Callable[[_Worker], None]") -> None:
+        if app not in self._workers and not self._thread.is_stopped:
+            self._workers[app] = _Worker(title, work)
 
-    def _carry_out(self, name: str, deployment: str, worker: "_Worker") -> None:
-        run = Run(self._tools, ServiceId.parse(name), deployment)
+    def _carry_out(self, app: ServiceId, deployment: str, worker: "_Worker") -> None:
+        run = Run(self._tools, app, deployment)
         try:
             carry_out(run, worker.news, lambda: None, worker.stopped.is_set)
         except Rejected as error:
-            log.get().error(f"{name}: this deployment is left alone: {error}")
+            log.get().error(f"{app}: this deployment is left alone: {error}")
             worker.stopped.wait(LOOK_S * 30)
         except LbsyncError as error:
-            log.get().warning(f"{name}: {error}")
+            log.get().warning(f"{app}: {error}")
             worker.stopped.wait(LOOK_S)
         finally:
             run.end()
             self._thread.wake()
 
-    def _end_old_versions(self, name: str, worker: "_Worker") -> None:
-        tools, app = self._tools, ServiceId.parse(name)
+    def _end_old_versions(self, app: ServiceId, worker: "_Worker") -> None:
+        tools = self._tools
         try:
             while end_old_versions(tools.ledger, tools.providers, app, tools.ttl):
                 if worker.stopped.wait(LOOK_S):
                     return
         except LbsyncError as error:
-            log.get().warning(f"{name}: an old version cannot be ended: {error}")
+            log.get().warning(f"{app}: an old version cannot be ended: {error}")
             worker.stopped.wait(LOOK_S * 30)
 
 

@@ -208,12 +208,12 @@ class Ledger:
         """Return the apps that are being deployed now. Raises `Unavailable`."""
         snapshot = self.store.read([], [deploying.APPS, deploying.VERSIONS])
         items = snapshot.items
-        wanted = deploying.readable(AppRecord, items, deploying.APPS)
-        versions = deploying.readable(VersionsRecord, items, deploying.VERSIONS)
+        wanted = deploying.by_app(AppRecord, items, deploying.APPS)
+        versions = deploying.by_app(VersionsRecord, items, deploying.VERSIONS)
         documents = {
-            ServiceId.parse(name): record.document
-            for name, record in wanted.items()
-            if record.document and name in versions and versions[name].active
+            app: record.document
+            for app, record in wanted.items()
+            if record.document and app in versions and versions[app].active
         }
         return Coming(documents, snapshot.revision)
 
@@ -236,8 +236,7 @@ class Ledger:
         """Return all apps that were ever deployed, and what is wrong with records of others that cannot be read.
         Raises `Unavailable`."""
         items = self.store.read([], [deploying.VERSIONS]).items
-        found = deploying.readable(VersionsRecord, items, deploying.VERSIONS)
-        apps = {ServiceId.parse(name): record for name, record in found.items()}
+        apps = deploying.by_app(VersionsRecord, items, deploying.VERSIONS)
         faults = []
         for key in sorted(items.keys() - {deploying.versions_key(app) for app in apps}):
             app = deploying.owner(key)

@@ -4,6 +4,7 @@ They lie beside the prefix, where no agent hears of them: for `/lbsync/` below `
 keys are those of services (`schema.keys`).
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import TypeVar
@@ -88,6 +89,8 @@ def read(kind: type[R], item: Item) -> R:
     name = getattr(record, "id", None)  # that of a deployment alone has one
     if name is not None and name != item.key.rpartition("/")[2]:
         raise BadKey(item.key, f"id: it is the record of {one_line(name)}, under another key")
+    if name is not None and not is_id(name):
+        raise BadKey(item.key, f"id: no deployment is called {one_line(name)!r}; remove the key")
     return record
 
 
@@ -98,6 +101,16 @@ def owner(key: str) -> ServiceId | None:
         return ServiceId.parse("/".join(rest.split("/")[:2]))
     except ValueError:
         return None
+
+
+def by_app(kind: type[R], items: Mapping[str, Item], folder: str) -> dict[ServiceId, R]:
+    """Return the records below `folder` of which each app has one. What cannot be read is left out, and so is what
+    stands under a key that no app has: nothing could be done about it."""
+    found: dict[ServiceId, R] = {}
+    for name, record in readable(kind, items, folder).items():
+        with contextlib.suppress(ValueError):
+            found[ServiceId.parse(name)] = record
+    return found
 
 
 def readable(kind: type[R], items: Mapping[str, Item], folder: str) -> dict[str, R]:

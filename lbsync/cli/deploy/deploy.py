@@ -20,7 +20,7 @@ from lbsync.deployer import beginning, requests
 from lbsync.deployer.beginning import Begun
 from lbsync.deployer.commands import Command
 from lbsync.deployer.ledger import new_id
-from lbsync.errors import Exit, Rejected
+from lbsync.errors import BadKey, Exit, Rejected
 from lbsync.model.deploying import DeploymentRecord
 from lbsync.schema import deploying
 from lbsync.schema.keys import ServiceId
@@ -117,11 +117,20 @@ def _list(args: argparse.Namespace, context: DeployContext) -> Exit:
         warm = ", ".join(f"{one.version.group} until {one.until[11:16]}" for one in record.warm)
         under_way = ""
         if record.active:
-            active = context.ledger.deployment(app, record.active)
-            under_way = f"{_short(active)}: {_phase(active)}" if active else record.active
+            under_way = _under_way(context, app, record.active)
         rows.append((str(app), live, warm, under_way))
     Terminal().table(("APP", "LIVE", "KEPT WARM", "UNDER WAY"), rows)
     return Exit.OK
+
+
+def _under_way(context: DeployContext, app: ServiceId, deployment: str) -> str:
+    """Return what is in progress; its id where its record is not there, or cannot be read."""
+    try:
+        active = context.ledger.deployment(app, deployment)
+    except BadKey as fault:
+        Terminal(sys.stderr).line(f"not shown: {fault}")
+        return deployment
+    return f"{_short(active)}: {_phase(active)}" if active else deployment
 
 
 def _show(args: argparse.Namespace, context: DeployContext) -> Exit:

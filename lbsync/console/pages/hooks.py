@@ -21,6 +21,7 @@ from lbsync.console.security.gate import SIGNATURE, Visitor, holder
 from lbsync.console.security.tokens import Token
 from lbsync.errors import Rejected
 from lbsync.schema.keys import ServiceId
+from lbsync.schema.reading import one_line
 from lbsync.values.kubernetes import Image
 
 _DELIVERIES = ("x-github-delivery", "idempotency-key")
@@ -83,7 +84,7 @@ def _begin(doing: Deploying, app: ServiceId, image: Image, asked: Asked) -> str:
     wanted = doing.wanted(app)
     before = wanted.document.get("image") if wanted is not None else None
     if isinstance(before, str):
-        runs = repository(Image.parse(before))
+        runs = one_line(repository(Image(before)))
         if repository(image) != runs:
             raise Rejected(
                 f"{app} runs images of {runs}, and {image} is none of these; deploy the changed document once"

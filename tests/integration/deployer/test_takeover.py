@@ -21,8 +21,9 @@ from lbsync.deployer.commands import Command
 from lbsync.deployer.ledger import Ledger
 from lbsync.deployer.page import Page
 from lbsync.errors import Conflict
-from lbsync.model.deploying import DeploymentRecord
+from lbsync.model.deploying import DeploymentRecord, VersionsRecord
 from lbsync.schema import deploying
+from lbsync.schema.decode import encode
 from lbsync.schema.keys import ServiceId
 from lbsync.settings import load
 from tests.balancers import Balancer
@@ -262,11 +263,19 @@ def test_a_deployment_whose_record_somebody_removed_is_in_nobodys_way(site: Site
 
 def test_an_app_whose_record_cannot_be_read_is_named_beside_the_others(site: Site) -> None:
     app, other = site.service("spoilt"), site.service("fine")
+    active = VersionsRecord(active="20260131-120000-abc123")
     site.store.commit(
-        [], [Put(deploying.versions_key(app), b"{bad"), Put(deploying.versions_key(other), b"{}")]
+        [],
+        [
+            Put(deploying.versions_key(app), b"{bad"),
+            Put(deploying.versions_key(other), encode(active)),
+            Put(deploying.deployment_key(other, active.active), b"{}"),
+            Put(f"{deploying.VERSIONS}nobody", encode(VersionsRecord())),
+        ],
     )
     listed = launch.run(["--config", str(site.config), "deploy", "ls"])
     assert listed.returncode == 0
     assert str(other) in listed.stdout
     key = f"{deploying.deploy_prefix(site.prefix)}versions/{app}"
     assert f"not shown: {key}: " in listed.stderr
+    assert f"not shown: {deploying.deployment_key(other, active.active)}: " in listed.stderr

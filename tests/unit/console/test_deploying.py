@@ -392,6 +392,16 @@ def test_one_repository_is_known_by_all_its_names(one: str, other: str, same: bo
     assert (repository(Image.parse(one)) == repository(Image.parse(other))) is same
 
 
+def test_what_somebody_wrote_in_place_of_the_image_refuses_a_pushed_one(
+    console: ConsoleClient,
+) -> None:
+    console.keep(
+        "apps/shop/web", {"provider": "kubernetes", "document": AN_APP | {"image": "no image\n"}}
+    )
+    answer = a_hook(console, HUB)
+    assert (answer.status_code, "runs images of no image" in answer.text) == (422, True)
+
+
 def test_a_pushed_image_that_the_app_does_not_run_is_refused(console: ConsoleClient) -> None:
     console.keep("apps/shop/web", {"provider": "kubernetes", "document": AN_APP})
     answer = a_hook(console, HUB)

@@ -62,6 +62,17 @@ def test_a_history_says_who_what_and_how_long(console: ConsoleClient) -> None:
     ]
 
 
+def test_a_key_that_no_deployer_writes_hides_nothing(console: ConsoleClient) -> None:
+    first = a_deployment()[f"deployments/shop/cart/{ENDED}"]
+    console.keep("deployments/shop/cart/a b", first | {"id": "a b"})
+    console.keep("versions/nobody", {})
+    for path in ("/apps", "/apps/shop/cart", "/api/deployments"):
+        assert console.get(path).status_code == 200
+    assert console.get("/api/apps").json()["unreadable"] == [
+        "deployments/shop/new/20260103-100000-00000c", "deployments/shop/cart/a b",
+    ]  # fmt: skip
+
+
 def test_a_list_is_read_page_by_page_and_nothing_is_missed_when_something_new_begins(
     console: ConsoleClient,
 ) -> None:

@@ -98,14 +98,21 @@ def test_the_keys_lie_beside_the_prefix_so_no_agent_hears_of_them() -> None:
 
 
 def test_what_a_newer_lbsync_wrote_is_left_out_and_the_rest_is_listed() -> None:
-    records = [msgspec.structs.replace(RECORD, id=name) for name in ("b", "a", "d")]
-    values = {record.id: encode(record) for record in records} | {"c": b"{}"}
-    values["d"] = encode(RECORD)  # somebody's copy of another one
+    ids = [f"20260131-12000{number}-abc123" for number in range(4)]
+    records = [msgspec.structs.replace(RECORD, id=name) for name in (ids[1], ids[0], "a b")]
+    values = {record.id: encode(record) for record in records} | {ids[2]: b"{}"}
+    values[ids[3]] = encode(RECORD)  # somebody's copy of another one
     items = {
         (key := f"deployments/shop/cart/{name}"): item(key, value) for name, value in values.items()
     }
     found = deploying.readable(DeploymentRecord, items, deploying.deployments_folder(CART))
-    assert list(found) == ["a", "b"]
+    assert list(found) == ids[:2]
+
+
+def test_a_key_that_no_app_has_is_left_out_and_the_apps_are_listed() -> None:
+    names = ["shop/cart", "x", "a/b/c", "A B/c", "", "/"]
+    items = {(key := f"versions/{name}"): item(key, b"{}") for name in names}
+    assert list(deploying.by_app(VersionsRecord, items, deploying.VERSIONS)) == [CART]
 
 
 @pytest.mark.parametrize(
