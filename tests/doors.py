@@ -1,6 +1,6 @@
 """Every door through which others' bytes come in, each as a function that may raise `LbsyncError` alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from lbsync import published
 from lbsync.agent.desired.decode import Entry, read_entry
@@ -22,7 +22,9 @@ from lbsync.model.snapshot import Item, Snapshot
 from lbsync.publisher.cluster import identity
 from lbsync.publisher.store.index import StoreIndex
 from lbsync.schema import fleet, health, orders, publishing, service_document
+from lbsync.schema.confirming import confirmations
 from lbsync.schema.keys import ServiceId
+from tests.outside_doors import OUTSIDE
 
 CONTRACT = ("services/a/b", "endpoints/a/b/c", "routes/a/b", "settings/global")
 SERVICE = ServiceId("a", "b")
@@ -78,6 +80,9 @@ def _people(value: bytes) -> None:
                     list(map(cli_health.state, group.servers))
     orders.orders_for("lb-1", snapshot)
     to_json(orders.history(items))
+    found = confirmations({"confirmations/ab": Item("confirmations/ab", value, 1, 1)})
+    found.covers("a/b", 1, 1)
+    found.names("ab", 1)
 
 
 def _publishers(value: bytes) -> None:
@@ -88,6 +93,7 @@ def _publishers(value: bytes) -> None:
         list(published.sentences(found))
         to_json(found)
     identity._read(items["publishers/k/origin"])
+    publishing.read_kept(items["publishers/k/origin"])
 
 
 def _service_commands(value: bytes) -> None:
@@ -131,7 +137,7 @@ def _templates(value: bytes) -> None:
         assert error.key == "/a/b"
 
 
-DOORS: Mapping[str, Callable[[bytes], None]] = {
+STORE: Mapping[str, Callable[[bytes], None]] = {
     "agent": _agent,
     "fleet": _fleet,
     "people": _people,
@@ -142,14 +148,21 @@ DOORS: Mapping[str, Callable[[bytes], None]] = {
     "files": _files,
     "templates": _templates,
 }
+DOORS = {**STORE, **OUTSIDE}
 
 
-def knock(value: bytes) -> list[str]:
-    """Try one document at every door; return what was raised and should not have been."""
+def some_doors(number: int) -> list[str]:
+    """Return the names of all doors of the store of services, and of one of the others, which cost more: another one
+    for each number."""
+    return [*STORE, [*OUTSIDE][number % len(OUTSIDE)]]
+
+
+def knock(value: bytes, names: Iterable[str] = DOORS) -> list[str]:
+    """Try one document at these doors; return what was raised and should not have been."""
     found = []
-    for name, door in DOORS.items():
+    for name in names:
         try:
-            door(value)
+            DOORS[name](value)
         except LbsyncError:
             pass
         except Exception as error:  # noqa: BLE001 - this is what is looked for

@@ -38,6 +38,27 @@ _GOOD = [
      "summary": {"at": "", "impaired": {"a/b": {"c": [1, 2]}}}},
     {"action": "drain", "hosts": ["lb-1"], "reason": "x", "by": "ann", "at": ""},
     {"since": "2026-01-01", "refused": "no", "conflicts": ["a"], "warnings": []},
+    {"services": {"a/b": 1}, "by": "ann", "at": ""},
+    {"provider": "kubernetes", "document": {"namespace": "shop", "name": "cart", "image": "a/b:1", "port": 80,
+     "service": {"hosts": ["a.example"]}}},
+    {"next": 3, "active": "20260102-100000-00000b", "live": {"group": "blue"}, "warm": [
+        {"version": {"group": "red", "document": {"image": "a"}}, "until": "2026-01-01T00:00:00Z"}]},
+    {"id": "20260102-100000-00000b", "provider": "groups", "action": "switch", "version": {"group": "green"},
+     "phase": "switching", "step": 1, "strategy": {"steps": [10, 50], "watch": "1m"}, "revisions": {"staged": 7}},
+    {"at": "2026-01-01T00:00:00Z", "phase": "staged", "text": "x"},
+    {"group": "green", "strategy": {"steps": [5], "manual": True}},
+    {"push_data": {"tag": "1.0"}, "repository": {"repo_name": "shop/cart"}},
+    {"action": "published", "package": {"package_type": "CONTAINER", "package_version": {"package_url":
+     "ghcr.io/a/b:1", "container_metadata": {"tag": {"name": "1", "digest": "sha256:ab"}}}}},
+    {"kind": "Service", "metadata": {"name": "cart", "namespace": "shop", "resourceVersion": "7", "labels": {
+     "lbsync.io/publish": "true"}, "annotations": {"lbsync.io/hosts": "a.example", "lbsync.io/paths": "/a"}},
+     "spec": {"ports": [{"port": 80, "targetPort": "http"}], "clusterIP": "10.0.0.1", "type": "NodePort"}},
+    {"kind": "ServiceList", "metadata": {"resourceVersion": "7", "continue": ""}, "items": [
+        {"metadata": {"name": "cart"}, "endpoints": [{"addresses": ["10.0.0.1"]}], "status": {"conditions": []}}]},
+    {"message": "no", "reason": "Expired", "code": 410, "details": {"retryAfterSeconds": 3, "causes": [{}]}},
+    {"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "t",
+     "expirationTimestamp": "2026-01-01T00:00:00Z"}},
+    {"state": "confirmed", "host": "lb-1", "pid": 1, "pid_namespace": "", "written_at": 1.0, "value": "x", "since": ""},
 ]  # fmt: skip
 _KINDS = (
     *(ServiceRecord, EndpointsRecord, RouteRecord, GlobalRecord, ServerRecord),

@@ -120,7 +120,7 @@ def _toml(path: Path) -> Mapping[str, Any]:
         return tomllib.loads(path.read_text())
     except OSError as error:
         raise Rejected(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise Rejected(f"{path}: is no TOML ({error})") from error
 
 

@@ -113,7 +113,7 @@ def from_file(path: Path) -> Layer:
         ) from error
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError([f"{path}: this is no TOML: {error}"]) from error
     layer = Layer({}, [])
     base = path.absolute().parent

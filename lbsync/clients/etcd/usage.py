@@ -4,6 +4,7 @@
 alone), and whether anybody ever compacts is in none at all.
 """
 
+import http.client
 import re
 import ssl
 import urllib.request
@@ -47,8 +48,10 @@ def usage(settings: Etcd) -> dict[str, Usage]:
         try:
             with _opener(settings, url).open(f"{url}/metrics", timeout=_TIMEOUT_S) as answer:
                 found[url] = parse(answer.read(_MOST_BYTES).decode(errors="replace"))
-        except (OSError, ValueError):
-            continue  # metrics may be elsewhere (--listen-metrics-urls) or closed: nothing is known
+        except (OSError, ValueError, http.client.HTTPException):
+            # Metrics may be elsewhere (--listen-metrics-urls) or closed, or nothing but gRPC is spoken here
+            # (--listen-client-http-urls): nothing is known.
+            continue
     return found
 
 

@@ -103,12 +103,16 @@ class MapState(msgspec.Struct, frozen=True):
     """Entries in the version in force; -1 when HAProxy does not tell."""
 
 
-_MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed:\s*(\d+)\])?(?:\s+(\d\S+))?")
-_WORKER = re.compile(r"^(\d+)\s+worker\s+(\d+)\s+(\S+)")
-_UPTIME = re.compile(r"(\d+)d(\d+)h(\d+)m(\d+)s")
+_WHOLE = r"[0-9]{1,19}"
+"""A whole number: HAProxy's have at most 64 bits, and `int` refuses some thousands of digits."""
+_MASTER = re.compile(
+    rf"^({_WHOLE})\s+master\s+({_WHOLE})(?:\s+\[failed:\s*({_WHOLE})\])?(?:\s+(\d\S+))?"
+)
+_WORKER = re.compile(rf"^({_WHOLE})\s+worker\s+({_WHOLE})\s+(\S+)")
+_UPTIME = re.compile(rf"({_WHOLE})d({_WHOLE})h({_WHOLE})m({_WHOLE})s")
 _UNPUBLISHED = re.compile(r"^([^,\n]+),BACKEND,(?:[^,\n]*,){15}[^,\n]*\(UNPUB\),", re.MULTILINE)
 """A row whose status, the 18th column, says so (management guide, 9.1)."""
-_MAP = re.compile(r"^(-?\d+) \((.*?)\) (?:.*\bentry_cnt=(\d+))?")
+_MAP = re.compile(rf"^(-?{_WHOLE}) \((.*?)\) (?:.*\bentry_cnt=({_WHOLE}))?")
 
 
 def parse_proc(answer: str) -> Master:
@@ -154,7 +158,7 @@ def parse_info(answer: str) -> dict[str, str]:
     """Read `show info` as field to value. Raises `Unavailable` when it is something else."""
     pairs = (line.partition(":") for line in answer.splitlines() if ":" in line)
     info = {name.strip(): value.strip() for name, _, value in pairs}
-    if "Version" not in info or "Pid" not in info:
+    if "Version" not in info or not re.fullmatch(_WHOLE, info.get("Pid", "")):
         raise Unavailable(f"'show info' answered something else: {answer[:200]!r}")
     return info
 
@@ -204,7 +208,7 @@ def parse_connections(answer: str) -> dict[tuple[str, str], int]:
         row = line.removeprefix("# ").split()
         if line.startswith("#"):
             column = row.index(_CONNECTIONS_USED) if _CONNECTIONS_USED in row else -1
-        elif row and "/" in row[0] and 0 <= column < len(row) and row[column].isdecimal():
+        elif row and "/" in row[0] and 0 <= column < len(row) and re.fullmatch(_WHOLE, row[column]):
             backend, _, name = row[0].partition("/")
             used[backend, name] = int(row[column])
     return used
@@ -242,7 +246,7 @@ def parse_limits(answer: str, cookies: Container[str]) -> dict[tuple[str, str], 
             row = line.split(",", limit + 1)
             value = next(csv.reader([line]))[cookie] if row[backend] in cookies else ""
             found[row[backend], row[name]] = ServerLimit(row[limit], value)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, StopIteration, csv.Error) as error:
         raise Unavailable(f"'show stat' answered something else: {answer[:200]!r}") from error
     return found
 

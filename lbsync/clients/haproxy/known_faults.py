@@ -8,7 +8,7 @@ import re
 import msgspec
 
 Version = tuple[int, int, int]
-_VERSION = re.compile(r"([0-9]+)\.([0-9]+)(?:\.([0-9]+))?")
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?(?![0-9])")
 _END = 1_000_000
 
 

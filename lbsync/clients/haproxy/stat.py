@@ -5,6 +5,7 @@ The table has a hundred columns on 2.6 and four hundred on 3.x, so it is asked f
 """
 
 import csv
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -50,19 +51,24 @@ def parse(answer: str) -> list[StatRow]:
 
     A backend that does not exist is left out. Raises `Unavailable` when it is something else.
     """
-    rows: list[StatRow] = []
+    try:
+        # What a check met may be of several lines, in quotes.
+        return list(_rows(csv.reader(answer.splitlines(keepends=True))))
+    except csv.Error as error:
+        raise Unavailable(f"'show stat' answered something else: {answer[:200]!r}") from error
+
+
+def _rows(table: Iterable[list[str]]) -> Iterator[StatRow]:
     columns: dict[str, int] = {}
-    # What a check met may be of several lines, in quotes.
-    for cells in csv.reader(answer.splitlines(keepends=True)):
+    for cells in table:
         if cells and cells[0].startswith("# "):
             columns = {name.removeprefix("# "): at for at, name in enumerate(cells)}
             if missing := [name for name in _FEWEST_COLUMNS if name not in columns]:
                 raise Unavailable(f"'show stat' has no column {missing[0]}")
         elif columns and len(cells) > 1:
-            rows.append(_row(cells, columns))
+            yield _row(cells, columns)
         elif cells and cells[0] not in ("", _NO_BACKEND):
             raise Unavailable(f"'show stat' answered something else: {','.join(cells)[:200]!r}")
-    return rows
 
 
 def _row(cells: list[str], columns: dict[str, int]) -> StatRow:

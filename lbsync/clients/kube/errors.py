@@ -111,8 +111,8 @@ def refusal(what: str, code: int, status: Status, retry_after: float | None = No
     if code == 429 or code >= 500:
         asked = retry_after
         if asked is None and status.details and status.details.retry_after_seconds:
-            asked = float(status.details.retry_after_seconds)
-        wait = None if asked is None else min(max(asked, 0), LONGEST_WAIT)
+            asked = status.details.retry_after_seconds
+        wait = None if asked is None else float(min(max(asked, 0), LONGEST_WAIT))
         return ApiUnavailable(told, code, wait)
     if code == 409 and _is_disputed(status):
         return Disputed(told)

@@ -168,7 +168,7 @@ class Transport:
                 if time.monotonic() > deadline:
                     raise ApiUnavailable(f"{what}: the answer comes too slowly; given up")
             announced = response.headers.get("Content-Length", "")
-            if limit is None and announced.isdecimal() and int(announced) != len(parts):
+            if limit is None and announced.isdecimal() and not _is(announced, len(parts)):
                 raise ApiUnavailable(f"{what}: the answer was cut after {len(parts)} bytes")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiUnavailable(f"{what}: the answer was cut: {plain(error)}") from error
@@ -214,6 +214,11 @@ class Transport:
         )
         pool.pool_classes_by_scheme = _tracking(self._sockets)
         return pool
+
+
+def _is(digits: str, number: int) -> bool:
+    """Tell whether digits, of which there may be any number, say this."""
+    return (digits.lstrip("0") or "0") == str(number)
 
 
 def _login(proxy_url: str) -> dict[str, str]:

@@ -1,10 +1,15 @@
 """How full etcd is, from its metrics."""
 
+import socket
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.clients.etcd.usage import Usage, parse, warnings
+from harness.etcd import etcd_settings
+from harness.ports import free_port
+from lbsync.clients.etcd.usage import Usage, parse, usage, warnings
 
 METRICS = """\
 # TYPE etcd_server_quota_backend_bytes gauge
@@ -40,3 +45,26 @@ def test_what_ends_in_a_full_etcd_is_told_before(found: Usage, parts: tuple[str,
 ))  # fmt: skip
 def test_whatever_the_metrics_are_nothing_is_raised(text: str) -> None:
     warnings("http://e:2379", parse(text))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\0\0\6\4\0\0\0\0\0\0\5\0\0\x40\0",  # HTTP/2, where nothing but gRPC is spoken
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"",
+    ],
+)
+def test_a_member_that_shows_no_metrics_there_is_passed_over(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert usage(etcd_settings([f"http://127.0.0.1:{listening.getsockname()[1]}"])) == {}
+        thread.join()

@@ -15,13 +15,13 @@ from lbsync.model.desired import Problem
 from lbsync.model.snapshot import Item
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import parse_key
-from tests.doors import CONTRACT, knock
+from tests.doors import CONTRACT, knock, some_doors
 from tests.hostile import document
 
 
 @given(st.integers(0, 2**64))
 def test_a_hostile_document_is_a_problem_of_its_key_at_every_door(seed: int) -> None:
-    assert knock(document(random.Random(seed))) == []
+    assert knock(document(random.Random(seed)), some_doors(seed)) == []
 
 
 def deep(depth: int) -> bytes:

@@ -9,7 +9,7 @@ import datetime
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -53,7 +53,8 @@ class _Status(msgspec.Struct, rename="camel"):
     token: str | None = None
     client_certificate_data: str | None = None
     client_key_data: str | None = None
-    expiration_timestamp: datetime.datetime | None = None
+    expiration_timestamp: Annotated[datetime.datetime, msgspec.Meta(tz=True)] | None = None
+    """RFC 3339, which names a time zone."""
 
 
 class _ExecCredential(msgspec.Struct, rename="camel"):

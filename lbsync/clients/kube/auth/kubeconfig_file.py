@@ -82,6 +82,16 @@ class File(msgspec.Struct, rename="kebab"):
     current_context: str | None = None
 
 
+_NO_KUBECONFIG = (
+    *(yaml.YAMLError, msgspec.ValidationError, ValueError, RecursionError),
+    *(LookupError, AttributeError, OverflowError),
+)
+"""What is raised for a text that is none: PyYAML lets errors of Python through (`!!int ""`: IndexError, `!!bool x`:
+KeyError, `!!timestamp x`: AttributeError; measured, 6.0)."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where there is one: Python's own takes seconds for a thousand lists within each other."""
+
 Named = TypeVar("Named", NamedCluster, NamedUser, NamedContext)
 Files = list[tuple[Path, File]]
 
@@ -108,8 +118,8 @@ def read_all(paths: Sequence[Path]) -> Files:
                 [f"kubeconfig {path}: cannot be read ({error.strerror})"]
             ) from error
         try:
-            files.append((path, convert(yaml.safe_load(text) or {}, File)))
-        except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
+            files.append((path, convert(yaml.load(text, _LOADER) or {}, File)))
+        except _NO_KUBECONFIG as error:
             told = " ".join(str(error).split())
             raise SettingsError([f"kubeconfig {path}: is no kubeconfig: {told}"]) from error
     if not files:

@@ -50,9 +50,11 @@ def test_a_version_from_the_future_means_to_list_again() -> None:
 
 
 def test_the_time_to_wait_is_taken_from_the_header_or_the_body_and_bounded() -> None:
-    body = parse_status(b'{"details":{"retryAfterSeconds":3}}')
-    for header, wanted in ((None, 3.0), (7.0, 7.0), (9999.0, 60.0)):
-        error = refusal("list", 429, body, header)
+    said = b'{"details":{"retryAfterSeconds":%d}}'
+    for body, header, wanted in (
+        (3, None, 3.0), (3, 7.0, 7.0), (3, 9999.0, 60.0), (10**400, None, 60.0), (-(10**400), None, 0.0),
+    ):  # fmt: skip
+        error = refusal("list", 429, parse_status(said % body), header)
         assert isinstance(error, ApiUnavailable)
         assert error.retry_after == wanted
 

@@ -98,7 +98,13 @@ def test_what_cannot_be_meant_is_refused_by_name(
         kubeconfig.load([write(tmp_path / "config", **changes)])
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: [", "\t", "clusters: {a: b}", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "a: [", "\t", "clusters: {a: b}", "\x00", "[" * 5000, "a: " + "9" * 5000,
+        'a: !!int ""', "a: !!bool x", "a: !!timestamp x",
+    ],
+)  # fmt: skip
 def test_what_is_no_kubeconfig_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(text)
