@@ -32,7 +32,7 @@ def refusals(
     the settings of this command, which may run beside no HAProxy.
     """
     # Kept from one to the other, so that the second costs what changed.
-    decoder = Decoder(Permission(settings.claims))
+    decoder = Decoder(Permission(settings.claims, settings.etcd.endpoints))
     assembler = Assembler(settings.reserved_ports)
 
     def problems(of: Snapshot) -> Sequence[Problem]:

@@ -234,7 +234,7 @@ def _builder(settings: Settings, memory: Memory, renderer: Renderer) -> DesiredB
     builder = DesiredBuilder(
         renderer,
         settings.reserved_ports,
-        Permission(settings.claims),
+        Permission(settings.claims, settings.etcd.endpoints),
         memory.removal_hold.guard,
         CertificateDirectory(Path(directory)) if directory else None,
         raw_keys=bool(settings.templates.directory or settings.outputs),

@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from lbsync.model.record import Record
 from lbsync.model.records import EndpointsRecord, ServiceRecord
+from lbsync.values.addresses import Endpoint
 from lbsync.values.claims import EVERYBODY, NOBODY, Claims, HostClaim, PortClaim, ServerClaim
 from lbsync.values.names import Address
 
@@ -26,6 +27,8 @@ _NETWORKS = {
     "fe80::/10": "link-local",
     "fd00:ec2::/32": "a cloud's own services, with its metadata",
     "fd20:ce::254/128": "the metadata of a cloud",
+    "fd00:42::42/128": "the metadata of a cloud",
+    "fd00:a9fe:a9fe::1/128": "the metadata of a cloud",
     "100.100.100.200/32": "the metadata of a cloud",
     "192.0.0.192/32": "the metadata of a cloud",
     "168.63.129.16/32": "a cloud's own service",
@@ -35,13 +38,19 @@ _NETWORKS = {
 }
 _NAMES = (
     *("metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"),
-    *("*.localhost", "localhost", "localhost.localdomain"),
+    *("metadata.azure.internal", "api.metadata.cloud.ibm.com", "metadata.tencentyun.com"),
+    *("metadata.packet.net", "metadata.platformequinix.com", "rancher-metadata.rancher.internal"),
+    *("*.localhost", "localhost", "localhost.localdomain", "localhost4.localdomain4"),
+    *("localhost6.localdomain6", "host.docker.internal", "host.containers.internal"),
 )
 _SERVERS = (
     *(ServerClaim(f"*={what}") for what in ("0.0.0.0/0", "::/0", "*")),
     *(ServerClaim(f"-={what}") for what in (*_NETWORKS, *_NAMES)),
 )
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_TRANSLATED = tuple(
+    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"))
+)
+"""Whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, RFC 8215) and SIIT (RFC 2765)."""
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -61,7 +70,9 @@ def _by_what(
 class Permission:
     """Answers for one set of settings. Every answer is a reason with its cure; empty: it may."""
 
-    def __init__(self, claims: Claims) -> None:
+    def __init__(self, claims: Claims, etcd: Iterable[Endpoint] = ()) -> None:
+        """`etcd`: where etcd answers, which is no server of anybody, unless the very address is given to a
+        namespace."""
         self._hosts = _by_what(_HOSTS, claims.hosts)
         self._given_hosts = {entry.what for entry in claims.hosts}
         self._ports = {
@@ -70,6 +81,8 @@ class Permission:
         }
         self._servers = _by_what(_SERVERS, claims.servers)
         self._networks = _longest_first(self._servers)
+        self._etcd = {(str(_host_of(one)), one.port) for one in etcd}
+        self._etcd_ports = frozenset(port for _, port in self._etcd)
         self._octets = _special_octets(self._servers, self._networks)
         self._known: dict[tuple[str, str], str] = {}
 
@@ -156,6 +169,24 @@ class Permission:
         for index, server in enumerate(record.servers):
             if wrong := self.server(namespace, server.address):
                 yield f"servers[{index}].address: {wrong}"
+            elif server.port in self._etcd_ports and (
+                wrong := self._of_etcd(namespace, server.address, server.port)
+            ):
+                yield f"servers[{index}]: {wrong}"
+
+    def _of_etcd(self, namespace: str, address: Address, port: int) -> str:
+        """Return why a namespace may not send traffic to an address and port, if these are etcd's: its clients
+        would be led to all keys and metrics, as whoever HAProxy is to it."""
+        plain = address if address.is_name else str(_plain(ipaddress.ip_address(address)))
+        if (plain, port) not in self._etcd:
+            return ""
+        what = plain if address.is_name else str(ServerClaim.parse(f"-={plain}").what)
+        if _may(namespace, self._servers.get(what, frozenset())):
+            return ""
+        return (
+            f"{address}:{port} is etcd itself ([etcd] endpoints); write another address, or let the operator "
+            f'add "{namespace}={what}" to [claims] servers'
+        )
 
     def _server(self, namespace: str, address: Address) -> str:
         what = self._name(address) if address.is_name else self._network(address)
@@ -193,6 +224,14 @@ class Permission:
     def _free(self, namespace: str) -> str:
         spans = sorted(span for span, owners in self._ports.items() if _may(namespace, owners))
         return ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in spans[:5]) or "none"
+
+
+def _host_of(endpoint: Endpoint) -> str | ipaddress.IPv4Address | ipaddress.IPv6Address:
+    host = endpoint.socket_address[0].partition("%")[0]
+    try:
+        return _plain(ipaddress.ip_address(host))
+    except ValueError:
+        return host
 
 
 def _may(namespace: str, owners: frozenset[str]) -> bool:
@@ -247,6 +286,6 @@ def _plain(
     """Return the IPv4 address that an IPv6 one stands for: a connection to it goes there."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address in _NAT64 or (0xFFFF < int(address) < 2**32):
+    if any(address in net for net in _TRANSLATED) or (0xFFFF < int(address) < 2**32):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address

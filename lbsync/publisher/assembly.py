@@ -80,7 +80,7 @@ class ClusterSide:
         self._wake()
 
 
-def sync_of(settings: Settings, claims: Claims, side: ClusterSide) -> Sync:
+def sync_of(settings: Settings, claims: Claims, side: ClusterSide, permission: Permission) -> Sync:
     """Return what translates the Services of this cluster."""
     return Sync(
         identity_of(settings),
@@ -88,6 +88,6 @@ def sync_of(settings: Settings, claims: Claims, side: ClusterSide) -> Sync:
         options_of(settings, claims),
         limits_of(settings),
         side.informers.demand,
-        permission=Permission(claims),
+        permission=permission,
         keep_s=settings.claim_keep.seconds,
     )

@@ -12,6 +12,7 @@ from lbsync.errors import LbsyncError
 from lbsync.http import HttpServer
 from lbsync.loop import Loop, Notifier, Outcome, Pace, Report, Waker
 from lbsync.metrics import Metrics
+from lbsync.model.permission import Permission
 from lbsync.publisher.monitoring import metrics
 from lbsync.publisher.monitoring.health import Health, pages
 from lbsync.publisher.monitoring.status import PublisherStatus
@@ -34,7 +35,10 @@ def publisher_of(settings: Settings, source: Source, *, adopt: bool) -> Iterator
     with contextlib.suppress(LbsyncError):  # what cannot be read is told by whoever needs it
         for sentence in ending(certificate_ends(cluster), time.time()):
             log.get().warning(sentence)
-    publisher = Publisher(chosen, source, cluster, adopt=adopt, claims=settings.claims)
+    permission = Permission(settings.claims, settings.etcd.endpoints)
+    publisher = Publisher(
+        chosen, source, cluster, adopt=adopt, claims=settings.claims, permission=permission
+    )
     try:
         yield publisher
     finally:

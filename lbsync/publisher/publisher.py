@@ -12,6 +12,7 @@ from lbsync.clients.kube import ClusterConfig, Timing
 from lbsync.clients.source import Expect, Put, Source
 from lbsync.errors import Exit
 from lbsync.loop import Outcome
+from lbsync.model.permission import Permission
 from lbsync.model.publishing import unread_sentence
 from lbsync.publisher.assembly import ClusterSide, sync_of
 from lbsync.publisher.cluster.identity import ClusterIdentity, ask, authority_of
@@ -43,18 +44,19 @@ class Publisher:
         name: str = "",
         adopt: bool = False,
         claims: Claims | None = None,
+        permission: Permission | None = None,
         clock: Callable[[], float] = time.monotonic,
         timing: Timing | None = None,
     ) -> None:
         """`name`: who this is, among the replicas; by default host and process. `adopt`: take the
-        cluster's name over from another Kubernetes cluster."""
+        cluster's name over from another Kubernetes cluster. `permission`: by default what `claims` say alone."""
         self._settings = settings
         self._source = source
         self._clock = clock
         self.name = name or identity()
         claims = claims or Claims()
         self._side = ClusterSide(settings, claims, cluster, timing=timing, clock=clock)
-        self._sync = sync_of(settings, claims, self._side)
+        self._sync = sync_of(settings, claims, self._side, permission or Permission(claims))
         self._stored = StoreIndex(settings.cluster)
         client = self._side.client
         self._identity = ClusterIdentity(

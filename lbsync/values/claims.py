@@ -134,7 +134,8 @@ class Claims(msgspec.Struct, frozen=True):
         tuple[ServerClaim, ...],
         Meta(description="Networks and DNS names of servers. Without an entry, any address is allowed except those "
              "of this host or its cloud: loopback, link-local (including cloud metadata), multicast "
-             "and reserved addresses; and any DNS name except those of cloud metadata services. lbsync "
+             "and reserved addresses, and the addresses and ports in `etcd.endpoints`; and any DNS name except "
+             "those of cloud metadata services. lbsync "
              "does not know which address a name resolves to: `-=*` refuses all names without an "
              "entry. `*=127.0.0.0/8` allows servers on the HAProxy hosts themselves."),
     ] = ()  # fmt: skip

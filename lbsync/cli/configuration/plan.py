@@ -46,7 +46,7 @@ def make_builder(settings: Settings) -> DesiredBuilder:
     return DesiredBuilder(
         template_context.make_renderer(settings),
         settings.reserved_ports,
-        Permission(settings.claims),
+        Permission(settings.claims, settings.etcd.endpoints),
         Guard(settings.agent.guard_percent, settings.agent.guard_window.seconds),
         CertificateDirectory(Path(directory)) if directory else None,
         raw_keys=True,

@@ -155,7 +155,7 @@ def _explained(
     lister.refresh(Work(everything=True))
     keys = stored.of(f"{ns}/{service.name}")
     inputs = lister.inputs(service, lister.leading_to(service), needs)
-    permission = Permission(settings.claims)
+    permission = Permission(settings.claims, settings.etcd.endpoints)
     return explain(identity_of(chosen), inputs, nodes, keys, options, permission=permission)
 
 

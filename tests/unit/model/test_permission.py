@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lbsync.model.permission import Permission
 from lbsync.schema.decode import decode
 from lbsync.schema.keys import parse_key
+from lbsync.values.addresses import Endpoint
 from lbsync.values.claims import Claims, HostClaim, PortClaim, ServerClaim
 from lbsync.values.names import Address
 
@@ -41,7 +42,9 @@ def refusal(permission: Permission, key: str, value: object) -> str:
     ["127.0.0.1", "127.255.0.9", "::1", "169.254.169.254", "fe80::1", "0.1.2.3", "::ffff:127.0.0.1",
      "::ffff:169.254.169.254", "64:ff9b::7f00:1", "::127.0.0.1", "2002:7f00:1::", "fd00:ec2::254", "100.100.100.200",
      "168.63.129.16", "192.0.0.192", "255.255.255.255", "240.0.0.1", "metadata.google.internal", "a.localhost",
-     "fd00:ec2::23", "fd20:ce::254", "metadata.goog", "localhost.localdomain"],
+     "fd00:ec2::23", "fd20:ce::254", "metadata.goog", "localhost.localdomain", "fd00:42::42", "fd00:a9fe:a9fe::1",
+     "64:ff9b:1::7f00:1", "64:ff9b:1:fffe::a9fe:a9fe", "::ffff:0:127.0.0.1", "metadata.azure.internal",
+     "localhost6.localdomain6", "host.docker.internal"],
 )  # fmt: skip
 def test_the_hosts_themselves_and_their_cloud_are_no_servers(address: str) -> None:
     value = {"servers": [{"name": "a", "address": address, "port": 80}]}
@@ -58,6 +61,31 @@ def test_the_hosts_themselves_and_their_cloud_are_no_servers(address: str) -> No
 )  # fmt: skip
 def test_any_other_server_is_allowed_by_default(address: str) -> None:
     assert DEFAULT.server("shop", Address.parse(address)) == ""
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [
+        ("http://10.0.0.5:2379", "10.0.0.5"),
+        ("http://10.0.0.5", "::ffff:10.0.0.5"),
+        ("https://[fd00::5]:2379", "fd00::5"),
+        ("http://[::ffff:10.0.0.5]:2379", "10.0.0.5"),
+        ("https://etcd-1.example.com:2379", "ETCD-1.example.com."),
+    ],
+)
+def test_etcd_is_no_server_of_anybody_who_was_not_given_it(endpoint: str, address: str) -> None:
+    endpoints = [Endpoint.parse("http://192.0.2.1:2380"), Endpoint.parse(endpoint)]
+
+    def said(permission: Permission, port: int = 2379) -> str:
+        value = {"servers": [{"name": "a", "address": address, "port": port}]}
+        return refusal(permission, "endpoints/shop/web/blue", value)
+
+    assert "is etcd itself" in said(Permission(Claims(), endpoints))
+    assert said(Permission(Claims(), endpoints), 8080) == ""
+    for owner, allows in (("shop", True), ("other", False), ("*", True)):
+        what = endpoint.partition("://")[2].removesuffix(":2379").strip("[]").replace("::ffff:", "")
+        some = Permission(Claims(servers=(ServerClaim.parse(f"{owner}={what}"),)), endpoints)
+        assert (said(some) == "") is allows
 
 
 def test_an_entry_opens_a_forbidden_network_to_its_namespace_alone() -> None:
