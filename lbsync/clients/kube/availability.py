@@ -12,6 +12,34 @@ from lbsync.clients.kube.last_contact import LastContact
 from lbsync.clients.kube.timing import Timing
 
 
+class LineLimit:
+    """At most so many lines in the log within some time, of all who share it. Thread-safe.
+
+    Who loses the rights to a hundred namespaces has one trouble, and not a hundred.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._began = float("-inf")
+        self._told = 0
+        self._left_out: set[str] = set()
+
+    def take(self, what: str) -> list[str] | None:
+        """Return what was left out since the last line that was written; None: `what` is left out, too."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._began >= self._seconds:
+                self._began, self._told = now, 0
+            if self._told >= self._most:
+                self._left_out.add(what)
+                return None
+            self._told += 1
+            left_out, self._left_out = self._left_out - {what}, set()
+            return sorted(left_out)
+
+
 class Availability:
     """Whether the server answers; thread-safe."""
 
@@ -20,6 +48,8 @@ class Availability:
         self.last_contact = LastContact()
         """When the server was last heard by anybody."""
         self._timing = timing
+        self.lines = LineLimit(timing.most_lines, timing.away_reminder)
+        """For what the watches say of themselves, each in its own words."""
         self._changed = threading.Condition()
         # Until the first answer nobody knows: even the first requests take turns.
         self._doubted = True

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import msgspec
 
 from lbsync import log
+from lbsync.clients.kube.availability import LineLimit
 from lbsync.clients.kube.errors import Unauthorized
 from lbsync.clients.kube.timing import Timing
 from lbsync.errors import Rejected
 
+_MOST_NAMED = 3
 _MOST_EMPTY = 3
 """Streams in a row that ended at once and without an event, until they are not believed."""
 
@@ -30,12 +32,20 @@ class WatchHealth:
     """What one watch says of itself, to who asks and in the log. Written by the watch's thread."""
 
     def __init__(
-        self, resource: str, timing: Timing, on_change: Callable[[], None], *, is_needed: bool
+        self,
+        resource: str,
+        timing: Timing,
+        on_change: Callable[[], None],
+        lines: LineLimit,
+        *,
+        is_needed: bool,
     ) -> None:
         """`on_change` is called when the watch works again or no longer, and when the server begins to
-        refuse it. `is_needed`: false where nothing goes wrong without it, so that only the debug log tells."""
+        refuse it. `lines` is shared by all watches of one server. `is_needed`: false where nothing goes
+        wrong without it, so that only the debug log tells."""
         self._resource = resource
         self._timing = timing
+        self._lines = lines
         self._on_change = on_change
         self.now = Health(ok=False, detail=f"{resource}: not listed yet", since=time.time())
         self.changed_at = 0.0
@@ -68,7 +78,10 @@ class WatchHealth:
     def failed(self, why: str) -> None:
         """The watch does not work, for a reason that somebody has to know of."""
         self._set(False, why)
-        self._failing.failed(why, resource=self._resource)
+        left_out = self._lines.take(self._resource)
+        if left_out is not None:
+            beside = {"beside": len(left_out), "some": left_out[:_MOST_NAMED]} if left_out else {}
+            self._failing.failed(why, resource=self._resource, **beside)
 
     def refused(self, error: Rejected) -> int:
         """The server refuses the watch (401, 403 or 404); return how often in a row it has.

@@ -60,8 +60,10 @@ class Reflector(Generic[T]):
         self._client = client
         self._on_state = on_state
         self._timing = timing or Timing()
-        self._condition = WatchHealth(self.name, self._timing, on_state, is_needed=is_needed)
         self._availability = availability or Availability(client.config.server, self._timing)
+        self._condition = WatchHealth(
+            self.name, self._timing, on_state, self._availability.lines, is_needed=is_needed
+        )
         self._backoff = Backoff(
             self._timing.backoff_first, self._timing.backoff_cap, spread=(0.5, 1.5)
         )
@@ -175,7 +177,10 @@ class Reflector(Generic[T]):
     def _watch(self) -> float:
         started, events = time.monotonic(), self.stats.events
         try:
-            self._list_watch.follow(random.uniform(*self._timing.watch), self._opened)
+            seconds = random.uniform(*self._timing.watch)
+            if not self.has_bookmarks:
+                seconds = min(seconds, self._timing.watch_unproved)
+            self._list_watch.follow(seconds, self._opened)
             lived = time.monotonic() - started
             self._must_list |= not self._condition.ended(lived, self.stats.events - events)
         except StreamFaulty as error:

@@ -18,6 +18,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     watch: tuple[float, float] = (240.0, 300.0)
     """`timeoutSeconds` is drawn from here: the server ends the stream, and the next one carries a
     fresh token. Spread, so that many watches do not end together."""
+    watch_unproved: float = 50.0
+    """How long a stream may be at the most before a bookmark came on any of its kind: until then nothing else
+    tells a stream whose server hangs behind a balancer from one with nothing to say."""
     watch_slack: float = 15.0
     """How much longer than `timeoutSeconds` a stream may be silent before it counts as dead."""
     quiet: float = 30.0
@@ -49,3 +52,5 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """While the API server is away: between any two requests of all reflectors together."""
     away_reminder: float = 60.0
     """While it is away, or refuses the credentials: between two log lines."""
+    most_lines: int = 6
+    """Within `away_reminder`: how many lines all watches together write about their failures."""

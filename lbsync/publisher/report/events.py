@@ -33,6 +33,7 @@ class EventRecorder:
 
     def tell(self, units: Iterable[ServiceChanges], lister: Lister) -> None:
         """Post what was written for owners to read and not said before, soon. Never blocks."""
+        dropped = 0
         for unit in units:
             said = news(unit.report) if unit.report else ()
             about = _reference(unit, lister) if said else None
@@ -41,8 +42,9 @@ class EventRecorder:
             try:
                 self._queue.put_nowait((about, said))
             except queue.Full:
-                log.get().warning("too many events at once; some are dropped", name=unit.name)
-                return
+                dropped += 1
+        if dropped:
+            log.get().warning(f"too many events at once; {dropped} are dropped")
 
     def tell_namespace(self, namespace: str, sentence: str) -> None:
         """Post, soon, that a namespace cannot be read: to the namespace itself, where its owners look."""

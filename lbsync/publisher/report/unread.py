@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from lbsync import log
 from lbsync.model.publishing import unread_sentence
 from lbsync.publisher.report.events import EventRecorder
+from lbsync.values.plural import first_few
 
 _MOST = 100
 """Of how many namespaces the heartbeat tells."""
+_MOST_LINES = 3
+"""Of how many namespaces at once the log has a line each."""
 
 
 class Unread:
@@ -20,14 +23,23 @@ class Unread:
 
     def tell(self, unread: Mapping[str, str]) -> None:
         """Take note of the namespaces that cannot be read now, with the reason."""
-        for namespace in self._told.keys() - unread.keys():
+        back = sorted(self._told.keys() - unread.keys())
+        news = {name: why for name, why in sorted(unread.items()) if self._told.get(name) != why}
+        for namespace in back if len(back) <= _MOST_LINES else ():
             log.get().info("a namespace is read again", namespace=namespace)
-        for namespace, why in sorted(unread.items()):
-            if self._told.get(namespace) == why:
-                continue
-            log.get().error(unread_sentence(namespace, why), namespace=namespace)
+        if len(back) > _MOST_LINES:
+            log.get().info(f"{len(back)} namespaces are read again", some=back[:_MOST_LINES])
+        for at, (namespace, why) in enumerate(news.items()):
+            sentence = unread_sentence(namespace, why)
+            if at < _MOST_LINES:
+                log.get().error(sentence, namespace=namespace)
             if self._events is not None:
-                self._events.tell_namespace(namespace, unread_sentence(namespace, why))
+                self._events.tell_namespace(namespace, sentence)
+        if len(news) > _MOST_LINES:
+            more = list(news)[_MOST_LINES:]
+            log.get().error(
+                f"{len(more)} more namespaces are not read: {first_few(more, _MOST_LINES)}"
+            )
         self._told = dict(unread)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 import pytest
@@ -91,6 +92,39 @@ def test_a_stream_whose_bookmarks_cease_is_opened_anew(fake: FakeKube, tmp_path:
         wait_until("the news", lambda: cluster.get(SERVICES, "default", "late"))
     finally:
         cluster.close()
+
+
+def test_until_the_first_bookmark_a_stream_is_short(fake: FakeKube, tmp_path: Path) -> None:
+    """A server that hangs before it sent one is then noticed by the end of the stream."""
+    cluster = following(fake, tmp_path, watch=(90.0, 90.0), watch_unproved=31.0)
+
+    def asked() -> set[str]:
+        found = (parse_qs(one.target.partition("?")[2]) for one in fake.requests)
+        return {each["timeoutSeconds"][0] for each in found if "timeoutSeconds" in each}
+
+    try:
+        assert asked() == {"31"}
+        fake.storage.bookmark()
+        wait_until("the bookmarks", lambda: all(one.has_bookmarks for one in cluster.reflectors))
+        fake.drop()
+        wait_until("longer streams", lambda: asked() == {"31", "90"})
+    finally:
+        cluster.close()
+
+
+def test_many_watches_that_are_refused_are_one_trouble(fake: FakeKube, tmp_path: Path) -> None:
+    """As when an account loses its rights to a hundred namespaces at once."""
+    fake.users[ADMIN] = User("weak", set())
+    watches: list[Watch[Any]] = [Watch(SERVICES, f"n{n}") for n in range(30)]
+    with structlog.testing.capture_logs() as logs:
+        cluster = Cluster(config_for(fake, tmp_path), watches, lambda change: None, timing=LIVELY)
+        try:
+            cluster.start()
+            wait_until("all to be refused", lambda: all(one.refusal for one in cluster.reflectors))
+        finally:
+            cluster.close()
+    told = [line for line in logs if line["event"].startswith("cannot watch")]
+    assert 1 <= len(told) <= LIVELY.most_lines
 
 
 def test_after_an_outage_the_reason_of_now_is_shown(fake: FakeKube, cluster: Cluster) -> None:

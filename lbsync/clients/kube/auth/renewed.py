@@ -32,6 +32,10 @@ class Renewed:
         self._lock = threading.Lock()
         self._credentials: Credentials = first.credentials
         self._seen = self._contents()
+        self._failing = log.Failing(
+            "the kubeconfig cannot be read; what it said before counts",
+            "the kubeconfig can be read again",
+        )
 
     @property
     def are_written(self) -> bool:
@@ -42,9 +46,10 @@ class Renewed:
         """Return what the kubeconfig says now. Raises `Unavailable`."""
         with self._lock:
             contents = self._contents()
-            if contents != self._seen:
+            if contents == self._seen:
+                self._failing.recovered()
+            elif self._take():
                 self._seen = contents
-                self._take()
             return self._credentials.current()
 
     def refused(self, access: Access, /) -> None:
@@ -63,22 +68,25 @@ class Renewed:
                 found.append(b"")  # it went between two looks; what it said before counts
         return found
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Take over what the kubeconfig says now; false: it cannot be read yet, as it is being written, or
+        names a file that comes after it."""
         try:
             found = self._read()
         except SettingsError as error:
-            log.get().warning("the kubeconfig cannot be read; what it said before counts",
-                              error=str(error))  # fmt: skip
-            return
+            self._failing.failed(str(error))
+            return False
+        self._failing.recovered()
         if _place(found) != _place(self._first):
             log.get().warning(
                 "the kubeconfig names another server or another way to it; SIGHUP goes there",
                 source=found.source,
                 server=found.server,
             )
-            return
+            return True
         self._credentials = found.credentials
         log.get().info("the kubeconfig was read again", source=found.source)
+        return True
 
 
 def _place(config: ClusterConfig) -> tuple[object, ...]:

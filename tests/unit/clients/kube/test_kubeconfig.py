@@ -1,10 +1,12 @@
 """Reading kubeconfig files: what is taken from where, and what is refused with which words."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,28 @@ def test_the_current_context_leads_to_server_and_token(tmp_path: Path) -> None:
     assert (found.server, found.namespace) == ("https://192.0.2.1:6443", "default")
     assert found.credentials.current().token == "t"
     assert found.source == f"kubeconfig {path}, context x"
+
+
+def test_a_kubeconfig_that_is_renewed_before_the_file_it_names_is_taken_over_then(
+    tmp_path: Path,
+) -> None:
+    """Whoever rotates credentials may write both in any order, with any time in between."""
+    path = write(tmp_path / "config")
+    credentials = kubeconfig.load([path], every=0.0).credentials
+    write(path, **user(tokenFile="next"))
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(10):
+            access = credentials.current()
+            assert access.token == "t", "what was there before counts"
+            credentials.refused(access)
+        (tmp_path / "next").write_text("second")
+        assert credentials.current().token == "second"
+    said = dict.fromkeys(re.split(r":| since | after ", line["event"])[0] for line in logs)
+    assert list(said) == [
+        "the kubeconfig cannot be read; what it said before counts",
+        "the kubeconfig can be read again",
+        "the kubeconfig was read again",
+    ]
 
 
 def test_another_context_can_be_named(tmp_path: Path) -> None:
