@@ -21,7 +21,7 @@ from lbsync.model.deploying import VersionRecord
 from lbsync.model.snapshot import Snapshot
 from lbsync.schema import reading
 from lbsync.schema.decode import encode
-from lbsync.schema.keys import ServiceId, service_key
+from lbsync.schema.keys import ServiceId, endpoints_key, service_key
 from lbsync.schema.publishing import SOURCE_PREFIX
 from lbsync.schema.service_document import Change
 from lbsync.settings import Settings
@@ -181,6 +181,8 @@ class Kubernetes:
                 f"{key} is there, and no publisher wrote it: the app's Service could not be published; remove it "
                 f"('lbsync service rm {made.id}'), or give the app another name"
             )
+        if item is not None:
+            _refuse_shared(made.id, _source(item.value), snapshot)
         change = Change(key, item, encode(published(made)))
         if found := refusals(snapshot, [change], {str(made.id)}, self._settings):
             raise Rejected("; ".join(f"{problem.key}: {problem.reason}" for problem in found))
@@ -210,10 +212,29 @@ class Kubernetes:
             return None
 
 
+def _refuse_shared(app: ServiceId, source: str, snapshot: Snapshot) -> None:
+    """Raise `Rejected` if another cluster has servers in the app's service: one of its groups may be called like a
+    version, and the service would outlive the app."""
+    folder = endpoints_key(app, "")
+    for key in sorted(key for key in snapshot.items if key.startswith(folder)):
+        other = _source(snapshot.items[key].value)
+        if other.startswith(SOURCE_PREFIX) and other != source:
+            raise Rejected(
+                f"{key} is written by the publisher of another cluster ({other}), and {service_key(app)} by {source}: "
+                f"an app has its service to itself; take the Service {app} out of publication there, or give one of "
+                "them another name"
+            )
+
+
 def _is_published(value: bytes) -> bool:
+    return _source(value).startswith(SOURCE_PREFIX)
+
+
+def _source(value: bytes) -> str:
+    """Return who wrote a record; empty: nobody is named, or it cannot be read."""
     try:
         found = reading.plain(value)
     except reading.Unreadable:
-        return False
+        return ""
     source = found.get("source") if isinstance(found, dict) else None
-    return isinstance(source, str) and source.startswith(SOURCE_PREFIX)
+    return source if isinstance(source, str) else ""

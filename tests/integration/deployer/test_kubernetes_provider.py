@@ -350,6 +350,27 @@ def test_a_host_that_another_app_has_is_told_before_anything_starts(
     provider.check(CART, to_plain(app_of("")), own)
 
 
+@pytest.mark.parametrize("group", ["v2", "default.green"])
+def test_an_app_whose_service_another_cluster_shares_is_refused(
+    provider: Kubernetes, app_of: Callable[[str], App], group: str
+) -> None:
+    """That cluster's pods may bear the number of the next version, and would count as it."""
+    values = {
+        "services/shop/cart": b'{"mode":"http","hosts":["a.example"],"source":"k8s/default"}',
+        "endpoints/shop/cart/none": b'{"servers":[]}',
+        "endpoints/shop/cart/v1": b'{"servers":[],"source":"k8s/default"}',
+        "endpoints/shop/other/v2": b'{"servers":[],"source":"k8s/green"}',
+    }
+    theirs = {f"endpoints/shop/cart/{group}": b'{"servers":[],"source":"k8s/green"}'}
+
+    def snapshot(found: dict[str, bytes]) -> Snapshot:
+        return Snapshot(7, 0, {key: Item(key, value, 5, 5) for key, value in found.items()})
+
+    provider.check(CART, to_plain(app_of("")), snapshot(values))
+    with pytest.raises(Rejected, match=rf"{group} is written by .* another cluster \(k8s/green\)"):
+        provider.check(CART, to_plain(app_of("")), snapshot(values | theirs))
+
+
 @pytest.mark.parametrize(
     "service",
     [
