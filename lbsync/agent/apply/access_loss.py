@@ -6,22 +6,24 @@ Compares the keys as they were last served with the desired ones.
 from collections.abc import Sequence
 
 from lbsync.agent.desired.decode import Entries, differing
-from lbsync.model.records import ServiceRecord
+from lbsync.model.records import GlobalRecord, ServiceRecord
 
 _STATISTICS = ("userlist lbsync_stats", "frontend fe_stats")
+_TRUST = ("'acl sends_proxy ", "'acl listed ", "'http-request set-var(txn.told) src' is new")
+"""Lines of frontends that say whose word about a client counts; the last one: nobody's does any more."""
 #: Fields that say who may connect, and how often. Any change counts, to be on the safe side.
-_WHO_MAY = ("allow", "deny", "auth", "rate_limit", "cors", "preview", "mode", "listen")
+_WHO_MAY = ("allow", "deny", "auth", "rate_limit", "cors", "preview", "mode", "listen", "redirect")
 
 
 def less_access(accepted: Entries, wanted: Entries, reasons: Sequence[str] = ()) -> str:
     """Return the first change that may take access away, as a phrase; empty: there is none.
 
     That is a removed service, host or path, a changed policy, or a path that a service takes on a host of
-    others, because its own rules apply there then. `reasons`: for the reload; those tell of the statistics page, which
-    is no service.
+    others, because its own rules apply there then, or another setting about https, which may end plain access.
+    `reasons`: for the reload; those tell of the statistics page and of trusted balancers, which are no service.
     """
     for reason in reasons:
-        if reason.startswith(_STATISTICS):
+        if reason.startswith(_STATISTICS) or any(line in reason for line in _TRUST):
             return reason
     if not accepted:
         return ""  # a first start: ten thousand services take nothing from nobody
@@ -32,14 +34,21 @@ def less_access(accepted: Entries, wanted: Entries, reasons: Sequence[str] = ())
         old, new = accepted.get(name), wanted.get(name)
         before = old.record if old is not None else None
         after = new.record if new is not None else None
-        if isinstance(after, ServiceRecord):
-            if isinstance(before, ServiceRecord) and (field := _taken(before, after)):
-                return f"{name}: {field} changed"
-            if host := _claimed(name, before, after, served):
-                return f"{name} takes a path of {host}"
-        elif isinstance(before, ServiceRecord):
-            return f"{name} is gone"
+        if lost := _lost(name, before, after, served):
+            return lost
     return ""
+
+
+def _lost(name: str, before: object, after: object, served: dict[str, set[str]]) -> str:
+    """Return what a change of one key may take away."""
+    if isinstance(before or after, GlobalRecord):
+        return f"{name} changed"
+    if not isinstance(after, ServiceRecord):
+        return f"{name} is gone" if isinstance(before, ServiceRecord) else ""
+    if isinstance(before, ServiceRecord) and (field := _taken(before, after)):
+        return f"{name}: {field} changed"
+    host = _claimed(name, before, after, served)
+    return f"{name} takes a path of {host}" if host else ""
 
 
 def _taken(old: ServiceRecord, new: ServiceRecord) -> str:

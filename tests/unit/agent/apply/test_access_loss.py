@@ -48,6 +48,8 @@ def before_and_after(change: dict[str, Any]) -> tuple[Entries, Entries]:
         {"services/a/inner": {"mode": "http", "hosts": ["a.example"], "paths": ["/admin"]}},
         {"services/a/one": {"mode": "http", "hosts": ["x.wide.example"]}},
         {"preview": {"networks": ["10.0.0.0/8"]}},
+        {"redirect": {"https": True}},
+        {"settings/global": {"https": "only"}},
         {
             "services/a/one": {
                 "mode": "http",
@@ -84,9 +86,11 @@ def test_what_only_gives_may_wait(change: dict[str, Any]) -> None:
         ("userlist lbsync_stats, line 40: 'user ann password …' is gone", True),
         ("frontend fe_stats, line 44: 'acl allowed src 10.0.0.0/8' is new", True),
         ("frontend fe_http, line 12: 'bind 10.0.0.1:80' is new", False),
+        ("frontend fe_http, line 56: 'acl sends_proxy src 127.0.0.9/32' is new", True),
+        ("frontend fe_http, line 71: 'http-request set-var(txn.told) src' is new", True),
     ],
 )
-def test_who_may_not_see_the_statistics_any_more_is_kept_out_at_once(
+def test_who_may_not_see_the_statistics_or_is_not_trusted_any_more_is_kept_out_at_once(
     reason: str, taken: bool
 ) -> None:
     same = before_and_after({})
