@@ -32,6 +32,8 @@ class Common(msgspec.Struct, frozen=True):
     """The words of `cookie`."""
     persistent: bool = False
     """Some clients are sent to a certain server, by a cookie, a table or a rule."""
+    checks: tuple[tuple[str, ...], ...] = ()
+    """The words of each line that says how servers are checked."""
 
     def before(self, line: int) -> tuple[str, ...]:
         """Return the `default-server` words in force at a line of the section."""
@@ -40,7 +42,12 @@ class Common(msgspec.Struct, frozen=True):
 
 NOTHING = Common()
 _PERSISTENT = frozenset(("cookie", "stick", "use-server", "persist", "force-persist"))
-_FIRST_WORDS = ("balance", "hash-type", "default-server", "dynamic-cookie-key", *_PERSISTENT)
+_CHECKS = frozenset(("http-check", "tcp-check", "external-check"))
+_FIRST_WORDS = (
+    *("balance", "hash-type", "default-server", "dynamic-cookie-key", "option"),
+    *_PERSISTENT,
+    *_CHECKS,
+)
 
 
 def common(section: Section | None) -> Common:
@@ -52,11 +59,15 @@ def common(section: Section | None) -> Common:
     dynamic_cookies = False
     cookie: tuple[str, ...] = ()
     persistent = False
+    checks: list[tuple[str, ...]] = []
     for number, line in enumerate(section.text.split("\n")):
         if not line.lstrip().startswith(_FIRST_WORDS):
             continue
         keyword, *rest = words(line)
         persistent = persistent or keyword in _PERSISTENT
+        option = rest[0] if keyword == "option" and rest else ""
+        if keyword in _CHECKS or option.endswith(("-check", "chk")):
+            checks.append((keyword, *rest))
         if keyword == "balance" and rest:
             balance = rest[0].partition("(")[0]
         elif keyword == "hash-type" and rest:
@@ -67,7 +78,15 @@ def common(section: Section | None) -> Common:
             dynamic_cookies = True
         elif keyword == "cookie":
             cookie = tuple(rest)
-    return Common(balance, hash_type, tuple(default_server), dynamic_cookies, cookie, persistent)
+    return Common(
+        balance,
+        hash_type,
+        tuple(default_server),
+        dynamic_cookies,
+        cookie,
+        persistent,
+        tuple(checks),
+    )
 
 
 class Proxy(msgspec.Struct, frozen=True):
@@ -96,6 +115,11 @@ class Proxy(msgspec.Struct, frozen=True):
     def persistent(self) -> bool:
         """Some clients are sent to a certain server."""
         return self.own.persistent or self.base.persistent
+
+    @property
+    def checks(self) -> tuple[tuple[str, ...], ...]:
+        """The lines that say how servers are checked."""
+        return (*self.base.checks, *self.own.checks)
 
     @property
     def computes_cookies(self) -> bool:

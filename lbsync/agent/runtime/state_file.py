@@ -22,7 +22,7 @@ from lbsync.agent.haproxycfg.inheritance import Bases, proxy
 from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.haproxycfg.server_options import options
 from lbsync.agent.runtime import readback
-from lbsync.agent.runtime.changes.server_words import health_before_first, proves
+from lbsync.agent.runtime.changes.server_words import health_before_first, proves, verdict_of
 from lbsync.agent.runtime.model import RuntimeConfig, runtime_settings
 from lbsync.clients.haproxy.answers import (
     STATE_ADDRESS,
@@ -97,20 +97,22 @@ class _Side:
         inherits = proxy(self._sections[backend], self._known[backend][0])
         return (*inherits.inherited(server), *server.options)
 
+    def verdict(self, backend: str, name: str) -> object:
+        """Return what decides whether a server is good; None: there is none of that name."""
+        if (found := self.find(backend, name)) is None:
+            return None
+        checks = proxy(self._sections[backend], found[1]).checks
+        return checks, verdict_of(self.words(backend, found[0]))
+
 
 def _wanted(config: Config) -> _Side:
-    bases = Bases(config.placed)
     sections = {placed.section.name: placed.section for placed in config.of("backend", "listen")}
-    return _Side(sections, bases.of)
+    return _Side(sections, Bases(config.placed).of)
 
 
 def _asked(running: RuntimeConfig) -> _Side:
-    sections = {
-        name: section
-        for (kind, name), section in running.sections.items()
-        if kind in ("backend", "listen")
-    }
-    return _Side(sections, running.base)
+    found = (each for each in running.sections.values() if each.kind in ("backend", "listen"))
+    return _Side({section.name: section for section in found}, running.base)
 
 
 class _Known:
@@ -156,10 +158,17 @@ def _kept(
         weight = readback.weight_of(server, base)
         if running is None or asked is None:
             row[_WEIGHT] = row[_CONFIGURED_WEIGHT] = str(weight)
-        elif not _settle(row, running, asked, server, weight):
+        elif _is_outdated(row, asked, wanted) or not _settle(row, running, asked, server, weight):
             continue
         known.add(row)
         yield " ".join(row[:_COLUMNS])
+
+
+def _is_outdated(row: list[str], asked: _Side, wanted: _Side) -> bool:
+    """Tell whether a server was found bad by a check that it does not have any more."""
+    place = row[STATE_BACKEND], row[STATE_NAME]
+    was_bad = row[_OP] not in _SERVING and row[_ADMIN] == "0"
+    return was_bad and asked.verdict(*place) != wanted.verdict(*place)
 
 
 def _is_unproved(row: list[str], words: tuple[str, ...]) -> bool:
@@ -202,8 +211,7 @@ class _Ordinary:
     def has(self, row: list[str]) -> bool:
         """Tell whether a server runs, undisturbed, as it is written before and after the reload."""
         backend = row[STATE_BACKEND]
-        if backend != self._backend:
-            # Rows come proxy by proxy.
+        if backend != self._backend:  # rows come proxy by proxy
             self._backend, self._rows = backend, self._expected(backend)
         known = self._rows.get(row[STATE_NAME])
         return (

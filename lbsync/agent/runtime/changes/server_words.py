@@ -36,6 +36,13 @@ _TAKEN_BACK = {
 FILES = frozenset(("ca-file", "crl-file", "crt"))
 """Options whose value is a file."""
 _NO_PROOF = frozenset(("no-check", "track", "init-state"))
+_NO_VERDICT = frozenset(
+    (
+        *("inter", "fastinter", "downinter", "rise", "fall", "slowstart", "maxconn", "minconn"),
+        *("maxqueue", "cookie", "id", "guid", "backup", "on-marked-down", "on-marked-up"),
+    )
+)
+"""Words that do not change what a check finds."""
 _OWN_STEPS = frozenset(("weight", "disabled", "enabled"))
 """Words that have steps of their own."""
 
@@ -130,6 +137,11 @@ def health_before_first(words: tuple[str, ...], *, persistent: bool) -> int:
     if fall < 2 or proof(words, persistent=persistent) != "first":
         return 0
     return _number(words, "rise", 2) + fall - 2
+
+
+def verdict_of(words: Iterable[str]) -> frozenset[Option]:
+    """Return the options by which a server is found good or bad."""
+    return frozenset(option for option in lasting(words) if option[0] not in _NO_VERDICT)
 
 
 def _number(words: Iterable[str], keyword: str, default: int) -> int:

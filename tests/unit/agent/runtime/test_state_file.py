@@ -147,3 +147,25 @@ def test_checks_that_somebody_switched_off_are_on_again_after_a_reload() -> None
     off = row().replace(" 0 6 0 ", " 0 2 0 ")
     assert kept(off, S, S) == row()
     assert kept(off, None, S) == row()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stays"),
+    [
+        ("", "", True),
+        (" option httpchk GET /nope", " option httpchk GET /health", False),
+        (" http-check expect status 299", " http-check expect status 200", False),
+        ("", " option tcp-check", False),
+        (" default-server port 9", "", False),
+        ("", " option httplog", True),
+        ("", " default-server inter 9s maxconn 7 cookie x", True),
+    ],
+)
+def test_what_another_check_found_bad_is_looked_at_anew(old: str, new: str, *, stays: bool) -> None:
+    """Else a check that was put right would leave its servers down for some more checks."""
+    was, now = f"{old}\n{S}", f"{new}\n{S}"
+    for op in (0, 3):
+        assert kept(row(op=op), was, now) == (row(op=op) if stays else "")
+    assert kept(row(), was, now) == row(), "it serves on until the new one says otherwise"
+    by_hand = row(op=0, admin=1)
+    assert kept(by_hand, was, now) == by_hand
