@@ -237,8 +237,12 @@ def ending(ends: Mapping[str, float], now: float) -> list[str]:
 
     `ends`: file to when, in seconds since 1970, as is `now`.
     """
-    soon = sorted((at, file) for file, at in ends.items() if at - now < _WARN_S)
-    return [_ending(file, at, now) for at, file in soon]
+    return [_ending(file, at, now) for at, file in certificates_ending(ends, now)]
+
+
+def certificates_ending(ends: Mapping[str, float], now: float) -> list[tuple[float, str]]:
+    """Return when they end and their files, of those that `ending` tells of."""
+    return sorted((at, file) for file, at in ends.items() if at - now < _WARN_S)
 
 
 def _ending(file: str, at: float, now: float) -> str:

@@ -5,15 +5,18 @@ needed. Monitoring gets the same as a state of the plug-in API of Nagios
 (https://nagios-plugins.org/doc/guidelines.html: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, IntEnum
+from typing import get_args
 
 import msgspec
 
 from lbsync import status
 from lbsync.errors import Exit
 from lbsync.model.records import AgentRecord
-from lbsync.status import Status
+from lbsync.schema.reading import one_line
+from lbsync.status import State, Status
+from lbsync.timestamps import seconds
 
 GRAVITY = (
     Exit.USAGE, Exit.APPLY_FAILED, Exit.UNAVAILABLE, Exit.FAILED, Exit.SETTINGS, Exit.UNVERIFIED,
@@ -144,6 +147,8 @@ _OF_STATE = {
     "starting": Fact.STARTING, "rolled-back": Fact.ROLLED_BACK,
 }  # fmt: skip
 """Of the states in `lbsync.status.State` those that say more than the fields beside them."""
+_STATES = frozenset(get_args(State))
+_MOST_STATE = 40
 
 
 def gravest(codes: Iterable[Exit]) -> Exit:
@@ -178,7 +183,7 @@ def of_status(found: Status) -> Iterator[Finding]:
     if found.error and not explained and found.state not in _OF_STATE:
         yield Finding(Fact.FLAWED, found.error)
     yield from _beside(found)
-    yield from _of_certificates(found)
+    yield from _of_certificates(found.certificates, found.written_at)
     if found.waits:
         yield Finding(Fact.WAITING, found.waits)
 
@@ -193,8 +198,8 @@ def _beside(found: Status) -> Iterator[Finding]:
         yield Finding(Fact.BY_HAND, "; ".join(found.by_hand))
 
 
-def _of_certificates(found: Status) -> Iterator[Finding]:
-    for sentence in status.ending(found.certificates, found.written_at):
+def _of_certificates(ends: Mapping[str, float], now: float) -> Iterator[Finding]:
+    for sentence in status.ending(ends, now):
         yield Finding(Fact.EXPIRES, sentence)
 
 
@@ -204,6 +209,10 @@ def of_record(record: AgentRecord | None) -> Iterator[Finding]:
         yield Finding(Fact.UNREADABLE, "is its lbsync of another age?")
         return
     error = record.error or ""
+    if record.state not in _STATES:
+        yield Finding(
+            Fact.UNREADABLE, f"it reports the state {one_line(record.state, _MOST_STATE)!r}"
+        )
     if record.state in _OF_STATE:
         yield Finding(_OF_STATE[record.state], error)
     for service in record.quarantined:
@@ -211,13 +220,22 @@ def of_record(record: AgentRecord | None) -> Iterator[Finding]:
     for what, why in record.held.items():
         fact = Fact.HELD if what == "removal" else Fact.BY_HAND
         yield Finding(fact, why if fact is Fact.HELD else f"{what}: {why}")
-    explained = record.quarantined or "removal" in record.held
+    if record.refused_settings:
+        yield Finding(Fact.OLD_SETTINGS, record.refused_settings)
+    explained = record.quarantined or "removal" in record.held or record.refused_settings
     if error and record.state not in _OF_STATE and not explained:
         yield Finding(Fact.FLAWED, error)
     if record.draining:
         yield Finding(Fact.DRAINED, record.draining)
+    yield from _of_certificates(_ends(record), seconds(record.verified_at))
     if record.waits:
         yield Finding(Fact.WAITING, record.waits)
+
+
+def _ends(record: AgentRecord) -> dict[str, float]:
+    """Return when the certificates of a host end, as far as its record can be read."""
+    ends = {file: seconds(at) for file, at in record.certificates.items()}
+    return {file: at for file, at in ends.items() if at > 0}
 
 
 def table() -> str:

@@ -242,8 +242,7 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     applied_at: str
     """RFC 3339, UTC, as all times here: when the generation was first proved to be served."""
     verified_at: str
-    """When what HAProxy runs was last read back and found equal, or later: it is written again for its own
-    sake only every ten minutes. An agent that does not read back any more says so in `error`."""
+    """When what HAProxy runs was last read back and found equal; written for its own sake every ten minutes only."""
     haproxy: str
     quarantined: tuple[str, ...] = ()
     """Services (`<ns>/<name>`) that are quarantined at their last good version, or refused."""
@@ -254,20 +253,22 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     error: str | UnsetType = UNSET
     state: str = ""
     """In the words of `lbsync.status.State`."""
+    refused_settings: str = ""
+    """Why new settings were not taken over; empty: those that were read last are in force."""
+    certificates: dict[str, str] = msgspec.field(default_factory=dict)
+    """File to when its certificate ends, of those that have ended or do so within 30 days."""
     waits: str = ""
     """Why a reload must wait, and what it is for; empty: none does. `revision` is behind until then."""
     seen: Whole = 0
-    """Revision of the source that the last pass looked at; `revision` is behind it while passes
-    fail, or a reload waits."""
+    """Revision of the source that the last pass looked at; `revision` is behind while passes fail or a reload waits."""
     draining: str = ""
     """Why the host is drained; empty: it is not."""
     lbsync: str = ""
-    """Version of the agent."""
     pid: Whole = 0
     started_at: str = ""
-    """Of the agent."""
+    """Of the agent, as are version and process."""
     instance: str = ""
-    """Which agent it is: another one with the same host name has another one."""
+    """Differs between two agents of one host name."""
     order: OrderAnswer | UnsetType = UNSET
     """What became of the order that it took last."""
     keys: Whole = 0
@@ -279,8 +280,7 @@ class AgentRecord(Record, frozen=True, forbid_unknown_fields=False, omit_default
     earlier: EarlierGeneration | UnsetType = UNSET
     """What `lbsync rollback` would serve; left out where there is none."""
     up_to: Whole = 0
-    """Revision up to which nothing was written or removed since `revision` that agents follow, as this one has
-    heard: what is served is all of that, too. Never below `revision` where it is known; 0: it is not."""
+    """Revision up to which nothing that agents follow has changed since `revision`, as this one heard; 0: unknown."""
 
 
 class SeenRecord(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=False):

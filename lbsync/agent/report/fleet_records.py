@@ -24,12 +24,13 @@ from lbsync.model.records import AgentRecord, HoldRecord, QuarantineRecord
 from lbsync.model.snapshot import Item
 from lbsync.schema import fleet
 from lbsync.schema.decode import encode
-from lbsync.status import Status
+from lbsync.status import Status, certificates_ending
 from lbsync.timestamps import stamp
 
 _MOST_NAMES = 1000
 _MOST_WORDS = 2000
 _MOST_HELD = 5000
+_MOST_CERTIFICATES = 100
 _BAD = frozenset({"failing", "unconfirmed"})
 
 News = Literal["none", "times", "content"]
@@ -74,8 +75,10 @@ def record_of(status: Status) -> AgentRecord:
         quarantined=tuple(sorted(refusals(status))[:_MOST_NAMES]),
         held=_held(status),
         hold=_hold(status),
-        error=status.error[:_MOST_WORDS] or UNSET,
+        error=(status.error or status.unanswered)[:_MOST_WORDS] or UNSET,
         state=status.state,
+        refused_settings=status.refused_settings[:_MOST_WORDS],
+        certificates=_ending(status),
         waits=status.waits[:_MOST_WORDS],
         seen=status.revision_seen,
         draining=status.draining,
@@ -85,6 +88,12 @@ def record_of(status: Status) -> AgentRecord:
         reloads=status.reloads,
         reload_reason=status.reload_reason[:_MOST_WORDS],
     )
+
+
+def _ending(status: Status) -> dict[str, str]:
+    """Return the certificates that somebody should renew; all others would be written in vain."""
+    soon = certificates_ending(status.certificates, status.written_at)
+    return {file: _stamp(at) for at, file in soon[:_MOST_CERTIFICATES]}
 
 
 def _held(status: Status) -> dict[str, str]:
