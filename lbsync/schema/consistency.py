@@ -121,6 +121,8 @@ def _parts(record: ServiceRecord) -> Iterator[str]:
 def _headers(headers: Headers) -> Iterator[str]:
     for field in ("request", "response"):
         change: HeaderChange = getattr(headers, field)
+        if not (change.set or change.add):
+            continue
         size = sum(
             len(name) + len(value.encode()) + _AROUND
             for table in (change.set, change.add)

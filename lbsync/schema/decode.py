@@ -11,7 +11,7 @@ from lbsync.model.record import Record
 from lbsync.model.records import EndpointsRecord, GlobalRecord, RouteRecord, ServiceRecord
 from lbsync.schema import consistency
 from lbsync.schema.keys import Key
-from lbsync.schema.reading import Unreadable, strict, total
+from lbsync.schema.reading import Unreadable, refuse_repeated_names, strict, total
 from lbsync.schema.sentences import sentence
 
 R = TypeVar("R", bound=Record)
@@ -70,7 +70,7 @@ def _read(kind: type[R], value: bytes, *, explain: bool) -> R:
         raise Unreadable(sentence(kind, _plain(value)) or f"it does not fit: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_json(error) from error
-    strict(value)  # refuses what is given twice
+    refuse_repeated_names(value)
     if wrong := consistency.wrong_with(record):
         raise Unreadable(wrong)
     return record

@@ -8,6 +8,7 @@ half a character, a number without end, a fault of our own in explaining what is
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -119,6 +120,20 @@ def strict(value: bytes) -> Any:
     differ: nobody can tell which of the two was meant.
     """
     return total(lambda: _STRICT.decode(value.decode()))
+
+
+def refuse_repeated_names(value: bytes) -> None:
+    """Raise `Unreadable` where `strict` does, of what has been read as JSON; nearly always at a fifth of the cost.
+
+    Where nothing is escaped, quotes are what texts begin and end with, and a name that is given twice takes its
+    own along when the second one replaces it.
+    """
+    if b"\\" not in value:
+        with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+            once = msgspec.json.encode(msgspec.json.decode(value))
+            if once.count(b'"') == value.count(b'"'):
+                return
+    strict(value)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

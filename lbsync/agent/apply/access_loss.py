@@ -3,9 +3,10 @@
 Compares the keys as they were last served with the desired ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lbsync.agent.desired.decode import Entries, differing
+from lbsync.model.record import Record
 from lbsync.model.records import GlobalRecord, ServiceRecord
 
 _STATISTICS = ("userlist lbsync_stats", "frontend fe_stats")
@@ -28,18 +29,17 @@ def less_access(accepted: Entries, wanted: Entries, reasons: Sequence[str] = ())
     if not accepted:
         return ""  # a first start: ten thousand services take nothing from nobody
     changed = sorted(differing(wanted, accepted))
-    services = (wanted[name].record for name in changed if name in wanted)
-    served = _hosts(accepted) if any(isinstance(s, ServiceRecord) for s in services) else {}
-    for name in changed:
-        old, new = accepted.get(name), wanted.get(name)
-        before = old.record if old is not None else None
-        after = new.record if new is not None else None
+    records = [(name, _record(accepted, name), _record(wanted, name)) for name in changed]
+    served = _served(accepted, {host for _, old, new in records for host in _claims(old, new)})
+    for name, before, after in records:
         if lost := _lost(name, before, after, served):
             return lost
     return ""
 
 
-def _lost(name: str, before: object, after: object, served: dict[str, set[str]]) -> str:
+def _lost(
+    name: str, before: Record | None, after: Record | None, served: dict[str, set[str]]
+) -> str:
     """Return what a change of one key may take away."""
     if isinstance(before or after, GlobalRecord):
         return f"{name} changed"
@@ -61,24 +61,46 @@ def _taken(old: ServiceRecord, new: ServiceRecord) -> str:
     return "paths" if set(old.paths or ("/",)) - set(new.paths or ("/",)) else ""
 
 
-def _claimed(name: str, old: object, new: ServiceRecord, served: dict[str, set[str]]) -> str:
+def _record(entries: Entries, name: str) -> Record | None:
+    entry = entries.get(name)
+    return entry.record if entry is not None else None
+
+
+def _claims(old: Record | None, new: Record | None) -> Iterator[str]:
+    """Yield the hosts of which a service claims more than before, and the wildcards that hold them."""
+    if isinstance(new, ServiceRecord) and not _claims_the_same(old, new):
+        for host in new.every_host:
+            yield from _meets(host)
+
+
+def _claims_the_same(old: Record | None, new: ServiceRecord) -> bool:
+    return isinstance(old, ServiceRecord) and (old.hosts, old.paths) == (new.hosts, new.paths)
+
+
+def _meets(host: str) -> Iterator[str]:
+    """Yield the claims that take requests for a host."""
+    yield host
+    yield "*"
+    labels = host.split(".")
+    yield from ("*." + ".".join(labels[at:]) for at in range(1, len(labels)))
+
+
+def _claimed(name: str, old: Record | None, new: ServiceRecord, served: dict[str, set[str]]) -> str:
     """Return a host that is already served and of which this service now claims more."""
-    if isinstance(old, ServiceRecord) and (old.hosts, old.paths) == (new.hosts, new.paths):
+    if _claims_the_same(old, new):
         return ""
     for host in new.every_host:
-        labels = host.split(".")
-        wider = ("*." + ".".join(labels[at:]) for at in range(1, len(labels)))
-        if any(served.get(each, set()) - {name} for each in (host, "*", *wider)):
+        if any(served.get(each, set()) - {name} for each in _meets(host)):
             return host
     return ""
 
 
-def _hosts(entries: Entries) -> dict[str, set[str]]:
-    """Return the services of each host."""
+def _served(entries: Entries, hosts: set[str]) -> dict[str, set[str]]:
+    """Return the services of each of these hosts."""
     found: dict[str, set[str]] = {}
-    for name, entry in entries.items():
+    for name, entry in entries.items() if hosts else ():
         record = entry.record
-        if isinstance(record, ServiceRecord) and record.mode == "http":
-            for host in record.every_host:
+        if isinstance(record, ServiceRecord) and not hosts.isdisjoint(record.every_host):
+            for host in record.every_host if record.mode == "http" else ():
                 found.setdefault(host, set()).add(name)
     return found
