@@ -9,6 +9,7 @@ This reads what HAProxy *would* read only as far as lbsync needs it. `haproxy -c
 
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate
@@ -209,6 +210,8 @@ class Parser:
         self._known: dict[str, _Piece] = {}
         self._before: dict[str, _Piece] = {}
         self._last = _Layout(b"")
+        self._texts: deque[tuple[bytes, Config]] = deque(maxlen=2)
+        """The last two that differ."""
 
     def parse(self, text: str) -> Config:
         """As `read`, of a text."""
@@ -216,6 +219,15 @@ class Parser:
 
     def read(self, data: bytes) -> Config:
         """Take a configuration apart. Never fails: what it does not know it leaves out."""
+        for text, config in self._texts:
+            if (
+                text == data
+            ):  # what is remembered stays: the live one may be read several times in a pass
+                return config
+        self._texts.append((data, self._take_apart(data)))
+        return self._texts[-1][1]
+
+    def _take_apart(self, data: bytes) -> Config:
         old, new = _Old(self._last), _Layout(data)
         pieces = old.layout.pieces
         known = dict(self._known)

@@ -214,3 +214,17 @@ def test_no_text_is_too_odd(text: str) -> None:
     parsed(text)
     parsed("backend b\n" + text)
     parsed("frontend f\n bind " + text + "\n server " + text)
+
+
+def test_a_short_text_that_is_read_again_and_again_takes_nothing_from_what_is_known() -> None:
+    parser, long = (
+        Parser(),
+        "".join(f"backend b{number}\n    balance uri\n\n" for number in range(9)),
+    )
+    before = parser.parse(long)
+    short = [parser.parse("global\n    daemon\n") for _ in range(3)]
+    assert short[0] is short[2]
+    after = parser.parse(f"{long}backend more\n")
+    assert [p.section is q.section for p, q in zip(before.placed, after.placed, strict=False)] == [
+        True
+    ] * 9
