@@ -5,6 +5,8 @@ from operator import attrgetter
 
 from lbsync import log
 from lbsync.agent import boot
+from lbsync.agent.candidate.candidates import Candidate
+from lbsync.agent.desired import template_context
 from lbsync.agent.desired.builder import DesiredBuilder
 from lbsync.agent.desired.states import PassInput
 from lbsync.agent.file_names import CERTIFICATES
@@ -15,6 +17,7 @@ from lbsync.agent.runtime.deltas import service_delta
 from lbsync.agent.runtime.deltas.service_delta import ServiceDelta
 from lbsync.agent.runtime.execute import Deviated
 from lbsync.agent.runtime.runtime import HaproxyRuntime
+from lbsync.clients.certificates import CertificateFile
 from lbsync.clients.haproxy import listeners
 from lbsync.errors import Unavailable
 from lbsync.model.desired import Backend, Service, ServiceChanges
@@ -87,6 +90,17 @@ class FastPath:
             self._base = wanted.snapshot
         return is_left
 
+    def renew(self, candidate: Candidate) -> bool:
+        """Renew the certificates of a candidate that changed after the last wake; tell whether that was possible.
+
+        Else they would wait for `haproxy -c` only because a pass was about to read them.
+        """
+        certificates = template_context.certificates_in(candidate.rendered)
+        try:
+            return self._predictable and self._runtime.renew(_by_path(certificates))
+        except (Deviated, Unavailable):
+            return False  # what runs is in doubt, which takes a pass
+
     def proved_revision(self) -> int:
         """Read back what was changed since HAProxy was last proved to serve all that is wanted; return the revision
         that it serves by that, or 0: only a pass can tell.
@@ -121,8 +135,11 @@ class FastPath:
         self._removal_hold.guard.window.runs_changes(changes, boot.now())
 
     def _certificates(self) -> dict[str, bytes]:
-        found, _ = self._builder.read_certificates()
-        return {f"{CERTIFICATES}/{file.name}": file.data for file in found}
+        return _by_path(self._builder.read_certificates()[0])
 
     def _render_backends(self, backends: Sequence[Backend]) -> list[str]:
         return self._builder.fragments(service_delta.BACKEND, backends)
+
+
+def _by_path(certificates: Iterable[CertificateFile]) -> dict[str, bytes]:
+    return {f"{CERTIFICATES}/{file.name}": file.data for file in certificates}

@@ -157,6 +157,8 @@ class Stages(msgspec.Struct, frozen=True, eq=False):
         if candidate.state.hold or candidate.state.approved or memory.control.get("release"):
             return False
         change = self.converger.plan(candidate)
+        if change.plan.steps and not change.plan.reload and self.fast_path.renew(candidate):
+            change = self.converger.plan(candidate)
         return change.plan.empty and change.cause == "change"
 
     def proved(self, memory: Memory, candidate: Candidate) -> Proof | None:

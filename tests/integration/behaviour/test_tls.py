@@ -11,6 +11,7 @@ import pytest
 
 from harness.certificates import Authority
 from harness.web import WebServer
+from lbsync.agent.unfinished import UnfinishedPass
 from tests.pems import DAY, certificate_pem, key_pem, pem
 from tests.site import Site
 
@@ -123,8 +124,10 @@ def test_https_can_be_disabled_for_all(site: Site) -> None:
 
 def test_a_renewed_certificate_is_served(site: Site, certificates: Certificates) -> None:
     certificates.put("a.pem", "a.test")
-    assert site.run_pass().changed
+    begun = site.agent.begin_pass()
+    assert isinstance(begun, UnfinishedPass), "it need not wait for haproxy -c"
     assert served_name(site, "a.test") == f"made-{certificates.served}"
+    assert begun.finish().changed
     assert not site.run_pass().changed
 
 
