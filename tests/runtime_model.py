@@ -39,7 +39,7 @@ class Simulated:
         self.servers: dict[tuple[str, str], ServerRow] = {}
         for placed in config.of("backend", "listen"):
             section = placed.section
-            base = running.base(section)
+            base = running.sections.base(section)
             inherits = proxy(section, base)
             for server in section.servers:
                 words = (*inherits.inherited(server), *server.options)

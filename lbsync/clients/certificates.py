@@ -20,7 +20,6 @@ _OTHER = (".der", ".p12", ".pfx", ".p7b", ".p7c", ".jks")
 #: A name that is safe as a word in a crt-list.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\Z")
 _MAX_BYTES = 1 << 20
-_LOOK_AT = 4096
 
 
 class CertificateFile(msgspec.Struct, frozen=True):

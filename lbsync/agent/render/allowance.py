@@ -35,6 +35,88 @@ _BYTES_AT_ONCE = 640 << 20
 _STATM = Path("/proc/self/statm")
 
 
+class _Usage:
+    """What the output that is being rendered has used so far, by itself and in its items."""
+
+    def __init__(self) -> None:
+        self._clock = 0.0
+        self._memory_at_start = self._memory_at_item = self._memory_now = 0
+        self._item_number = self._item_measured = 0
+        self.depth = 0
+        """How many items are being rendered, one within the other; 0: none."""
+        self.reset_times()
+
+    def start(self, memory: int) -> None:
+        """Begin to measure, at so many bytes in memory."""
+        self._memory_at_start = memory
+        self._clock = time.thread_time()
+
+    def reset_times(self) -> None:
+        """Count the processor time from zero."""
+        self.own = self.total = self.in_item = 0.0
+        """Seconds: outside of items, of all, and of the current item."""
+
+    def reset(self, memory: int) -> None:
+        """Count time and memory from zero, at so many bytes in memory."""
+        self.reset_times()
+        self._memory_at_start = memory
+
+    def begin_item(self) -> None:
+        """An item begins; one within an item counts as part of that."""
+        self.depth += 1
+        if self.depth == 1:
+            self._item_number += 1
+
+    def end_item(self) -> None:
+        """The item is done, or has failed."""
+        self.depth -= 1
+
+    def measure(self) -> None:
+        """Add the time since the last call to what it was used for, and look at the memory."""
+        now, self._memory_now = time.thread_time(), _memory()[1]
+        spent, self._clock = now - self._clock, now
+        self.total += spent
+        if not self.depth:
+            self.own += spent
+        elif self._item_number == self._item_measured:
+            self.in_item += spent
+        else:
+            self._item_measured, self.in_item = self._item_number, 0.0
+            self._memory_at_item = self._memory_now
+
+    @property
+    def memory(self) -> int:
+        """Bytes by which the process has grown."""
+        return self._memory_now - self._memory_at_start
+
+    @property
+    def item_memory(self) -> int:
+        """Bytes by which it has grown during the current item; 0 outside of items."""
+        return self._memory_now - self._memory_at_item if self.depth else 0
+
+
+class _MemoryLimit:
+    """The limit of the process's memory, lower than its own while templates are rendered."""
+
+    def __init__(self) -> None:
+        self._own: tuple[int, int] | None = None
+        """The process's own limit, while the lower one is in force."""
+
+    def lower(self, data: int) -> None:
+        """Refuse a single operation that needs too much on top of `data`, the bytes in use."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = data + _BYTES_AT_ONCE
+        if data and (soft == resource.RLIM_INFINITY or most < soft):
+            resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+            self._own = soft, hard
+
+    def restore(self) -> None:
+        """Put the process's own limit in force again. May be called twice."""
+        if self._own is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, self._own)
+            self._own = None
+
+
 class Allowance:
     """Ends templates that take too much. Without effect outside of the main thread."""
 
@@ -49,13 +131,9 @@ class Allowance:
         self._took: dict[str, float] = {}
         """The longest that an output took, of those that it completed."""
         self._armed = False
-        self._limit: tuple[int, int] | None = None
-        """The process's own limit of memory, while ours is in force."""
-        self._began_with = self._item_began_with = 0
-        self._clock = 0.0
-        self._own = self._whole = self._in_item = 0.0
+        self._memory_limit = _MemoryLimit()
+        self._usage = _Usage()
         self._output = ""
-        self._depth = self._item = self._seen = 0
 
     def restore(self) -> None:
         """Allow all of it again: a new search begins."""
@@ -80,29 +158,23 @@ class Allowance:
     def output(self, name: str) -> Iterator[None]:
         """Count for the output `name`. Raises `TooCostly` within, wherever that is."""
         self._output = name
-        self._own = self._whole = self._in_item = 0.0
-        self._depth = 0
+        self._usage.reset_times()
+        self._usage.depth = 0
         yield
-        self._took[name] = max(self._own, self._took.get(name, 0.0))
+        self._took[name] = max(self._usage.own, self._took.get(name, 0.0))
 
     def begin_item(self) -> None:
         """An item begins; one within an item counts for that. Raises `ItemTooCostly` up to `end_item`."""
-        self._depth += 1
-        if self._depth == 1:
-            self._item += 1
+        self._usage.begin_item()
 
     def end_item(self) -> None:
         """The item is done, or has failed."""
-        self._depth -= 1
+        self._usage.end_item()
 
     def _arm(self) -> None:
-        data, self._began_with = _memory()
-        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        most = data + _BYTES_AT_ONCE
-        if data and (soft == resource.RLIM_INFINITY or most < soft):
-            resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-            self._limit = soft, hard
-        self._clock = time.thread_time()
+        data, resident = _memory()
+        self._memory_limit.lower(data)
+        self._usage.start(resident)
         self._armed = True
         # Stays for good: a late signal must find it. Programs that are started do not inherit it.
         signal.signal(signal.SIGALRM, self._look)
@@ -115,9 +187,7 @@ class Allowance:
     def _disarm(self) -> None:
         self._armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if self._limit is not None:
-            resource.setrlimit(resource.RLIMIT_DATA, self._limit)
-            self._limit = None
+        self._memory_limit.restore()
 
     def _look(self, _number: int, _frame: FrameType | None) -> None:
         if not self._armed:
@@ -125,29 +195,21 @@ class Allowance:
         if (error := self._judge()) is not None:
             # What is on its way out has the time to get there before it is raised again.
             self._allowed = self._allowed / 2
-            self._own = self._whole = self._in_item = 0.0
-            self._began_with = _memory()[1]
+            self._usage.reset(_memory()[1])
         self._look_again()
         if error is not None:
             raise error
 
     def _judge(self) -> TooCostly | None:
-        now, (_, memory) = time.thread_time(), _memory()
-        spent, self._clock = now - self._clock, now
-        self._whole += spent
-        if not self._depth:
-            self._own += spent
-        elif self._item == self._seen:
-            self._in_item += spent
-        else:
-            self._seen, self._in_item, self._item_began_with = self._item, 0.0, memory
-        if memory - self._began_with > _MOST_BYTES:
-            is_item = self._depth and memory - self._item_began_with > _MOST_BYTES / 2
+        used = self._usage
+        used.measure()
+        if used.memory > _MOST_BYTES:
+            is_item = used.item_memory > _MOST_BYTES / 2
             return (ItemTooCostly if is_item else TooCostly)(TOO_MUCH_MEMORY)
-        if self._in_item > max(self._allowed, self._seconds / _LEAST_OF_ITEMS):
-            return ItemTooCostly(self._too_long(self._in_item))
-        if self._own > self._allowed_now() or self._whole > _MOST_SECONDS:
-            return TooCostly(self._too_long(max(self._own, self._whole)))
+        if used.in_item > max(self._allowed, self._seconds / _LEAST_OF_ITEMS):
+            return ItemTooCostly(self._too_long(used.in_item))
+        if used.own > self._allowed_now() or used.total > _MOST_SECONDS:
+            return TooCostly(self._too_long(max(used.own, used.total)))
         return None
 
     def _allowed_now(self) -> float:

@@ -23,7 +23,9 @@ def compare(running: RuntimeConfig, observed: ObservedState, can: Capabilities) 
     """Yield every difference; nothing where backends were not asked for."""
     if observed.backends is None:
         return
-    wanted = {s.name: s for s in running.sections.values() if s.kind in ("backend", "listen")}
+    wanted = {
+        s.name: s for s in running.sections.by_name.values() if s.kind in ("backend", "listen")
+    }
     for name in sorted(observed.backends - wanted.keys()):
         heal = _stage(Phase.RETIRE, RetireBackend(name))
         if name not in running.leaving.backends:
@@ -36,7 +38,9 @@ def compare(running: RuntimeConfig, observed: ObservedState, can: Capabilities) 
             continue  # only HAProxy knows whether it exists
         mismatch = Mismatch(name, "backend", "present", "absent")
         draft = PlanBuilder()
-        plan_new(draft, Pair(section, section, 1, running.base(section)), running.ground(can))
+        plan_new(
+            draft, Pair(section, section, 1, running.sections.base(section)), running.ground(can)
+        )
         heal = draft.finish()
         yield mismatch, Plan((), (f"{mismatch}; only a reload ends that",)) if heal.reload else heal
     for name in sorted((observed.unpublished or frozenset()) & wanted.keys()):

@@ -105,12 +105,12 @@ def _servers(running: RuntimeConfig, observed: ObservedState, can: Capabilities)
         there = observed.backends is None or section.name in observed.backends
         if not there or section.disabled or section.conditional:
             continue
-        if running.was_right(section, here):
+        if running.sections.was_right(section, here):
             continue
         found = list(_section(running, section, here, can))
         yield from found
         if not found and len(here) == len(section.servers):
-            running.note_right(section, here)
+            running.sections.note_right(section, here)
     # Where backends are seen themselves, so are those that should not be there.
     for unknown in states.values() if observed.backends is None else ():
         for state in unknown:
@@ -123,7 +123,7 @@ def _servers(running: RuntimeConfig, observed: ObservedState, can: Capabilities)
 def _compared(running: RuntimeConfig, observed: ObservedState) -> Iterator[Section]:
     """Yield the sections whose servers were read."""
     if observed.only is None:
-        yield from (s for s in running.sections.values() if s.kind in ("backend", "listen"))
+        yield from (s for s in running.sections.by_name.values() if s.kind in ("backend", "listen"))
         return
     for name in observed.only:
         if (section := running.server_section(name)) is not None:
@@ -134,8 +134,8 @@ def _section(
     running: RuntimeConfig, section: Section, states: Iterable[ServerState], can: Capabilities
 ) -> Iterator[Drift]:
     here = {state.name: state for state in states}
-    base = running.base(section)
-    wanted = running.extras(section)
+    base = running.sections.base(section)
+    wanted = running.sections.extras(section)
     for server in section.servers:
         now = here.pop(server.name, None)
         if now is None:
@@ -162,20 +162,20 @@ def _limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
         yield from map(_corrected, corrections.of_process(running.globals, observed.info))
     for now in observed.frontends:
         for kind in ("frontend", "listen"):
-            section = running.sections.get((kind, now.name))
+            section = running.sections.by_name.get((kind, now.name))
             if section is not None and not section.disabled and not section.conditional:
                 limit = observed.info.get("Hard_maxconn", "")
-                found = corrections.of_frontend(section, running.base(section), now, limit)
+                found = corrections.of_frontend(section, running.sections.base(section), now, limit)
                 yield from map(_corrected, found)
 
 
 def _server_limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
     """What commands changed that only `show stat` shows of servers; each backend is named once."""
     named: set[str] = set()
-    for section in running.sections.values() if observed.limits else ():
+    for section in running.sections.by_name.values() if observed.limits else ():
         if section.kind not in ("backend", "listen") or section.disabled or section.conditional:
             continue
-        wanted = running.extras(section)
+        wanted = running.sections.extras(section)
         cookies = section.name in observed.with_cookies
         for server in section.servers:
             name = f"{section.name}/{server.name}"
@@ -201,7 +201,7 @@ def _lost(running: RuntimeConfig, section: Section, server: Server, can: Capabil
     mismatch = Mismatch(f"{section.name}/{server.name}", "server", "present", "absent")
     draft = PlanBuilder()
     try:
-        both = ServerSections(Pair(section, section, 1, running.base(section)), can)
+        both = ServerSections(Pair(section, section, 1, running.sections.base(section)), can)
         draft.do(Phase.ADD, addition(both, server))
     except Unfit as error:
         draft.reload(f"{mismatch.where}: it is gone, and {error}")
@@ -228,7 +228,7 @@ def _differing(
     running: RuntimeConfig, section: Section, server: Server, now: ServerState
 ) -> Iterator[Drift]:
     name = (section.name, server.name)
-    base = running.base(section)
+    base = running.sections.base(section)
     for mismatch in readback.compare(server, now, base):
         draft = PlanBuilder()
         by_hand = False

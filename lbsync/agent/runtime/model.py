@@ -1,15 +1,13 @@
 """What HAProxy should be running: the configuration it was proved to run, and every step since.
 
-Changed in place, because a change of one service must not cost a walk through ten thousand. Sections
-that did not change are the same objects from one configuration to the next (`config.Parser` ensures
-it), so identity tells most of them apart.
+Changed in place, because a change of one service must not cost a walk through ten thousand.
 """
 
 from collections.abc import Iterable, Mapping
 
 from lbsync.agent.file_names import MAIN_FILE
-from lbsync.agent.haproxycfg.config import Config, Placed
-from lbsync.agent.haproxycfg.inheritance import Bases, Key, proxy
+from lbsync.agent.haproxycfg.config import Config
+from lbsync.agent.haproxycfg.inheritance import proxy
 from lbsync.agent.haproxycfg.parser import Section, Server
 from lbsync.agent.runtime.changes import certificates, maps
 from lbsync.agent.runtime.changes.backends import Ground
@@ -26,9 +24,8 @@ from lbsync.agent.runtime.changes.steps import (
     TouchesServer,
     touched,
 )
-from lbsync.agent.runtime.corrections import Extras, extras
 from lbsync.agent.runtime.journal import Touch
-from lbsync.clients.haproxy.answers import ServerState
+from lbsync.agent.runtime.running_sections import RunningSections
 from lbsync.clients.haproxy.capabilities import Capabilities
 
 
@@ -46,8 +43,7 @@ class RuntimeConfig:
         self.touched: set[Touch] = set()
         """What steps changed and no read-back has verified since: a difference there is a failed step,
         anywhere else it was set by hand."""
-        self.sections: dict[Key, Section] = {}
-        """By kind and name; of several with one name (`defaults`, `global`) the last."""
+        self.sections = RunningSections(())
         self.lookups: dict[str, Lookup | None] = {}
         """How the configuration uses map and list files."""
         self.uses = Uses()
@@ -58,10 +54,6 @@ class RuntimeConfig:
         """File of authorities to a digest of what HAProxy showed of it at the first look."""
         self.globals = ""
         """The text of all `global` sections."""
-        self._extras: dict[int, tuple[Section, dict[str, Extras]]] = {}
-        self._right: dict[int, tuple[Section, Section | None, int]] = {}
-        """A section and its `defaults` to a digest of its servers' states, with which all was right."""
-        self._by_id: dict[int, Section] = {}
         self._entries: dict[str, Entries] = {}
         self._stale: set[str] = set()
         self._load(config, files)
@@ -69,10 +61,7 @@ class RuntimeConfig:
     def _load(self, config: Config, files: Mapping[str, bytes]) -> None:
         sections = [placed.section for placed in config.placed]
         self.globals = "\n".join(s.text for s in sections if s.kind == "global")
-        self._extras, self._right = {}, {}
-        self.sections = {(section.kind, section.name): section for section in sections}
-        self._by_id = {id(section): section for section in sections}
-        self._bases = Bases(config.placed)
+        self.sections = RunningSections(config.placed)
         self.defaults |= {s.name: s for s in sections if s.kind == "defaults" and s.name}
         self.lookups = maps.lookups(sections)
         self.uses = certificates.uses(sections)
@@ -88,54 +77,9 @@ class RuntimeConfig:
         self._stale.clear()
         self.found_right.clear()
 
-    def extras(self, section: Section) -> dict[str, Extras]:
-        """Return what else each server of a section should have, computed once."""
-        known = self._extras.get(id(section))
-        if known is None or known[0] is not section:
-            words = proxy(section, self.base(section))
-            found = {
-                s.name: extras((*words.inherited(s), *s.options), cookies=words.computes_cookies)
-                for s in section.servers
-            }
-            known = self._extras[id(section)] = section, found
-        return known[1]
-
-    def was_right(self, section: Section, states: list[ServerState]) -> bool:
-        """Tell whether these states were found right before; thirty thousand servers are read in each pass,
-        and to compare each of them takes three times as long."""
-        known = self._right.get(id(section))
-        return known is not None and known == (section, self.base(section), hash(tuple(states)))
-
-    def note_right(self, section: Section, states: list[ServerState]) -> None:
-        """Remember that these are the states of all servers of a section, as they should be."""
-        self._right[id(section)] = section, self.base(section), hash(tuple(states))
-
-    def base(self, section: Section) -> Section | None:
-        """Return the `defaults` section that a proxy inherits from."""
-        return self._bases.of(section)
-
-    def same_bases(self, config: Config) -> str:
-        """Return a proxy that stands on another `defaults` than before, though neither it nor that section
-        changed; empty: none does."""
-        for (kind, name), base in Bases(config.placed).unnamed.items():
-            if (section := self.sections.get((kind, name))) is None:
-                continue
-            old = self.base(section)
-            if (old and old.text) != (base and base.text):
-                return f"{kind} {name}"
-        return ""
-
-    def differing(self, config: Config) -> tuple[list[Placed], list[Section]]:
-        """Return the sections of `config` that do not run, and those that run but are not in it."""
-        known = self._by_id
-        wanted = config.identities
-        news, gone = wanted - known.keys(), known.keys() - wanted
-        fresh = [placed for placed in config.placed if id(placed.section) in news] if news else []
-        return fresh, [known[each] for each in gone]
-
     def is_already(self, config: Config, files: Mapping[str, bytes]) -> bool:
         """Tell whether exactly this runs, so that no reload is needed."""
-        fresh, gone = self.differing(config)
+        fresh, gone = self.sections.differing(config)
         texts = sorted(placed.section.text for placed in fresh)
         return texts == sorted(s.text for s in gone) and not self.changed_files(files)
 
@@ -165,16 +109,13 @@ class RuntimeConfig:
     def adopt(self, config: Config, files: Mapping[str, bytes], steps: Iterable[Step]) -> None:
         """Note that these steps made HAProxy run `config` and `files`."""
         self._note_leaving(steps)
-        fresh, gone = self.differing(config)
+        fresh, gone = self.sections.differing(config)
         if any(map(_structural, (*gone, *(placed.section for placed in fresh)))):
             self._load(config, files)
             return
         news = {(each.section.kind, each.section.name): each.section for each in fresh}
         for section in gone:
-            self._by_id.pop(id(section))
-            self._extras.pop(id(section), None)
-            self._right.pop(id(section), None)
-            self.sections.pop((section.kind, section.name), None)
+            self.sections.remove(section)
             if (new := news.get((section.kind, section.name))) is not None:
                 self._end_holds(section, new)
         for placed in fresh:
@@ -184,20 +125,16 @@ class RuntimeConfig:
     def adopt_removal(self, backend: str, steps: Iterable[Step]) -> None:
         """Take over that a backend was retired by steps."""
         self._note_leaving(steps)
-        section = self.sections.pop(("backend", backend), None)
+        section = self.sections.by_name.get(("backend", backend))
         if section is not None:
-            self._by_id.pop(id(section), None)
-            self._extras.pop(id(section), None)
-            self._right.pop(id(section), None)
+            self.sections.remove(section)
 
     def adopt_section(self, section: Section, steps: Iterable[Step] = ()) -> None:
         """Take over one proxy that was changed by steps; only its servers differ from before."""
         self._note_leaving(steps)
-        old = self.sections.get((section.kind, section.name))
+        old = self.sections.by_name.get((section.kind, section.name))
         if old is not None:
-            self._by_id.pop(id(old), None)
-            self._extras.pop(id(old), None)
-            self._right.pop(id(old), None)
+            self.sections.forget(old)
             self._end_holds(old, section)
         self._put(section)
 
@@ -224,8 +161,7 @@ class RuntimeConfig:
                 self.touched |= {(new.name, server.name, f) for f in ("weight", "state")}
 
     def _put(self, section: Section) -> None:
-        self.sections[section.kind, section.name] = section
-        self._by_id[id(section)] = section
+        self.sections.put(section)
         self.leaving.want(section)
 
     def touch(self, steps: Iterable[Step]) -> set[Touch]:
@@ -233,7 +169,7 @@ class RuntimeConfig:
         found: set[Touch] = set()
         for step in steps:
             if isinstance(step, RetireBackend):
-                section = self.sections.get(("backend", step.backend))
+                section = self.sections.by_name.get(("backend", step.backend))
                 names = [server.name for server in section.servers] if section else []
                 found |= {(step.backend, n, field) for n in names for field in ("weight", "state")}
             elif isinstance(step, TouchesServer):
@@ -254,12 +190,12 @@ class RuntimeConfig:
         for step in steps:
             match step:
                 case RetireBackend(backend=name):
-                    self.leaving.retire_backend(name, self.sections.get(("backend", name)))
+                    self.leaving.retire_backend(name, self.sections.by_name.get(("backend", name)))
                 case PublishBackend(backend=name):
                     self.leaving.backends.pop(name, None)
                 case RetireServer(backend=backend, name=name):
                     section = self.server_section(backend)
-                    base = self.base(section) if section else None
+                    base = self.sections.base(section) if section else None
                     self.leaving.retire_server(backend, name, section, base)
                 case DeleteServer(backend=backend, name=name):
                     self.leaving.forget_server(backend, name)
@@ -272,9 +208,9 @@ class RuntimeConfig:
     def _server_files(self) -> frozenset[str]:
         """Return the files that servers use; all of them are in HAProxy's memory, for any server."""
         found = frozenset[str]()
-        for section in (*self.sections.values(), *self.defaults.values()):
+        for section in (*self.sections.by_name.values(), *self.defaults.values()):
             if any(word in section.text for word in FILES):
-                words = proxy(section, self.base(section))
+                words = proxy(section, self.sections.base(section))
                 each = [(*words.inherited(s), *s.options) for s in section.servers]
                 each += [said for _, said in words.own.default_server]
                 found = found.union(*map(files_of, each))
@@ -282,7 +218,9 @@ class RuntimeConfig:
 
     def server_section(self, name: str) -> Section | None:
         """Return the proxy of that name that has servers."""
-        return self.sections.get(("backend", name)) or self.sections.get(("listen", name))
+        return self.sections.by_name.get(("backend", name)) or self.sections.by_name.get(
+            ("listen", name)
+        )
 
     def adopt_steps(self, steps: Iterable[Step]) -> None:
         """Note steps that healed drift; they did not change what is wanted."""

@@ -153,9 +153,9 @@ def _answering(worker: WorkerSocket) -> dict[str, tuple[tuple[str, ...], ...]]:
 def _with_cookies(running: RuntimeConfig) -> frozenset[str]:
     """Return the proxies in which clients may come back to a server by a cookie."""
     found = set()
-    for (kind, name), section in running.sections.items():
+    for (kind, name), section in running.sections.by_name.items():
         if kind in ("backend", "listen"):
-            base = running.base(section)
+            base = running.sections.base(section)
             if "cookie" in section.text or (base is not None and "cookie" in base.text):
                 found.add(name)
     return frozenset(found)

@@ -61,7 +61,7 @@ def plan_one(running: RuntimeConfig, section: Section, can: Capabilities, line: 
     """
     draft = PlanBuilder()
     planner = _Sections(draft, running, can)
-    old = running.sections.get((section.kind, section.name))
+    old = running.sections.by_name.get((section.kind, section.name))
     if old is None:
         planner.new(Placed(section, line))
     else:
@@ -72,9 +72,9 @@ def plan_one(running: RuntimeConfig, section: Section, can: Capabilities, line: 
 def plan_removal(running: RuntimeConfig, backend: str, can: Capabilities) -> Plan:
     """Return what it takes that a backend is gone; all others stay as they run."""
     draft = PlanBuilder()
-    section = running.sections.get(("backend", backend))
+    section = running.sections.by_name.get(("backend", backend))
     if section is not None:
-        plan_gone(draft, section, can, running.base(section))
+        plan_gone(draft, section, can, running.sections.base(section))
     return draft.finish()
 
 
@@ -121,8 +121,8 @@ def merge(plans: Iterable[Plan]) -> Plan:
 def _plan_sections(
     draft: PlanBuilder, running: RuntimeConfig, config: Config, can: Capabilities
 ) -> None:
-    fresh, gone = running.differing(config)
-    moved = running.same_bases(config)
+    fresh, gone = running.sections.differing(config)
+    moved = running.sections.same_bases(config)
     if not fresh and not gone and not moved:
         return
     planner = _Sections(draft, running, can, config)
@@ -182,7 +182,7 @@ class _Sections:
             if known is None or known.text != section.text:
                 self._unused.append(placed)
             return
-        base = self._bases.of(section) if self._bases else self._running.base(section)
+        base = self._bases.of(section) if self._bases else self._running.sections.base(section)
         left = self._running.leaving.backends.get(section.name)
         ground = self._running.ground(self._can)
         if left is None or left.section is None or section.kind != "backend":
@@ -207,7 +207,7 @@ class _Sections:
             self._settings_changed(old, placed)
             return
         leaving = self._running.leaving.servers if old.kind in _SERVERS else {}
-        pair = Pair(old, new, placed.line, self._running.base(old))
+        pair = Pair(old, new, placed.line, self._running.sections.base(old))
         plan_section(self._draft, pair, self._can, leaving.get(old.name, _NOBODY))
 
     def gone(self, section: Section) -> None:
@@ -219,7 +219,7 @@ class _Sections:
             return
         if section.kind == "userlist" and self._can.backends:
             return
-        plan_gone(self._draft, section, self._can, self._running.base(section))
+        plan_gone(self._draft, section, self._can, self._running.sections.base(section))
 
     def finish(self) -> None:
         """Plan for new `defaults` on which nothing stands that has asked for a reload."""

@@ -111,8 +111,8 @@ def _wanted(config: Config) -> _Side:
 
 
 def _asked(running: RuntimeConfig) -> _Side:
-    found = (each for each in running.sections.values() if each.kind in ("backend", "listen"))
-    return _Side({section.name: section for section in found}, running.base)
+    found = (s for s in running.sections.by_name.values() if s.kind in ("backend", "listen"))
+    return _Side({section.name: section for section in found}, running.sections.base)
 
 
 class _Known:
@@ -240,7 +240,7 @@ class _Ordinary:
     def _untouched(self, running: RuntimeConfig, section: Section) -> bool:
         return (
             running.server_section(section.name) is section
-            and running.base(section) is self._wanted.base(section)
+            and running.sections.base(section) is self._wanted.base(section)
             and section.name not in running.leaving.servers
         )
 

@@ -1,8 +1,8 @@
-"""Keeps one kind of object in step with the cluster: when to list, when to watch, how to recover.
+"""Keeps a store of one kind of object up to date: when to list, when to watch, how to recover.
 
 One thread each. A turn is either a list or a watch; every failure ends the turn, and decides how
-long to wait and whether the next turn lists anew or goes on from the last version seen. There is no
-other way to recover, so that the way taken every five minutes is the one that must work.
+long to wait and whether the next turn lists again or continues from the last version seen. There is no
+other way to recover, so that the one used every five minutes is the one that has to work.
 """
 
 import random
@@ -33,6 +33,27 @@ from lbsync.errors import LbsyncError, Rejected
 from lbsync.threads import SupervisedThread
 
 T = TypeVar("T")
+
+
+class _Listing:
+    """Whether the store holds everything, and when to list again."""
+
+    def __init__(self) -> None:
+        self.is_complete = False
+        """There was a complete list; the store may be stale since."""
+        self.is_required = True
+        """Nothing else can bring the store up to date."""
+        self._check_at = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether to list now: because it is required, or to compare."""
+        return self.is_required or time.monotonic() >= self._check_at
+
+    def done(self, check_in_s: float) -> None:
+        """Note a complete list; the next one is due in `check_in_s` seconds."""
+        self.is_complete, self.is_required = True, False
+        self._check_at = time.monotonic() + check_in_s
 
 
 class Reflector(Generic[T]):
@@ -68,9 +89,7 @@ class Reflector(Generic[T]):
             self._timing.backoff_first, self._timing.backoff_cap, spread=(0.5, 1.5)
         )
         self._stop = threading.Event()
-        self._synced = False
-        self._must_list = True
-        self._check_at = 0.0
+        self._listing = _Listing()
         self._dropped = ""
         self._thread = SupervisedThread(self._run, f"watch {self.name}", on_fault=self._failed)
 
@@ -92,7 +111,7 @@ class Reflector(Generic[T]):
     @property
     def synced(self) -> bool:
         """True from the first complete list on. The store may be stale later: see `health`."""
-        return self._synced
+        return self._listing.is_complete
 
     def health(self) -> Health:
         """Return whether the watch is open; if not, why and since when."""
@@ -157,7 +176,7 @@ class Reflector(Generic[T]):
     def _turn(self) -> float:
         """List or watch once; return how long to wait before the next turn, in seconds."""
         try:
-            if self._must_list or time.monotonic() >= self._check_at:
+            if self._listing.is_due:
                 self._list()
                 return 0.0
             return self._watch()
@@ -165,12 +184,11 @@ class Reflector(Generic[T]):
             return 0.0 if self._stop.is_set() else self._after(error)
 
     def _list(self) -> None:
-        self._list_watch.take_list(check=not self._must_list)
+        is_first = not self._listing.is_complete
+        self._list_watch.take_list(check=not self._listing.is_required)
         self._availability.answered()
-        self._must_list = False
-        self._check_at = time.monotonic() + random.uniform(*self._timing.relist)
-        if not self._synced:
-            self._synced = True
+        self._listing.done(random.uniform(*self._timing.relist))
+        if is_first:
             log.get().info("listed", resource=self.name, objects=len(self.store))
             self._on_state()
 
@@ -182,10 +200,11 @@ class Reflector(Generic[T]):
                 seconds = min(seconds, self._timing.watch_unproved)
             self._list_watch.follow(seconds, self._opened)
             lived = time.monotonic() - started
-            self._must_list |= not self._condition.ended(lived, self.stats.events - events)
+            if not self._condition.ended(lived, self.stats.events - events):
+                self._listing.is_required = True
         except StreamFaulty as error:
             # Nothing is learnt from the watch: list instead of it, until there is one again.
-            self._must_list = True
+            self._listing.is_required = True
             self._condition.useless(str(error))
         except StreamBroken as error:
             self._doubt(str(error))
@@ -216,7 +235,7 @@ class Reflector(Generic[T]):
                 # Part of a watch's life: no complaint.
                 self._condition.broken(str(error))
                 self.stats.expired += 1
-                self._must_list = True
+                self._listing.is_required = True
             case ApiUnavailable() if error.is_away:
                 self._condition.broken(str(error))
                 self._availability.failed(str(error))
@@ -238,10 +257,10 @@ class Reflector(Generic[T]):
         refusals = self._condition.refused(error)
         if isinstance(error, Unauthorized):
             return pause  # renewed credentials must work soon
-        self._must_list = True
+        self._listing.is_required = True
         return doubled(self._timing.backoff_first, self._timing.refused, refusals - 1)
 
     def _failed(self, why: str) -> None:
         # Nobody knows how far the store got: it is listed anew.
-        self._must_list = True
+        self._listing.is_required = True
         self._condition.broken(f"{self.name}: {why}")
