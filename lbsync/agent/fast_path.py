@@ -28,7 +28,7 @@ _MOST_READ_BACK = 100
 
 
 class FastPath:
-    """Changes services in the running HAProxy on their own fragments."""
+    """Changes single services in the running HAProxy, based on their own fragments."""
 
     def __init__(
         self,

@@ -57,9 +57,9 @@ class Unfinished(Protocol):
 
 
 def some(names: list[str], verb: str, verb_of_many: str = "") -> str:
-    """Name services of which the same is true: `shop/cart, shop/web changed`, or how many; empty: none.
+    """Return a phrase about up to three services, or how many they are: `shop/cart, shop/web changed`; empty: none.
 
-    `verb_of_many`: where it is another one for several.
+    `verb_of_many`: the verb for several, if it differs.
     """
     if not names:
         return ""

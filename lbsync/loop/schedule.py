@@ -1,4 +1,4 @@
-"""When is the next pass due? Pure: the caller brings the time, in seconds of a monotonic clock."""
+"""When the next pass is due. Pure: the caller passes the time, in seconds of a monotonic clock."""
 
 import random
 from collections.abc import Callable
@@ -61,8 +61,8 @@ class Schedule:
     def due(self) -> float:
         """Return when the next pass should begin; in the past means: now.
 
-        After a wake that is when no further one came for `debounce`, at the latest `debounce_max`
-        after the first; without one, when the retry, the resync or the pass's own wish is due.
+        After a wake, that is once there was none for `debounce`, at the latest `debounce_max` after the
+        first; without one, when the retry or the resync is due, or when the last pass asked for it.
         """
         if self._first_wake is None:
             return self._timer
@@ -83,8 +83,8 @@ class Schedule:
         return min(self._first_wake + longest, self._timer)
 
     def looked_ahead(self, *, done: bool, awaited: bool = False) -> None:
-        """The last wake was looked at ahead of the pass. `done`: only the file has yet to follow; `awaited`: and
-        somebody waits for just that, so no further change is waited for."""
+        """Note that the fast path has run for the last wake. `done`: only the file is left for the pass;
+        `awaited`: a client waits for the change, so the pass does not wait for further ones."""
         self._done += done
         if done and awaited:
             self._last_wake -= self.pace.debounce
@@ -95,7 +95,8 @@ class Schedule:
         self._wakes = self._done = 0
 
     def ended(self, now: float, *, retry: bool, again_in: float | None = None) -> None:
-        """A pass ended. `retry`: it wants to be repeated, with doubling pauses."""
+        """Note the end of a pass. `retry`: it is to be repeated, with doubling pauses; `again_in`: seconds until it
+        is due in any case."""
         self._timer = now + self._shortened(self.pace.resync)
         if retry:
             pause = doubled(self.pace.retry_min, self.pace.retry_max, self._failures)

@@ -1,1 +1,1 @@
-"""Kubernetes Services into the contract in etcd: translation (pure), mirror, leadership."""
+"""Mirrors Kubernetes Services into etcd: what is watched, translated (pure), compared and written, by one leader."""

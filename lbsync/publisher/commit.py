@@ -38,7 +38,7 @@ class LostLead(Conflict):
 
 
 class Written(msgspec.Struct):
-    """What came of it."""
+    """Which changes were written, and why others were not."""
 
     revision: int = 0
     """Of the last transaction; 0: there was none."""

@@ -21,7 +21,7 @@ from lbsync.settings.publisher import AddressMode
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One thing to know."""
+    """One line of an explanation."""
 
     about: str
     """`Service`, `annotation`, `endpoint`, `node`, `refused`, `warning`, `conflict` or `step`."""

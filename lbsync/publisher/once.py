@@ -1,4 +1,4 @@
-"""A publisher that does not stay: it waits for its lists, runs what passes there are, and ends."""
+"""Runs a publisher for a command: waits for the lists, runs the passes that are due, and ends."""
 
 import time
 
@@ -15,11 +15,11 @@ _MOST_NAMED = 3
 
 
 def settle(publisher: Publisher, within: float) -> Outcome:
-    """Run passes until none is wanted that could not wait; a command has no other chance. Return the
-    end of the last one, with what all of them wrote.
+    """Run passes until nothing is left to do that cannot wait. Return the outcome of the last one, with what all
+    of them wrote.
 
-    `within`: seconds. Raises `Unavailable` when the cluster is not listed by then, and `Conflict` when
-    another publisher leads.
+    `within`: seconds. Raises `Unavailable` when the cluster is not listed by then, and `Conflict` when another
+    publisher leads.
     """
     waker, deadline = _listed(publisher, within)
     done: list[ServiceChanges] = []

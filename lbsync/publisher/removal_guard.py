@@ -1,8 +1,8 @@
-"""Is this removal of servers meant? Pure; the caller brings the time.
+"""Whether a removal of servers is intended. Pure; the caller passes the time.
 
 A rollout takes servers away a few at a time, and those that end by themselves drain first. When many
 go at once it may be the cluster's own fault (a control plane that restarts, a network that is cut in
-two), and the servers may be well. So such a removal waits a while, and somebody is told. One that would
+two), and the servers may be healthy. So such a removal waits a while, and somebody is told. One that would
 leave no server at all waits until somebody says that it is meant, and so does any while no node is ready:
 then it is the control plane that is blind, and Kubernetes itself evicts nothing either.
 

@@ -3,17 +3,13 @@
 import contextlib
 import ipaddress
 import os
-import re
-from urllib.parse import urlsplit
 
 from lbsync.values.basic import text_of
+from lbsync.values.host_url import host_url
 
 _MAX_PORT = 65535
 _MAX_SOCKET_PATH = 107
 """unix(7): `sun_path` has 108 bytes, one of them for the end."""
-_HOST = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,252}")
-_ZONE = re.compile(r"25[A-Za-z0-9._~-]+")
-"""RFC 6874, section 2: the percent sign itself is escaped."""
 
 
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
@@ -177,21 +173,9 @@ class Endpoint(str):
         """
         text = text_of(raw, "endpoint")
         cure = "write it like http://10.0.0.5:2379 or https://etcd-1.example.com:2379"
-        try:
-            url = urlsplit(text)
-            port = 2379 if url.port is None else url.port
-        except ValueError as error:
-            raise ValueError(f"{text!r} is no endpoint ({error}): {cure}") from None
-        if url.username is not None:
-            raise ValueError("an endpoint holds no password: use user and password_file instead")
-        host = url.hostname or ""
-        if url.scheme not in {"http", "https"} or not (_is_ipv6(host) or _HOST.fullmatch(host)):
-            raise ValueError(f"{text!r} is no endpoint: {cure}")
-        if not port:
-            raise ValueError(f"{text!r}: a port is between 1 and {_MAX_PORT}")
-        if url.path.strip("/") or url.query or url.fragment:
-            raise ValueError(f"{text!r} has something after the port: {cure}")
-        return cls(f"{url.scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+        password = "use user and password_file instead"
+        url = host_url(text, "endpoint", {"http", "https"}, cure=cure, password=password)
+        return cls(f"{url.scheme}://{url.host}:{2379 if url.port is None else url.port}")
 
     @property
     def secure(self) -> bool:
@@ -228,16 +212,6 @@ def _ip_port(text: str) -> str:
     return f"[{address}]:{int(port)}" if ":" in address else f"{address}:{int(port)}"
 
 
-def _is_ipv6(host: str) -> bool:
-    """Tell whether it is an IPv6 address, as it stands between the brackets of a URL."""
-    address, percent, zone = host.partition("%")
-    try:
-        ipaddress.IPv6Address(address)
-    except ValueError:
-        return False
-    return not percent or bool(_ZONE.fullmatch(zone))
-
-
 class GelfTarget(str):
     """Where GELF goes: `udp://graylog.example.com:12201`, `tcp://…` or `tls://…`."""
 
@@ -248,17 +222,9 @@ class GelfTarget(str):
         """Return kind, host and port; the port is 12201 when left out. Raises `ValueError` with the cure."""
         text = text_of(raw, "target for GELF")
         cure = "write it like udp://graylog.example.com:12201, tcp://… or tls://…"
-        try:
-            url = urlsplit(text)
-            port = 12201 if url.port is None else url.port
-        except ValueError as error:
-            raise ValueError(f"{text!r} is no target for GELF ({error}): {cure}") from None
-        host = url.hostname or ""
-        if url.scheme not in {"udp", "tcp", "tls"} or not (_is_ipv6(host) or _HOST.fullmatch(host)):
-            raise ValueError(f"{text!r} is no target for GELF: {cure}")
-        if not port or url.username is not None or url.path.strip("/") or url.query or url.fragment:
-            raise ValueError(f"{text!r} is no target for GELF: {cure}")
-        return cls(f"{url.scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+        schemes, password = {"udp", "tcp", "tls"}, "GELF knows none"
+        url = host_url(text, "target for GELF", schemes, cure=cure, password=password)
+        return cls(f"{url.scheme}://{url.host}:{12201 if url.port is None else url.port}")
 
     @property
     def kind(self) -> str:

@@ -2,11 +2,10 @@
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
 
 from lbsync.values.basic import text_of
+from lbsync.values.host_url import host_url
 
-_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}\Z")
 _REQUIRE = re.compile(r"([1-9][0-9]{0,3})(%?)\Z")
 
 
@@ -49,21 +48,11 @@ class DeployerUrl(str):
         """Return scheme, host and port. Raises ValueError with the cure."""
         text = text_of(raw, "URL")
         cure = "write it like https://lbsync.example.com or https://10.0.0.5:8480"
-        try:
-            url = urlsplit(text)
-            host, port = url.hostname or "", url.port
-        except ValueError as error:
-            raise ValueError(f"{text[:80]!r} is no URL ({error}): {cure}") from None
-        if url.username is not None:
-            raise ValueError("a URL holds no password: the token is in token_file")
-        if url.scheme not in ("http", "https") or not _HOST.match(host) or port == 0:
-            raise ValueError(f"{text[:80]!r} is no URL of a console: {cure}")
-        if url.path.strip("/") or url.query or url.fragment:
-            raise ValueError(f"{text[:80]!r} has something after host and port: {cure}")
-        if url.scheme == "http" and not _is_this_host(host):
+        schemes, password = {"http", "https"}, "the token is in token_file"
+        url = host_url(text, "URL of a console", schemes, cure=cure, password=password)
+        if url.scheme == "http" and not _is_this_host(url.host.strip("[]")):
             raise ValueError(f"{text[:80]!r}: a token would travel readable; use https://")
-        name = f"[{host}]" if ":" in host else host
-        return cls(f"{url.scheme}://{name}{'' if port is None else f':{port}'}")
+        return cls(f"{url.scheme}://{url.host}{'' if url.port is None else f':{url.port}'}")
 
 
 def _is_this_host(host: str) -> bool:

@@ -22,7 +22,7 @@ _DENIED_S = 60.0
 
 
 class Acknowledgement:
-    """The last record that was told so."""
+    """Sends the host's record to waiting clients, and keeps the last one that it sent."""
 
     def __init__(self, source: Source, host: str) -> None:
         """Nothing is written yet."""
@@ -36,20 +36,21 @@ class Acknowledgement:
         """None: nothing that is newer than the host's report."""
 
     def report_after(self, apart: float) -> float:
-        """Return when the host's report, which every other host hears, may follow what was told last: some time within
-        `apart` seconds, since all hosts were asked at the same moment."""
+        """Return when the host's report, which every other host receives, may follow the last acknowledgement
+        (monotonic clock): within `apart` seconds, at a moment that differs between hosts, since all of them were
+        asked at the same time."""
         return self._at + self._share * apart
 
     def up_to(self, revision: int, there: Snapshot) -> int:
-        """Return up to which revision what was proved at `revision` is all there is; see `AgentRecord.up_to`.
-        `there`: what is stored, by the watch."""
+        """Return the newest revision that changes nothing against `revision`, which is proved to be served; see
+        `AgentRecord.up_to`. `there`: what is stored, as the watch has seen it."""
         if 0 < there.followed_revision <= revision:
             self._current = revision, max(revision, there.revision)
         return self._current[1] if self._current[0] == revision else 0
 
     def say(self, reported: AgentRecord, record: AgentRecord, lease: Lease) -> None:
-        """Tell it if somebody waits for it, and it can be done; else the report does. `reported`: the
-        host's report as it stands."""
+        """Send the record if a client waits for it and etcd accepts it; otherwise, the report follows. `reported`: the
+        host's report as it is stored."""
         awaited = asked(self._source.leased(WATCHERS)).revisions
         is_awaited = fleet_records.answers_waiter(self.said or reported, record, awaited)
         if not is_awaited or time.monotonic() < self._not_before:

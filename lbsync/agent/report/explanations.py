@@ -20,7 +20,7 @@ _AGAIN_S = 0.05
 
 
 class Explanations:
-    """What this host has told them. Used by the thread of the reports."""
+    """Keeps `quarantine/…` in step with what this host refuses. Used by the thread of the reports."""
 
     def __init__(self, source: Source, host: str) -> None:
         """Nothing is written yet."""
@@ -34,11 +34,11 @@ class Explanations:
 
     @property
     def due(self) -> float:
-        """When there may be something to do although nothing is heard; monotonic clock."""
+        """When to call `update` even if nothing has changed; monotonic clock."""
         return max(self._look_at, self._retry.until)
 
     def look_again(self) -> None:
-        """Compare with what is stored at the next chance, whatever was written."""
+        """Compare with what is stored in the next `update`, whatever was written."""
         self._look_at, self._floor = 0.0, 0
 
     def retry(self) -> None:
@@ -46,9 +46,10 @@ class Explanations:
         self._retry.until = 0.0
 
     def update(self, refused: dict[str, Refusal], revision: int, look_at: float) -> None:
-        """Bring `quarantine/` to what this host refuses at a revision; the rest comes in further rounds.
+        """Write what this host refuses at a revision to `quarantine/`; what is too much for one call follows in the
+        next ones.
 
-        `look_at`: when to compare again if nothing changes.
+        `look_at`: when to compare again if nothing changes; monotonic clock.
         """
         now = time.monotonic()
         if now < self._retry.until or (refused == self._told and now < self._look_at):

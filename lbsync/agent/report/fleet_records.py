@@ -116,10 +116,10 @@ def _hold(status: Status) -> HoldRecord | UnsetType:
 
 
 def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
-    """Tell what is new in a record against the one before.
+    """Return how a record differs from the last one.
 
-    `followed`: revision of the last change that agents follow. What others write moves the revision,
-    too, the records of other hosts among it: were that news, hosts would answer each other for ever.
+    `followed`: revision of the last change that agents follow. What others write moves the revision as well,
+    the records of other hosts included: if that counted, hosts would answer each other for ever.
     """
     if told is None:
         return "content"
@@ -134,8 +134,8 @@ def news(told: AgentRecord | None, now: AgentRecord, followed: int = 0) -> News:
 
 
 def is_pressing(told: AgentRecord, now: AgentRecord, awaited: Iterable[int]) -> bool:
-    """Tell whether a record has news that somebody has to act on or has asked for, such as what is in the
-    way of a revision that he waits for."""
+    """Tell whether a record has news that requires action or was asked for, such as why a revision that a client
+    waits for is not served."""
     if (told.state in _BAD, told.quarantined) != (now.state in _BAD, now.quarantined):
         return True
     is_awaited = any(not _says(told, revision) for revision in awaited)
@@ -146,8 +146,7 @@ def is_pressing(told: AgentRecord, now: AgentRecord, awaited: Iterable[int]) -> 
 
 
 def answers_waiter(told: AgentRecord, now: AgentRecord, awaited: Iterable[int]) -> bool:
-    """Tell whether somebody who waits for one of these revisions may stop when `now` is told, and has to go
-    on while `told` stands."""
+    """Tell whether `now` answers a client that waits for one of these revisions, and `told` does not."""
     return any(_says(now, revision) and not _says(told, revision) for revision in awaited)
 
 
@@ -184,9 +183,9 @@ def _together(several: list[Refusal]) -> Refusal:
 def pending_writes(
     refused: Mapping[str, Refusal], items: Mapping[str, Item], host: str, revision: int
 ) -> Iterable[GuardedWrite]:
-    """Yield what is to be written below `quarantine/` so that it fits what this host refuses.
+    """Yield the writes after which `quarantine/` says what this host refuses.
 
-    `items`: all keys as last seen; `revision`: of the source, as this host last looked at it.
+    `items`: all keys as last seen; `revision`: that of the source when this host last read it.
     """
     stored = {
         key.removeprefix(fleet.QUARANTINE) for key in items if key.startswith(fleet.QUARANTINE)

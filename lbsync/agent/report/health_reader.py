@@ -1,4 +1,4 @@
-"""What there is to answer to who watches: the health of the services asked for, and a summary of all."""
+"""The answer to clients that watch services: the health of those asked for, and a summary of all."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _NO_GROUP = ("default",)
 
 
 class HealthReader:
-    """Reads HAProxy for all who ask; remembers what is not worth reading each time. Used by one thread."""
+    """Reads HAProxy once for all clients; caches what need not be read each time. Used by one thread."""
 
     def __init__(self, settings: Settings, source: Source) -> None:
         """`source`: where the groups of services are known."""
@@ -37,12 +37,12 @@ class HealthReader:
         self._options: HaproxyOptions = from_settings(settings)
 
     def forget(self) -> None:
-        """Nobody asks any more: read everything anew the next time."""
+        """Drop what was cached: no client watches any more."""
         self._summary: HealthSummary | UnsetType = UNSET
         self._summary_at = float("-inf")
 
     def record(self, questions: Asked, every_s: float) -> HealthRecord:
-        """Return the answer, which says so where HAProxy cannot be read. `every_s`: when the next one comes."""
+        """Return the answer; it contains the error if HAProxy cannot be read. `every_s`: seconds until the next one."""
         at, every = stamp(milliseconds=True), round(every_s, 1)
         try:
             wanted = self._groups_of(questions.services)

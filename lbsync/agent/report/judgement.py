@@ -95,5 +95,5 @@ def judge(found: Status, doubt: str, serves: Serves) -> Iterator[Finding]:
 
 
 def just_read_back(found: Status) -> bool:
-    """Tell whether the agent has read HAProxy back as lately as it promises to."""
+    """Tell whether the last read-back is as recent as the settings promise."""
     return time.time() - found.verified_at <= 2 * found.every + _SLACK_S

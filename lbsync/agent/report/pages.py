@@ -43,9 +43,9 @@ def pages(reporter: StatusReporter, silence: Silence) -> Pages:
 
 
 def alive(silent_s: float, allowed_s: float) -> Answer:
-    """Tell whether the loop turns, by the same signs as systemd's watchdog.
+    """Return whether the loop is alive, by the same measure as systemd's watchdog.
 
-    Trouble outside is none of its own: a restart cures nothing.
+    Trouble outside does not count: a restart would not cure it.
     """
     if silent_s > allowed_s:
         return Answer(f"the loop has not turned for {span(silent_s)}\n", is_well=False)

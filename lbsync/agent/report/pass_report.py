@@ -78,7 +78,7 @@ def outcome(
     accepted: Entries,
     seconds: float,
 ) -> Outcome:
-    """Return the end of a pass that applied, or proved, what is wanted."""
+    """Return the outcome of a pass that applied, or proved, what is wanted."""
     confirmed = applied.outcome == "confirmed"
     changed = applied.reload is not None or bool(applied.steps or installed.changed)
     news = "unchanged"
@@ -124,7 +124,7 @@ def _exit(confirmed: bool, changed: bool, wrong: list[str]) -> Exit:
 
 
 def deferred(state: RenderedState, wait: DeferredReload, installed: InstallResult) -> Outcome:
-    """Return the end of a pass whose reload has to wait."""
+    """Return the outcome of a pass whose reload has to wait."""
     confirmed = wait.applied.outcome == "confirmed"
     wrong = troubles(state, installed)
     if not confirmed:
@@ -144,7 +144,7 @@ def deferred(state: RenderedState, wait: DeferredReload, installed: InstallResul
 
 
 def held_whole(applied: ApplyResult, hold: Hold, installed: InstallResult) -> Outcome:
-    """Return the end of a pass that holds everything, because what the files serve is all that is known."""
+    """Return the outcome of a pass that holds everything, because what the files serve is all that is known."""
     served = applied.outcome == "confirmed"
     return Outcome(
         f"removal held: generation {applied.generation.name} stays",
@@ -158,10 +158,10 @@ def held_whole(applied: ApplyResult, hold: Hold, installed: InstallResult) -> Ou
 
 
 def without_source(applied: ApplyResult, error: Unavailable, wanted_once: bool) -> Outcome:
-    """Return the end of a pass that had nothing but a generation from before.
+    """Return the outcome of a pass that cannot read the source, and serves an earlier generation.
 
-    `wanted_once`: it was proved to be served, and wanted, in an earlier pass; else it only lets
-    HAProxy start, and the host is not ready.
+    `wanted_once`: an earlier pass wanted it, and verified that it is served; else it only lets HAProxy start, and
+    the host is not ready.
     """
     served = applied.outcome == "confirmed"
     state = "is still served" if served else "is live, but HAProxy does not answer"
@@ -176,9 +176,9 @@ def without_source(applied: ApplyResult, error: Unavailable, wanted_once: bool) 
 
 
 def stale(outcome: Outcome, source: Health) -> Outcome:
-    """Add that what is served may be old, while the source does not answer.
+    """Add that what is served may be out of date, while the source does not answer.
 
-    It comes first where HAProxy was proved: it is what the host's state is called after then.
+    It comes first if HAProxy was verified, since the host's state is named after it.
     """
     if source.ok:
         return outcome
@@ -188,7 +188,7 @@ def stale(outcome: Outcome, source: Health) -> Outcome:
 
 
 def pinned(applied: ApplyResult, since: str) -> Outcome:
-    """Return the end of a pass while an operator holds HAProxy at an older generation."""
+    """Return the outcome of a pass while an operator holds HAProxy at an older generation."""
     served = applied.outcome == "confirmed"
     return Outcome(
         f"rolled back since {since}: {how_applied(applied)}; changes wait for "

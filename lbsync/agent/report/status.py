@@ -83,7 +83,7 @@ class StatusReporter:
         self._writer.write(self._status)
 
     def ended(self) -> None:
-        """Leave the last word; that the process is gone, a reader sees for itself."""
+        """Write the status for the last time; readers see for themselves that the process is gone."""
         if self._state_files.are_ours:
             self._writer.write(self._status)
 
@@ -222,7 +222,8 @@ class StatusReporter:
         return facts
 
     def _counts(self, generation: Generation, state: RenderedState | None) -> dict[str, object]:
-        """Return how much is served: by what was wanted, else as the generation has it."""
+        """Return the numbers of services and servers: those of the desired state if it is served, else those in the
+        generation's files."""
         if state is not None and state.rendered.digest == generation.digest:
             services, servers = len(state.desired.services), state.desired.server_count
         elif generation.digest == self._status.digest:

@@ -1,6 +1,7 @@
-"""Changing a running HAProxy without a reload: what runs, what to do, doing it, looking again.
+"""Changes a running HAProxy without a reload.
 
-`model` knows what runs, `plan` compares it with what is wanted and answers with steps or with the
-reason for a reload, `execute` runs the steps over the runtime API, `removal` sees removed servers
-off, `compare` reads everything back. Only `execute` and `removal` talk to HAProxy.
+`model` knows what runs; `plan` compares it with the desired state and returns steps, or the reason for a
+reload; `execute` makes the steps over the runtime API; `retired` deletes removed servers and backends once
+they are idle; `observe` reads everything back, and `drift` compares it. `deltas` do the same for single
+services.
 """

@@ -35,7 +35,7 @@ class Health:
         self._sentence = wrong or (outcome.sentence if outcome else "")
 
     def alive(self) -> tuple[bool, str]:
-        """Tell whether the loop turns. Trouble outside is none of its own: a restart cures nothing."""
+        """Return whether the loop is alive. Trouble outside does not count: a restart would not cure it."""
         age = self._clock() - self._at
         if age > 3 * self._every + _SLACK_S:
             return False, f"no pass has ended for {age:.0f} s"

@@ -1,5 +1,5 @@
-"""That removals are held: told in few lines, however many Services and passes it takes; and that they
-are meant, for whoever else would hold them."""
+"""Held removals: reported in few log lines, however many Services and passes there are; and once confirmed, announced
+to the agents, which would hold them as well."""
 
 from collections.abc import Callable, Mapping
 
@@ -25,7 +25,7 @@ class Alarm:
         self._at = float("-inf")
 
     def tell(self, hold: str) -> None:
-        """Take note of what is held now; empty: nothing is."""
+        """Note what is held now; empty: nothing is."""
         if hold == self._told:
             return
         if not hold:

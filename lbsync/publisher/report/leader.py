@@ -18,7 +18,7 @@ from lbsync.timestamps import stamp
 
 
 class LeaderReport:
-    """Says it where it belongs, each thing once. Used by one thread."""
+    """Reports how the cluster is published, each thing once. Used by one thread."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class LeaderReport:
         return self._heartbeat.due()
 
     def stop(self) -> None:
-        """Take the heartbeat back: somebody else leads, or nobody."""
+        """Remove the heartbeat: another replica leads, or none."""
         self._heartbeat.stop()
 
     def close(self) -> None:
-        """Take the heartbeat back, and post no more Events. May be called twice."""
+        """Remove the heartbeat, and post no more Events. May be called twice."""
         self.stop()
         if self._events is not None:
             self._events.close()

@@ -47,7 +47,7 @@ def outcome(
     seconds: float,
     again_in: float,
 ) -> Outcome:
-    """Return the end of a leader's pass. `unread`: a sentence for each namespace that cannot be read."""
+    """Return the outcome of a leader's pass. `unread`: a sentence for each namespace that cannot be read."""
     failed = [f"{name}: {why}" for name, why in sorted(written.failed.items())]
     wrong = [*filter(None, (found.hold,)), *failed, *unread, *found.refused, *found.conflicts]
     changed = any(unit.changes for unit in written.done)
@@ -78,7 +78,7 @@ def _exit(written: Written, wrong: list[str], *, changed: bool) -> Exit:
 
 
 def kept_out(why: str) -> Outcome:
-    """Return the end of a pass of one whose cluster's name is that of another cluster."""
+    """Return the outcome of a pass of one whose cluster's name is that of another cluster."""
     return Outcome(
         "publishes nothing: its name is another cluster's",
         confirmed=False,
@@ -88,7 +88,7 @@ def kept_out(why: str) -> Outcome:
 
 
 def standby_outcome(leader: str, again_in: float) -> Outcome:
-    """Return the end of a pass of one who does not lead. `leader`: who does; empty: nobody knows."""
+    """Return the outcome of a pass of one who does not lead. `leader`: who does; empty: nobody knows."""
     return Outcome(
         f"stands by: {leader} leads" if leader else "stands by: another publisher leads",
         confirmed=True,

@@ -4,8 +4,8 @@ Only keys whose `source` is this publisher's are ever changed or removed. Keys t
 clusters wrote stay as they are, and their being in the way is reported.
 
 Several clusters may have a Service of one name. The services key is its first writer's; another
-cluster with the same routing adds its groups of servers to it. With other routing it is taken for a
-stranger that happens to have the name: its groups stay out, or, where they were in already, are
+cluster with the same routing adds its groups of servers to it. With other routing it is taken for
+another service that happens to have the name: its groups stay out, or, where they were in already, are
 followed but not added to.
 """
 

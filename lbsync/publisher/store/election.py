@@ -103,7 +103,8 @@ class Election:
         return True
 
     def resign(self) -> None:
-        """Hand over at once: the key goes, and those who wait see it."""
+        """Give up the lead at once: the key is removed, and waiting candidates see it. (The term is that of etcd's
+        election API.)"""
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.end()

@@ -1,7 +1,7 @@
-"""The leader's sign that all is in step, for those who look at the balancers and wonder.
+"""The leader's heartbeat in etcd: when the store was last in step with the cluster.
 
-On a lease of its own, longer than the leader's: that no publisher lives shows by its absence, that one
-lives but does not get on by its age.
+It has a lease of its own, longer than the leader's. If it is missing, no publisher is alive; if it is old, the
+publisher makes no progress.
 """
 
 import time
@@ -49,7 +49,7 @@ class Heartbeat:
         return max(0.0, self._at + pause - self._clock())
 
     def beat(self, record: HeartbeatRecord, fence: Expect) -> None:
-        """Write it when it is due, or says something new. Raises `Unavailable`."""
+        """Write it if it is due or says something new. Raises `Unavailable`."""
         now = self._clock()
         before = self._written
         if before is not None:
@@ -69,7 +69,7 @@ class Heartbeat:
         self._written, self._at, self._owed = record, now, False
 
     def stop(self) -> None:
-        """Take it back, unless another one's stands there by now."""
+        """Remove it, unless another publisher has written it since."""
         lease = self._lease
         self._forget()
         if lease is not None:

@@ -133,7 +133,7 @@ class StoreIndex:
                 self._ahead[key] = revision
 
     def _forget(self) -> set[str]:
-        """Begin anew with another history: what was written in this one may be gone.
+        """Start again with another history: what was written in this one may be gone.
 
         Return the Services that keys were known of.
         """

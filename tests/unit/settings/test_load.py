@@ -86,7 +86,7 @@ def test_all_problems_of_all_places_are_reported_at_once(tmp_path: Path) -> None
         ('[etcd]\nendpoints = "http://a"', "[etcd] endpoints: a list is expected"),
         ('[etcd]\nendpoints = ["http://a", "b"]', "[etcd] endpoints: entry 1: 'b' is no endpoint"),
         ('[etcd]\nendpoints = ["http://u:p@a"]', "holds no password"),
-        ('[etcd]\nendpoints = ["http://a/v3"]', "something after the port"),
+        ('[etcd]\nendpoints = ["http://a/v3"]', "something after host and port"),
         ('[etcd]\ntimeout = "1ms"', "[etcd] timeout: 1ms is too short: at least 100ms"),
         ("[agent]\nguard_percent = 1.5", "guard_percent: a whole number is expected"),
         ("[agent]\nguard_percent = true", "guard_percent: a whole number is expected"),

@@ -103,7 +103,7 @@ def test_ip_and_port_are_read_alike_everywhere(
         (HttpBind, "/run/a\u200bb", "no socket's path should have"),
         (GelfTarget, "graylog:12201", "write it like udp://"),
         (GelfTarget, "http://graylog:12201", "write it like udp://"),
-        (GelfTarget, "tcp://user@graylog:1", "write it like udp://"),
+        (GelfTarget, "tcp://user@graylog:1", "a URL holds no password"),
         (GelfTarget, "udp://graylog:99999", "write it like udp://"),
     ],
 )

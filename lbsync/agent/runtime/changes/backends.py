@@ -45,7 +45,7 @@ class LeavingBackend(msgspec.Struct, frozen=True):
 
 
 class Ground(msgspec.Struct, frozen=True):
-    """What new backends may stand on in a HAProxy that runs."""
+    """What a running HAProxy has that a new backend may be based on."""
 
     can: Capabilities
     defaults: Mapping[str, Section]
