@@ -1,4 +1,4 @@
-"""Wait, run a pass, report: the only loop, and the only broad `except`, of a long-running command.
+"""Wait, run a pass, report: the only loop, and the only broad `except` (`attempts`), of a long-running command.
 
 A pass is any callable; what wakes the loop carries no data. See `run.Loop`.
 """

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 MODULE_LINES = 300
 FUNCTION_LINES = 60
 FOLDER_MODULES = 18
+CLASS_ATTRIBUTES = 15
 #: Names under which things gather that belong beside their one user.
 NO_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "tools"}
 #: Choose between doors, of which only one is needed and some cost a tenth of a second to load.
@@ -64,6 +65,29 @@ def test_a_function_fits_on_a_screen() -> None:
         if (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES
     }
     assert long == {}
+
+
+def attributes(node: ast.ClassDef) -> set[str]:
+    """What the class's own methods assign: state, as against the fields of a record."""
+    return {
+        found.attr
+        for found in ast.walk(node)
+        if isinstance(found, ast.Attribute)
+        and isinstance(found.ctx, ast.Store)
+        and isinstance(found.value, ast.Name)
+        and found.value.id == "self"
+    }
+
+
+def test_a_class_has_no_more_attributes_than_a_reader_keeps_in_mind() -> None:
+    large = {
+        f"{name(path)} {node.name}": len(found)
+        for path in modules("lbsync", "harness", "demo")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        if len(found := attributes(node)) > CLASS_ATTRIBUTES
+    }
+    assert large == {}
 
 
 def test_no_module_is_a_drawer_for_odd_things() -> None:
