@@ -26,6 +26,8 @@ _DONE: dict[Name, str] = {
 _UNDONE: dict[Name, str] = {"drain": "no longer drained", "rollback": "follows the source again"}
 _WITHDRAWN: dict[Name, str] = {"drain": "undrain", "rollback": "rollback --release"}
 _STANDING: tuple[Name, ...] = ("rollback", "drain", "held")
+_MODE = 0o750
+"""Of the directory, whatever the umask: who may write there rules this host."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -136,7 +138,7 @@ class Control:
             self._was_there = True
             return False
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(_MODE, parents=True, exist_ok=True)
         except OSError as error:
             right = "give lbsync's user the right to write there"
             raise LbsyncError(f"{self.path}: {cannot('be made', error, right)}") from error
@@ -148,7 +150,7 @@ class Control:
         """Write a request. Raises `LbsyncError` when the directory cannot be written."""
         target = self.path / name
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(_MODE, parents=True, exist_ok=True)
             replace_file(target, msgspec.json.encode(request))
         except OSError as error:
             otherwise = "run the command as root or as the agent's user"

@@ -57,7 +57,7 @@ class Watches:
         if settings.templates.directory:
             rereads[Path(settings.templates.directory)] = None
         control = Path(settings.state_dir) / "control"
-        control.mkdir(parents=True, exist_ok=True)
+        control.mkdir(0o750, parents=True, exist_ok=True)
         # The lock file is watched because it is removed with everything else, if at all. For each change
         # something is written beside it.
         wakes: dict[Path, Names] = {control: None, control.parent: frozenset({"agent.lock"})}

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from lbsync.clients.files.contents import parse_yaml
 from lbsync.decoders import convert
 from lbsync.deployer.kubernetes.pod_template import PodTemplate, wrong_with_template
-from lbsync.errors import Rejected
+from lbsync.errors import ManyRejected
 from lbsync.model.deploying import Strategy
 from lbsync.model.record import Record
 from lbsync.model.records import Count, Port, ServiceRecord
@@ -122,12 +122,11 @@ class App(Record, frozen=True):
         return -(-grace // 1000)
 
 
-class AppRefused(Rejected):
+class AppRefused(ManyRejected):
     """Raised for a document that is no app. Carries everything that is wrong with it."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = [reading.one_line(problem) for problem in problems]
-        super().__init__("\n".join(self.problems))
+        super().__init__("the app is refused", [reading.one_line(problem) for problem in problems])
 
 
 def read(text: bytes, image: str = "") -> App:

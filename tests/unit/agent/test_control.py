@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,3 +98,19 @@ def test_who_asks_is_known_by_login_or_by_sudo(monkeypatch: pytest.MonkeyPatch) 
     assert invoker() == "uid 54321"
     monkeypatch.setenv("SUDO_UID", "nonsense")
     assert invoker() == "uid nonsense"
+
+
+@pytest.mark.parametrize("way", ["the agent", "a command"])
+def test_nobody_else_may_ask_this_host_for_anything_whatever_the_umask(
+    tmp_path: Path, way: str
+) -> None:
+    before = os.umask(0)
+    try:
+        control = Control(tmp_path)
+        if way == "the agent":
+            control.recreate()
+        else:
+            control.set("drain", Request("kernel", "2026-01-01T00:00:00Z"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(control.path.stat().st_mode) & stat.S_IRWXO == 0

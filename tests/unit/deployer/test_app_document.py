@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbsync.cli.main import _told
 from lbsync.deployer.kubernetes import document, manifests
 from lbsync.deployer.kubernetes.document import App, AppRefused
 from lbsync.deployer.kubernetes.publication import published
@@ -50,6 +51,15 @@ def test_a_document_says_all_that_makes_an_app() -> None:
     assert app.probe and (app.probe.good, app.probe.timeout, app.probe.interval) == (5, 500, 1000)
     assert document.from_plain(document.to_plain(app)) == app
     assert document.read(msgspec.json.encode(document.to_plain(app))) == app
+
+
+def test_what_is_wrong_with_a_document_is_told_a_line_each() -> None:
+    told = _told(AppRefused(["name: required, but missing", "kind: no such field; take it out"]))
+    assert told == [
+        "the app is refused, as 2 things are wrong:",
+        "name: required, but missing",
+        "kind: no such field; take it out",
+    ]
 
 
 def test_the_image_of_the_command_line_takes_the_place_of_the_documents() -> None:
