@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.stack import with_new_settings
 from harness.wait import wait_until
 from harness.web import WebServer
 from tests.raw_http import ACCEPTED, ScriptedServer
@@ -31,7 +32,7 @@ def site(build: Callable[..., Site], web: Callable[[str], WebServer]) -> Iterato
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", site.port)) as slow:
         slow.request("GET", "/slow", headers={"Host": "slow.test"})
         wait_until("the request to arrive", lambda: slow_one.requests["/slow"])
-        site.service("first", web("web"))
+        reloading(site, web, "first")
         assert not site.run_pass().waits
         yield site
         site.stop()
@@ -41,7 +42,7 @@ def site(build: Callable[..., Site], web: Callable[[str], WebServer]) -> Iterato
 def test_a_deny_list_and_a_deleted_service_wait_for_no_old_worker(
     site: Site, web: Callable[[str], WebServer]
 ) -> None:
-    site.service("new", web("web"))
+    reloading(site, web, "new")
     outcome = site.run_pass()
     assert outcome.waits
     assert site.get("new.test").status == 404, "what is only more may wait"
@@ -53,7 +54,7 @@ def test_a_deny_list_and_a_deleted_service_wait_for_no_old_worker(
     assert not outcome.waits
     assert site.get("web.test").status == 403
     assert site.get("new.test").status == 200, "who waited comes along"
-    site.service("newer", web("web"))
+    reloading(site, web, "newer")
     assert site.run_pass().waits
     site.source.delete("services/t/old", "endpoints/t/old/main")
     assert not site.run_pass().waits
@@ -84,7 +85,7 @@ def test_a_websocket_before_each_of_eight_reloads_keeps_nobody_in(
         idle = [
             source_opened.enter_context(idle_websocket(site, web, number)) for number in range(8)
         ]
-        site.service("ninth", web("web"))
+        reloading(site, web, "ninth")
         assert site.run_pass().waits
         assert site.get("ninth.test").status == 404, "what is only more waits"
         site.service("web", web("web"), deny=["127.0.0.0/8"])
@@ -99,6 +100,11 @@ def test_a_websocket_before_each_of_eight_reloads_keeps_nobody_in(
         source_opened.callback(site.stop)
 
 
+def reloading(site: Site, web: Callable[[str], WebServer], name: str) -> None:
+    """Write a new service that takes a reload on every release."""
+    site.service(name, web("web"), timeouts=with_new_settings(name)["timeouts"])
+
+
 @contextlib.contextmanager
 def idle_websocket(
     site: Site, web: Callable[[str], WebServer], number: int
@@ -107,6 +113,6 @@ def idle_websocket(
     with site.connected() as client:
         client.sendall(_WEBSOCKET)
         assert b"101 Switching" in client.recv(65536)
-        site.service(f"s{number}", web("web"))
+        reloading(site, web, f"s{number}")
         assert not site.run_pass().waits
         yield client
