@@ -27,6 +27,8 @@ class CertificateFile(msgspec.Struct, frozen=True):
 
     name: str
     data: bytes
+    only: tuple[str, ...] = ()
+    """The names for which a certificate is served; empty: all that it has."""
 
     @property
     def served(self) -> bool:

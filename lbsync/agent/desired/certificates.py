@@ -1,19 +1,25 @@
 """Which certificates are served, and in which order: the last good one in place of one that cannot be.
 
-HAProxy takes the first in its list that has the name a client asks for. So of several with one name the
-newest comes first, and one that is not valid now comes last, or is left out if others are valid for all
-of its names.
+HAProxy takes the first in its list that has the name a client asks for, and looks for the name itself before
+wildcards. So of several with one name the newest comes first, and one that is not valid now comes last, is
+listed only for the names for which no other is valid, or is left out if others are valid for all of them.
 """
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import msgspec
 
 from lbsync.agent.desired.quarantine import Identity, Quarantine, Suspect
 from lbsync.clients import x509
 from lbsync.clients.certificates import CertificateDirectory, CertificateFile, unfit
 from lbsync.clients.x509 import Facts
 from lbsync.errors import Rejected
+
+#: What a client can ask for, and a list hold; a common name may be any text.
+_HOST = re.compile(r"(?:[*][.])?[a-z0-9_-]+(?:[.][a-z0-9_-]+)*")
 
 
 class Certificates:
@@ -103,8 +109,14 @@ class Certificates:
         facts = {file.name: self._of(file) for file in listed if file.served}
         here = {file.data for file in (*listed, *self.stored, *self.last)}
         self._facts = {data: known for data, known in self._facts.items() if data in here}
-        places = ranks({name: known for name, known in facts.items() if known}, time.time())
-        kept = [file for file in listed if places.get(file.certificate, (0,)) is not None]
+        known_facts = {name: known for name, known in facts.items() if known}
+        now = time.time()
+        places, left = ranks(known_facts, now), leftovers(known_facts, now)
+        kept = [
+            msgspec.structs.replace(file, only=left.get(file.name, ()))
+            for file in listed
+            if places.get(file.certificate, (0,)) is not None
+        ]
         return sorted(kept, key=lambda file: _place(file, places))
 
 
@@ -129,6 +141,19 @@ def ranks(facts: Mapping[str, Facts], now: float) -> dict[str, Rank | None]:
             found[name] = None
         else:
             found[name] = (int(name not in valid), anchors[name], -each.not_before)
+    return found
+
+
+def leftovers(facts: Mapping[str, Facts], now: float) -> dict[str, tuple[str, ...]]:
+    """Return for each certificate that is not valid the names for which no other one is, if others are valid
+    for some of its names."""
+    covered = {dns for each in facts.values() if each.valid(now) for dns in each.names}
+    found = {}
+    for name, each in facts.items():
+        mine = {dns for dns in each.answers_for if _HOST.fullmatch(dns)}
+        left = tuple(sorted(dns for dns in mine if not _is_in(dns, covered)))
+        if not each.valid(now) and left and len(left) < len(mine):
+            found[name] = left
     return found
 
 

@@ -37,7 +37,9 @@ from lbsync.settings.read import guess
 CERTIFICATE_MODE = 0o640
 
 #: Names that the context of templates has whatever services there are.
-_OF_NO_SERVICE = frozenset({"certificates", "digest", "draining", "global", "name_servers"})
+_OF_NO_SERVICE = frozenset(
+    {"certificates", "certificate_names", "digest", "draining", "global", "name_servers"}
+)
 
 _GUID_SINCE = (3, 0)
 _NOTHING_READ = HostState()
@@ -192,6 +194,9 @@ def context(
         "nested_wildcards": desired.nested_wildcards,
         "global": desired.settings,
         "certificates": [f"{CERTIFICATES}/{file.name}" for file in certificates if file.served],
+        "certificate_names": {
+            f"{CERTIFICATES}/{file.name}": file.only for file in certificates if file.served
+        },
         "draining": draining,
         "by_name": desired.by_name,
         "name_servers": host.name_servers,

@@ -164,6 +164,11 @@ def test_of_two_for_one_name_the_valid_one_answers(site: Site, certificates: Cer
     (certificates.directory / "shop-2.pem").write_bytes(new)
     assert not site.run_pass().error
     assert served_name(site, "shop.test") == "made-new"
+    # A wildcard is looked for only where no certificate has the name itself.
+    part = pem("own.x.test", "own.y.test", start=now - 9 * DAY, end=now - DAY, common="made-part")
+    (certificates.directory / "shop-3.pem").write_bytes(part)
+    assert not site.run_pass().error
+    assert [served_name(site, f"own.{zone}.test") for zone in "xy"] == ["made-new", "made-part"]
 
 
 def test_of_two_valid_ones_the_newer_answers_at_once(

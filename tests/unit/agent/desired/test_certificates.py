@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.agent.desired.certificates import Certificates, ranks
+from lbsync.agent.desired.certificates import Certificates, leftovers, ranks
 from lbsync.agent.desired.quarantine import Quarantine
 from lbsync.clients.certificates import CertificateDirectory
 from lbsync.clients.x509 import Facts
@@ -37,6 +37,33 @@ def test_for_each_name_the_newest_valid_certificate_stands_first(found: dict[str
             wildcard = f"*.{dns.partition('.')[2]}"
             is_covered = any(wildcard in f.names and f.valid(NOW) for f in found.values())
             assert with_it or is_covered
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), facts))
+def test_no_name_is_answered_by_an_expired_certificate_where_a_valid_one_has_it(
+    found: dict[str, Facts],
+) -> None:
+    """HAProxy looks for the name itself first, then for the wildcard; of several the first in the list answers."""
+    places, left = ranks(found, NOW), leftovers(found, NOW)
+    order = [name for _, name in sorted((place, name) for name, place in places.items() if place)]
+    for dns in ("a.x", "b.x", "c.x", "c.y"):
+        asked = (dns, f"*.{dns.partition('.')[2]}")
+        told = (
+            found[name]
+            for each in asked
+            for name in order
+            if each in (left.get(name) or found[name].names)
+        )
+        if any(each in found[n].names and found[n].valid(NOW) for n in found for each in asked):
+            assert next(told).valid(NOW)
+        elif any(dns in found[name].names for name in found):
+            assert next(told, None) is not None
+
+
+def test_a_list_holds_no_common_name_that_is_no_host() -> None:
+    valid = Facts(("*.x",), 0.0, 2000.0)
+    old = Facts(("a.x", "b.y"), 0.0, 500.0, ("Our [shop] # *", "c.z"))
+    assert leftovers({"old": old, "valid": valid}, NOW) == {"old": ("b.y", "c.z")}
 
 
 def test_certificates_that_share_no_name_stay_in_the_order_of_their_names() -> None:
