@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from types import TracebackType
 
 from lbsync import filelock
 from lbsync.agent.privileges import make_state_dir
@@ -37,12 +36,7 @@ class HostLock:
         self._patience_s = 0.0
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def retake_if_lost(self) -> str:

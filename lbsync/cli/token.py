@@ -34,8 +34,8 @@ valid, or the file cannot be read.
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Make, list and remove the tokens of the console."
     parser.epilog = _EPILOG
-    deeds = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
-    adding = deeds.add_parser("add", help="make a token and print it, once",
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    adding = actions.add_parser("add", help="make a token and print it, once",
                               description="Make a token and print it; only its hash is stored.")  # fmt: skip
     adding.add_argument(
         "name", metavar="NAME", help="the owner; recorded with every change made with the token"
@@ -52,10 +52,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="use it to sign requests to /hooks/ (GitHub's 'secret'); it is stored in plain text",
     )  # fmt: skip
     adding.set_defaults(action=_add)
-    listing = deeds.add_parser("ls", help="list tokens", description="List tokens.")
+    listing = actions.add_parser("ls", help="list tokens", description="List tokens.")
     add_output(listing)
     listing.set_defaults(action=_list)
-    removing = deeds.add_parser("rm", help="remove a token; it loses all access at once",
+    removing = actions.add_parser("rm", help="remove a token; it loses all access at once",
                                 description="Remove a token; its logins end at once.")  # fmt: skip
     removing.add_argument("name", metavar="NAME")
     removing.set_defaults(action=_remove)

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Collection, Mapping
-from types import TracebackType
 from typing import Self
 
 from msgspec import UNSET
@@ -64,12 +63,7 @@ class OrderPlaced:
         history.commit(self._source, [], [put], noted)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take it back."""
         if self._lease is not None:
             self._lease.end()

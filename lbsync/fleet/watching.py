@@ -4,7 +4,6 @@ import secrets
 import threading
 import time
 from collections.abc import Collection
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -37,12 +36,7 @@ class Question:
         self.keep()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Ask no more."""
         if self._lease is not None:
             self._lease.end()

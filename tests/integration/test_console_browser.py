@@ -242,7 +242,7 @@ def test_a_deployment_is_live_and_told_to_pause_by_who_may(
     assert "Fleet" not in browser.text("nav")
     browser.click(f'a[href$="/{UNDER_WAY}/pause"]')
     browser.wait_for_text("until somebody resumes it")
-    browser.run("document.querySelector('form.deed button').focus()")
+    browser.run("document.querySelector('form.action button').focus()")
     browser.press("\ue007")  # Enter
     browser.wait_for_text("paused", "h1")
     browser.wait_for_text("by token dora from 127.0.0.1", ".events")

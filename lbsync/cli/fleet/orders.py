@@ -201,8 +201,8 @@ def _wait(agents: Source, placed: OrderPlaced, wait: Duration) -> dict[str, str]
         with contextlib.suppress(Unavailable):  # it was not listed yet
             census = fleet.census(agents.snapshot(), root="")
             missing = placed.missing(census)
-            hopeless = {host for host in placed.hosts if host not in census.live}
-            if missing.keys() <= placed.failed(census).keys() | hopeless:
+            offline = {host for host in placed.hosts if host not in census.live}
+            if missing.keys() <= placed.failed(census).keys() | offline:
                 break
         left = deadline - time.monotonic()
         if left <= 0:

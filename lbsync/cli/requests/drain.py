@@ -79,7 +79,7 @@ def await_drain(settings: Settings, wait: Duration) -> str:
     reason = wanted.value if wanted else ""
     if not (why := request.missing(state)):
         try:
-            request.until(state, lambda now: _is_done(now, reason), wait, _is_hopeless)
+            request.until(state, lambda now: _is_done(now, reason), wait, _has_failed)
             return ""
         except Unavailable as error:
             why = str(error)
@@ -91,7 +91,7 @@ def _is_done(now: Status, reason: str) -> bool:
     return now.draining == reason and now.state in PROVED
 
 
-def _is_hopeless(now: Status) -> bool:
+def _has_failed(now: Status) -> bool:
     return now.state in ("failing", "unconfirmed")
 
 

@@ -126,12 +126,12 @@ def until(
     state_dir: Path,
     done: Callable[[Status], bool],
     wait: Duration,
-    hopeless: Callable[[Status], bool] = lambda _: False,
+    has_failed: Callable[[Status], bool] = lambda _: False,
 ) -> Status:
     """Wait until the agent's status says `done`; return it.
 
-    Raises `Unavailable` when the agent does not say so in time, or says something `hopeless`, and
-    why.
+    Raises `Unavailable`, with the reason, when the agent does not report that in time, or reports what
+    `has_failed` recognizes.
     """
     begun = time.time()
     deadline = time.monotonic() + wait.seconds
@@ -145,7 +145,7 @@ def until(
                 progress.over()
                 return now
             error = now.waits or now.error
-            if hopeless(now):
+            if has_failed(now):
                 break
         state = now.state if now is not None else "it has not answered yet"
         progress.say(f"waiting for the agent: {error or state}")

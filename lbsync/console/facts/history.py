@@ -6,7 +6,7 @@ from lbsync.console.facts.state import State
 from lbsync.schema import orders
 
 
-class Deed(msgspec.Struct, frozen=True):
+class HistoryEntry(msgspec.Struct, frozen=True):
     """One action of a person."""
 
     at: str
@@ -20,14 +20,17 @@ class Deed(msgspec.Struct, frozen=True):
 
 
 class HistoryView(msgspec.Struct, frozen=True):
-    """What is kept of it, the newest first."""
+    """What people did, the newest first."""
 
-    deeds: tuple[Deed, ...]
+    entries: tuple[HistoryEntry, ...]
 
 
 def history_view(state: State) -> HistoryView:
     """Return who did what."""
     found = reversed(orders.history(state.snapshot.items))
     return HistoryView(
-        tuple(Deed(one.at, one.by, one.action, one.what, one.detail, one.host) for one in found)
+        tuple(
+            HistoryEntry(one.at, one.by, one.action, one.what, one.detail, one.host)
+            for one in found
+        )
     )

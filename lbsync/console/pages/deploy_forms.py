@@ -35,45 +35,45 @@ _MOST_FIELD = 600
 _KEY_BYTES = 16
 
 
-class Deed(msgspec.Struct, frozen=True):
-    """One command, in words."""
+class Prompt(msgspec.Struct, frozen=True):
+    """What the page says before a command is given."""
 
     command: str
     button: str
     says: str
-    is_grave: bool = False
+    is_dangerous: bool = False
 
 
-DEEDS = {
-    deed.command: deed
-    for deed in (
-        Deed(
+PROMPTS = {
+    prompt.command: prompt
+    for prompt in (
+        Prompt(
             "pause",
             "Pause",
             "It stays as it is, with its traffic split as it is now, until somebody resumes it. A new version that is "
             "watched and does badly still brings the old one back.",
         ),
-        Deed("resume", "Resume", "It goes on from where it stands."),
-        Deed("promote", "Promote", "It goes on to the next step, without waiting any longer."),
-        Deed(
+        Prompt("resume", "Resume", "It goes on from where it stands."),
+        Prompt("promote", "Promote", "It goes on to the next step, without waiting any longer."),
+        Prompt(
             "cancel",
             "Cancel",
             "The route is put back as it was before; once every balancer has that, the new version is taken away.",
-            is_grave=True,
+            is_dangerous=True,
         ),
-        Deed(
+        Prompt(
             "rollback",
             "Roll back",
             "The old version gets all its traffic back at once; once every balancer has that, the new version is taken "
             "away.",
-            is_grave=True,
+            is_dangerous=True,
         ),
-        Deed(
+        Prompt(
             "abandon",
             "Abandon",
             "It ends as it stands, though not every balancer has gone back. The new version is kept as long as one of "
             "these may still lead somebody there, and the deployment says which.",
-            is_grave=True,
+            is_dangerous=True,
         ),
     )
 }
@@ -117,14 +117,14 @@ async def ask_back(request: AnyRequest, ns: FromPath[str], name: FromPath[str]) 
     """Say what going back means."""
     demand(request, "deploy")
     view = await _app(request, f"{ns}/{name}")
-    deed = Deed(
+    prompt = Prompt(
         "rollback",
         "Roll back",
         "The version before gets all the traffic back: what is under way is turned round; where nothing is, a "
         "deployment of the version before begins, at once where that is kept warm.",
-        is_grave=True,
+        is_dangerous=True,
     )
-    return await _explained(request, deed, view.row.app, f"/apps/{view.row.app}", view.row.app)
+    return await _explained(request, prompt, view.row.app, f"/apps/{view.row.app}", view.row.app)
 
 
 @post("/apps/{ns:str}/{name:str}/rollback", include_in_schema=False, status_code=303)
@@ -151,15 +151,15 @@ async def ask_remove(
                 404, "Nothing to take away", f"No app {view.row.app} was deployed on Kubernetes."
             )
         )
-    deed = Deed(
+    prompt = Prompt(
         "remove",
         "Remove",
         "It gets no request any more: whoever asks for it is answered 503. Once every balancer has that and its "
         "sessions have ended, its Service, its Deployments and all of its pods are removed. Until then it can be "
         "cancelled.",
-        is_grave=True,
+        is_dangerous=True,
     )
-    return await _explained(request, deed, view.row.app, f"/apps/{view.row.app}", view.row.app)
+    return await _explained(request, prompt, view.row.app, f"/apps/{view.row.app}", view.row.app)
 
 
 @post("/apps/{ns:str}/{name:str}/remove", include_in_schema=False, status_code=303)
@@ -183,10 +183,10 @@ async def ask_command(
 ) -> Response[bytes]:
     """Say what would be done."""
     demand(request, "deploy")
-    deed, found = _deed(command), await _deployment(request, f"{ns}/{name}", deployment)
+    prompt, found = _prompt(command), await _deployment(request, f"{ns}/{name}", deployment)
     app = found.row.app
     place = f"/deployments/{app}/{found.row.id}"
-    return await _explained(request, deed, app, place, f"the {found.row.purpose}")
+    return await _explained(request, prompt, app, place, f"the {found.row.purpose}")
 
 
 @post(
@@ -235,12 +235,12 @@ def _to(app: str, deployment: str) -> Redirect:
 
 
 async def _explained(
-    request: AnyRequest, deed: Deed, app: str, place: str, what: str
+    request: AnyRequest, prompt: Prompt, app: str, place: str, what: str
 ) -> Response[bytes]:
     """Return the page that says what a command means. `place`: where it is sent; `what`: whom it is about."""
     return await _page(
-        request, f"{deed.button} {app}", "command.html.j2",
-        app=app, place=place, deed=deed, what=what,
+        request, f"{prompt.button} {app}", "command.html.j2",
+        app=app, place=place, prompt=prompt, what=what,
     )  # fmt: skip
 
 
@@ -253,11 +253,11 @@ async def _page(
     return Response(page, media_type=MediaType.HTML)
 
 
-def _deed(command: str) -> Deed:
-    deed = DEEDS.get(command)
-    if deed is None:
-        raise RequestProblem(Problem(404, "No such command", f"There are {', '.join(DEEDS)}."))
-    return deed
+def _prompt(command: str) -> Prompt:
+    prompt = PROMPTS.get(command)
+    if prompt is None:
+        raise RequestProblem(Problem(404, "No such command", f"There are {', '.join(PROMPTS)}."))
+    return prompt
 
 
 async def _app(request: AnyRequest, name: str) -> AppView:

@@ -19,47 +19,47 @@ from lbsync.schema.reading import one_line
 _MOST_REASON = 200
 
 
-class Deed(msgspec.Struct, frozen=True):
-    """One order, in words."""
+class Prompt(msgspec.Struct, frozen=True):
+    """What the page says before an order is given."""
 
     action: Action
     button: str
     says: str
     asks_reason: bool = False
-    is_grave: bool = False
+    is_dangerous: bool = False
 
 
-DEEDS = {
-    deed.action: deed
-    for deed in (
-        Deed(
+PROMPTS = {
+    prompt.action: prompt
+    for prompt in (
+        Prompt(
             "drain",
             "Drain",
             "Its health path answers 503, so the load balancer in front sends no new clients; everybody who comes "
             "all the same is served as before. It lasts over restarts, until it is undrained.",
             asks_reason=True,
-            is_grave=True,
+            is_dangerous=True,
         ),
-        Deed("undrain", "Undrain", "Its health path answers 200 again."),
-        Deed(
+        Prompt("undrain", "Undrain", "Its health path answers 200 again."),
+        Prompt(
             "release",
             "Release",
             "What somebody set by hand on its running HAProxy (weights, states, addresses) is made again as it is "
             "written.",
-            is_grave=True,
+            is_dangerous=True,
         ),
-        Deed(
+        Prompt(
             "rollback",
             "Roll back",
             "It serves the generation that it served before, and stays with it, whatever etcd says and over restarts, "
             "until it is told to follow etcd again. Where that would take most of its servers, it refuses.",
-            is_grave=True,
+            is_dangerous=True,
         ),
-        Deed(
+        Prompt(
             "rollback-release",
             "Follow etcd again",
             "Its rollback ends: it serves what is written in etcd.",
-            is_grave=True,
+            is_dangerous=True,
         ),
     )
 }
@@ -79,11 +79,11 @@ async def ask_order(
 ) -> Response[bytes]:
     """Say what would be done."""
     visitor = demand(request, "admin")
-    view, deed = await _live(request, host), _deed(action)
-    if deed.action == "rollback":
+    view, prompt = await _live(request, host), _prompt(action)
+    if prompt.action == "rollback":
         _earlier(view)
     renderer = context_of(request).renderer
-    html = renderer.plain("order.html.j2", host=host, deed=deed, it=view)
+    html = renderer.plain("order.html.j2", host=host, prompt=prompt, it=view)
     page = renderer.page(f"{action} {host}", Rendered(html, ""), visitor, "/hosts/")
     return Response(page, media_type=MediaType.HTML)
 
@@ -117,17 +117,17 @@ async def order_by_program(
 
 async def _order(request: AnyRequest, host: str, action: str, reason: str, generation: str) -> None:
     visitor = demand(request, "admin")
-    deed = _deed(action)
+    prompt = _prompt(action)
     view = await _live(request, host)
-    generation = (generation or _earlier(view)) if deed.action == "rollback" else ""
+    generation = (generation or _earlier(view)) if prompt.action == "rollback" else ""
     reason = one_line(reason.strip(), _MOST_REASON) or "by hand"
     context = context_of(request)
-    said = reason if deed.asks_reason else ""
+    said = reason if prompt.asks_reason else ""
     log.get().info(
         f"{host} is ordered: {action}", by=str(visitor), reason=said, generation=generation
     )
     why = await asyncio.to_thread(
-        context.operations.order, deed.action, host, str(visitor), said, generation
+        context.operations.order, prompt.action, host, str(visitor), said, generation
     )
     context.board.skip_pause()
     if why:
@@ -147,11 +147,11 @@ def _earlier(view: HostView) -> str:
     return view.earlier.digest
 
 
-def _deed(action: str) -> Deed:
-    for deed in DEEDS.values():
-        if deed.action == action:
-            return deed
-    raise RequestProblem(Problem(404, "No such order", f"There are {', '.join(DEEDS)}."))
+def _prompt(action: str) -> Prompt:
+    for prompt in PROMPTS.values():
+        if prompt.action == action:
+            return prompt
+    raise RequestProblem(Problem(404, "No such order", f"There are {', '.join(PROMPTS)}."))
 
 
 async def _live(request: AnyRequest, host: str) -> HostView:

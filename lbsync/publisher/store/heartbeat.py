@@ -39,13 +39,13 @@ class Heartbeat:
         self._lease: Lease | None = None
         self._written: HeartbeatRecord | None = None
         self._at = 0.0
-        self._owed = False
+        self._has_news = False
 
     def due(self) -> float:
         """Return in how many seconds the next one should be written."""
         if self._written is None:
             return 0.0
-        pause = _AT_LEAST_S if self._owed else self._every
+        pause = _AT_LEAST_S if self._has_news else self._every
         return max(0.0, self._at + pause - self._clock())
 
     def beat(self, record: HeartbeatRecord, fence: Expect) -> None:
@@ -54,7 +54,7 @@ class Heartbeat:
         before = self._written
         if before is not None:
             same = msgspec.structs.replace(before, synced_at=record.synced_at) == record
-            self._owed = not same
+            self._has_news = not same
             if now - self._at < (self._every if same else _AT_LEAST_S):
                 return
         if self._lease is None or not self._lease.remaining():
@@ -66,7 +66,7 @@ class Heartbeat:
             # The lead or the lease was lost; the next pass finds out which.
             self._forget()
             return
-        self._written, self._at, self._owed = record, now, False
+        self._written, self._at, self._has_news = record, now, False
 
     def stop(self) -> None:
         """Remove it, unless another publisher has written it since."""

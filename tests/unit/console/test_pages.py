@@ -433,4 +433,4 @@ def test_who_did_what_is_shown(console: ConsoleClient) -> None:
     text = _Reader(console.get("/history", operator).text).text
     for said in ("token ann from 127.0.0.1", "confirm --fleet", "4f2a", "1 service"):
         assert said in text
-    assert console.get("/api/history", operator).json()["deeds"][0]["action"] == "confirm --fleet"
+    assert console.get("/api/history", operator).json()["entries"][0]["action"] == "confirm --fleet"

@@ -16,34 +16,34 @@ def kept(source: FakeSource) -> list[HistoryRecord]:
 
 
 def started(source: FakeSource, directory: Path) -> tuple[Control, ActionRecorder]:
-    control, deeds = Control(directory), ActionRecorder(source, "lb-1")
-    control.on_action = deeds.note
-    return control, deeds
+    control, recorder = Control(directory), ActionRecorder(source, "lb-1")
+    control.on_action = recorder.note
+    return control, recorder
 
 
 def test_a_drain_its_end_and_a_release_are_noted_with_who_asked(tmp_path: Path) -> None:
     source = FakeSource()
-    control, deeds = started(source, tmp_path)
+    control, recorder = started(source, tmp_path)
     control.set("drain", Request("kernel", AT, "ann (uid 7)"))
     control.asked()
     source.break_off()
-    deeds.write()
+    recorder.write()
     source.mend()
-    deeds.write()
+    recorder.write()
     assert kept(source) == [
         HistoryRecord(AT, "ann (uid 7) on lb-1", "drain", "lb-1", "kernel", "lb-1")
     ]
 
-    control, deeds = started(source, tmp_path)  # the agent was restarted
+    control, recorder = started(source, tmp_path)  # the agent was restarted
     control.asked()
-    deeds.write()
+    recorder.write()
     assert len(kept(source)) == 1
 
     control.withdraw("drain", "bob (uid 8)")
     control.asked()
     control.set("release", Request("all", AT))
     control.carried_out("release")
-    deeds.write()
+    recorder.write()
     told = {each.action: each for each in kept(source)}
     assert told.keys() == {"drain", "undrain", "release"}
     assert told["undrain"].by == "bob (uid 8) on lb-1"
@@ -52,10 +52,10 @@ def test_a_drain_its_end_and_a_release_are_noted_with_who_asked(tmp_path: Path) 
 
 def test_what_was_ordered_is_in_the_history_already(tmp_path: Path) -> None:
     source = FakeSource()
-    control, deeds = started(source, tmp_path)
+    control, recorder = started(source, tmp_path)
     control.set("drain", Request("kernel", AT, "ann on pc", ordered=True))
     control.asked()
     control.withdraw("drain", "ann on pc", ordered=True)
     control.asked()
-    deeds.write()
+    recorder.write()
     assert kept(source) == []
