@@ -8,6 +8,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from harness.agent import AgentProcess
 from harness.stack import Stack, servers
 from harness.wait import wait_until
@@ -35,7 +37,10 @@ def told(stack: Stack) -> int:
 
 
 @on_one_release("stack")
-def test_each_thread_that_ends_is_begun_anew_and_changes_are_served_again(stack: Stack) -> None:
+def test_each_thread_that_ends_is_begun_anew_and_changes_are_served_again(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LBSYNC_AGENT_REPORT_INTERVAL", "500ms")
     door = stack.run / "killer.sock"
     agent = AgentProcess(stack, within=(sys.executable, str(KILLER), str(door)))
     with contextlib.ExitStack() as ends:

@@ -27,6 +27,8 @@ from tests.conftest import on_one_release
 from tests.pass_host import Host
 
 NOW = "2026-01-01T00:00:00Z"
+#: Seconds to wait for an etcd that is not there.
+AWAY_S = 1.0
 
 
 def test_a_change_is_served_and_a_second_pass_does_nothing(host: Host) -> None:
@@ -427,7 +429,7 @@ def test_a_removal_that_was_confirmed_and_taken_back_is_held_the_next_time(
 @on_one_release("host")
 def test_etcd_away_serves_the_last_good_generation_also_after_a_restart(host: Host) -> None:
     host.stack.etcd.stop()
-    host.restart_agent()
+    host.restart_agent(timeout=AWAY_S)
     outcome = host.agent.run_pass()
     assert (outcome.confirmed, outcome.exit_code) == (True, Exit.UNAVAILABLE)
     assert "is still served" in outcome.error
@@ -442,7 +444,7 @@ def test_a_host_that_never_served_starts_without_etcd_but_takes_no_traffic(
     host.stack.haproxy.stop()
     shutil.rmtree(host.stack.state)
     host.stack.state.mkdir()
-    host.restart_agent()
+    host.restart_agent(timeout=AWAY_S)
     host.prepare()
     host.stack.haproxy.start()
     assert host.stack.get("any", "/lbsync-health").status == 503
@@ -468,7 +470,7 @@ def test_etcd_away_on_a_host_that_never_served_is_an_error(host: Host, tmp_path:
     host.stack.state = tmp_path / "empty"
     host.stack.state.mkdir()
     host.stack.write_settings()
-    host.restart_agent()
+    host.restart_agent(timeout=AWAY_S)
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
         host.agent.run_pass()
 
@@ -597,7 +599,7 @@ def test_an_emptied_state_directory_is_written_anew_although_etcd_is_away(
         host.control.set("rollback", Request(str(old), NOW))
     before = host.agent.run_pass().fields["digest"]
     host.stack.etcd.stop()
-    host.restart_agent()  # nothing is known but what is on disk
+    host.restart_agent(timeout=AWAY_S)  # nothing is known but what is on disk
     host.agent.run_pass()
     shutil.rmtree(host.stack.state)
     host.stack.state.mkdir()
