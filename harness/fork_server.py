@@ -23,7 +23,9 @@ from typing import NoReturn
 import msgspec
 
 import lbsync
+from harness import haproxy
 from lbsync.agent.desired.template_context import make_renderer
+from lbsync.clients.haproxy import binary
 from lbsync.deferred import Deferred
 from lbsync.settings import Settings
 
@@ -104,13 +106,15 @@ def _tell(report: int, number: int) -> None:
 
 def _load() -> None:
     """Import all of lbsync, as no command does by itself, with the libraries that it loads when they are
-    first used, and compile the packaged templates."""
+    first used, compile the packaged templates, and ask each HAProxy for its version."""
     for found in pkgutil.walk_packages(lbsync.__path__, "lbsync."):
         if found.name != "lbsync.__main__":
             for value in list(vars(importlib.import_module(found.name)).values()):
                 if isinstance(value, Deferred):
                     importlib.import_module(vars(value)["_name"])
     make_renderer(Settings())
+    for program in haproxy.binaries().values():
+        binary.version(program)
     gc.collect()
     gc.freeze()  # else the first collection in each fork would copy all of it
 

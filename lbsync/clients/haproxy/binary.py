@@ -1,6 +1,9 @@
 """The `haproxy` program run by hand: its version, and its opinion of a configuration."""
 
+import functools
+import os
 import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -10,6 +13,7 @@ from lbsync.errors import Unavailable
 
 _VERSION = re.compile(r"version (\d+)\.(\d+)(?:-dev\d+)?(?:\.(\d+))?")
 _VERSION_TIMEOUT_S = 10.0
+_ELF = b"\x7fELF"
 OLDEST = (2, 6, 0)
 """The oldest release that lbsync runs with."""
 
@@ -47,7 +51,33 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def version(binary: str) -> tuple[int, int, int]:
-    """Return the version of the program, `(2, 6, 12)`. Raises `Unavailable`."""
+    """Return the version of the program, `(2, 6, 12)`. Raises `Unavailable`.
+
+    A program is asked once, until its file is another one. A script is asked each time: what it runs may be
+    another program by then.
+    """
+    identity = _identity(binary)
+    return _asked(binary) if identity is None else _known(binary, identity)
+
+
+def _identity(binary: str) -> tuple[int, ...] | None:
+    """Return what changes whenever the file of a program is replaced or written; None if it is no program."""
+    try:
+        with Path(shutil.which(binary) or binary).open("rb") as file:
+            if file.read(len(_ELF)) != _ELF:
+                return None
+            found = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@functools.lru_cache(maxsize=8)
+def _known(binary: str, _: tuple[int, ...]) -> tuple[int, int, int]:
+    return _asked(binary)
+
+
+def _asked(binary: str) -> tuple[int, int, int]:
     outcome = programs.run([binary, "-v"], _VERSION_TIMEOUT_S)
     found = _VERSION.search(outcome.stdout)
     if outcome.rc != 0 or not found:

@@ -13,12 +13,26 @@ from lbsync.cli.main import main
 from lbsync.clients.haproxy import binary as haproxy_binary
 from lbsync.clients.haproxy import capabilities, processes, sockets
 from lbsync.errors import Unavailable
+from tests.conftest import demand
 from tests.haproxy_bench import Bench
 
 
 def test_the_version_is_three_numbers(binary: str) -> None:
     major, minor, _ = haproxy_binary.version(binary)
     assert binaries()[f"{major}.{minor}"] == binary
+
+
+def test_a_haproxy_that_was_replaced_is_known_by_its_new_version(tmp_path: Path) -> None:
+    demand(len(binaries()) > 1, "a second HAProxy")
+    link, script, target = (tmp_path / name for name in ("haproxy", "wrapper", "target"))
+    script.write_text(f'#!/bin/sh\nexec {target} "$@"\n')
+    script.chmod(0o755)
+    for branch, program in binaries().items():
+        for path in (link, target):
+            path.unlink(missing_ok=True)
+            path.symlink_to(program)
+        for path in (link, script):
+            assert ".".join(map(str, haproxy_binary.version(str(path))[:2])) == branch
 
 
 def test_another_program_is_not_taken_for_haproxy() -> None:
