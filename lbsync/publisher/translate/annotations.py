@@ -123,11 +123,10 @@ def _lost_protection(
     accepting: frozenset[str],
 ) -> Refused | None:
     """Return why the Service would be less safe than one of those wants that speak for it."""
-    decided = _decided(_own(_of_service(service)))
-    if set_aside(values):
+    if set_aside(values) and "" not in accepting:
         # Their hosts do not go with these Ingresses, so what protects may not either.
         for path, origin in sorted(values.origins.items()):
-            if path[0] in PROTECTION and " of Ingress " in origin and "" not in accepting:
+            if path[0] in PROTECTION and " of Ingress " in origin:
                 return Refused(
                     f"annotation {origin} protects, and its rules are not used: without the Ingress the "
                     "service would be open",
@@ -137,6 +136,7 @@ def _lost_protection(
     spoken = [("", _of_service(service)), *((_place(one), _of_ingress(one)) for one in ingresses)]
     if sum(bool(said) for _, said in spoken) + bool(service.source_ranges) < 2:
         return None
+    decided = _decided(_own(_of_service(service)))
     first: dict[str, tuple[str, Any]] = {}
     bare = msgspec.structs.replace(service, source_ranges=())
     for place, said in spoken:
@@ -146,12 +146,33 @@ def _lost_protection(
             continue  # what cannot be meant is refused where it counts
         if alone.unsafe is not None:
             return alone.unsafe
-        for field in sorted(alone.draft.keys() & PROTECTION - decided):
-            wanted = _comparable(alone.draft[field])
-            before, known = first.setdefault(field, (place, wanted))
-            if known != wanted and "" not in accepting and not accepting >= {before, place}:
-                shown_first = f"{field.replace('_', ' ')} of {before or 'the Service'}"
-                return at_odds(shown_first, f"that of {place}", field)
+        wanted = {
+            field: _comparable(alone.draft[field])
+            for field in sorted(alone.draft.keys() & PROTECTION - decided)
+        }
+        if (why := _at_odds(place, wanted, values, first, accepting)) is not None:
+            return why
+    return None
+
+
+def _at_odds(
+    place: str,
+    wanted: Mapping[str, Any],
+    values: AnnotationValues,
+    first: dict[str, tuple[str, Any]],
+    accepting: frozenset[str],
+) -> Refused | None:
+    """Return why what is wanted in this place does not go with what counts, or with what was wanted in another one
+    before; `first` remembers."""
+    shown_place = place or "the Service"
+    for field, value in wanted.items():
+        if field not in values.draft and accepting.isdisjoint({"", place}):
+            # Another one lets in everybody, which no field says.
+            return at_odds(f"{field} of {shown_place}", "what counts instead", field)
+        before, known = first.setdefault(field, (place, value))
+        if known != value and "" not in accepting and not accepting >= {before, place}:
+            shown_first = f"{field.replace('_', ' ')} of {before or 'the Service'}"
+            return at_odds(shown_first, f"that of {shown_place}", field)
     return None
 
 

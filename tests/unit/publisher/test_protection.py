@@ -40,7 +40,9 @@ def record(found: Translation) -> ServiceRecord:
     return stored
 
 
-AT_ODDS = [
+RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+AT_ODDS: list[tuple[dict[str, str], ...]] = [
+    ({RANGES: ALL}, {RANGES: OFFICE}),
     ({}, {f"{OWN}allow": ALL}, {f"{OWN}allow": OFFICE}),
     ({}, {f"{OWN}allow": ALL}, {f"{NGINX}whitelist-source-range": OFFICE}),
     ({}, {f"{KI}allow-list": ALL}, {f"{NGINX}whitelist-source-range": OFFICE}),
