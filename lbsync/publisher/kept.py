@@ -17,6 +17,7 @@ from lbsync.model.routes import routes_of, shown
 from lbsync.publisher.service_changes import Draft, Records
 from lbsync.publisher.store.diff import Change, Identity, own_records
 from lbsync.publisher.store.index import Held, StoreIndex
+from lbsync.publisher.store.neighbours import Neighbours
 from lbsync.schema.keys import parse_key
 from lbsync.schema.publishing import kept_key, read_kept
 from lbsync.timestamps import seconds, stamp
@@ -34,10 +35,14 @@ class Keeping:
         self._wants: dict[str, tuple[str, ...]] = {}
         self._wanting: dict[str, set[str]] = {}
         self._going: dict[str, tuple[str, ...]] = {}
+        self._neighbours = Neighbours()
+        self.kept_off: set[str] = set()
+        """Services that do not get all that they claim, as others have it."""
 
     def refresh(self, stored: StoreIndex, going: Iterable[str], now: str) -> set[str]:
         """Take in what is kept, and what will be as these Services go; return the Services whose own
         claims that may concern, and those of which nothing is kept any more. `now`: RFC 3339."""
+        self._neighbours = stored.neighbours
         self._going = {name: self._granted(name, stored) for name in going}
         active: dict[str, KeptRecord] = {}
         over: set[str] = set()
@@ -66,12 +71,16 @@ class Keeping:
     def permitted(
         self, name: str, records: Records, stored: Mapping[str, Held]
     ) -> tuple[Records, list[str]]:
-        """Return the records of a Service without what is kept for others, and a sentence for each
-        record that this concerns. Servers that are stored stay, as clients of the rest need them."""
+        """Return the records of a Service without what is kept for others, or what others have and it would take
+        by being older, and a sentence for each record that this concerns. Servers that are stored stay, as clients
+        of the rest need them."""
         self._want(name, records)
         found, told, dropped = dict(records), [], set()
         for key, record in records.items():
-            if not isinstance(record, ServiceRecord) or not (taken := self._taken(name, record)):
+            if not isinstance(record, ServiceRecord):
+                continue
+            taken = self._taken(name, key, record)
+            if not taken:
                 continue
             told.append(self._sentence(key, taken))
             hosts = {route.partition("/")[0] for route in taken}
@@ -88,6 +97,7 @@ class Keeping:
             is_new = kind == "endpoints" and key not in stored
             if is_new and rest.rpartition("/")[0] in dropped:
                 del found[key]
+        (self.kept_off.add if told else self.kept_off.discard)(name)
         return found, told
 
     def change(self, draft: Draft, held: Held | None, now: str) -> Change | None:
@@ -103,6 +113,7 @@ class Keeping:
         over = record is not None and record.until and record.until <= now
         if draft.state.status == "gone":
             self._want(draft.name, {})
+            self.kept_off.discard(draft.name)
             leaves = any(c.after is None and c.key.startswith("services/") for c in draft.changes)
             routes = self._going.get(draft.name, ()) if leaves else ()
             if record is not None and not record.until:
@@ -146,17 +157,21 @@ class Keeping:
         for route in found:
             self._wanting.setdefault(route, set()).add(name)
 
-    def _taken(self, name: str, record: ServiceRecord) -> list[str]:
-        ns = name.partition("/")[0]
-        return [
-            route
-            for route in routes_of(record)
-            if (owner := self._owners.get(route)) is not None and owner.partition("/")[0] != ns
-        ]
+    def _taken(self, name: str, key: str, record: ServiceRecord) -> dict[str, str]:
+        """Return the routes that are somebody else's, each with its owner."""
+        ns, parsed = name.partition("/")[0], parse_key(key)
+        taken = {}
+        for route in routes_of(record):
+            owner = self._owners.get(route)
+            if owner is None and parsed is not None and parsed.service is not None:
+                owner = str(self._neighbours.robbed(parsed.service, route) or "")
+            if owner and owner.partition("/")[0] != ns:
+                taken[route] = owner
+        return taken
 
-    def _sentence(self, key: str, taken: list[str]) -> str:
-        owner = self._owners[taken[0]]
-        until = self._active[owner].until
+    def _sentence(self, key: str, taken: Mapping[str, str]) -> str:
+        route, owner = next(iter(taken.items()))
+        until = self._active[owner].until if owner in self._active else ""
         why = (
             f"is kept for Service {owner}, which went, until {until} ([publisher] claim_keep)"
             if until
@@ -164,7 +179,7 @@ class Keeping:
         )
         more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
         cure = "wait, or choose another one" if until else "choose another one"
-        return f"{key}: {shown(taken[0])}{more} {why}; {cure}"
+        return f"{key}: {shown(route)}{more} {why}; {cure}"
 
     def _until(self, now: str) -> str:
         return stamp(seconds(now) + self._seconds)

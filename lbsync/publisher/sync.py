@@ -128,6 +128,8 @@ class Sync:
 
     def _names(self, work: Work, stored: StoreIndex) -> set[str]:
         names = {*work.services, *self._waiting, *self.guard.waiting}
+        if len(self.keeping.kept_off) <= MOST_HELD:
+            names |= self.keeping.kept_off  # what they ask for may be free by now
         if work.everything or work.nodes:
             names |= self._lister.services()
         if work.everything:
@@ -175,6 +177,7 @@ class Sync:
             and known.stored == self._fingerprint(name, stored)
             and name not in self.guard.waiting
             and name not in self._concerned
+            and name not in self.keeping.kept_off
         ):
             return None
         return self._translated(name, inputs, keys, stored)

@@ -104,6 +104,17 @@ class Neighbours:
             and all(self._claimants[other].age >= own.age for other in owners)
         )
 
+    def robbed(self, service: ServiceId, route: str) -> ServiceId | None:
+        """Return the service of another namespace that has a route which this one does not claim yet, and, being the
+        older one, would take away by claiming it."""
+        own = self._claimants.get(service)
+        if own is None or route in own.routes:
+            return None
+        rivals = (self._claimants[other] for other in self._owners.get(route, ()))
+        found = [one for one in rivals if one.service.ns != service.ns]
+        oldest = min(found, key=lambda one: one.age, default=None)
+        return oldest.service if oldest is not None and oldest.age > own.age else None
+
     def _others(self, route: str, own: _Claimant) -> Iterator[tuple[str, ServiceId]]:
         """Yield the claims of younger services of other namespaces; of very many only some, so that
         nobody makes this slow."""

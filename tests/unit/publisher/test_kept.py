@@ -69,6 +69,49 @@ def test_who_waited_for_a_host_does_not_get_it_when_its_service_is_made_anew() -
 
 
 @pytest.mark.parametrize("restarted", [True, False])
+@pytest.mark.parametrize("keep_s", [0.0, 600.0])
+@pytest.mark.parametrize(
+    ("fields", "more"),
+    [({}, {"hosts": f"evil.example, {HOST}"}), ({"paths": "/x"}, {"hosts": f"evil.example, *.{HOST}, {HOST}"}),
+     ({}, {"hosts": "evil.example", "preview": f'{{"networks": ["10.0.0.0/8"], "hosts": {{"g": "{HOST}"}}}}'})],
+)  # fmt: skip
+def test_an_older_service_takes_no_host_from_a_younger_one_of_another_namespace(
+    restarted: bool, keep_s: float, fields: dict[str, str], more: dict[str, str]
+) -> None:
+    """Agents give a host to the service whose key is older; whoever has an old one could take any."""
+    found = Bench(*made("squat", "evil", "evil.example"), keep_s=keep_s)
+    found.write()
+    theirs = made("web", "bank", HOST, **fields)
+    found.objects.put(*theirs)
+    found.write()
+    if restarted:
+        found = Bench(*theirs, store=found.store, keep_s=keep_s)
+    found.objects.put(*made("squat", "evil", **{**more, **fields}))
+    found.write()
+    for _ in range(2):
+        stored = found.value(SQUAT)
+        assert HOST not in [*stored["hosts"], *stored.get("preview", {}).get("hosts", {}).values()]
+        assert "evil.example" in stored["hosts"]
+        (told,) = found.value(SQUAT_REPORT)["conflicts"]
+        assert "is Service bank/web's, which had it before; choose another one" in told
+        assert found.write(EVERYTHING) == []
+    found.objects.put(*made("web", "bank", "other.bank.example"))
+    found.write()
+    found.write()
+    assert HOST in str(found.value(SQUAT)), "what nobody has any more is free"
+
+
+def test_within_a_namespace_a_host_may_go_to_an_older_service() -> None:
+    found = bench(*made("old", "bank", "old.example"))
+    found.write()
+    found.objects.put(*bank())
+    found.write()
+    found.objects.put(*made("old", "bank", f"old.example, {HOST}"))
+    found.write()
+    assert HOST in found.value("services/bank/old")["hosts"]
+
+
+@pytest.mark.parametrize("restarted", [True, False])
 def test_who_comes_while_it_is_away_waits_until_the_time_that_was_named(restarted: bool) -> None:
     found = bench(*bank())
     found.write()
