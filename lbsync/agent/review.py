@@ -9,7 +9,7 @@ from lbsync.errors import Rejected
 from lbsync.model.desired import Problem
 from lbsync.model.permission import Permission
 from lbsync.model.snapshot import Item, Snapshot
-from lbsync.schema.keys import ServiceId
+from lbsync.schema.keys import ServiceId, service_key
 from lbsync.schema.service_document import Change
 from lbsync.settings import Settings
 
@@ -26,7 +26,8 @@ def review(
 def refusals(
     snapshot: Snapshot, changes: Sequence[Change], services: Collection[str], settings: Settings
 ) -> list[Problem]:
-    """Return what is wrong with each key of `services` that would be quarantined although it reads well.
+    """Return what is wrong with each key of `services` that would be quarantined although it reads well, and with
+    each that would take a host, path or port from a service of another namespace, by being the older one.
 
     What is wrong already, before the change, is no reason to refuse it. Who may claim what is known from
     the settings of this command, which may run beside no HAProxy.
@@ -41,14 +42,39 @@ def refusals(
         told = (*resolved.problems, *restore_routes(entries, {}))
         return assembler.assemble(entries, of.revision, told).problems
 
-    before = {problem.reason for problem in problems(snapshot)}
+    before = {(problem.service, problem.reason) for problem in problems(snapshot)}
+    known = {reason for _, reason in before}
     revision = snapshot.revision + 1
     items = _applied(snapshot.items, changes, revision)
+    after = problems(Snapshot(revision, snapshot.cluster_id, items))
     return [
-        problem
-        for problem in problems(Snapshot(revision, snapshot.cluster_id, items))
-        if problem.service in services and problem.reason not in before
+        *(one for one in after if one.service in services and one.reason not in known),
+        *(
+            _robbery(one)
+            for one in after
+            if _robs(one, services) and (one.service, one.reason) not in before
+        ),
     ]
+
+
+def _robs(problem: Problem, services: Collection[str]) -> bool:
+    """Tell whether one of `services` has what another one, of another namespace, claims as well."""
+    ours, theirs = problem.rival, problem.service or ""
+    return (
+        ours in services
+        and theirs not in services
+        and ours.partition("/")[0] != theirs.partition("/")[0]
+    )
+
+
+def _robbery(problem: Problem) -> Problem:
+    what = problem.reason.partition(" belongs to ")[0]
+    return Problem(
+        service_key(ServiceId.parse(problem.rival)),
+        problem.rival,
+        f"{what} is {problem.service}'s, which would lose it to this older service; have it taken out there first, "
+        "or choose another one",
+    )
 
 
 def left_by(before: Mapping[str, Item], changes: Sequence[Change]) -> int | None:
