@@ -60,7 +60,7 @@ def convert(directory: Path, prefix: str | None = None) -> Conversion:
         notes.append(Remarks(directory / "templates" / resource.src))
         try:
             text, marks = _template(notes[-1], own.removeprefix(common))
-        except (Rejected, OSError, UnicodeDecodeError) as error:
+        except (Rejected, OSError, UnicodeDecodeError, RecursionError) as error:
             unread.append(_sentence(notes[-1].file, error))
             continue
         if texts.setdefault(f"templates/{template}", text) != text:
@@ -81,6 +81,8 @@ def convert(directory: Path, prefix: str | None = None) -> Conversion:
 def _sentence(file: Path, error: Exception) -> str:
     if isinstance(error, GoSyntaxError):
         return f"{file}:{error.line}: {error.reason}"
+    if isinstance(error, RecursionError):
+        return f"{file}: is nested too deeply to be converted; write it in smaller parts"
     if isinstance(error, UnicodeDecodeError):
         return f"{file}: is not UTF-8 at byte {error.start}"
     return (

@@ -152,5 +152,9 @@ def _value(kind: str, text: str, line: int) -> str | int | float:
         except ValueError as error:
             raise GoSyntaxError(line, f"{text} is no text or number") from error
     if kind == "char":
+        if len(value) != 1:
+            raise GoSyntaxError(
+                line, f"{text[:40]} has {len(value)} characters, and '' are for one"
+            )
         return ord(value)
     return value  # type: ignore[no-any-return]

@@ -114,6 +114,10 @@ def test_what_has_no_counterpart_is_named_with_file_and_line(
         ('{{ "a" "b" }}', "is no function"),
         ("{{/* open", "a.tmpl:1: cannot be read from '/* open'"),
         (b"\xff", "a.tmpl: is not UTF-8 at byte 0"),
+        ("{{ 'ab' }}", "a.tmpl:1: 'ab' has 2 characters"),
+        ("{{" + "(" * 2000 + "1" + ")" * 2000 + "}}", "a.tmpl: is nested too deeply"),
+        ("{{if true}}" * 400 + "{{end}}" * 400, "a.tmpl: is nested too deeply"),
+        ("{{ 1" + " | print" * 2000 + " }}", "a.tmpl: is nested too deeply"),
     ],
 )
 def test_what_is_no_template_of_go_is_named_and_the_rest_is_converted(
@@ -174,6 +178,7 @@ def test_a_directory_without_resources_is_refused_by_name(tmp_path: Path) -> Non
 @example("{{- 3 -}}")
 @example("{{'\\'}}")
 @example("{{08}}")
+@example("{{'ab'}}")
 def test_whatever_is_written_in_a_template_is_converted_or_refused_with_its_line(text: str) -> None:
     try:
         nodes = go_parser.parse(text)
