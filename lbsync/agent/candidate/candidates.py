@@ -6,12 +6,14 @@ import msgspec
 
 from lbsync import log
 from lbsync.agent.candidate import bind_probe
+from lbsync.agent.candidate.attribution import newest_changes
 from lbsync.agent.candidate.bind_probe import Ports
 from lbsync.agent.candidate.failed_digests import LoadFailed
 from lbsync.agent.candidate.occupied_ports import OccupiedPorts
 from lbsync.agent.candidate.search import CandidateSearch
 from lbsync.agent.candidate.validate import Refused, Validation, alike, begin, finding
 from lbsync.agent.desired.builder import DesiredBuilder
+from lbsync.agent.desired.decode import Entries
 from lbsync.agent.desired.states import PassInput, RenderedState
 from lbsync.agent.file_names import HOST_MAP, MAIN_FILE
 from lbsync.agent.generations import host_map as stored_host_map
@@ -100,11 +102,11 @@ class CandidateBuilder:
                 return msgspec.structs.replace(ready, state=state)
             self.forget(ready)
             ready = None
-            begun = self._stage(state, known)
+            begun = self._stage(state, known, wanted.accepted)
             return begun if may_be_unchecked(begun) else self.checked(begun)
 
         def try_out(state: RenderedState) -> None:
-            self.forget(self.checked(self._stage(state, known)))
+            self.forget(self.checked(self._stage(state, known, wanted.accepted)))
 
         return self._search.run(wanted, judge, try_out)
 
@@ -162,7 +164,7 @@ class CandidateBuilder:
             return confirmed.config
         return self._parser.read(main_data(state.rendered))
 
-    def _stage(self, state: RenderedState, known: tuple[Bind, ...]) -> Candidate:
+    def _stage(self, state: RenderedState, known: tuple[Bind, ...], accepted: Entries) -> Candidate:
         self._watchdog_ping()
         staged = self._again(state) or self._store.stage(state.rendered, state.desired.revision)
         try:
@@ -179,7 +181,7 @@ class CandidateBuilder:
             raise
         candidate = Candidate(state, check.config, staged, is_live=False, check=check)
         try:
-            self._refuse_loops(state, check.config)
+            self._refuse_loops(state, check.config, known, accepted)
         except LbsyncError:
             self.forget(candidate)
             raise
@@ -198,16 +200,28 @@ class CandidateBuilder:
         meta = msgspec.structs.replace(there.meta, revision=state.desired.revision)
         return msgspec.structs.replace(there, meta=meta)
 
-    def _refuse_loops(self, state: RenderedState, config: Config) -> None:
-        """Raise `Refused` if a server is HAProxy itself."""
-        loops = Loops((bind for _, bind in config.binds()), listeners.own_addresses, self._loops)
-        found = [
-            Finding(MAIN_FILE, 0, loop.backend, loop.reason)
-            for loop in loops.of(state.desired.services)
-        ]
+    def _refuse_loops(
+        self, state: RenderedState, config: Config, known: tuple[Bind, ...], accepted: Entries
+    ) -> None:
+        """Raise `Refused` if a server is HAProxy itself.
+
+        A service that is served as it is stored is only warned of while HAProxy listens at no other port: an address
+        has come to this host since then, as that of a pair of balancers does. To refuse it would hold up the changes
+        of all others for as long as the address stays.
+        """
+        binds = [bind for _, bind in config.binds()]
+        loops = Loops(binds, listeners.own_addresses, self._loops)
+        found = list(loops.of(state.desired.services))
         self._loops = loops
+        if found and {bind.port for bind in binds} <= {bind.port for bind in known}:
+            changed = {str(each) for each in newest_changes(state.entries, accepted)}
+            served = [loop for loop in found if loop.service not in changed]
+            found = [loop for loop in found if loop.service in changed]
+            for loop in served:
+                if self._warned.is_new(loop.backend, loop.reason):
+                    log.get().warning(f"{loop.service} is served on: {loop.reason}")
         if found:
-            raise Refused(found)
+            raise Refused([Finding(MAIN_FILE, 0, loop.backend, loop.reason) for loop in found])
 
     def _known_binds(self, confirmed: LoadedGeneration | None) -> tuple[Bind, ...]:
         """Return the binds HAProxy may hold now, which are not probed."""

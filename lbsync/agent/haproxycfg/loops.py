@@ -21,6 +21,8 @@ _EVERYWHERE = frozenset(("*", "0.0.0.0", "::"))
 class Loop(msgspec.Struct, frozen=True):
     """A server at which HAProxy listens."""
 
+    service: str
+    """`<ns>/<name>`."""
     backend: str
     reason: str
     """One sentence with the cure."""
@@ -65,6 +67,7 @@ class Loops:
                 for server in backend.servers:
                     if server.port in self._places and self._is_here(server.address, server.port):
                         yield Loop(
+                            service.id,
                             backend.name,
                             f"server {server.name} is at {server.address} port {server.port}, where "
                             "HAProxy itself listens on this host: requests would go round in circles; "
