@@ -51,8 +51,9 @@ _VERBS = {
     "maint": "send no requests",
     "up": "send requests again",
 }
-_OPERATIONAL = {0: "DOWN", 1: "STARTING", 2: "UP", 3: "STOPPING"}
-"""`srv_op_state` (management guide, 9.3, "show servers state")."""
+_OPERATIONAL = {0: "DOWN", 1: "STARTING", 2: "UP", 3: "NOLB"}
+"""`srv_op_state` (management guide, 9.3, "show servers state"); the last one as `show stat` says it: a server that
+waits for its first good check."""
 _RETRY_S = 0.2
 """Short: where no HAProxy is, as on a workstation, nobody waits for one."""
 _MAINT, _DRAIN = 0b1100111, 0b0011000
