@@ -73,9 +73,8 @@ class Publisher:
             source, lambda: self.election.fence, self.election.fenced, self._wrote, clock
         )
         self._report = LeaderReport(settings, source, self._side.informers, self.name, clock)
-        self._leads = False
-        self._next_full = 0.0
-        self._confirmed = Confirmations()
+        self._full_compare_at: float | None = None
+        """When everything is compared next, as `clock` counts; None: this replica does not lead."""
         self.written = Written(done=[], failed={})
         """What came of the last pass that wrote."""
 
@@ -142,7 +141,6 @@ class Publisher:
             )
         self._side.take_namespaces()
         snapshot = self._source.snapshot()
-        self._confirmed = confirmations(snapshot.items)
         self._side.queue.mark(self._stored.update(snapshot))
         if refusal := self._identity.refusal(snapshot):
             return self._keep_out(refusal)
@@ -151,14 +149,13 @@ class Publisher:
             return self._stand_by()
         self._identity.mark(snapshot, fence)
         now = self._clock()
-        if not self._leads or now >= self._next_full:
-            if not self._leads:
+        if self._full_compare_at is None or now >= self._full_compare_at:
+            if self._full_compare_at is None:
                 self._sync.reset()
-            self._leads = True
-            self._next_full = now + self._settings.full_compare.seconds
+            self._full_compare_at = now + self._settings.full_compare.seconds
             self._side.queue.mark_all()
             self._side.unlabelled.ask()
-        return self._publish(fence, snapshot.revision)
+        return self._publish(fence, snapshot.revision, confirmations(snapshot.items))
 
     def look_for_unlabelled(self) -> None:
         """Look now for what no watch shows, for commands that do not wait for the next time."""
@@ -168,21 +165,21 @@ class Publisher:
         """Return what a leader would write now; nothing is. Raises `Unavailable`."""
         self._side.take_namespaces()
         snapshot = self._source.snapshot()
-        self._confirmed = confirmations(snapshot.items)
         self._stored.update(snapshot)
         self._side.queue.mark_all()
-        return self._look(self._clock(), self._side.queue.take())
+        confirmed = confirmations(snapshot.items)
+        return self._look(self._clock(), self._side.queue.take(), confirmed)
 
-    def _publish(self, fence: Expect, revision: int) -> Outcome:
+    def _publish(self, fence: Expect, revision: int, confirmed: Confirmations) -> Outcome:
         began = self._clock()
         work = self._side.queue.take()
         is_done = False
         try:
-            units = self._look(began, work)
+            units = self._look(began, work, confirmed)
             written = self._committer.write(units, self._meant())
             is_done = True
         except LostLead as error:
-            self._leads = False
+            self._full_compare_at = None
             return Outcome(str(error), confirmed=False, retry=True, exit_code=error.exit_code)
         finally:
             if not is_done:
@@ -210,30 +207,25 @@ class Publisher:
         return kept_out(why)
 
     def _step_down(self) -> None:
-        if self._leads:
-            self._leads = False
+        if self._full_compare_at is not None:
+            self._full_compare_at = None
             self._report.stop()
 
     def _stand_by(self) -> Outcome:
         self._step_down()
         return standby_outcome(self.election.leader, self.election.wait)
 
-    def _look(self, now: float, work: Work) -> list[ServiceChanges]:
-        return self._sync.look(
-            work,
-            self._stored,
-            now,
-            stamp(),
-            confirmed=self._confirmed,
-        )
+    def _look(self, now: float, work: Work, confirmed: Confirmations) -> list[ServiceChanges]:
+        return self._sync.look(work, self._stored, now, stamp(), confirmed=confirmed)
 
     def _meant(self) -> list[Put]:
         who = f"publisher of cluster {self._settings.cluster}"
         return confirming(self._source, self._sync.guard.hold_id, self._sync.let_go, who, stamp())
 
     def _again_in(self, now: float) -> float:
-        due = [self._next_full - now, self._report.due(), self._sync.guard.due(now)]
-        due.append(self._sync.keeping.due(stamp()))
+        due = [self._report.due(), self._sync.guard.due(now), self._sync.keeping.due(stamp())]
+        if self._full_compare_at is not None:
+            due.append(self._full_compare_at - now)
         return max(0.01, min(seconds for seconds in due if seconds is not None))
 
     def _wrote(self, revision: int, changes: Sequence[Change]) -> None:

@@ -136,10 +136,10 @@ def _until_good(step: SetAddress | SetState) -> Iterator[Command]:
 
 
 def _ready_when_good(name: str, proved: Proof) -> Iterator[Command]:
-    """End a maintenance without being up, for the next good checks to bring it up.
+    """End a server's maintenance as down, so that only good checks bring it up.
 
-    A server leaves maintenance as UP, whatever its health was, and only then can be called anything else.
-    In between it drains, so that no request finds it (2.6 to 3.4, measured).
+    A server leaves maintenance as UP, whatever its health was, and only then can be called anything else. In
+    between it drains, so that no request finds it (2.6 to 3.4, measured).
     """
     for words in ("state drain", f"health {_until(proved)}", "state ready"):
         yield Command(f"set server {name} {words}", NOTHING)

@@ -56,7 +56,7 @@ class Extras(msgspec.Struct, frozen=True):
     """`check`, `agent` and `rest` of a server that nobody has touched, nearly always."""
 
     def met(self, now: ServerState) -> bool:
-        """Tell the common case cheaply: thirty thousand servers are looked at twice a minute."""
+        """Tell whether a server is as it should be; cheap, as thirty thousand are looked at twice a minute."""
         usual = (now.check, now.agent, now.rest) in self.usual
         return usual and now.fqdn == "-" and (now.op_state == OP_RUNNING or not self.own_health)
 

@@ -157,7 +157,7 @@ def _corrected(correction: Correction) -> Drift:
 
 
 def _limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
-    """What a command has changed of the process and of frontends."""
+    """Yield what a command has changed of the process and of frontends."""
     if observed.info:
         yield from map(_corrected, corrections.of_process(running.globals, observed.info))
     for now in observed.frontends:
@@ -170,7 +170,7 @@ def _limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
 
 
 def _server_limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
-    """What commands changed that only `show stat` shows of servers; each backend is named once."""
+    """Yield what commands changed of servers that only `show stat` shows; each backend is named once."""
     named: set[str] = set()
     for section in running.sections.by_name.values() if observed.limits else ():
         if section.kind not in ("backend", "listen") or section.disabled or section.conditional:
@@ -191,7 +191,7 @@ def _server_limits(running: RuntimeConfig, observed: ObservedState) -> Iterator[
 
 
 def _trust(running: RuntimeConfig, observed: ObservedState) -> Iterator[Drift]:
-    """What HAProxy shows of authorities does not change while it runs, but by a command."""
+    """Yield authorities that a command has changed; nothing else changes what HAProxy shows of them while it runs."""
     for path, now in observed.trust.items():
         if running.trusted.get(path, now) != now:
             yield _corrected((Mismatch(path, "authorities", "as loaded", "set by command"), ""))
@@ -209,7 +209,7 @@ def _lost(running: RuntimeConfig, section: Section, server: Server, can: Capabil
 
 
 def _unwanted(running: RuntimeConfig, now: ServerState) -> Iterator[Drift]:
-    """A retired server is no difference as long as it takes no new sessions."""
+    """Yield a server that should not run; a retired one may, as long as it takes no new sessions."""
     leaves = now.name in running.leaving.servers.get(now.backend, {})
     if leaves and (now.weight == 0 or readback.admin(now.admin_state) != "up"):
         return

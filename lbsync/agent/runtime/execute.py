@@ -128,9 +128,9 @@ class Executor:
             self._ask(step, [f"del ssl cert {step.path}"])
 
     def _drop_unlisted(self, step: ListCertificate) -> None:
-        """Leave no certificate behind that no list would take: the next try would find its name taken.
+        """Delete certificates that no list has accepted: the next attempt would find their names taken.
 
-        Since 3.3 one without a key is refused no earlier. HAProxy itself refuses where another list has it.
+        Since 3.3, one without a key is only refused by the list. HAProxy refuses to delete what another list has.
         """
         self._ask(step, [f"del ssl cert {step.path}"])
 

@@ -21,7 +21,7 @@ Touch = tuple[str, str, str]
 class Journal:
     """`<state_dir>/touched`: the worker's process id, then a line for each touch.
 
-    A disk that refuses it stops nothing. It need not survive a power cut, as HAProxy would not either.
+    If the disk refuses it, nothing stops. It need not survive a power cut, as HAProxy would not either.
     """
 
     def __init__(self, state_dir: Path) -> None:

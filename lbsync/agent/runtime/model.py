@@ -30,7 +30,7 @@ from lbsync.clients.haproxy.capabilities import Capabilities
 
 
 class RuntimeConfig:
-    """The sections and files in force. Not for two threads."""
+    """The sections and files in force. Used by one thread."""
 
     def __init__(self, config: Config, files: Mapping[str, bytes]) -> None:
         """`files`: path to content of the generation that HAProxy was proved to serve."""

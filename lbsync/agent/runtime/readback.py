@@ -62,7 +62,7 @@ def _servers(config: Config, servers: Sequence[ServerState]) -> Iterator[Mismatc
 
 
 def same(server: Server, state: ServerState, base: Section | None) -> bool:
-    """Tell the common case cheaply: everything written out, and equal."""
+    """Tell cheaply whether a server is as configured, in the common case that everything is written out."""
     return (
         server.address == state.address
         and server.port == state.port

@@ -44,7 +44,7 @@ class AddBackend(msgspec.Struct, frozen=True):
 
 
 class PublishBackend(msgspec.Struct, frozen=True):
-    """From here on requests may be led to a backend."""
+    """Lets requests reach a backend."""
 
     backend: str
 
@@ -53,7 +53,7 @@ class PublishBackend(msgspec.Struct, frozen=True):
 
 
 class RetireBackend(msgspec.Struct, frozen=True):
-    """No new requests for a backend that is to go; it is deleted when its last one has ended."""
+    """Sends a backend no new requests; `retired` deletes it when the last one has ended."""
 
     backend: str
 
@@ -62,7 +62,7 @@ class RetireBackend(msgspec.Struct, frozen=True):
 
 
 class SetChecks(msgspec.Struct, frozen=True):
-    """Health checks of a server that has some: on, or off, with its health as it is."""
+    """Turns the health checks of a server on or off; its health stays as it is."""
 
     backend: str
     name: str
@@ -86,7 +86,7 @@ class SetAddress(msgspec.Struct, frozen=True):
 
 
 class SetWeight(msgspec.Struct, frozen=True):
-    """Another weight, 0 to 256."""
+    """Gives a server another weight, 0 to 256."""
 
     backend: str
     name: str
@@ -110,7 +110,7 @@ class SetState(msgspec.Struct, frozen=True):
 
 
 class RetireServer(msgspec.Struct, frozen=True):
-    """No new sessions for a server that is to go; `removal` deletes it when its last has ended."""
+    """Gives a server no new sessions; `retired` deletes it when the last one has ended."""
 
     backend: str
     name: str
@@ -120,7 +120,7 @@ class RetireServer(msgspec.Struct, frozen=True):
 
 
 class DeleteServer(msgspec.Struct, frozen=True):
-    """Into maintenance and out; refused while it has connections."""
+    """Puts a server into maintenance and deletes it; HAProxy refuses that while it has connections."""
 
     backend: str
     name: str
@@ -130,7 +130,7 @@ class DeleteServer(msgspec.Struct, frozen=True):
 
 
 class Correct(msgspec.Struct, frozen=True):
-    """A command that puts back one thing that nothing but a command can have changed."""
+    """Puts back one thing that only a command can have changed."""
 
     command: str
 
@@ -223,7 +223,7 @@ class ListCertificate(msgspec.Struct, frozen=True):
 
 
 class UnlistCertificate(msgspec.Struct, frozen=True):
-    """The one line of a certificate leaves a crt-list."""
+    """Removes the only line of a certificate from a crt-list."""
 
     crt_list: str
     path: str
