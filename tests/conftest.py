@@ -131,7 +131,7 @@ def hosts_etcd(shared_etcd: Etcd) -> Etcd:
         shared_etcd.node.send(signal.SIGCONT)  # a test that failed may have left it frozen
     else:
         shared_etcd.start()
-    shared_etcd.delete("/", "--prefix")
+    shared_etcd.clear()
     return shared_etcd
 
 
