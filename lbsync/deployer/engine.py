@@ -20,6 +20,8 @@ from lbsync.schema.keys import ServiceId
 from lbsync.threads import PeriodicThread, SupervisedThread
 
 _JOIN_S = 5.0
+_MOST_SAID = 10_000
+"""Apps of which it is remembered what was said."""
 
 
 def carry_out(
@@ -48,6 +50,8 @@ class Engine:
         called every few seconds, and says whether deployments can be carried out here."""
         self._tools, self._versions, self._may_work = tools, versions, may_work
         self._workers: dict[ServiceId, _Worker] = {}
+        self._said = log.OnChange(_MOST_SAID)
+        self._saying = threading.Lock()
         self._thread = PeriodicThread(self._turn, "deployer")
 
     def start(self) -> None:
@@ -82,15 +86,17 @@ class Engine:
             return
         found = deploying.by_app(VersionsRecord, items, "")
         active = {app: record.active for app, record in found.items() if record.active}
+        now = time.time()
+        due = [app for app, record in found.items() if is_due(record, now)]
+        with self._saying:
+            self._said.keep({*active, *due})
         for app, worker in list(self._workers.items()):
             if not worker.is_alive():
                 del self._workers[app]
         for app, deployment in active.items():
             self._begin(app, f"deploy {app}", partial(self._carry_out, app, deployment))
-        now = time.time()
-        for app, record in found.items():
-            if is_due(record, now):
-                self._begin(app, f"end {app}", partial(self._end_old_versions, app))
+        for app in due:
+            self._begin(app, f"end {app}", partial(self._end_old_versions, app))
 
     def _begin(self, app: ServiceId, title: str, work: "Callable[[_Worker], None]") -> None:
         if app not in self._workers and not self._thread.is_stopped:
@@ -101,10 +107,10 @@ class Engine:
         try:
             carry_out(run, worker.news, lambda: None, worker.stopped.is_set)
         except Rejected as error:
-            log.get().error(f"{app}: this deployment is left alone: {error}")
+            self._say("error", app, f"this deployment is left alone: {error}")
             worker.stopped.wait(LOOK_S * 30)
         except LbsyncError as error:
-            log.get().warning(f"{app}: {error}")
+            self._say("warning", app, str(error))
             worker.stopped.wait(LOOK_S)
         finally:
             run.end()
@@ -117,8 +123,14 @@ class Engine:
                 if worker.stopped.wait(LOOK_S):
                     return
         except LbsyncError as error:
-            log.get().warning(f"{app}: an old version cannot be ended: {error}")
+            self._say("warning", app, f"an old version cannot be ended: {error}")
             worker.stopped.wait(LOOK_S * 30)
+
+    def _say(self, level: str, app: ServiceId, text: str) -> None:
+        """Log what is wrong with an app once, as it is tried again and again."""
+        with self._saying:
+            is_new = self._said.is_new(app, text)
+        getattr(log.get(), level if is_new else "debug")(f"{app}: {text}")
 
 
 class _Worker:
