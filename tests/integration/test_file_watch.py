@@ -1,6 +1,7 @@
 """However a file comes to be changed, the source notices, and never loses what it had."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import threading
@@ -258,6 +259,32 @@ def test_what_the_agent_writes_for_each_change_wakes_none_of_its_own_threads(
         assert removed.wait(30)
     finally:
         watches.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_changes_are_noticed_again_after_the_thread_that_hears_of_them_has_ended(
+    tree: Path,
+) -> None:
+    heard = threading.Event()
+    notices = Notices(heard.set)
+    try:
+        notices.watch({tree: None})
+        assert notices._observer is not None
+        (emitter,) = notices._observer.emitters
+        reader = getattr(emitter, "_inotify_fd", None) or getattr(emitter, "_inotify", None)
+        assert isinstance(reader, threading.Thread)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(reader.ident or 0), ctypes.py_object(SystemExit)
+        )
+        (tree / "wakes.yaml").write_text("mode: http")
+        wait_until("the thread to end", lambda: not reader.is_alive())
+        notices.restart_ended()
+        assert heard.is_set(), "of what was missed meanwhile"
+        heard.clear()
+        (tree / "later.yaml").write_text("mode: tcp")
+        assert heard.wait(30)
+    finally:
+        notices.close()
 
 
 def test_what_is_wrong_with_one_file_is_said_and_disturbs_no_other(

@@ -16,10 +16,12 @@ from lbsync.threads import supervise
 
 if TYPE_CHECKING:
     from watchdog import events, observers
-    from watchdog.observers.api import BaseObserver
+    from watchdog.observers import inotify_c
+    from watchdog.observers.api import BaseObserver, EventEmitter
 else:
     # 25 ms: a command that reads once hears of nothing.
     events, observers = Deferred("watchdog.events"), Deferred("watchdog.observers")
+    inotify_c = Deferred("watchdog.observers.inotify_c")
 
 _JOIN = 10.0
 
@@ -113,6 +115,7 @@ class Notices:
             return False
         self._close()
         self._outdated = False
+        _replace_ended_reader()
         self._observer = observers.Observer()
         # Started empty: an observer that fails to watch one directory at its start does not start.
         self._observer.start()
@@ -152,8 +155,28 @@ class Notices:
         return (
             self._observer is not None
             and self._observer.is_alive()
-            and all(emitter.is_alive() for emitter in self._observer.emitters)
+            and all(emitter.is_alive() and _is_fed(emitter) for emitter in self._observer.emitters)
         )
+
+
+def _is_fed(emitter: EventEmitter) -> bool:
+    """Tell whether the thread that reads inotify for an emitter runs: one for each before watchdog 7, one for the
+    whole process since then."""
+    names = ("_inotify_fd", "_inotify")
+    readers = [
+        found
+        for name in names
+        if isinstance(found := getattr(emitter, name, None), threading.Thread)
+    ]
+    return all(reader.is_alive() for reader in readers)
+
+
+def _replace_ended_reader() -> None:
+    """Have watchdog 7 begin another reader for the process where its only one has ended, as by a limit of inotify
+    that is reached in a new directory: by itself it never does."""
+    shared = getattr(inotify_c, "InotifyFD", None)
+    if shared is not None and shared._instance is not None and not shared._instance.is_alive():
+        shared._instance = None
 
 
 def _inode(folder: Path) -> int | None:
