@@ -20,7 +20,7 @@ from lbsync.threads import SupervisedThread
 _LOOK_S = 0.5
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
 _BACK_WITHIN_S = 1.0
-"""A master that reloads listens again within milliseconds; one that takes longer has ended."""
+"""So long after a reload from here a master that does not listen may still be on its way."""
 
 
 class MasterWatch:
@@ -72,7 +72,10 @@ class MasterWatch:
                 self._wake()
 
     def _is_expected(self) -> bool:
-        """Tell whether a master that listens again is the one that was reloaded from here."""
+        """Tell whether a master that listens again is the one that was reloaded from here, however long it takes to
+        read ten thousand services."""
+        if self._expected_until and self._is_own():
+            self._expected_until = time.monotonic() + _BACK_WITHIN_S
         return time.monotonic() < self._expected_until
 
     def _hold(self, held: socket.socket, path: str) -> None:

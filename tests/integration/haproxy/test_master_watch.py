@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.wait import wait_until
+from lbsync.clients.haproxy import master_watch
 from lbsync.clients.haproxy.master_watch import MasterWatch
 
 
@@ -94,11 +95,26 @@ def test_a_reload_of_ones_own_wakes_nobody_and_one_of_others_twice(watched: Watc
     assert watched.wakes == 2
 
 
-def test_a_master_that_ends_in_a_reload_of_ones_own_is_noticed(watched: Watched) -> None:
+def test_a_reload_of_ones_own_that_takes_long_wakes_nobody(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(master_watch, "_BACK_WITHIN_S", 0.01)
     watched.own = True
     watched.master.end()
-    wait_until("a wake", lambda: watched.wakes == 1)
+    asked = watched.asked
+    wait_until("some looks", lambda: watched.asked > asked + 3)
+    watched.master.listen()
+    watched.wait_until_held()
+    assert watched.wakes == 0
+
+
+def test_a_master_that_ends_in_a_reload_of_ones_own_is_noticed_after_it(watched: Watched) -> None:
+    watched.own = True
+    asked = watched.asked
+    watched.master.end()
+    wait_until("its end to be seen", lambda: watched.asked > asked)
     watched.own = False
+    wait_until("a wake", lambda: watched.wakes == 1)
     watched.master.listen()
     watched.wait_until_held()
     wait_until("word of the new one", lambda: watched.wakes == 2)
