@@ -1,4 +1,8 @@
-"""Memory settings of a long-running agent: the garbage collector and glibc's malloc."""
+"""Memory settings of a long-running agent: the garbage collector and glibc's malloc.
+
+Structs of which there are tens of thousands say `gc=False`: frozen, and made of what was there before them, they are
+never part of a cycle. To look for one in all of them took 5 % of a first start, and 16 bytes for each (measured).
+"""
 
 import gc
 

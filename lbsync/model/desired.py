@@ -49,7 +49,7 @@ class Profile(msgspec.Struct, frozen=True, eq=False, weakref=True):
         return f"st_{self.name}"
 
 
-class Backend(msgspec.Struct, frozen=True, eq=False):
+class Backend(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One backend section: the servers of one group of one service."""
 
     name: str
@@ -89,7 +89,7 @@ class Backend(msgspec.Struct, frozen=True, eq=False):
         return next((host for host in self.record.hosts if not host.startswith("*")), "")
 
 
-class Choice(msgspec.Struct, frozen=True, eq=False):
+class Choice(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One line of a map that leads to a backend."""
 
     key: str
@@ -98,7 +98,7 @@ class Choice(msgspec.Struct, frozen=True, eq=False):
     backend: str
 
 
-class Service(msgspec.Struct, frozen=True, eq=False):
+class Service(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One service with all that leads to it."""
 
     id: str

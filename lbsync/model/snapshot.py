@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One key and its value, as stored."""
 
     key: str

@@ -10,7 +10,7 @@ from lbsync.values.names import is_name
 Kind = Literal["services", "endpoints", "routes", "settings"]
 
 
-class ServiceId(msgspec.Struct, frozen=True, order=True):
+class ServiceId(msgspec.Struct, frozen=True, order=True, gc=False):
     """What names a service everywhere: namespace and name."""
 
     ns: str
@@ -32,7 +32,7 @@ class ServiceId(msgspec.Struct, frozen=True, order=True):
         return cls(ns, name)
 
 
-class Key(msgspec.Struct, frozen=True):
+class Key(msgspec.Struct, frozen=True, gc=False):
     """One key of the contract, taken apart."""
 
     kind: Kind

@@ -14,7 +14,7 @@ from lbsync.model.routes import claims_of
 from lbsync.schema.keys import ServiceId, service_key
 
 
-class Claimant(msgspec.Struct, frozen=True):
+class Claimant(msgspec.Struct, frozen=True, gc=False):
     """One service and what it asks for."""
 
     created: int
@@ -23,7 +23,7 @@ class Claimant(msgspec.Struct, frozen=True):
     record: ServiceRecord
 
 
-class Grant(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True, gc=False):
     """Those of its claims that a service was given."""
 
     routes: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ _SHOWN = 200
 R = TypeVar("R", bound=Record)
 
 
-class Entry(msgspec.Struct, frozen=True, eq=False):
+class Entry(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A good key: its stored item and decoded record. Compared by identity."""
 
     item: Item

@@ -20,7 +20,7 @@ Place = tuple[str, int]
 """Address and port of a server."""
 
 
-class Reach(msgspec.Struct, frozen=True, eq=False):
+class Reach(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What one service's clients reach."""
 
     servers: int
@@ -55,7 +55,7 @@ class Reach(msgspec.Struct, frozen=True, eq=False):
 NOWHERE = Reach(0, frozenset(), frozenset(), frozenset(), ())
 
 
-class Loss(msgspec.Struct, frozen=True):
+class Loss(msgspec.Struct, frozen=True, gc=False):
     """How many servers no longer get the requests they got."""
 
     gone: int = 0

@@ -24,7 +24,7 @@ from lbsync.errors import LbsyncError
 from lbsync.model.rendered import Rendered
 
 
-class Placed(msgspec.Struct, frozen=True):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """A section and where it stands."""
 
     section: Section

@@ -18,7 +18,7 @@ from lbsync.agent.haproxycfg.server_options import options
 from lbsync.agent.section_kinds import KINDS
 
 
-class Bind(msgspec.Struct, frozen=True):
+class Bind(msgspec.Struct, frozen=True, gc=False):
     """One address a section listens on."""
 
     address: str
@@ -37,7 +37,7 @@ class Bind(msgspec.Struct, frozen=True):
     """An IPv6 wildcard that takes IPv4 too (`v4v6`)."""
 
 
-class Server(msgspec.Struct, frozen=True):
+class Server(msgspec.Struct, frozen=True, gc=False):
     """One server of a backend."""
 
     name: str
@@ -55,7 +55,7 @@ class Server(msgspec.Struct, frozen=True):
     """Every word after the address, for comparison."""
 
 
-class Section(msgspec.Struct, frozen=True):
+class Section(msgspec.Struct, frozen=True, gc=False):
     """One section, without its place in the file (so that it can be cached)."""
 
     kind: str

@@ -36,7 +36,7 @@ _MAXCONN = re.compile(r"^[ \t]*maxconn[ \t]+(\S+)", re.MULTILINE)
 _SHUT = {"PAUSED": "disabled", "STOP": "shut down"}
 
 
-class Extras(msgspec.Struct, frozen=True):
+class Extras(msgspec.Struct, frozen=True, gc=False):
     """What the words of a server line ask for besides address, weight and maintenance."""
 
     check: bool

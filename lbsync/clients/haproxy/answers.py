@@ -50,7 +50,7 @@ OP_STOPPED, OP_STARTING, OP_RUNNING = 0, 1, 2
 """Operational states in which a server gets nothing, ever more with `slowstart`, its full share."""
 
 
-class ServerState(msgspec.Struct, frozen=True):
+class ServerState(msgspec.Struct, frozen=True, gc=False):
     """One row of `show servers state` (management guide, section 9.3)."""
 
     backend: str
@@ -84,7 +84,7 @@ class Frontend(msgspec.Struct, frozen=True):
     """`OPEN`, `FULL`, `PAUSED`, `STOP`."""
 
 
-class ServerLimit(msgspec.Struct, frozen=True):
+class ServerLimit(msgspec.Struct, frozen=True, gc=False):
     """What `show stat` tells of a server, and `show servers state` does not."""
 
     limit: str

@@ -4,8 +4,18 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from lbsync.agent.desired.decode import Entry
 from lbsync.agent.generations import durable
+from lbsync.agent.haproxycfg.config import Placed
+from lbsync.agent.haproxycfg.parser import Section, Server
+from lbsync.clients.haproxy.answers import ServerState
 from lbsync.loop import memory
+from lbsync.model.desired import Backend, Service
+from lbsync.model.records import EndpointsRecord, ServerRecord, ServiceRecord
+from lbsync.model.snapshot import Item
 
 _TIMES = 20
 
@@ -31,3 +41,18 @@ def test_a_generation_of_many_files_leaves_nothing_to_the_collector(tmp_path: Pa
     files = [(f"maps/{number}.map", b"", 0o644) for number in range(20)]
     work = left_behind(lambda number: durable.write_tree(tmp_path / str(number), files))
     assert work < _TIMES
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(Item, Entry, ServiceRecord, EndpointsRecord, ServerRecord, Service, Backend),
+        *(Placed, Section, Server, ServerState),
+    ],
+)
+def test_what_a_host_has_ten_thousand_of_is_not_searched_for_cycles(
+    kind: type[msgspec.Struct],
+) -> None:
+    config = kind.__struct_config__
+    assert config.frozen
+    assert not config.gc
