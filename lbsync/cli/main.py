@@ -1,5 +1,6 @@
 """From the command line to an exit code: parse, run, and report errors in one sentence."""
 
+import gc
 import os
 import signal
 import sys
@@ -13,10 +14,14 @@ from lbsync.log.stream import LogStream
 #: Commands that run until they are ended, and take SIGHUP as a request.
 _SERVICES = frozenset({"agent", "publish", "console"})
 _MOST_PROBLEMS = 100
+#: New objects until a search for garbage, and of each generation until one of the next: to load modules and to
+#: compile templates makes hundreds of thousands that stay, and a short command none that need to go.
+_GC_THRESHOLDS = (20_000, 20, 50)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (see `lbsync.errors.Exit`)."""
+    gc.set_threshold(*_GC_THRESHOLDS)
     _open_closed_streams()
     _await_hangups(sys.argv[1:] if argv is None else argv)
     args = parse(argv)

@@ -81,28 +81,40 @@ def prepare(tree: nodes.Template, *, backslash_escapes: bool) -> None:
     `backslash_escapes` tells whether a backslash is special in the output's language.
     Raises `jinja2.TemplateSyntaxError`.
     """
-    for modifier in tree.find_all(nodes.EvalContextModifier):
-        raise TemplateSyntaxError(
-            "autoescape has no meaning here: every value is quoted; use |raw for one value",
-            modifier.lineno,
-        )
-    for text in tree.find_all((nodes.Const, nodes.TemplateData)):
-        value = text.value if isinstance(text, nodes.Const) else text.data  # type: ignore[attr-defined]
-        if isinstance(value, str) and any(mark in value for mark in (OPEN, CLOSE, LINE_START)):
+    # One walk for all: to walk through a tree takes as long as to parse it.
+    every = list(tree.find_all(nodes.Node))
+    for node in every:
+        if isinstance(node, nodes.EvalContextModifier):
             raise TemplateSyntaxError(
-                "U+0002, U+0003 and U+001E cannot be used in templates", text.lineno
+                "autoescape has no meaning here: every value is quoted; use |raw for one value",
+                node.lineno,
             )
-    for output in list(tree.find_all(nodes.Output)):
-        output.nodes = [_printed(child) for child in output.nodes]
-        if backslash_escapes:
-            _refuse_trailing_backslash(output)
-    for concat in list(tree.find_all(nodes.Concat)):
-        concat.nodes = [_literal(part) for part in concat.nodes]
-    for add in list(tree.find_all(nodes.Add)):
-        add.left, add.right = _literal(add.left), _literal(add.right)
-    for joining in list(tree.find_all(nodes.Filter)):
-        if joining.name == "join":
-            joining.args = [_literal(argument) for argument in joining.args]
+        _refuse_marks(node)
+    for node in every:
+        if isinstance(node, nodes.Output):
+            node.nodes = [_printed(child) for child in node.nodes]
+            if backslash_escapes:
+                _refuse_trailing_backslash(node)
+    for node in every:
+        if isinstance(node, nodes.Concat):
+            node.nodes = [_literal(part) for part in node.nodes]
+        elif isinstance(node, nodes.Add):
+            node.left, node.right = _literal(node.left), _literal(node.right)
+        elif isinstance(node, nodes.Filter) and node.name == "join":
+            node.args = [_literal(argument) for argument in node.args]
+
+
+def _refuse_marks(node: nodes.Node) -> None:
+    if isinstance(node, nodes.Const):
+        value = node.value
+    elif isinstance(node, nodes.TemplateData):
+        value = node.data
+    else:
+        return
+    if isinstance(value, str) and any(mark in value for mark in (OPEN, CLOSE, LINE_START)):
+        raise TemplateSyntaxError(
+            "U+0002, U+0003 and U+001E cannot be used in templates", node.lineno
+        )
 
 
 _REFERRING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
