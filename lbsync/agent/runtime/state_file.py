@@ -137,12 +137,12 @@ def _kept(
     asked = _asked(running) if running else None
     ordinary = _Ordinary(wanted, running)
     for line in lines:
-        row = line.split(" ")
+        row = line.split(" ", _COLUMNS)
         if len(row) < _COLUMNS:
             continue
         if ordinary.has(row):
             known.add(row)
-            yield " ".join(row[:_COLUMNS])
+            yield line if len(row) == _COLUMNS else line[: -len(row[_COLUMNS]) - 1]
             continue
         found = wanted.find(row[STATE_BACKEND], row[STATE_NAME])
         if found is None or not _same_place(row, found[0]):

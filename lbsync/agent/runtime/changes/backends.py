@@ -140,11 +140,10 @@ def _unfit(pair: Pair, ground: Ground, place: str) -> str:
     """Return why a new section cannot be made while HAProxy runs; empty: it can."""
     section = pair.new
     name, base = section.name, section.inherits
+    if not ground.can.backends or section.kind != "backend" or not sendable(name):
+        return "the section is new"  # which ten thousand are in a first start
     more = _more_than_servers(pair)
     reasons = {
-        "the section is new": not ground.can.backends
-        or section.kind != "backend"
-        or not sendable(name),
         "the section is new, and stands on no 'defaults' that it names with 'from'": not base,
         f"its settings are new to HAProxy ({place or f'defaults {base}'})": (
             base not in ground.defaults or pair.base is None
