@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.stack import with_new_settings
 from harness.web import WebServer
 from lbsync.agent.control import Control, Request
 from tests.site import Site
@@ -199,7 +200,7 @@ def test_a_reload_does_not_fail_the_health_check_of_a_kept_connection(
         while stream.readline().strip():
             pass
         assert stream.read(len("front")) == b"front"
-        site.service("new", web("front"))
+        site.service("new", web("front"), timeouts=with_new_settings("new")["timeouts"])
         assert "reloaded" in site.run_pass().sentence
         opened.sendall(ask % b"/lbsync-health")
         assert b" 200 " in stream.readline()
