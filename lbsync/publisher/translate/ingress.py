@@ -198,7 +198,8 @@ def inspect_ingress(
             report.warn("a backend is no Service", "only Services can be backends")
         elif not is_published(ingress.namespace, name):
             report.warn(
-                f"Service {ingress.namespace}/{name} is not published",
+                f"Service {ingress.namespace}/{name} is not published, and requests for its paths go to "
+                "whichever service has the rest of the host",
                 f'give it the label {PUBLISH_LABEL}: "true"',
             )
     if not named:

@@ -286,7 +286,10 @@ def test_only_ingresses_of_our_class_are_ours(
     [
         (ingress(rule("a", "/")), []),
         (ingress(rule("a", "/"), tls_hosts=("a",)), ["spec.tls is not read"]),
-        (ingress(rule("a", "/", to="pay")), ["Service shop/pay is not published"]),
+        (
+            ingress(rule("a", "/", to="pay")),
+            ["Service shop/pay is not published, and requests for its paths go to"],
+        ),
         (ingress(rule("a", "/", to="")), ["a backend is no Service"]),
         (ingress(), ["it has no backend"]),
     ],
