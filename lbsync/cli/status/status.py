@@ -69,8 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Exit | Degree:
-    if args.nagios and args.watch:
-        raise Rejected("--nagios: it is one line for one look; leave out --watch")
+    _refuse_contradictions(args)
     if args.nagios:
         return _nagios(args)
     settings = settings_of(args)
@@ -87,6 +86,19 @@ def run(args: argparse.Namespace) -> Exit | Degree:
     else:
         _show(Terminal(), [*_rows(settings, judged), *_publishers(settings, judged)])
     return verdict.code_of(judged.findings)
+
+
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    """Raise `Rejected` where one of two options would be left out in silence, and the answer be that to another
+    question."""
+    if args.nagios and args.watch:
+        raise Rejected("--nagios: it is one line for one look; leave out --watch")
+    if args.publishers and (args.fleet or args.nagios or args.hosts):
+        raise Rejected(
+            "--publishers: it is not about hosts; leave out --fleet, --hosts and --nagios"
+        )
+    if args.hosts and not args.fleet:
+        raise Rejected("--hosts: without --fleet only this host is shown; add --fleet")
 
 
 def _watch(args: argparse.Namespace, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lbsync.cli import main
+from lbsync.errors import Exit
 
 
 @pytest.mark.parametrize(("command", "waits"), [("agent", True), ("publish", True), ("ls", False)])
@@ -34,3 +35,21 @@ def test_the_journal_is_told_that_the_reason_of_an_end_is_an_error(
     said = capfd.readouterr().err.splitlines()
     assert len(said) > 1
     assert all(line.startswith("<3>") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--publishers --nagios", "--publishers: it is not about hosts"),
+        ("--publishers --fleet", "--publishers: it is not about hosts"),
+        ("--publishers --hosts lb-1", "--publishers: it is not about hosts"),
+        ("--hosts lb-1", "--hosts: without --fleet only this host is shown"),
+        ("--hosts lb-1 --nagios", "--hosts: without --fleet only this host is shown"),
+        ("--nagios --watch", "--nagios: it is one line"),
+    ],
+)
+def test_status_answers_no_other_question_than_the_one_that_was_asked(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", *words.split()]) == Exit.REJECTED
+    assert said in capsys.readouterr().err
