@@ -1,7 +1,17 @@
 """The copy of all keys under the prefix, always as of one revision. Pure; no I/O."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    ValuesView,
+)
+from functools import cached_property
 
 import msgspec
 
@@ -9,6 +19,8 @@ from lbsync.model.snapshot import Item, Snapshot
 
 #: Of so many changes since the last listing each is known; then the account begins anew.
 _MOST_WRITTEN = 10_000
+#: So many keys may differ between a snapshot and the one whose keys it shares.
+_MOST_APART = 500
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -23,6 +35,55 @@ class Change(msgspec.Struct, frozen=True):
     """It hangs on a lease."""
 
 
+class _Keys(Mapping[str, Item]):
+    """All keys at one revision: those of an earlier one, which is shared, and what has changed since.
+
+    After each change a snapshot is taken; to copy 20,000 keys for it, and to free them, would be a sixth of the cost of
+    a changed server (measured).
+    """
+
+    def __init__(self, base: dict[str, Item], changes: Mapping[str, Item | None]) -> None:
+        """Neither may change any more. None: the key is gone."""
+        self._base, self._changes = base, changes
+
+    def __getitem__(self, key: str) -> Item:
+        if key not in self._changes:
+            return self._base[key]
+        if (item := self._changes[key]) is None:
+            raise KeyError(key)
+        return item
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def keys(self) -> KeysView[str]:
+        return self._all.keys()
+
+    def values(self) -> ValuesView[Item]:
+        return self._all.values()
+
+    def items(self) -> ItemsView[str, Item]:
+        return self._all.items()
+
+    @cached_property
+    def _all(self) -> dict[str, Item]:
+        """Made when all of them are asked for."""
+        return _changed(self._base, self._changes)
+
+
+def _changed(base: dict[str, Item], changes: Mapping[str, Item | None]) -> dict[str, Item]:
+    every = dict(base)
+    for key, item in changes.items():
+        if item is None:
+            every.pop(key, None)
+        else:
+            every[key] = item
+    return every
+
+
 class Mirror:
     """Filled by a listing, kept fresh by changes; read by any thread."""
 
@@ -32,6 +93,9 @@ class Mirror:
         self._quiet = frozenset(quiet)
         self._followed_revision = self._followed_keys = 0
         self._items: dict[str, Item] = {}
+        self._base: dict[str, Item] = {}
+        self._changes: dict[str, Item | None] = {}
+        """What distinguishes `_items` from `_base`."""
         self._unreadable: set[str] = set()
         self._leased: set[str] = set()
         self._written: list[str] = []
@@ -54,7 +118,7 @@ class Mirror:
                 and self._unreadable == set(listing.unreadable)
                 and self.cluster_id == listing.cluster_id
             )
-            self._items = dict(listing.items)
+            self._items, self._base, self._changes = dict(listing.items), dict(listing.items), {}
             self._unreadable = set(listing.unreadable)
             self._leased = set(listing.leased)
             self._written = []
@@ -98,7 +162,7 @@ class Mirror:
                 self._snapshot = Snapshot(
                     self.revision,
                     self.cluster_id,
-                    dict(self._items),
+                    self._keys(),
                     tuple(sorted(self._unreadable)),
                     frozenset(self._leased),
                     self._followed_revision,
@@ -107,6 +171,11 @@ class Mirror:
                     len(self._written),
                 )
             return self._snapshot
+
+    def _keys(self) -> _Keys:
+        if len(self._changes) > _MOST_APART:
+            self._base, self._changes = dict(self._items), {}
+        return _Keys(self._base, dict(self._changes))
 
     def leased(self, folder: str) -> Snapshot | None:
         """Return the keys below `folder` that hang on a lease, at the cost of these alone."""
@@ -145,11 +214,13 @@ class Mirror:
         if change.value is None:
             self._followed_keys -= key in self._items and self._is_followed(key)
             self._items.pop(key, None)
+            self._changes[key] = None
             self._leased.discard(key)
         else:
             self._followed_keys += key not in self._items and self._is_followed(key)
             (self._leased.add if change.leased else self._leased.discard)(key)
-            self._items[key] = Item(key, change.value, change.create_revision, change.mod_revision)
+            item = Item(key, change.value, change.create_revision, change.mod_revision)
+            self._items[key] = self._changes[key] = item
 
 
 def readable(key: bytes) -> str | None:

@@ -182,3 +182,28 @@ def test_an_account_of_changes_does_not_grow_for_ever() -> None:
 
 def test_snapshots_without_an_account_are_compared_whole() -> None:
     assert Snapshot(2, 1, {}).changed_since(Snapshot(1, 1, {})) is None
+
+
+@given(batches, st.integers(0, 3))
+def test_what_was_handed_out_never_changes(
+    batches: list[list[tuple[bytes, bytes | None]]], apart: int
+) -> None:
+    numbered = changes_of(batches)
+    mirror = empty()
+    handed = []
+    for number, batch in enumerate(numbered, 1):
+        mirror.apply(batch)
+        handed.append((taken(mirror).items, account(numbered[:number])[0]))
+        if number == apart:
+            mirror.apply(
+                Change(f"more/{each}".encode(), b"", number + 2, number + 2) for each in range(600)
+            )
+            taken(mirror)
+            break
+    for items, wanted in handed:
+        for key in (*wanted, "a", "b", "none"):
+            assert items.get(key) == wanted.get(key)
+            assert (key in items) == (key in wanted)
+        assert (items, len(items), set(items)) == (wanted, len(wanted), set(wanted))
+        assert dict(items.items()) == wanted
+        assert list(items.keys()) == list(items)
