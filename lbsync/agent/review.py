@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from lbsync.agent.desired.assemble import Assembler
-from lbsync.agent.desired.decode import Decoder, restore_routes
+from lbsync.agent.desired.decode import Decoder
+from lbsync.agent.desired.last_good import restore_routes
 from lbsync.agent.guard.reach import NOWHERE, Reach, loss, reach
 from lbsync.errors import Rejected
 from lbsync.model.desired import Problem
@@ -39,7 +40,7 @@ def refusals(
     def problems(of: Snapshot) -> Sequence[Problem]:
         resolved = decoder.resolve(of, {})
         entries = dict(resolved.entries)
-        told = (*resolved.problems, *restore_routes(entries, {}))
+        told = (*resolved.problems, *restore_routes(entries, {}, resolved.routes))
         return assembler.assemble(entries, of.revision, told).problems
 
     before = {(problem.service, problem.reason) for problem in problems(snapshot)}

@@ -202,8 +202,9 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     @property
     def profiles(self) -> list[Profile]:
         """What backends stand on, each once, sorted by name."""
-        every = {b.profile for service in self.services for b in service.backends}
-        found = {profile.name: profile for profile in every}
+        # By identity first: to compare ten thousand by what is in them takes three times as long.
+        every = {id(b.profile): b.profile for service in self.services for b in service.backends}
+        found = {profile.name: profile for profile in every.values()}
         return [found[name] for name in sorted(found)]
 
     @cached_property
@@ -216,6 +217,8 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
             or service.wildcards
             or service.record.mode == "tcp"
             or service.record.backend_tls is not UNSET
+            or service.record.preview is not UNSET
+            or service.record.sticky is not UNSET
         ]
 
     @property
@@ -231,16 +234,14 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     @property
     def preview_services(self) -> list[Service]:
         """The services whose groups may be asked for by name."""
-        return [service for service in self.services if service.record.preview is not UNSET]
+        return [service for service in self._odd if service.record.preview is not UNSET]
 
     @property
     def sticky_cookies(self) -> list[str]:
         """The names of the cookies that lead clients to the group of their server; of more than `MOST_COOKIES`
         those that most services use."""
         found = Counter(
-            sticky.cookie
-            for service in self.services
-            if (sticky := service.record.sticky) is not UNSET
+            sticky.cookie for service in self._odd if (sticky := service.record.sticky) is not UNSET
         )
         often = sorted(found, key=lambda name: (-found[name], name))
         return sorted(often[:MOST_COOKIES])
@@ -261,7 +262,8 @@ class Desired(msgspec.Struct, frozen=True, eq=False, dict=True):
     @cached_property
     def by_name(self) -> bool:
         """Some server is given by a DNS name, which HAProxy must resolve."""
-        return any(backend.by_name for service in self.services for backend in service.backends)
+        names = [1 for service in self.services for b in service.backends if b.by_name]
+        return bool(names)
 
     @property
     def authorities(self) -> dict[str, bytes]:

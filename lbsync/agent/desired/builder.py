@@ -13,7 +13,7 @@ from lbsync.agent.desired import last_good, raw_layout, template_context
 from lbsync.agent.desired.approvals import Approvals, Spent
 from lbsync.agent.desired.assemble import Assembler, settings_of
 from lbsync.agent.desired.certificates import Certificates
-from lbsync.agent.desired.decode import Decoder, Entries, Entry, restore_routes
+from lbsync.agent.desired.decode import Decoder, Entries, Entry
 from lbsync.agent.desired.host_files import HostFiles, HostState
 from lbsync.agent.desired.keeping import EntryMerger
 from lbsync.agent.desired.quarantine import Quarantine, Suspect
@@ -94,7 +94,7 @@ class DesiredBuilder:
         problems = list(resolved.problems)
         entries = resolved.entries
         # Before quarantine, so that a second fault of the same service is reported, too.
-        problems += restore_routes(entries, accepted)
+        problems += last_good.restore_routes(entries, accepted, resolved.routes)
         stuck = {p.service for p in resolved.problems if p.key == f"services/{p.service}"}
         entries = last_good.restore(entries, accepted, suspects, stuck)
         problems += self._problems()

@@ -18,7 +18,7 @@ from lbsync.model.record import Record
 from lbsync.model.records import RouteRecord
 from lbsync.model.snapshot import Item, Snapshot
 from lbsync.schema.decode import UNEXPLAINED, decode
-from lbsync.schema.keys import Key, ServiceId, endpoints_key, parse_key, service_key
+from lbsync.schema.keys import Key, ServiceId, parse_key
 from lbsync.schema.reading import one_line
 
 #: More bad keys than this are explained only when they are reported.
@@ -50,6 +50,8 @@ class DecodedSnapshot(msgspec.Struct, frozen=True, eq=False):
 
     entries: dict[str, Entry]
     problems: tuple[Problem, ...]
+    routes: frozenset[str]
+    """The keys among `entries` that hold routes."""
 
 
 class EntryChanges(msgspec.Struct, frozen=True, eq=False):
@@ -98,6 +100,8 @@ class Decoder:
         self._contract = contract
         self._snapshot = Snapshot(0, 0, {})
         self._good: dict[str, Entry] = {}
+        self._routes: set[str] = set()
+        """Those of `_good` that hold routes."""
         self._bad: dict[str, Problem] = {}
         self._told: tuple[tuple[str, ...], tuple[Problem, ...]] | None = None
 
@@ -105,16 +109,27 @@ class Decoder:
         """Return the entries of `snapshot`, with `accepted` ones in place of bad ones."""
         gone, written = self._compare(snapshot)
         for name in gone:
-            self._good.pop(name, None)
+            self._drop(name)
             self._well(name)
         for item in written:
             self._read(item, accepted.get(item.key))
         self._snapshot = snapshot
         entries = dict(self._good)
-        entries.update((name, accepted[name]) for name in self._bad if name in accepted)
+        stay = {name: accepted[name] for name in self._bad if name in accepted}
+        entries |= stay
         for name in self._unrouted(accepted):
             entries.pop(name, None)
-        return DecodedSnapshot(entries, self._problems(snapshot))
+        routes = self._routes.union(name for name, entry in stay.items() if _is_route(entry))
+        return DecodedSnapshot(entries, self._problems(snapshot), frozenset(routes))
+
+    def _put(self, entry: Entry) -> None:
+        self._good[entry.item.key] = entry
+        if _is_route(entry):
+            self._routes.add(entry.item.key)
+
+    def _drop(self, name: str) -> None:
+        self._good.pop(name, None)
+        self._routes.discard(name)
 
     def _compare(self, snapshot: Snapshot) -> tuple[list[str], list[Item]]:
         """Return the keys that are gone since the last snapshot, and the items that are new or differ."""
@@ -183,8 +198,9 @@ class Decoder:
         """Take over what `diff` returned for this snapshot."""
         self._snapshot = snapshot
         for entry in changes.gone:
-            del self._good[entry.item.key]
-        self._good.update((entry.item.key, entry) for entry in changes.changed)
+            self._drop(entry.item.key)
+        for entry in changes.changed:
+            self._put(entry)
 
     def _unrouted(self, accepted: Entries) -> Iterator[str]:
         """Yield the keys of new services whose route cannot be read.
@@ -204,13 +220,13 @@ class Decoder:
         return Problem(item.key, str(found.key.service), refusal) if refusal else found
 
     def _read(self, item: Item, accepted: Entry | None) -> None:
-        self._good.pop(item.key, None)
+        self._drop(item.key)
         self._well(item.key)
         # After a restart the accepted entries are already decoded; most are unchanged.
         unchanged = accepted is not None and accepted.item == item
         result = accepted if unchanged else self._read_entry(item, explain=len(self._bad) < _FEW)
         if isinstance(result, Entry):
-            self._good[item.key] = result
+            self._put(result)
         elif isinstance(result, Problem):
             self._bad[item.key] = result
             self._told = None
@@ -224,36 +240,8 @@ def _unreadable(shown: str) -> Problem:
     return Problem(shown, "", "the key is no UTF-8; remove it")
 
 
-def restore_routes(entries: dict[str, Entry], accepted: Entries) -> list[Problem]:
-    """Put the accepted route back wherever a new one names a group that has no endpoints key.
-
-    A misspelt group in a blue-green switch must not send traffic nowhere; the switch happens by itself
-    once the endpoints are there. Changes `entries`; returns the problems.
-    """
-    problems = []
-    routes = [(n, e) for n, e in entries.items() if isinstance(e.record, RouteRecord)]
-    for name, entry in routes:
-        service = entry.key.service
-        if service is None or not isinstance(entry.record, RouteRecord):
-            continue
-        lost = [
-            group
-            for group, share in entry.record.groups.items()
-            if share and endpoints_key(service, group) not in entries
-        ]
-        if not lost or service_key(service) not in entries:
-            continue
-        cure = f"write endpoints/{service}/{lost[0]} or correct the name"
-        led_to = sum(share > 0 for share in entry.record.groups.values())
-        if name in accepted and accepted[name] is not entry:
-            entries[name] = accepted[name]
-            cure += "; the route before it stays"
-        elif len(lost) == led_to:
-            cure += "; until then the service answers 503"
-        problems.append(
-            Problem(name, str(service), f"groups: {lost[0]} has no endpoints key: {cure}")
-        )
-    return problems
+def _is_route(entry: Entry) -> bool:
+    return isinstance(entry.record, RouteRecord)
 
 
 def differing(entries: Entries, accepted: Entries) -> list[str]:

@@ -1,4 +1,4 @@
-"""Restores accepted entries of quarantined services, and of those that would take their place. Pure."""
+"""Restores accepted entries of quarantined services, of those that would take their place, and routes. Pure."""
 
 from collections.abc import Collection, Iterable
 
@@ -7,7 +7,8 @@ import msgspec
 from lbsync.agent.desired.decode import Entries, Entry, with_accepted
 from lbsync.agent.desired.quarantine import SETTINGS, Suspect
 from lbsync.model.desired import Problem
-from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, service_key
+from lbsync.model.records import RouteRecord
+from lbsync.schema.keys import SETTINGS_GLOBAL, ServiceId, endpoints_key, service_key
 
 
 def restore(
@@ -57,3 +58,37 @@ def keep_in_place(
         )
         told.append(msgspec.structs.replace(problem, reason=f"{problem.reason}{why}"))
     return found, told
+
+
+def restore_routes(
+    entries: dict[str, Entry], accepted: Entries, routes: Collection[str]
+) -> list[Problem]:
+    """Put the accepted route back wherever a new one names a group that has no endpoints key.
+
+    A misspelt group in a blue-green switch must not send traffic nowhere; the switch happens by itself
+    once the endpoints are there. `routes`: the keys that hold routes. Changes `entries`; returns the problems.
+    """
+    problems = []
+    for name in sorted(routes):
+        entry = entries[name]
+        service = entry.key.service
+        if service is None or not isinstance(entry.record, RouteRecord):
+            continue
+        lost = [
+            group
+            for group, share in entry.record.groups.items()
+            if share and endpoints_key(service, group) not in entries
+        ]
+        if not lost or service_key(service) not in entries:
+            continue
+        cure = f"write endpoints/{service}/{lost[0]} or correct the name"
+        led_to = sum(share > 0 for share in entry.record.groups.values())
+        if name in accepted and accepted[name] is not entry:
+            entries[name] = accepted[name]
+            cure += "; the route before it stays"
+        elif len(lost) == led_to:
+            cure += "; until then the service answers 503"
+        problems.append(
+            Problem(name, str(service), f"groups: {lost[0]} has no endpoints key: {cure}")
+        )
+    return problems

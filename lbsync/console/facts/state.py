@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET
 
 from lbsync.agent.desired.assemble import Assembler
-from lbsync.agent.desired.decode import Decoder, restore_routes
+from lbsync.agent.desired.decode import Decoder
+from lbsync.agent.desired.last_good import restore_routes
 from lbsync.fleet import TargetRevision
 from lbsync.model.desired import Desired, Service
 from lbsync.model.publishing import HeartbeatRecord
@@ -79,7 +80,7 @@ class StateBuilder:
         """Return the state of one snapshot. Raises nothing, whatever the keys hold."""
         resolved = self._decoder.resolve(snapshot, {})
         entries = resolved.entries
-        problems = (*resolved.problems, *restore_routes(entries, {}))
+        problems = (*resolved.problems, *restore_routes(entries, {}, resolved.routes))
         desired = self._assembler.assemble(entries, snapshot.revision, problems)
         census = fleet.census(snapshot)
         publishers = publishing.known(snapshot.items)

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbsync.agent.desired.decode import Decoder, differing, restore_routes, with_accepted
+from lbsync.agent.desired.decode import Decoder, differing, with_accepted
+from lbsync.agent.desired.last_good import restore_routes
 from lbsync.clients.etcd.mirror import Change, Mirror
 from lbsync.model.records import RouteRecord, ServiceRecord
 from lbsync.model.snapshot import Snapshot
@@ -60,7 +61,7 @@ def test_a_route_to_a_group_that_is_not_there_leaves_the_old_route() -> None:
     values = {**a_shop(), "routes/shop/web": {"groups": {"default": 1}}}
     accepted = entries_of(values)
     entries = dict(entries_of({**values, "routes/shop/web": {"groups": {"gren": 1}}}))
-    problems = restore_routes(entries, accepted)
+    problems = restore_routes(entries, accepted, {"routes/shop/web"})
     assert entries["routes/shop/web"].record == RouteRecord({"default": 1})
     assert "gren has no endpoints key" in problems[0].reason
 
@@ -68,7 +69,7 @@ def test_a_route_to_a_group_that_is_not_there_leaves_the_old_route() -> None:
 def test_a_first_route_to_a_group_that_is_not_there_leads_to_no_other() -> None:
     values = {**a_shop(), "routes/shop/web": {"groups": {"gren": 1, "default": 0}}}
     entries = dict(entries_of(values))
-    (problem,) = restore_routes(entries, {})
+    (problem,) = restore_routes(entries, {}, {"routes/shop/web"})
     assert entries["routes/shop/web"].record == RouteRecord({"gren": 1, "default": 0})
     assert "until then the service answers 503" in problem.reason
 
