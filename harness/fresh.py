@@ -15,8 +15,9 @@ Maps = dict[str, list[list[str]]]
 def states(haproxy: Haproxy) -> Servers:
     """Return address, port, weight and whether it is out, by backend and server."""
     found = answers.parse_servers(haproxy.ask("@1 show servers state"))
+    # 4 tells that the configuration once had it in maintenance, and stays when a command has ended that.
     return {
-        (s.backend, s.name): (s.address, s.port, s.weight, bool(s.admin_state & 5)) for s in found
+        (s.backend, s.name): (s.address, s.port, s.weight, bool(s.admin_state & 1)) for s in found
     }
 
 
