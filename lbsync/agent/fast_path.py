@@ -91,15 +91,20 @@ class FastPath:
         return is_left
 
     def renew(self, candidate: Candidate) -> bool:
-        """Renew the certificates of a candidate that changed after the last wake; tell whether that was possible.
+        """Renew the certificates of a candidate that changed after the last wake; tell whether any did.
 
         Else they would wait for `haproxy -c` only because a pass was about to read them.
         """
-        certificates = template_context.certificates_in(candidate.rendered)
+        certificates, before = (
+            _by_path(template_context.certificates_in(candidate.rendered)),
+            self._runtime.steps,
+        )
         try:
-            return self._predictable and self._runtime.renew(_by_path(certificates))
+            if self._predictable:
+                self._runtime.renew(certificates)
         except (Deviated, Unavailable):
             return False  # what runs is in doubt, which takes a pass
+        return self._runtime.steps > before
 
     def proved_revision(self) -> int:
         """Read back what was changed since HAProxy was last proved to serve all that is wanted; return the revision
