@@ -39,6 +39,9 @@ not fit into it after a rewrite is answered with an error instead of being passe
 MIN_INTERVAL = 100
 """Milliseconds between two checks of a server. HAProxy's threads are everybody's: 3,000 servers of one service,
 each checked every millisecond, made the requests of another take six times as long (measured)."""
+MAX_WEIGHTS = 25_600
+"""Of all servers of a group together: a hundred with the highest weight. With `balance` `source` and `uri` HAProxy
+keeps 16 places for each: 5,000 servers of weight 256 made `haproxy -c` take minutes (measured, 2.6 and 3.4)."""
 _AROUND = len(": \r\n")
 _YEAR = 31_536_000
 
@@ -235,6 +238,11 @@ def _endpoints(record: EndpointsRecord) -> str | None:
         if server.name in seen:
             return f"servers: two are named {server.name!r}; give each its own name"
         seen.add(server.name)
+    if (weights := sum(server.weight for server in record.servers)) > MAX_WEIGHTS:
+        return (
+            f"servers: their weights add up to {weights}; at most {MAX_WEIGHTS} are read: write smaller ones, as 1 "
+            "and 2 for 100 and 200"
+        )
     return None
 
 

@@ -1,5 +1,7 @@
 """Decoding refuses, key by key, whatever HAProxy could misread, and says so in one sentence."""
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -214,3 +216,16 @@ def test_headers_that_would_not_fit_are_refused_with_their_size(field: str) -> N
     read("services/shop/cart", value(8192))
     with pytest.raises(BadKey, match=rf"headers\.{field}: .* has 8194 bytes; at most 8192"):
         read("services/shop/cart", value(8194))
+
+
+def test_weights_that_would_keep_haproxy_busy_for_minutes_are_refused_with_their_sum() -> None:
+    def group(count: int) -> bytes:
+        one = {"address": "10.0.0.1", "port": 80, "weight": 256}
+        return json.dumps({"servers": [one | {"name": f"s{n}"} for n in range(count)]}).encode()
+
+    key = "endpoints/shop/cart/blue"
+    parsed = parse_key(key)
+    assert parsed is not None
+    decode(key, parsed, group(100))
+    with pytest.raises(BadKey, match="their weights add up to 25856; at most 25600"):
+        decode(key, parsed, group(101))
