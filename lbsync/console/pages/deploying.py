@@ -1,25 +1,20 @@
 """The API to start and control deployments."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 from litestar import Response, delete, post
-from litestar.enums import MediaType
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from litestar.params import FromPath
 
 from lbsync import log
 from lbsync.console.context import AnyRequest, context_of, demand
 from lbsync.console.deploying import Asked, Deploying, DeployOrder, Outcome
 from lbsync.console.facts.apps import app_view
-from lbsync.console.pages.described import described
+from lbsync.console.pages.bodies import json_body, read_body, takes
 from lbsync.console.pages.resources import etag, expected, no_app, problems, tag_of, there
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.deployer.commands import Command
-from lbsync.errors import BadKey, Rejected
-from lbsync.schema.decode import decode_as
 from lbsync.schema.keys import ServiceId
 
 MOST_DOCUMENT = 1 << 20
@@ -44,18 +39,7 @@ class Begun(msgspec.Struct, frozen=True):
     """It was begun by an earlier request with the same `Idempotency-Key`."""
 
 
-_ORDER = described(DeployOrder)
-
-
-@dataclass
-class TakesOrder(Operation):
-    """Describes the body, which is read by lbsync's own decoder, whose errors name the field and how to correct
-    it."""
-
-    def __post_init__(self) -> None:
-        """Put it in."""
-        media: Any = OpenAPIMediaType(schema=_ORDER)  # type: ignore[arg-type]
-        self.request_body = RequestBody(content={MediaType.JSON: media}, required=True)
+TakesOrder = takes(DeployOrder)
 
 
 @post(
@@ -208,18 +192,7 @@ def app_of(ns: str, name: str) -> ServiceId:
 
 def read_order(body: bytes) -> DeployOrder:
     """Return what is to be deployed. Raises `Rejected`, which names the field and how to correct it."""
-    try:
-        return decode_as(DeployOrder, "the body", body)
-    except BadKey as error:
-        raise Rejected(str(error)) from error
-
-
-async def json_body(request: AnyRequest) -> bytes:
-    """Return a JSON body. Raises `RequestProblem` if it has another content type."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise RequestProblem(Problem(415, "This is no JSON", "Send application/json."))
-    return await request.body()
+    return read_body(DeployOrder, body)
 
 
 def key_of(request: AnyRequest, client: str) -> str:

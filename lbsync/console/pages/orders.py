@@ -4,16 +4,18 @@ import asyncio
 
 import msgspec
 from litestar import MediaType, Response, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 from lbsync import log
 from lbsync.console.context import AnyRequest, context_of, demand, form_of
 from lbsync.console.facts.hosts import HostView, host_view
+from lbsync.console.pages.bodies import json_body, read_body, takes
 from lbsync.console.pages.resources import problems
 from lbsync.console.problem import Problem, RequestProblem
 from lbsync.console.rendering import Rendered
 from lbsync.model.orders import Action
+from lbsync.model.record import Record
 from lbsync.schema.reading import one_line
 
 _MOST_REASON = 200
@@ -65,7 +67,7 @@ PROMPTS = {
 }
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(Record, frozen=True):
     """What a program sends with an order."""
 
     reason: str = ""
@@ -99,19 +101,20 @@ async def order(request: AnyRequest, host: FromPath[str], action: FromPath[str])
 @post(
     "/hosts/{host:str}/{action:str}",
     summary="Drain, undrain, release or roll back a balancer",
-    responses=problems(404, 409, 413, 422, 500, 504),
+    responses=problems(404, 409, 413, 415, 422, 500, 504),
     status_code=200,
+    operation_class=takes(Order, required=False),
 )
 async def order_by_program(
     request: AnyRequest,
     host: FromPath[str],
     action: FromPath[str],
-    data: JSONBody[Order | None] = None,
 ) -> HostView:
     """Order an action, and answer when the balancer has confirmed it. `action` is `drain`, `undrain`,
     `release`, `rollback` (to what it served before, or to `generation`) or `rollback-release`."""
-    data = data or Order()
-    await _order(request, host, action, data.reason, data.generation)
+    has_body = await request.body()
+    said = read_body(Order, await json_body(request)) if has_body else Order()
+    await _order(request, host, action, said.reason, said.generation)
     return await _live(request, host)
 
 

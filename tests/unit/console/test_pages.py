@@ -411,6 +411,28 @@ def test_an_order_is_explained_first_and_needs_a_host_that_would_do_it(
     assert not [key for key in console.source.snapshot().items if key.startswith("orders/")]
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"[" * 5000, 422, "nested"),
+        (b'{"reason": "\\ud800"}', 422, "the body"),
+        (b'{"reasn": "x"}', 422, "reason"),
+        (b'{"reason": 1}', 422, "reason"),
+        (b"\xff", 422, "the body"),
+        (b'{"reason": ', 422, "the body"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_by_its_field(
+    console: ConsoleClient, body: bytes, status: int, words: str
+) -> None:
+    token = console.tokens.add("ci", "admin")
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    answer = console.send("POST", "/api/hosts/lb-1/undrain", headers, body)
+    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    headers["content-type"] = "text/plain"
+    assert console.send("POST", "/api/hosts/lb-1/undrain", headers, body).status_code == 415
+
+
 def test_a_rollback_says_to_what_before_it_is_ordered(tmp_path: Path) -> None:
     earlier = {"generation": 3, "digest": "abcdef12", "revision": 40, "proved_at": ""}
     host = an_agent(earlier=earlier, state="rolled-back")
