@@ -1,10 +1,13 @@
 """Run the demo: exit code 0 when every step was proved, 1 when one was not. KEEP=1 leaves it running."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+
+import psutil
 
 from demo import acts
 from demo.stage import Stage, set_up
@@ -35,7 +38,18 @@ def main() -> int:
         tell.failed("interrupted")
     else:
         return 0
+    finally:
+        end_children()
     return 1
+
+
+def end_children() -> None:
+    """End what still runs: a signal that comes while a process is being started leaves one that nobody knows."""
+    left = psutil.Process().children(recursive=True)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=10)
 
 
 def play(stage: Stage, tell: Terminal) -> None:
