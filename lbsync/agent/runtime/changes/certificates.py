@@ -100,6 +100,7 @@ class Certificates:
             name: (read_list(old.get(name, b"")), read_list(new.get(name, b"")))
             for name in sorted(uses.lists)
         }
+        self._answering: dict[str, dict[str, frozenset[str]]] = {}
 
     def loaded(self, path: str, now: bool) -> bool:
         """Tell whether HAProxy holds a certificate, then or now."""
@@ -122,8 +123,12 @@ class Certificates:
 
     def answering(self, name: str) -> dict[str, frozenset[str]]:
         """Return the certificates of a crt-list as it is now, in its order, with their names."""
-        lines = self.lists[name][1] or {}
-        return {path: names(line, self.new.get(path, b"")) for path, line in lines.items()}
+        if name not in self._answering:
+            lines = (self.lists[name][1] or {}).items()
+            self._answering[name] = {
+                path: names(line, self.new.get(path, b"")) for path, line in lines
+            }
+        return self._answering[name]
 
     def namesake(self, path: str) -> str:
         """Return another certificate that a bind itself names and that shares names with one; empty: none."""
@@ -187,7 +192,8 @@ def _plan_order(draft: PlanBuilder, known: Certificates) -> None:
         again += _misplaced(known, name, [*renewed, *again])
     for path in again:
         set_certificate(draft, known, path, new=False)
-    wrong = [name for name in known.lists if _misplaced(known, name, [*renewed, *again])]
+    # Each list has an order of its own, and what is loaded again is the last in all of them.
+    wrong = [name for name in known.lists if again and _misplaced(known, name, [*renewed, *again])]
     if wrong:
         draft.reload(f"{wrong[0]}: certificates of several lists share names")
     for path in filter(known.named, renewed):
